@@ -1,0 +1,44 @@
+"""What the encode hands on: artifacts, one file each, content-addressed and verified against the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidpipe.data import Data
+from vidpipe.plan import AudioRendition, Chunk
+
+
+class Artifact(Data):
+    """A finished file in the work folder. size: bytes.  samples: video frames or audio frames in it, 0 for other kinds.
+
+    A video artifact is one fragmented MP4 of one rung and one chunk: init section, then one moof+mdat for each segment, its decode
+    times starting at 0. An audio artifact is one fragmented MP4 of the whole track.
+    """
+
+    key: str
+    path: Path
+    size: int
+    sha256: str
+    samples: int = 0
+    reused: bool = False
+
+
+class EncodedChunk(Data):
+    """A finished chunk. video: rendition id -> artifact.  pictures: JPEG files of the sprites, in order, in one MJPEG artifact.
+
+    posters: timeline frame -> JPEG artifact, for candidates that lie in this chunk.  quality: the findings measured while decoding.
+    """
+
+    chunk: Chunk
+    video: dict[str, Artifact]
+    pictures: Artifact | None = None
+    posters: dict[int, Artifact] = {}
+    quality: Artifact | None = None
+
+
+class EncodedAudio(Data):
+    """A finished audio track, whole. quality: loudness and silence measured in the same pass."""
+
+    rendition: AudioRendition
+    artifact: Artifact
+    quality: Artifact | None = None

@@ -1,0 +1,102 @@
+"""Every way that vidpipe refuses or fails, each with what happened, where, how to fix it, and an exit code.
+
+    VidpipeError                 never raised itself
+     ├── UsageError         2    a wrong option, setting, ladder or policy
+     ├── SourceRefused      3    the source cannot become a title (lists every problem found)
+     ├── EncodeFailed       4    ffmpeg failed, or its output is not what was planned
+     ├── PublishFailed      5    the target cannot be written or read
+     ├── VerificationFailed 6    what was published does not prove to play
+     ├── CatalogFailed      7    the record cannot be written or read
+     └── Interrupted      130    Ctrl-C or SIGTERM
+
+Exit code 0 is success and 70 a bug in vidpipe. Foreign exceptions (boto3, SQLAlchemy, PyAV, OS errors) are
+translated at the door they come through, always with ``raise … from``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+EXIT_OK = 0
+EXIT_BUG = 70
+
+
+class VidpipeError(Exception):
+    """A failure that a person can act on. ``str()`` is one sentence; ``lines()`` the whole message.
+
+    what: the fact, without a full stop.  where: file, line, stream, chunk or object it is about.
+    fix: what the reader can do next.     details: further lines, such as a command to paste.
+    """
+
+    exit_code = EXIT_BUG
+
+    def __init__(
+        self, what: str, *, where: str | None = None, fix: str | None = None, details: Sequence[str] = ()
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def lines(self) -> list[str]:
+        """The message as lines: the sentence, the details, the advice."""
+        return [str(self), *self.details, *([f"fix: {self.fix}"] if self.fix else [])]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive pickle by themselves; chunks fail in other processes.
+        return (_rebuild, (type(self), self.what, self.where, self.fix, self.details, self.__dict__.copy()))
+
+
+def _rebuild(
+    kind: type[VidpipeError], what: str, where: str | None, fix: str | None, details: tuple[str, ...], state: dict[str, object]
+) -> VidpipeError:
+    error = kind.__new__(kind)
+    VidpipeError.__init__(error, what, where=where, fix=fix, details=details)
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(VidpipeError):
+    """A wrong option, setting, ladder or policy; nothing was started."""
+
+    exit_code = 2
+
+
+class SourceRefused(VidpipeError):
+    """The source cannot become a title. ``details`` holds one line for every problem found."""
+
+    exit_code = 3
+
+
+class EncodeFailed(VidpipeError):
+    """ffmpeg failed or its output is not what was planned. Finished chunks are kept; running again resumes."""
+
+    exit_code = 4
+
+
+class PublishFailed(VidpipeError):
+    """The target cannot be written or read. Nothing is visible; finished chunks are kept."""
+
+    exit_code = 5
+
+
+class VerificationFailed(VidpipeError):
+    """What was uploaded does not prove to play. Nothing is visible."""
+
+    exit_code = 6
+
+
+class CatalogFailed(VidpipeError):
+    """The catalog record cannot be written or read. The previous version stays live."""
+
+    exit_code = 7
+
+
+class Interrupted(VidpipeError):
+    """Stopped by Ctrl-C or SIGTERM. Finished chunks are kept; nothing was published."""
+
+    exit_code = 130

@@ -1,0 +1,54 @@
+"""What packaging hands on: init sections and segments with the facts that were measured from their bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from vidpipe.data import Data, Rational, Seconds
+
+
+class TrackFacts(Data):
+    """What an init section and its segments say of a track.
+
+    codecs: RFC 6381 string.  width, height, frame_rate: video only.  channels, sample_rate: audio only.  video_range: SDR, PQ or HLG.
+    """
+
+    id: str
+    type: Literal["video", "audio"]
+    codecs: str
+    timescale: int
+    width: int | None = None
+    height: int | None = None
+    frame_rate: Rational | None = None
+    video_range: Literal["SDR", "PQ", "HLG"] | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One media segment, clear. index: 0-based position.  start, duration: seconds, exact, from its own tfdt and trun.  samples: frames in it."""
+
+    rendition: str
+    index: int
+    start: Fraction
+    duration: Fraction
+    samples: int
+    data: bytes = field(repr=False)
+
+
+class PublishedSegment(Data):
+    """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.  iv: 16 bytes as upper-case hex, None when clear."""
+
+    rendition: str
+    index: int
+    uri: str
+    start: Seconds
+    duration: Seconds
+    samples: int
+    size: int
+    sha256: str
+    iv: str | None = None
+    key_id: str | None = None

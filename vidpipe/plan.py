@@ -1,0 +1,147 @@
+"""Decide what will be encoded, before anything is: Source + Ladder -> Plan. Pure; touches no file and no process.
+
+In:   a Source (measured facts) and a Ladder (wishes).
+Out:  a Plan: one rational time grid for all rungs, the renditions with their exact sizes, the chunks, and for each
+      rung of the ladder why it was kept or dropped.
+Wrong: UsageError if the ladder cannot give a single rendition.
+
+The grid: frame n of the timeline is shown at n / frame_rate. A GOP is a whole number of frames, a segment a whole number
+of GOPs, a chunk a whole number of segments, so that every rung cuts at the same instants and nothing drifts.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from vidpipe.data import Data, Rational, Seconds
+from vidpipe.ladder import Ladder, Rung
+from vidpipe.source.facts import Source
+
+VideoCodec = Literal["h264", "hevc", "av1"]
+ToneMap = Literal["none", "pq", "hlg"]
+
+
+class Grid(Data):
+    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline."""
+
+    frame_rate: Rational
+    frames: int
+    gop_frames: int
+    segment_frames: int
+    chunk_frames: int
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds of the whole timeline."""
+        return self.frames / self.frame_rate
+
+    @property
+    def segments(self) -> int:
+        """Number of segments."""
+        return -(-self.frames // self.segment_frames)
+
+    @property
+    def segment_duration(self) -> Fraction:
+        """Seconds of a full segment."""
+        return self.segment_frames / self.frame_rate
+
+    def time(self, frame: int) -> Fraction:
+        """Seconds at which a frame of the timeline is shown."""
+        return frame / self.frame_rate
+
+
+class Chunk(Data):
+    """A run of whole segments that one ffmpeg process encodes: frames [start, start + frames) of the timeline."""
+
+    index: int
+    start: int
+    frames: int
+
+
+class VideoRendition(Data):
+    """One rung as it will be encoded.
+
+    width, height: pixels, even, square.  frame_step: every frame_step-th frame of the timeline is kept (a 30 fps rung of a 60 fps source has 2).
+    bitrate, max_bitrate: bits a second.  buffer: bits.  With crf, bitrate is the ceiling's companion only.
+    """
+
+    id: str
+    codec: VideoCodec
+    width: int
+    height: int
+    bitrate: int
+    max_bitrate: int
+    buffer: int
+    crf: float | None = None
+    preset: str
+    profile: str | None = None
+    frame_step: int = 1
+
+    def frames(self, timeline_frames: int) -> int:
+        """Frames of this rendition within that many timeline frames that begin at a segment boundary."""
+        return -(-timeline_frames // self.frame_step)
+
+
+class AudioRendition(Data):
+    """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
+
+    name: unique within the title, for people.  default: played unless the viewer chooses.
+    """
+
+    id: str
+    stream: int
+    codec: Literal["aac"] = "aac"
+    bitrate: int
+    channels: int
+    sample_rate: int
+    language: str | None = None
+    name: str
+    default: bool
+
+
+class Picture(Data):
+    """What is done to every frame before it is scaled."""
+
+    deinterlace: bool = False
+    rotation: Literal[0, 90, 180, 270] = 0
+    tone_map: ToneMap = "none"
+
+
+class ThumbnailPlan(Data):
+    """Sprites: one picture every interval frames of the timeline, width x height pixels, columns x rows on a sheet.
+
+    posters: timeline frames that are candidates for the poster.
+    """
+
+    interval: int
+    width: int
+    height: int
+    columns: int
+    rows: int
+    poster_width: int
+    poster_height: int
+    posters: tuple[int, ...]
+
+
+class Decision(Data):
+    """Why a rung of the ladder was kept or dropped."""
+
+    rung: str
+    kept: bool
+    reason: str
+
+
+class Plan(Data):
+    """Everything that will be made, decided. notes: sentences for the person (deinterlacing, tone mapping, one chunk …)."""
+
+    source: Source
+    ladder: str
+    grid: Grid
+    picture: Picture
+    video: tuple[VideoRendition, ...]
+    audio: tuple[AudioRendition, ...]
+    chunks: tuple[Chunk, ...]
+    thumbnails: ThumbnailPlan
+    decisions: tuple[Decision, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,85 @@
+"""What the library says while it works: events handed to a Reporter. The library itself never prints.
+
+In:   the stages emit events.  Out: whatever the Reporter makes of them (a bar, lines, NDJSON, nothing).
+A Reporter is called from several threads; an implementation guards its own state and must not raise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from vidpipe.data import Data
+
+
+class StageStarted(Data):
+    """A stage of the pipeline begins. Stages overlap: several may be open at once."""
+
+    event: Literal["stage_started"] = "stage_started"
+    stage: str
+
+
+class StageFinished(Data):
+    """A stage is done. seconds: wall time between its start and its end."""
+
+    event: Literal["stage_finished"] = "stage_finished"
+    stage: str
+    seconds: float
+
+
+class Note(Data):
+    """A sentence for the person watching."""
+
+    event: Literal["note"] = "note"
+    level: Literal["info", "warning"] = "info"
+    text: str
+
+
+class EncodePlanned(Data):
+    """The size of the encode. frames: frames of the timeline; frame_rate: frames a second of the source."""
+
+    event: Literal["encode_planned"] = "encode_planned"
+    chunks: int
+    frames: int
+    frame_rate: float
+
+
+class ChunkProgress(Data):
+    """A chunk moved on. frames: finished frames of this chunk's timeline so far; a retry may go back to 0."""
+
+    event: Literal["chunk_progress"] = "chunk_progress"
+    chunk: int
+    frames: int
+
+
+class ChunkFinished(Data):
+    """A chunk is complete. reused: nothing had to be encoded for it."""
+
+    event: Literal["chunk_finished"] = "chunk_finished"
+    chunk: int
+    frames: int
+    reused: bool
+
+
+class Uploaded(Data):
+    """Bytes reached the target."""
+
+    event: Literal["uploaded"] = "uploaded"
+    path: str
+    bytes: int
+
+
+Event = StageStarted | StageFinished | Note | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
+
+
+class Reporter(Protocol):
+    """Receives every event of a run."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event; called from any thread; must return quickly and never raise."""
+
+
+class Silent:
+    """The Reporter that says nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Drop the event."""

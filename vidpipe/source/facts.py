@@ -1,0 +1,173 @@
+"""What is true of a source file: the types that ``probe`` fills in and every later stage reads.
+
+All times are seconds from the container's own zero unless said otherwise; ``start_pts`` and ``key_pts`` are in ticks of
+the stream's ``time_base``. Text that comes from the file (languages, titles, codec names) is already free of control characters.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from vidpipe.data import Data, Rational, Seconds
+
+DynamicRange = Literal["SDR", "HDR10", "HLG"]
+Severity = Literal["error", "warning"]
+
+
+class Colour(Data):
+    """Colour description, in FFmpeg's names; "unknown" where the file says nothing."""
+
+    primaries: str = "unknown"
+    transfer: str = "unknown"
+    matrix: str = "unknown"
+    range: str = "unknown"
+    dynamic_range: DynamicRange = "SDR"
+    dolby_vision: bool = False
+
+
+class VideoStream(Data):
+    """The one video stream that is encoded (cover art never is).
+
+    width, height: stored pixels before rotation.  rotation: degrees clockwise (0, 90, 180, 270) that a player applies.
+    frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
+    start_pts: ticks of the first frame that can be decoded.  frames: decodable frames by packet scan.
+    exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
+    """
+
+    index: int
+    codec: str
+    profile: str | None = None
+    pixel_format: str
+    bit_depth: int
+    width: int
+    height: int
+    sample_aspect: Rational = Fraction(1)
+    rotation: Literal[0, 90, 180, 270] = 0
+    field_order: str = "progressive"
+    interlaced: bool = False
+    colour: Colour = Colour()
+    declared_frame_rate: Rational | None = None
+    frame_rate: Rational
+    variable_frame_rate: bool = False
+    time_base: Rational
+    start_pts: int
+    start: Seconds
+    duration: Seconds
+    frames: int
+    key_pts: tuple[int, ...] = ()
+    longest_gop: Seconds = Fraction(0)
+    bit_rate: int | None = None
+    exact_seek: bool = True
+    seek_problem: str | None = None
+
+    @property
+    def display_size(self) -> tuple[Fraction, Fraction]:
+        """Width and height in square pixels as a viewer sees them: sample aspect and rotation applied. Not rounded."""
+        width, height = self.width * self.sample_aspect, Fraction(self.height)
+        if self.sample_aspect < 1:  # squeeze the height up instead: never throw stored lines or columns away
+            width, height = Fraction(self.width), self.height / self.sample_aspect
+        return (height, width) if self.rotation in (90, 270) else (width, height)
+
+
+class AudioStream(Data):
+    """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default."""
+
+    index: int
+    codec: str
+    profile: str | None = None
+    sample_rate: int
+    channels: int
+    layout: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    start: Seconds
+    duration: Seconds
+    packets: int
+    bit_rate: int | None = None
+
+
+class SubtitleStream(Data):
+    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot)."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    text: bool
+
+
+class OtherStream(Data):
+    """A stream that is reported and ignored: cover art, data, timecode, attachments, further video."""
+
+    index: int
+    kind: str
+    codec: str | None = None
+
+
+class Chapter(Data):
+    """A chapter mark."""
+
+    start: Seconds
+    end: Seconds
+    title: str | None = None
+
+
+class Source(Data):
+    """A media file and what was measured of it.
+
+    location: absolute path of the local file (remote sources have been fetched).  name: the name the user gave, last part only.
+    size: bytes.  mtime_ns: modification time when it was read (a file that changes while it is read is refused).
+    duration: seconds from the first presentable video frame to the end of the last, by packet scan.
+    declared_duration: what the container claims.
+    """
+
+    location: str
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    container: str
+    demuxer: str
+    duration: Seconds
+    declared_duration: Seconds | None = None
+    bit_rate: int | None = None
+    video: VideoStream
+    audio: tuple[AudioStream, ...] = ()
+    subtitles: tuple[SubtitleStream, ...] = ()
+    others: tuple[OtherStream, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    timecode: str | None = None
+
+
+class Finding(Data):
+    """One thing that quality control found.
+
+    id: stable name, such as "black-video".  severity: an error refuses the source, a warning informs.
+    start, end: seconds from the first presentable video frame, None where the whole file is meant.
+    measured, limit: with their unit, as text.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    stream: int | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    measured: str | None = None
+    limit: str | None = None
+    advice: str
+
+
+class QualityReport(Data):
+    """The outcome of validation. An error among the findings refuses the source."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """True if any finding is an error."""
+        return any(finding.severity == "error" for finding in self.findings)
