@@ -30,9 +30,7 @@ class VidpipeError(Exception):
 
     exit_code = EXIT_BUG
 
-    def __init__(
-        self, what: str, *, where: str | None = None, fix: str | None = None, details: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(what)
         self.what = what
         self.where = where

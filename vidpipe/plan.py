@@ -11,10 +11,13 @@ of GOPs, a chunk a whole number of segments, so that every rung cuts at the same
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
-from vidpipe.data import Data, Rational, Seconds
+from vidpipe.data import Data, Rational
+from vidpipe.errors import UsageError
 from vidpipe.ladder import Ladder, Rung
 from vidpipe.source.facts import Source
 
@@ -62,8 +65,9 @@ class Chunk(Data):
 class VideoRendition(Data):
     """One rung as it will be encoded.
 
-    width, height: pixels, even, square.  frame_step: every frame_step-th frame of the timeline is kept (a 30 fps rung of a 60 fps source has 2).
-    bitrate, max_bitrate: bits a second.  buffer: bits.  With crf, bitrate is the ceiling's companion only.
+    width, height: pixels, even, square.  bitrate, max_bitrate: bits a second.  buffer: bits.
+    crf: quality aimed at instead of bitrate, still capped by max_bitrate.
+    frame_step: every frame_step-th frame of the timeline is kept (2 for a 30 fps rung of a 60 fps source).
     """
 
     id: str
@@ -145,3 +149,210 @@ class Plan(Data):
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
+
+
+MAX_FRAME_RATE = 60
+"""Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
+
+NEARLY = Fraction(11, 10)
+"""A rung up to this much larger than the source is kept at the source's own size: 1918x1078 is still a 1080p source."""
+
+SPRITE_BOX = (160, 90)
+SPRITE_COLUMNS, SPRITE_ROWS = 10, 10
+SPRITE_COUNT, SPRITE_SECONDS = 100, (1, 10)
+"""About 100 sprites a title, but none closer than 1 s and none further apart than 10 s."""
+
+POSTER_BOX = (1920, 1080)
+POSTER_AT = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2))
+"""Where poster candidates are taken, as shares of the duration; the one that shows most is used."""
+
+
+def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_seconds: Fraction, chunk_seconds: Fraction) -> Plan:
+    """Decide everything that will be made of ``source``. All times in seconds; they are wishes, rounded to whole frames.
+
+    Raises UsageError if the ladder has no rungs to choose from.
+    """
+    slowdown = math.ceil(source.video.frame_rate / MAX_FRAME_RATE)
+    rate = source.video.frame_rate / slowdown
+    video, decisions = _choose(source, ladder, rate)
+    grid = _grid(source, rate, [rendition.frame_step for rendition in video], gop_seconds, segment_seconds, chunk_seconds)
+    return Plan(
+        source=source,
+        ladder=ladder.name,
+        grid=grid,
+        picture=_picture(source),
+        video=tuple(video),
+        audio=tuple(_audio(source, ladder)),
+        chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
+        thumbnails=_thumbnails(source, grid),
+        decisions=tuple(decisions),
+        notes=tuple(_notes(source, grid, slowdown)),
+    )
+
+
+def fit(size: tuple[Fraction, Fraction], box: tuple[Fraction | int, Fraction | int]) -> tuple[int, int]:
+    """Return the even width and height of a picture of ``size`` scaled down into ``box``; the box turns with portrait pictures.
+
+    The aspect is kept to within the rounding to even numbers (4:2:0 chroma needs them). A smaller picture is never enlarged.
+    """
+    factor = min(_factor(size, box), Fraction(1))
+    width, height = (_even(side * factor, limit=side) for side in size)
+    return width, height
+
+
+def _factor(size: tuple[Fraction, Fraction], box: tuple[Fraction | int, Fraction | int]) -> Fraction:
+    width, height = size if size[0] >= size[1] else (size[1], size[0])
+    return min(box[0] / width, box[1] / height)
+
+
+def _even(side: Fraction, limit: Fraction) -> int:
+    nearest = math.floor(side / 2 + Fraction(1, 2)) * 2
+    return max(2, min(nearest, math.floor(limit / 2) * 2))
+
+
+def _choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRendition], list[Decision]]:
+    """Keep the rungs that do not enlarge the picture; keep one at the source's own size if all would."""
+    size = source.video.display_size
+    seen = f"{_text(size[0])}x{_text(size[1])}"
+    kept: list[VideoRendition] = []
+    decisions: list[Decision] = []
+    for rung in ladder.rungs:
+        box = (Fraction(16, 9) * rung.height, Fraction(rung.height))
+        factor = _factor(size, box)
+        if factor > NEARLY:
+            decisions.append(Decision(rung=rung.name, kept=False, reason=f"would enlarge the picture: the source shows {seen}"))
+            continue
+        rendition = _rendition(rung, fit(size, box), rate)
+        kept.append(rendition)
+        reason = f"{rendition.width}x{rendition.height}" + (" (the source's own size)" if factor >= 1 else f" from {seen}")
+        decisions.append(Decision(rung=rung.name, kept=True, reason=reason + _slower(rendition, rate)))
+    if kept:
+        return kept, decisions
+    if not ladder.rungs:
+        raise UsageError("the ladder has no rungs", where=ladder.name, fix="add at least one rung")
+    lowest = min(range(len(ladder.rungs)), key=lambda i: (ladder.rungs[i].height, ladder.rungs[i].bitrate))
+    rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate)
+    reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at its size"
+    decisions[lowest] = Decision(rung=rendition.id, kept=True, reason=reason + _slower(rendition, rate))
+    return [rendition], decisions
+
+
+def _rendition(rung: Rung, size: tuple[int, int], rate: Fraction) -> VideoRendition:
+    return VideoRendition(
+        id=rung.name,
+        codec=rung.codec,
+        width=size[0],
+        height=size[1],
+        bitrate=rung.bitrate,
+        max_bitrate=rung.max_bitrate,
+        buffer=rung.buffer,
+        crf=rung.crf,
+        preset=rung.preset,
+        profile=rung.profile,
+        frame_step=math.ceil(rate / rung.max_frame_rate) if rung.max_frame_rate else 1,
+    )
+
+
+def _slower(rendition: VideoRendition, rate: Fraction) -> str:
+    return f", {_text(rate / rendition.frame_step)} fps of {_text(rate)}" if rendition.frame_step > 1 else ""
+
+
+def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segment: Fraction, chunk: Fraction) -> Grid:
+    """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
+    unit = math.lcm(*steps)
+    gop_frames = max(1, round(gop * rate / unit)) * unit
+    segment_frames = max(1, round(segment / gop)) * gop_frames
+    chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
+    frames = max(1, math.floor(source.duration * rate + Fraction(1, 2)))
+    return Grid(frame_rate=rate, frames=frames, gop_frames=gop_frames, segment_frames=segment_frames, chunk_frames=chunk_frames)
+
+
+def _chunks(grid: Grid, *, whole: bool) -> list[Chunk]:
+    """Share the segments evenly among chunks of about the wished length, so that parallel chunks end together."""
+    segments = grid.segments
+    count = 1 if whole else max(1, round(Fraction(grid.frames, grid.chunk_frames)))
+    edges = [min(i * segments // count * grid.segment_frames, grid.frames) for i in range(count)] + [grid.frames]
+    return [Chunk(index=i, start=start, frames=end - start) for i, (start, end) in enumerate(pairwise(edges))]
+
+
+def _picture(source: Source) -> Picture:
+    tone_map: dict[str, ToneMap] = {"HDR10": "pq", "HLG": "hlg"}
+    video = source.video
+    return Picture(deinterlace=video.interlaced, rotation=video.rotation, tone_map=tone_map.get(video.colour.dynamic_range, "none"))
+
+
+def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
+    """One rendition for each source track and audio rung; a surround rung only for tracks that have the channels."""
+    default = next((stream.index for stream in source.audio if stream.default), source.audio[0].index if source.audio else -1)
+    renditions: list[AudioRendition] = []
+    for number, stream in enumerate(source.audio, 1):
+        for place, rung in enumerate(ladder.audio):
+            if rung.channels > 2 and stream.channels < rung.channels:
+                continue
+            surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
+            base = (stream.language or ("und" if len(source.audio) == 1 else f"track{number}")) + surround
+            name = (stream.title or stream.language or ("Main" if len(source.audio) == 1 else f"Track {number}")).replace('"', "'")
+            taken_ids, taken_names = {r.id for r in renditions}, {r.name for r in renditions}
+            renditions.append(
+                AudioRendition(
+                    id=_unique(base, taken_ids, "-"),
+                    stream=stream.index,
+                    codec=rung.codec,
+                    bitrate=rung.bitrate,
+                    channels=rung.channels,
+                    sample_rate=rung.sample_rate,
+                    language=stream.language,
+                    name=_unique(name + (" 5.1" if rung.channels == 6 else ""), taken_names, " "),
+                    default=stream.index == default and place == 0,
+                )
+            )
+    return renditions
+
+
+def _unique(name: str, taken: set[str], joint: str) -> str:
+    return next(n for n in (name, *(f"{name}{joint}{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
+def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
+    seconds = min(max(grid.duration / SPRITE_COUNT, Fraction(SPRITE_SECONDS[0])), Fraction(SPRITE_SECONDS[1]))
+    width, height = fit(source.video.display_size, SPRITE_BOX)
+    poster_width, poster_height = fit(source.video.display_size, POSTER_BOX)
+    return ThumbnailPlan(
+        interval=max(1, round(seconds * grid.frame_rate)),
+        width=width,
+        height=height,
+        columns=SPRITE_COLUMNS,
+        rows=SPRITE_ROWS,
+        poster_width=poster_width,
+        poster_height=poster_height,
+        posters=tuple(sorted({math.floor(share * grid.frames) for share in POSTER_AT})),
+    )
+
+
+def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
+    video = source.video
+    notes = []
+    if video.interlaced:
+        notes.append("interlaced source: deinterlaced with bwdif")
+    if video.colour.dynamic_range != "SDR":
+        notes.append(f"{video.colour.dynamic_range} source: tone-mapped to SDR (BT.709) for every rung")
+    if video.variable_frame_rate:
+        notes.append(f"variable frame rate: made constant at {_text(grid.frame_rate)} fps; audio keeps its time")
+    if slowdown > 1:
+        notes.append(f"{_text(video.frame_rate)} fps source: every {slowdown}. frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
+    if video.rotation:
+        notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata asks")
+    if video.sample_aspect != 1:
+        notes.append(f"pixels of {video.sample_aspect.numerator}:{video.sample_aspect.denominator} made square")
+    if not source.audio:
+        notes.append("no audio: the title has none")
+    for stream in source.audio:
+        if stream.channels > 2:
+            notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
+    if not video.exact_seek:
+        notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
+    return notes
+
+
+def _text(number: Fraction) -> str:
+    return f"{float(number):.3f}".rstrip("0").rstrip(".")

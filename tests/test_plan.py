@@ -1,0 +1,146 @@
+"""plan: rungs kept and dropped with reasons, sizes, the common grid, chunks. Pure: no file, no ffmpeg."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidpipe.errors import UsageError
+from vidpipe.ladder import AudioRung, Ladder, Rung
+from vidpipe.plan import Plan, fit, plan
+from vidpipe.source.facts import AudioStream, Colour, Source, VideoStream
+
+
+def rung(height: int, **changes: Any) -> Rung:
+    base: dict[str, Any] = {"name": f"{height}p", "height": height, "codec": "h264", "bitrate": height * 3000, "preset": "fast"}
+    base |= {"max_bitrate": height * 3300, "buffer": height * 6000}
+    return Rung(**base | changes)
+
+
+LADDER = Ladder(name="test", description="", rungs=tuple(rung(height) for height in (240, 360, 720, 1080, 2160)))
+
+
+def source(width: int = 1920, height: int = 1080, rate: str = "24", duration: str = "60", **changes: Any) -> Source:
+    video: dict[str, Any] = {"index": 0, "codec": "h264", "pixel_format": "yuv420p", "bit_depth": 8, "width": width, "height": height}
+    video |= {"frame_rate": Fraction(rate), "time_base": Fraction(1, 90000), "start_pts": 0, "start": Fraction(0)}
+    video |= {"duration": Fraction(duration), "frames": 0}
+    audio = changes.pop("audio", ())
+    facts: dict[str, Any] = {"location": "/s.mp4", "name": "s.mp4", "size": 1, "mtime_ns": 1, "sha256": "0" * 64}
+    facts |= {"container": "mov", "demuxer": "mov", "duration": Fraction(duration)}
+    return Source(**facts, video=VideoStream(**video | changes), audio=audio)
+
+
+def sound(index: int, channels: int = 2, **changes: Any) -> AudioStream:
+    facts: dict[str, Any] = {"index": index, "codec": "aac", "sample_rate": 48000, "channels": channels, "layout": f"{channels} channels"}
+    return AudioStream(**facts | {"start": Fraction(0), "duration": Fraction(60), "packets": 1} | changes)
+
+
+def planned(facts: Source, ladder: Ladder = LADDER, gop: str = "2", segment: str = "6", chunk: str = "30") -> Plan:
+    return plan(facts, ladder, gop_seconds=Fraction(gop), segment_seconds=Fraction(segment), chunk_seconds=Fraction(chunk))
+
+
+SIZES = {
+    "1080p": (source(1920, 1080), {"240p": (426, 240), "360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}),
+    "scope in a 1080p frame": (source(1920, 804), {"240p": (426, 178), "360p": (640, 268), "720p": (1280, 536), "1080p": (1920, 804)}),
+    "4:3": (source(1440, 1080), {"240p": (320, 240), "360p": (480, 360), "720p": (960, 720), "1080p": (1440, 1080)}),
+    "portrait": (source(1080, 1920), {"240p": (240, 426), "360p": (360, 640), "720p": (720, 1280), "1080p": (1080, 1920)}),
+    "rotated": (source(1280, 720, rotation=90), {"240p": (240, 426), "360p": (360, 640), "720p": (720, 1280)}),
+    "PAL wide pixels": (source(720, 576, sample_aspect=Fraction(64, 45)), {"240p": (426, 240), "360p": (640, 360)}),
+    "narrow pixels": (
+        source(1920, 540, sample_aspect=Fraction(1, 2)),
+        {"240p": (426, 240), "360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)},
+    ),
+    "a few lines short of 1080": (source(1918, 1078), {"240p": (426, 240), "360p": (640, 360), "720p": (1280, 720), "1080p": (1918, 1078)}),
+    "smaller than every rung": (source(160, 120), {"240p": (160, 120)}),
+    "smaller and odd": (source(161, 121), {"240p": (160, 120)}),
+    "2x2": (source(2, 2), {"240p": (2, 2)}),
+    "square": (source(720, 720), {"240p": (240, 240), "360p": (360, 360), "720p": (720, 720)}),
+}
+
+
+@pytest.mark.parametrize(("facts", "sizes"), SIZES.values(), ids=SIZES.keys())
+def test_sizes(facts: Source, sizes: dict[str, tuple[int, int]]) -> None:
+    made = planned(facts)
+    assert {r.id: (r.width, r.height) for r in made.video} == sizes
+    assert [d.rung for d in made.decisions] == [r.name for r in LADDER.rungs]
+    assert {d.rung for d in made.decisions if d.kept} == set(sizes)
+    assert all(d.reason for d in made.decisions)
+
+
+@given(st.integers(2, 8000), st.integers(2, 8000), st.integers(2, 2200))
+def test_fit_is_even_never_enlarges_and_keeps_the_aspect(width: int, height: int, lines: int) -> None:
+    size = (Fraction(width), Fraction(height))
+    w, h = fit(size, (Fraction(16, 9) * lines, lines))
+    assert w % 2 == h % 2 == 0
+    assert 2 <= w <= max(2, width)
+    assert 2 <= h <= max(2, height)
+    factor = min(Fraction(16 * lines, 9) / max(size), Fraction(lines) / min(size), Fraction(1))
+    assert abs(w - max(2, width * factor)) <= 2
+    assert abs(h - max(2, height * factor)) <= 2
+
+
+RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60", "25/2", "120", "1"]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_grid_is_whole_and_common(rate: str) -> None:
+    ladder = Ladder(name="t", description="", rungs=(rung(240, max_frame_rate=Fraction(30)), rung(720)))
+    made = planned(source(rate=rate, duration="3600"), ladder)
+    grid = made.grid
+    assert grid.frame_rate <= 60
+    assert grid.segment_frames % grid.gop_frames == 0
+    assert grid.chunk_frames % grid.segment_frames == 0
+    assert abs(grid.time(grid.gop_frames) - 2) <= Fraction(1, 10)
+    assert abs(grid.duration - 3600) <= 1 / grid.frame_rate
+    for rendition in made.video:
+        assert grid.gop_frames % rendition.frame_step == 0
+    assert grid.frame_rate / made.video[0].frame_step <= 30
+    assert made.chunks[0].start == 0
+    assert all(a.start + a.frames == b.start and b.start % grid.segment_frames == 0 for a, b in pairwise(made.chunks))
+    assert sum(chunk.frames for chunk in made.chunks) == grid.frames
+
+
+def test_a_source_of_one_frame_is_one_segment() -> None:
+    grid = planned(source(duration="1/24")).grid
+    assert (grid.frames, grid.segments) == (1, 1)
+
+
+def test_an_unseekable_source_is_one_chunk_and_the_plan_says_so() -> None:
+    made = planned(source(duration="600", exact_seek=False, seek_problem="the container has no index"))
+    assert len(made.chunks) == 1
+    assert any("one chunk: the container has no index" in note for note in made.notes)
+
+
+NOTES = {
+    "interlaced": ({"interlaced": True}, "bwdif"),
+    "HDR10": ({"colour": Colour(dynamic_range="HDR10")}, "tone-mapped"),
+    "VFR": ({"variable_frame_rate": True}, "made constant"),
+    "120 fps": ({"rate": "120"}, "every 2. frame"),
+    "no audio": ({}, "no audio"),
+    "5.1": ({"audio": (sound(1, 6),)}, "downmixed"),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), NOTES.values(), ids=NOTES.keys())
+def test_what_is_done_to_the_picture_is_said(changes: dict[str, Any], words: str) -> None:
+    assert any(words in note for note in planned(source(**changes)).notes)
+
+
+def test_audio_tracks_have_unique_names_and_one_default() -> None:
+    ladder = LADDER.model_copy(update={"audio": (AudioRung(), AudioRung(channels=6, bitrate=320_000))})
+    tracks = (sound(1, language="en"), sound(2, 6, language="fr", default=True), sound(3, language="en"), sound(4, 1))
+    made = planned(source(audio=tracks), ladder).audio
+    assert [r.id for r in made] == ["en", "fr", "fr-6ch", "en-2", "track4"]
+    assert [r.channels for r in made] == [2, 2, 6, 2, 2]
+    assert len({r.name for r in made}) == 5
+    assert [r.id for r in made if r.default] == ["fr"]
+
+
+def test_a_ladder_without_rungs_is_refused() -> None:
+    with pytest.raises(UsageError, match="no rungs"):
+        planned(source(), Ladder(name="empty", description="", rungs=()))
