@@ -1,0 +1,1 @@
+"""The door to ffmpeg: find it, run it, read what it wrote."""

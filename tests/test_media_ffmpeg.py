@@ -1,0 +1,45 @@
+"""The ffmpeg program is found, asked what it can do, and refused clearly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidpipe.errors import UsageError
+from vidpipe.media.ffmpeg import FFmpeg, find
+
+
+def test_the_bundled_one_has_what_vidpipe_needs() -> None:
+    ffmpeg = find()
+    assert ffmpeg.version
+    ffmpeg.require(
+        encoders=["libx264", "libx265", "libsvtav1", "aac", "mjpeg"], filters=["zscale", "tonemap", "bwdif", "fps"], muxers=["mp4", "mjpeg"]
+    )
+    assert {"mov", "matroska", "mpegts"} <= ffmpeg.demuxers
+
+
+def test_lacking_parts_are_named() -> None:
+    with pytest.raises(UsageError, match=r"lacks encoder libx265, filter zscale") as caught:
+        FFmpeg("/opt/ffmpeg", "4.2", frozenset({"aac"})).require(encoders=["aac", "libx265"], filters=["zscale"])
+    assert "VIDPIPE_FFMPEG" in (caught.value.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        pytest.param("#!/bin/sh\necho hello\n", "does not answer as ffmpeg does", id="another program"),
+        pytest.param("#!/bin/sh\necho broken >&2; exit 9\n", "exit code 9", id="broken"),
+    ],
+)
+def test_a_wrong_program_is_refused(script: str, says: str, tmp_path: Path) -> None:
+    program = tmp_path / "my ffmpeg"
+    program.write_text(script)
+    program.chmod(0o755)
+    with pytest.raises(UsageError, match=says):
+        find(str(program))
+
+
+def test_a_missing_program_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such ffmpeg"):
+        find(str(tmp_path / "ffmpeg"))

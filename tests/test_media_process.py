@@ -1,0 +1,141 @@
+"""Programs are run with limits, ended whole, and never leave anything behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from vidpipe.errors import Interrupted, UsageError
+from vidpipe.media.process import STDERR_KEPT, Limits, run
+
+PYTHON = sys.executable
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def test_collects_stdout_and_exit_code() -> None:
+    done = run([PYTHON, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"])
+    assert (done.stdout, done.stderr_tail, done.returncode, done.timed_out) == (b"out\n", "err\n", 3, False)
+
+
+def test_feeds_stdin() -> None:
+    data = os.urandom(1 << 20)
+    assert run(["cat"], stdin=data).stdout == data
+
+
+def test_without_stdin_the_child_reads_nothing() -> None:
+    assert run(["cat"]).stdout == b""
+
+
+def test_lines_come_as_they_are_written() -> None:
+    seen: list[str] = []
+    done = run([PYTHON, "-c", "print('a=1'); print('progress=end')"], on_line=seen.append)
+    assert (seen, done.stdout) == (["a=1", "progress=end"], b"")
+
+
+def test_stderr_is_bounded_and_keeps_the_end() -> None:
+    done = run([PYTHON, "-c", "import sys; sys.stderr.write('x' * 5_000_000 + 'the end')"])
+    assert len(done.stderr_tail) == STDERR_KEPT
+    assert done.stderr_tail.endswith("the end")
+
+
+def test_time_limit_ends_the_whole_group() -> None:
+    done = run(["sh", "-c", "sleep 60 & echo $!; wait"], limits=Limits(wall_seconds=0.3))
+    assert done.timed_out
+    assert gone(int(done.stdout))
+
+
+def test_a_child_that_ignores_sigterm_is_killed() -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    done = run([PYTHON, "-c", code], limits=Limits(wall_seconds=0.5))
+    assert done.timed_out
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_cancel_ends_it() -> None:
+    cancel = threading.Event()
+    pids: list[int] = []
+
+    def saw(line: str) -> None:
+        pids.append(int(line))
+        cancel.set()
+
+    with pytest.raises(Interrupted):
+        run(["sh", "-c", "sleep 60 & echo $!; wait"], on_line=saw, cancel=cancel)
+    assert gone(pids[0])
+
+
+def test_an_exception_of_the_caller_ends_it() -> None:
+    pids: list[int] = []
+
+    def saw(line: str) -> None:
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", "echo $$; exec sleep 60"], on_line=saw)
+    assert gone(pids[0])
+
+
+def test_a_grandchild_that_holds_the_pipes_does_not_hang_us() -> None:
+    started = time.monotonic()
+    done = run(["sh", "-c", "sleep 60 & echo $!"])
+    assert time.monotonic() - started < 10
+    assert gone(int(done.stdout))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is a Linux service")
+def test_a_killed_vidpipe_takes_its_children_along() -> None:
+    code = "from vidpipe.media.process import run; run(['sh', '-c', 'echo $$; exec sleep 60'], on_line=lambda l: print(l, flush=True))"
+    with subprocess.Popen([PYTHON, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+    assert gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        pytest.param(Limits(memory_bytes=200 << 20), "bytearray(400 << 20)", id="memory"),
+        pytest.param(Limits(cpu_seconds=1), "while True: pass", id="cpu"),
+        pytest.param(Limits(output_bytes=1 << 16), "open('f', 'wb').write(bytes(1 << 20))", id="file size"),
+        pytest.param(Limits(output_bytes=1 << 16, wall_seconds=20), "while True: print('x' * 1000)", id="stdout size"),
+        pytest.param(Limits(open_files=16), "[open('/dev/null') for _ in range(32)]", id="open files"),
+    ],
+)
+def test_limits_hold(limits: Limits, code: str, tmp_path: Path) -> None:
+    done = run([PYTHON, "-c", code], limits=limits, cwd=tmp_path)
+    assert done.returncode != 0
+    assert not done.timed_out
+
+
+def test_a_program_that_does_not_exist() -> None:
+    with pytest.raises(UsageError, match="/no/such/program"):
+        run(["/no/such/program"])
+
+
+def test_ffreport_does_not_reach_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFREPORT", "file=leak.log")
+    assert b"FFREPORT" not in run(["env"]).stdout

@@ -1,0 +1,97 @@
+"""Find the ffmpeg program and learn what it can do.
+
+In:   the setting ``ffmpeg`` (flag, VIDPIPE_FFMPEG or file), or None for the one that comes with imageio-ffmpeg.
+Out:  FFmpeg: path, version, and the names of its encoders, filters, muxers and demuxers.
+Wrong: UsageError if there is no such program, it does not answer as ffmpeg does, or it lacks something that is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidpipe.errors import UsageError
+from vidpipe.media.process import Limits, run
+
+ANSWER_SECONDS = 60.0  # a first start from a cold network disk can be slow; a program that waits for input never answers
+
+
+@dataclass(frozen=True)
+class FFmpeg:
+    """An ffmpeg that answered. version: as it names itself, such as "n9.0.2-17-g2a571b6068"."""
+
+    path: str
+    version: str
+    encoders: frozenset[str] = field(default=frozenset(), repr=False)
+    filters: frozenset[str] = field(default=frozenset(), repr=False)
+    muxers: frozenset[str] = field(default=frozenset(), repr=False)
+    demuxers: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def require(self, *, encoders: Iterable[str] = (), filters: Iterable[str] = (), muxers: Iterable[str] = ()) -> None:
+        """Raise UsageError that names everything this ffmpeg lacks."""
+        asked = (("encoder", encoders, self.encoders), ("filter", filters, self.filters), ("muxer", muxers, self.muxers))
+        missing = [f"{kind} {name}" for kind, names, have in asked for name in sorted(set(names) - have)]
+        if missing:
+            raise UsageError(
+                f"ffmpeg {self.version} lacks {', '.join(missing)}",
+                where=self.path,
+                fix="unset VIDPIPE_FFMPEG to use the ffmpeg that comes with vidpipe, or install a build that has them",
+            )
+
+
+def find(setting: str | None = None) -> FFmpeg:
+    """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg."""
+    path = _locate(setting)
+    version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
+    if version is None:
+        raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
+    return FFmpeg(
+        path=path,
+        version=version[1],
+        encoders=_names(_ask(path, "-encoders")),
+        filters=_names(_ask(path, "-filters")),
+        muxers=_names(_ask(path, "-muxers")),
+        demuxers=_names(_ask(path, "-demuxers")),
+    )
+
+
+def _locate(setting: str | None) -> str:
+    if setting:
+        found = shutil.which(Path(setting).expanduser())
+        if found is None:
+            raise UsageError(
+                "there is no such ffmpeg program",
+                where=setting,
+                fix="correct VIDPIPE_FFMPEG or the setting ffmpeg, or unset it to use the bundled one",
+            )
+        return str(Path(found).absolute())
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise UsageError(
+            "imageio-ffmpeg carries no ffmpeg for this platform", fix="install ffmpeg and name it in VIDPIPE_FFMPEG"
+        ) from error
+
+
+def _ask(path: str, question: str) -> str:
+    answer = run([path, "-hide_banner", question], limits=Limits(wall_seconds=ANSWER_SECONDS))
+    if answer.timed_out or answer.returncode != 0:
+        how = "did not answer" if answer.timed_out else f"ended with exit code {answer.returncode}"
+        raise UsageError(
+            f"ffmpeg {question} {how}",
+            where=path,
+            fix="point the setting ffmpeg at a working ffmpeg, or unset it to use the bundled one",
+            details=answer.stderr_tail.splitlines()[-5:],
+        )
+    return answer.stdout.decode("utf-8", "replace")
+
+
+def _names(listing: str) -> frozenset[str]:
+    """Read the second column of ffmpeg's listings; a muxer may have several names, "mov,mp4,m4a"."""
+    rows = (line.split() for line in listing.splitlines() if line.startswith(" ") and " = " not in line)
+    return frozenset(name for row in rows if len(row) > 2 for name in row[1].split(","))

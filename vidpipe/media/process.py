@@ -1,0 +1,238 @@
+"""Run one program, watched: the only door to ``subprocess``.
+
+In:   an argv (never a shell line), optional limits, stdin bytes, a callback for stdout lines, a cancel event.
+Out:  Completed: exit code, stdout, the last ~32 kB of stderr, whether the time limit ended it.
+Wrong: UsageError if the program cannot be started; Interrupted if ``cancel`` was set; whatever ``on_line`` raises.
+       A bad exit code is not an exception here: the caller knows what it means.
+
+The child leads its own session, and its whole process group is ended (terminate, 1 s, kill) on cancel, time limit and any
+exception in the caller, Ctrl-C included. Should vidpipe itself be killed with -9, the kernel kills the child (Linux, PDEATHSIG).
+
+Limits are set by the child on itself before it becomes the program: ``setpriv`` arms PDEATHSIG and ``sh`` calls ``ulimit``, and both
+then exec, so the process id stays and there is neither a moment without limits nor a ``preexec_fn`` (which runs Python
+between fork and exec and can deadlock in a program with threads, as this one is).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from vidpipe.data import Data
+from vidpipe.errors import Interrupted, UsageError
+
+STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a decoder that complains about every frame
+PATIENCE = 1.0  # seconds between the request to end and the kill
+TICK = 0.05  # seconds between looks at the cancel event and the clock
+
+
+class Limits(Data):
+    """What a child may use.
+
+    memory_bytes: address space.  output_bytes: of any one file that it writes, and of its stdout.
+    """
+
+    memory_bytes: int | None = None
+    cpu_seconds: int | None = None
+    wall_seconds: float | None = None
+    output_bytes: int | None = None
+    open_files: int | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended. returncode: negative for a signal.  timed_out: the wall limit ended it.  seconds: wall time."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes = field(repr=False)
+    stderr_tail: str
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    limits: Limits | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Completed:
+    """Run ``argv`` to its end and return how it ended.
+
+    on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
+    env replaces the environment; None means vidpipe's own.
+    """
+    command = tuple(str(part) for part in argv)
+    limits = limits or Limits()
+    environment = dict(os.environ if env is None else env)
+    environment.pop("FFREPORT", None)  # it would make every ffmpeg write a log file into the working folder
+    if shutil.which(command[0], path=environment.get("PATH")) is None:
+        # asked first, because the wrapper would start well and only then fail to find it
+        raise UsageError(f"cannot start {command[0]}: no such program", fix="check that the program exists and may be executed")
+    started = time.monotonic()
+    with contextlib.ExitStack() as cleanup:
+        try:
+            child = subprocess.Popen(
+                [*_wrapper(limits), *command],
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,  # Ctrl-C of the terminal reaches vidpipe only; and the group can be ended whole
+            )
+        except OSError as error:
+            raise UsageError(
+                f"cannot start {command[0]}: {error.strerror or error}", fix="check that the program exists and may be executed"
+            ) from error
+        cleanup.enter_context(child)  # closes the pipes and reaps
+        cleanup.callback(_end, child)
+        lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        tail = bytearray()
+        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_tail, child.stderr, tail)]
+        if stdin is not None:
+            workers.append(_start(_feed, child.stdin, stdin))
+        deadline = started + limits.wall_seconds if limits.wall_seconds is not None else None
+        stdout, timed_out = _watch(child, lines, on_line, cancel, deadline, limits.output_bytes)
+        if timed_out:
+            _end(child)
+        for worker in workers:
+            worker.join(PATIENCE)
+        if any(worker.is_alive() for worker in workers):  # a grandchild outlived the child and holds a pipe open
+            _signal_group(child, signal.SIGTERM, force=True)
+            for worker in workers:
+                worker.join()
+        return Completed(
+            argv=command,
+            returncode=child.returncode,
+            stdout=stdout,
+            stderr_tail=bytes(tail).decode("utf-8", "replace"),
+            timed_out=timed_out,
+            seconds=time.monotonic() - started,
+        )
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    lines: queue.SimpleQueue[bytes | None],
+    on_line: Callable[[str], None] | None,
+    cancel: threading.Event | None,
+    deadline: float | None,
+    most: int | None,
+) -> tuple[bytes, bool]:
+    """Follow the child to its end. Return its stdout and whether it ran out of time."""
+    stdout = bytearray()
+    total, open_ = 0, True
+    while True:
+        if cancel is not None and cancel.is_set():
+            raise Interrupted("stopped on request", where=Path(child.args[0]).name if isinstance(child.args, list) else None)
+        if deadline is not None and time.monotonic() > deadline:
+            return bytes(stdout), True
+        if not open_:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(TICK)
+                return bytes(stdout), False
+            continue
+        try:
+            item = lines.get(timeout=TICK)
+        except queue.Empty:
+            open_ = child.poll() is None  # a grandchild may keep the pipe open for ever
+            continue
+        if item is None:
+            open_ = False
+            continue
+        total += len(item)
+        if most is not None and total > most:
+            _end(child)
+            continue
+        if on_line is None:
+            stdout += item
+        else:
+            on_line(item.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _wrapper(limits: Limits) -> list[str]:
+    """Return the programs that set limits and then become the command."""
+    if sys.platform == "win32":
+        return []  # no rlimits there; the wall limit still holds
+    wrapper = []
+    if sys.platform == "linux" and (setpriv := shutil.which("setpriv")) and not _is_busybox(setpriv):
+        wrapper += [setpriv, "--pdeathsig", "KILL"]
+    # A hard limit that is already lower makes ulimit fail; then the lower one holds, hence "|| :".
+    asked = [
+        ("-v", limits.memory_bytes and -(-limits.memory_bytes // 1024)),
+        ("-t", limits.cpu_seconds),
+        ("-f", limits.output_bytes and -(-limits.output_bytes // 512)),  # POSIX: blocks of 512 bytes
+        ("-n", limits.open_files),
+    ]
+    steps = [f"ulimit {flag} {value} 2>/dev/null || :" for flag, value in asked if value is not None]
+    if steps:
+        wrapper += ["/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh"]
+    return wrapper
+
+
+def _is_busybox(program: str) -> bool:
+    # Alpine's setpriv is busybox, which knows no --pdeathsig.
+    return Path(program).resolve().name.startswith("busybox")
+
+
+def _start(target: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _read_out(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None], by_line: bool) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the pipe was closed under us: the child was ended
+        for item in iter(lambda: pipe.readline(STDERR_KEPT) if by_line else os.read(pipe.fileno(), 65536), b""):
+            lines.put(item)
+    lines.put(None)
+
+
+def _read_tail(pipe: IO[bytes], tail: bytearray) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        for item in iter(lambda: os.read(pipe.fileno(), 8192), b""):
+            tail += item
+            del tail[:-STDERR_KEPT]
+
+
+def _feed(pipe: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # a child that does not read to the end is its own business
+        pipe.write(data)
+    with contextlib.suppress(OSError, ValueError):
+        pipe.close()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child and its group if they still run: terminate, wait, kill, reap."""
+    if child.poll() is not None:
+        return
+    _signal_group(child, signal.SIGTERM)
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        _signal_group(child, signal.SIGTERM, force=True)
+        child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals, *, force: bool = False) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL if force else number)
