@@ -1,0 +1,42 @@
+"""job: an unfinished ingest is remembered, and two runs never make one title at the same time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidpipe.errors import UsageError
+from vidpipe.job import Job, claim, new_version
+
+JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_id="k")
+
+
+def test_a_note_survives_the_run_until_it_is_finished(tmp_path: Path) -> None:
+    with claim(tmp_path, "film") as first:
+        assert first.unfinished is None
+        first.save(JOB)
+    with claim(tmp_path, "film") as second:
+        assert second.unfinished == JOB
+        second.finish()
+    with claim(tmp_path, "film") as third:
+        assert third.unfinished is None
+
+
+def test_one_title_is_made_by_one_run(tmp_path: Path) -> None:
+    with claim(tmp_path, "film"):
+        with claim(tmp_path, "other"):
+            pass
+        with pytest.raises(UsageError, match="another ingest of 'film'"), claim(tmp_path, "film"):
+            pass
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"content_id": 1}'], ids=["empty", "cut", "wrong"])
+def test_a_broken_note_is_no_note(tmp_path: Path, text: str) -> None:
+    (tmp_path / "film.json").write_text(text)
+    with claim(tmp_path, "film") as held:
+        assert held.unfinished is None
+
+
+def test_versions_do_not_repeat() -> None:
+    assert len({new_version() for _ in range(100)}) == 100

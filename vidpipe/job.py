@@ -1,0 +1,80 @@
+"""The note of an unfinished ingest, so that a run killed at any moment is continued by the next one, not begun again.
+
+In:   the jobs folder of the work space, a content id, and the fingerprint of what is to be published.
+Out:  a Job held under a lock: which version, under which key, is being made at which target.
+Wrong: UsageError if another process is making the same title right now.
+
+The lock is advisory (flock) and dies with its process, so nothing has to be cleaned up after a crash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vidpipe.data import Data
+from vidpipe.errors import UsageError
+
+
+class Job(Data):
+    """One version in the making. key_id: the content key, None when the title is not encrypted.  target: where it goes."""
+
+    content_id: str
+    fingerprint: str
+    version: str
+    target: str
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to make a title. unfinished: the note that an earlier run left behind, whatever it was making."""
+
+    path: Path
+    unfinished: Job | None
+
+    def save(self, job: Job) -> None:
+        """Write the note; from now on a killed run continues this version."""
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(job.model_dump_json(), encoding="utf-8")
+        temporary.replace(self.path)
+
+    def finish(self) -> None:
+        """Remove the note: the version is live, or was discarded."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim(folder: Path, content_id: str) -> Iterator[Claim]:
+    """Hold the only claim on ``content_id`` in this work space while the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{content_id}.json"
+    with path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"another ingest of {content_id!r} is running with the same home",
+                fix="wait for it to end, or give this one another --id",
+            ) from error
+        yield Claim(path, _read(path))
+
+
+def new_version() -> str:
+    """Return a version id: sorts by time of creation (UTC), and never repeats."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _read(path: Path) -> Job | None:
+    try:
+        return Job.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return None  # a note that cannot be read is no note: the version is made anew
