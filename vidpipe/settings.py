@@ -1,0 +1,236 @@
+"""Machine settings: where things lie and how hard to work. What to make of a source is the ladder's business, not theirs.
+
+In:   the flags that were given, the environment, the working directory.
+Out:  Settings, each value from the first of: flag > VIDPIPE_<NAME> > vidpipe.toml (working directory, then home) > default.
+Wrong: UsageError that names the flag, the variable, or the file and key, with the values allowed.
+
+Every default of a setting stands here, once; ``--help`` and the README repeat the descriptions from here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import json
+import string
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_dir
+from pydantic import Field, SecretBytes, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from vidpipe.data import Data, Seconds
+from vidpipe.errors import UsageError
+
+FILE_NAME = "vidpipe.toml"
+MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
+MASTER_KEY_BYTES = 32
+_PREFIX = "VIDPIPE_"
+_FLAG_NAMES = {"target": "--to"}
+_NOT_IN_FILES = frozenset({"master_key"})
+
+
+class Settings(Data):
+    """The settings of one run. Paths are absolute. The master key is in no repr and no dump."""
+
+    home: Path = Field(
+        default_factory=lambda: Path(user_data_dir("vidpipe", appauthor=False)),
+        description="Folder of vidpipe's state: catalog, keys, work, and the default target.",
+    )
+    target: str = Field(default="", description="Where titles are published: a folder or s3://BUCKET/PREFIX. Default: HOME/library.")
+    ladder: str = Field(default="streaming", description="Name of a shipped ladder, or a YAML file.")
+    encrypt: Literal["aes-128", "none"] = Field(default="aes-128", description="Encryption of the segments.")
+    key_url: str | None = Field(
+        default=None,
+        description="Absolute URL template of keys, with {key_id} or {content_id}. Default: keys/{key_id}, relative to the playlist.",
+    )
+    policy: str | None = Field(default=None, description="YAML file with the thresholds of quality control. Default: the built-in policy.")
+    ffmpeg: str | None = Field(default=None, description="The ffmpeg program to use. Default: the one that comes with vidpipe.")
+    chunk_seconds: Seconds = Field(default=Fraction(30), gt=0, description="Length of a chunk, the unit of encoding and of resuming.")
+    segment_seconds: Seconds = Field(default=Fraction(6), gt=0, description="Length of a media segment.")
+    gop_seconds: Seconds = Field(default=Fraction(2), gt=0, description="Time between two key frames.")
+    workers: int | None = Field(default=None, ge=1, description="Chunks encoded side by side. Default: chosen from the cores.")
+    threads: int | None = Field(default=None, ge=1, description="Encoder threads of one chunk. Default: chosen from the cores.")
+    cluster: str | None = Field(
+        default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
+    )
+    upload_workers: int = Field(default=8, ge=1, le=64, description="Uploads side by side.")
+    catalog_url: str = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
+    master_key: SecretBytes | None = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description=f"Wraps the content keys: {MASTER_KEY_BYTES} bytes as hex or base64, only from {MASTER_KEY_VARIABLE}. "
+        "Default: HOME/keys/master.key, made on first use.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, values: Any) -> Any:
+        """Fill in what depends on the home folder."""
+        if not isinstance(values, dict):
+            return values
+        home = Path(values.get("home") or cls.model_fields["home"].get_default(call_default_factory=True)).absolute()
+        derived = {"target": str(home / "library"), "catalog_url": f"sqlite:///{(home / 'catalog.db').as_posix()}"}
+        return {**values, "home": home, **{name: value for name, value in derived.items() if not values.get(name)}}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.gop_seconds <= self.segment_seconds <= self.chunk_seconds:
+            raise ValueError(
+                f"gop_seconds ({self.gop_seconds}) <= segment_seconds ({self.segment_seconds}) "
+                f"<= chunk_seconds ({self.chunk_seconds}) does not hold"
+            )
+        if self.key_url is not None:
+            _check_key_url(self.key_url)
+        return self
+
+    @property
+    def work(self) -> Path:
+        """Folder of everything unfinished: chunks, fetched sources, jobs, temporary files. Safe to delete when nothing runs."""
+        return self.home / "work"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the wrapped content keys."""
+        return self.home / "keys"
+
+
+def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Decide every setting: flag > VIDPIPE_<NAME> > vidpipe.toml in ``cwd``, then in the home folder > default.
+
+    flags: setting name -> value; None means that the flag was not given. Relative paths in flags and variables are
+    relative to ``cwd``, those in a vidpipe.toml to that file.  Raises UsageError.
+    """
+    given = {name: _convert(name, value, _flag(name), cwd) for name, value in flags.items() if value is not None}
+    variables = {
+        name: _convert(name, environ[_variable(name)], _variable(name), cwd)
+        for name in Settings.model_fields
+        if environ.get(_variable(name)) and name not in _NOT_IN_FILES
+    }
+    here = _read_file(cwd / FILE_NAME)
+    merged = {**here, **variables, **given}
+    home = Path(str(merged.get("home") or Settings().home))
+    if home != cwd:
+        there = _read_file(home / FILE_NAME)
+        if "home" in there:
+            raise UsageError(
+                "the key home has no meaning inside the home folder",
+                where=str(home / FILE_NAME),
+                fix=f"remove it, or set --home or {_variable('home')}",
+            )
+        merged = {**there, **merged}
+    merged["home"] = home
+    if environ.get(MASTER_KEY_VARIABLE):
+        merged["master_key"] = _master_key(environ[MASTER_KEY_VARIABLE])
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        name = str(problem["loc"][0]) if problem["loc"] else None
+        raise UsageError(problem["msg"].removeprefix("Value error, "), where=name, fix="see vidpipe --help") from None
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the VIDPIPE_ variables that no setting reads: usually misspelt."""
+    known = {_variable(name) for name in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
+
+
+def _flag(name: str) -> str:
+    return _FLAG_NAMES.get(name, "--" + name.replace("_", "-"))
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Return the settings of one vidpipe.toml, {} if there is none."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", where=str(path), fix="write it as TOML, for example: workers = 4") from error
+    for key in values:
+        if key in _NOT_IN_FILES:
+            raise UsageError(
+                f"the key {key} may not stand in a file", where=str(path), fix=f"remove it and set the variable {MASTER_KEY_VARIABLE}"
+            )
+        if key not in Settings.model_fields:
+            allowed = sorted(set(Settings.model_fields) - _NOT_IN_FILES)
+            close = difflib.get_close_matches(key, allowed, 1)
+            raise UsageError(
+                f"unknown key {key}",
+                where=str(path),
+                fix=f"did you mean {close[0]}?" if close else f"use one of: {', '.join(allowed)}",
+            )
+    return {key: _convert(key, value, f"{path}, key {key}", path.parent, typed=True) for key, value in values.items()}
+
+
+def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
+    """Check one value. typed: it comes from a file that tells numbers from strings; otherwise it may be text."""
+    field = Settings.model_fields[name]
+    adapter: TypeAdapter[Any] = TypeAdapter(_annotated(field))
+    try:
+        if typed:
+            exact = str(value) if isinstance(value, float) and field.annotation is Fraction else value
+            checked = adapter.validate_json(json.dumps(exact, default=lambda odd: [str(odd)]), strict=True)
+        else:
+            checked = adapter.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"]
+        raise UsageError(f"{value!r} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
+    return _absolute(name, checked, base)
+
+
+def _annotated(field: FieldInfo) -> Any:
+    """The field's type with its limits, for checking one value alone."""
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+
+
+def _absolute(name: str, value: Any, base: Path) -> Any:
+    """Make the paths among the settings absolute, seen from ``base``."""
+    if name == "home":
+        return (base / value.expanduser()).absolute()
+    is_file = name in ("policy", "target") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
+    if is_file and value and "://" not in value:
+        return str((base / Path(value).expanduser()).absolute())
+    if name == "ffmpeg" and value and Path(value).name != value:
+        return str((base / Path(value).expanduser()).absolute())
+    return value
+
+
+def _check_key_url(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise ValueError(f"key_url {template!r} is not a template: {error}") from None
+    if not names or not names <= {"key_id", "content_id"}:
+        raise ValueError(f"key_url {template!r} must contain {{key_id}} or {{content_id}}, and no other name in braces")
+    parts = urlsplit(template)
+    if parts.scheme not in ("https", "http") or not parts.netloc:
+        raise ValueError(f"key_url {template!r} must be an absolute http or https URL")
+    if any(character in '"<>\\^`|' or not character.isprintable() or character.isspace() for character in template):
+        raise ValueError(f"key_url {template!r} contains a character that may not stand in a URL")
+
+
+def _master_key(text: str) -> bytes:
+    """Decode the master key. The text itself is never repeated in a message."""
+    for decode in (binascii.unhexlify, lambda value: base64.b64decode(value, validate=True)):
+        try:
+            key = decode(text.strip())
+        except ValueError:
+            continue
+        if len(key) == MASTER_KEY_BYTES:
+            return key
+    raise UsageError(
+        f"this is not a key of {MASTER_KEY_BYTES} bytes", where=MASTER_KEY_VARIABLE, fix="set it to the output of: openssl rand -hex 32"
+    )
