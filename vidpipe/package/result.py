@@ -29,7 +29,10 @@ class TrackFacts(Data):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One media segment, clear. index: 0-based position.  start, duration: seconds, exact, from its own tfdt and trun.  samples: frames in it."""
+    """One media segment, clear. index: 0-based position.  samples: frames in it.
+
+    start, duration: seconds, exact, from its own tfdt and trun.
+    """
 
     rendition: str
     index: int
@@ -40,7 +43,10 @@ class Segment:
 
 
 class PublishedSegment(Data):
-    """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.  iv: 16 bytes as upper-case hex, None when clear."""
+    """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.
+
+    uri: relative to the playlists.  iv: 16 bytes as upper-case hex, None when clear.
+    """
 
     rendition: str
     index: int

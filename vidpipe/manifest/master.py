@@ -1,0 +1,159 @@
+"""Write the master playlist with the m3u8 package: the variants, their audio, and the rates that were measured.
+
+In:   facts of every track (from its init section) and the measured rates of its media playlist.
+Out:  the whole text of the playlist.
+Wrong: ValueError for tracks that cannot be listed (no rate, two audio tracks of one name); these are bugs of the caller.
+
+Order: the first variant is the one a player starts with before it has measured the network. In each codec family that is the one whose
+average is nearest to 2 Mbit/s (Apple 1.32, HLS-MVP-024), then the others by rising rate; H.264 before HEVC and AV1.
+There is no EXT-X-VERSION: nothing that is written here needs one (HLS-VER-009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import m3u8
+
+from vidpipe.data import Data
+from vidpipe.manifest.measure import Bitrate
+from vidpipe.manifest.media import whole_seconds
+from vidpipe.manifest.text import quoted, uri
+from vidpipe.package.result import TrackFacts
+
+AUDIO_GROUP = "audio"
+DEFAULT_AVERAGE = 2_000_000
+"""Bits a second that a first variant should have on average, HLS-MVP-024."""
+
+_FAMILIES = ("avc1", "hvc1", "av01")
+
+
+class VideoTrack(Data):
+    """A variant's own playlist. uri: relative to the master playlist."""
+
+    facts: TrackFacts
+    bitrate: Bitrate
+    uri: str
+
+
+class AudioTrack(Data):
+    """An audio rendition's playlist. name: unique, for people.  language: BCP 47, None when the source does not say."""
+
+    facts: TrackFacts
+    bitrate: Bitrate
+    uri: str
+    name: str
+    language: str | None = None
+    default: bool = False
+
+
+def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = ()) -> str:
+    """Return the text of the master playlist.
+
+    Every variant plays with every audio rendition, so BANDWIDTH is its own peak and the heaviest audio's: no combination exceeds it
+    (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio group (HLS-CODEC-005).
+    """
+    if not video:
+        raise ValueError("a master playlist needs a variant")
+    playlist = m3u8.M3U8()
+    playlist.is_variant = True
+    playlist.is_independent_segments = True
+    members = _group(audio)
+    playlist.media.extend(members)
+    ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
+    for track in ordered(video):
+        variant = m3u8.Playlist(uri(track.uri), _stream_info(track, audio, ranges), members, None)
+        variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
+        playlist.playlists.append(variant)
+    text: str = playlist.dumps()
+    return "".join(f"{line}\n" for line in text.splitlines() if line)  # m3u8 leaves a blank line for the segments it does not have
+
+
+def bandwidth(track: VideoTrack, audio: Sequence[AudioTrack]) -> Bitrate:
+    """Return what the variant declares: its own rates and the highest of the audio group's."""
+    return Bitrate(
+        peak=track.bitrate.peak + max((member.bitrate.peak for member in audio), default=0),
+        average=track.bitrate.average + max((member.bitrate.average for member in audio), default=0),
+    )
+
+
+def ordered(video: Sequence[VideoTrack]) -> list[VideoTrack]:
+    """Return the variants as they are listed; the reasons stand at the top of this module."""
+    rising = sorted(video, key=lambda track: (_family(track), track.bitrate.peak))
+    result: list[VideoTrack] = []
+    for family in sorted({_family(track) for track in rising}):
+        members = [track for track in rising if _family(track) == family]
+        first = min(members, key=lambda track: abs(track.bitrate.average - DEFAULT_AVERAGE))
+        result += [first, *(track for track in members if track is not first)]
+    return result
+
+
+def _family(track: VideoTrack) -> int:
+    return _FAMILIES.index(track.facts.codecs[:4])
+
+
+def codecs(track: VideoTrack, audio: Sequence[AudioTrack]) -> str:
+    """Return CODECS: the video's string, then each different one of the audio group."""
+    return ",".join(dict.fromkeys([track.facts.codecs, *(member.facts.codecs for member in audio)]))
+
+
+def _group(audio: Sequence[AudioTrack]) -> list[Any]:
+    """Render the audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
+    names = [quoted(track.name) for track in audio]
+    if len(set(names)) != len(names) or not all(names):
+        raise ValueError(f"audio names must be unique and not empty: {names}")
+    default = next((track for track in audio if track.default), audio[0] if audio else None)
+    automatic: dict[str, AudioTrack] = {}
+    for track in [*(track for track in audio if track is default), *audio]:
+        automatic.setdefault(_language(track), track)
+    return [
+        m3u8.Media(
+            type="AUDIO",
+            group_id=AUDIO_GROUP,
+            name=name,
+            language=_language(track),
+            default="YES" if track is default else "NO",
+            autoselect="YES" if automatic[_language(track)] is track else "NO",
+            channels=str(track.facts.channels),
+            uri=uri(track.uri),
+        )
+        for track, name in zip(audio, names, strict=True)
+    ]
+
+
+def _language(track: AudioTrack) -> str:
+    return quoted(track.language or "und")  # BCP 47 "undetermined": LANGUAGE is required on every rendition
+
+
+def frame_rate(rate: Fraction) -> str:
+    """Return FRAME-RATE with three decimals, rounded half up: 23.976, 29.970, 25.000 (HLS-MVP-006)."""
+    return f"{Decimal(whole_seconds(rate * 1000)).scaleb(-3):.3f}"
+
+
+def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], ranges: bool) -> dict[str, Any]:
+    rates = bandwidth(track, audio)
+    return {
+        "bandwidth": rates.peak,
+        "average_bandwidth": rates.average,
+        "resolution": f"{track.facts.width}x{track.facts.height}",
+        "codecs": codecs(track, audio),
+        "video_range": (track.facts.video_range or "SDR") if ranges else None,
+        "closed_captions": "NONE",  # unquoted, on every variant or on none (HLS-MVP-010)
+        "audio": AUDIO_GROUP if audio else None,
+    }
+
+
+class _StreamInfo:
+    """m3u8's attributes and FRAME-RATE, which m3u8 itself writes with six digits at most and rounds to even."""
+
+    def __init__(self, attributes: Any, rate: Fraction | None) -> None:
+        if rate is None:
+            raise ValueError("a variant needs a frame rate")
+        self._attributes = attributes
+        self._rate = rate
+
+    def __str__(self) -> str:
+        return f"{self._attributes},FRAME-RATE={frame_rate(self._rate)}"
