@@ -1,0 +1,1 @@
+"""Facts about source files: measured, judged by a policy, and refused with a reason."""

@@ -16,7 +16,10 @@ Severity = Literal["error", "warning"]
 
 
 class Colour(Data):
-    """Colour description, in FFmpeg's names; "unknown" where the file says nothing."""
+    """Colour description, in FFmpeg's names; "unknown" where the file says nothing.
+
+    mastering_display: SMPTE ST 2086 as x265 writes it.  max_cll, max_fall: CTA 861.3 light levels in cd/m2.
+    """
 
     primaries: str = "unknown"
     transfer: str = "unknown"
@@ -24,14 +27,21 @@ class Colour(Data):
     range: str = "unknown"
     dynamic_range: DynamicRange = "SDR"
     dolby_vision: bool = False
+    mastering_display: str | None = None
+    max_cll: int | None = None
+    max_fall: int | None = None
 
 
 class VideoStream(Data):
     """The one video stream that is encoded (cover art never is).
 
     width, height: stored pixels before rotation.  rotation: degrees clockwise (0, 90, 180, 270) that a player applies.
+    mirrored: the display matrix also mirrors the picture (left and right, after the rotation).
+    display_aspect: width : height as a viewer sees it.  chroma: "4:2:0", "4:2:2" …  field_order: tt, bb, tb, bt, progressive, unknown.
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
     start_pts: ticks of the first frame that can be decoded.  frames: decodable frames by packet scan.
+    key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
+    longest_gap: seconds between two neighbouring frames.  missing, duplicate, backward timestamps and corrupt packets are counts.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
     """
 
@@ -44,6 +54,9 @@ class VideoStream(Data):
     height: int
     sample_aspect: Rational = Fraction(1)
     rotation: Literal[0, 90, 180, 270] = 0
+    mirrored: bool = False
+    display_aspect: Rational | None = None
+    chroma: str = "unknown"
     field_order: str = "progressive"
     interlaced: bool = False
     colour: Colour = Colour()
@@ -57,6 +70,15 @@ class VideoStream(Data):
     frames: int
     key_pts: tuple[int, ...] = ()
     longest_gop: Seconds = Fraction(0)
+    shortest_gop: Seconds = Fraction(0)
+    mean_gop: Seconds = Fraction(0)
+    reorder_frames: int = 0
+    declared_duration: Seconds | None = None
+    longest_gap: Seconds = Fraction(0)
+    missing_timestamps: int = 0
+    duplicate_timestamps: int = 0
+    backward_timestamps: int = 0
+    corrupt_packets: int = 0
     bit_rate: int | None = None
     exact_seek: bool = True
     seek_problem: str | None = None
@@ -71,7 +93,10 @@ class VideoStream(Data):
 
 
 class AudioStream(Data):
-    """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default."""
+    """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
+
+    offset: seconds that the sound begins after the first video frame (negative: before).
+    """
 
     index: int
     codec: str
@@ -84,7 +109,10 @@ class AudioStream(Data):
     default: bool = False
     start: Seconds
     duration: Seconds
+    offset: Seconds = Fraction(0)
+    declared_duration: Seconds | None = None
     packets: int
+    corrupt_packets: int = 0
     bit_rate: int | None = None
 
 
@@ -122,7 +150,8 @@ class Source(Data):
     location: absolute path of the local file (remote sources have been fetched).  name: the name the user gave, last part only.
     size: bytes.  mtime_ns: modification time when it was read (a file that changes while it is read is refused).
     duration: seconds from the first presentable video frame to the end of the last, by packet scan.
-    declared_duration: what the container claims.
+    declared_duration: what the container claims.  scanned_duration: from the container's start to the end of its last packet.
+    read_error: what stopped the packet scan before the end, if anything did.
     """
 
     location: str
@@ -134,6 +163,8 @@ class Source(Data):
     demuxer: str
     duration: Seconds
     declared_duration: Seconds | None = None
+    scanned_duration: Seconds | None = None
+    read_error: str | None = None
     bit_rate: int | None = None
     video: VideoStream
     audio: tuple[AudioStream, ...] = ()

@@ -1,0 +1,134 @@
+"""Measure a source file: path in, ``Source`` out. The file itself is only ever opened in a child process with limits.
+
+In:   the path of a local file (``fetch.local_copy`` makes one of a URL).
+Out:  Source, every fact of it measured.
+Wrong: SourceRefused with one line for every problem: the path is none or no ordinary file, the content is no video, a limit is
+       exceeded, or the child crashed, hung or ballooned.  Interrupted on cancel.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vidpipe.errors import SourceRefused
+from vidpipe.media.process import Completed, run
+from vidpipe.source.facts import Source
+from vidpipe.source.limits import SourceLimits
+from vidpipe.source.text import clean
+
+# The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
+CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child import main; main(sys.argv[1:])"
+
+KINDS = (
+    (stat.S_ISDIR, "it is a directory, not a file", "name one video file inside it"),
+    (stat.S_ISFIFO, "it is a pipe (FIFO); a source is read more than once", "write the pipe's content to a file first"),
+    (stat.S_ISBLK, "it is a block device, not a file", "copy the video from the device into a file first"),
+    (stat.S_ISCHR, "it is a character device, not a file", "name a video file"),
+    (stat.S_ISSOCK, "it is a socket, not a file", "name a video file"),
+)
+
+
+def probe(location: str, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> Source:
+    """Measure the local file at ``location``. Raises SourceRefused, Interrupted."""
+    limits = limits or SourceLimits()
+    path, size = checked(location, limits)
+    name = clean(Path(location).name) or "source"
+    argv = [sys.executable, "-I", "-c", CHILD, _import_path(), str(path), name, limits.model_dump_json()]
+    done = run(argv, limits=limits.child(size), cancel=cancel)
+    where = clean(location, 1000)
+    if done.returncode != 0 or done.timed_out:
+        raise _refused(where, [_ending(done, limits)])
+    try:
+        answer = json.loads(done.stdout)
+        if "problems" in answer:
+            raise _refused(where, [clean(str(problem), 400) for problem in answer["problems"]])
+        return Source.model_validate_json(json.dumps(answer["source"]))
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise _refused(where, ["the program that reads it gave no usable answer; the file confuses it"]) from error
+
+
+def checked(location: str, limits: SourceLimits) -> tuple[Path, int]:
+    """Return the absolute path and the size of an ordinary, readable, non-empty file, or raise SourceRefused."""
+    where = clean(location, 1000)
+    if not location or "\0" in location:
+        raise SourceRefused("the name of the source is empty or holds a zero byte", where=where or None, fix="name a video file")
+    try:
+        location.encode("utf-8")
+    except UnicodeEncodeError:
+        raise SourceRefused("the name of the file is not valid UTF-8", where=where, fix="rename the file") from None
+    try:
+        path = Path(location).resolve(strict=True)
+        facts = path.stat()
+    except (OSError, RuntimeError) as error:  # RuntimeError: how Python before 3.13 reports a symlink loop
+        raise _unreachable(where, location, error) from error
+    for is_kind, what, fix in KINDS:
+        if is_kind(facts.st_mode):
+            raise SourceRefused(what, where=where, fix=fix)
+    if facts.st_size == 0:
+        raise SourceRefused("the file is empty", where=where, fix="check that it was copied completely")
+    if facts.st_size > limits.max_bytes:
+        raise SourceRefused(
+            f"the file has {facts.st_size} bytes; the limit is {limits.max_bytes}", where=where, fix="raise the limit max_bytes"
+        )
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise _unreachable(where, location, error) from error
+    return path, facts.st_size
+
+
+def _unreachable(where: str, location: str, error: Exception) -> SourceRefused:
+    number = error.errno if isinstance(error, OSError) else errno.ELOOP
+    if number == errno.ENOENT:
+        if Path(location).is_symlink():
+            return SourceRefused("it is a link to a file that does not exist", where=where, fix="repair the link or name the file itself")
+        return SourceRefused("no such file", where=where, fix="check the name and the folder")
+    if number == errno.ELOOP:
+        return SourceRefused("its symbolic links go round in a circle", where=where, fix="repair the link or name the file itself")
+    if number in (errno.EACCES, errno.EPERM):
+        return SourceRefused("the file may not be read", where=where, fix="give this user the right to read it")
+    if number == errno.ENOTDIR:
+        return SourceRefused("a part of the path is a file, not a folder", where=where, fix="check the path")
+    if number == errno.ENAMETOOLONG:
+        return SourceRefused("the name is too long for a file", where=where[:200], fix="check the name")
+    return SourceRefused(
+        f"the file cannot be read: {os.strerror(number or errno.EIO)}", where=where, fix="check the disk or the network drive"
+    )
+
+
+def _refused(where: str, problems: list[str]) -> SourceRefused:
+    what = problems[0] if len(problems) == 1 else f"it cannot be a source, for {len(problems)} reasons"
+    return SourceRefused(
+        what,
+        where=where,
+        details=problems if len(problems) > 1 else (),
+        fix="play the file in another program, or ask for a new copy of it",
+    )
+
+
+def _ending(done: Completed, limits: SourceLimits) -> str:
+    """Say how a child ended that gave no answer."""
+    if done.timed_out:
+        return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
+    if "MemoryError" in done.stderr_tail or "Cannot allocate memory" in done.stderr_tail:
+        return f"reading it needs more than {limits.memory_bytes // 1024**2} MiB of memory (limit memory_bytes)"
+    if done.returncode in (-24, 152, -9, 137):  # SIGXCPU, and the kill that follows it
+        return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
+    if done.returncode < 0 or done.returncode > 128:
+        return "reading it crashed the demuxer or the decoder; the file is damaged or hostile"
+    last = clean(done.stderr_tail.strip().rpartition("\n")[2])
+    return f"reading it failed: {last or f'exit code {done.returncode}'}"
+
+
+def _import_path() -> str:
+    package = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(dict.fromkeys([package, *(str(Path(entry or ".").resolve()) for entry in sys.path if entry)]))

@@ -1,0 +1,256 @@
+"""Find the truth about a video's time line from its packets alone: start, frames, rate, duration, key frames. Pure.
+
+In:   ``Packets`` of one stream, filled while the container is read, and the first few decoded frames.
+Out:  ``Timeline``.
+Wrong: nothing; a stream without a single usable frame gives frames == 0.
+
+What makes this hard, and how it is met: containers round timestamps (Matroska to 1 ms), so a rate is an interval before it is
+a number, and the declared rate wins only inside it; interlaced H.264 and MPEG-2 may carry one field in a packet; AVI has no
+presentation times; edit lists mark packets that are decoded and not shown; an open GOP starts with pictures that lean on a GOP before it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+NONE = -(2**63)  # "no timestamp", as AV_NOPTS_VALUE
+
+STANDARD_RATES = (
+    *(Fraction(rate) for rate in (5, 6, 8, 10, 12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 200, 240)),
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
+    Fraction(25, 2),
+)
+
+FALLBACK_RATE = Fraction(25)  # a single frame without any declared rate
+BUSY_RATE = Fraction(60)  # a variable rate above it is taken only if the mean is above it too
+THINNEST_KEYS = Fraction(1, 2)  # seconds: a seek needs a key frame before its target, not every one of an intra-only file
+TIGHT = Fraction(1, 2000)  # half of what separates 29.97 from 30
+LOOSE = Fraction(3, 1000)  # for variable rates, whose nominal rate is only meant
+
+
+@dataclass
+class Packets:
+    """The packets of a stream in file order. Times are ticks; NONE where the container says nothing."""
+
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    durations: array[int] = field(default_factory=lambda: array("q"))
+    key: bytearray = field(default_factory=bytearray)
+    hidden: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    corrupt: int = 0
+
+    def add(self, pts: int | None, dts: int | None, duration: int | None, *, key: bool, hidden: bool) -> None:
+        """Take the next packet. hidden: it is decoded, and its picture is not shown (edit list, invisible frame)."""
+        self.pts.append(NONE if pts is None else pts)
+        self.dts.append(NONE if dts is None else dts)
+        self.durations.append(duration or 0)
+        self.key.append(key)
+        self.hidden.append(hidden)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one of the first decoded frames says of itself, in ticks."""
+
+    pts: int | None
+    dts: int | None
+    interlaced: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The video's time line. Ticks for pts, else seconds. key_pts: every key frame from the start on, not thinned."""
+
+    start_pts: int
+    frames: int
+    frame_rate: Fraction
+    variable: bool
+    duration: Fraction
+    key_pts: tuple[int, ...]
+    shortest_gop: Fraction
+    mean_gop: Fraction
+    longest_gop: Fraction
+    longest_gap: Fraction
+    missing: int
+    duplicates: int
+    backward: int
+    guessed: bool
+
+
+def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction) -> Timeline:
+    """Work out the time line. declared: rates that the file claims, best first.  base: seconds a tick.  most: fastest rate believed."""
+    missing, guessed = _missing(packets), _pts_are_guesses(packets, decoded)
+    shown = _shown(packets, decoded, guessed)
+    times = sorted(set(shown))
+    duplicates = len(shown) - len(times)
+    interlaced = any(frame.interlaced for frame in decoded)
+    if not times:
+        none = Fraction(0)
+        return Timeline(0, 0, FALLBACK_RATE, False, none, (), none, none, none, none, missing, 0, 0, guessed)
+    if interlaced and _fields_in_packets(times, decoded):
+        times = times[::2]
+    start, steps = times[0], _steps(times)
+    rate, variable = _rate(steps, declared, base, most)
+    believed = next((claim for claim in declared if rate * Fraction(11, 10) < claim <= min(most, BUSY_RATE)), None)
+    if missing and believed and len(packets.pts) > 2:
+        rate, variable = believed, False  # pictures without a time lie between those with one, so the steps say too little
+    elif interlaced and missing <= len(times) and (not steps or max(steps) * base < Fraction(3, 2) / rate):
+        missing = 0  # second fields: they belong to the frame whose first field has the time
+    duration = _duration(packets, times, rate, variable, base, guessed)
+    source = packets.dts if guessed else packets.pts
+    shift = start - _first_time(packets) if guessed else 0
+    present = set(times)
+    flagged = zip(source, packets.key, packets.hidden, strict=True)
+    keys = sorted({time + shift for time, key, hidden in flagged if key and not hidden and time != NONE} & present)
+    gops = [step * base for step in _steps(keys)]
+    if keys:
+        gops.append(duration - (keys[-1] - start) * base)
+    return Timeline(
+        start_pts=start,
+        frames=max(len(times), round(duration * rate)) if missing else len(times),
+        frame_rate=rate,
+        variable=variable,
+        duration=duration,
+        key_pts=tuple(keys),
+        shortest_gop=min(gops, default=Fraction(0)),
+        mean_gop=sum(gops, Fraction(0)) / len(gops) if gops else Fraction(0),
+        longest_gop=max(gops, default=Fraction(0)),
+        longest_gap=max(steps, default=0) * base,
+        missing=missing,
+        duplicates=duplicates,
+        backward=_backward(packets.dts),
+        guessed=guessed,
+    )
+
+
+def thinned(key_pts: tuple[int, ...], base: Fraction) -> tuple[int, ...]:
+    """Return the key frames at least THINNEST_KEYS apart."""
+    kept: list[int] = []
+    for pts in key_pts:
+        if not kept or (pts - kept[-1]) * base >= THINNEST_KEYS:
+            kept.append(pts)
+    return tuple(kept)
+
+
+def _missing(packets: Packets) -> int:
+    return sum(time == NONE for time in packets.pts)
+
+
+def _pts_are_guesses(packets: Packets, decoded: list[Decoded]) -> bool:
+    """Whether the presentation times are none or nonsense, so that decoding order has to do (AVI with B-frames, as ffmpeg does)."""
+    if len(packets.pts) > 1 and _missing(packets) == len(packets.pts) and any(time != NONE for time in packets.dts):
+        return True
+    pts = [frame.pts for frame in decoded]
+    dts = [frame.dts for frame in decoded]
+    return not _rising(pts) and _rising(dts)
+
+
+def _rising(times: list[int | None]) -> bool:
+    return all(before is not None and after is not None and before < after for before, after in pairwise(times))
+
+
+def _first_key(packets: Packets) -> int:
+    return max(packets.key.find(1), 0)  # a stream without any flagged key frame (intra refresh) starts at its first packet
+
+
+def _first_time(packets: Packets) -> int:
+    return next((time for time in packets.dts[_first_key(packets) :] if time != NONE), 0)
+
+
+def _shown(packets: Packets, decoded: list[Decoded], guessed: bool) -> list[int]:
+    """Return the times of all packets that give a picture, from the first presentable one on."""
+    first = _first_key(packets)
+    if guessed:
+        shift = (decoded[0].dts if decoded and decoded[0].dts is not None else _first_time(packets)) - _first_time(packets)
+        return [time + shift for time in packets.dts[first:] if time != NONE]
+    times = [time for time, hidden in zip(packets.pts[first:], packets.hidden[first:], strict=True) if time != NONE and not hidden]
+    if not times:
+        return []
+    start = min(times)
+    if not packets.hidden[first] and packets.key[first] and packets.pts[first] != NONE:
+        start = packets.pts[first]  # what lies before it are leading pictures of an open GOP
+    later = [frame.pts for frame in decoded if frame.pts is not None and frame.pts >= start]
+    if later:
+        start = min(later)
+    return [time for time in times if time >= start]
+
+
+def _fields_in_packets(times: list[int], decoded: list[Decoded]) -> bool:
+    """Whether every field has a packet with its own time: then frames come half as often as packets."""
+    frames = sorted({frame.pts for frame in decoded if frame.pts is not None})
+    if len(frames) < 3 or len(times) < 3:
+        return False
+    packet_step = _median(_steps(times))
+    frame_step = _median(_steps(frames))
+    return 9 * packet_step <= 5 * frame_step <= 11 * packet_step  # twice, give or take 10 %
+
+
+def _steps(times: list[int]) -> list[int]:
+    return [after - before for before, after in pairwise(times)]
+
+
+def _median(values: list[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def _rate(steps: list[int], declared: list[Fraction], base: Fraction, most: Fraction) -> tuple[Fraction, bool]:
+    """Return the frame rate and whether it varies."""
+    believed = [rate for rate in declared if 1 <= rate <= most]
+    if not steps:
+        return (believed[0] if believed else FALLBACK_RATE), False
+    middle = _median(steps)
+    near = [step for step in steps if abs(step - middle) <= 1 or 10 * abs(step - middle) <= middle]
+    variable = 50 * (len(steps) - len(near)) > len(steps)  # 2 %: a lost frame or two in a capture do not make it variable
+    span, count = sum(near) * base, len(near)
+    slack = LOOSE if variable else TIGHT
+    # Both ends of the span are rounded to a tick, so the true rate is an interval.
+    low = count / (span + base) * (1 - slack)
+    high = count / max(span - base, base / 2) * (1 + slack)
+    middle_rate = count / span
+    mean = len(steps) / (sum(steps) * base)
+    if variable:
+        low, high, middle_rate = max(low, mean * (1 - slack)), max(high, mean * (1 + slack)), max(middle_rate, mean)
+    rate = _nearest(low, high, middle_rate, believed)
+    if variable and rate > BUSY_RATE:  # bursts of a screen recording are not its rate
+        rate = max(BUSY_RATE, _nearest(mean * (1 - slack), mean * (1 + slack), mean, believed))
+    return max(Fraction(1), min(rate, most)), variable
+
+
+def _nearest(low: Fraction, high: Fraction, middle: Fraction, declared: list[Fraction]) -> Fraction:
+    possible = [rate for rate in STANDARD_RATES if low <= rate <= high]
+    for rate in declared:
+        if rate in possible:
+            return rate
+    if possible:
+        return min(possible, key=lambda rate: abs(rate - middle))
+    for rate in declared:
+        if low <= rate <= high and rate.denominator <= 1001:
+            return rate
+    return middle.limit_denominator(1001) or Fraction(1)
+
+
+def _duration(packets: Packets, times: list[int], rate: Fraction, variable: bool, base: Fraction, guessed: bool) -> Fraction:
+    """Return seconds from the first frame to the end of the last."""
+    frame = 1 / rate
+    last = Fraction(0)
+    if not guessed:
+        last = max((length * base for time, length in zip(packets.pts, packets.durations, strict=True) if time == times[-1]), default=last)
+    if not (variable and frame < last <= 10):  # a still at the end may be meant; else one frame long, whatever the container rounds to
+        last = frame
+    duration = (times[-1] - times[0]) * base + last
+    exact = len(times) * frame
+    return exact if not variable and abs(duration - exact) <= 2 * base + frame / 10 else duration
+
+
+def _backward(dts: array[int]) -> int:
+    """Count decoding times that do not rise."""
+    before, count = NONE, 0
+    for time in dts:
+        if time != NONE:
+            count += time <= before
+            before = time
+    return count
