@@ -22,11 +22,12 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_dir
-from pydantic import Field, SecretBytes, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
+from vidpipe.source.limits import SourceLimits
 
 FILE_NAME = "vidpipe.toml"
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
@@ -62,6 +63,10 @@ class Settings(Data):
     )
     upload_workers: int = Field(default=8, ge=1, le=64, description="Uploads side by side.")
     catalog_url: str = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
+    limits: SourceLimits = Field(
+        default=SourceLimits(),
+        description="Limits of a source and of the processes that read it: the table [limits] of vidpipe.toml, or VIDPIPE_LIMITS_<NAME>.",
+    )
     master_key: SecretBytes | None = Field(
         default=None,
         exclude=True,
@@ -112,11 +117,12 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
     variables = {
         name: _convert(name, environ[_variable(name)], _variable(name), cwd)
         for name in Settings.model_fields
-        if environ.get(_variable(name)) and name not in _NOT_IN_FILES
+        if environ.get(_variable(name)) and name not in _NOT_IN_FILES and name != "limits"
     }
     here = _read_file(cwd / FILE_NAME)
     merged = {**here, **variables, **given}
     home = Path(str(merged.get("home") or Settings().home))
+    there: dict[str, Any] = {}
     if home != cwd:
         there = _read_file(home / FILE_NAME)
         if "home" in there:
@@ -127,6 +133,7 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
             )
         merged = {**there, **merged}
     merged["home"] = home
+    merged["limits"] = SourceLimits(**{**there.get("limits", {}), **here.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
         merged["master_key"] = _master_key(environ[MASTER_KEY_VARIABLE])
     try:
@@ -139,7 +146,7 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the VIDPIPE_ variables that no setting reads: usually misspelt."""
-    known = {_variable(name) for name in Settings.model_fields}
+    known = {_variable(name) for name in (*Settings.model_fields, *(f"limits_{name}" for name in SourceLimits.model_fields))}
     return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
 
 
@@ -159,20 +166,40 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), fix="write it as TOML, for example: workers = 4") from error
+    for key in _NOT_IN_FILES & set(values):
+        raise UsageError(
+            f"the key {key} may not stand in a file", where=str(path), fix=f"remove it and set the variable {MASTER_KEY_VARIABLE}"
+        )
+    _known(values, set(Settings.model_fields) - _NOT_IN_FILES, path, "unknown key")
+    limits = values.pop("limits", None)
+    read = {key: _convert(key, value, f"{path}, key {key}", path.parent, typed=True) for key, value in values.items()}
+    if limits is not None:
+        if not isinstance(limits, dict):
+            raise UsageError("the key limits must be a table", where=str(path), fix="write [limits] and one limit a line below it")
+        _known(limits, set(SourceLimits.model_fields), path, "unknown key in [limits]:")
+        read["limits"] = {key: _limit(value, f"{path}, key limits.{key}") for key, value in limits.items()}
+    return read
+
+
+def _known(values: Mapping[str, Any], allowed: set[str], path: Path, what: str) -> None:
     for key in values:
-        if key in _NOT_IN_FILES:
-            raise UsageError(
-                f"the key {key} may not stand in a file", where=str(path), fix=f"remove it and set the variable {MASTER_KEY_VARIABLE}"
-            )
-        if key not in Settings.model_fields:
-            allowed = sorted(set(Settings.model_fields) - _NOT_IN_FILES)
+        if key not in allowed:
             close = difflib.get_close_matches(key, allowed, 1)
-            raise UsageError(
-                f"unknown key {key}",
-                where=str(path),
-                fix=f"did you mean {close[0]}?" if close else f"use one of: {', '.join(allowed)}",
-            )
-    return {key: _convert(key, value, f"{path}, key {key}", path.parent, typed=True) for key, value in values.items()}
+            fix = f"did you mean {close[0]}?" if close else f"use one of: {', '.join(sorted(allowed))}"
+            raise UsageError(f"{what} {key}", where=str(path), fix=fix)
+
+
+def _limits_of(environ: Mapping[str, str]) -> dict[str, int]:
+    """The source limits that the environment sets."""
+    names = {name: _variable(f"limits_{name}") for name in SourceLimits.model_fields}
+    return {name: _limit(environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
+
+
+def _limit(value: object, origin: str, *, typed: bool = True) -> int:
+    try:
+        return TypeAdapter(PositiveInt).validate_python(value, strict=typed)
+    except ValidationError:
+        raise UsageError(f"{value!r} is not allowed", where=origin, fix="give a whole number above 0") from None
 
 
 def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
