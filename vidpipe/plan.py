@@ -349,7 +349,7 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
     for stream in source.audio:
         if stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
-    if not video.exact_seek:
+    if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
     return notes
 
