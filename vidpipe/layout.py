@@ -1,0 +1,50 @@
+"""Where each object of a title lies: one place that knows the published tree.
+
+In:   rendition ids and positions.
+Out:  paths relative to the prefix of a version, ``{content_id}/{version}/``; they are also the URIs in the playlists.
+
+The media playlists lie beside the master playlist, so that a relative key URI is ``keys/{key_id}`` for all of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import Literal
+
+MASTER = "master.m3u8"
+RECORD = "record.json"
+POSTER = "thumbnails/poster.jpg"
+THUMBNAILS = "thumbnails/thumbnails.vtt"
+
+TrackType = Literal["video", "audio"]
+
+
+def version_prefix(content_id: str, version: str) -> str:
+    """Return the prefix of one version below the target."""
+    return f"{content_id}/{version}"
+
+
+def new_version(now: datetime) -> str:
+    """Return a version id that sorts by time and never meets another: UTC time and 24 random bits. now: with a time zone."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def media_playlist(kind: TrackType, rendition: str) -> str:
+    """Return the path of a rendition's media playlist."""
+    return f"{kind}-{rendition}.m3u8"
+
+
+def init_section(kind: TrackType, rendition: str) -> str:
+    """Return the path of a rendition's init section (EXT-X-MAP)."""
+    return f"{kind}/{rendition}/init.mp4"
+
+
+def segment(kind: TrackType, rendition: str, index: int) -> str:
+    """Return the path of a media segment. index: 0-based position; names count from 1, five digits or more."""
+    return f"{kind}/{rendition}/{index + 1:05d}.m4s"
+
+
+def sprite(sheet: int) -> str:
+    """Return the path of a sprite sheet. sheet: 0-based position; names count from 1."""
+    return f"thumbnails/sprite-{sheet + 1:03d}.jpg"

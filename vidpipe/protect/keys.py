@@ -1,0 +1,175 @@
+"""The local key store: a fresh AES-128 content key for every title, wrapped by the master key.
+
+In:   the folder of the store and, optionally, the master key (else ``master.key`` in the folder, created on first use).
+Out:  ContentKey, and one file for each key: ``{key_id}.json``, mode 0600, in a folder of mode 0700.
+Wrong: UsageError: wrong master key, altered or unreadable key file, unknown key id. No message ever holds a key.
+
+A key file holds the key wrapped (AES key wrap, RFC 3394), the content id, the time, a fingerprint of the master key (to tell a wrong
+master key from an altered file) and an HMAC over all of it (RFC 3394 protects the key alone, not what the key is for).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from pydantic import ValidationError
+
+from vidpipe.data import Data
+from vidpipe.errors import UsageError
+from vidpipe.protect.master import MASTER_BYTES, load_master_key, private_folder, sync_folder, write_private
+
+KEY_BYTES = 16
+"""AES-128 (RFC 8216 section 4.3.2.4)."""
+_KEY_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentKey:
+    """The key of a title. key_id: 32 hex digits, public, stands in playlists and records.  key: 16 secret bytes, in no repr."""
+
+    key_id: str
+    content_id: str
+    key: bytes = field(repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a content key stays in the process that opened it")
+
+
+class KeyInfo(Data):
+    """What may be told of a key."""
+
+    key_id: str
+    content_id: str
+    created_at: datetime
+
+
+class _KeyFile(Data):
+    schema_version: Literal["vidpipe.key/1"] = "vidpipe.key/1"
+    key_id: str
+    content_id: str
+    created_at: datetime
+    wrapped: str
+    master: str
+    mac: str = ""
+
+
+class KeyStore:
+    """The keys in one folder. Safe for several threads and processes at once. Nothing is created before the first ``create``."""
+
+    def __init__(self, folder: Path, master_key: bytes | None = None) -> None:
+        if master_key is not None and len(master_key) != MASTER_BYTES:
+            raise ValueError("a master key has 32 bytes")
+        self.folder = folder
+        self._given = master_key
+
+    def create(self, content_id: str) -> ContentKey:
+        """Make, store and return a fresh random key for a title."""
+        key = ContentKey(key_id=secrets.token_hex(16), content_id=content_id, key=secrets.token_bytes(KEY_BYTES))
+        master = self._master()
+        entry = _KeyFile(
+            key_id=key.key_id,
+            content_id=content_id,
+            created_at=datetime.now(UTC).replace(microsecond=0),
+            wrapped=aes_key_wrap(master, key.key).hex(),
+            master=_fingerprint(master),
+        )
+        entry = entry.model_copy(update={"mac": _mac(master, entry)})
+        file = self._file(key.key_id)
+        temporary = file.with_suffix(".tmp")
+        try:
+            private_folder(self.folder)
+            try:
+                write_private(temporary, json.dumps(entry.model_dump(mode="json"), indent=2) + "\n")
+                temporary.replace(file)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(self.folder)
+        except OSError as problem:
+            raise self._unusable("a content key cannot be stored", file, problem) from problem
+        return key
+
+    def get(self, key_id: str) -> ContentKey:
+        """Return the key with this id. Raises UsageError if it is unknown, altered, or wrapped by another master key."""
+        if not _KEY_ID.fullmatch(key_id):
+            raise UsageError(
+                f"{key_id[:80]!r} is not a key id", where=str(self.folder), fix="a key id has 32 hex digits; see `catalog show`"
+            )
+        entry, file = self._read(self._file(key_id)), self._file(key_id)
+        master = self._master()
+        if entry.master != _fingerprint(master):
+            raise UsageError(
+                "this key was wrapped by another master key",
+                where=str(file),
+                fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
+            )
+        altered = UsageError(
+            "the key file was altered or damaged", where=str(file), fix="restore it from a backup, or ingest the title again"
+        )
+        if entry.key_id != key_id or not hmac.compare_digest(entry.mac, _mac(master, entry)):
+            raise altered
+        try:
+            return ContentKey(key_id=key_id, content_id=entry.content_id, key=aes_key_unwrap(master, bytes.fromhex(entry.wrapped)))
+        except (InvalidUnwrap, ValueError) as problem:
+            raise altered from problem
+
+    def find(self, content_id: str | None = None) -> tuple[KeyInfo, ...]:
+        """Tell which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
+        try:
+            files = [file for file in self.folder.glob("*.json") if _KEY_ID.fullmatch(file.stem)]
+        except OSError as problem:
+            raise self._unusable("the key store cannot be read", self.folder, problem) from problem
+        entries = [self._read(file) for file in files]
+        known = [KeyInfo(key_id=entry.key_id, content_id=entry.content_id, created_at=entry.created_at) for entry in entries]
+        return tuple(
+            sorted((info for info in known if content_id in (None, info.content_id)), key=lambda info: (info.created_at, info.key_id))
+        )
+
+    def _master(self) -> bytes:
+        return self._given if self._given is not None else load_master_key(self.folder)
+
+    def _file(self, key_id: str) -> Path:
+        return self.folder / f"{key_id}.json"
+
+    def _read(self, file: Path) -> _KeyFile:
+        try:
+            return _KeyFile.model_validate_json(file.read_bytes())
+        except FileNotFoundError as problem:
+            raise UsageError(
+                f"there is no key {file.stem} in this key store",
+                where=str(self.folder),
+                fix="use the home in which the title was ingested (--home)",
+            ) from problem
+        except OSError as problem:
+            raise self._unusable("a content key cannot be read", file, problem) from problem
+        except ValidationError:
+            # "from None": pydantic's message would quote the file.
+            raise UsageError(
+                "the key file was altered or damaged", where=str(file), fix="restore it from a backup, or ingest the title again"
+            ) from None
+
+    def _unusable(self, what: str, file: Path, problem: OSError) -> UsageError:
+        return UsageError(
+            f"{what}: {problem.strerror or problem}",
+            where=str(file),
+            fix="give this user the right to it and some room, or choose another home with --home",
+        )
+
+
+def _fingerprint(master: bytes) -> str:
+    """Eight bytes that tell master keys apart and give nothing away."""
+    return hmac.digest(master, b"vidpipe master key fingerprint v1", hashlib.sha256)[:8].hex()
+
+
+def _mac(master: bytes, entry: _KeyFile) -> str:
+    """HMAC-SHA256 over every other field, under a key of its own that is derived from the master key."""
+    fields = json.dumps(entry.model_dump(mode="json", exclude={"mac"}), sort_keys=True).encode()
+    return hmac.digest(hmac.digest(master, b"vidpipe key file v1", hashlib.sha256), fields, hashlib.sha256).hex()

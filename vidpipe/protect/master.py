@@ -1,0 +1,130 @@
+"""The master key, which wraps every content key: read it, or create it once.
+
+In:   VIDPIPE_MASTER_KEY as text (settings hand it in), or the folder of the key store.
+Out:  32 bytes. In the folder they lie in ``master.key`` as 64 hex digits, mode 0600, so that the file's text can be used as
+      VIDPIPE_MASTER_KEY on another machine.
+Wrong: UsageError: not 32 bytes, readable by others, missing although wrapped keys exist. No message ever holds the key.
+
+Uses no cryptography, so that settings can check the key cheaply.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from vidpipe.errors import UsageError
+
+MASTER_BYTES = 32
+"""AES-256 for wrapping."""
+FILE = "master.key"
+_ENVIRONMENT = "VIDPIPE_MASTER_KEY"
+
+
+def parse_master_key(text: str, where: str = _ENVIRONMENT) -> bytes:
+    """Return the 32 bytes written as 64 hex digits or as base64 (standard or URL-safe). Raises UsageError for anything else."""
+    text = text.strip()
+    key = b""
+    with suppress(ValueError):
+        key = bytes.fromhex(text)
+    if len(key) != MASTER_BYTES:
+        with suppress(binascii.Error, ValueError):
+            key = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
+    if len(key) != MASTER_BYTES:
+        raise UsageError(
+            "the master key is not 32 bytes, written as 64 hex digits or as base64",
+            where=where,
+            fix="make one with: openssl rand -hex 32",
+        )
+    return key
+
+
+def load_master_key(folder: Path) -> bytes:
+    """Return the master key of a key store, created on first use. Processes that start together get the same key.
+
+    Raises UsageError if it cannot be read or created, if others may read it, or if it is gone while wrapped keys still need it.
+    """
+    file = folder / FILE
+    try:
+        key = _read(file)
+        if key is None and any(folder.glob("*.json")):
+            key = _read(file)  # another process may have created both since the first look
+            if key is None:
+                raise UsageError(
+                    "the master key is gone, but content keys wrapped by it are still there",
+                    where=str(file),
+                    fix=f"restore {FILE} from a backup or set {_ENVIRONMENT}; without it these titles cannot be played",
+                )
+        if key is None:
+            _create(file)
+            key = _read(file)
+    except OSError as problem:
+        raise UsageError(
+            f"the master key cannot be read or created: {problem.strerror or problem}",
+            where=str(file),
+            fix=f"give this user the right to it, choose another home with --home, or set {_ENVIRONMENT}",
+        ) from problem
+    if key is None:
+        raise UsageError("the master key vanished while it was read", where=str(file), fix="run the same command again")
+    return key
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        with file.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            if os.name == "posix" and mode & 0o077:
+                raise UsageError(
+                    f"other users may read the master key (mode {mode:04o})",
+                    where=str(file),
+                    fix=f"run chmod 600 {file}, or move the key into {_ENVIRONMENT} where the file system cannot keep modes",
+                )
+            text = stream.read(4096)
+    except FileNotFoundError:
+        return None
+    return parse_master_key(text.decode("ascii", "replace"), str(file))
+
+
+def _create(file: Path) -> None:
+    """Put a fresh key in place, whole or not at all; the first of several processes wins."""
+    private_folder(file.parent)
+    temporary = file.with_name(f".{file.name}-{secrets.token_hex(8)}.tmp")
+    try:
+        write_private(temporary, secrets.token_bytes(MASTER_BYTES).hex() + "\n")
+        with suppress(FileExistsError):
+            os.link(temporary, file)  # unlike a rename, a link never replaces the key of another process
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(file.parent)
+
+
+def private_folder(folder: Path) -> None:
+    """Create the folder of the key store, or take the rights of others away from it. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        folder.chmod(0o700)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a new file with mode 0600 and sync it to the disk. Raises OSError, also if the file exists."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)

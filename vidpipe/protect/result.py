@@ -1,0 +1,25 @@
+"""What protection hands on: a segment as it will lie at the target, encrypted or clear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedSegment:
+    """A media segment ready to upload. start, duration: seconds, exact.  samples: frames in it.
+
+    data: the bytes to store, a multiple of 16 when encrypted.  sha256: of ``data``, lower-case hex.
+    iv: its own initialisation vector, 16 bytes, None when clear.  key_id: of the content key, None when clear.
+    """
+
+    rendition: str
+    index: int
+    start: Fraction
+    duration: Fraction
+    samples: int
+    data: bytes = field(repr=False)
+    sha256: str
+    iv: bytes | None = None
+    key_id: str | None = None

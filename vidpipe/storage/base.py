@@ -1,0 +1,84 @@
+"""What every target can do: the Storage protocol, what it says of an object, and the rule for object paths.
+
+In:   object paths relative to the root of the target: "/"-separated, without "." and ".." parts.
+Out:  ``Storage`` (local.py and s3.py implement it), ``Stored``, ``clean_path``, ``sha256_file``.
+Wrong: ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from vidpipe.data import Data
+
+
+class Stored(Data):
+    """An object at the target. path: relative to the root.  size: bytes.  sha256: lower-case hex of its bytes.
+
+    What a target does not remember is None: a local directory keeps neither content_type nor cache_control (the web
+    server in front of it sends them), and ``list`` gives sizes only.
+    """
+
+    path: str
+    size: int
+    content_type: str | None = None
+    cache_control: str | None = None
+    sha256: str | None = None
+
+
+class Storage(Protocol):
+    """A place for published objects. Safe to call from several threads. Every failure is a PublishFailed.
+
+    An object appears whole or not at all: a reader never sees half a write.
+    """
+
+    def check(self) -> None:
+        """Raise PublishFailed now if the target plainly cannot take objects, so that no encode is wasted. Leaves no object behind."""
+
+    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
+        """Write an object from bytes or from a local file, replacing what is there. sha256: lower-case hex of the bytes."""
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes of an object."""
+
+    def download(self, path: str, file: Path) -> None:
+        """Copy an object into a local file, which appears whole or not at all."""
+
+    def head(self, path: str) -> Stored | None:
+        """Return what is known of an object, or None if there is none. sha256 is None if a foreign tool wrote it to S3."""
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """Yield the objects below the folder ``prefix`` ("" is the root), ordered by path; path and size only."""
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
+
+    def location(self, path: str = "") -> str:
+        """Return where an object lies, for people and records: an absolute file path or an s3:// URL."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+def clean_path(path: str, *, empty: bool = False) -> str:
+    """Return ``path`` without a trailing "/", or raise ValueError if it is not a plain relative object path.
+
+    empty: "" is allowed and means the root.
+    """
+    path = path.removesuffix("/")
+    if not path and empty:
+        return path
+    if not path or any(ord(char) < 32 or ord(char) == 127 or char == "\\" for char in path):
+        raise ValueError(f"not an object path: {path!r}")
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"an object path must be relative and stay below the root: {path!r}")
+    return path
+
+
+def sha256_file(file: Path) -> str:
+    """Return the SHA-256 of a file as lower-case hex, read in pieces."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

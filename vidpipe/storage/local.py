@@ -1,0 +1,187 @@
+"""A directory as a target: what a web server serves, and the default.
+
+In:   object paths and bytes.
+Out:  files below the root, each written to a temporary name beside it, synced to the disk and renamed.
+Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; UsageError never, ValueError for a path
+       that leaves the root (also through a symbolic link).
+
+A file system has no place for Content-Type and Cache-Control: they are not kept, ``head`` says None, and the web server in
+front of the directory has to send them. The SHA-256 is computed from the file, never remembered.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vidpipe.errors import PublishFailed
+from vidpipe.storage.base import Stored, clean_path, sha256_file
+
+_TEMPORARY = ".vidpipe-"
+"""How the name of an unfinished file begins; such files are never listed."""
+
+
+class LocalStorage:
+    """Objects as files below ``root``, which is created at the first write."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links: people want the path they gave
+
+    def check(self) -> None:
+        """See Storage.check: creates the directory and tries to write in it."""
+        with _translated("use", str(self.root)):
+            self.root.mkdir(parents=True, exist_ok=True)
+            trial = self.root / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
+            with _removed_on_failure(trial):
+                trial.write_bytes(b"")
+                trial.unlink()
+
+    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
+        """See Storage.put. The types and the hash are not kept; see the head of the module."""
+        file = self._file(path)
+        with _translated("write", str(file)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, data)
+
+    def get(self, path: str) -> bytes:
+        """See Storage.get."""
+        file = self._file(path)
+        with _translated("read", str(file)):
+            return file.read_bytes()
+
+    def download(self, path: str, file: Path) -> None:
+        """See Storage.download."""
+        source = self._file(path)
+        with _translated("read", str(source)), source.open("rb"):  # a missing source is about the source, not about the copy
+            pass
+        with _translated("write", str(file)):
+            write_whole(file, source)
+
+    def head(self, path: str) -> Stored | None:
+        """See Storage.head. Reads the whole file for its hash."""
+        file = self._file(path)
+        with _translated("read", str(file)):
+            if not file.is_file():
+                return None
+            return Stored(path=clean_path(path), size=file.stat().st_size, sha256=sha256_file(file))
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See Storage.list."""
+        folder = self._file(prefix, empty=True)
+        found: dict[str, int] = {}
+        with _translated("list", str(folder)):
+            for parent, _, names in os.walk(folder, onerror=_unless_missing):
+                for name in names:
+                    file = Path(parent) / name
+                    if not name.startswith(_TEMPORARY) and file.is_file():
+                        found[file.relative_to(self.root).as_posix()] = file.stat().st_size
+        for path in sorted(found):
+            yield Stored(path=path, size=found[path])
+
+    def delete_prefix(self, prefix: str) -> None:
+        """See Storage.delete_prefix. Parent folders that become empty go too, the root stays."""
+        folder = self._file(prefix)
+        with _translated("delete", str(folder)):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            for parent in folder.parents:
+                if parent == self.root or not parent.is_relative_to(self.root):
+                    break
+                with suppress(OSError):  # not empty, or gone already: both are fine
+                    parent.rmdir()
+
+    def location(self, path: str = "") -> str:
+        """See Storage.location."""
+        return str(self.root / clean_path(path, empty=True))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _file(self, path: str, *, empty: bool = False) -> Path:
+        file = self.root / clean_path(path, empty=empty)
+        with _translated("read", str(file)):
+            inside = file.resolve().is_relative_to(self.root.resolve())
+        if not inside:
+            raise ValueError(f"a symbolic link leads out of the target: {path!r}")
+        return file
+
+
+def write_whole(file: Path, data: bytes | Path) -> None:
+    """Write ``file`` so that it appears whole or not at all, and survives a power cut. Raises OSError and leaves nothing behind."""
+    temporary = file.parent / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
+    with _removed_on_failure(temporary):
+        # "x" creates with the umask's mode: a web server may read it, which mkstemp's 0600 would forbid.
+        with temporary.open("xb") as stream:
+            if isinstance(data, Path):
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+            else:
+                stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable, where the system can do that (not on Windows, not on every network file system)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _removed_on_failure(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        raise
+
+
+def _unless_missing(problem: OSError) -> None:
+    if not isinstance(problem, FileNotFoundError | NotADirectoryError):
+        raise problem
+
+
+_ADVICE: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "free some space and run the same command again: finished work is reused"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again: finished work is reused"),
+    errno.EACCES: ("permission denied", "give this user the right to it, or choose another target with --to"),
+    errno.EPERM: ("permission denied", "give this user the right to it, or choose another target with --to"),
+    errno.EROFS: ("the file system is read-only", "choose another target with --to"),
+    errno.ENOENT: ("no such file", "check the path; if it was published, something has removed it since"),
+    errno.ENOTDIR: ("a file is where a directory is needed", "move that file away, or choose another target with --to"),
+    errno.EEXIST: ("a file is where a directory is needed", "move that file away, or choose another target with --to"),
+    errno.EISDIR: ("a directory is where a file is needed", "move that directory away, or choose another target with --to"),
+    errno.ENAMETOOLONG: ("the path is too long", "choose a shorter target or a shorter --id"),
+    errno.ELOOP: ("symbolic links go round in a circle", "mend the links, or choose another target with --to"),
+    errno.EIO: ("the disk reports an input/output error", "check the disk, or choose another target with --to"),
+}
+
+
+@contextmanager
+def _translated(verb: str, where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        what, fix = _ADVICE.get(
+            problem.errno or 0, (problem.strerror or str(problem), "check the path, or choose another target with --to")
+        )
+        raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem
+    except RuntimeError as problem:  # Python before 3.13: resolve() on a loop of links
+        what, fix = _ADVICE[errno.ELOOP]
+        raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem

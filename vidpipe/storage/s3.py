@@ -1,0 +1,217 @@
+"""S3 and S3-compatible servers as a target (and as a place of sources). The only importer of boto3.
+
+In:   a bucket and a prefix; credentials, region, profile and AWS_ENDPOINT_URL come from where every AWS tool takes them.
+Out:  objects with Content-Type, Cache-Control and their SHA-256 as x-amz-meta-sha256.
+Wrong: PublishFailed that names bucket, object and remedy. No exception of boto3, botocore, s3transfer or urllib3 leaves here.
+
+A custom endpoint is addressed path-style (botocore's default for it), because a server on one host name has no bucket host names.
+Nothing hangs: every connection and read has a timeout and the number of attempts is bounded.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.session
+from boto3.exceptions import Boto3Error, RetriesExceededError
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+from urllib3.exceptions import HTTPError
+
+from vidpipe.errors import PublishFailed
+from vidpipe.storage.base import Stored, clean_path
+from vidpipe.storage.faults import explain_code, explain_failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+ATTEMPTS = 4
+"""Tries of one request, the first included, unless AWS_MAX_ATTEMPTS or the profile says otherwise."""
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 30
+"""Seconds without an answer before a try is given up."""
+CONNECTIONS = 16
+"""Connections kept open: more than the upload threads, so that none waits for another."""
+MULTIPART = 64 << 20
+"""Bytes from which an upload goes in parts. Segments stay below it: one request with one Content-MD5 is simplest and safest."""
+PART = 16 << 20
+"""Bytes of a part, and of a range when downloading; at most 4 of them are in memory."""
+_READS = 3
+"""Tries of reading a whole answer; botocore retries a request, but not a body that breaks off."""
+
+
+class S3Storage:
+    """Objects below ``s3://bucket/prefix``. Contacts nothing until the first call."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        with self._translated("open the target", f"s3://{bucket}"):
+            self._client = _client()
+        self._transfer = TransferConfig(multipart_threshold=MULTIPART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=16)
+
+    def check(self) -> None:
+        """See Storage.check: asks for one entry. That credentials may write, but not list, is fine."""
+        with self._translated("use the target", self.location(), allow=("AccessDenied", "AllAccessDisabled")):
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._key("", empty=True), MaxKeys=1)
+
+    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
+        """See Storage.put. The server compares Content-MD5 with what arrived; an upload in parts is compared by size."""
+        key = self._key(path)
+        with self._translated("upload", self.location(path)):
+            size = data.stat().st_size if isinstance(data, Path) else len(data)
+            if size < MULTIPART:
+                body = data.read_bytes() if isinstance(data, Path) else data
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentMD5=base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
+                    ContentType=content_type,
+                    CacheControl=cache_control,
+                    Metadata={"sha256": sha256},
+                )
+                return
+            extra = {"ContentType": content_type, "CacheControl": cache_control, "Metadata": {"sha256": sha256}}
+            with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as stream:
+                self._client.upload_fileobj(stream, self.bucket, key, ExtraArgs=extra, Config=self._transfer)
+        stored = self.head(path)
+        if stored is None or stored.size != size:
+            found = "nothing" if stored is None else f"{stored.size} bytes"
+            raise PublishFailed(
+                f"{size} bytes were uploaded, but the server holds {found}", where=self.location(path), fix="run the same command again"
+            )
+
+    def get(self, path: str) -> bytes:
+        """See Storage.get."""
+        with self._translated("read", self.location(path)):
+            for attempt in range(_READS):
+                answer = self._client.get_object(Bucket=self.bucket, Key=self._key(path))
+                try:
+                    data: bytes = answer["Body"].read()
+                    return data
+                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionClosedError):
+                    if attempt + 1 == _READS:
+                        raise
+                finally:
+                    answer["Body"].close()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def download(self, path: str, file: Path) -> None:
+        """See Storage.download. Reads ranges side by side; s3transfer writes beside ``file`` and renames."""
+        with self._translated("read", self.location(path)):
+            self._client.download_file(self.bucket, self._key(path), str(file), Config=self._transfer)
+
+    def head(self, path: str) -> Stored | None:
+        """See Storage.head."""
+        with self._translated("read", self.location(path)):
+            try:
+                answer = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
+            except ClientError as problem:
+                if _code(problem) in ("404", "NoSuchKey", "NotFound"):
+                    return None
+                raise
+        return Stored(
+            path=clean_path(path),
+            size=answer["ContentLength"],
+            content_type=answer.get("ContentType"),
+            cache_control=answer.get("CacheControl"),
+            sha256=answer.get("Metadata", {}).get("sha256"),
+        )
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See Storage.list."""
+        folder = self._key(prefix, empty=True)
+        skip = len(self.prefix) + 1 if self.prefix else 0
+        token: dict[str, str] = {}
+        while True:
+            with self._translated("list", self.location(prefix)):
+                page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=f"{folder}/" if folder else "", **token)
+            for entry in page.get("Contents", ()):
+                if not entry["Key"].endswith("/"):  # some tools put an empty object where a folder would be
+                    yield Stored(path=entry["Key"][skip:], size=entry["Size"])
+            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete_prefix(self, prefix: str) -> None:
+        """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""
+        clean_path(prefix)
+        with ThreadPoolExecutor(CONNECTIONS // 2, thread_name_prefix="vidpipe-delete") as pool:
+            for _ in pool.map(self._delete, [stored.path for stored in self.list(prefix)]):
+                pass
+
+    def location(self, path: str = "") -> str:
+        """See Storage.location."""
+        return "/".join(part for part in (f"s3://{self.bucket}", self.prefix, clean_path(path, empty=True)) if part)
+
+    def close(self) -> None:
+        """See Storage.close."""
+        self._client.close()
+
+    def _delete(self, path: str) -> None:
+        with self._translated("delete", self.location(path)):
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(path))
+
+    def _key(self, path: str, *, empty: bool = False) -> str:
+        path = clean_path(path, empty=empty)
+        return "/".join(part for part in (self.prefix, path) if part)
+
+    @contextmanager
+    def _translated(self, verb: str, where: str, allow: tuple[str, ...] = ()) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError, Boto3Error, HTTPError, OSError, ValueError) as problem:
+            cause = _cause(problem)
+            if isinstance(cause, ClientError):
+                code = _code(cause)
+                if code in allow:
+                    return
+                what, fix = explain_code(code, self.bucket, str(cause.response.get("Error", {}).get("Message") or ""))
+            else:
+                what, fix = explain_failure(cause)
+            raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem
+
+
+def _cause(problem: Exception) -> Exception:
+    """What lies inside boto3's wrappers: the answer of the server or the broken connection says more than they do."""
+    if isinstance(problem, RetriesExceededError):
+        problem = problem.last_exception
+    inner = (problem.__cause__ or problem.__context__) if isinstance(problem, Boto3Error) else None
+    return inner if isinstance(inner, Exception) else problem
+
+
+def _code(problem: ClientError) -> str:
+    return str(problem.response.get("Error", {}).get("Code", ""))
+
+
+def _client() -> S3Client:
+    settings = botocore.session.Session()
+    attempts = settings.get_config_variable("max_attempts") or ATTEMPTS
+    config = Config(
+        # A checksum trailer (boto3's default since 1.36) is refused by many S3-compatible servers; Content-MD5 is understood by all.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        max_pool_connections=CONNECTIONS,
+        user_agent_extra="vidpipe",
+    )
+    return boto3.Session(botocore_session=settings).client("s3", config=config)
