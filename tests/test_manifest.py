@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,15 @@ def segments(*durations: Fraction | int, sizes: tuple[int, ...] = (), key: str |
     ]
 
 
-def variant(name: str, width: int, height: int, peak: int, average: int, codecs: str = "avc1.640028", rate: Fraction = NTSC, video_range: str = "SDR") -> VideoTrack:  # fmt: skip
+def variant(
+    name: str,
+    width: int,
+    height: int,
+    peak: int,
+    average: int,
+    codecs: str = "avc1.640028",
+    video_range: Literal["SDR", "PQ"] = "SDR",
+) -> VideoTrack:
     facts = TrackFacts(
         id=name,
         type="video",
@@ -51,8 +60,8 @@ def variant(name: str, width: int, height: int, peak: int, average: int, codecs:
         timescale=30000,
         width=width,
         height=height,
-        frame_rate=rate,
-        video_range=video_range,  # type: ignore[arg-type]
+        frame_rate=NTSC,
+        video_range=video_range,
     )
     return VideoTrack(facts=facts, bitrate=Bitrate(peak=peak, average=average), uri=f"video-{name}.m3u8")
 

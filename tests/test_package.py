@@ -95,7 +95,7 @@ def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
     artifact = encode_video(
         tmp_path, GRID, Chunk(index=0, start=0, frames=1), extra=("-bsf:v", "h264_metadata=sample_aspect_ratio=4/3", "-aspect", "4:3")
     )
-    with pytest.raises(EncodeFailed, match="pixels are not square|shown at"):
+    with pytest.raises(EncodeFailed, match=r"shown at|not square"):
         read_init(artifact.path, "v")
 
 
@@ -207,20 +207,20 @@ def test_each_segment_plays_without_the_others(chunks: list[Artifact], folder: P
 
 
 @pytest.mark.parametrize(
-    ("rate", "segment", "step", "expected"),
+    ("rate", "segment", "step", "counts"),
     [
-        pytest.param("30000/1001", 30, 1, [(0, Fraction(1001, 1000), 30), (Fraction(1001, 1000), Fraction(11 * 1001, 30000), 11)], id="29.97"),
-        pytest.param("24000/1001", 24, 1, [(0, Fraction(1001, 1000), 24), (Fraction(1001, 1000), Fraction(17 * 1001, 24000), 17)], id="23.976"),
-        pytest.param("50", 50, 1, [(0, Fraction(41, 50), 41)], id="50"),
-        pytest.param("60000/1001", 20, 2, [(0, Fraction(1001, 3000), 10), (Fraction(1001, 3000), Fraction(1001, 3000), 10), (Fraction(1001, 1500), Fraction(1001, 30000), 1)], id="59.94-halved"),
+        pytest.param("30000/1001", 30, 1, [30, 11], id="29.97"),
+        pytest.param("24000/1001", 24, 1, [24, 17], id="23.976"),
+        pytest.param("50", 50, 1, [41], id="50"),
+        pytest.param("60000/1001", 20, 2, [10, 10, 1], id="59.94-halved"),
     ],
-)  # fmt: skip
-def test_fractional_rates_stay_exact(
-    tmp_path: Path, rate: str, segment: int, step: int, expected: list[tuple[Fraction, Fraction, int]]
-) -> None:
+)
+def test_fractional_rates_stay_exact(tmp_path: Path, rate: str, segment: int, step: int, counts: list[int]) -> None:
     on = grid(rate, frames=41, gop=segment, segment=segment, chunk=600)
     chunk = Chunk(index=0, start=0, frames=41)
     artifact = encode_video(tmp_path, on, chunk, step=step)
+    frame = step / Fraction(rate)
+    expected = [(number * segment / Fraction(rate), count * frame, count) for number, count in enumerate(counts)]
     assert [(s.start, s.duration, s.samples) for s in video_segments(artifact, rung(step=step), chunk, on)] == expected
     assert read_init(artifact.path, "v").facts.frame_rate == Fraction(rate) / step
 
@@ -261,7 +261,7 @@ def cut(artifact: Artifact, folder: Path, size: int) -> Artifact:
 
 def test_an_open_gop_is_refused(tmp_path: Path) -> None:
     chunk = Chunk(index=0, start=0, frames=48)
-    with pytest.raises(EncodeFailed, match="segment 2: .*IDR"):
+    with pytest.raises(EncodeFailed, match=r"segment 2: .*IDR"):
         list(video_segments(encode_video(tmp_path, GRID, chunk, "hevc-open"), rung(codec="hevc"), chunk, GRID))
 
 
