@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.session
-from boto3.exceptions import Boto3Error, RetriesExceededError
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
@@ -139,16 +139,15 @@ class S3Storage:
         """See Storage.list."""
         folder = self._key(prefix, empty=True)
         skip = len(self.prefix) + 1 if self.prefix else 0
-        token: dict[str, str] = {}
+        pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{folder}/" if folder else ""))
         while True:
             with self._translated("list", self.location(prefix)):
-                page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=f"{folder}/" if folder else "", **token)
+                page = next(pages, None)
+            if page is None:
+                return
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # some tools put an empty object where a folder would be
                     yield Stored(path=entry["Key"][skip:], size=entry["Size"])
-            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""
@@ -191,9 +190,9 @@ class S3Storage:
 
 def _cause(problem: Exception) -> Exception:
     """What lies inside boto3's wrappers: the answer of the server or the broken connection says more than they do."""
-    if isinstance(problem, RetriesExceededError):
-        problem = problem.last_exception
-    inner = (problem.__cause__ or problem.__context__) if isinstance(problem, Boto3Error) else None
+    if not isinstance(problem, Boto3Error):
+        return problem
+    inner = getattr(problem, "last_exception", None) or problem.__cause__ or problem.__context__
     return inner if isinstance(inner, Exception) else problem
 
 

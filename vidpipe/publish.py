@@ -1,0 +1,214 @@
+"""Upload a version, object by object, below its own prefix. Nothing points at it before the catalog does.
+
+In:   ProtectedSegments as they come out of the encode, and the small objects (init sections, pictures, playlists, the record).
+Out:  PublishedSegments (for the playlists) and PublishedObjects, each with size and hash for the verification.
+Wrong: PublishFailed from the storage: the first failed upload stops the others and is raised; Interrupted on cancel.
+
+Segments go up beside the encode on a few threads; only as many segments as threads are in memory. What is already at the target with the
+same size and hash is not sent again, so that an interrupted upload continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vidpipe.data import Data
+from vidpipe.errors import Interrupted
+from vidpipe.package.result import PublishedSegment
+from vidpipe.progress import Reporter, Uploaded
+from vidpipe.storage.base import Storage, clean_path, sha256_file
+
+if TYPE_CHECKING:
+    from vidpipe.protect.result import ProtectedSegment
+
+UPLOAD_WORKERS = 4
+"""Uploads side by side, and the number of segments in memory."""
+
+CacheClass = Literal["video", "thumbnails", "metadata"]
+
+CACHE_SECONDS: dict[CacheClass, int] = {"video": 604_800, "thumbnails": 2_592_000, "metadata": 3_600}
+"""How long each class may be cached: 7 days, 30 days, 1 hour. Also written into the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How an object is sent to players. content_type, cache_control: the HTTP headers of these names."""
+
+    content_type: str
+    cache_control: str
+
+
+_TYPES: dict[str, tuple[str, CacheClass]] = {
+    ".m4s": ("video/mp4", "video"),  # below audio/ it is audio/mp4 (Apple's authoring specification 10.4)
+    ".mp4": ("video/mp4", "video"),
+    ".ts": ("video/mp2t", "video"),
+    ".jpg": ("image/jpeg", "thumbnails"),
+    ".vtt": ("text/vtt", "thumbnails"),
+    ".m3u8": ("application/vnd.apple.mpegurl", "metadata"),
+    ".json": ("application/json", "metadata"),
+}
+
+
+class PublishedObject(Data):
+    """An object as it lies at the target. path: relative to the version's prefix.  size: bytes.  sha256: lower-case hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def delivery(path: str) -> Delivery:
+    """Return Content-Type and Cache-Control of an object of the published tree, from its path. ValueError for a kind that is not published."""
+    suffix = Path(path).suffix
+    if suffix not in _TYPES:
+        raise ValueError(f"no content type for {path!r}")
+    content_type, cache = _TYPES[suffix]
+    if path.startswith("audio/") and content_type == "video/mp4":
+        content_type = "audio/mp4"
+    # Everything below a version's prefix stays as it is, but playlists and records are the handle to take a title back: no "immutable".
+    immutable = "" if cache == "metadata" else ", immutable"
+    return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")
+
+
+def publish_object(storage: Storage, prefix: str, path: str, data: bytes | Path, *, reporter: Reporter) -> PublishedObject:
+    """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers."""
+    size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
+    _put(storage, f"{prefix}/{path}", data, sha256)
+    reporter.emit(Uploaded(path=path, bytes=size))
+    return PublishedObject(path=path, size=size, sha256=sha256)
+
+
+def publish_segments(
+    storage: Storage,
+    prefix: str,
+    segments: Iterable[ProtectedSegment],
+    *,
+    paths: Callable[[str, int], str],
+    reporter: Reporter,
+    cancel: threading.Event,
+    workers: int = UPLOAD_WORKERS,
+    on_failure: Callable[[], None] | None = None,
+) -> Iterator[PublishedSegment]:
+    """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.
+
+    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: uploads side by side.
+    ``segments`` is consumed in the caller's thread, never more than ``workers`` ahead of the uploads.
+    on_failure: called once, from an upload thread, as soon as an upload fails, so that whoever makes the segments can stop (the next
+    segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.
+
+    Raises the first PublishFailed, or Interrupted when ``cancel`` is set; uploads that have not begun are dropped.
+    """
+    present = {stored.path: stored.size for stored in storage.list(prefix)}
+    failure = _FirstFailure(on_failure)
+
+    def upload(segment: ProtectedSegment) -> PublishedSegment:
+        uri = paths(segment.rendition, segment.index)
+        path = f"{prefix}/{uri}"
+        try:
+            if not _is_there(storage, path, segment, present.get(path)):
+                _put(storage, path, segment.data, segment.sha256)
+                reporter.emit(Uploaded(path=uri, bytes=len(segment.data)))
+        except BaseException as problem:
+            failure.note(problem)
+            raise
+        return _published(segment, uri)
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-upload")
+    pending: set[Future[PublishedSegment]] = set()
+    source = iter(segments)
+    try:
+        while True:
+            try:
+                segment = next(source, None)
+            except Exception as problem:
+                if failure.first is not None:
+                    raise failure.first from problem
+                raise
+            if segment is None:
+                break
+            _stop_if(cancel, failure)
+            pending.add(pool.submit(upload, segment))
+            del segment  # the upload holds it now; nothing else keeps its bytes while the next one is made
+            yield from _finished(pending, room=workers - 1, cancel=cancel, failure=failure)
+        yield from _finished(pending, room=0, cancel=cancel, failure=failure)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def discard(storage: Storage, prefix: str) -> None:
+    """Remove a version that was never published. prefix: ``{content_id}/{version}``, never a shorter one."""
+    if clean_path(prefix).count("/") != 1:
+        raise ValueError(f"not the prefix of a version: {prefix!r}")
+    storage.delete_prefix(prefix)
+
+
+class _FirstFailure:
+    """Remembers the first failed upload and tells about it at once."""
+
+    def __init__(self, told: Callable[[], None] | None) -> None:
+        self.first: BaseException | None = None
+        self._told = told
+        self._lock = threading.Lock()
+
+    def note(self, problem: BaseException) -> None:
+        with self._lock:
+            if self.first is not None:
+                return
+            self.first = problem
+        if self._told is not None:
+            self._told()
+
+
+def _finished(
+    pending: set[Future[PublishedSegment]], *, room: int, cancel: threading.Event, failure: _FirstFailure
+) -> Iterator[PublishedSegment]:
+    """Yield what is done, and wait until at most ``room`` uploads are pending."""
+    while True:
+        _stop_if(cancel, failure)
+        done = {future for future in pending if future.done()}
+        pending -= done
+        for future in done:
+            yield future.result()
+        if len(pending) <= room:
+            return
+        wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)  # wakes up to look at cancel, too
+
+
+def _stop_if(cancel: threading.Event, failure: _FirstFailure) -> None:
+    if failure.first is not None:
+        raise failure.first
+    if cancel.is_set():
+        raise Interrupted("stopped while uploading", fix="run the same command again to continue")
+
+
+def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int | None) -> bool:
+    if size != len(segment.data):
+        return False
+    stored = storage.head(path)
+    return stored is not None and stored.size == size and stored.sha256 == segment.sha256
+
+
+def _put(storage: Storage, path: str, data: bytes | Path, sha256: str) -> None:
+    headers = delivery(path.split("/", 2)[-1])
+    storage.put(path, data, content_type=headers.content_type, cache_control=headers.cache_control, sha256=sha256)
+
+
+def _published(segment: ProtectedSegment, uri: str) -> PublishedSegment:
+    return PublishedSegment(
+        rendition=segment.rendition,
+        index=segment.index,
+        uri=uri,
+        start=segment.start,
+        duration=segment.duration,
+        samples=segment.samples,
+        size=len(segment.data),
+        sha256=segment.sha256,
+        iv=segment.iv.hex().upper() if segment.iv is not None else None,
+        key_id=segment.key_id,
+    )
