@@ -64,7 +64,7 @@ class PublishedObject(Data):
 
 
 def delivery(path: str) -> Delivery:
-    """Return Content-Type and Cache-Control of an object of the published tree, from its path. ValueError for a kind that is not published."""
+    """Return Content-Type and Cache-Control of an object, from its path below the version. ValueError for a kind that is not published."""
     suffix = Path(path).suffix
     if suffix not in _TYPES:
         raise ValueError(f"no content type for {path!r}")
@@ -79,7 +79,7 @@ def delivery(path: str) -> Delivery:
 def publish_object(storage: Storage, prefix: str, path: str, data: bytes | Path, *, reporter: Reporter) -> PublishedObject:
     """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers."""
     size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
-    _put(storage, f"{prefix}/{path}", data, sha256)
+    _put(storage, prefix, path, data, sha256)
     reporter.emit(Uploaded(path=path, bytes=size))
     return PublishedObject(path=path, size=size, sha256=sha256)
 
@@ -112,7 +112,7 @@ def publish_segments(
         path = f"{prefix}/{uri}"
         try:
             if not _is_there(storage, path, segment, present.get(path)):
-                _put(storage, path, segment.data, segment.sha256)
+                _put(storage, prefix, uri, segment.data, segment.sha256)
                 reporter.emit(Uploaded(path=uri, bytes=len(segment.data)))
         except BaseException as problem:
             failure.note(problem)
@@ -194,9 +194,9 @@ def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int 
     return stored is not None and stored.size == size and stored.sha256 == segment.sha256
 
 
-def _put(storage: Storage, path: str, data: bytes | Path, sha256: str) -> None:
-    headers = delivery(path.split("/", 2)[-1])
-    storage.put(path, data, content_type=headers.content_type, cache_control=headers.cache_control, sha256=sha256)
+def _put(storage: Storage, prefix: str, path: str, data: bytes | Path, sha256: str) -> None:
+    headers = delivery(path)
+    storage.put(f"{prefix}/{path}", data, content_type=headers.content_type, cache_control=headers.cache_control, sha256=sha256)
 
 
 def _published(segment: ProtectedSegment, uri: str) -> PublishedSegment:

@@ -1,0 +1,273 @@
+"""Keep the records of all versions, and say which one is live. The only user of SQLAlchemy.
+
+In:   a database URL: sqlite:///FILE (the default of the home) or postgresql://USER@HOST/NAME.
+Out:  ``Catalog``.
+Wrong: UsageError for a URL that cannot be used; CatalogFailed for everything that the database refuses. Passwords stay out of messages.
+
+One transaction makes a version live and the previous one superseded, so that a reader always finds exactly one. Writers of the same title
+wait for each other (SQLite: one writer at a time; PostgreSQL: an advisory lock on the content id); a unique index backs that up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from vidpipe.catalog.record import Record
+from vidpipe.errors import CatalogFailed, UsageError
+
+SCHEMA_VERSION = 1
+"""Of the tables. A catalog of a higher version was made by a newer vidpipe and is left alone."""
+WAIT = 30
+"""Seconds to wait for another writer, and for a server to answer."""
+
+_tables = sa.MetaData()
+_meta = sa.Table(
+    "vidpipe_catalog",
+    _tables,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(255), nullable=False),
+)
+_versions = sa.Table(
+    "vidpipe_versions",
+    _tables,
+    sa.Column("content_id", sa.String(255), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
+    sa.Column("fingerprint", sa.String(255), nullable=False),
+    sa.Column("record", sa.JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+)
+sa.Index(
+    "vidpipe_one_live_version",
+    _versions.c.content_id,
+    unique=True,
+    sqlite_where=_versions.c.status == "live",
+    postgresql_where=_versions.c.status == "live",
+)
+_SETUP_LOCK = 7_304_551_823
+"""PostgreSQL advisory lock that is held while the tables are created."""
+
+
+class Catalog:
+    """The records of all titles. Safe for several threads and processes. The tables are created on first use.
+
+    Every method opens a connection and closes it again, so that nothing is held open between calls.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._where = self._engine.url.render_as_string(hide_password=True)
+        self._ready = False
+
+    def publish(self, record: Record, fingerprint: str) -> None:
+        """Make this version live and the previous live version superseded, in one transaction.
+
+        fingerprint: of everything that shapes the title; ``live`` gives it back, so that an unchanged ingest is a no-op.
+        The same version with the same record again changes nothing, also if another has superseded it since.
+        """
+        with self._transaction(write=True) as connection:
+            if connection.dialect.name == "postgresql":
+                key = sa.func.hashtextextended(record.content_id, 0)
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            known = connection.execute(sa.select(_versions).where(_same(record))).mappings().first()
+            if known is not None:
+                earlier = self._record(known).model_copy(update={"status": record.status})
+                if earlier == record and known["fingerprint"] == fingerprint:
+                    return
+                raise CatalogFailed(
+                    f"version {record.version} of {record.content_id} is already in the catalog with another record",
+                    where=self._where,
+                    fix="run the ingest again: it makes a new version",
+                )
+            of_title = _versions.c.content_id == record.content_id
+            connection.execute(sa.update(_versions).where(of_title, _versions.c.status == "live").values(status="superseded"))
+            live = record.model_copy(update={"status": "live"})
+            connection.execute(
+                sa.insert(_versions).values(
+                    content_id=live.content_id,
+                    version=live.version,
+                    status=live.status,
+                    created_at=live.created_at.isoformat(),
+                    fingerprint=fingerprint,
+                    record=live.model_dump(mode="json"),
+                )
+            )
+
+    def live(self, content_id: str) -> tuple[Record, str] | None:
+        """Return the live record of a title and its fingerprint, or None if nothing was published."""
+        with self._transaction() as connection:
+            chosen = sa.select(_versions).where(_versions.c.content_id == content_id, _versions.c.status == "live")
+            row = connection.execute(chosen).mappings().first()
+            return None if row is None else (self._record(row), row["fingerprint"])
+
+    def list(self) -> tuple[Record, ...]:
+        """Return the live records of all titles, ordered by content id."""
+        return self._records(sa.select(_versions).where(_versions.c.status == "live").order_by(_versions.c.content_id))
+
+    def versions(self, content_id: str) -> tuple[Record, ...]:
+        """Return every version of a title, newest first; empty if the title is unknown."""
+        chosen = sa.select(_versions).where(_versions.c.content_id == content_id)
+        return self._records(chosen.order_by(_versions.c.created_at.desc(), _versions.c.version.desc()))
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _records(self, chosen: sa.Select[Any]) -> tuple[Record, ...]:
+        with self._transaction() as connection:
+            return tuple(self._record(row) for row in connection.execute(chosen).mappings())
+
+    def _record(self, row: sa.RowMapping) -> Record:
+        try:
+            return Record.model_validate(row["record"]).model_copy(update={"status": row["status"]})
+        except ValidationError as problem:
+            raise CatalogFailed(
+                f"the record of {row['content_id']} {row['version']} is not a valid {problem.title}",
+                where=self._where,
+                fix="restore the catalog from a backup, or ingest the title again under another --id",
+                details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors(include_url=False)[:5]],
+            ) from problem
+
+    @contextmanager
+    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        with self._translated():
+            if not self._ready:
+                self._set_up()
+                self._ready = True
+            with self._engine.connect().execution_options(vidpipe_write=write) as connection, connection.begin():
+                yield connection
+
+    def _set_up(self) -> None:
+        with self._engine.connect() as connection:
+            version = self._version(connection)
+        if version is None:
+            with self._engine.connect().execution_options(vidpipe_write=True) as connection, connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SETUP_LOCK)))
+                version = self._version(connection)  # another process may have been faster
+                if version is None:
+                    _tables.create_all(connection)
+                    connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
+                    version = SCHEMA_VERSION
+        if version != SCHEMA_VERSION:
+            raise CatalogFailed(
+                f"the catalog has tables of version {version}, this vidpipe knows version {SCHEMA_VERSION}",
+                where=self._where,
+                fix="use the vidpipe that made it or a newer one, or name another catalog",
+            )
+
+    def _version(self, connection: sa.Connection) -> int | None:
+        if not sa.inspect(connection).has_table(_meta.name):
+            return None
+        value = connection.execute(sa.select(_meta.c.value).where(_meta.c.name == "schema_version")).scalar()
+        return int(value) if value is not None and value.isdecimal() else 0
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as problem:
+            said = _said(problem)
+            raise CatalogFailed(f"the catalog failed: {said}", where=self._where, fix=_advice(said, self._engine.dialect.name)) from problem
+        except OSError as problem:
+            raise CatalogFailed(
+                f"the catalog cannot be opened: {problem.strerror or problem}",
+                where=self._where,
+                fix="give this user the right to its directory, or choose another home with --home",
+            ) from problem
+
+
+def _same(record: Record) -> sa.ColumnElement[bool]:
+    return (_versions.c.content_id == record.content_id) & (_versions.c.version == record.version)
+
+
+def _engine(url: str) -> sa.Engine:
+    advice = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError) as problem:  # the message would quote the URL, and with it a password
+        raise UsageError("the catalog URL cannot be read", fix=advice) from problem
+    kind = parsed.get_backend_name()
+    if kind == "postgres":
+        kind = "postgresql"
+    if kind == "postgresql" and parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if kind not in ("sqlite", "postgresql"):
+        raise UsageError(f"a catalog in {kind} is not supported", fix=advice)
+    options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else {"connect_timeout": WAIT}}
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise UsageError("a catalog in memory would be gone at once", fix="use sqlite:///FILE")
+    try:
+        # NullPool: the catalog is used a few times in a run; a connection that stays open would only time out during the encode.
+        engine = sa.create_engine(parsed, poolclass=NullPool, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as problem:
+        raise UsageError(
+            f"the driver of the catalog is not installed ({parsed.drivername})", fix='run: pip install "vidpipe[postgres]"'
+        ) from problem
+    except (SQLAlchemyError, TypeError) as problem:
+        raise UsageError("the catalog URL has options that the driver does not know", fix=advice) from problem
+    if kind == "sqlite":
+        sa.event.listen(engine, "do_connect", _make_folder)
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_folder(dialect: Any, connection_record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+    if arguments and not str(arguments[0]).startswith("file:"):
+        Path(str(arguments[0])).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
+    # The driver must not begin transactions by itself: it would begin them too late, after the first read.
+    connection.isolation_level = None
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # Readers and the writer do not block each other. Switching does not wait for other connections; one of them, or a later one, does it.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    connection.execute("PRAGMA synchronous=FULL")  # a version that was reported as live stays live after a power cut
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A writer takes the lock before it reads. Otherwise two of them read the same state, and one fails at once with "database is locked".
+    write = connection.get_execution_options().get("vidpipe_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _said(problem: Exception) -> str:
+    """The database's own words, one line, without the statement and its parameters."""
+    inner = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
+    lines = str(inner).strip().splitlines()
+    return " ".join("".join(char if char.isprintable() else " " for char in (lines[0] if lines else type(inner).__name__)).split())[:300]
+
+
+def _advice(said: str, kind: str) -> str:
+    text = said.lower()
+    if "locked" in text:
+        return "another process keeps the catalog busy; run the same command again when it is done"
+    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission denied" in text:
+        return "give this user the right to write the catalog and its directory, or choose another home with --home"
+    if "not a database" in text or "malformed" in text:
+        return "this file is no vidpipe catalog, or is damaged: restore it from a backup, or move it away"
+    if "full" in text or "no space" in text:
+        return "free some space, then run the same command again"
+    if kind == "postgresql":
+        return "check that the server runs, and the host, name, user and password in the catalog URL"
+    return "check the catalog file and its directory, then run the same command again"
