@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidpipe.errors import UsageError
-from vidpipe.job import Job, claim, new_version
+from vidpipe.job import Job, claim
 
 JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_id="k")
 
@@ -36,7 +36,3 @@ def test_a_broken_note_is_no_note(tmp_path: Path, text: str) -> None:
     (tmp_path / "film.json").write_text(text)
     with claim(tmp_path, "film") as held:
         assert held.unfinished is None
-
-
-def test_versions_do_not_repeat() -> None:
-    assert len({new_version() for _ in range(100)}) == 100

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -66,11 +64,6 @@ def claim(folder: Path, content_id: str) -> Iterator[Claim]:
                 fix="wait for it to end, or give this one another --id",
             ) from error
         yield Claim(path, _read(path))
-
-
-def new_version() -> str:
-    """Return a version id: sorts by time of creation (UTC), and never repeats."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def _read(path: Path) -> Job | None:
