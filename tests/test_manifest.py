@@ -17,8 +17,9 @@ from vidpipe.errors import UsageError
 from vidpipe.manifest.keys import check_key_url, key_uri
 from vidpipe.manifest.master import AudioTrack, VideoTrack, frame_rate, ordered, write_master
 from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
-from vidpipe.manifest.media import extinf, whole_seconds, write_media
+from vidpipe.manifest.media import write_media
 from vidpipe.manifest.text import quoted, uri
+from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment, TrackFacts
 
 GOLDEN = Path(__file__).parent / "golden"

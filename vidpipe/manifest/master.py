@@ -20,8 +20,8 @@ import m3u8
 
 from vidpipe.data import Data
 from vidpipe.manifest.measure import Bitrate
-from vidpipe.manifest.media import whole_seconds
 from vidpipe.manifest.text import quoted, uri
+from vidpipe.manifest.times import whole_seconds
 from vidpipe.package.result import TrackFacts
 
 AUDIO_GROUP = "audio"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from vidpipe.data import Data
-from vidpipe.manifest.media import extinf, whole_seconds
+from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment
 
 

@@ -12,13 +12,13 @@ m3u8 renders every tag; two of its habits are worked around here, because both b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import m3u8
 
 from vidpipe.manifest.text import uri
+from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment
 
 FIRST_SEQUENCE = 1
@@ -26,27 +26,6 @@ FIRST_SEQUENCE = 1
 
 FMP4_VERSION = 6
 """EXT-X-MAP outside I-frame playlists needs protocol version 6; nothing else that is written here needs more (HLS-VER-006, -008)."""
-
-_MICROSECONDS = 1_000_000
-
-
-def whole_seconds(duration: Fraction) -> int:
-    """Round half up, as EXT-X-TARGETDURATION compares durations; Python's round() goes to the even neighbour."""
-    return (2 * duration.numerator + duration.denominator) // (2 * duration.denominator)
-
-
-def extinf(segments: Sequence[PublishedSegment]) -> list[Decimal]:
-    """Return the EXTINF durations in seconds with six decimals.
-
-    The end of every segment is rounded, not its length: the sum of any run is within a microsecond of the truth, so nothing drifts.
-    """
-    durations, time, before = [], Fraction(0), 0
-    for segment in segments:
-        time += segment.duration
-        now = whole_seconds(time * _MICROSECONDS)
-        durations.append(Decimal(now - before).scaleb(-6))
-        before = now
-    return durations
 
 
 def write_media(

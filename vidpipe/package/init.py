@@ -43,9 +43,14 @@ def read_init(path: Path, rendition: str) -> InitSection:
         raise broken(rendition, str(error)) from error
     if first is None or not first.samples or not first.samples[0].duration:
         raise broken(rendition, "it holds no frame")
+    return InitSection(data=data, facts=measure_track(track, rendition, first.samples[0].duration))
+
+
+def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
+    """Return the facts of a track. frame_ticks: duration of its first sample. Raises EncodeFailed if players would not take it."""
     if track.handler == "soun":
         sound = codecs.audio(track.entry)
-        facts = TrackFacts(
+        return TrackFacts(
             id=rendition,
             type="audio",
             codecs=sound.codecs,
@@ -53,21 +58,19 @@ def read_init(path: Path, rendition: str) -> InitSection:
             channels=sound.channels,
             sample_rate=sound.sample_rate,
         )
-    else:
-        picture = codecs.video(track.entry)
-        if (picture.width, picture.height) != (track.width, track.height):
-            raise broken(rendition, f"it is shown at {track.width}x{track.height} but stored at {picture.width}x{picture.height}")
-        facts = TrackFacts(
-            id=rendition,
-            type="video",
-            codecs=picture.codecs,
-            timescale=track.timescale,
-            width=picture.width,
-            height=picture.height,
-            frame_rate=Fraction(track.timescale, first.samples[0].duration),
-            video_range=picture.video_range,
-        )
-    return InitSection(data=data, facts=facts)
+    picture = codecs.video(track.entry)
+    if (picture.width, picture.height) != (track.width, track.height):
+        raise broken(rendition, f"it is shown at {track.width}x{track.height} but stored at {picture.width}x{picture.height}")
+    return TrackFacts(
+        id=rendition,
+        type="video",
+        codecs=picture.codecs,
+        timescale=track.timescale,
+        width=picture.width,
+        height=picture.height,
+        frame_rate=Fraction(track.timescale, frame_ticks),
+        video_range=picture.video_range,
+    )
 
 
 def read_track(path: Path, rendition: str) -> tuple[Movie, Track]:
