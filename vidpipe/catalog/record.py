@@ -10,13 +10,13 @@ Schema "vidpipe.catalog/1" only ever grows: a reader ignores fields that it does
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, PlainSerializer
 
 from vidpipe.data import Data
 
-SCHEMA = "vidpipe.catalog/1"
+SCHEMA: Final = "vidpipe.catalog/1"
 
 Status = Literal["live", "superseded"]
 
@@ -132,7 +132,7 @@ class Record(RecordPart):
     version: str = Field(min_length=1, description="Id of this version; sorts by time of creation.")
     status: Status = Field(
         default="live",
-        description="live: the one version to play; superseded: a newer one has taken its place. record.json says what was true when it was written.",
+        description="live: the version to play; superseded: a newer one took its place. A record.json keeps its first status.",
     )
     title: str = Field(description="Title for people.")
     created_at: Moment = Field(description="When the version was made, UTC, ISO 8601.")

@@ -202,8 +202,8 @@ def _engine(url: str) -> sa.Engine:
     advice = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     try:
         parsed = sa.make_url(url)
-    except (ArgumentError, ValueError) as problem:  # the message would quote the URL, and with it a password
-        raise UsageError("the catalog URL cannot be read", fix=advice) from problem
+    except (ArgumentError, ValueError):
+        raise UsageError("the catalog URL cannot be read", fix=advice) from None  # the cause quotes the URL, and with it a password
     kind = parsed.get_backend_name()
     if kind == "postgres":
         kind = "postgresql"
@@ -238,11 +238,16 @@ def _make_folder(dialect: Any, connection_record: Any, arguments: list[Any], opt
 def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
     # The driver must not begin transactions by itself: it would begin them too late, after the first read.
     connection.isolation_level = None
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # Readers and the writer do not block each other. Switching does not wait for other connections; one of them, or a later one, does it.
-        with suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode=WAL").fetchone()
-    connection.execute("PRAGMA synchronous=FULL")  # a version that was reported as live stays live after a power cut
+    try:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            # With a write-ahead log readers and the writer do not block each other. The switch fails while others are connected;
+            # then one of them, or a later connection, does it.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("PRAGMA synchronous=FULL")  # a version that was reported as live stays live after a power cut
+    except sqlite3.Error:
+        connection.close()
+        raise
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
