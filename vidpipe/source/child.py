@@ -23,11 +23,12 @@ from typing import Any
 
 import av
 import av.error
-import av.logging
 from av.stream import Disposition, Stream
 
+from vidpipe.source.damage import damaged
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, Source, SubtitleStream, VideoStream
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.opening import Refusal, open_media, reason_of
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
 from vidpipe.source.scan import Decoded, Packets, Timeline, thinned, timeline
 from vidpipe.source.text import clean, language_tag
@@ -74,18 +75,15 @@ class Scan:
     problems: list[str] = field(default_factory=list)
 
 
-class Refusal(Exception):
-    """The file cannot be a source; ``problems`` are the sentences."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__(*problems)
-        self.problems = list(problems)
-
-
 def main(argv: list[str]) -> None:
-    """Answer the question of ``probe`` on stdout. argv: path, name, limits as JSON."""
-    path, name, limits = argv
-    sys.stdout.write(json.dumps(answer(path, name, SourceLimits.model_validate_json(limits))))
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", source as JSON."""
+    question, *arguments = argv
+    if question == "damage":
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(arguments[0]))})
+    else:
+        path, name, limits = arguments
+        text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
+    sys.stdout.write(text)
     sys.stdout.flush()
     # libav may hold broken state after a hostile file; there is nothing left to tidy up
     os._exit(0)
@@ -106,10 +104,10 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
     hashing.start()
     try:
-        with _open(path) as container:
+        with open_media(path, DEMUXERS) as container:
             source = _measure(container, limits)
     except av.error.FFmpegError as error:
-        raise Refusal(f"it cannot be read: {_reason(error)}") from error
+        raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
     after = Path(path).stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -129,36 +127,6 @@ def _hash(path: str, digest: list[str]) -> None:
     except OSError:
         return
     digest.append(sha.hexdigest())
-
-
-def _open(path: str) -> av.container.InputContainer:
-    """Open a file with a demuxer of DEMUXERS, or raise Refusal."""
-    options = {
-        "format_whitelist": ",".join(DEMUXERS),
-        "protocol_whitelist": "file",  # for whatever a demuxer might open besides: nothing over a network, no pipe
-        "probesize": str(20_000_000),  # bytes, up from 5 MB: late audio in a transport stream
-        "analyzeduration": str(10_000_000),  # microseconds
-    }
-    av.logging.set_level(av.logging.ERROR)  # so that an exception carries libav's own reason
-    try:
-        # "file:" keeps a name such as "concat:a|b" or "http:x" from being taken for a protocol
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
-    except av.error.InvalidDataError as error:
-        reason = _reason(error)
-        if "moov" in reason:
-            raise Refusal("its index (the moov box) is missing: the file is cut off or was not finished") from error
-        raise Refusal("it is not a video file of a known container, or too damaged to be recognised") from error
-    except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
-        raise Refusal(
-            "it is not a video file but a playlist, script, picture, subtitle, raw stream or sound file; such files are never followed"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return libav's own words about an error."""
-    log = getattr(error, "log", None)
-    words = log[2].strip() if log else ""
-    return clean(words or getattr(error, "strerror", None) or str(error))
 
 
 def _measure(container: av.container.InputContainer, limits: SourceLimits) -> dict[str, Any]:
@@ -266,7 +234,7 @@ def _scan(container: av.container.InputContainer, video: Any, limits: SourceLimi
                 scan.problems.append(f"it has more than {limits.max_packets} packets")
                 break
     except (av.error.FFmpegError, MemoryError) as error:
-        scan.error = f"reading stopped: {_reason(error)}"
+        scan.error = f"reading stopped: {reason_of(error)}"
     if not scan.frames and scan.video.pts and scan.tried and not scan.error:
         scan.error = "the decoder gives no picture"
     return scan
@@ -290,7 +258,7 @@ def _decode(scan: Scan, video: Any, packet: Any) -> None:
     except av.error.EOFError:
         return
     except (av.error.FFmpegError, MemoryError) as error:  # a broken packet; the next may do
-        scan.error = scan.error or f"decoding: {_reason(error)}"
+        scan.error = scan.error or f"decoding: {reason_of(error)}"
         return
     scan.frames += [frame for frame in frames if not frame.is_corrupt][: FRAMES_WANTED - len(scan.frames)]
 

@@ -15,17 +15,20 @@ import stat
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from vidpipe.errors import SourceRefused
-from vidpipe.media.process import Completed, run
+from vidpipe.media.process import Completed, Limits, run
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
 
 # The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
 CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child import main; main(sys.argv[1:])"
+
+NO_ANSWER = "the program that reads it gave no usable answer; the file confuses it"
 
 KINDS = (
     (stat.S_ISDIR, "it is a directory, not a file", "name one video file inside it"),
@@ -41,18 +44,28 @@ def probe(location: str, *, limits: SourceLimits | None = None, cancel: threadin
     limits = limits or SourceLimits()
     path, size = checked(location, limits)
     name = clean(Path(location).name) or "source"
-    argv = [sys.executable, "-I", "-c", CHILD, _import_path(), str(path), name, limits.model_dump_json()]
-    done = run(argv, limits=limits.child(size), cancel=cancel)
-    where = clean(location, 1000)
+    answer = ask(
+        ["examine", str(path), name, limits.model_dump_json()], where=clean(location, 1000), limits=limits.child(size), cancel=cancel
+    )
+    try:
+        return Source.model_validate_json(json.dumps(answer["source"]))
+    except (KeyError, ValidationError) as error:
+        raise _refused(clean(location, 1000), [NO_ANSWER]) from error
+
+
+def ask(arguments: list[str], *, where: str, limits: Limits, cancel: threading.Event | None) -> dict[str, Any]:
+    """Let a child answer a question about a file (see ``child.main``). Raises SourceRefused if it does not, or lists problems."""
+    done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], limits=limits, cancel=cancel)
     if done.returncode != 0 or done.timed_out:
         raise _refused(where, [_ending(done, limits)])
     try:
         answer = json.loads(done.stdout)
-        if "problems" in answer:
-            raise _refused(where, [clean(str(problem), 400) for problem in answer["problems"]])
-        return Source.model_validate_json(json.dumps(answer["source"]))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise _refused(where, ["the program that reads it gave no usable answer; the file confuses it"]) from error
+        problems = [clean(str(problem), 400) for problem in answer.get("problems", ())]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise _refused(where, [NO_ANSWER]) from error
+    if problems:
+        raise _refused(where, problems)
+    return dict(answer)
 
 
 def checked(location: str, limits: SourceLimits) -> tuple[Path, int]:
@@ -115,12 +128,12 @@ def _refused(where: str, problems: list[str]) -> SourceRefused:
     )
 
 
-def _ending(done: Completed, limits: SourceLimits) -> str:
+def _ending(done: Completed, limits: Limits) -> str:
     """Say how a child ended that gave no answer."""
     if done.timed_out:
         return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
     if "MemoryError" in done.stderr_tail or "Cannot allocate memory" in done.stderr_tail:
-        return f"reading it needs more than {limits.memory_bytes // 1024**2} MiB of memory (limit memory_bytes)"
+        return f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
     if done.returncode in (-24, 152, -9, 137):  # SIGXCPU, and the kill that follows it
         return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
     if done.returncode < 0 or done.returncode > 128:

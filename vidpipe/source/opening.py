@@ -1,0 +1,54 @@
+"""Open a stranger's file with libav so that it leads nowhere else. Runs in the limited child only.
+
+In:   a path, and the demuxers that may be tried.
+Out:  an open container.
+Wrong: Refusal, with the sentence for the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import av
+import av.error
+import av.logging
+
+from vidpipe.source.text import clean
+
+
+class Refusal(Exception):
+    """The file cannot be a source; ``problems`` are the sentences."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = list(problems)
+
+
+def open_media(path: str, demuxers: Sequence[str]) -> av.container.InputContainer:
+    """Open a file with one of the ``demuxers``, or raise Refusal."""
+    options = {
+        "format_whitelist": ",".join(demuxers),
+        "protocol_whitelist": "file",  # for whatever a demuxer might open besides: nothing over a network, no pipe
+        "probesize": str(20_000_000),  # bytes, up from 5 MB: late audio in a transport stream
+        "analyzeduration": str(10_000_000),  # microseconds
+    }
+    av.logging.set_level(av.logging.ERROR)  # so that an exception carries libav's own reason
+    try:
+        # "file:" keeps a name such as "concat:a|b" or "http:x" from being taken for a protocol
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except av.error.InvalidDataError as error:
+        reason = reason_of(error)
+        if "moov" in reason:
+            raise Refusal("its index (the moov box) is missing: the file is cut off or was not finished") from error
+        raise Refusal("it is not a video file of a known container, or too damaged to be recognised") from error
+    except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
+        raise Refusal(
+            "it is not a video file but a playlist, script, picture, subtitle, raw stream or sound file; such files are never followed"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return libav's own words about an error."""
+    log = getattr(error, "log", None)
+    words = log[2].strip() if log else ""
+    return clean(words or getattr(error, "strerror", None) or str(error))
