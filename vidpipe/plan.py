@@ -285,6 +285,7 @@ def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
     """One rendition for each source track and audio rung; a surround rung only for tracks that have the channels."""
     default = next((stream.index for stream in source.audio if stream.default), source.audio[0].index if source.audio else -1)
     renditions: list[AudioRendition] = []
+    rungs = {rung.name for rung in ladder.rungs}  # ids of all renditions share the published tree
     for number, stream in enumerate(source.audio, 1):
         for place, rung in enumerate(ladder.audio):
             if rung.channels > 2 and stream.channels < rung.channels:
@@ -292,7 +293,7 @@ def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
             surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
             base = (stream.language or ("und" if len(source.audio) == 1 else f"track{number}")) + surround
             name = (stream.title or stream.language or ("Main" if len(source.audio) == 1 else f"Track {number}")).replace('"', "'")
-            taken_ids, taken_names = {r.id for r in renditions}, {r.name for r in renditions}
+            taken_ids, taken_names = rungs | {r.id for r in renditions}, {r.name for r in renditions}
             renditions.append(
                 AudioRendition(
                     id=_unique(base, taken_ids, "-"),
