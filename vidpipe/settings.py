@@ -9,8 +9,6 @@ Every default of a setting stands here, once; ``--help`` and the README repeat t
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
 import json
 import string
@@ -27,11 +25,12 @@ from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
+from vidpipe.protect.master import MASTER_BYTES, parse_master_key
+from vidpipe.publish import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits
 
 FILE_NAME = "vidpipe.toml"
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
-MASTER_KEY_BYTES = 32
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
 _NOT_IN_FILES = frozenset({"master_key"})
@@ -61,7 +60,7 @@ class Settings(Data):
     cluster: str | None = Field(
         default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
     )
-    upload_workers: int = Field(default=8, ge=1, le=64, description="Uploads side by side.")
+    upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Uploads side by side.")
     catalog_url: str = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
     limits: SourceLimits = Field(
         default=SourceLimits(),
@@ -71,7 +70,7 @@ class Settings(Data):
         default=None,
         exclude=True,
         repr=False,
-        description=f"Wraps the content keys: {MASTER_KEY_BYTES} bytes as hex or base64, only from {MASTER_KEY_VARIABLE}. "
+        description=f"Wraps the content keys: {MASTER_BYTES} bytes as hex or base64, only from {MASTER_KEY_VARIABLE}. "
         "Default: HOME/keys/master.key, made on first use.",
     )
 
@@ -135,7 +134,7 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
     merged["home"] = home
     merged["limits"] = SourceLimits(**{**there.get("limits", {}), **here.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
-        merged["master_key"] = _master_key(environ[MASTER_KEY_VARIABLE])
+        merged["master_key"] = parse_master_key(environ[MASTER_KEY_VARIABLE], MASTER_KEY_VARIABLE)
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -247,17 +246,3 @@ def _check_key_url(template: str) -> None:
         raise ValueError(f"key_url {template!r} must be an absolute http or https URL")
     if any(character in '"<>\\^`|' or not character.isprintable() or character.isspace() for character in template):
         raise ValueError(f"key_url {template!r} contains a character that may not stand in a URL")
-
-
-def _master_key(text: str) -> bytes:
-    """Decode the master key. The text itself is never repeated in a message."""
-    for decode in (binascii.unhexlify, lambda value: base64.b64decode(value, validate=True)):
-        try:
-            key = decode(text.strip())
-        except ValueError:
-            continue
-        if len(key) == MASTER_KEY_BYTES:
-            return key
-    raise UsageError(
-        f"this is not a key of {MASTER_KEY_BYTES} bytes", where=MASTER_KEY_VARIABLE, fix="set it to the output of: openssl rand -hex 32"
-    )

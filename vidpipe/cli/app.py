@@ -1,0 +1,221 @@
+"""The commands of vidpipe. Each is short: resolve the settings, call the library, render the result.
+
+Everything heavy (boto3, SQLAlchemy, PyAV, the pipeline) is imported inside the command that needs it, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidpipe import __version__
+from vidpipe.cli import exits, groups, options, render
+from vidpipe.cli.reporters import Watcher, print_stopping, watcher
+from vidpipe.cli.text import err, out, write_json
+from vidpipe.data import report
+from vidpipe.errors import SourceRefused
+
+if TYPE_CHECKING:
+    from vidpipe.pipeline import IngestRequest
+    from vidpipe.settings import Settings
+
+app = typer.Typer(
+    name="vidpipe",
+    help="Turn a source video into a published, encrypted, proven HLS title.",
+    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (here, then in the home folder).",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(groups.ladders, name="ladders")
+app.add_typer(groups.catalog, name="catalog")
+app.add_typer(groups.work, name="work")
+
+
+def invoke(arguments: Sequence[str]) -> None:
+    """Run one command line. Failures leave as exceptions: ``exits.run`` is the one place that turns them into text."""
+    if "_VIDPIPE_COMPLETE" in os.environ:  # a shell asks for completions
+        app()
+    command = typer.main.get_command(app)
+    with command.make_context("vidpipe", list(arguments)) as context:
+        command.invoke(context)
+
+
+@contextmanager
+def watching(progress: options.Progress) -> Iterator[tuple[Watcher, Event]]:
+    """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
+    shown = watcher(progress.value)
+    shown.open()
+    with exits.stopping(shown.interrupting) as cancel:
+        try:
+            yield shown, cancel
+        except BaseException as error:
+            problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
+            if shown.close(problem):
+                raise typer.Exit(problem.exit_code) from error
+            raise
+        shown.close(None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out().print(f"vidpipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Turn a source video into a published, encrypted, proven HLS title."""
+
+
+@app.command()
+def ingest(
+    source: options.Source,
+    ladder: options.Ladder = None,
+    to: options.To = None,
+    content_id: options.ContentId = None,
+    title: options.Title = None,
+    meta: options.Meta = None,
+    encrypt: options.Encrypt = None,
+    key_url: options.KeyUrl = None,
+    new_key: options.NewKey = False,
+    policy: options.Policy = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    progress: options.ProgressOption = options.Progress.auto,
+    home: options.Home = None,
+    ffmpeg: options.FFmpeg = None,
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    cluster: options.Cluster = None,
+    debug: options.Debug = False,
+) -> None:
+    """Turn a source video into a published HLS title.
+
+    An interrupted ingest resumes when the same command is run again; an unchanged one does nothing.
+    """
+    with watching(progress) as (reporter, cancel):
+        settings = options.settings(
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
+            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, cluster=cluster,
+        )  # fmt: skip
+        from vidpipe import pipeline
+
+        request = pipeline.IngestRequest(
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key
+        )
+        if dry_run:
+            return _print_plan(request, settings, reporter, cancel, json=json)
+        result = pipeline.ingest(request, settings, reporter, cancel)
+    if json:
+        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+    if progress is not options.Progress.json:
+        render.summary(err(), result)
+
+
+@app.command()
+def plan(
+    source: options.Source,
+    ladder: options.Ladder = None,
+    policy: options.Policy = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    ffmpeg: options.FFmpeg = None,
+    debug: options.Debug = False,
+) -> None:
+    """Show what an ingest would encode, and why. Encodes nothing."""
+    with watching(options.Progress.none) as (reporter, cancel):
+        settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
+        from vidpipe.pipeline import IngestRequest
+
+        _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+
+
+def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, cancel: Event, *, json: bool) -> None:
+    from vidpipe.pipeline import prepare
+
+    decided = prepare(request, settings, reporter, cancel)
+    if json:
+        write_json(report(decided))
+    else:
+        render.plan(out(), decided)
+
+
+@app.command()
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Video files, or URLs.", show_default=False)],
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
+    policy: options.Policy = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
+    home: options.Home = None,
+    ffmpeg: options.FFmpeg = None,
+    debug: options.Debug = False,
+) -> None:
+    """Measure source files and check their quality.
+
+    The exit code is 3 if any of them is refused.
+    """
+    settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
+    from vidpipe.validation import validate_files
+
+    refused = False
+    with exits.stopping(print_stopping) as cancel:
+        for result in validate_files(files, settings, quick=quick, cancel=cancel):
+            refused = refused or result.refused
+            if json:
+                write_json(report(result), lines=True)
+            else:
+                render.validation(out(), result)
+    if refused:
+        raise typer.Exit(SourceRefused.exit_code)
+
+
+@app.command()
+def preview(
+    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port of the local server; 0 takes a free one.")] = 0,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """Play a published title in the browser of this machine. Ctrl-C ends it."""
+    settings = options.settings(home=home)
+    from vidpipe.preview import playing
+
+    with exits.stopping(lambda: None) as cancel, playing(content_id, settings, port) as server:
+        render.playing(out(), server)
+        cancel.wait()
+
+
+@app.command()
+def doctor(
+    to: options.To = None,
+    ladder: options.Ladder = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    ffmpeg: options.FFmpeg = None,
+    cluster: options.Cluster = None,
+    debug: options.Debug = False,
+) -> None:
+    """Check whether this machine can ingest: ffmpeg, home, keys, target, catalog.
+
+    The exit code is 2 if something is broken.
+    """
+    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster)
+    from vidpipe.doctor import examine
+
+    checks = examine(settings, os.environ)
+    if json:
+        write_json({"ok": all(check.state != "error" for check in checks), "checks": [report(check) for check in checks]})
+    else:
+        render.doctor(out(), checks)
+    if any(check.state == "error" for check in checks):
+        raise typer.Exit(2)

@@ -1,0 +1,146 @@
+"""The one place where a failure becomes text on standard error and an exit code.
+
+In:   any exception that leaves a command.
+Out:  a Failure: exit code, the lines for a person, and the traceback if ``--debug`` was given.
+Wrong: nothing; this is where everything ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import typer
+
+from vidpipe import __version__
+from vidpipe.cli.text import clean, err
+from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
+
+EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
+CODES = {
+    0: "done",
+    2: "usage or configuration",
+    3: "source refused",
+    4: "encode failed",
+    5: "publish failed",
+    6: "verification failed",
+    7: "catalog failed",
+    70: "a bug in vidpipe",
+    130: "interrupted",
+    EXIT_PIPE: "the reader of the output has gone",
+}
+EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in CODES.items()) + "."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a run ends that did not succeed. traceback: only with --debug."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+    traceback: str | None = None
+
+
+def failure(error: BaseException, *, debug: bool) -> Failure:
+    """Describe an exception for the person who ran the command."""
+    trace = "".join(traceback.format_exception(error)) if debug else None
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted("stopped")
+    if isinstance(error, VidpipeError):
+        return Failure(error.exit_code, tuple(error.lines()), trace)
+    message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
+    if callable(message):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "vidpipe"
+        return Failure(UsageError.exit_code, (str(message()).rstrip(".").replace("\n", " "), f"fix: see {command} --help"), trace)
+    kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    advice = "fix: please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
+    return Failure(EXIT_BUG, (f"this is a bug in vidpipe {__version__}: {kind}", advice), trace)
+
+
+def show(problem: Failure) -> None:
+    """Write a failure to standard error. Long lines are not broken, so that commands in them can be pasted."""
+    console = err()
+    for line in (problem.traceback or "").splitlines():
+        console.print(clean(line), soft_wrap=True)
+    console.print("error: ", style="bold red", end="")
+    for line in "\n".join(problem.lines).split("\n"):
+        console.print(clean(line), soft_wrap=True)
+
+
+def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit code. Every exception ends here."""
+    debug = wants_debug(arguments)
+    try:
+        command(arguments)
+        sys.stdout.flush()
+    except typer.Exit as error:
+        return _flushed(error.exit_code)
+    except BrokenPipeError:
+        return _quiet()
+    except (Exception, KeyboardInterrupt, typer.Abort) as error:  # noqa: BLE001 - the last door: nothing may pass it
+        problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
+        try:
+            show(problem)
+        except BrokenPipeError:
+            _quiet()
+        return problem.exit_code
+    return EXIT_OK
+
+
+def wants_debug(arguments: Sequence[str]) -> bool:
+    """Whether ``--debug`` is among the options: known even when the rest of the command line cannot be read."""
+    options = list(arguments)
+    return "--debug" in (options[: options.index("--")] if "--" in options else options)
+
+
+@contextmanager
+def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
+    """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal stops without waiting.
+
+    told: called at the first signal, to say that the run is stopping.
+    """
+    cancel = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set():
+            raise KeyboardInterrupt
+        cancel.set()
+        told()
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP on purpose
+    for number in handled:
+        signal.signal(number, stop)
+    try:
+        yield cancel
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _quiet()
+    return code
+
+
+def _quiet() -> int:
+    """Send what is still buffered nowhere, so that the interpreter's own flush at exit does not complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    return EXIT_PIPE

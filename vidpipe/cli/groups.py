@@ -1,0 +1,148 @@
+"""The groups of small commands: ladders, catalog, work."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vidpipe.cli import options, render
+from vidpipe.cli.exits import failure, show
+from vidpipe.cli.text import out, write_json
+from vidpipe.data import report
+from vidpipe.errors import UsageError
+
+ladders = typer.Typer(help="The bitrate ladders that come with vidpipe, and your own.", no_args_is_help=True)
+catalog = typer.Typer(help="The records of published titles.", no_args_is_help=True)
+work = typer.Typer(help="The work folder: finished chunks that make ingests resume.", no_args_is_help=True)
+
+LadderName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False)]
+
+
+@ladders.command("list")
+def list_ladders(json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the shipped ladders."""
+    from vidpipe.ladder import load, shipped
+
+    found = [load(name) for name in shipped()]
+    if json:
+        write_json([report(ladder) for ladder in found])
+    else:
+        render.ladders(out(), found)
+
+
+@ladders.command("show")
+def show_ladder(
+    name: LadderName,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the file itself, to start your own from.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show the rungs of a ladder."""
+    from vidpipe.ladder import find, load
+
+    ladder = load(name)
+    if yaml:
+        sys.stdout.write(find(name).read_text(encoding="utf-8"))
+    elif json:
+        write_json(report(ladder))
+    else:
+        render.ladder(out(), ladder)
+
+
+@ladders.command("check")
+def check_ladders(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Ladder files.", show_default=False)],
+    debug: options.Debug = False,
+) -> None:
+    """Check ladder files. The exit code is 2 if one of them is wrong."""
+    from vidpipe.ladder import load
+
+    wrong = False
+    for file in files:
+        try:
+            render.checked_ladder(out(), file, load(file))
+        except UsageError as error:
+            wrong = True
+            show(failure(error, debug=debug))
+    if wrong:
+        raise typer.Exit(UsageError.exit_code)
+
+
+@catalog.command("list")
+def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
+    """List the titles that are live."""
+    settings = options.settings(home=home)
+    from vidpipe.catalog.store import Catalog
+
+    with Catalog(settings.catalog_url) as opened:
+        records = opened.list()
+    if json:
+        write_json([report(record) for record in records])
+    else:
+        render.titles(out(), records)
+
+
+@catalog.command("show")
+def show_title(
+    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
+    versions: Annotated[bool, typer.Option("--versions", help="All versions of the title, newest first.")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """Show the record of a title."""
+    settings = options.settings(home=home)
+    from vidpipe.catalog.store import Catalog
+    from vidpipe.preview import live_record
+
+    live = live_record(settings, content_id)
+    with Catalog(settings.catalog_url) as opened:
+        records = opened.versions(content_id) if versions else (live,)
+    if json:
+        write_json([report(record) for record in records] if versions else report(live))
+    elif versions:
+        render.titles(out(), records)
+    else:
+        render.record(out(), live)
+
+
+@catalog.command("schema")
+def print_schema(debug: options.Debug = False) -> None:
+    """Print the JSON Schema of a record."""
+    from vidpipe.catalog.record import json_schema
+
+    write_json(json_schema())
+
+
+@work.command("list")
+def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
+    """Show what the work folder holds, and which ingests are unfinished."""
+    settings = options.settings(home=home)
+    from vidpipe.workspace import usage
+
+    found = usage(settings.work)
+    if json:
+        write_json(report(found))
+    else:
+        render.work(out(), found)
+
+
+@work.command("clean")
+def clean_work(
+    older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """Free the work folder. Published titles, keys and the catalog stay; unfinished ingests encode again."""
+    settings = options.settings(home=home)
+    from vidpipe.workspace import clean
+
+    removed = clean(settings.work, older_than_days=older_than, dry_run=dry_run)
+    if json:
+        write_json({"dry_run": dry_run, "removed": [report(share) for share in removed]})
+    else:
+        render.cleaned(out(), removed, dry_run=dry_run)

@@ -1,0 +1,84 @@
+"""The options that commands share, each written once; descriptions of settings come from ``vidpipe.settings``.
+
+In:   nothing.  Out: Annotated types for Typer, and ``settings`` which resolves the given flags.
+Wrong: UsageError for a setting or a ``--meta`` that is not of the right form.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidpipe.errors import UsageError
+from vidpipe.settings import Settings, resolve
+
+
+class Progress(StrEnum):
+    """How an ingest tells how far it is."""
+
+    auto = "auto"
+    bar = "bar"
+    plain = "plain"
+    json = "json"
+    none = "none"
+
+
+def _about(name: str) -> str:
+    """The description of a setting, for --help."""
+    return Settings.model_fields[name].description or ""
+
+
+_TUNING = "Machine"
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Video file, or a URL (https://, s3://).", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
+
+Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), show_default=False, rich_help_panel=_TUNING)]
+FFmpeg = Annotated[str | None, typer.Option("--ffmpeg", metavar="PATH", help=_about("ffmpeg"), show_default=False, rich_help_panel=_TUNING)]
+Workers = Annotated[str | None, typer.Option(metavar="N", help=_about("workers"), show_default=False, rich_help_panel=_TUNING)]
+Threads = Annotated[str | None, typer.Option(metavar="N", help=_about("threads"), show_default=False, rich_help_panel=_TUNING)]
+Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help=_about("cluster"), show_default=False, rich_help_panel=_TUNING)]
+Debug = Annotated[bool, typer.Option("--debug", help="On failure, also print the traceback.", rich_help_panel=_TUNING)]
+"""Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
+
+Policy = Annotated[str | None, typer.Option(metavar="FILE", help=_about("policy"), show_default=False)]
+Ladder = Annotated[
+    str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE", help=_about("ladder") + " Default: streaming.", show_default=False)
+]
+To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
+ContentId = Annotated[
+    str | None,
+    typer.Option("--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: the file's.", show_default=False),
+]
+Title = Annotated[str | None, typer.Option(metavar="T", help="Title for people, written into the record.", show_default=False)]
+Meta = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Free text for the record; may be given several times.", show_default=False)
+]
+Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt") + " Default: aes-128.", show_default=False)]
+KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
+NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
+ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
+
+
+def settings(**flags: object) -> Settings:
+    """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
+    return resolve(flags, os.environ, Path.cwd())
+
+
+def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Read the ``--meta key=value`` options.  Raises UsageError."""
+    read: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{pair!r} is not key=value", where="--meta", fix="write for example: --meta season=2")
+        if key.strip() in read:
+            raise UsageError(f"the key {key.strip()!r} is given twice", where="--meta", fix="keep one of them")
+        read[key.strip()] = value
+    return read

@@ -1,0 +1,291 @@
+"""Tables and summaries for people. Every text that comes from a file passes ``clean`` on its way to the terminal.
+
+In:   a console and what the library returned.  Out: text on the console, as wide as it allows; nothing is cut when piped.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vidpipe.cli.reporters import clock, size
+from vidpipe.cli.text import clean
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.record import Record
+    from vidpipe.doctor import Check
+    from vidpipe.ladder import Ladder
+    from vidpipe.pipeline import IngestResult
+    from vidpipe.plan import Plan
+    from vidpipe.preview import Preview
+    from vidpipe.source.facts import AudioStream, Finding, Source
+    from vidpipe.validation import Validation
+    from vidpipe.workspace import Share, Usage
+
+_STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_NUMBERS = frozenset({"bitrate", "max", "size", "fps", "files", "frames", "segments", "height", "bandwidth", "average", "duration", "peak"})
+
+
+def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
+    """Print rows below headings; cells that are too long are folded, never cut. A cell that is Text keeps its style."""
+    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold", justify="right" if column in _NUMBERS else "left")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    console.print(made)
+
+
+def lines(console: Console, *texts: str) -> None:
+    """Print lines that may be pasted: they are not broken."""
+    for text in texts:
+        console.print(clean(text), soft_wrap=True)
+
+
+def rate(bits: int) -> str:
+    """Return a bit rate for people."""
+    return f"{bits / 1000:,.0f} kb/s".replace(",", " ")
+
+
+def frames_a_second(value: Fraction | float) -> str:
+    """Return a frame rate for people: 25, 29.97, 23.976."""
+    return f"{float(value):.3f}".rstrip("0").rstrip(".")
+
+
+def plan(console: Console, decided: Plan) -> None:
+    """Show what will be encoded, and why."""
+    grid = decided.grid
+    _source(console, decided.source)
+    console.print()
+    rows: list[list[object]] = [
+        [
+            rung.id, "video", rung.codec, f"{rung.width}x{rung.height}", frames_a_second(grid.frame_rate / rung.frame_step),
+            rate(rung.bitrate) if rung.crf is None else f"crf {rung.crf:g}", rate(rung.max_bitrate), rung.preset,
+        ]
+        for rung in decided.video
+    ]  # fmt: skip
+    rows += [
+        [track.id, "audio", track.codec, f"{track.channels} ch, {track.language or 'no language'}", "", rate(track.bitrate), "", ""]
+        for track in decided.audio
+    ]
+    table(console, ("rendition", "type", "codec", "picture", "fps", "bitrate", "max", "preset"), rows)
+    console.print()
+    table(
+        console,
+        ("rung", "", "reason"),
+        [
+            (decision.rung, Text("kept", "green") if decision.kept else Text("dropped", "yellow"), decision.reason)
+            for decision in decided.decisions
+        ],
+    )
+    console.print()
+    chunks = "1 chunk" if len(decided.chunks) == 1 else f"{len(decided.chunks)} chunks"
+    lines(
+        console,
+        f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
+        f"{grid.segments} segments of {float(grid.segment_duration):.3f} s, GOP {grid.gop_frames} frames, {chunks}; ladder {decided.ladder}",
+        *(f"note: {note}" for note in decided.notes),
+    )
+
+
+def validation(console: Console, result: Validation) -> None:
+    """Show what is true of a file and what is wrong with it; every line of a finding names the file."""
+    if result.source is not None:
+        _source(console, result.source)
+    for finding in result.findings:
+        colour = _STATE_STYLE[finding.severity]
+        console.print(
+            Text.assemble((finding.severity, colour), ": ", clean(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
+        )
+        lines(console, f"  fix: {finding.advice}")
+    for number, problem in enumerate(result.problems):
+        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), clean(problem)), soft_wrap=True)
+    verdict = ("refused", "bold red") if result.refused else ("accepted", "green")
+    console.print(Text.assemble(clean(result.file), ": ", verdict), soft_wrap=True)
+
+
+def _finding(file: str, finding: Finding) -> str:
+    where = f" at {clock(float(finding.start))}" if finding.start is not None else ""
+    where += f" to {clock(float(finding.end))}" if finding.start is not None and finding.end is not None else ""
+    stream = f", stream {finding.stream}" if finding.stream is not None else ""
+    measured = f" (measured {finding.measured}" + (f", limit {finding.limit}" if finding.limit else "") + ")" if finding.measured else ""
+    return f"{file}{stream}{where}: {finding.message}{measured}"
+
+
+def _source(console: Console, source: Source) -> None:
+    video = source.video
+    colour = video.colour
+    frame_rate = f"{frames_a_second(video.frame_rate)} fps" + (", variable" if video.variable_frame_rate else "")
+    shape = [f"{video.width}x{video.height}"]
+    shape += [f"pixels {video.sample_aspect}"] if video.sample_aspect != 1 else []
+    shape += [f"rotated {video.rotation}"] if video.rotation else []
+    described = f"{colour.primaries}/{colour.transfer}/{colour.matrix}/{colour.range}"
+    dynamic = colour.dynamic_range + (" with Dolby Vision" if colour.dolby_vision else "")
+    rows: list[tuple[str, str]] = [
+        ("file", f"{source.name}, {size(source.size)}, {source.container}"),
+        ("duration", f"{clock(float(source.duration))} ({float(source.duration):.3f} s)"),
+        ("sha256", source.sha256),
+        ("video", f"{video.codec} {video.profile or ''}, {', '.join(shape)}, {frame_rate}, {video.frames} frames, {video.bit_depth} bit"),
+        ("picture", f"{video.pixel_format}, {video.field_order}, {dynamic}, {described}"),
+    ]
+    rows += [("audio", _audio(audio)) for audio in source.audio] or [("audio", "none")]
+    rows += [
+        ("subtitle", f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}")
+        for item in source.subtitles
+    ]
+    rows += [("other", f"stream {other.index}: {other.kind} {other.codec or ''}") for other in source.others]
+    rows += [("chapters", str(len(source.chapters)))] if source.chapters else []
+    rows += [("timecode", source.timecode)] if source.timecode else []
+    _facts(console, rows)
+
+
+def _audio(audio: AudioStream) -> str:
+    parts = [f"stream {audio.index}: {audio.codec}", audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
+    parts += [f"{float(audio.duration):.3f} s"]
+    parts += [f"starts at {float(audio.start):+.3f} s"] if audio.start else []
+    return ", ".join(parts + (["default"] if audio.default else []))
+
+
+def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, the values aligned and folded."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold" if console.is_terminal else "", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(Text(name), value if isinstance(value, Text) else Text(clean(value)))
+    console.print(grid)
+
+
+def summary(console: Console, result: IngestResult) -> None:
+    """Say where the title is and what to run next."""
+    record = result.record
+    if result.unchanged:
+        lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
+    else:
+        reused = f", {result.chunks_reused} of {result.chunks} chunks reused" if result.chunks_reused else ""
+        videos = sum(rendition.type == "video" for rendition in record.renditions)
+        total = result.timings.get("total", sum(result.timings.values()))
+        lines(
+            console,
+            f"{record.content_id} is live: {clock(record.duration)} of video in {videos} renditions, version {record.version}, "
+            f"made in {clock(total)}{reused}",
+        )
+    for finding in result.findings.findings:
+        lines(console, f"warning: {finding.message} [{finding.id}]")
+    content_id = shlex.quote(record.content_id)
+    lines(
+        console,
+        f"  master playlist  {result.manifest}",
+        f"  play it          vidpipe preview {content_id}",
+        f"  look inside      vidpipe inspect {shlex.quote(result.manifest)}",
+        f"  its record       vidpipe catalog show {content_id}",
+    )
+
+
+def ladders(console: Console, found: Sequence[Ladder]) -> None:
+    """List ladders."""
+    table(console, ("ladder", "rungs", "description"), [(ladder.name, len(ladder.rungs), ladder.description) for ladder in found])
+
+
+def ladder(console: Console, shown: Ladder) -> None:
+    """Show the rungs of a ladder."""
+    lines(console, f"{shown.name}: {shown.description}", "")
+    rows: list[list[object]] = [
+        [
+            rung.name, rung.height, rung.codec, rate(rung.bitrate) if rung.crf is None else f"crf {rung.crf:g}", rate(rung.max_bitrate),
+            rung.preset, rung.profile or "", frames_a_second(rung.max_frame_rate) if rung.max_frame_rate else "source",
+        ]
+        for rung in shown.rungs
+    ]  # fmt: skip
+    rows += [["audio", "", track.codec, rate(track.bitrate), "", "", f"{track.channels} channels", ""] for track in shown.audio]
+    table(console, ("rung", "height", "codec", "bitrate", "max", "preset", "profile", "fps"), rows)
+
+
+def checked_ladder(console: Console, file: str, loaded: Ladder) -> None:
+    """Say that a ladder file is right."""
+    lines(console, f"{file}: ok, ladder {loaded.name} with {len(loaded.rungs)} rungs")
+
+
+def titles(console: Console, records: Sequence[Record]) -> None:
+    """List records."""
+    if not records:
+        lines(console, "no titles yet; make one with: vidpipe ingest SOURCE")
+        return
+    table(
+        console,
+        ("content id", "version", "status", "duration", "title", "master playlist"),
+        [(item.content_id, item.version, item.status, clock(item.duration), item.title, item.playback.hls) for item in records],
+    )
+
+
+def record(console: Console, shown: Record) -> None:
+    """Show a record."""
+    encryption = shown.encryption.method + (f", key {', '.join(shown.encryption.key_ids)}" if shown.encryption.key_ids else "")
+    facts: list[tuple[str, object]] = [
+        ("content id", shown.content_id),
+        ("title", shown.title),
+        ("version", f"{shown.version}, {shown.status}, {shown.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("duration", f"{clock(shown.duration)} ({shown.duration:.3f} s)"),
+        ("source", f"{shown.source.name}, {size(shown.source.size)}, sha256 {shown.source.sha256}"),
+        ("master playlist", shown.playback.hls),
+        ("encryption", encryption),
+        ("poster", shown.thumbnails.poster or "none"),
+        ("thumbnails", shown.thumbnails.track or "none"),
+        *((f"audio {track.id}", f"{track.name}, {track.language or 'no language'}, {track.channels} channels") for track in shown.audio),
+        *((f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}") for track in shown.subtitles),
+        *((f"meta {key}", value) for key, value in shown.metadata.items()),
+    ]
+    _facts(console, [(clean(name), value) for name, value in facts])
+    console.print()
+    table(
+        console,
+        ("rendition", "type", "codecs", "picture", "fps", "bandwidth", "average", "segments"),
+        [
+            (
+                item.id, item.type, item.codecs, f"{item.width}x{item.height}" if item.width else "",
+                frames_a_second(item.frame_rate) if item.frame_rate else "",
+                rate(item.bandwidth), rate(item.average_bandwidth), item.segments,
+            )
+            for item in shown.renditions
+        ],
+    )  # fmt: skip
+
+
+def work(console: Console, found: Usage) -> None:
+    """Show what the work folder holds."""
+    lines(console, found.folder)
+    rows = [(share.kind, share.files, size(share.bytes), share.meaning) for share in found.shares]
+    table(console, ("kind", "files", "size", "what"), rows)
+    lines(console, *(f"running: {name}" for name in found.running))
+    lines(console, *(f"unfinished: {name}; run its ingest again" for name in found.unfinished))
+
+
+def cleaned(console: Console, removed: Sequence[Share], *, dry_run: bool) -> None:
+    """Say what was removed."""
+    count, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
+    files = "1 file" if count == 1 else f"{count} files"
+    lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {files}")
+
+
+def playing(console: Console, server: Preview) -> None:
+    """Say where the preview is."""
+    lines(
+        console,
+        f"playing {server.title}",
+        f"  in a browser  {server.url}",
+        f"  in a player   {server.master_url}",
+        "press Ctrl-C to end",
+    )
+
+
+def doctor(console: Console, checks: Sequence[Check]) -> None:
+    """Show what was looked at."""
+    table(console, ("check", "", "found"), [(check.name, Text(check.state, _STATE_STYLE[check.state]), check.detail) for check in checks])
+    lines(console, *(f"{check.name}: {check.fix}" for check in checks if check.fix))

@@ -1,0 +1,347 @@
+"""The Reporters of the command line: a bar, lines for logs, NDJSON for programs.
+
+In:   the events of ``vidpipe.progress``, from several threads.
+Out:  text on standard error (docs/progress.md has the schema of the NDJSON).
+
+``Meter`` adds the events up; the others only show what it says. Frames of reused chunks count as done but never as speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol, TextIO
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from vidpipe.cli.exits import Failure
+from vidpipe.cli.text import clean, err
+from vidpipe.data import Data
+from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Note, StageFinished, StageStarted, Uploaded
+
+WINDOW_SECONDS = 30.0
+"""Speed is measured over this time: long enough that chunks ending side by side do not make it jump."""
+PLAIN_SECONDS = 10.0
+JSON_SECONDS = 1.0
+
+
+class Snapshot(Data):
+    """How far a run is.
+
+    frames: of the timeline, done.  fps: frames encoded a second.  speed: times realtime.  eta: seconds left of the encode.
+    percent and frames_total are None before the encode is planned, fps, speed and eta while nothing has been encoded.
+    """
+
+    percent: float | None = None
+    frames: int = 0
+    frames_total: int | None = None
+    fps: float | None = None
+    speed: float | None = None
+    eta: float | None = None
+    chunks_done: int = 0
+    chunks_reused: int = 0
+    chunks: int = 0
+    bytes_uploaded: int = 0
+    stages: tuple[str, ...] = ()
+
+
+class Meter:
+    """Adds up events. Not thread-safe; its owner guards it. now: seconds of a clock that never goes back."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._planned: EncodePlanned | None = None
+        self._frames: dict[int, int] = {}
+        self._finished: dict[int, bool] = {}
+        self._uploaded = 0
+        self._stages: list[str] = []
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        match event:
+            case EncodePlanned():
+                self._planned = event
+                self._samples.append((self._now(), 0))
+            case ChunkProgress() if event.chunk not in self._finished:
+                self._frames[event.chunk] = event.frames
+                self._sample()
+            case ChunkFinished():
+                self._frames[event.chunk] = event.frames
+                self._finished[event.chunk] = event.reused
+                self._sample()
+            case Uploaded():
+                self._uploaded += event.bytes
+            case StageStarted():
+                self._stages.append(event.stage)
+            case StageFinished() if event.stage in self._stages:
+                self._stages.remove(event.stage)
+            case _:
+                pass
+
+    def snapshot(self) -> Snapshot:
+        """Return how far the run is now."""
+        done = sum(self._frames.values())
+        known: dict[str, Any] = {}
+        if self._planned is not None:
+            total = self._planned.frames
+            percent = round(100 * min(done, total) / total, 1) if total else 100.0
+            known = {"frames_total": total, "chunks": self._planned.chunks, "percent": percent}
+            fps = self._fps()
+            if fps:
+                rate = self._planned.frame_rate
+                left = max(total - done, 0) / fps
+                known |= {"fps": round(fps, 1), "speed": round(fps / rate, 2) if rate else None, "eta": round(left, 1)}
+        return Snapshot(
+            frames=done,
+            chunks_done=len(self._finished),
+            chunks_reused=sum(self._finished.values()),
+            bytes_uploaded=self._uploaded,
+            stages=tuple(self._stages),
+            **known,
+        )
+
+    def _sample(self) -> None:
+        """Remember how many frames have been encoded by now: all but those of reused chunks."""
+        now = self._now()
+        self._samples.append((now, sum(frames for chunk, frames in self._frames.items() if not self._finished.get(chunk))))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW_SECONDS:
+            self._samples.popleft()
+
+    def _fps(self) -> float | None:
+        if not self._samples:
+            return None
+        (begun, before), (_, after) = self._samples[0], self._samples[-1]
+        elapsed = self._now() - begun
+        return (after - before) / elapsed if elapsed > 0 and after > before else None
+
+
+class Watcher(Protocol):
+    """A Reporter that is opened before a run and told how it ended."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event; see Reporter."""
+
+    def open(self) -> None:
+        """Begin to show."""
+
+    def interrupting(self) -> None:
+        """Say that the run is stopping."""
+
+    def close(self, failure: Failure | None) -> bool:
+        """End. Return True if the failure has been told and needs no text."""
+
+
+class Quiet:
+    """--progress none: warnings only."""
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def emit(self, event: Event) -> None:
+        """Show warnings."""
+        if isinstance(event, Note) and event.level == "warning":
+            err().print(f"warning: {clean(event.text)}", soft_wrap=True)
+
+    def interrupting(self) -> None:
+        """Say nothing."""
+
+    def close(self, failure: Failure | None) -> bool:
+        """Nothing to close."""
+        return False
+
+
+class Plain:
+    """--progress plain: a line every ten seconds, for logs."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._meter = Meter(now)
+        self._lock = threading.Lock()
+        self._shown = now()
+        self._console = err()
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def emit(self, event: Event) -> None:
+        """Show notes and the size of the encode at once, progress now and then."""
+        with self._lock:
+            self._meter.take(event)
+            if isinstance(event, Note):
+                self._say(clean(event.text) if event.level == "info" else f"warning: {clean(event.text)}")
+            elif isinstance(event, EncodePlanned):
+                self._say(f"encoding {event.frames} frames in {_count(event.chunks, 'chunk')}")
+            elif self._now() - self._shown >= PLAIN_SECONDS:
+                self._shown = self._now()
+                self._say(line(self._meter.snapshot()))
+
+    def interrupting(self) -> None:
+        """Say that the run is stopping, without the lock: this is called from a signal handler."""
+        print_stopping()
+
+    def close(self, failure: Failure | None) -> bool:
+        """Show the last state of an encode."""
+        with self._lock:
+            last = self._meter.snapshot()
+            if last.frames_total is not None:
+                self._say(line(last))
+        return False
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+class Bar:
+    """--progress bar: one bar a title, redrawn in place."""
+
+    def __init__(self) -> None:
+        self._meter = Meter()
+        self._lock = threading.Lock()
+        self._console = err()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[state]}"),
+            console=self._console,
+            transient=True,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+
+    def open(self) -> None:
+        """Draw the bar."""
+        self._task = self._progress.add_task("starting", total=None, state="")
+        self._progress.start()
+
+    def emit(self, event: Event) -> None:
+        """Redraw."""
+        with self._lock:
+            self._meter.take(event)
+            if isinstance(event, Note):
+                self._progress.console.print(clean(event.text), style="yellow" if event.level == "warning" else None)
+            if self._task is None:
+                return
+            now = self._meter.snapshot()
+            self._progress.update(
+                self._task,
+                description=", ".join(now.stages) or "working",
+                total=now.frames_total,
+                completed=now.frames,
+                state=line(now) if now.frames_total is not None else "",
+            )
+
+    def interrupting(self) -> None:
+        """Say that the run is stopping, without the lock: this is called from a signal handler."""
+        print_stopping()
+
+    def close(self, failure: Failure | None) -> bool:
+        """Remove the bar; the summary or the error follows."""
+        self._progress.stop()
+        return False
+
+
+class Ndjson:
+    """--progress json: one JSON object a line; the last one tells how the run ended."""
+
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._now = now
+        self._meter = Meter(now)
+        self._lock = threading.Lock()
+        self._shown: float | None = None
+        self._begun = now()
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def emit(self, event: Event) -> None:
+        """Write the event, or its share of the next progress line."""
+        with self._lock:
+            self._meter.take(event)
+            if not isinstance(event, ChunkProgress | Uploaded):
+                self._write(event.model_dump(mode="json"))
+            if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
+                self._progress()
+
+    def interrupting(self) -> None:
+        """Say nothing: the last line tells."""
+
+    def close(self, failure: Failure | None) -> bool:
+        """Write the last state and how it ended."""
+        with self._lock:
+            self._progress()
+            if failure is None:
+                self._write({"event": "finished", "exit_code": 0})
+                return True
+            told = {"event": "failed", "exit_code": failure.exit_code, "message": list(failure.lines)}
+            self._write(told | ({"traceback": failure.traceback} if failure.traceback else {}))
+        return True
+
+    def _progress(self) -> None:
+        now = self._meter.snapshot()
+        if now.frames_total is not None:
+            self._shown = self._now()
+            self._write({"event": "progress", **now.model_dump(mode="json", exclude={"stages"})})
+
+    def _write(self, value: dict[str, Any]) -> None:
+        stamp = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "elapsed": round(self._now() - self._begun, 3)}
+        try:
+            self._stream.write(json.dumps(value | stamp) + "\n")
+            self._stream.flush()
+        except OSError:  # whoever reads has gone; the work goes on
+            return
+
+
+def watcher(kind: str) -> Watcher:
+    """Return the Reporter for a value of ``--progress``."""
+    if kind == "auto":
+        kind = "bar" if err().is_terminal and not err().is_dumb_terminal else "plain"
+    kinds: dict[str, Callable[[], Watcher]] = {"bar": Bar, "plain": Plain, "json": Ndjson, "none": Quiet}
+    return kinds[kind]()
+
+
+def line(now: Snapshot) -> str:
+    """Return how far a run is as one line for people, such as ``42 %  35.1 fps  1.46x  ETA 0:31  chunks 3/8  12.3 MB uploaded``."""
+    parts = [f"{now.percent:.0f} %"] if now.percent is not None else []
+    if now.fps is not None and now.frames != now.frames_total:
+        parts += [f"{now.fps:.1f} fps", f"{now.speed or 0:.2f}x", f"ETA {clock(now.eta or 0)}"]
+    if now.chunks:
+        parts.append(f"chunks {now.chunks_done}/{now.chunks}" + (f" ({now.chunks_reused} reused)" if now.chunks_reused else ""))
+    if now.bytes_uploaded:
+        parts.append(f"{size(now.bytes_uploaded)} uploaded")
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people, in powers of 1,000."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def print_stopping() -> None:
+    """Tell a person that Ctrl-C was seen; safe in a signal handler."""
+    with suppress(OSError, ValueError):  # standard error is closed, or has no file below it
+        os.write(sys.stderr.fileno(), b"\nstopping; press Ctrl-C again to stop at once\n")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

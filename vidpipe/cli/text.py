@@ -1,0 +1,47 @@
+"""Safe text for terminals: consoles, and the cleaning of text that comes from files.
+
+In:   text of unknown origin, such as a title in a container.
+Out:  the same text with every character that could steer a terminal written as an escape; consoles for both streams.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+from rich.console import Console
+
+PIPED_WIDTH = 10_000
+"""Columns of output that goes into a file or a pipe: nothing is cut or folded there."""
+
+# C0 and C1 controls, line and paragraph separators, marks that reorder or hide text, unpaired surrogates
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+
+
+def clean(text: object) -> str:
+    """Return text in which no character can move the cursor, change colours or reverse the reading order."""
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def out() -> Console:
+    """The console of results. Colour only on a terminal that wants it (NO_COLOR is respected)."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """The console of everything that is said to people beside the result."""
+    return _console(stderr=True)
+
+
+def write_json(value: Any, *, lines: bool = False) -> None:
+    """Print one JSON value: indented on a terminal, else on one line. Controls and non-ASCII are escaped. lines: always on one line."""
+    sys.stdout.write(json.dumps(value, indent=2 if sys.stdout.isatty() and not lines else None) + "\n")
+    sys.stdout.flush()
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

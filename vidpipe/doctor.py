@@ -1,0 +1,165 @@
+"""Look at the machine before work begins: can this vidpipe, with these settings, ingest a title?
+
+In:   Settings and the environment.
+Out:  a Check for each thing that an ingest needs: ok, warning or error, with what to do.
+Wrong: nothing: whatever fails becomes a Check. Creates the home and the target folder if they are missing, and no object.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from vidpipe import __version__
+from vidpipe.data import Data
+from vidpipe.errors import UsageError, VidpipeError
+from vidpipe.ladder import load
+from vidpipe.media.ffmpeg import find
+from vidpipe.settings import MASTER_KEY_VARIABLE, Settings, unknown_variables
+
+ENCODERS = ("libx264", "libx265", "aac")
+OPTIONAL_ENCODERS = ("libsvtav1",)
+LITTLE_SPACE = 5 * 1000**3
+"""Bytes free in the work folder below which an ingest of a film is likely to stop for lack of space."""
+CONNECT_SECONDS = 5.0
+
+
+class Check(Data):
+    """One thing that was looked at. fix: what to do if state is not ok."""
+
+    name: str
+    state: Literal["ok", "warning", "error"]
+    detail: str
+    fix: str | None = None
+
+
+def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+    """Look at everything. No check stops another."""
+    looks: list[tuple[str, Callable[[], Check]]] = [
+        ("vidpipe", lambda: _ok("vidpipe", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")),
+        ("settings", lambda: _variables(environ)),
+        ("ffmpeg", lambda: _ffmpeg(settings)),
+        ("ladder", lambda: _ladder(settings)),
+        ("home", lambda: _home(settings)),
+        ("keys", lambda: _keys(settings)),
+        ("target", lambda: _target(settings)),
+        ("catalog", lambda: _catalog(settings)),
+    ]
+    if settings.cluster:
+        looks.append(("cluster", lambda: _cluster(str(settings.cluster))))
+    return [_guarded(name, look) for name, look in looks]
+
+
+def _ok(name: str, detail: str) -> Check:
+    return Check(name=name, state="ok", detail=detail)
+
+
+def _guarded(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except VidpipeError as error:
+        return Check(name=name, state="error", detail=str(error), fix=error.fix)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return Check(name=name, state="error", detail=f"{where}{error.strerror or error}", fix="check the path and its permissions")
+
+
+def _variables(environ: Mapping[str, str]) -> Check:
+    unknown = unknown_variables(environ)
+    if unknown:
+        return Check(
+            name="settings", state="warning", detail=f"no setting reads {', '.join(unknown)}", fix="correct the spelling; see the README"
+        )
+    return _ok("settings", "every VIDPIPE_ variable is known")
+
+
+def _ffmpeg(settings: Settings) -> Check:
+    found = find(settings.ffmpeg)
+    found.require(encoders=ENCODERS)
+    missing = sorted(set(OPTIONAL_ENCODERS) - found.encoders)
+    detail = f"{found.version}, {found.path}"
+    if missing:
+        return Check(
+            name="ffmpeg", state="warning", detail=f"{detail}; without {', '.join(missing)}", fix="ladders with av1 need another ffmpeg"
+        )
+    return _ok("ffmpeg", detail)
+
+
+def _ladder(settings: Settings) -> Check:
+    ladder = load(settings.ladder)
+    return _ok("ladder", f"{ladder.name}: {len(ladder.rungs)} rungs")
+
+
+def _home(settings: Settings) -> Check:
+    settings.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.work) as trial:
+        trial.write(b"vidpipe")
+    free = shutil.disk_usage(settings.work).free
+    detail = f"{settings.home}, {free / 1000**3:.1f} GB free"
+    if free < LITTLE_SPACE:
+        return Check(
+            name="home", state="warning", detail=detail, fix="free some space (vidpipe work clean), or choose another home with --home"
+        )
+    return _ok("home", detail)
+
+
+def _keys(settings: Settings) -> Check:
+    from vidpipe.protect.keys import KeyStore
+    from vidpipe.protect.master import FILE, load_master_key
+
+    folder = settings.keys
+    kept = len(KeyStore(folder).find()) if folder.is_dir() else 0
+    if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        return Check(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
+    if settings.master_key is not None:
+        return _ok("keys", f"{kept} in {folder}, master key from {MASTER_KEY_VARIABLE}")
+    if not kept and not (folder / FILE).exists():
+        return _ok("keys", f"none yet; the master key is made on first use in {folder}")
+    load_master_key(folder)  # refuses a file that others may read, or that is no key
+    return _ok("keys", f"{kept} in {folder}, master key in {folder / FILE}")
+
+
+def _target(settings: Settings) -> Check:
+    from vidpipe.storage import open_storage
+
+    storage = open_storage(settings.target)
+    try:
+        storage.check()
+        return _ok("target", f"{storage.location()} can be written")
+    finally:
+        storage.close()
+
+
+def _catalog(settings: Settings) -> Check:
+    from vidpipe.catalog.store import Catalog
+
+    with Catalog(settings.catalog_url) as catalog:
+        return _ok("catalog", f"{len(catalog.list())} titles in {_without_password(settings.catalog_url)}")
+
+
+def _without_password(url: str) -> str:
+    """A database URL for people: neither user, password nor options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _cluster(address: str) -> Check:
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise UsageError("this is not the address of a scheduler", where=address, fix="write tcp://HOST:8786")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UsageError(f"the scheduler does not answer: {error}", where=address, fix="start it, or correct --cluster") from error
+    return _ok("cluster", f"a scheduler listens at {address}")

@@ -1,0 +1,147 @@
+"""What the work folder holds, and how to free it. Nothing there is needed once a title is live: it only saves work.
+
+In:   HOME/work.
+Out:  what each kind of file takes, which ingests are unfinished, and the space that was freed.
+Wrong: UsageError if an ingest is running, or a file cannot be read or removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from vidpipe.data import Data
+from vidpipe.errors import UsageError
+
+JOBS = "jobs"
+"""Folder of the notes and locks of unfinished ingests; a few hundred bytes each, never cleaned."""
+
+_MEANING = {
+    "chunks": "encoded chunks: resume and reuse",
+    "sources": "fetched sources and what was measured of them",
+    JOBS: "notes of unfinished ingests",
+    "tmp": "temporary files",
+}
+
+
+class Share(Data):
+    """What one kind of file takes. kind: the folder's name.  bytes: added sizes."""
+
+    kind: str
+    meaning: str
+    files: int
+    bytes: int
+
+
+class Usage(Data):
+    """What the work folder holds. unfinished: content ids whose ingest was cut short.  running: those that are being made now."""
+
+    folder: str
+    shares: tuple[Share, ...]
+    unfinished: tuple[str, ...]
+    running: tuple[str, ...]
+
+
+def usage(work: Path) -> Usage:
+    """Measure the work folder. One that does not exist yet is empty.  Raises UsageError."""
+    running = set(_running(work))
+    with _translated(work):
+        notes = [file.stem for file in sorted((work / JOBS).glob("*.json"))]
+        shares = tuple(_share(folder.name, list(_files(folder))) for folder in _folders(work))
+    return Usage(
+        folder=str(work), shares=shares, unfinished=tuple(name for name in notes if name not in running), running=tuple(sorted(running))
+    )
+
+
+def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[Share, ...]:
+    """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
+
+    older_than_days: keep files that were written more recently.  dry_run: only tell.
+    An unfinished ingest stays possible: it encodes again what is gone.  Raises UsageError while an ingest is running.
+    """
+    with ExitStack() as held:
+        running = [name for name in _jobs(work) if not held.enter_context(_locked(work, name))]
+        if running:
+            raise UsageError(
+                f"an ingest is running: {', '.join(sorted(running))}", where=str(work), fix="wait for it to end, or stop it, then clean"
+            )
+        limit = time.time() - older_than_days * 86_400
+        removed = []
+        with _translated(work):
+            for folder in _folders(work):
+                if folder.name == JOBS:
+                    continue
+                files = [file for file in _files(folder) if file.lstat().st_mtime <= limit]
+                removed.append(_share(folder.name, files))
+                if not dry_run:
+                    _remove(folder, files)
+        return tuple(removed)
+
+
+def _running(work: Path) -> Iterator[str]:
+    for name in _jobs(work):
+        with _locked(work, name) as free:
+            if not free:
+                yield name
+
+
+def _jobs(work: Path) -> list[str]:
+    with _translated(work):
+        return sorted(file.stem for file in (work / JOBS).glob("*.lock"))
+
+
+@contextmanager
+def _locked(work: Path, name: str) -> Iterator[bool]:
+    """Hold the lock of a job, so that no ingest of it can begin; False if an ingest holds it."""
+    with _translated(work), (work / JOBS / f"{name}.lock").open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _folders(work: Path) -> list[Path]:
+    return sorted(path for path in work.iterdir() if path.is_dir() and not path.is_symlink()) if work.is_dir() else []
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder; links are told as themselves, never followed."""
+    return (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+
+
+def _share(kind: str, files: list[Path]) -> Share:
+    sizes = []
+    for file in files:
+        with suppress(FileNotFoundError):  # a running ingest renames and removes files
+            sizes.append(file.lstat().st_size)
+    return Share(kind=kind, meaning=_MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
+
+
+def _remove(folder: Path, files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):  # deepest first
+        if path.is_dir() and not path.is_symlink():
+            try:
+                path.rmdir()
+            except OSError as problem:
+                if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+
+
+@contextmanager
+def _translated(work: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise UsageError(
+            f"the work folder cannot be used: {problem.strerror or problem}",
+            where=str(problem.filename or work),
+            fix="give this user the right to it, or choose another home with --home",
+        ) from problem
