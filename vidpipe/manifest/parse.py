@@ -22,65 +22,23 @@ _INTEGER = re.compile(r"\d{1,20}")
 _DECIMAL = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _RESOLUTION = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 _IV = re.compile(r"0[xX][0-9A-Fa-f]{1,32}")
-_QUOTED = frozenset(
-    [
-        "URI",
-        "CODECS",
-        "SUPPLEMENTAL-CODECS",
-        "GROUP-ID",
-        "LANGUAGE",
-        "ASSOC-LANGUAGE",
-        "NAME",
-        "CHANNELS",
-        "AUDIO",
-        "VIDEO",
-        "SUBTITLES",
-        "CHARACTERISTICS",
-        "KEYFORMAT",
-        "KEYFORMATVERSIONS",
-        "BYTERANGE",
-        "INSTREAM-ID",
-    ]
-)
-_MASTER = frozenset(
-    [
-        "#EXT-X-MEDIA",
-        "#EXT-X-STREAM-INF",
-        "#EXT-X-I-FRAME-STREAM-INF",
-        "#EXT-X-SESSION-DATA",
-        "#EXT-X-SESSION-KEY",
-        "#EXT-X-CONTENT-STEERING",
-    ]
-)
-_ONCE = frozenset(
-    [
-        "#EXT-X-VERSION",
-        "#EXT-X-INDEPENDENT-SEGMENTS",
-        "#EXT-X-TARGETDURATION",
-        "#EXT-X-MEDIA-SEQUENCE",
-        "#EXT-X-DISCONTINUITY-SEQUENCE",
-        "#EXT-X-ENDLIST",
-        "#EXT-X-PLAYLIST-TYPE",
-        "#EXT-X-I-FRAMES-ONLY",
-    ]
-)
-_MEDIA = frozenset(
-    [
-        "#EXTINF",
-        "#EXT-X-TARGETDURATION",
-        "#EXT-X-MEDIA-SEQUENCE",
-        "#EXT-X-DISCONTINUITY-SEQUENCE",
-        "#EXT-X-ENDLIST",
-        "#EXT-X-PLAYLIST-TYPE",
-        "#EXT-X-I-FRAMES-ONLY",
-        "#EXT-X-KEY",
-        "#EXT-X-MAP",
-        "#EXT-X-BYTERANGE",
-        "#EXT-X-DISCONTINUITY",
-        "#EXT-X-PROGRAM-DATE-TIME",
-        "#EXT-X-GAP",
-    ]
-)
+_QUOTED = frozenset({
+    "URI", "CODECS", "SUPPLEMENTAL-CODECS", "GROUP-ID", "LANGUAGE", "ASSOC-LANGUAGE", "NAME", "CHANNELS", "AUDIO", "VIDEO",
+    "SUBTITLES", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE", "INSTREAM-ID",
+})  # fmt: skip
+_MASTER = frozenset({
+    "#EXT-X-MEDIA", "#EXT-X-STREAM-INF", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-SESSION-DATA", "#EXT-X-SESSION-KEY",
+    "#EXT-X-CONTENT-STEERING",
+})  # fmt: skip
+_ONCE = frozenset({
+    "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE",
+    "#EXT-X-DISCONTINUITY-SEQUENCE", "#EXT-X-ENDLIST", "#EXT-X-PLAYLIST-TYPE", "#EXT-X-I-FRAMES-ONLY",
+})  # fmt: skip
+_MEDIA = frozenset({
+    "#EXTINF", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-DISCONTINUITY-SEQUENCE", "#EXT-X-ENDLIST",
+    "#EXT-X-PLAYLIST-TYPE", "#EXT-X-I-FRAMES-ONLY", "#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-BYTERANGE", "#EXT-X-DISCONTINUITY",
+    "#EXT-X-PROGRAM-DATE-TIME", "#EXT-X-GAP",
+})  # fmt: skip
 
 
 class PlaylistError(ValueError):

@@ -1,0 +1,263 @@
+"""The proof before publishing: a sound title passes, and every single fault is found and named."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.title_support import KEY, PREFIX, THUMBNAILS, Encoded, encode_title, publish_title
+from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.manifest.cues import CueError, read_pictures
+from vidpipe.media import ffmpeg
+from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.progress import Event, Silent
+from vidpipe.protect.keys import ContentKey
+from vidpipe.protect.segments import decrypt, encrypt
+from vidpipe.storage.local import LocalStorage
+from vidpipe.verify import Expected, Verification, verify
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
+    return encode_title(tmp_path_factory.mktemp("encoded"))
+
+
+@pytest.fixture(scope="module")
+def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
+    folder = tmp_path_factory.mktemp("published")
+    return folder, publish_title(encoded, LocalStorage(folder))
+
+
+@pytest.fixture
+def title(published: tuple[Path, Expected], tmp_path: Path) -> tuple[Path, Expected]:
+    """A copy of the title that a test may spoil."""
+    shutil.copytree(published[0], tmp_path / "target")
+    return tmp_path / "target", published[1]
+
+
+def check(
+    folder: Path, expected: Expected, key: ContentKey = KEY, decode: bool = False, cancel: threading.Event | None = None
+) -> Verification:
+    return verify(
+        LocalStorage(folder),
+        PREFIX,
+        expected,
+        key_for={KEY.key_id: key}.__getitem__,
+        ffmpeg=ffmpeg.find() if decode else None,
+        reporter=Silent(),
+        cancel=cancel or threading.Event(),
+        workers=2,
+    )
+
+
+def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
+    folder, expected = published
+    found = check(folder, expected, decode=True)
+    assert (found.objects, found.segments) == (9, 9)
+    assert found.bytes == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    assert set(found.rates) == {"low", "high", "en"}
+    audio = found.decoded - 2 * (24 + 12)
+    assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
+
+
+def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
+    expected = publish_title(encoded, LocalStorage(tmp_path), encrypted=False)
+    assert check(tmp_path, expected).segments == 9
+
+
+def test_the_reporter_hears_what_was_read(published: tuple[Path, Expected]) -> None:
+    class Listener:
+        events: list[Event] = []
+
+        def emit(self, event: Event) -> None:
+            self.events.append(event)
+
+    folder, expected = published
+    verify(LocalStorage(folder), PREFIX, expected, key_for=lambda _: KEY, ffmpeg=None, reporter=Listener(), cancel=threading.Event())
+    assert next(event.text for event in Listener.events if event.event == "note").startswith("read back 18 objects")
+
+
+SEGMENT = "video/low/00002.m4s"
+
+
+@pytest.mark.parametrize(
+    ("path", "spoil", "what"),
+    [
+        pytest.param(SEGMENT, lambda data: data[:-16], "another size than was sent", id="cut"),
+        pytest.param(SEGMENT, lambda data: data[:-1] + bytes([data[-1] ^ 1]), "not those that were sent", id="one-bit"),
+        pytest.param(SEGMENT, None, "cannot be read back", id="missing"),
+        pytest.param("video/low/init.mp4", lambda data: data.replace(b"cmfc", b"cmfd"), "not those that were sent", id="init"),
+        pytest.param("thumbnails/sprite-001.jpg", lambda data: b"", "another size", id="sprite"),
+        pytest.param("master.m3u8", lambda data: data + b"\n", "another size", id="master"),
+    ],
+)
+def test_an_object_that_is_not_as_sent(title: tuple[Path, Expected], path: str, spoil: object, what: str) -> None:
+    folder, expected = title
+    file = folder / PREFIX / path
+    if spoil is None:
+        file.unlink()
+    else:
+        file.write_bytes(spoil(file.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(folder, expected)
+    assert caught.value.where == str(file)
+    assert [detail.split(":")[0] for detail in caught.value.details] == ["expected", "found"]
+    assert caught.value.exit_code == 6
+
+
+def replaced(folder: Path, expected: Expected, uri: str, data: bytes, **changes: object) -> Expected:
+    """Store other bytes for a segment, consistently: as if the pipeline itself had made the mistake."""
+    (folder / PREFIX / uri).write_bytes(data)
+    changes |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    tracks = [
+        track.model_copy(
+            update={"segments": tuple(segment.model_copy(update=changes) if segment.uri == uri else segment for segment in track.segments)}
+        )
+        for track in expected.tracks
+    ]
+    return expected.model_copy(update={"tracks": tuple(tracks)})
+
+
+def find(expected: Expected, uri: str) -> PublishedSegment:
+    return next(segment for track in expected.tracks for segment in track.segments if segment.uri == uri)
+
+
+def opened(folder: Path, segment: PublishedSegment) -> bytes:
+    return decrypt((folder / PREFIX / segment.uri).read_bytes(), KEY.key, bytes.fromhex(segment.iv or ""))
+
+
+def test_a_segment_that_was_left_clear(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    with pytest.raises(VerificationFailed, match="not encrypted"):
+        check(folder, replaced(folder, expected, SEGMENT, opened(folder, find(expected, SEGMENT))))
+
+
+def test_a_wrong_key(title: tuple[Path, Expected]) -> None:
+    with pytest.raises(VerificationFailed, match=r"does not decrypt|no fragmented MP4") as caught:
+        check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
+    assert KEY.key.hex() not in "\n".join(caught.value.lines())
+
+
+def test_a_segment_of_another_place(title: tuple[Path, Expected]) -> None:
+    """The bytes of segment 1 stand where segment 2 should: sizes, hashes and keys fit, time does not."""
+    folder, expected = title
+    first, second = find(expected, "video/low/00001.m4s"), find(expected, SEGMENT)
+    again = encrypt(Segment("low", second.index, second.start, second.duration, second.samples, opened(folder, first)), KEY)
+    spoiled = replaced(folder, expected, SEGMENT, again.data, iv=again.iv.hex().upper() if again.iv else None)
+    playlist = folder / PREFIX / "video-low.m3u8"
+    text = playlist.read_text().replace(second.iv or "", find(spoiled, SEGMENT).iv or "")
+    with pytest.raises(VerificationFailed, match=re.escape("the decode time (ticks) is wrong")) as caught:
+        check(folder, object_replaced(folder, spoiled, "video-low.m3u8", text))
+    assert caught.value.details == ("expected: 12288", "found: 0")
+
+
+def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    segment = find(expected, "video/high/00001.m4s")
+    data = bytearray(opened(folder, segment))
+    data[-len(data) // 2 :] = bytes(len(data) // 2 + len(data) % 2)
+    spoiled = encrypt(Segment("high", 0, segment.start, segment.duration, segment.samples, bytes(data)), KEY)
+    changed = replaced(folder, expected, segment.uri, spoiled.data, iv=spoiled.iv.hex().upper() if spoiled.iv else None)
+    text = (folder / PREFIX / "video-high.m3u8").read_text().replace(segment.iv or "", find(changed, segment.uri).iv or "")
+    changed = object_replaced(folder, changed, "video-high.m3u8", text)
+    check(folder, changed)  # the boxes are all right
+    with pytest.raises(VerificationFailed, match="does not decode"):
+        check(folder, changed, decode=True)
+
+
+def object_replaced(folder: Path, expected: Expected, path: str, text: str) -> Expected:
+    data = text.encode()
+    (folder / PREFIX / path).write_bytes(data)
+    changes = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    objects = tuple(item.model_copy(update=changes) if item.path == path else item for item in expected.objects)
+    return expected.model_copy(update={"objects": objects})
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "new", "what", "line"),
+    [
+        pytest.param("master.m3u8", r",BANDWIDTH=(\d+)", r",BANDWIDTH=1\1", "BANDWIDTH", 4, id="bandwidth"),
+        pytest.param("master.m3u8", r"AVERAGE-BANDWIDTH=\d+", "AVERAGE-BANDWIDTH=1", "AVERAGE-BANDWIDTH", 4, id="average"),
+        pytest.param("master.m3u8", ",mp4a.40.2", "", "CODECS", 4, id="codecs"),
+        pytest.param("master.m3u8", "160x90", "160x92", "RESOLUTION", 4, id="resolution"),
+        pytest.param("master.m3u8", "=24.000", "=23.976", "FRAME-RATE", 4, id="frame-rate"),
+        pytest.param("master.m3u8", 'CHANNELS="2"', 'CHANNELS="6"', "CHANNELS", 3, id="channels"),
+        pytest.param("master.m3u8", "FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE", "VIDEO-RANGE", 4, id="video-range"),
+        pytest.param("master.m3u8", ',AUDIO="audio"', "", "audio group", 4, id="no-audio-group"),
+        pytest.param("master.m3u8", "video-low.m3u8", "video-high.m3u8", "list of variants", None, id="variant-twice"),
+        pytest.param("master.m3u8", "#EXT-X-INDEPENDENT-SEGMENTS\n", "", "INDEPENDENT", None, id="independent"),
+        pytest.param("master.m3u8", "#EXTM3U\n", "", "cannot be read", None, id="no-header"),
+        pytest.param("video-low.m3u8", "#EXTINF:1.000000", "#EXTINF:1.010000", "EXTINF", 9, id="extinf"),
+        pytest.param("video-low.m3u8", "TARGETDURATION:1", "TARGETDURATION:2", "TARGETDURATION", None, id="target"),
+        pytest.param("video-low.m3u8", "VERSION:6", "VERSION:7", "VERSION", None, id="version"),
+        pytest.param("video-low.m3u8", "#EXT-X-ENDLIST\n", "", "ENDLIST", None, id="endlist"),
+        pytest.param("video-low.m3u8", "keys/", "key/", "EXT-X-KEY", 9, id="key-uri"),
+        pytest.param("video-low.m3u8", r"IV=0x\w+", "IV=0x" + "0" * 32, "EXT-X-KEY", 9, id="iv"),
+        pytest.param("video-low.m3u8", r"(#EXT-X-MAP.*\n)(#EXT-X-KEY.*\n)", r"\2\1", "clear init section", 9, id="key-before-map"),
+        pytest.param("video-low.m3u8", r"00002.m4s", "00003.m4s", "list of segments", None, id="segment-twice"),
+        pytest.param("video-low.m3u8", "video/low/init", "video/high/init", "EXT-X-MAP", 9, id="other-init"),
+        pytest.param("audio-en.m3u8", r"#EXTINF:[\d.]+,\n.*\n#EXT-X-ENDLIST", "#EXT-X-ENDLIST", "list of segments", None, id="audio-tail"),
+        pytest.param("thumbnails/thumbnails.vtt", "sprite-001", "sprite-002", "not published", 3, id="sprite"),
+        pytest.param("thumbnails/thumbnails.vtt", "00:02.500", "00:02.400", "does not span", None, id="thumbnails-end"),
+        pytest.param("thumbnails/thumbnails.vtt", "WEBVTT", "WEBVT", "cannot be read", None, id="no-webvtt"),
+    ],
+)  # fmt: skip
+def test_a_text_that_says_something_else(
+    title: tuple[Path, Expected], path: str, pattern: str, new: str, what: str, line: int | None
+) -> None:
+    folder, expected = title
+    text = (folder / PREFIX / path).read_text()
+    spoiled = re.sub(pattern, new, text, count=1)
+    assert spoiled != text
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(folder, object_replaced(folder, expected, path, spoiled))
+    assert caught.value.where
+    where = caught.value.where.removeprefix(str(folder / PREFIX / path))
+    assert where == (f":{line}" if line else "")
+
+
+def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    tracks = tuple(track.model_copy(update={"frames": 61}) for track in expected.tracks)
+    with pytest.raises(VerificationFailed, match="number of frames") as caught:
+        check(folder, expected.model_copy(update={"tracks": tracks}))
+    assert caught.value.details == ("expected: 61", "found: 60")
+
+
+def test_a_title_that_is_too_short(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    with pytest.raises(VerificationFailed, match="shorter or longer"):
+        check(folder, expected.model_copy(update={"duration": expected.duration + 1}))
+
+
+def test_a_stop_ends_it(title: tuple[Path, Expected]) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted):
+        check(*title, cancel=cancel)
+
+
+def test_pictures_of_a_thumbnails_track() -> None:
+    first, second = read_pictures(THUMBNAILS.encode())
+    assert (first.start, first.end, first.sheet, first.x, second.x, second.line) == (0, 2, "sprite-001.jpg", 0, 160, 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("WEBVTT\n\n00:01.000 --> 00:02.000\ns.jpg#xywh=0,0,1,1", id="not-from-0"),
+        pytest.param("WEBVTT\n\n00:00.000 --> 00:00.000\ns.jpg#xywh=0,0,1,1", id="no-length"),
+        pytest.param("WEBVTT\n\n00:00.000 --> 00:01.000\ns.jpg", id="no-region"),
+        pytest.param("WEBVTT\n\n00:00.000 --> 00:01.000", id="no-payload"),
+        pytest.param("WEBVTT\n\n00:00 --> 00:01\ns.jpg#xywh=0,0,1,1", id="no-milliseconds"),
+    ],
+)
+def test_what_is_no_thumbnails_track(text: str) -> None:
+    with pytest.raises(CueError):
+        list(read_pictures(text.encode()))

@@ -1,0 +1,382 @@
+"""Prove a version before anybody sees it: read everything back from the target, decrypt it, measure it, decode its ends.
+
+In:   a Storage and the prefix of the version; Expected: what was published and what the plan promises; a way to get content keys.
+Out:  Verification: what was read and measured.
+Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
+
+Only stored bytes count. The playlists are read by the strict reader, not by the package that wrote them; every rate, duration and codec
+that they declare is measured again from the stored segments. Objects are read on a few
+threads; no more than one segment a thread is in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeVar
+
+from vidpipe.data import Data, Seconds
+from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, VerificationFailed
+from vidpipe.manifest.cues import CueError, read_pictures
+from vidpipe.manifest.measure import Bitrate, average, peak
+from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
+from vidpipe.manifest.times import extinf, whole_seconds
+from vidpipe.media import process
+from vidpipe.media.boxes import BoxError, Track, parse_movie, read_fragments
+from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.package.init import measure_track
+from vidpipe.package.result import PublishedSegment, TrackFacts
+from vidpipe.progress import Note, Reporter
+from vidpipe.publish import PublishedObject
+from vidpipe.storage.base import Storage
+
+if TYPE_CHECKING:
+    from vidpipe.protect.keys import ContentKey
+
+WORKERS = 4
+"""Objects read side by side."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+class ExpectedTrack(Data):
+    """A rendition as it was published. playlist, init: paths below the prefix.  frames: what the plan promises.  segments: in order."""
+
+    facts: TrackFacts
+    playlist: str
+    init: str
+    frames: int
+    segments: tuple[PublishedSegment, ...]
+
+
+class Expected(Data):
+    """A version as it was published. master, thumbnails: paths below the prefix.  duration: of the timeline.
+
+    objects: everything but the segments.  key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
+    """
+
+    master: str
+    duration: Seconds
+    tracks: tuple[ExpectedTrack, ...]
+    objects: tuple[PublishedObject, ...]
+    key_uris: dict[str, str] = {}
+    thumbnails: str | None = None
+
+
+class Verification(Data):
+    """What was proven. bytes: read back.  rates: rendition id -> measured bit rates.  decoded: frames that ffmpeg decoded."""
+
+    objects: int
+    segments: int
+    bytes: int
+    rates: dict[str, Bitrate]
+    decoded: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A segment as found. decode_time, duration: ticks.  frame_ticks: shortest and longest sample.  decoded: frames by ffmpeg."""
+
+    decode_time: int
+    duration: int
+    samples: int
+    frame_ticks: tuple[int, int]
+    decoded: int
+
+
+def verify(
+    storage: Storage,
+    prefix: str,
+    expected: Expected,
+    *,
+    key_for: Callable[[str], ContentKey],
+    ffmpeg: FFmpeg | None,
+    reporter: Reporter,
+    cancel: threading.Event,
+    workers: int = WORKERS,
+) -> Verification:
+    """Read a version back and prove it. prefix: ``{content_id}/{version}``.
+
+    key_for: key id -> content key.  ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
+    """
+    target = _Target(storage, prefix, cancel)
+    with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
+        kept = {expected.master, expected.thumbnails, *(path for track in expected.tracks for path in (track.playlist, track.init))}
+        objects = dict(_ahead(pool, lambda item: target.keep(item, keep=item.path in kept), expected.objects, workers))
+        missing = sorted(path for path in kept if path is not None and path not in objects)
+        if missing:
+            raise target.wrong(missing[0], "the object was not published", "an object", "none")
+        playlists = {track.playlist: _media(target, track, objects[track.playlist]) for track in expected.tracks}
+        rates: dict[str, Bitrate] = {}
+        facts: dict[str, TrackFacts] = {}
+        decoded = 0
+        for track in expected.tracks:
+            playlist = playlists[track.playlist]
+            _check_playlist(target, track, playlist, expected, playlists)
+            reader = _TrackReader(target, track, objects[track.init], key_for, ffmpeg)
+            measured = list(_ahead(pool, reader.measure, track.segments, workers))
+            facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
+            sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
+            rates[track.facts.id] = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
+            decoded += sum(segment.decoded for segment in measured)
+    _check_master(target, expected, objects[expected.master], facts, rates)
+    if expected.thumbnails is not None:
+        _check_thumbnails(target, expected.thumbnails, objects[expected.thumbnails], expected)
+    segments = [segment for track in expected.tracks for segment in track.segments]
+    size = sum(item.size for item in expected.objects) + sum(segment.size for segment in segments)
+    reporter.emit(Note(text=f"read back {len(expected.objects) + len(segments)} objects, {size / 1e6:.1f} MB: all as published"))
+    return Verification(objects=len(expected.objects), segments=len(segments), bytes=size, rates=rates, decoded=decoded)
+
+
+class _Target:
+    """The version at the target: reads objects, and words the differences."""
+
+    def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
+        self._storage = storage
+        self._prefix = prefix
+        self.cancel = cancel
+
+    def read(self, path: str, size: int, sha256: str) -> bytes:
+        if self.cancel.is_set():
+            raise Interrupted("stopped while verifying", fix="run the same command again to continue")
+        try:
+            data = self._storage.get(f"{self._prefix}/{path}")
+        except PublishFailed as error:
+            raise self.wrong(path, f"the object cannot be read back: {error.what}", f"{size} bytes", "nothing") from error
+        if len(data) != size:
+            raise self.wrong(path, "the stored object has another size than was sent", f"{size} bytes", f"{len(data)} bytes")
+        if (found := hashlib.sha256(data).hexdigest()) != sha256:
+            raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
+        return data
+
+    def keep(self, item: PublishedObject, *, keep: bool) -> tuple[str, bytes]:
+        """Read and check an object; return its path and, if they are needed later, its bytes."""
+        data = self.read(item.path, item.size, item.sha256)
+        return item.path, data if keep else b""
+
+    def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
+        where = self._storage.location(f"{self._prefix}/{path}")
+        return VerificationFailed(what, where=where, details=(f"expected: {expected}", f"found: {found}"), fix=_FIX)
+
+    def same(self, path: str, what: str, expected: object, found: object) -> None:
+        """Raise unless what was found equals what was expected."""
+        if expected != found:
+            raise self.wrong(path, f"{what} is wrong", expected, found)
+
+
+class _TrackReader:
+    """Reads the segments of one rendition, on any thread."""
+
+    def __init__(
+        self, target: _Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
+    ) -> None:
+        self._target = target
+        self._expected = expected
+        self._init = init
+        self._ffmpeg = ffmpeg
+        self._keys = {segment.key_id: key_for(segment.key_id) for segment in expected.segments if segment.key_id}
+        try:
+            self._movie = parse_movie(init)
+            (self.track,) = self._movie.tracks
+        except (BoxError, ValueError) as error:
+            raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
+
+    def measure(self, segment: PublishedSegment) -> _Measured:
+        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last."""
+        data = self._clear(segment, self._target.read(segment.uri, segment.size, segment.sha256))
+        try:
+            fragments = list(read_fragments(io.BytesIO(data), self._movie))
+        except BoxError as error:
+            raise self._target.wrong(segment.uri, "the segment is no fragmented MP4", "moof and mdat", error) from error
+        self._target.same(segment.uri, "the number of fragments", 1, len(fragments))
+        samples = fragments[0].samples
+        self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
+        if not samples or not samples[0].sync:
+            raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
+        ends = (0, len(self._expected.segments) - 1)
+        return _Measured(
+            decode_time=fragments[0].decode_time,
+            duration=fragments[0].duration,
+            samples=len(samples),
+            frame_ticks=(min(sample.duration for sample in samples), max(sample.duration for sample in samples)),
+            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
+        )
+
+    def _clear(self, segment: PublishedSegment, data: bytes) -> bytes:
+        from vidpipe.protect.segments import decrypt  # here, so that the command line starts without cryptography
+
+        looks_clear = data[4:8] in (b"styp", b"moof")
+        if segment.key_id is None or segment.iv is None:
+            if not looks_clear:
+                raise self._target.wrong(segment.uri, "the segment is not a media segment", "styp or moof", repr(data[4:8]))
+            return data
+        if looks_clear:
+            raise self._target.wrong(segment.uri, "the segment is not encrypted", "AES-128", "clear media")
+        if len(data) % 16:
+            raise self._target.wrong(segment.uri, "the encrypted segment has a wrong size", "a multiple of 16", f"{len(data)} bytes")
+        try:
+            return decrypt(data, self._keys[segment.key_id].key, bytes.fromhex(segment.iv))
+        except VerificationFailed as error:
+            raise self._target.wrong(segment.uri, error.what, f"a segment under key {segment.key_id}", "other bytes") from error
+
+    def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
+        """Decode init section and segment with ffmpeg; return the number of frames."""
+        argv = [ffmpeg.path, "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-threads", "1"]
+        # Only stdin is opened. passthrough: ffmpeg must neither drop nor repeat a frame before they are counted, one line for each.
+        argv += ["-protocol_whitelist", "pipe", "-f", "mp4", "-i", "pipe:0", "-fps_mode", "passthrough", "-f", "framecrc", "pipe:1"]
+        lines: list[str] = []
+        done = process.run(argv, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
+        problem = done.stderr_tail.strip()
+        frames = sum(1 for line in lines if line.strip() and not line.startswith("#"))
+        if done.returncode or problem:
+            found = problem or f"exit code {done.returncode}"
+            raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
+        # The audio decoder swallows the priming of the first frames; of video every frame must come out.
+        if frames != segment.samples if self._expected.facts.type == "video" else frames == 0:
+            raise self._target.wrong(segment.uri, "the segment does not decode whole", f"{segment.samples} frames", f"{frames} frames")
+        return frames
+
+
+def _media(target: _Target, track: ExpectedTrack, data: bytes) -> MediaPlaylist:
+    try:
+        playlist = parse(data)
+    except PlaylistError as error:
+        raise target.wrong(track.playlist, "the playlist cannot be read", "a media playlist", error) from error
+    if not isinstance(playlist, MediaPlaylist):
+        raise target.wrong(track.playlist, "the playlist is of the wrong kind", "a media playlist", "a master playlist")
+    return playlist
+
+
+def _check_playlist(
+    target: _Target, track: ExpectedTrack, playlist: MediaPlaylist, expected: Expected, playlists: dict[str, MediaPlaylist]
+) -> None:
+    """Compare a media playlist with the segments that were published."""
+    path = track.playlist
+    target.same(path, "EXT-X-VERSION", 6, playlist.version)
+    target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
+    longest = max((whole_seconds(entry.duration) for other in playlists.values() for entry in other.segments), default=0)
+    target.same(path, "EXT-X-TARGETDURATION", max(1, longest), playlist.target_duration)
+    target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
+    ivs: set[str] = set()
+    for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
+        where = f"{path}:{entry.line}"
+        target.same(where, "EXTINF", Fraction(duration), entry.duration)
+        if entry.init is None or entry.init.key is not None or entry.init.byte_range is not None:
+            raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", track.init, entry.init)
+        target.same(where, "EXT-X-MAP", track.init, entry.init.uri)
+        target.same(where, "EXT-X-KEY", _key(segment, expected), _found_key(entry))
+        if segment.iv in ivs:
+            raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
+        ivs.update([segment.iv] if segment.iv else [])
+
+
+def _key(segment: PublishedSegment, expected: Expected) -> tuple[str, str | None, str | None] | None:
+    return ("AES-128", expected.key_uris.get(segment.key_id), segment.iv) if segment.key_id else None
+
+
+def _found_key(entry: Entry) -> tuple[str, str | None, str | None] | None:
+    return (entry.key.method, entry.key.uri, entry.key.iv) if entry.key else None
+
+
+def _check_track(
+    target: _Target, expected: ExpectedTrack, playlist: MediaPlaylist, track: Track, measured: list[_Measured], title: Expected
+) -> TrackFacts:
+    """Compare the measured segments with each other, with the playlist and with the plan; return the measured facts."""
+    time = 0
+    stated = Fraction(0)
+    for segment, entry, found in zip(expected.segments, playlist.segments, measured, strict=True):
+        target.same(segment.uri, "the decode time (ticks)", time, found.decode_time)
+        target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
+        time += found.duration
+        stated += entry.duration
+        if abs(stated - Fraction(time, track.timescale)) > _MICROSECOND:
+            raise target.wrong(f"{expected.playlist}:{entry.line}", "EXTINF drifts", float(Fraction(time, track.timescale)), float(stated))
+    target.same(expected.playlist, "the number of frames", expected.frames, sum(found.samples for found in measured))
+    shortest, longest = min(found.frame_ticks[0] for found in measured), max(found.frame_ticks[1] for found in measured)
+    if expected.facts.type == "video":
+        target.same(expected.playlist, "the duration of every frame (ticks)", longest, shortest)
+    allowed = Fraction(longest, track.timescale) if expected.facts.type == "video" else Fraction(playlist.target_duration)
+    if abs(Fraction(time, track.timescale) - title.duration) > allowed:
+        seconds = time / track.timescale
+        raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(title.duration), seconds)
+    try:
+        facts = measure_track(track, expected.facts.id, longest)
+    except EncodeFailed as error:
+        raise target.wrong(expected.init, "the init section is wrong", expected.facts.codecs, error.what) from error
+    target.same(expected.init, "what the init section says", expected.facts, facts)
+    return facts
+
+
+def _check_master(target: _Target, expected: Expected, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+    """Compare everything that the master playlist declares with what was measured."""
+    path = expected.master
+    try:
+        master = parse(data)
+    except PlaylistError as error:
+        raise target.wrong(path, "the playlist cannot be read", "a master playlist", error) from error
+    if not isinstance(master, MasterPlaylist):
+        raise target.wrong(path, "the playlist is of the wrong kind", "a master playlist", "a media playlist")
+    video = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "video"}
+    audio = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "audio"}
+    target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
+    target.same(path, "the list of variants", sorted(video), sorted(variant.uri for variant in master.variants))
+    target.same(path, "the list of audio renditions", sorted(audio), sorted(str(member.uri) for member in master.renditions))
+    for member in master.renditions:
+        target.same(f"{path}:{member.line}", "CHANNELS", str(facts[audio[str(member.uri)]].channels), member.channels)
+    ranges = {facts[name].video_range for name in video.values()}
+    for variant in master.variants:
+        where, name = f"{path}:{variant.line}", video[variant.uri]
+        group = [audio[str(member.uri)] for member in master.renditions if member.group == variant.audio]
+        target.same(where, "the audio group", sorted(audio.values()), sorted(group))
+        heaviest = max((rates[member].peak for member in group), default=0)
+        target.same(where, "BANDWIDTH", rates[name].peak + heaviest, variant.bandwidth)
+        heaviest = max((rates[member].average for member in group), default=0)
+        target.same(where, "AVERAGE-BANDWIDTH", rates[name].average + heaviest, variant.average_bandwidth)
+        target.same(where, "CODECS", sorted({facts[member].codecs for member in (name, *group)}), sorted(variant.codecs))
+        target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))
+        rate = facts[name].frame_rate or Fraction(0)
+        if abs(Fraction(variant.frame_rate or 0) - rate) > Fraction(1, 2000):  # it has three decimals
+            raise target.wrong(where, "FRAME-RATE is wrong", float(rate), variant.frame_rate)
+        target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
+
+
+def _check_thumbnails(target: _Target, path: str, data: bytes, expected: Expected) -> None:
+    """Follow the thumbnails track: every picture lies on a sprite that was published."""
+    published = {item.path for item in expected.objects}
+    folder = path.rpartition("/")[0]
+    try:
+        cues = list(read_pictures(data))
+    except CueError as error:
+        raise target.wrong(path, "the thumbnails track cannot be read", "WebVTT", error) from error
+    if not cues:
+        raise target.wrong(path, "the thumbnails track is empty", "a picture", "none")
+    for cue in cues:
+        sheet = f"{folder}/{cue.sheet}" if folder else cue.sheet
+        if sheet not in published:
+            raise target.wrong(f"{path}:{cue.line}", "the thumbnails track names a sprite that was not published", "an object", sheet)
+    if abs(cues[-1].end - expected.duration) > Fraction(1, 100):
+        raise target.wrong(path, "the thumbnails track does not span the title", float(expected.duration), float(cues[-1].end))
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int) -> Iterator[_Result]:
+    """Yield the results in order, never more than two a worker ahead; on an error or a stop, what has not begun is dropped."""
+    pending: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
