@@ -82,6 +82,8 @@ _FAILURES: dict[str, tuple[str, str]] = {
     "EndpointConnectionError": ("the server cannot be reached", _REACH),
     "ConnectionClosedError": ("the server closed the connection", _REACH),
     "HTTPClientError": ("the connection failed", _REACH),
+    "ResponseStreamingError": ("the answer of the server broke off", _AGAIN),
+    "ProtocolError": ("the answer of the server broke off", _AGAIN),  # urllib3's, while a body is read
     "IncompleteReadError": ("the answer of the server broke off", _AGAIN),
     "ParamValidationError": ("the bucket name or the path is not valid for S3", "write s3://BUCKET/PREFIX"),
 }

@@ -31,6 +31,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
+    UndefinedModelAttributeError,
 )
 from urllib3.exceptions import HTTPError
 
@@ -132,14 +133,17 @@ class S3Storage:
             size=answer["ContentLength"],
             content_type=answer.get("ContentType"),
             cache_control=answer.get("CacheControl"),
-            sha256=answer.get("Metadata", {}).get("sha256"),
+            # Header names have no case: some servers give "Sha256" back.
+            sha256=next((value for name, value in answer.get("Metadata", {}).items() if name.lower() == "sha256"), None),
         )
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """See Storage.list."""
         folder = self._key(prefix, empty=True)
         skip = len(self.prefix) + 1 if self.prefix else 0
-        pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{folder}/" if folder else ""))
+        with self._translated("list", self.location(prefix)):
+            paginator = self._client.get_paginator("list_objects_v2")
+            pages = iter(paginator.paginate(Bucket=self.bucket, Prefix=f"{folder}/" if folder else ""))
         while True:
             with self._translated("list", self.location(prefix)):
                 page = next(pages, None)
@@ -176,7 +180,7 @@ class S3Storage:
     def _translated(self, verb: str, where: str, allow: tuple[str, ...] = ()) -> Iterator[None]:
         try:
             yield
-        except (BotoCoreError, ClientError, Boto3Error, HTTPError, OSError, ValueError) as problem:
+        except (BotoCoreError, UndefinedModelAttributeError, ClientError, Boto3Error, HTTPError, OSError, ValueError) as problem:
             cause = _cause(problem)
             if isinstance(cause, ClientError):
                 code = _code(cause)
