@@ -44,7 +44,7 @@ class FFmpeg:
 
 def find(setting: str | None = None) -> FFmpeg:
     """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg."""
-    path = _locate(setting)
+    path = locate(setting)
     version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
@@ -58,7 +58,8 @@ def find(setting: str | None = None) -> FFmpeg:
     )
 
 
-def _locate(setting: str | None) -> str:
+def locate(setting: str | None = None) -> str:
+    """Return the absolute path of the ffmpeg program without running it."""
     if setting:
         found = shutil.which(Path(setting).expanduser())
         if found is None:

@@ -27,12 +27,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, UsageError
 
 STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a decoder that complains about every frame
+STDERR_FIRST = 4 * 1024
 PATIENCE = 1.0  # seconds between the request to end and the kill
 TICK = 0.05  # seconds between looks at the cancel event and the clock
 
@@ -50,14 +51,25 @@ class Limits(Data):
     open_files: int | None = None
 
 
+class Cancel(Protocol):
+    """Tells whether to stop: a threading.Event, or anything else with ``is_set``."""
+
+    def is_set(self) -> bool:
+        """Return True to stop."""
+
+
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended. returncode: negative for a signal.  timed_out: the wall limit ended it.  seconds: wall time."""
+    """How a program ended. returncode: negative for a signal.  timed_out: the wall limit ended it.  seconds: wall time.
+
+    stderr_head: the first 4 kB of stderr.  stderr_tail: the last 32 kB.
+    """
 
     argv: tuple[str, ...]
     returncode: int
     stdout: bytes = field(repr=False)
     stderr_tail: str
+    stderr_head: str = ""
     timed_out: bool = False
     seconds: float = 0.0
 
@@ -70,7 +82,7 @@ def run(
     stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
-    cancel: threading.Event | None = None,
+    cancel: Cancel | None = None,
 ) -> Completed:
     """Run ``argv`` to its end and return how it ended.
 
@@ -103,8 +115,8 @@ def run(
         cleanup.enter_context(child)  # closes the pipes and reaps
         cleanup.callback(_end, child)
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        tail = bytearray()
-        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_tail, child.stderr, tail)]
+        head, tail = bytearray(), bytearray()
+        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_err, child.stderr, head, tail)]
         if stdin is not None:
             workers.append(_start(_feed, child.stdin, stdin))
         deadline = started + limits.wall_seconds if limits.wall_seconds is not None else None
@@ -121,6 +133,7 @@ def run(
             argv=command,
             returncode=child.returncode,
             stdout=stdout,
+            stderr_head=bytes(head).decode("utf-8", "replace"),
             stderr_tail=bytes(tail).decode("utf-8", "replace"),
             timed_out=timed_out,
             seconds=time.monotonic() - started,
@@ -131,7 +144,7 @@ def _watch(
     child: subprocess.Popen[bytes],
     lines: queue.SimpleQueue[bytes | None],
     on_line: Callable[[str], None] | None,
-    cancel: threading.Event | None,
+    cancel: Cancel | None,
     deadline: float | None,
     most: int | None,
 ) -> tuple[bytes, bool]:
@@ -204,9 +217,10 @@ def _read_out(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None], by_line: 
     lines.put(None)
 
 
-def _read_tail(pipe: IO[bytes], tail: bytearray) -> None:
+def _read_err(pipe: IO[bytes], head: bytearray, tail: bytearray) -> None:
     with contextlib.suppress(OSError, ValueError):
         for item in iter(lambda: os.read(pipe.fileno(), 8192), b""):
+            head += item[: STDERR_FIRST - len(head)]
             tail += item
             del tail[:-STDERR_KEPT]
 

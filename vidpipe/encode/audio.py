@@ -1,0 +1,132 @@
+"""All audio tracks of a title as one ffmpeg command. Pure: builds argv, runs nothing.
+
+In:   an AudioJob: the source, the tracks that are missing, where the picture's time begins, how long it is.
+Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
+Wrong: nothing here can fail.
+
+A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
+silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import ffmpeg
+
+from vidpipe.data import Data, Seconds
+from vidpipe.encode.command import GLOBAL, QualityChains, source_options
+from vidpipe.plan import AudioRendition, Plan
+
+AAC_FRAME = 1024
+"""Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""
+
+LARGEST_DRIFT = Fraction(1, 50)
+"""Seconds by which sound may drift from its time stamps before it is put right: less than one AAC frame at 48 kHz."""
+
+RAW_SOUND = "vidpipe_sound_quality"
+FILTERS = ("anullsink", "apad", "aresample", "aformat", "asetpts", "asplit", "atrim")
+
+
+class AudioJob(Data):
+    """What decides the command. start: seconds in the source's own time of the first frame of the picture.  duration: of the time line."""
+
+    location: str
+    demuxer: str
+    start: Seconds
+    duration: Seconds
+    segment: Seconds
+    renditions: tuple[AudioRendition, ...]
+    quality: QualityChains | None = None
+
+    def samples(self, rendition: AudioRendition) -> int:
+        """Return the samples that the track has."""
+        return floor(self.duration * rendition.sample_rate + Fraction(1, 2))
+
+
+def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: QualityChains | None) -> AudioJob:
+    """Return the job that encodes these tracks."""
+    video = plan.source.video
+    return AudioJob(
+        location=plan.source.location,
+        demuxer=plan.source.demuxer,
+        start=video.start_pts * video.time_base,
+        duration=plan.grid.duration,
+        segment=plan.grid.segment_duration,
+        renditions=renditions,
+        quality=quality,
+    )
+
+
+def audio_file(number: int) -> str:
+    """Return the name of a track's output; ids hold language tags and may be long or odd."""
+    return f"audio-{number}.mp4"
+
+
+def sound_file(number: int, quality: QualityChains) -> str:
+    """Return the name of the file that a track's measuring filters print to."""
+    return f"{number}-{quality.sound_file}"
+
+
+def audio_arguments(job: AudioJob) -> list[str]:
+    """Return ffmpeg's arguments for all tracks of the job."""
+    source = ffmpeg.input(**source_options(job.location, job.demuxer), reinit_filter=1)
+    streams: dict[int, list[Any]] = {}
+    for stream in {rendition.stream for rendition in job.renditions}:
+        wanted = sum(rendition.stream == stream for rendition in job.renditions) + (
+            sum(rendition.stream == stream for rendition in job.renditions) if job.quality else 0
+        )
+        streams[stream] = _split(_timeline(source[str(stream)], job), wanted)
+    outputs = []
+    chains = []
+    for number, rendition in enumerate(job.renditions):
+        taps = streams[rendition.stream]
+        outputs.append(_encoded(taps.pop(0), job, number, rendition))
+        if job.quality:
+            name = f"{RAW_SOUND}_{number}_"
+            chains.append((name, job.quality.sound.replace(job.quality.sound_file, sound_file(number, job.quality))))
+            outputs.append(ffmpeg.output(taps.pop(0).filter(name), "-", format="null"))
+    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
+    place = arguments.index("-filter_complex") + 1
+    for name, chain in chains:
+        arguments[place] = arguments[place].replace(name, chain)
+    return [*GLOBAL, *arguments]
+
+
+def _timeline(stream: Any, job: AudioJob) -> Any:
+    """The track at its own rate and channels, on the picture's time line, without gaps."""
+    zero = f"{job.start.numerator}/{job.start.denominator}"
+    stream = stream.filter("asetpts", expr=f"PTS-({zero})/TB")
+    # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
+    return stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=f"{float(LARGEST_DRIFT):g}")
+
+
+def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
+    samples = job.samples(rendition)
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
+    # Downmix by ITU-R BS.775 (centre and surrounds at -3 dB, no LFE), scaled so that it cannot clip.
+    stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
+    stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    options: dict[str, object] = {
+        "format": "mp4",
+        "c:a": "aac",
+        "b:a": rendition.bitrate,
+        "ar": rendition.sample_rate,
+        # delay_moov: the init section is written after the first fragment, when the priming is known, and carries it as an edit list.
+        "movflags": "+empty_moov+delay_moov+default_base_moof",
+        "frag_duration": floor(job.segment * 1_000_000),  # bounded memory; packaging cuts anew, frame by frame
+        "map_metadata": -1,
+        "map_chapters": -1,
+        "fflags": "+bitexact",
+        "flags": "+bitexact",  # no encoder name inside the stream
+    }
+    return ffmpeg.output(stream, f"file:{audio_file(number)}", **options)
+
+
+def _split(stream: Any, count: int) -> list[Any]:
+    if count == 1:
+        return [stream]
+    parts = stream.filter_multi_output("asplit")
+    return [parts[number] for number in range(count)]

@@ -1,0 +1,291 @@
+"""Run one task (a chunk of the picture, or the sound) to the end: run ffmpeg, compare with the plan, store; once more if it fails.
+
+In:   a ChunkTask or AudioTask: job, program, store, and the key of every file that is expected. Both can be pickled.
+Out:  Made: file name -> Artifact.
+Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; Interrupted.
+
+ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vidpipe.data import Data
+from vidpipe.encode.artifacts import Store, disk_full, writing
+from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
+from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
+from vidpipe.encode.result import Artifact
+from vidpipe.errors import EncodeFailed
+from vidpipe.media.boxes import BoxError, fragments, read_movie
+from vidpipe.media.process import Cancel, Completed, Limits, run
+from vidpipe.plan import AudioRendition, VideoRendition
+
+ATTEMPTS = 2
+STALLED_SECONDS = 900.0  # without a new frame: a decoder that hangs; the slowest preset at 2160p needs about a minute for its first frames
+LINES_SHOWN = 12  # of ffmpeg's last words in an error
+
+
+class Task(Data):
+    """What both kinds share. ffmpeg: the program.  keys: file name -> key of what is made.
+
+    source, title: SHA-256 and name of the source, noted in the store.
+    alive: a folder that goes away when the run is over; its absence stops a task on another machine.
+    """
+
+    ffmpeg: str
+    store: Path
+    keys: dict[str, str]
+    source: str
+    title: str
+    alive: Path | None = None
+
+
+class ChunkTask(Task):
+    """A chunk of the picture."""
+
+    job: ChunkJob
+
+
+class AudioTask(Task):
+    """All missing tracks."""
+
+    job: AudioJob
+
+
+class Made(Data):
+    """What a task made: file name -> artifact."""
+
+    files: dict[str, Artifact]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a task in this process is watched by. progress: called with the timeline frames that are done."""
+
+    cancel: Cancel
+    progress: Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class RunIsOver:
+    """The cancel signal of a task on another machine: the folder of the run is gone."""
+
+    alive: Path
+
+    def is_set(self) -> bool:
+        """Return True once the folder is gone."""
+        return not self.alive.is_dir()
+
+
+class _Failed(Exception):
+    """An attempt gave nothing that can be used."""
+
+    def __init__(self, reason: str, completed: Completed | None = None, *, sought: bool = False) -> None:
+        super().__init__(reason)
+        self.completed = completed
+        self.sought = sought  # the seek is to blame
+
+
+def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
+    """Encode a chunk and return its artifacts."""
+    job = task.job
+    name = f"chunk {job.chunk.index + 1}"
+    start, end = job.grid.time(job.chunk.start), job.grid.time(job.chunk.start + job.chunk.frames)
+    step = job.renditions[0].frame_step if job.renditions else 1
+
+    def progress(frames: int) -> None:
+        if watch:
+            watch.progress(min(frames * step, job.chunk.frames))
+
+    for attempt in range(1, ATTEMPTS + 1):
+        arguments = chunk_arguments(job)
+        try:
+            with Store(task.store).temporary() as folder:
+                completed = _ffmpeg(task, arguments, folder, watch, progress)
+                _check_seek(job, completed)
+                samples = {video_file(r): _attempted(completed, check_video, folder / video_file(r), r, job) for r in job.renditions}
+                if job.pictures:
+                    _attempted(completed, check_pictures, folder / PICTURES, job.pictures)
+                for frame in job.posters:
+                    _attempted(completed, check_pictures, folder / poster_file(frame), 1)
+                if job.quality:
+                    _attempted(completed, _check_text, folder / job.quality.picture_file)
+                return _store(task, folder, samples)
+        except _Failed as failure:
+            if failure.sought:
+                job = job.model_copy(update={"seek": None})  # slow, but right
+            if attempt == ATTEMPTS:
+                raise _error(task, f"{name}, {_clock(start)} to {_clock(end)} of {task.title}", arguments, failure) from failure
+    raise AssertionError("unreachable")
+
+
+def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
+    """Encode the tracks and return their artifacts."""
+    job = task.job
+    arguments = audio_arguments(job)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with Store(task.store).temporary() as folder:
+                completed = _ffmpeg(task, arguments, folder, watch, lambda frames: None)
+                samples: dict[str, int] = {}
+                for number, rendition in enumerate(job.renditions):
+                    samples[audio_file(number)] = _attempted(completed, check_audio, folder / audio_file(number), rendition, job)
+                    if job.quality:
+                        _attempted(completed, _check_text, folder / sound_file(number, job.quality))
+                return _store(task, folder, samples)
+        except _Failed as failure:
+            if attempt == ATTEMPTS:
+                tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
+                raise _error(task, f"sound (stream {tracks}) of {task.title}", arguments, failure) from failure
+    raise AssertionError("unreachable")
+
+
+def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
+    """Compare a rung's chunk with the plan and return its frames. Raises ValueError that says what differs."""
+    grid, chunk = job.grid, job.chunk
+    rate = grid.frame_rate / rendition.frame_step
+    planned = rendition.frames(chunk.frames)
+    in_segment = grid.segment_frames // rendition.frame_step
+    movie = read_movie(path)
+    if len(movie.tracks) != 1 or movie.tracks[0].handler != "vide":
+        raise ValueError("it is not one video track")
+    track = movie.tracks[0]
+    if (track.width, track.height) != (rendition.width, rendition.height):
+        raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
+    if track.timescale != timescale(rate) or track.edits:
+        raise ValueError(f"its timescale is {track.timescale}, not {timescale(rate)}, or it has an edit list")
+    tick = timescale(rate) / rate
+    counts: list[int] = []
+    frames = 0
+    for fragment in fragments(path, movie):
+        if fragment.decode_time != frames * tick:
+            raise ValueError(f"segment {len(counts) + 1} is decoded at {fragment.decode_time}, not {frames * tick}")
+        if not fragment.samples or not fragment.samples[0].sync:
+            raise ValueError(f"segment {len(counts) + 1} does not start with a key frame")
+        if any(sample.duration != tick for sample in fragment.samples):
+            raise ValueError(f"segment {len(counts) + 1} has frames that do not last {tick} ticks")
+        counts.append(len(fragment.samples))
+        frames += len(fragment.samples)
+    if frames != planned:
+        raise ValueError(f"it has {frames} frames, not {planned}; is the source shorter than it claims?")
+    expected = [min(in_segment, planned - at) for at in range(0, planned, in_segment)]
+    if counts != expected:
+        raise ValueError(f"its segments have {counts} frames, not {expected}")
+    return frames
+
+
+def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
+    """Compare a track with the plan and return its AAC frames. Raises ValueError that says what differs."""
+    movie = read_movie(path)
+    if len(movie.tracks) != 1 or movie.tracks[0].handler != "soun":
+        raise ValueError("it is not one audio track")
+    track = movie.tracks[0]
+    if track.timescale != rendition.sample_rate:
+        raise ValueError(f"its timescale is {track.timescale}, not {rendition.sample_rate}")
+    priming = sum(edit.media_time for edit in track.edits)
+    frames, end = 0, 0
+    for fragment in fragments(path, movie):
+        if fragment.decode_time != end:
+            raise ValueError(f"it jumps from {end} to {fragment.decode_time}")
+        frames += len(fragment.samples)
+        end += fragment.duration
+    planned = job.samples(rendition)
+    # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
+    if not planned <= end - priming <= planned + 3 * AAC_FRAME:
+        raise ValueError(f"it has {end - priming} samples, not {planned}")
+    return frames
+
+
+def check_pictures(path: Path, planned: int) -> int:
+    """Compare JPEG files in a row with the plan and return their number. Raises ValueError."""
+    data = path.read_bytes()
+    count = len(re.findall(rb"\xff\xd9(?=\xff\xd8\xff|\Z)", data))  # an end that a start, or the end of the file, follows
+    if not data.startswith(b"\xff\xd8\xff") or count != planned:
+        raise ValueError(f"it has {count} pictures, not {planned}")
+    return count
+
+
+def _check_text(path: Path) -> int:
+    if not path.stat().st_size:
+        raise ValueError("it is empty")
+    return 0
+
+
+def _attempted(completed: Completed, check: Callable[..., int], path: Path, *arguments: object) -> int:
+    try:
+        return check(path, *arguments)
+    except FileNotFoundError as error:
+        raise _Failed(f"{path.name} was not made", completed) from error
+    except (BoxError, ValueError, OSError) as error:
+        raise _Failed(f"{path.name} is not what was planned: {error}", completed) from error
+
+
+def _check_seek(job: ChunkJob, completed: Completed) -> None:
+    """Make sure that the seek landed before the chunk: a demuxer that lands after it would repeat a frame, with nothing to see."""
+    if job.seek is None:
+        return
+    printed = re.search(r"^\[Eval @ [^\]]*\] (?:\[\w+\] )?(-?\d+(?:\.\d+)?)\s*$", completed.stderr_head, re.MULTILINE)
+    if printed is None:
+        raise _Failed("ffmpeg did not tell where the seek landed", completed, sought=True)
+    landed = Fraction(printed[1]) * job.video.time_base
+    if landed > job.grid.time(job.chunk.start) + 1 / (2 * job.grid.frame_rate):
+        raise _Failed(f"the seek landed at {_clock(landed)}, after the start of the chunk", completed, sought=True)
+
+
+def _ffmpeg(task: Task, arguments: list[str], folder: Path, watch: Watch | None, progress: Callable[[int], None]) -> Completed:
+    seen: dict[str, str] = {}
+    since = time.monotonic()
+
+    def line(text: str) -> None:
+        nonlocal since
+        name, _, value = text.partition("=")
+        if name in ("frame", "out_time_us") and seen.get(name) != value:
+            seen[name], since = value, time.monotonic()
+            if name == "frame" and value.strip().isdigit():
+                progress(int(value))
+        if time.monotonic() - since > STALLED_SECONDS:
+            raise _Failed(f"no progress for {STALLED_SECONDS:.0f} s")
+
+    cancel = watch.cancel if watch else RunIsOver(task.alive) if task.alive else None
+    with writing(folder):
+        completed = run([task.ffmpeg, *arguments], cwd=folder, on_line=line, cancel=cancel, limits=LIMITS)
+    if "No space left on device" in completed.stderr_tail or "Disk quota exceeded" in completed.stderr_tail:
+        raise disk_full(folder)
+    if completed.returncode != 0:
+        code = completed.returncode
+        raise _Failed(f"ffmpeg was killed by signal {-code}" if code < 0 else f"ffmpeg ended with exit code {code}", completed)
+    return completed
+
+
+LIMITS = Limits(open_files=1024)
+
+
+def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
+    store = Store(task.store)
+    files = {
+        name: store.add(key, folder / name, samples=samples.get(name, 0), source=task.source, title=task.title)
+        for name, key in task.keys.items()
+    }
+    return Made(files=files)
+
+
+def _error(task: Task, where: str, arguments: list[str], failure: _Failed) -> EncodeFailed:
+    words = failure.completed.stderr_tail.splitlines()[-LINES_SHOWN:] if failure.completed else []
+    return EncodeFailed(
+        f"{failure}, {ATTEMPTS} times",
+        where=where,
+        fix="run the command by itself to see it fail; finished chunks are kept, and the same vidpipe command continues after them",
+        details=[f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)],
+    )
+
+
+def _clock(seconds: Fraction) -> str:
+    minutes, rest = divmod(float(seconds), 60)
+    return f"{int(minutes // 60)}:{int(minutes % 60):02}:{rest:06.3f}"

@@ -1,0 +1,108 @@
+"""What happens to the pixels of every frame: deinterlacing, rotation, size, colour. Filters only; pure.
+
+In:   the facts of the video stream and the plan's Picture.
+Out:  filters appended to an ffmpeg-python stream. Everything that leaves ``fit`` is BT.709, limited range, square pixels, no side data.
+Wrong: nothing here can fail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vidpipe.plan import Picture
+from vidpipe.source.facts import Colour, VideoStream
+
+PLAYERS_CALL_IT_HD = 720
+"""Lines of the short side from which players (Chromium) take untagged video for BT.709, below it for BT.601."""
+
+SDR_WHITE_NITS = 203
+"""Light that an HDR master gives to diffuse white, BT.2408; tone mapping puts it just under SDR white."""
+
+PRIMARIES = frozenset({"bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "film", "bt2020", "smpte431", "smpte432"})
+MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
+
+
+def deinterlace(stream: Any, video: VideoStream, picture: Picture) -> Any:
+    """One whole frame for each frame of two fields. Before the rate is changed, because neighbours in time are needed."""
+    if not picture.deinterlace:
+        return stream
+    # FFmpeg's field orders are coded, then displayed: "tb" is coded top first but shown bottom first.
+    parity = {"tt": "tff", "bt": "tff", "bb": "bff", "tb": "bff"}.get(video.field_order, "auto")
+    # deint=all: interlacing was measured; many files do not flag their frames.
+    return stream.filter("bwdif", mode="send_frame", parity=parity, deint="all")
+
+
+def rotate(stream: Any, picture: Picture) -> Any:
+    """Turn the picture clockwise as its metadata asks; ffmpeg's own rotation is off, so that it happens exactly once."""
+    if picture.rotation == 180:
+        return stream.filter("hflip").filter("vflip")
+    direction = {90: "clock", 270: "cclock"}.get(picture.rotation)
+    return stream.filter("transpose", dir=direction) if direction else stream
+
+
+def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Any:
+    """Scale to square pixels of exactly this size in BT.709, limited range, and drop all side data."""
+    matrix, primaries = _matrix(video), _primaries(video.colour)
+    sdr = picture.tone_map == "none"
+    converts = not sdr or primaries != "bt709"
+    scale = {
+        "w": width,
+        "h": height,
+        # Sharper kernels (lanczos) ring at edges, cost a tenth more, and a ladder is watched scaled up again anyway.
+        "flags": "bicubic",
+        # Said outright: for untagged frames swscale would assume BT.601 whatever the size.
+        **({"in_color_matrix": matrix} if matrix else {}),
+        "out_range": "tv",
+    }
+    if converts:
+        # Size first, so that the expensive float arithmetic works on the small picture; the colours stay as they are until then.
+        stream = stream.filter("scale", **scale, out_color_matrix=matrix or "bt709").filter("format", pix_fmts="yuv420p10le")
+        known = {"min": matrix or "bt709", "pin": primaries, "rin": "limited"}
+        if sdr:
+            stream = stream.filter("zscale", **known, tin="bt709", m="bt709", p="bt709", t="bt709", r="limited", dither="ordered")
+        else:
+            stream = _tone_map(stream, known, picture)
+    else:
+        stream = stream.filter("scale", **scale, out_color_matrix="bt709")
+    stream = stream.filter("format", pix_fmts=pixel_format).filter("setsar", sar=1)
+    # The labels that the encoder writes; side data (rotation, HDR mastering light, Dolby Vision, captions) no longer fits these frames.
+    stream = stream.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
+    return stream.filter("sidedata", mode="delete")
+
+
+def jpeg(stream: Any, width: int, height: int, video: VideoStream, picture: Picture) -> Any:
+    """Like ``fit``, in the colours of JPEG files: BT.601, full range (JFIF)."""
+    stream = fit(stream, width, height, video, picture)
+    stream = stream.filter("scale", in_color_matrix="bt709", out_color_matrix="bt601", out_range="pc")
+    return stream.filter("format", pix_fmts="yuvj420p")
+
+
+def _tone_map(stream: Any, known: dict[str, str], picture: Picture) -> Any:
+    """Bring PQ or HLG down to SDR: to linear light, to BT.709 primaries, roll off the highlights, back to a gamma."""
+    transfer = {"pq": "smpte2084", "hlg": "arib-std-b67"}[picture.tone_map]
+    stream = stream.filter("zscale", **known, tin=transfer, t="linear", npl=SDR_WHITE_NITS).filter("format", pix_fmts="gbrpf32le")
+    stream = stream.filter("zscale", p="bt709")
+    # mobius keeps everything below diffuse white nearly as it was (hable darkens the whole picture) and bends only the highlights.
+    # desat=0: highlights keep their colour. peak in units of npl: 1000 nits, the usual master; fixed, so that no chunk differs.
+    stream = stream.filter("tonemap", tonemap="mobius", param=0.3, desat=0, peak=round(1000 / SDR_WHITE_NITS, 3))
+    return stream.filter("zscale", m="bt709", t="bt709", r="limited", dither="ordered")
+
+
+def _matrix(video: VideoStream) -> str | None:
+    """Return the matrix of the stored pixels; None for RGB, which has none."""
+    colour = video.colour
+    if video.pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "x2rgb", "x2bgr")):
+        return None
+    if colour.matrix in ("bt2020c", "ictcp"):
+        return "bt2020nc"  # swscale knows neither; both are rare enough to be nearly right
+    if colour.matrix in MATRICES:
+        return colour.matrix
+    if colour.dynamic_range != "SDR" or colour.primaries == "bt2020":
+        return "bt2020nc"
+    return "bt709" if min(video.width, video.height) >= PLAYERS_CALL_IT_HD else "smpte170m"
+
+
+def _primaries(colour: Colour) -> str:
+    if colour.primaries in PRIMARIES:
+        return colour.primaries
+    return "bt2020" if colour.dynamic_range != "SDR" or colour.matrix.startswith("bt2020") else "bt709"

@@ -1,0 +1,242 @@
+"""Make everything that a plan asks for: look up what exists, run the rest side by side, hand on each piece when it is done.
+
+In:   a Plan, the Store, an ffmpeg; how many chunks side by side; an Executor (threads of this machine unless given).
+Out:  EncodedChunk and EncodedAudio as they finish, in any order; events to the Reporter.
+Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder.
+
+The scheduler starts nothing itself and keeps no state: a task is a picklable function and its data, so that it runs on a thread, in a
+process or on another machine. Tasks are handed out a few ahead of the workers, and what is finished is not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vidpipe.encode import audio, command, keys
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, Watch, run_audio, run_chunk
+from vidpipe.encode.result import Artifact, EncodedAudio, EncodedChunk
+from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
+from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.media.process import Cancel
+from vidpipe.plan import AudioRendition, Chunk, Plan
+from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
+
+TICK = 0.1  # seconds between looks at the cancel signal
+AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
+
+
+@dataclass(frozen=True)
+class Pace:
+    """workers: chunks side by side.  threads: of one chunk's decoder and encoders."""
+
+    workers: int
+    threads: int
+
+
+def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
+    """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free."""
+    cores = cores or _cores()
+    workers = workers or max(1, min(cores // (threads or 1), chunks))
+    return Pace(workers=workers, threads=threads or max(1, cores // workers))
+
+
+def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
+    """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
+    encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
+    filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
+    return encoders, filters, {"mp4", "mjpeg", "null"}
+
+
+def encode(
+    plan: Plan,
+    store: Store,
+    *,
+    ffmpeg: FFmpeg,
+    workers: int | None = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    quality: command.QualityChains | None = None,
+    reporter: Reporter | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[EncodedChunk | EncodedAudio]:
+    """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
+
+    workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
+    Close the iterator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
+    """
+    encoders, filters, muxers = needs(plan)
+    ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
+    chosen = pace(len(plan.chunks), workers=workers, threads=threads if executor is None else threads or 1)
+    reporter = reporter or Silent()
+    reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
+    store.sweep()
+    stop = threading.Event()
+    with contextlib.ExitStack() as cleanup:
+        alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
+        if executor is None:
+            executor = pool = ThreadPoolExecutor(chosen.workers, thread_name_prefix="encode")
+            cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
+        cleanup.callback(stop.set)  # before the pool is waited for
+        run = _Run(plan, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
+        cleanup.callback(run.drop_pending)
+        yield from run.results(cancel, chosen.workers + AHEAD)
+
+
+@dataclass
+class _Run:
+    """One call of ``encode``. pending: future -> what to do with what it made."""
+
+    plan: Plan
+    store: Store
+    ffmpeg: FFmpeg
+    pace: Pace
+    quality: command.QualityChains | None
+    reporter: Reporter
+    stop: threading.Event
+    alive: Path
+    executor: Executor
+    pending: dict[Future[Made], Callable[[dict[str, Artifact]], list[EncodedChunk | EncodedAudio]]] = field(default_factory=dict)
+
+    def results(self, cancel: Cancel | None, most: int) -> Iterator[EncodedChunk | EncodedAudio]:
+        """Yield results; hand out tasks while there is room."""
+        self.keys = keys.Keys(self.plan, threads=self.pace.threads, version=self.ffmpeg.version, quality=self.quality)
+        work = self._work()
+        more = True
+        while more or self.pending:
+            if cancel is not None and cancel.is_set():
+                raise Interrupted("stopped on request; finished chunks are kept")
+            while more and len(self.pending) < most:
+                try:
+                    yield from next(work)
+                except StopIteration:
+                    more = False
+                if cancel is not None and cancel.is_set():
+                    break
+            for future in wait(self.pending, timeout=TICK, return_when=FIRST_COMPLETED).done:
+                finish = self.pending.pop(future)
+                yield from finish(_made(future))
+
+    def _work(self) -> Iterator[list[EncodedChunk | EncodedAudio]]:
+        """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
+        if self.plan.audio:
+            yield self._sound()
+        for chunk in self.plan.chunks:
+            yield self._chunk(chunk)
+
+    def _chunk(self, chunk: Chunk) -> list[EncodedChunk | EncodedAudio]:
+        wanted = self.keys.chunk(chunk)
+        have = self._have(wanted)
+        missing = {name: key for name, key in wanted.items() if name not in have}
+        finish = partial(self._chunk_done, chunk, have)
+        if not missing:
+            return finish({})
+        job = command.chunk_job(
+            self.plan,
+            chunk,
+            threads=self.pace.threads,
+            renditions=tuple(rendition for rendition in self.plan.video if command.video_file(rendition) in missing),
+            pictures=command.PICTURES in missing,
+            posters=tuple(frame for frame in keys.posters_in(self.plan, chunk) if command.poster_file(frame) in missing),
+            quality=self.quality if self.quality and self.quality.picture_file in missing else None,
+        )
+        task = ChunkTask(job=job, keys=missing, **self._common())
+        self._submit(run_chunk, task, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
+        return []
+
+    def _sound(self) -> list[EncodedChunk | EncodedAudio]:
+        wanted = {rendition.id: self.keys.audio(number, rendition) for number, rendition in enumerate(self.plan.audio)}
+        have = {id_: self._have(names) for id_, names in wanted.items()}
+        missing = tuple(rendition for rendition in self.plan.audio if len(have[rendition.id]) < len(wanted[rendition.id]))
+        results: list[EncodedChunk | EncodedAudio] = [
+            self._track(number, rendition, have[rendition.id])
+            for number, rendition in enumerate(self.plan.audio)
+            if rendition not in missing
+        ]
+        if missing:
+            job = audio.audio_job(self.plan, missing, self.quality)
+            names = {name: key for number, rendition in enumerate(missing) for name, key in self.keys.audio(number, rendition).items()}
+            task = AudioTask(job=job, keys=names, **self._common())
+            self._submit(run_audio, task, partial(self._sound_done, missing), lambda frames: None)
+        return results
+
+    def _submit(
+        self,
+        function: Callable[..., Made],
+        task: ChunkTask | AudioTask,
+        finish: Callable[[dict[str, Artifact]], list[EncodedChunk | EncodedAudio]],
+        progress: Callable[[int], None],
+    ) -> None:
+        if isinstance(self.executor, ThreadPoolExecutor):
+            future = self.executor.submit(function, task, Watch(cancel=self.stop, progress=progress))
+        else:  # neither an event nor a reporter travels; the task watches the folder ``alive``
+            future = self.executor.submit(function, task)
+        self.pending[future] = finish
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "ffmpeg": self.ffmpeg.path,
+            "store": self.store.root,
+            "source": self.plan.source.sha256,
+            "title": self.plan.source.name,
+            "alive": self.alive,
+        }
+
+    def _have(self, wanted: dict[str, str]) -> dict[str, Artifact]:
+        found = {name: self.store.lookup(key) for name, key in wanted.items()}
+        return {name: artifact for name, artifact in found.items() if artifact}
+
+    def _chunk_done(self, chunk: Chunk, have: dict[str, Artifact], made: dict[str, Artifact]) -> list[EncodedChunk | EncodedAudio]:
+        files = {**have, **made}
+        self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=not made))
+        return [
+            EncodedChunk(
+                chunk=chunk,
+                video={rendition.id: files[command.video_file(rendition)] for rendition in self.plan.video},
+                pictures=files.get(command.PICTURES),
+                posters={frame: files[command.poster_file(frame)] for frame in keys.posters_in(self.plan, chunk)},
+                quality=files[self.quality.picture_file] if self.quality else None,
+            )
+        ]
+
+    def _sound_done(self, renditions: tuple[AudioRendition, ...], made: dict[str, Artifact]) -> list[EncodedChunk | EncodedAudio]:
+        return [self._track(number, rendition, made) for number, rendition in enumerate(renditions)]
+
+    def _track(self, number: int, rendition: AudioRendition, files: dict[str, Artifact]) -> EncodedAudio:
+        return EncodedAudio(
+            rendition=rendition,
+            artifact=files[audio.audio_file(number)],
+            quality=files[audio.sound_file(number, self.quality)] if self.quality else None,
+        )
+
+    def drop_pending(self) -> None:
+        """Take back what has not begun."""
+        for future in self.pending:
+            future.cancel()
+
+
+def _made(future: Future[Made]) -> dict[str, Artifact]:
+    try:
+        return future.result().files
+    except VidpipeError:
+        raise
+    except (BrokenExecutor, CancelledError) as error:
+        raise EncodeFailed(
+            f"the worker of a chunk is gone: {error or type(error).__name__}", fix="run the same command again: finished chunks are kept"
+        ) from error
+
+
+def _cores() -> int:
+    """Return the cores that this process may use: fewer than the machine's in a container or under taskset."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
