@@ -1,0 +1,1 @@
+"""Look into packages: what the playlists say, and what the segments weigh."""

@@ -1,0 +1,240 @@
+"""Inspection of a real package, of hand-written playlists, and of everything that is no playlist."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.title_support import PREFIX, encode_title, publish_title
+from vidpipe.data import report
+from vidpipe.errors import UsageError
+from vidpipe.inspect.inspection import inspect
+from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, PlaylistError, parse
+from vidpipe.storage.local import LocalStorage
+
+MEDIA = """#EXTM3U
+#EXT-X-VERSION:4
+#EXT-X-TARGETDURATION:6
+# a comment
+#EXT-X-MAP:URI="all.mp4",BYTERANGE="600@0"
+#EXTINF:6.006,A title
+#EXT-X-BYTERANGE:1000@600
+all.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-KEY:METHOD=AES-128,URI="k?a=1,b=2",IV=0xab
+#EXTINF:5,
+two.m4s
+#EXT-X-KEY:METHOD=NONE
+#EXT-X-GAP
+#EXTINF:.5,
+three.m4s
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    publish_title(encode_title(tmp_path_factory.mktemp("encoded")), LocalStorage(folder))
+    return folder
+
+
+@pytest.fixture
+def server(library: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(library))) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param("{library}/" + PREFIX, id="version"),
+        pytest.param("{library}/title", id="title-takes-the-newest-version"),
+        pytest.param("{library}/" + PREFIX + "/master.m3u8", id="master"),
+        pytest.param("file://{library}/" + PREFIX, id="file-url"),
+    ],
+)
+def test_a_title_of_our_own(library: Path, location: str) -> None:
+    found = inspect(location.format(library=library))
+    assert found.location == str(library / PREFIX / "master.m3u8")
+    assert (found.kind, found.version, found.independent_segments, found.problems) == ("master", None, True, ())
+    assert [(variant.uri, variant.width, variant.frame_rate, variant.audio) for variant in found.variants] == [
+        ("video-high.m3u8", 160, "24.000", "audio"),
+        ("video-low.m3u8", 160, "24.000", "audio"),
+    ]
+    for variant in found.variants:  # what is declared is what anybody can measure
+        assert variant.measured is not None
+        assert (variant.bandwidth, variant.average_bandwidth) == (variant.measured.peak, variant.measured.average)
+    assert [(member.name, member.language, member.default, member.channels) for member in found.renditions] == [
+        ("English", "en", True, "2")
+    ]
+    high = found.playlists[0]
+    assert (high.kind, high.segments, high.duration, high.shortest, high.longest) == ("variant", 3, Fraction(5, 2), Fraction(1, 2), 1)
+    assert (high.init, high.encrypted_init, high.clear_segments) == (("video/high/init.mp4",), False, 0)
+    assert [(key.method, key.uri, key.segments, key.ivs) for key in high.keys] == [("AES-128", "keys/" + "9f2c" * 8, 3, 3)]
+    assert high.bytes == sum(file.stat().st_size for file in (library / PREFIX / "video/high").glob("*.m4s"))
+
+
+def test_the_report_is_json_with_plain_seconds(library: Path) -> None:
+    value = json.loads(json.dumps(report(inspect(str(library / PREFIX)))))
+    assert value["format"] == "vidpipe.inspection/1"
+    assert value["playlists"][0]["duration"] == 2.5
+    assert value["variants"][0]["codecs"][1] == "mp4a.40.2"
+
+
+def test_a_title_on_a_web_server(server: str, library: Path) -> None:
+    found = inspect(f"{server}/{PREFIX}/master.m3u8")
+    assert [playlist.segments for playlist in found.playlists] == [3, 3, 3]
+    assert {playlist.bytes for playlist in found.playlists} == {None}
+    with pytest.raises(UsageError, match="not found"):
+        inspect(f"{server}/{PREFIX}/none.m3u8")
+
+
+def test_a_media_playlist(tmp_path: Path) -> None:
+    (tmp_path / "my list #1.m3u8").write_text(MEDIA)
+    (tmp_path / "two.m4s").write_bytes(bytes(2000))
+    found = inspect(str(tmp_path / "my list #1.m3u8"))
+    assert (found.kind, found.version, found.duration) == ("media", 4, Fraction("11.506"))
+    (only,) = found.playlists
+    assert (only.segments, only.discontinuities, only.clear_segments, only.media_sequence) == (3, 1, 2, 0)
+    assert [(key.uri, key.ivs) for key in only.keys] == [("k?a=1,b=2", 1)]
+    assert (only.bytes, only.measured) == (None, None)  # a gap has no size
+
+
+def test_what_is_missing_is_a_problem_and_hides_nothing_else(tmp_path: Path) -> None:
+    elsewhere = ("https://x.example/b.m3u8", "../c.m3u8", "/etc/passwd")
+    master = "#EXTM3U\n" + "".join(
+        f"#EXT-X-STREAM-INF:BANDWIDTH=1000\n{uri}\n" for uri in ("a.m3u8", "none.m3u8", "junk.m3u8", "master.m3u8", *elsewhere)
+    )
+    (tmp_path / "master.m3u8").write_text(master)
+    (tmp_path / "a.m3u8").write_text(MEDIA)
+    (tmp_path / "junk.m3u8").write_text("#EXTM3U\n#EXTINF:1\na\n")
+    found = inspect(str(tmp_path))
+    assert found.duration == Fraction("11.506")
+    assert found.problems == (
+        "a.m3u8: line 12: two.m4s: it cannot be read: No such file or directory",
+        "none.m3u8: it cannot be read: No such file or directory",
+        "junk.m3u8: line 1: EXT-X-TARGETDURATION is missing",
+        "master.m3u8: it is a master playlist; a media playlist was expected",
+        "https://x.example/b.m3u8: it lies elsewhere and was not looked at",
+        "../c.m3u8: it lies outside the folder and was not looked at",
+        "/etc/passwd: it lies outside the folder and was not looked at",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "where", "what"),
+    [
+        pytest.param("clip.mp4", b"\0\0\0\x18ftypiso6", ":1", "begins with #EXTM3U", id="a-video"),
+        pytest.param("p.m3u8", b"", ":1", "begins with #EXTM3U", id="empty"),
+        pytest.param("p.m3u8", b"#EXTM3U\n", ":1", "neither variants nor segments", id="only-a-header"),
+        pytest.param("p.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:6\na\xff\n", ":3", "not UTF-8", id="not-utf-8"),
+        pytest.param(None, None, "", "no such file", id="missing"),
+        pytest.param("other.txt", b"", "", "no master.m3u8 in this directory", id="directory"),
+    ],
+)
+def test_what_is_no_playlist(tmp_path: Path, name: str | None, content: bytes | None, where: str, what: str) -> None:
+    path = tmp_path / (name or "none.m3u8")
+    if content is not None:
+        path.write_bytes(content)
+    if "directory" in what:
+        path = tmp_path
+    with pytest.raises(UsageError, match=what) as caught:
+        inspect(str(path))
+    assert caught.value.where == f"{path}{where}"
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("location", ["ftp://x/master.m3u8", "rtsp://x"])
+def test_places_that_are_not_known(location: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read from"):
+        inspect(location)
+
+
+# --- the reader -----------------------------------------------------------------------------------------------------
+
+HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n"
+VARIANT = "#EXTM3U\n#EXT-X-STREAM-INF:"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        pytest.param("\ufeff#EXTM3U\n", 1, "byte-order mark", id="bom"),
+        pytest.param(" #EXTM3U\n", 1, "begins with #EXTM3U", id="indented"),
+        pytest.param(HEAD + "#EXTINF:6,\ta\na", 3, "control character", id="tab"),
+        pytest.param(HEAD + "#EXTINF:6,\na b\n", 4, "no blanks", id="blank-in-uri"),
+        pytest.param(HEAD + "#EXTINF:6\na\n", 3, "no comma", id="extinf-without-comma"),
+        pytest.param(HEAD + "#EXTINF:nan,\na\n", 3, "'nan' is not a decimal", id="extinf-nan"),
+        pytest.param(HEAD + "#EXTINF:-1,\na\n", 3, "'-1' is not a decimal", id="extinf-negative"),
+        pytest.param(HEAD + "#EXTINF:1E-7,\na\n", 3, "'1E-7' is not a decimal", id="extinf-exponent"),
+        pytest.param(HEAD + "#EXTINF: 6,\na\n", 3, "' 6' is not a decimal", id="extinf-blank"),
+        pytest.param(HEAD + "a\n", 3, "neither variants|without EXTINF", id="segment-without-extinf"),
+        pytest.param(HEAD + "#EXTINF:6,\n#EXTINF:6,\na\n", 3, "not followed by a URI", id="extinf-twice"),
+        pytest.param(HEAD + "#EXTINF:6,\n", 3, "not followed by a URI", id="extinf-last"),
+        pytest.param(HEAD + "#EXT-X-TARGETDURATION:6\n", 3, "a second time", id="target-twice"),
+        pytest.param("#EXTM3U\n#EXT-X-TARGETDURATION:6.5\n", 2, "not a whole number", id="target-not-integer"),
+        pytest.param("#EXTM3U\n#EXTINF:6,\na\n", 1, "TARGETDURATION is missing", id="no-target"),
+        pytest.param(HEAD + VARIANT[8:] + "BANDWIDTH=1\na\n", 3, "cannot stand in one playlist", id="mixed"),
+        pytest.param(HEAD + "#EXT-X-KEY:URI=\"k\"\n", 3, "has no METHOD", id="key-without-method"),
+        pytest.param(HEAD + "#EXT-X-KEY:METHOD=AES-128\n", 3, "has no URI", id="key-without-uri"),
+        pytest.param(HEAD + "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=12\n", 3, "not a hexadecimal", id="iv"),
+        pytest.param(HEAD + "#EXT-X-MAP:URI=init.mp4\n", 3, "must be quoted", id="map-unquoted"),
+        pytest.param(VARIANT + "BANDWIDTH=1,BANDWIDTH=2\na\n", 2, "stands twice", id="attribute-twice"),
+        pytest.param(VARIANT + "BANDWIDTH=1, CODECS=\"a\"\na\n", 2, "cannot be read at ' CODECS", id="blank-after-comma"),
+        pytest.param(VARIANT + "BANDWIDTH=1,\na\n", 2, "ends with a comma", id="trailing-comma"),
+        pytest.param(VARIANT + "BANDWIDTH=1,CODECS=\"a\na\n", 2, "cannot be read", id="open-quote"),
+        pytest.param(VARIANT + "BANDWIDTH=1,CODECS=\"\"\na\n", 2, "CODECS is empty", id="empty-string"),
+        pytest.param(VARIANT + "\na\n", 2, "is empty", id="no-attributes"),
+        pytest.param(VARIANT + "RESOLUTION=1x1\na\n", 2, "has no BANDWIDTH", id="no-bandwidth"),
+        pytest.param(VARIANT + "BANDWIDTH=1k\na\n", 2, "'1k' is not a whole number", id="bandwidth"),
+        pytest.param(VARIANT + "BANDWIDTH=1,RESOLUTION=1280X720\na\n", 2, "not WIDTHxHEIGHT", id="resolution"),
+        pytest.param(VARIANT + "BANDWIDTH=1\n#EXT-X-VERSION:3\na\n", 2, "not followed by a URI", id="tag-before-uri"),
+        pytest.param(VARIANT + "BANDWIDTH=1\n", 2, "not followed by a URI", id="no-uri"),
+        pytest.param(VARIANT + "BANDWIDTH=1\na\nb\n", 4, "without EXT-X-STREAM-INF", id="uri-too-many"),
+        pytest.param("#EXTM3U\n#EXT-X-MEDIA:TYPE=A,GROUP-ID=\"a\",NAME=\"b\",DEFAULT=TRUE\n", 2, "DEFAULT is YES or NO", id="default"),
+    ],
+)  # fmt: skip
+def test_faults_are_named_with_their_line(text: str, line: int, what: str) -> None:
+    with pytest.raises(PlaylistError, match=what) as caught:
+        parse(text.encode())
+    assert caught.value.line == line
+
+
+def test_what_stands_where(tmp_path: Path) -> None:
+    playlist = parse(MEDIA.replace("\n", "\r\n").encode())
+    assert isinstance(playlist, MediaPlaylist)
+    first, second, third = playlist.segments
+    assert first.init is not None
+    assert (first.line, first.init.key, first.init.byte_range, first.byte_range, first.key) == (8, None, "600@0", "1000@600", None)
+    assert second.key is not None
+    assert (second.key.iv, second.discontinuity, third.key, third.gap) == ("AB".rjust(32, "0"), True, None, True)
+
+
+def test_a_map_under_a_key_is_seen() -> None:
+    text = HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP:URI="i"\n#EXTINF:6,\na\n'
+    playlist = parse(text.encode())
+    assert isinstance(playlist, MediaPlaylist)
+    assert playlist.segments[0].init is not None
+    assert playlist.segments[0].init.key is not None
+
+
+def test_media_is_not_media_sequence() -> None:
+    assert isinstance(parse(b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-TARGETDURATION:6\n"), MediaPlaylist)
+    master = parse(b'#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,URI="i.m3u8"\n#EXT-X-NEW-TAG:whatever\n')
+    assert isinstance(master, MasterPlaylist)
+    assert master.variants[0].i_frames

@@ -1,0 +1,178 @@
+"""Where a package lies: a local folder, an S3 prefix, or a web server. Reads playlists and asks for sizes; never reads a segment.
+
+In:   the location that the user gave.
+Out:  a Place, and the name of the playlist in it.
+Wrong: UsageError for a location that cannot be opened; Unreachable for an object in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+from urllib.error import URLError
+from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import Request, urlopen
+
+from vidpipe.errors import PublishFailed, UsageError
+from vidpipe.layout import MASTER
+from vidpipe.storage.base import Storage, clean_path
+
+MOST_PLAYLIST_BYTES = 64 << 20
+"""A larger file is no playlist."""
+HTTP_SECONDS = 20.0
+"""How long a web server may be silent."""
+
+FIX = "give the path of a playlist, or a directory with a master.m3u8"
+
+
+class Unreachable(Exception):
+    """An object cannot be read; the text says why."""
+
+
+class Place(Protocol):
+    """A package. URIs are those of its playlists, relative to the playlist that was opened (base: to that playlist)."""
+
+    def read(self, uri: str) -> bytes:
+        """Return the bytes of a playlist. Raises Unreachable."""
+
+    def size(self, uri: str, base: str = "") -> int | None:
+        """Return the size of an object in bytes, None if it cannot be asked. Raises Unreachable if it is not there."""
+
+    def where(self, uri: str) -> str:
+        """Return where an object lies, for people."""
+
+
+def open_place(location: str) -> tuple[Place, str]:
+    """Return the place and the name of the playlist in it."""
+    scheme = location.partition("://")[0].lower() if "://" in location else ""
+    if scheme in ("http", "https"):
+        return _Web(location), location
+    if scheme == "s3":
+        return _open_s3(location)
+    if scheme == "file":
+        location = unquote(urlsplit(location).path)
+    elif scheme:
+        raise UsageError(f"playlists cannot be read from {scheme}:// locations", fix="use a local path, s3:// or https://")
+    return _open_folder(Path(location).expanduser())
+
+
+def _open_folder(path: Path) -> tuple[Place, str]:
+    try:
+        if path.is_dir():
+            # A title holds its versions, whose names sort by time: the newest one is meant.
+            found = path / MASTER if (path / MASTER).is_file() else max(path.glob(f"*/{MASTER}"), default=None)
+            if found is None:
+                raise UsageError(f"there is no {MASTER} in this directory", where=str(path), fix=FIX)
+            path = found
+        elif not path.is_file():
+            what = "this is not a file" if path.exists() else "there is no such file"
+            raise UsageError(what, where=str(path), fix=FIX)
+    except OSError as error:
+        raise UsageError(f"it cannot be opened: {error.strerror or error}", where=str(path), fix=FIX) from error
+    return _Folder(path), path.name
+
+
+def _open_s3(location: str) -> tuple[Place, str]:
+    from vidpipe.storage import open_storage
+
+    folder, _, name = location.rstrip("/").rpartition("/")
+    if not name.endswith((".m3u8", ".m3u")) or folder.lower() in ("s3:/", "s3:"):
+        folder, name = location.rstrip("/"), MASTER
+    return _Bucket(open_storage(folder)), name
+
+
+def _path(uri: str, base: str) -> str:
+    """Return the path of a relative URI below the opened playlist's folder; absolute URLs and what leaves the folder are not there."""
+    url = urlsplit(urljoin(base, uri))
+    if url.scheme or url.netloc:
+        raise Unreachable("it lies elsewhere and was not looked at")
+    try:
+        return clean_path(unquote(url.path))
+    except ValueError as error:
+        raise Unreachable("it lies outside the folder and was not looked at") from error
+
+
+class _Folder:
+    """The local directory of a playlist."""
+
+    def __init__(self, playlist: Path) -> None:
+        self._folder = playlist.parent
+        self._opened = playlist.name  # a file name, no URI: it may hold any character
+
+    def read(self, uri: str) -> bytes:
+        file = self._file(uri)
+        try:
+            if file.stat().st_size > MOST_PLAYLIST_BYTES:
+                raise Unreachable("it is too large for a playlist")
+            return file.read_bytes()
+        except OSError as error:
+            raise Unreachable(f"it cannot be read: {error.strerror or error}") from error
+
+    def size(self, uri: str, base: str = "") -> int | None:
+        try:
+            return self._file(uri, base).stat().st_size
+        except OSError as error:
+            raise Unreachable(f"it cannot be read: {error.strerror or error}") from error
+
+    def where(self, uri: str) -> str:
+        return str(self._folder / uri)
+
+    def _file(self, uri: str, base: str = "") -> Path:
+        if uri == self._opened:
+            return self._folder / uri
+        return self._folder / _path(uri, "" if base == self._opened else base)
+
+
+class _Bucket:
+    """An S3 prefix. Sizes come from one listing."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._sizes: dict[str, int] | None = None
+
+    def read(self, uri: str) -> bytes:
+        try:
+            return self._storage.get(_path(uri, ""))
+        except PublishFailed as error:
+            raise Unreachable(error.what) from error
+
+    def size(self, uri: str, base: str = "") -> int | None:
+        path = _path(uri, base)
+        try:
+            if self._sizes is None:
+                self._sizes = {stored.path: stored.size for stored in self._storage.list()}
+        except PublishFailed as error:
+            raise Unreachable(error.what) from error
+        if path not in self._sizes:
+            raise Unreachable("it is not there")
+        return self._sizes[path]
+
+    def where(self, uri: str) -> str:
+        return self._storage.location(uri)
+
+
+class _Web:
+    """A web server. Sizes are not asked: thousands of requests would be rude."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    def read(self, uri: str) -> bytes:
+        url = urljoin(self._location, uri)
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise Unreachable("it lies elsewhere and was not looked at")
+        try:
+            # The scheme was checked above, so no local file can be opened.
+            with urlopen(Request(url, headers={"Accept-Encoding": "identity"}), timeout=HTTP_SECONDS) as answer:  # noqa: S310
+                data: bytes = answer.read(MOST_PLAYLIST_BYTES + 1)
+        except (URLError, OSError, ValueError) as error:
+            raise Unreachable(f"it cannot be read: {getattr(error, 'reason', None) or error}") from error
+        if len(data) > MOST_PLAYLIST_BYTES:
+            raise Unreachable("it is too large for a playlist")
+        return data
+
+    def size(self, uri: str, base: str = "") -> int | None:
+        return None
+
+    def where(self, uri: str) -> str:
+        return urljoin(self._location, uri)
