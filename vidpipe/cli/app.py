@@ -19,7 +19,7 @@ from vidpipe.cli import exits, groups, options, render
 from vidpipe.cli.reporters import Watcher, print_stopping, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
-from vidpipe.errors import SourceRefused
+from vidpipe.errors import SourceRefused, VerificationFailed
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest
@@ -177,6 +177,29 @@ def validate(
                 render.validation(out(), result)
     if refused:
         raise typer.Exit(SourceRefused.exit_code)
+
+
+@app.command()
+def inspect(
+    location: Annotated[
+        str, typer.Argument(metavar="MANIFEST|DIR", help="Playlist or title: a path or URL (s3://, https://).", show_default=False)
+    ],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show what playlists say: variants, renditions, segments, durations, keys.
+
+    The exit code is 6 if something in it is missing or broken.
+    """
+    from vidpipe.inspect.inspection import inspect as look
+
+    found = look(location)
+    if json:
+        write_json(report(found))
+    else:
+        render.inspection(out(), found)
+    if found.problems:
+        raise typer.Exit(VerificationFailed.exit_code)
 
 
 @app.command()

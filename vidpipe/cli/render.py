@@ -21,6 +21,7 @@ from vidpipe.cli.text import clean
 if TYPE_CHECKING:
     from vidpipe.catalog.record import Record
     from vidpipe.doctor import Check
+    from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.pipeline import IngestResult
     from vidpipe.plan import Plan
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vidpipe.workspace import Share, Usage
 
 _STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
-_NUMBERS = frozenset({"bitrate", "max", "size", "fps", "files", "frames", "segments", "height", "bandwidth", "average", "duration", "peak"})
+_NUMBERS = frozenset("bitrate max size fps files frames segments height rungs bandwidth average duration peak".split())
 
 
 def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
@@ -90,7 +91,8 @@ def plan(console: Console, decided: Plan) -> None:
     lines(
         console,
         f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
-        f"{grid.segments} segments of {float(grid.segment_duration):.3f} s, GOP {grid.gop_frames} frames, {chunks}; ladder {decided.ladder}",
+        f"{grid.segments} segments of {float(grid.segment_duration):.3f} s, "
+        f"GOP {grid.gop_frames} frames, {chunks}; ladder {decided.ladder}",
         *(f"note: {note}" for note in decided.notes),
     )
 
@@ -161,6 +163,62 @@ def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
     for name, value in rows:
         grid.add_row(Text(name), value if isinstance(value, Text) else Text(clean(value)))
     console.print(grid)
+
+
+def inspection(console: Console, found: Inspection) -> None:
+    """Show what playlists say and what their segments weigh."""
+    independent = ", independent segments" if found.independent_segments else ""
+    version = f"version {found.version}" if found.version else "no version"
+    lines(console, f"{found.location}: {found.kind} playlist, {version}{independent}, {clock(float(found.duration))}", "")
+    if found.variants:
+        columns = ("variant", "codecs", "picture", "fps", "bandwidth", "measured", "average", "audio")
+        table(console, columns, [_variant(item) for item in found.variants])
+        console.print()
+    if found.renditions:
+        rows = [
+            (
+                item.type.lower(),
+                item.group,
+                item.name,
+                item.language or "",
+                item.channels or "",
+                "default" if item.default else "",
+                item.uri or "",
+            )
+            for item in found.renditions
+        ]
+        table(console, ("type", "group", "name", "language", "channels", "", "playlist"), rows)
+        console.print()
+    columns = ("playlist", "kind", "segments", "duration", "longest", "target", "size", "keys")
+    table(console, columns, [_playlist(item) for item in found.playlists])
+    lines(console, *(f"problem: {problem}" for problem in found.problems))
+
+
+def _variant(item: VariantReport) -> tuple[str, ...]:
+    return (
+        item.uri,
+        ",".join(item.codecs),
+        f"{item.width}x{item.height}" if item.width and item.height else "",
+        item.frame_rate or "",
+        rate(item.bandwidth),
+        rate(item.measured.peak) if item.measured else "",
+        rate(item.average_bandwidth) if item.average_bandwidth else "",
+        item.audio or "",
+    )
+
+
+def _playlist(item: PlaylistReport) -> tuple[object, ...]:
+    keys = [f"{key.method} {key.uri or ''} ({key.segments} segments, {key.ivs or 'no'} IVs)" for key in item.keys]
+    return (
+        item.uri,
+        item.kind,
+        item.segments,
+        f"{float(item.duration):.3f} s",
+        f"{float(item.longest):.3f} s",
+        f"{item.target_duration} s",
+        size(item.bytes) if item.bytes is not None else "",
+        ", ".join(keys) or "clear",
+    )
 
 
 def summary(console: Console, result: IngestResult) -> None:
