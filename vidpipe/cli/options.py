@@ -29,8 +29,9 @@ class Progress(StrEnum):
 
 
 def _about(name: str) -> str:
-    """The description of a setting, for --help."""
-    return Settings.model_fields[name].description or ""
+    """The description of a setting and its default, for --help."""
+    field = Settings.model_fields[name]
+    return f"{field.description}" + (f" Default: {field.default}." if isinstance(field.default, str) and field.default else "")
 
 
 _TUNING = "Machine"
@@ -47,9 +48,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="On failure, also print the
 """Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
 
 Policy = Annotated[str | None, typer.Option(metavar="FILE", help=_about("policy"), show_default=False)]
-Ladder = Annotated[
-    str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE", help=_about("ladder") + " Default: streaming.", show_default=False)
-]
+Ladder = Annotated[str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE", help=_about("ladder"), show_default=False)]
 To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
 ContentId = Annotated[
     str | None,
@@ -59,7 +58,7 @@ Title = Annotated[str | None, typer.Option(metavar="T", help="Title for people, 
 Meta = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Free text for the record; may be given several times.", show_default=False)
 ]
-Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt") + " Default: aes-128.", show_default=False)]
+Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]

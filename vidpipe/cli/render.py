@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from vidpipe.workspace import Share, Usage
 
 _STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
-_NUMBERS = frozenset("bitrate max size fps files frames segments height rungs bandwidth average duration peak".split())
 
 
 def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
-    """Print rows below headings; cells that are too long are folded, never cut. A cell that is Text keeps its style."""
+    """Print rows below headings; cells that are too long are folded, never cut. A cell that is Text keeps its style.
+
+    A heading that begins with ">" is of a column of numbers, set to the right.
+    """
     made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        made.add_column(column, overflow="fold", justify="right" if column in _NUMBERS else "left")
+        made.add_column(column.removeprefix(">"), overflow="fold", justify="right" if column.startswith(">") else "left")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     console.print(made)
@@ -76,7 +78,7 @@ def plan(console: Console, decided: Plan) -> None:
         [track.id, "audio", track.codec, f"{track.channels} ch, {track.language or 'no language'}", "", rate(track.bitrate), "", ""]
         for track in decided.audio
     ]
-    table(console, ("rendition", "type", "codec", "picture", "fps", "bitrate", "max", "preset"), rows)
+    table(console, ("rendition", "type", "codec", "picture", ">fps", ">bitrate", ">max", "preset"), rows)
     console.print()
     table(
         console,
@@ -171,7 +173,7 @@ def inspection(console: Console, found: Inspection) -> None:
     version = f"version {found.version}" if found.version else "no version"
     lines(console, f"{found.location}: {found.kind} playlist, {version}{independent}, {clock(float(found.duration))}", "")
     if found.variants:
-        columns = ("variant", "codecs", "picture", "fps", "bandwidth", "measured", "average", "audio")
+        columns = ("variant", "codecs", "picture", ">fps", ">bandwidth", ">measured", ">average", "audio")
         table(console, columns, [_variant(item) for item in found.variants])
         console.print()
     if found.renditions:
@@ -189,7 +191,7 @@ def inspection(console: Console, found: Inspection) -> None:
         ]
         table(console, ("type", "group", "name", "language", "channels", "", "playlist"), rows)
         console.print()
-    columns = ("playlist", "kind", "segments", "duration", "longest", "target", "size", "keys")
+    columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
     lines(console, *(f"problem: {problem}" for problem in found.problems))
 
@@ -249,7 +251,7 @@ def summary(console: Console, result: IngestResult) -> None:
 
 def ladders(console: Console, found: Sequence[Ladder]) -> None:
     """List ladders."""
-    table(console, ("ladder", "rungs", "description"), [(ladder.name, len(ladder.rungs), ladder.description) for ladder in found])
+    table(console, ("ladder", ">rungs", "description"), [(ladder.name, len(ladder.rungs), ladder.description) for ladder in found])
 
 
 def ladder(console: Console, shown: Ladder) -> None:
@@ -263,7 +265,7 @@ def ladder(console: Console, shown: Ladder) -> None:
         for rung in shown.rungs
     ]  # fmt: skip
     rows += [["audio", "", track.codec, rate(track.bitrate), "", "", f"{track.channels} channels", ""] for track in shown.audio]
-    table(console, ("rung", "height", "codec", "bitrate", "max", "preset", "profile", "fps"), rows)
+    table(console, ("rung", ">height", "codec", ">bitrate", ">max", "preset", "profile", ">fps"), rows)
 
 
 def checked_ladder(console: Console, file: str, loaded: Ladder) -> None:
@@ -278,7 +280,7 @@ def titles(console: Console, records: Sequence[Record]) -> None:
         return
     table(
         console,
-        ("content id", "version", "status", "duration", "title", "master playlist"),
+        ("content id", "version", "status", ">duration", "title", "master playlist"),
         [(item.content_id, item.version, item.status, clock(item.duration), item.title, item.playback.hls) for item in records],
     )
 
@@ -304,7 +306,7 @@ def record(console: Console, shown: Record) -> None:
     console.print()
     table(
         console,
-        ("rendition", "type", "codecs", "picture", "fps", "bandwidth", "average", "segments"),
+        ("rendition", "type", "codecs", "picture", ">fps", ">bandwidth", ">average", ">segments"),
         [
             (
                 item.id, item.type, item.codecs, f"{item.width}x{item.height}" if item.width else "",
@@ -320,7 +322,7 @@ def work(console: Console, found: Usage) -> None:
     """Show what the work folder holds."""
     lines(console, found.folder)
     rows = [(share.kind, share.files, size(share.bytes), share.meaning) for share in found.shares]
-    table(console, ("kind", "files", "size", "what"), rows)
+    table(console, ("kind", ">files", ">size", "what"), rows)
     lines(console, *(f"running: {name}" for name in found.running))
     lines(console, *(f"unfinished: {name}; run its ingest again" for name in found.unfinished))
 
