@@ -42,7 +42,8 @@ Location = Annotated[str, Field(min_length=1)]
 class RecordPart(Data):
     """A part of a record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # A reader finds every field, also those with a default: the JSON Schema says so.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)
 
 
 class SourceFile(RecordPart):
@@ -122,10 +123,8 @@ class Cache(RecordPart):
 class Record(RecordPart):
     """A published version of a title."""
 
-    # "schema" is also the name of a deprecated method of pydantic's models, hence the alias.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True
-    )
+    # "schema" is also the name of a deprecated method of pydantic's models, hence the alias. (The rest is inherited.)
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
     schema_: Literal["vidpipe.catalog/1"] = Field(default=SCHEMA, alias="schema", description="Name and major version of this format.")
     content_id: str = Field(min_length=1, description="Id of the title; the same for all its versions.")

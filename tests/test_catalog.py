@@ -1,0 +1,369 @@
+"""The catalog on SQLite and on a real PostgreSQL: the same table of behaviours."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from tests import servers
+from vidpipe.catalog.record import (
+    AudioRecord,
+    Cache,
+    Encryption,
+    Playback,
+    Record,
+    RenditionRecord,
+    SourceFile,
+    SubtitleRecord,
+    Thumbnails,
+    json_schema,
+)
+from vidpipe.catalog.store import Catalog
+from vidpipe.errors import CatalogFailed, UsageError
+
+BASE = "s3://titles/p/t/v"
+
+
+def record(content_id: str = "t", version: str = "v1", **changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "content_id": content_id,
+        "version": version,
+        "title": "Ein Film – ½",
+        "created_at": datetime(2026, 11, 20, 22, 15, 0, 999, tzinfo=UTC),
+        "duration": 10.0100000001,
+        "source": SourceFile(name="film.mp4", sha256="ab" * 32, size=123),
+        "playback": Playback(hls=f"{BASE}/master.m3u8"),
+        "renditions": (
+            RenditionRecord(
+                id="720p",
+                type="video",
+                codecs="avc1.64001f",
+                width=1280,
+                height=720,
+                frame_rate=30000 / 1001,
+                bandwidth=2_600_000,
+                average_bandwidth=2_500_000,
+                url=f"{BASE}/video-720p.m3u8",
+                segments=2,
+            ),
+            RenditionRecord(
+                id="en",
+                type="audio",
+                codecs="mp4a.40.2",
+                bandwidth=130_000,
+                average_bandwidth=128_000,
+                url=f"{BASE}/audio-en.m3u8",
+                segments=2,
+            ),
+        ),
+        "audio": (AudioRecord(id="en", name="English", language="en", channels=2, default=True),),
+        "subtitles": (
+            SubtitleRecord(id="de", name="Deutsch", language="de", default=False, forced=False, url=f"{BASE}/subtitles-de.m3u8"),
+        ),
+        "thumbnails": Thumbnails(poster=f"{BASE}/thumbnails/poster.jpg", track=f"{BASE}/thumbnails/thumbnails.vtt"),
+        "encryption": Encryption(method="aes-128", key_ids=("0" * 32,)),
+        "cache": Cache(video=604_800, thumbnails=2_592_000, metadata=3_600),
+        "metadata": {"season": "1"},
+    }
+    return Record(**{**fields, **changes})
+
+
+# -- the record --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_has_exactly_the_agreed_fields() -> None:
+    written = json.loads(record().model_dump_json())
+    assert list(written) == [
+        "schema",
+        "content_id",
+        "version",
+        "status",
+        "title",
+        "created_at",
+        "duration",
+        "source",
+        "playback",
+        "renditions",
+        "audio",
+        "subtitles",
+        "thumbnails",
+        "encryption",
+        "cache",
+        "metadata",
+    ]
+    assert written["schema"] == "vidpipe.catalog/1"
+    assert written["status"] == "live"
+    assert written["created_at"] == "2026-11-20T22:15:00Z"
+    assert written["duration"] == 10.01
+    assert set(written["source"]) == {"name", "sha256", "size"}
+    assert set(written["playback"]) == {"hls"}
+    assert " ".join(written["renditions"][0]) == "id type codecs width height frame_rate bandwidth average_bandwidth url segments"
+    assert written["renditions"][0]["frame_rate"] == 29.97003
+    assert written["renditions"][1]["width"] is None
+    assert set(written["thumbnails"]) == {"poster", "track"}
+    assert set(written["encryption"]) == {"method", "key_ids"}
+    assert written["cache"] == {"video": 604_800, "thumbnails": 2_592_000, "metadata": 3_600}
+
+
+def test_a_record_reads_back() -> None:
+    assert Record.model_validate_json(record().model_dump_json()) == record()
+
+
+def test_times_are_utc() -> None:
+    berlin = datetime(2026, 11, 20, 23, 15, tzinfo=timezone(timedelta(hours=1)))
+    assert json.loads(record(created_at=berlin).model_dump_json())["created_at"] == "2026-11-20T22:15:00Z"
+
+
+def test_the_schema_describes_what_is_written() -> None:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    written = json.loads(record().model_dump_json())
+    jsonschema.validate(written, schema)
+    assert sorted(schema["required"]) == sorted(written)
+    for broken in ({**written, "schema": "vidpipe.catalog/2"}, {**written, "status": "gone"}, {**written, "renditions": []}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema)
+
+
+def test_every_field_is_described() -> None:
+    schema = json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    bare = [
+        (part.get("title"), name)
+        for part in parts
+        for name, field in part["properties"].items()
+        if not {"description", "$ref"} & set(field)
+    ]
+    assert bare == []
+    assert all(part.get("description") for part in parts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"duration": float("nan")}, {"duration": 0}, {"created_at": datetime(2026, 1, 1)}, {"renditions": ()}, {"extra": 1}],
+    ids=["nan", "no-duration", "no-zone", "no-rendition", "unknown"],
+)
+def test_a_record_that_breaks_the_contract_is_not_made(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        record(**change)
+
+
+# -- the store ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str | servers.Unavailable]:
+    try:
+        with servers.postgresql() as url:
+            yield url
+    except servers.Unavailable as reason:
+        yield reason
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/home/catalog.db"
+        return
+    server = request.getfixturevalue("postgres")
+    if isinstance(server, servers.Unavailable):
+        pytest.skip(str(server))
+    name = f"t{secrets.token_hex(6)}"  # a database for each test
+    engine = sa.create_engine(sa.make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def catalog(url: str) -> Iterator[Catalog]:
+    with Catalog(url) as opened:
+        yield opened
+
+
+def status(catalog: Catalog, content_id: str = "t") -> list[tuple[str, str]]:
+    return [(found.version, found.status) for found in catalog.versions(content_id)]
+
+
+def test_an_empty_catalog(catalog: Catalog) -> None:
+    assert catalog.live("t") is None
+    assert catalog.list() == ()
+    assert catalog.versions("t") == ()
+
+
+def test_a_published_record_is_live(catalog: Catalog, url: str) -> None:
+    catalog.publish(record(), "print")
+    with Catalog(url) as again:
+        assert again.live("t") == (record(), "print")
+        assert again.list() == (record(),)
+
+
+def test_a_new_version_supersedes_the_old(catalog: Catalog) -> None:
+    catalog.publish(record(version="v1"), "1")
+    catalog.publish(record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+    catalog.publish(record("u", "v3"), "3")
+    assert status(catalog) == [("v2", "live"), ("v1", "superseded")]
+    assert [(found.content_id, found.version) for found in catalog.list()] == [("t", "v2"), ("u", "v3")]
+
+
+def test_the_same_version_again_changes_nothing(catalog: Catalog) -> None:
+    catalog.publish(record(version="v1"), "1")
+    catalog.publish(record(version="v1"), "1")
+    catalog.publish(record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+    catalog.publish(record(version="v1"), "1")
+    assert status(catalog) == [("v2", "live"), ("v1", "superseded")]
+
+
+def test_a_version_never_changes(catalog: Catalog) -> None:
+    catalog.publish(record(), "1")
+    for other, fingerprint in ((record(title="other"), "1"), (record(), "2")):
+        with pytest.raises(CatalogFailed, match="another record"):
+            catalog.publish(other, fingerprint)
+    assert catalog.live("t") == (record(), "1")
+
+
+def test_text_stays_text(catalog: Catalog) -> None:
+    odd = record(content_id="a'b;--%s", title='"; DROP TABLE x; -- 🎬', metadata={"ключ": "值\n"})
+    catalog.publish(odd, "f'")
+    assert catalog.live("a'b;--%s") == (odd, "f'")
+
+
+@pytest.mark.parametrize("share", ["one-catalog", "a-catalog-each"])
+def test_writers_of_one_title_wait_for_each_other(share: str, url: str) -> None:
+    count, together = 12, threading.Barrier(12)
+    shared = Catalog(url)
+
+    def write(number: int) -> None:
+        together.wait(20)
+        catalog = shared if share == "one-catalog" else Catalog(url)
+        catalog.publish(record(version=f"v{number:02d}"), str(number))
+        assert catalog.live("t") is not None
+        catalog.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(write, range(count)))
+    found = [state for _, state in status(shared)]
+    assert (found.count("live"), found.count("superseded")) == (1, count - 1)
+
+
+PROGRAM = """
+import sys
+from vidpipe.catalog.record import Record
+from vidpipe.catalog.store import Catalog
+record = Record.model_validate_json(sys.stdin.readline())
+with Catalog(sys.argv[1]) as catalog:
+    for number in range(5):
+        catalog.publish(record.model_copy(update={"version": f"{sys.argv[2]}-{number}"}), "f")
+"""
+
+
+def test_processes_share_a_catalog(url: str) -> None:
+    """They also create the tables at the same time."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, url]
+    processes = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for n in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(record().model_dump_json() + "\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=120)[1] for process in processes] == [""] * 3
+    with Catalog(url) as catalog:
+        found = [state for _, state in status(catalog)]
+    assert (found.count("live"), len(found)) == (1, 15)
+
+
+def test_a_failure_inside_the_transaction_leaves_the_old_version_live(catalog: Catalog, url: str) -> None:
+    catalog.publish(record(version="v1"), "1")
+    with pytest.raises(CatalogFailed):
+        catalog.publish(record(version="v2"), None)  # type: ignore[arg-type] # refused by the table, after the old version was superseded
+    assert status(catalog) == [("v1", "live")]
+
+
+def test_tables_of_a_newer_vidpipe_are_left_alone(catalog: Catalog, url: str) -> None:
+    catalog.publish(record(), "1")
+    with catalog._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE vidpipe_catalog SET value = '99'")
+    with Catalog(url) as later, pytest.raises(CatalogFailed, match="version 99") as failure:
+        later.live("t")
+    assert failure.value.fix
+
+
+def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
+    catalog.publish(record(), "1")
+    with catalog._engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE vidpipe_versions SET record = '{"schema": "vidpipe.catalog/1"}'""")
+    with pytest.raises(CatalogFailed, match="record of t v1") as failure:
+        catalog.list()
+    assert "content_id: Field required" in failure.value.details
+
+
+# -- what cannot work --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("no url TOPSECRET", "cannot be read"),
+        ("mysql://u:TOPSECRET@h/d", "mysql is not supported"),
+        ("sqlite://", "memory"),
+        ("sqlite:///:memory:", "memory"),
+        ("postgresql+nodriver://u:TOPSECRET@h/d", "not installed"),
+        ("postgresql://u:TOPSECRET@h:port/d", "cannot be read"),
+    ],
+    ids=["nonsense", "mysql", "memory", "memory-name", "driver", "port"],
+)
+def test_a_wrong_url_is_refused(url: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as failure:
+        Catalog(url)
+    assert failure.value.fix
+    assert "TOPSECRET" not in " ".join(failure.value.lines())
+
+
+def test_a_server_that_is_not_there() -> None:
+    with Catalog("postgresql://u:TOPSECRET@127.0.0.1:9/d") as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
+        catalog.list()
+    assert "server runs" in str(failure.value.fix)
+    assert "TOPSECRET" not in " ".join(failure.value.lines())
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"this is a text file, long enough to be read as a header of a database" * 20)
+    with Catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog, pytest.raises(CatalogFailed, match="not a database") as failure:
+        catalog.list()
+    assert "backup" in str(failure.value.fix)
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with Catalog(f"sqlite:///{tmp_path}/file/catalog.db") as catalog, pytest.raises(CatalogFailed) as failure:
+        catalog.list()
+    assert failure.value.fix
+
+
+def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.catalog.store.WAIT", 0.2)
+    with Catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
+        catalog.publish(record(version="v1"), "1")
+        other = sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            assert catalog.live("t") is not None  # readers do not wait
+            with pytest.raises(CatalogFailed, match="locked") as failure:
+                catalog.publish(record(version="v2"), "2")
+        finally:
+            other.close()
+        assert "busy" in str(failure.value.fix)
