@@ -150,6 +150,11 @@ class Plan(Data):
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def renditions(self) -> tuple[VideoRendition | AudioRendition, ...]:
+        """Everything that will be published: video, then audio."""
+        return (*self.video, *self.audio)
+
 
 MAX_FRAME_RATE = 60
 """Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,7 +67,7 @@ def encode(
     quality: command.QualityChains | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
-) -> Iterator[EncodedChunk | EncodedAudio]:
+) -> Generator[EncodedChunk | EncodedAudio, None, None]:
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).

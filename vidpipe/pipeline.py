@@ -1,0 +1,593 @@
+"""The main job, and the only place that knows the order of the stages.
+
+    source -> validate -> plan -> encode (+ thumbnails, quality) -> package -> protect -> publish -> manifest -> verify -> catalog
+
+Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
+call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded side by side, and the
+segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
+it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
+
+The work space (HOME/work) makes a run unkillable: chunks are content-addressed artifacts that survive any death, and a job
+note remembers which version was being made, so that the next run continues it. An unchanged ingest finds its
+fingerprint in the catalog and does nothing.
+
+In:   an IngestRequest (what to make) and Settings (where and how).
+Out:  an IngestResult: the catalog record, where the master playlist is, seconds a stage.
+Wrong: any VidpipeError; the exit code says which stage refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vidpipe import layout, thumbnails
+from vidpipe.catalog.record import AudioRecord, Cache, Encryption, Playback, Record, RenditionRecord, SourceFile, Thumbnails
+from vidpipe.catalog.store import Catalog
+from vidpipe.data import Data
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.command import QualityChains
+from vidpipe.encode.result import Artifact, EncodedAudio, EncodedChunk
+from vidpipe.encode.scheduler import encode
+from vidpipe.errors import CatalogFailed, PublishFailed, SourceRefused, UsageError
+from vidpipe.job import Claim, Job, claim
+from vidpipe.ladder import load
+from vidpipe.manifest.keys import key_uri
+from vidpipe.manifest.master import AudioTrack, VideoTrack, write_master
+from vidpipe.manifest.measure import Bitrate, measure, target_duration
+from vidpipe.manifest.media import write_media
+from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.segments import audio_segments, video_segments
+from vidpipe.plan import AudioRendition, Plan, VideoRendition, plan
+from vidpipe.progress import Note, Reporter, Silent, StageFinished, StageStarted
+from vidpipe.protect.keys import ContentKey, KeyStore
+from vidpipe.protect.result import ProtectedSegment
+from vidpipe.protect.segments import clear, encrypt
+from vidpipe.publish import CACHE_SECONDS, PublishedObject, discard, publish_object, publish_segments
+from vidpipe.settings import Settings
+from vidpipe.source.cache import remembered
+from vidpipe.source.facts import Finding, QualityReport, Source
+from vidpipe.source.fetch import local_copy
+from vidpipe.source.findings import fact_findings, findings
+from vidpipe.source.policy import QualityPolicy, load_policy
+from vidpipe.source.probe import probe
+from vidpipe.source.quality import (
+    PICTURE_FILE,
+    SOUND_FILE,
+    Measurements,
+    merge,
+    picture_filters,
+    read_measurements,
+    sound_filters,
+    source_filters,
+)
+from vidpipe.storage import open_storage
+from vidpipe.storage.base import Storage
+from vidpipe.verify import Expected, ExpectedTrack, verify
+
+CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
+
+FORMAT = 1
+"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
+
+
+class IngestRequest(Data):
+    """What to make; how and where is said by the Settings.
+
+    source: path or URL (https, s3).  content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
+    new_key: publish a new version under a fresh key even if nothing else changed.
+    """
+
+    source: str
+    content_id: str | None = None
+    title: str | None = None
+    metadata: dict[str, str] = {}
+    new_key: bool = False
+
+
+class IngestResult(Data):
+    """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap).
+
+    unchanged: this very title was live already and nothing was done.  chunks, chunks_reused: of the encode.
+    findings: what quality control says of the source (warnings only: an error would have refused it).
+    """
+
+    record: Record
+    manifest: str
+    timings: dict[str, float]
+    unchanged: bool = False
+    chunks: int = 0
+    chunks_reused: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+class Stages:
+    """The clock of a run: tells the Reporter when a stage begins and ends, and adds up its seconds."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time one stage."""
+        self._reporter.emit(StageStarted(stage=stage))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - begun
+            self.add(stage, took)
+            self._reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds of a stage that runs inside another one."""
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 3)
+
+
+def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
+    """Measure the source and decide what would be made of it. Encodes nothing, writes nothing outside the work space.
+
+    Raises SourceRefused, UsageError, Interrupted.
+    """
+    return _prepare(request, settings, Stages(reporter or Silent()), cancel or threading.Event())[0]
+
+
+def ingest(
+    request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None
+) -> IngestResult:
+    """Turn a source into a published, verified, catalogued title, or into the error that says why not.
+
+    Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published.
+    """
+    reporter, cancel = reporter or Silent(), cancel or threading.Event()
+    stages = Stages(reporter)
+    content_id = _content_id(request)
+    with claim(settings.work / "jobs", content_id) as held:
+        made, facts = _prepare(request, settings, stages, cancel)
+        ffmpeg = find(settings.ffmpeg)
+        fingerprint = _fingerprint(request, made, settings, ffmpeg)
+        with closing(open_storage(settings.target)) as storage, closing(Catalog(settings.catalog_url)) as catalog:
+            live = catalog.live(content_id)
+            if live and live[1] == fingerprint and not request.new_key and _still_there(storage, live[0]):
+                return IngestResult(
+                    record=live[0], manifest=live[0].playback.hls, timings=stages.seconds, unchanged=True, findings=facts.findings
+                )
+            if live and live[0].source.sha256 != made.source.sha256:
+                was = live[0].source.name
+                reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
+            storage.check()
+            keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+            job = _job(held, settings, keys, content_id, fingerprint, fresh=request.new_key)
+            target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+            try:
+                result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+                with stages("catalog"):
+                    catalog.publish(result.record, fingerprint)
+            except (PublishFailed, CatalogFailed):
+                raise  # what lies at the target is good so far: the next run continues this version
+            except BaseException:
+                _abandon(held, target)
+                raise
+            held.finish()
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear."""
+
+    storage: Storage
+    prefix: str
+    keys: KeyStore
+    key: ContentKey | None
+
+    def protect(self, segment: Segment) -> ProtectedSegment:
+        return clear(segment) if self.key is None else encrypt(segment, self.key)
+
+    def put(self, path: str, data: bytes | Path, reporter: Reporter) -> PublishedObject:
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
+
+    def location(self, path: str) -> str:
+        return self.storage.location(f"{self.prefix}/{path}")
+
+    def key_for(self, key_id: str) -> ContentKey:
+        """The key as the key store gives it back, so that the verification proves that the store can answer."""
+        return self.keys.get(key_id)
+
+
+def _prepare(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event) -> tuple[Plan, QualityReport]:
+    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
+    policy, ladder, limits = load_policy(settings.policy), load(settings.ladder), settings.limits
+    with stages("validate"):
+        path = local_copy(request.source, settings.work / "fetched", limits=limits, cancel=cancel)
+        source = remembered(path, settings.work / "sources", limits, lambda: probe(str(path), limits=limits, cancel=cancel))
+        quality = _accepted(source, fact_findings(source, policy))
+    with stages("plan"):
+        made = plan(
+            source,
+            ladder,
+            gop_seconds=settings.gop_seconds,
+            segment_seconds=settings.segment_seconds,
+            chunk_seconds=settings.chunk_seconds,
+        )
+    return made, quality
+
+
+def _accepted(source: Source, found: Sequence[Finding]) -> QualityReport:
+    """Return the report, or raise SourceRefused with every error in it."""
+    report = QualityReport(findings=tuple(found))
+    if report.refused:
+        errors = [finding for finding in found if finding.severity == "error"]
+        raise SourceRefused(
+            "quality control refuses this source",
+            where=source.name,
+            details=[f"{finding.id}: {finding.message}" for finding in errors],
+            fix=errors[0].advice,
+        )
+    return report
+
+
+def _make(
+    request: IngestRequest,
+    made: Plan,
+    facts: QualityReport,
+    settings: Settings,
+    ffmpeg: FFmpeg,
+    target: _Target,
+    job: Job,
+    stages: Stages,
+    reporter: Reporter,
+    cancel: threading.Event,
+) -> IngestResult:
+    """Everything between the plan and the catalog: encode … verify, and the record."""
+    policy = load_policy(settings.policy)
+    results: list[EncodedChunk | EncodedAudio] = []
+    judge = _Judge(made, policy, facts)
+    failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
+
+    with stages("encode"):  # packaging, protection and upload of finished chunks run inside it
+        encoded = encode(
+            made,
+            Store(settings.work),
+            ffmpeg=ffmpeg,
+            workers=settings.workers,
+            threads=settings.threads,
+            quality=_chains(policy),
+            reporter=reporter,
+            cancel=_Either(cancel, failed),
+        )
+        with closing(encoded):
+            segments = list(
+                publish_segments(
+                    target.storage,
+                    target.prefix,
+                    _protected(_judged(encoded, results, judge), made, target, stages),
+                    paths=partial(_segment_path, made),
+                    reporter=reporter,
+                    cancel=cancel,
+                    workers=settings.upload_workers,
+                    on_failure=failed.set,
+                )
+            )
+    chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
+    with stages("thumbnails"):
+        pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
+    with stages("manifest"):
+        tracks = _tracks(made, results, segments)
+        playlists = _playlists(tracks, target, settings, job.content_id)
+    with stages("publish"):
+        objects = [target.put(f"{layout.THUMBNAILS_FOLDER}/{name}", data, reporter) for name, data in pictures.items()]
+        objects += [target.put(track.init_path, track.init.data, reporter) for track in tracks]
+        objects += [target.put(path, text.encode(), reporter) for path, text in playlists.items()]  # the master playlist is the last
+    with stages("verify"):
+        expected = _expected(made, tracks, objects, target, settings, job.content_id)
+        verify(target.storage, target.prefix, expected, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
+    record = _record(request, made, tracks, target, job)
+    target.put(layout.RECORD, record.model_dump_json(indent=2).encode(), reporter)
+    return IngestResult(
+        record=record,
+        manifest=record.playback.hls,
+        timings=stages.seconds,
+        chunks=len(chunks),
+        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
+        findings=judge.report().findings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A rendition as it was made: what its init section says and what its segments measure. frames: planned."""
+
+    plan: VideoRendition | AudioRendition
+    init: InitSection
+    segments: tuple[PublishedSegment, ...]
+    bitrate: Bitrate
+    frames: int
+
+    @property
+    def id(self) -> str:
+        return self.plan.id
+
+    @property
+    def playlist(self) -> str:
+        return layout.media_playlist(self.init.facts.type, self.id)
+
+    @property
+    def init_path(self) -> str:
+        return layout.init_section(self.init.facts.type, self.id)
+
+
+class _Judge:
+    """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
+
+    def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport) -> None:
+        self._plan, self._policy, self._facts = made, policy, facts
+        self._parts: dict[int | None, list[Measurements]] = {}
+
+    def add(self, result: EncodedChunk | EncodedAudio) -> None:
+        """Take what was measured of a chunk or of a sound track. Raises SourceRefused."""
+        if result.quality is None:
+            return
+        text = result.quality.path.read_text(encoding="utf-8", errors="replace")
+        if isinstance(result, EncodedAudio):
+            # Renditions of one stream measure the same sound.
+            self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]
+        else:
+            grid, chunk = self._plan.grid, result.chunk
+            part = read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames))
+            self._parts.setdefault(None, []).append(part)
+        self.report()
+
+    def report(self) -> QualityReport:
+        """Judge everything measured so far."""
+        found = list(self._facts.findings)
+        for stream, parts in self._parts.items():
+            found += findings(self._plan.source, merge(parts), self._policy, stream=stream)
+        return _accepted(self._plan.source, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """Set when any of two events is."""
+
+    first: threading.Event
+    second: threading.Event
+
+    def is_set(self) -> bool:
+        return self.first.is_set() or self.second.is_set()
+
+
+def _chains(policy: QualityPolicy) -> QualityChains:
+    return QualityChains(
+        source=source_filters(policy),
+        picture=picture_filters(policy),
+        picture_file=PICTURE_FILE,
+        sound=sound_filters(policy),
+        sound_file=SOUND_FILE,
+    )
+
+
+def _segment_path(made: Plan, rendition: str, index: int) -> str:
+    return layout.segment("video" if any(rendition == r.id for r in made.video) else "audio", rendition, index)
+
+
+def _judged(
+    encoded: Iterable[EncodedChunk | EncodedAudio], results: list[EncodedChunk | EncodedAudio], judge: _Judge
+) -> Iterator[EncodedChunk | EncodedAudio]:
+    """Pass the results of the encode on when quality control has nothing against them, and keep them for the stages that need all."""
+    for result in encoded:
+        judge.add(result)
+        results.append(result)
+        yield result
+
+
+def _protected(encoded: Iterable[EncodedChunk | EncodedAudio], made: Plan, target: _Target, stages: Stages) -> Iterator[ProtectedSegment]:
+    """Cut every result into segments and encrypt them, one at a time."""
+    for result in encoded:
+        if isinstance(result, EncodedAudio):
+            runs = [audio_segments(result.artifact, result.rendition, made.grid)]
+        else:
+            runs = [video_segments(result.video[rendition.id], rendition, result.chunk, made.grid) for rendition in made.video]
+        for segments in runs:
+            begun = time.monotonic()
+            for segment in segments:
+                cut = time.monotonic()
+                protected = target.protect(segment)
+                stages.add("package", cut - begun)
+                stages.add("protect", time.monotonic() - cut)
+                yield protected
+                begun = time.monotonic()
+
+
+def _tracks(made: Plan, results: Sequence[EncodedChunk | EncodedAudio], segments: Sequence[PublishedSegment]) -> list[_Track]:
+    """Put the facts of every rendition together, in the order of the plan."""
+    artifacts: dict[str, Artifact] = {}
+    for result in results:
+        artifacts.update({result.rendition.id: result.artifact} if isinstance(result, EncodedAudio) else result.video)
+    runs: dict[str, list[PublishedSegment]] = {rendition.id: [] for rendition in made.renditions}
+    for segment in sorted(segments, key=lambda segment: segment.index):
+        runs[segment.rendition].append(segment)
+    longest = target_duration(list(runs.values()))
+    return [
+        _Track(
+            plan=rendition,
+            init=read_init(artifacts[rendition.id].path, rendition.id),
+            segments=tuple(runs[rendition.id]),
+            bitrate=measure(runs[rendition.id], longest),
+            frames=(
+                sum(rendition.frames(chunk.frames) for chunk in made.chunks)
+                if isinstance(rendition, VideoRendition)
+                else artifacts[rendition.id].samples
+            ),
+        )
+        for rendition in made.renditions
+    ]
+
+
+def _playlists(tracks: Sequence[_Track], target: _Target, settings: Settings, content_id: str) -> dict[str, str]:
+    """Return path -> text of every playlist, the master playlist last."""
+    longest = target_duration([track.segments for track in tracks])
+    texts = {
+        track.playlist: write_media(
+            track.segments,
+            init_uri=track.init_path,
+            key_uri=partial(key_uri, settings.key_url, content_id) if target.key else None,
+            target_duration=longest,
+        )
+        for track in tracks
+    }
+    video = [
+        VideoTrack(facts=track.init.facts, bitrate=track.bitrate, uri=track.playlist)
+        for track in tracks
+        if isinstance(track.plan, VideoRendition)
+    ]
+    audio = [
+        AudioTrack(
+            facts=track.init.facts,
+            bitrate=track.bitrate,
+            uri=track.playlist,
+            name=track.plan.name,
+            language=track.plan.language,
+            default=track.plan.default,
+        )
+        for track in tracks
+        if isinstance(track.plan, AudioRendition)
+    ]
+    return {**texts, layout.MASTER: write_master(video, audio)}
+
+
+def _expected(
+    made: Plan, tracks: Sequence[_Track], objects: Sequence[PublishedObject], target: _Target, settings: Settings, content_id: str
+) -> Expected:
+    """Return what the read-back has to find."""
+    return Expected(
+        master=layout.MASTER,
+        duration=made.grid.duration,
+        tracks=tuple(
+            ExpectedTrack(
+                facts=track.init.facts, playlist=track.playlist, init=track.init_path, frames=track.frames, segments=track.segments
+            )
+            for track in tracks
+        ),
+        objects=tuple(objects),
+        key_uris={target.key.key_id: key_uri(settings.key_url, content_id, target.key.key_id)} if target.key else {},
+        thumbnails=layout.THUMBNAILS,
+    )
+
+
+def _record(request: IngestRequest, made: Plan, tracks: Sequence[_Track], target: _Target, job: Job) -> Record:
+    """Return the catalog record: what was published, as it was measured."""
+    return Record(
+        content_id=job.content_id,
+        version=job.version,
+        title=request.title or Path(made.source.name).stem,
+        created_at=datetime.now(UTC),
+        duration=float(made.grid.duration),
+        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
+        playback=Playback(hls=target.location(layout.MASTER)),
+        renditions=tuple(_rendition(track, target) for track in tracks),
+        audio=tuple(AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default) for r in made.audio),
+        thumbnails=Thumbnails(poster=target.location(layout.POSTER), track=target.location(layout.THUMBNAILS)),
+        encryption=Encryption(method="aes-128", key_ids=(target.key.key_id,)) if target.key else Encryption(method="none"),
+        cache=Cache(**CACHE_SECONDS),
+        metadata=request.metadata,
+    )
+
+
+def _rendition(track: _Track, target: _Target) -> RenditionRecord:
+    facts = track.init.facts
+    return RenditionRecord(
+        id=track.id,
+        type=facts.type,
+        codecs=facts.codecs,
+        width=facts.width,
+        height=facts.height,
+        frame_rate=float(facts.frame_rate) if facts.frame_rate else None,
+        bandwidth=track.bitrate.peak,
+        average_bandwidth=track.bitrate.average,
+        url=target.location(track.playlist),
+        segments=len(track.segments),
+    )
+
+
+def _job(held: Claim, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, *, fresh: bool) -> Job:
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one."""
+    left = held.unfinished
+    if left and left.fingerprint == fingerprint and not fresh:
+        return left
+    if left:
+        with closing(open_storage(left.target)) as storage:
+            discard(storage, layout.version_prefix(content_id, left.version))
+    job = Job(
+        content_id=content_id,
+        fingerprint=fingerprint,
+        version=layout.new_version(datetime.now(UTC)),
+        target=settings.target,
+        key_id=keys.create(content_id).key_id if settings.encrypt == "aes-128" else None,
+    )
+    held.save(job)
+    return job
+
+
+def _abandon(held: Claim, target: _Target) -> None:
+    """Remove what was uploaded of a version that will not be finished. Finished chunks stay in the work space."""
+    try:
+        discard(target.storage, target.prefix)
+    except PublishFailed:
+        return  # the target is gone: the note stays, and the next run continues or discards this version
+    held.finish()
+
+
+def _content_id(request: IngestRequest) -> str:
+    """Return the given id, or one made of the source's name."""
+    if request.content_id is None:
+        name = Path(urlsplit(request.source).path if "://" in request.source else request.source).stem
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        made = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:128]
+        if not made:
+            raise UsageError("no content id can be made of this name", where=request.source, fix="give one with --id")
+        return made
+    if not CONTENT_ID.fullmatch(request.content_id):
+        raise UsageError(
+            f"{request.content_id!r} is not a content id",
+            where="--id",
+            fix="use letters, digits, '.', '_' and '-', beginning with a letter or digit, 128 at most",
+        )
+    return request.content_id
+
+
+def _fingerprint(request: IngestRequest, made: Plan, settings: Settings, ffmpeg: FFmpeg) -> str:
+    """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
+    decided = {
+        "format": FORMAT,
+        # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
+        "plan": made.model_dump(mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True}),
+        "title": request.title,
+        "metadata": request.metadata,
+        "target": settings.target,
+        "encrypt": settings.encrypt,
+        "key_url": settings.key_url,
+        "ffmpeg": ffmpeg.version,
+    }
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def _still_there(storage: Storage, record: Record) -> bool:
+    """Tell whether the objects that finish a version are at the target."""
+    prefix = layout.version_prefix(record.content_id, record.version)
+    return all(storage.head(f"{prefix}/{path}") is not None for path in (layout.MASTER, layout.RECORD))
