@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
+from vidpipe.protect import master
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.master import FILE, load_master_key, parse_master_key
 from vidpipe.protect.segments import clear, decrypt, encrypt
@@ -188,7 +189,7 @@ def test_a_key_shows_up_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.DEBUG)
     store = KeyStore(tmp_path)
     key = store.create("t")
-    master = load_master_key(tmp_path)
+    opened = load_master_key(tmp_path)
     texts = [repr(key), str(key), f"{key}", repr(store), str(vars(store)), repr(store.find()), repr(encrypt(segment(b"x"), key))]
     file = tmp_path / f"{key.key_id}.json"
     texts.append(file.read_text())
@@ -196,7 +197,7 @@ def test_a_key_shows_up_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture
     with pytest.raises(UsageError) as failure:
         store.get(key.key_id)
     texts += ["".join(traceback.format_exception(failure.value)), *failure.value.lines(), caplog.text, *capfd.readouterr()]
-    for secret in secrets_of(key.key) + secrets_of(master):
+    for secret in secrets_of(key.key) + secrets_of(opened):
         assert not any(secret in text for text in texts)
 
 
@@ -255,6 +256,17 @@ def test_a_damaged_master_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="32 bytes") as failure:
         load_master_key(tmp_path)
     assert failure.value.where == str(tmp_path / FILE)
+
+
+def test_the_first_of_two_creators_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_private(file: Path, text: str) -> None:
+        real(file, text)
+        real(tmp_path / FILE, MASTER.hex())  # another process comes first, at the worst moment
+
+    real = master.write_private
+    monkeypatch.setattr(master, "write_private", write_private)
+    assert load_master_key(tmp_path) == MASTER
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
 
 
 def test_processes_that_start_together_share_one_master_key(tmp_path: Path) -> None:
