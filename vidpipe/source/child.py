@@ -5,8 +5,8 @@ Out:  one JSON object on stdout: {"source": Source} or {"problems": [sentence, â
 Wrong: anything; a crash, a hang or a balloon ends the child, and ``probe`` makes a sentence of it.
 
 One pass over the packets finds the true durations; the first pictures are decoded on the way; a thread hashes the same bytes
-meanwhile (they are in the page cache). Only the containers in DEMUXERS are tried, and only files may be opened:
-libav checks both lists before a demuxer sees the file, so that a playlist, concat script or SDP names nothing that is opened.
+meanwhile (they are in the page cache). Only the containers in DEMUXERS are tried; libav checks
+that list before a demuxer sees the file, gets bytes without a name, and may open nothing itself: no playlist or script leads anywhere.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
     if not scan.video.pts:
         problems.append("its video stream is empty")
     elif not scan.frames:
-        codec = clean(video.codec_context.name)
+        codec = clean(_codec(video.codec_context))
         problems.append(f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}")
     elif not line.frames:
         problems.append("none of its pictures can be shown: all lie before the start of its time line or have no time")
@@ -276,7 +276,7 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
-        codec=clean(context.name),
+        codec=clean(_codec(context)),
         profile=clean(video.profile) if video.profile else None,
         pixel_format=frame.format.name,
         bit_depth=depth,
@@ -351,7 +351,7 @@ def _audio(stream: Any, track: Track, video: VideoStream) -> AudioStream:
     declared = stream.duration * base if stream.duration and stream.duration > 0 else None
     return AudioStream(
         index=stream.index,
-        codec=clean(context.name) if context else "unknown",
+        codec=clean(_codec(context)) if context else "unknown",
         profile=clean(stream.profile) if context and stream.profile else None,
         sample_rate=context.sample_rate if context else 0,
         channels=context.channels if context else 0,
@@ -369,8 +369,13 @@ def _audio(stream: Any, track: Track, video: VideoStream) -> AudioStream:
     )
 
 
+def _codec(context: Any) -> str:
+    """Return the name of the codec, not of the decoder that this build happens to use (mp3, not mp3float)."""
+    return str(context.codec.canonical_name if context.codec is not None else context.name)
+
+
 def _subtitle(stream: Any) -> SubtitleStream:
-    codec = clean(stream.codec_context.name) if stream.codec_context else "unknown"
+    codec = clean(_codec(stream.codec_context)) if stream.codec_context else "unknown"
     return SubtitleStream(
         index=stream.index,
         codec=codec,
@@ -384,7 +389,7 @@ def _subtitle(stream: Any) -> SubtitleStream:
 
 def _other(stream: Any) -> OtherStream:
     kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
-    return OtherStream(index=stream.index, kind=kind, codec=clean(stream.codec_context.name) if stream.codec_context else None)
+    return OtherStream(index=stream.index, kind=kind, codec=clean(_codec(stream.codec_context)) if stream.codec_context else None)
 
 
 def _tag(stream: Any, key: str) -> str | None:

@@ -7,7 +7,10 @@ Wrong: Refusal, with the sentence for the person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
 
 import av
 import av.error
@@ -24,18 +27,33 @@ class Refusal(Exception):
         self.problems = list(problems)
 
 
-def open_media(path: str, demuxers: Sequence[str]) -> av.container.InputContainer:
+BUFFER = 1 << 18  # bytes: a call into Python for each block, so not too small; a seek throws it away, so not too large
+
+
+class _Bytes:
+    """A file as libav sees it: bytes without a name, so that no suffix and no "%03d" or "concat:" in a name means anything."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+@contextmanager
+def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.InputContainer]:
     """Open a file with one of the ``demuxers``, or raise Refusal."""
+    with FileIO(path) as file, _opened(file, demuxers) as container:
+        yield container
+
+
+def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContainer:
     options = {
         "format_whitelist": ",".join(demuxers),
-        "protocol_whitelist": "file",  # for whatever a demuxer might open besides: nothing over a network, no pipe
+        "protocol_whitelist": "none",  # libav gets the bytes from here and may open nothing at all, neither file nor network
         "probesize": str(20_000_000),  # bytes, up from 5 MB: late audio in a transport stream
         "analyzeduration": str(10_000_000),  # microseconds
     }
     av.logging.set_level(av.logging.ERROR)  # so that an exception carries libav's own reason
     try:
-        # "file:" keeps a name such as "concat:a|b" or "http:x" from being taken for a protocol
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return av.open(_Bytes(file), mode="r", options=options, metadata_errors="replace", buffer_size=BUFFER)
     except av.error.InvalidDataError as error:
         reason = reason_of(error)
         if "moov" in reason:
@@ -49,6 +67,8 @@ def open_media(path: str, demuxers: Sequence[str]) -> av.container.InputContaine
 
 def reason_of(error: Exception) -> str:
     """Return libav's own words about an error."""
+    if getattr(error, "errno", None) == errno.ENOMEM or isinstance(error, MemoryError):
+        return "it needs more memory than allowed (limit memory_bytes)"
     log = getattr(error, "log", None)
     words = log[2].strip() if log else ""
     return clean(words or getattr(error, "strerror", None) or str(error))

@@ -132,7 +132,7 @@ def _ending(done: Completed, limits: Limits) -> str:
     """Say how a child ended that gave no answer."""
     if done.timed_out:
         return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
-    if "MemoryError" in done.stderr_tail or "Cannot allocate memory" in done.stderr_tail:
+    if any(words in done.stderr_tail for words in ("MemoryError", "Cannot allocate memory", "failed to map segment")):
         return f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
     if done.returncode in (-24, 152, -9, 137):  # SIGXCPU, and the kill that follows it
         return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
