@@ -86,7 +86,8 @@ def encode(
             executor = pool = ThreadPoolExecutor(chosen.workers, thread_name_prefix="encode")
             cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
         cleanup.callback(stop.set)  # before the pool is waited for
-        run = _Run(plan, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
+        plan_keys = keys.Keys(plan, threads=chosen.threads, version=ffmpeg.version, quality=quality)
+        run = _Run(plan, plan_keys, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD)
 
@@ -96,6 +97,7 @@ class _Run:
     """One call of ``encode``. pending: future -> what to do with what it made."""
 
     plan: Plan
+    keys: keys.Keys
     store: Store
     ffmpeg: FFmpeg
     pace: Pace
@@ -108,7 +110,6 @@ class _Run:
 
     def results(self, cancel: Cancel | None, most: int) -> Iterator[EncodedChunk | EncodedAudio]:
         """Yield results; hand out tasks while there is room."""
-        self.keys = keys.Keys(self.plan, threads=self.pace.threads, version=self.ffmpeg.version, quality=self.quality)
         work = self._work()
         more = True
         while more or self.pending:
