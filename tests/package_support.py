@@ -77,3 +77,13 @@ def frames_of(data: bytes, folder: Path) -> list[str]:
     assert done.returncode == 0, done.stderr_tail
     assert not done.stderr_tail
     return [line for line in done.stdout.decode().splitlines() if not line.startswith("#")]
+
+
+def shown(data: bytes, folder: Path) -> list[int]:
+    """The presentation times that a demuxer gives the frames, in ticks of the track; nothing is shifted to 0."""
+    file = folder / "shown.mp4"
+    file.write_bytes(data)
+    argv = [ffmpeg.find().path, "-v", "error", "-copyts", "-i", file, "-c", "copy", "-copytb", "1", "-f", "framecrc", "-"]
+    done = process.run(argv)
+    assert done.returncode == 0, done.stderr_tail
+    return sorted(int(line.split(",")[2]) for line in done.stdout.decode().splitlines() if not line.startswith("#"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import COLOUR, encode_audio, encode_video, frames_of, grid, rung, sound
+from tests.package_support import COLOUR, encode_audio, encode_video, frames_of, grid, rung, shown, sound
 from vidpipe.encode.result import Artifact
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.boxes import Sample, children, parse_movie, read_fragments, read_movie
@@ -269,6 +269,30 @@ def test_a_chunk_with_another_init_section_is_refused(chunks: list[Artifact], tm
     other = encode_video(tmp_path, GRID, CHUNKS[1], extra=("-refs", "5", "-level", "4.0"))
     with pytest.raises(EncodeFailed, match="init section of chunk 1 differs"):
         list(video_segments(other, rung(), CHUNKS[1], GRID, read_init(chunks[0].path, "v")))
+
+
+@pytest.mark.parametrize(
+    ("codec", "extra", "reorder"),
+    [
+        pytest.param("h264", ("-preset", "medium", "-bf", "4"), 2, id="pyramid"),
+        pytest.param("h264", ("-bf", "0"), 0, id="no-b-frames"),
+        pytest.param("h264", ("-profile:v", "baseline", "-bf", "0"), 0, id="baseline"),
+        pytest.param("h264", ("-bf", "2", "-x264-params", "nal-hrd=vbr:vbv-maxrate=300:vbv-bufsize=300"), 2, id="with-hrd"),
+        pytest.param("hevc", ("-x265-params", "open-gop=0:info=0:log-level=error:bframes=4:b-adapt=0"), 2, id="hevc"),
+    ],
+)
+def test_no_frame_is_shown_before_its_decode_time(tmp_path: Path, codec: str, extra: tuple[str, ...], reorder: int) -> None:
+    """The edit list skips what the composition offsets are raised by, so the first frame is shown at 0 in every player."""
+    chunk = Chunk(index=0, start=0, frames=24)
+    artifact = encode_video(tmp_path, GRID, chunk, codec, extra)
+    init = read_init(artifact.path, "v")
+    movie = parse_movie(init.data)
+    assert [edit.media_time for edit in movie.tracks[0].edits] == [512 * reorder] * (reorder > 0)
+    (segment,) = video_segments(artifact, rung(codec=codec), chunk, GRID)
+    (fragment,) = read_fragments(io.BytesIO(segment.data), movie)
+    assert fragment.samples[0].cts == 512 * reorder
+    assert min(sample.cts for sample in fragment.samples) >= 0
+    assert shown(init.data + segment.data, tmp_path) == [512 * number for number in range(24)]
 
 
 # --- audio ----------------------------------------------------------------------------------------------------------

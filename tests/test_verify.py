@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.title_support import KEY, PREFIX, THUMBNAILS, Encoded, encode_title, publish_title
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.manifest.cues import CueError, read_pictures
-from vidpipe.media import ffmpeg
+from vidpipe.media import ffmpeg, process
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.keys import ContentKey
@@ -63,6 +64,24 @@ def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
     assert set(found.rates) == {"low", "high", "en"}
     audio = found.decoded - 2 * (24 + 12)
     assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
+
+
+def test_sound_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Expected]) -> None:
+    """ffmpeg plays the master playlist, keys and all; -copyts shows the times as they are."""
+    folder, _ = title
+    (folder / PREFIX / "keys").mkdir()
+    (folder / PREFIX / "keys" / KEY.key_id).write_bytes(KEY.key)
+    master = folder / PREFIX / "master.m3u8"
+    times: dict[str, list[Fraction]] = {}
+    for stream in ("v:0", "v:1", "a:0"):
+        argv = [ffmpeg.find().path, "-v", "error", "-xerror", "-copyts", "-allowed_extensions", "ALL", "-i", master, "-map", f"0:{stream}"]
+        done = process.run([*argv, "-fps_mode:v", "passthrough", "-enc_time_base", "1/48000", "-f", "framecrc", "-"])
+        assert (done.returncode, done.stderr_tail) == (0, "")
+        rows = [line.split(",") for line in done.stdout.decode().splitlines() if not line.startswith("#")]
+        times[stream] = [Fraction(int(row[2]), 48000) for row in rows]
+    assert times["v:0"] == times["v:1"] == [Fraction(number, 24) for number in range(60)]
+    assert times["a:0"] == [Fraction(1024 * number, 48000) for number in range(len(times["a:0"]))]
+    assert abs(times["a:0"][-1] + Fraction(1024, 48000) - Fraction(5, 2)) <= Fraction(1024, 48000)
 
 
 def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:

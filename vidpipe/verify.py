@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +29,7 @@ from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.media import process
-from vidpipe.media.boxes import BoxError, Track, parse_movie, read_fragments
+from vidpipe.media.boxes import BoxError, Sample, Track, parse_movie, read_fragments
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import PublishedSegment, TrackFacts
@@ -187,6 +188,7 @@ class _TrackReader:
         try:
             self._movie = parse_movie(init)
             (self.track,) = self._movie.tracks
+            self._delay = sum(edit.media_time for edit in self.track.edits)
         except (BoxError, ValueError) as error:
             raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
 
@@ -202,6 +204,10 @@ class _TrackReader:
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
         if not samples or not samples[0].sync:
             raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
+        if self._shown_at(samples) != self._delay:
+            raise self._target.wrong(
+                segment.uri, "the first frame is not shown at the segment's start", self._delay, self._shown_at(samples)
+            )
         ends = (0, len(self._expected.segments) - 1)
         return _Measured(
             decode_time=fragments[0].decode_time,
@@ -210,6 +216,12 @@ class _TrackReader:
             frame_ticks=(min(sample.duration for sample in samples), max(sample.duration for sample in samples)),
             decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
         )
+
+    def _shown_at(self, samples: Sequence[Sample]) -> int:
+        """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
+        times = itertools.accumulate((sample.duration for sample in samples), initial=0)
+        shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
+        return shown if self._expected.facts.type == "video" else self._delay  # audio is decoded in order; its delay is the priming
 
     def _clear(self, segment: PublishedSegment, data: bytes) -> bytes:
         from vidpipe.protect.segments import decrypt  # here, so that the command line starts without cryptography

@@ -13,7 +13,7 @@ from typing import Literal
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.boxes import Box, BoxError, children, find
 from vidpipe.package.bits import Bits
-from vidpipe.package.parameters import avc_transfer, hevc_transfer
+from vidpipe.package.parameters import UNSPECIFIED, Parameters, avc_parameters, hevc_parameters
 
 VideoRange = Literal["SDR", "PQ", "HLG"]
 
@@ -22,19 +22,22 @@ _AUDIO_FIELDS = 28  # AudioSampleEntry version 0 before its boxes, 12.2.3
 _SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # ISO/IEC 14496-3 table 1.18
 _RANGES: dict[int, VideoRange] = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273 table 3
 _FIX = "report this as a bug, with the ffmpeg version"
-_UNSPECIFIED = 2
 _BT709 = (1, 1, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video sample entry. width, height: pixels.  nal_length: bytes before each NAL unit, 0 for AV1."""
+    """A video sample entry. width, height: pixels.  nal_length: bytes before each NAL unit, 0 for AV1.
+
+    reorder: frames by which the first one must be delayed so that none is shown before it is decoded; 0 for AV1.
+    """
 
     codecs: str
     width: int
     height: int
     video_range: VideoRange
     nal_length: int
+    reorder: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +61,19 @@ def video(entry: bytes) -> Video:
         colour = _colour(boxes.get("colr"))
         if box.type == "avc1" and (config := boxes.get("avcC")):
             codecs, nal_length = f"avc1.{config[1:4].hex().upper()}", (config[4] & 3) + 1
-            transfer = colour[1] if colour else avc_transfer(config)
+            parameters = avc_parameters(config)
         elif box.type == "hvc1" and (config := boxes.get("hvcC")):
             codecs, nal_length = hevc_codecs(config), (config[21] & 3) + 1
-            transfer = colour[1] if colour else hevc_transfer(config)
+            parameters = hevc_parameters(config)
         elif box.type == "av01" and (config := boxes.get("av1C")):
             codecs, nal_length = av1_codecs(config, colour), 0
-            transfer = colour[1] if colour else _UNSPECIFIED
+            parameters = Parameters(UNSPECIFIED, 0)
         else:
             raise BoxError(f"the sample entry {box.type!r} is not one that HLS players take")
     except (BoxError, IndexError, StopIteration) as error:
         raise EncodeFailed(f"the video sample entry cannot be read: {error}", fix=_FIX) from error
-    return Video(codecs, width, height, _RANGES.get(transfer, "SDR"), nal_length)
+    transfer = colour[1] if colour else parameters.transfer
+    return Video(codecs, width, height, _RANGES.get(transfer, "SDR"), nal_length, parameters.reorder)
 
 
 def hevc_codecs(config: bytes) -> str:
@@ -93,7 +97,7 @@ def av1_codecs(config: bytes, colour: tuple[int, int, int, int] | None = None) -
     tier, high, twelve, mono = (config[2] >> bit & 1 for bit in (7, 6, 5, 4))
     depth = 12 if high and twelve else 10 if high else 8
     short = f"av01.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}"
-    if colour is None or colour == _BT709 or _UNSPECIFIED in colour[:3]:
+    if colour is None or colour == _BT709 or UNSPECIFIED in colour[:3]:
         return short
     subsampling = f"{config[2] >> 3 & 1}{config[2] >> 2 & 1}{config[2] & 3 if config[2] >> 2 & 3 == 3 else 0}"
     primaries, transfer, matrix, full = colour

@@ -1,7 +1,9 @@
 """Read the init section of an encoded track, clean it for publishing, and measure what it says.
 
-In:   an artifact: a fragmented MP4 of one track.
+In:   an artifact: a fragmented MP4 of one track, its first frame shown at 0 and later ones perhaps before their decode time.
 Out:  InitSection: ftyp + moov as published, and TrackFacts from its boxes and its first fragment.
+       The edit list delays decoding of video by the depth of its reordering, so that composition offsets need not be negative:
+       libavformat shows a fragmented track with negative offsets that much too late against its audio.
 Wrong: EncodeFailed if the file is no such thing, or says what the published title must not say.
 """
 
@@ -15,7 +17,7 @@ from pathlib import Path
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.package import codecs
-from vidpipe.package.fragment import box
+from vidpipe.package.fragment import box, full_box
 from vidpipe.package.result import TrackFacts
 
 FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", b"iso6", 0, b"iso6", b"cmfc", b"mp41")
@@ -38,12 +40,14 @@ def read_init(path: Path, rendition: str) -> InitSection:
     movie, track = read_track(path, rendition)
     try:
         first = next(fragments(path, movie), None)
-        data = FTYP + _clean_moov(movie.init)
+        if first is None or not first.samples or not first.samples[0].duration:
+            raise BoxError("it holds no frame")
+        ticks = first.samples[0].duration
+        facts = measure_track(track, rendition, ticks)
+        delay = 0 if facts.type == "audio" else codecs.video(track.entry).reorder * ticks
+        return InitSection(data=FTYP + _clean_moov(movie.init, delay), facts=facts)
     except (BoxError, OSError) as error:
         raise broken(rendition, str(error)) from error
-    if first is None or not first.samples or not first.samples[0].duration:
-        raise broken(rendition, "it holds no frame")
-    return InitSection(data=data, facts=measure_track(track, rendition, first.samples[0].duration))
 
 
 def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
@@ -93,17 +97,19 @@ def broken(rendition: str, what: str) -> EncodeFailed:
     )
 
 
-def _clean_moov(init: bytes) -> bytes:
-    """Return moov with only the boxes that a player needs; sizes follow."""
+def _clean_moov(init: bytes, delay: int) -> bytes:
+    """Return moov with only the boxes that a player needs; sizes follow. delay: ticks that the edit list skips, 0 keeps what is there."""
     moov = next((child for child in children(init) if child.type == "moov"), None)
     if moov is None:
         raise BoxError("there is no moov")
     kept = []
     for child in children(init, moov.body, moov.end):
         if child.type == "trak":
-            kept.append(
-                box(b"trak", *(init[part.offset : part.end] for part in children(init, child.body, child.end) if part.type in _TRAK))
-            )
+            parts = {part.type: init[part.offset : part.end] for part in children(init, child.body, child.end) if part.type in _TRAK}
+            if delay:
+                # One edit of unknown length (0), as fragmented files have it: 14496-12 8.6.6.
+                parts["edts"] = box(b"edts", full_box(b"elst", 0, 0, struct.pack(">IIiHH", 1, 0, delay, 1, 0)))
+            kept.append(box(b"trak", *(parts[kind] for kind in _TRAK if kind in parts)))
         elif child.type in _MOOV:
             kept.append(init[child.offset : child.end])
     return box(b"moov", *kept)

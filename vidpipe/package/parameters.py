@@ -1,23 +1,37 @@
-"""Find the transfer characteristics in the sequence parameter set of H.264 and HEVC, for tracks without a colr box.
+"""Read what only the sequence parameter set of H.264 and HEVC says: the transfer characteristics and the depth of reordering.
 
 In:   the decoder configuration record (avcC, hvcC) as bytes.
-Out:  transfer_characteristics of ITU-T H.273 (16 PQ, 18 HLG, 1 BT.709 …), 2 when the stream does not say.
+Out:  Parameters.
 Wrong: IndexError when a parameter set is cut off; the caller translates it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vidpipe.package.bits import Bits, unescape
 
 UNSPECIFIED = 2
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+_BASELINE = 66
 _HEVC_SPS = 33
 
 
-def avc_transfer(config: bytes) -> int:
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """transfer: transfer_characteristics of ITU-T H.273 (16 PQ, 18 HLG, 1 BT.709 …), 2 when the stream does not say.
+
+    reorder: how many frames at most are decoded before, but shown after, another one.
+    """
+
+    transfer: int
+    reorder: int
+
+
+def avc_parameters(config: bytes) -> Parameters:
     """Read the first SPS of an AVCDecoderConfigurationRecord; syntax of H.264 7.3.2.1.1 and E.1.1."""
     if not config[5] & 31:
-        return UNSPECIFIED
+        raise IndexError("there is no sequence parameter set")
     size = int.from_bytes(config[6:8], "big")
     bits = Bits(unescape(config[9 : 8 + size]))  # without the NAL unit header
     profile = bits.read(8)
@@ -44,7 +58,7 @@ def avc_transfer(config: bytes) -> int:
         bits.se()
         for _ in range(bits.ue()):
             bits.se()
-    bits.ue()  # max_num_ref_frames
+    references = bits.ue()  # the bound of reordering where the VUI gives none (E.2.1)
     bits.flag()
     bits.ue()  # width and height in macroblocks
     bits.ue()
@@ -54,7 +68,39 @@ def avc_transfer(config: bytes) -> int:
     if bits.flag():
         for _ in range(4):
             bits.ue()
-    return _vui_transfer(bits) if bits.flag() else UNSPECIFIED
+    reorder = 0 if order == 2 or profile == _BASELINE else references
+    if not bits.flag():
+        return Parameters(UNSPECIFIED, reorder)
+    transfer = _vui_transfer(bits)
+    if bits.flag():  # chroma_loc_info_present
+        bits.ue()
+        bits.ue()
+    if bits.flag():  # timing_info_present
+        bits.read(65)
+    buffers = 0
+    for _ in range(2):  # nal_hrd, vcl_hrd
+        if bits.flag():
+            _avc_hrd(bits)
+            buffers += 1
+    if buffers:
+        bits.flag()  # low_delay_hrd
+    bits.flag()  # pic_struct_present
+    if bits.flag():  # bitstream_restriction
+        bits.flag()
+        for _ in range(4):
+            bits.ue()
+        reorder = bits.ue()
+    return Parameters(transfer, reorder)
+
+
+def _avc_hrd(bits: Bits) -> None:
+    count = bits.ue() + 1
+    bits.read(8)
+    for _ in range(count):
+        bits.ue()
+        bits.ue()
+        bits.flag()
+    bits.read(20)
 
 
 def _avc_scaling_list(bits: Bits, size: int) -> None:
@@ -65,7 +111,7 @@ def _avc_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def hevc_transfer(config: bytes) -> int:
+def hevc_parameters(config: bytes) -> Parameters:
     """Read the first SPS of an HEVCDecoderConfigurationRecord; syntax of H.265 7.3.2.2 and E.2.1."""
     at = 23
     for _ in range(config[22]):
@@ -76,10 +122,10 @@ def hevc_transfer(config: bytes) -> int:
             if kind == _HEVC_SPS:
                 return _hevc_sps(Bits(unescape(config[at + 4 : at + 2 + size])))  # without the two bytes of the NAL unit header
             at += 2 + size
-    return UNSPECIFIED
+    raise IndexError("there is no sequence parameter set")
 
 
-def _hevc_sps(bits: Bits) -> int:
+def _hevc_sps(bits: Bits) -> Parameters:
     bits.read(4)
     sublayers = bits.read(3)  # sps_max_sub_layers_minus1
     bits.flag()
@@ -96,9 +142,11 @@ def _hevc_sps(bits: Bits) -> int:
     bits.ue()
     bits.ue()
     order_bits = bits.ue() + 4
+    reorder = 0
     for _ in range(0 if bits.flag() else sublayers, sublayers + 1):
-        for _ in range(3):
-            bits.ue()
+        bits.ue()
+        reorder = bits.ue()  # the highest sublayer stands last
+        bits.ue()
     for _ in range(6):
         bits.ue()
     if bits.flag() and bits.flag():
@@ -115,7 +163,7 @@ def _hevc_sps(bits: Bits) -> int:
             bits.read(order_bits)
             bits.flag()
     bits.read(2)  # temporal mvp, strong intra smoothing
-    return _vui_transfer(bits) if bits.flag() else UNSPECIFIED
+    return Parameters(_vui_transfer(bits) if bits.flag() else UNSPECIFIED, reorder)
 
 
 def _profile_tier_level(bits: Bits, sublayers: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +33,7 @@ def video_segments(
     """Yield the segments of one rung of one chunk. init: of the rung's first chunk; the chunk's own must be byte-identical to it.
 
     Every segment begins with an IDR frame that is also the first one shown, so it plays without its predecessor (HLS-SEG-001, -002).
+    Composition offsets are raised by what the edit list of the init section skips; then none is negative.
     """
     movie, track = read_track(artifact.path, rendition.id)
     if init is not None and read_init(artifact.path, rendition.id).data != init.data:
@@ -55,7 +57,10 @@ def video_segments(
                 raise broken(where, "it does not begin with an IDR frame")
             if min(number * frame_ticks + sample.cts for number, sample in enumerate(taken)) != 0 or taken[0].cts != 0:
                 raise broken(where, "its first frame is not shown at its start")
-            yield _segment(file, rendition.id, start // grid.segment_frames, _whole(start * tick, where), track, taken)
+            delayed = [replace(sample, cts=sample.cts + picture.reorder * frame_ticks) for sample in taken]
+            if any(sample.cts < 0 for sample in delayed):
+                raise broken(where, f"a frame is reordered by more than the {picture.reorder} that its parameter set allows")
+            yield _segment(file, rendition.id, start // grid.segment_frames, _whole(start * tick, where), track, delayed)
         if next(samples, None) is not None:
             raise broken(rendition.id, f"chunk {chunk.index} has more frames than planned")
 
