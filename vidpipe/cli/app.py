@@ -152,7 +152,7 @@ def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, c
 
 @app.command()
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Video files, or URLs.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, or URLs.", show_default=False)],
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
     policy: options.Policy = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,

@@ -53,7 +53,7 @@ def show_ladder(
 
 @ladders.command("check")
 def check_ladders(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Ladder files.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False)],
     debug: options.Debug = False,
 ) -> None:
     """Check ladder files. The exit code is 2 if one of them is wrong."""

@@ -237,7 +237,7 @@ def summary(console: Console, result: IngestResult) -> None:
             f"{record.content_id} is live: {clock(record.duration)} of video in {videos} renditions, version {record.version}, "
             f"made in {clock(total)}{reused}",
         )
-    for finding in result.findings.findings:
+    for finding in result.findings:
         lines(console, f"warning: {finding.message} [{finding.id}]")
     content_id = shlex.quote(record.content_id)
     lines(

@@ -1,0 +1,203 @@
+"""Settings: one order of precedence, strict values, no secret in sight."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from vidpipe.errors import UsageError
+from vidpipe.settings import Settings, resolve, unknown_variables
+
+KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A working directory whose home is the folder ``home`` in it."""
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+def test_defaults(here: Path) -> None:
+    settings = resolve({"home": "home"}, {}, here)
+    assert settings.home == here / "home"
+    assert settings.target == str(here / "home" / "library")
+    assert settings.catalog_url == f"sqlite:///{here}/home/catalog.db"
+    assert (settings.work, settings.keys) == (here / "home" / "work", here / "home" / "keys")
+    assert (settings.ladder, settings.encrypt) == ("streaming", "aes-128")
+    assert (settings.chunk_seconds, settings.segment_seconds, settings.gop_seconds) == (30, 6, 2)
+    assert settings == Settings(home=here / "home")
+
+
+def test_the_home_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(here))
+    assert Settings().home.name == "vidpipe"
+    assert resolve({}, {}, here).home == Settings().home
+
+
+LEVELS = ["flag", "variable", "file here", "file at home"]
+
+
+@pytest.mark.parametrize("first", range(5), ids=[*LEVELS, "default"])
+def test_precedence(here: Path, first: int) -> None:
+    values = {level: number + 11 for number, level in enumerate(LEVELS) if number >= first}
+    flags: dict[str, object] = {"home": "home", "workers": str(values["flag"]) if "flag" in values else None}
+    environ = {"VIDPIPE_WORKERS": str(values["variable"])} if "variable" in values else {}
+    for level, folder in (("file here", here), ("file at home", here / "home")):
+        if level in values:
+            (folder / "vidpipe.toml").write_text(f"workers = {values[level]}\n")
+    assert resolve(flags, environ, here).workers == (first + 11 if first < 4 else None)
+
+
+def test_the_home_itself_may_come_from_anywhere(here: Path) -> None:
+    (here / "vidpipe.toml").write_text('home = "home"\n')
+    assert resolve({}, {}, here).home == here / "home"
+    assert resolve({}, {"VIDPIPE_HOME": "other"}, here).home == here / "other"
+    assert resolve({"home": "third"}, {"VIDPIPE_HOME": "other"}, here).home == here / "third"
+
+
+def test_a_working_directory_that_is_the_home(here: Path) -> None:
+    (here / "vidpipe.toml").write_text('home = "."\nworkers = 3\n')
+    assert resolve({}, {}, here).workers == 3
+
+
+def test_paths_are_relative_to_where_they_stand(here: Path) -> None:
+    (here / "home" / "vidpipe.toml").write_text('target = "films"\npolicy = "p.yaml"\nladder = "mine.yaml"\nffmpeg = "bin/ffmpeg"\n')
+    settings = resolve({"home": "home"}, {}, here)
+    base = here / "home"
+    assert (settings.target, settings.policy) == (str(base / "films"), str(base / "p.yaml"))
+    assert (settings.ladder, settings.ffmpeg) == (str(base / "mine.yaml"), str(base / "bin/ffmpeg"))
+    plain = resolve({"home": "home", "target": "s3://b/p", "ladder": "fast", "ffmpeg": "ffmpeg"}, {}, here)
+    assert (plain.target, plain.ladder, plain.ffmpeg) == ("s3://b/p", "fast", "ffmpeg")
+
+
+def test_numbers_are_exact(here: Path) -> None:
+    (here / "vidpipe.toml").write_text('home = "home"\nchunk_seconds = 10.1\n')
+    assert resolve({}, {}, here).chunk_seconds == Fraction(101, 10)
+    assert resolve({"chunk_seconds": "20/1"}, {}, here).chunk_seconds == 20
+
+
+def test_an_empty_variable_is_not_set(here: Path) -> None:
+    assert resolve({"home": "home"}, {"VIDPIPE_FFMPEG": "", "VIDPIPE_TARGET": ""}, here).ffmpeg is None
+
+
+FILES = {
+    "unknown key": ("worker = 2", "unknown key worker", "did you mean workers?"),
+    "text for a number": ('workers = "2"', "'2' is not allowed", "Chunks encoded side by side"),
+    "boolean for a number": ("workers = true", "True is not allowed", "Chunks"),
+    "zero": ("workers = 0", "0 is not allowed", "Chunks"),
+    "number for text": ("ladder = 5", "5 is not allowed", "Name of a shipped ladder"),
+    "date for text": ("ladder = 2026-01-01", "is not allowed", "Name of a shipped ladder"),
+    "wrong choice": ('encrypt = "des"', "'des' is not allowed: input should be 'aes-128' or 'none'", "Encryption"),
+    "not toml": ("workers = ", "cannot be read", "write it as TOML"),
+    "not utf-8": (b"\xff", "cannot be read", "write it as TOML"),
+    "master key": (f'master_key = "{KEY}"', "the key master_key may not stand in a file", "VIDPIPE_MASTER_KEY"),
+    "limits no table": ("limits = 5", "the key limits must be a table", "[limits]"),
+    "unknown limit": ("[limits]\nmax_pixel = 5", "unknown key in [limits]: max_pixel", "did you mean max_pixels?"),
+    "limit as text": ('[limits]\nmax_pixels = "5"', "'5' is not allowed", "a whole number above 0"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_wrong_file_is_refused_by_name(here: Path, name: str) -> None:
+    text, what, fix = FILES[name]
+    file = here / "vidpipe.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {}, here)
+    assert str(refused.value.where).startswith(str(file))
+    assert what in refused.value.what
+    assert fix in str(refused.value.fix)
+    assert KEY not in str(refused.value.lines())
+
+
+def test_the_home_file_may_not_move_the_home(here: Path) -> None:
+    (here / "home" / "vidpipe.toml").write_text('home = "elsewhere"\n')
+    with pytest.raises(UsageError, match="the key home has no meaning"):
+        resolve({"home": "home"}, {}, here)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "where", "what"),
+    [
+        ({"workers": "x"}, {}, "--workers", "'x' is not allowed"),
+        ({"target": "lib", "workers": "1.5"}, {}, "--workers", "'1.5' is not allowed"),
+        ({}, {"VIDPIPE_THREADS": "-1"}, "VIDPIPE_THREADS", "'-1' is not allowed"),
+        ({}, {"VIDPIPE_LIMITS_MAX_PIXELS": "many"}, "VIDPIPE_LIMITS_MAX_PIXELS", "'many' is not allowed"),
+        ({"gop_seconds": "7"}, {}, None, "gop_seconds (7) <= segment_seconds (6) <= chunk_seconds (30) does not hold"),
+        ({"chunk_seconds": "1/0"}, {}, "--chunk-seconds", "'1/0' is not allowed"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_origin(
+    here: Path, flags: dict[str, object], environ: dict[str, str], where: str | None, what: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home", **flags}, environ, here)
+    assert refused.value.where == where
+    assert what in refused.value.what
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["https://keys.example.com/{key_id}", "https://k/{content_id}?v=1", "http://127.0.0.1:8000/{content_id}/{key_id}"],
+)
+def test_key_url_templates(here: Path, template: str) -> None:
+    assert resolve({"home": "home", "key_url": template}, {}, here).key_url == template
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "keys/{key_id}", "https://k/", "https://k/{key}", "https://k/{key_id", "https://k/{key_id} x", 'https://k/{key_id}"', "{key_id}",
+        "https:///{key_id}", "https://k/{key_id.__class__}", "https://k/{key_id}\n", "ftp://k/{key_id}", "https://k/{}",
+    ],
+)  # fmt: skip
+def test_wrong_key_url_templates(here: Path, template: str) -> None:
+    with pytest.raises(UsageError, match="key_url"):
+        resolve({"home": "home", "key_url": template}, {}, here)
+
+
+def test_limits_come_from_files_and_variables(here: Path) -> None:
+    (here / "vidpipe.toml").write_text("[limits]\nmax_pixels = 1000\nmax_streams = 3\n")
+    (here / "home" / "vidpipe.toml").write_text("[limits]\nmax_packets = 7\nmax_streams = 9\n")
+    limits = resolve({"home": "home"}, {"VIDPIPE_LIMITS_MAX_PIXELS": "2000"}, here).limits
+    assert (limits.max_pixels, limits.max_streams, limits.max_packets) == (2000, 3, 7)
+
+
+def test_the_secret_is_in_no_text(here: Path) -> None:
+    settings = resolve({"home": "home"}, {"VIDPIPE_MASTER_KEY": KEY}, here)
+    assert settings.master_key is not None
+    assert settings.master_key.get_secret_value() == bytes(range(32))
+    assert "master_key" not in repr(settings)
+    assert "master_key" not in settings.model_dump()
+    assert "master_key" not in settings.model_dump_json()
+    assert "\\x01" not in repr(settings.master_key)
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_wrong_master_key_is_not_repeated(here: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {"VIDPIPE_MASTER_KEY": "5ec7e7"}, here)
+    assert refused.value.where == "VIDPIPE_MASTER_KEY"
+    assert "5ec7e7" not in str(refused.value.lines())
+
+
+def test_the_password_of_the_catalog_is_not_in_the_repr() -> None:
+    assert "hidden" not in repr(Settings(catalog_url="postgresql://me:hidden@host/db"))
+
+
+def test_misspelt_variables_are_found() -> None:
+    known = {"VIDPIPE_WORKERS": "1", "VIDPIPE_LIMITS_MAX_PIXELS": "1", "VIDPIPE_MASTER_KEY": KEY, "HOME": "/"}
+    assert unknown_variables({**known, "VIDPIPE_WROKERS": "1"}) == ["VIDPIPE_WROKERS"]
+
+
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \|.*?\| (.*) \|$", readme, re.M))
+    assert list(listed) == list(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        assert listed[name].startswith(str(field.description)), name
