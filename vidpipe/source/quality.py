@@ -26,6 +26,7 @@ SOUND_FILE = "sound.txt"
 SHORTEST_FREEZE = Fraction(1, 5)  # seconds, see the module's introduction
 SHORTEST_SILENCE = Fraction(1, 5)
 SEAM = Fraction(1, 4)  # seconds at a chunk's border within which a stretch counts as going on: the shortest ones and one slow frame
+ROUNDING = Fraction(1, 1000)  # seconds: ffmpeg prints times with six digits
 
 
 class Stretch(Data):
@@ -261,7 +262,7 @@ def joined(stretches: Iterable[Stretch], borders: Sequence[Fraction]) -> tuple[S
 
 
 def _over_a_border(end: Fraction, start: Fraction, borders: Sequence[Fraction]) -> bool:
-    return any(border - SEAM <= end <= border + SEAM and border - SEAM <= start <= border + SEAM for border in borders)
+    return any(border - SEAM <= end <= border + ROUNDING and border - ROUNDING <= start <= border + SEAM for border in borders)
 
 
 def longer(stretches: Iterable[Stretch], seconds: float) -> Iterator[Stretch]:

@@ -1,0 +1,378 @@
+"""Quality control: the policy file, what ffmpeg's filters print, joining chunks, judging, and whole decodes of real files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import pytest
+
+from tests.source_support import AAC, X264, make, run
+from vidpipe.errors import UsageError
+from vidpipe.media.ffmpeg import find
+from vidpipe.source.facts import Source
+from vidpipe.source.findings import fact_findings, findings
+from vidpipe.source.policy import QualityPolicy, default_text, load_policy
+from vidpipe.source.probe import probe
+from vidpipe.source.quality import (
+    Interlacing,
+    Measurements,
+    Stretch,
+    merge,
+    picture_filters,
+    read_measurements,
+    sound_filters,
+    source_filters,
+)
+from vidpipe.source.validate import decode_argv, has_errors, validate
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def strict(**changes: dict[str, Any]) -> QualityPolicy:
+    """Return the shipped policy with short limits for stretches, and changes: check -> key -> value."""
+    policy = load_policy()
+    wanted: dict[str, dict[str, Any]] = {name: {"longest": 1.5} for name in ("black", "frozen", "silence")}
+    updates = {name: getattr(policy, name).model_copy(update=values) for name, values in {**wanted, **changes}.items()}
+    return policy.model_copy(update=updates)
+
+
+def ids(found: Any) -> list[str]:
+    return [each.id for each in found]
+
+
+# The policy file
+
+
+def test_the_shipped_policy_explains_every_check_and_number() -> None:
+    text = default_text()
+    for check, info in QualityPolicy.model_fields.items():
+        assert re.search(rf"^# .+\n(# .+\n)*{check}:$", text, re.MULTILINE), f"{check} has no comment"
+        for key in getattr(info.annotation, "model_fields", {}):
+            assert re.search(rf"^{check}:\n(  .*\n)*?  {key}: ", text, re.MULTILINE), f"{check}.{key} is not written out"
+
+
+def test_a_policy_changes_only_what_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("# mine\nblack:\n  longest: 2.5\n  severity: error\ninterlaced:\n  severity: off\n")
+    policy, shipped = load_policy(file), load_policy()
+    assert policy.black == shipped.black.model_copy(update={"longest": 2.5, "severity": "error"})
+    assert policy.interlaced.severity == "off"
+    assert policy.model_copy(update={"black": shipped.black, "interlaced": shipped.interlaced}) == shipped
+    file.write_text("# nothing but a comment\n")
+    assert load_policy(file) == shipped
+
+
+BROKEN = {
+    "unknown check": ("blak:\n  longest: 1\n", ":1", "unknown key 'blak'", "did you mean black?"),
+    "unknown key": ("black:\n  longest: 1\n  colour: 3\n", ":3", "unknown key 'colour' in black", "use one of"),
+    "twice": ("black:\n  longest: 1\n  longest: 2\n", ":3", "given twice", "keep one"),
+    "word for a number": ("gaps:\n  longest: long\n", ":2", "gaps.longest is 'long'", "shipped"),
+    "out of range": ("black:\n  severity: error\n  pixel_luma: 7\n", ":3", "black.pixel_luma is '7'", "shipped"),
+    "no such severity": ("silence:\n  severity: fatal\n", ":2", "silence.severity is 'fatal'", "shipped"),
+    "list": ("silence:\n  longest: [1]\n", ":2", "list or mapping", "one value"),
+    "not a mapping": ("black: 3\n", ":1", "black is not a mapping", "with the keys"),
+    "no yaml": ("black: [\n", ":2", "not YAML", "indentation"),
+    "empty check": ("black:\n", ":1", "black is not a mapping", "with the keys"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_wrong_policy_names_file_line_and_key(kind: str, tmp_path: Path) -> None:
+    text, line, what, fix = BROKEN[kind]
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(what)) as caught:
+        load_policy(file)
+    assert caught.value.where == f"{file}{line}"
+    assert fix in str(caught.value.fix)
+
+
+def test_a_policy_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_policy(tmp_path / "none.yaml")
+
+
+# Filters and what they print
+
+
+def test_the_filter_chains_whole() -> None:
+    policy = load_policy()
+    assert source_filters(policy) == "idet"
+    assert (
+        picture_filters(policy)
+        == "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,metadata=mode=print:file=picture.txt"
+    )
+    assert sound_filters(policy, "s1.txt") == (
+        "ebur128=peak=true:metadata=1:framelog=quiet,silencedetect=noise=-60dB:d=0.2,"
+        "astats=metadata=1:reset=0:measure_perchannel=Peak_level:measure_overall=none,ametadata=mode=print:file=s1.txt"
+    )
+    with pytest.raises(ValueError, match="bare file name"):
+        picture_filters(policy, "/tmp/a:b")
+
+
+def test_the_whole_command_of_a_decode() -> None:
+    source = probe(str(FIXTURES / "one-second.mp4"))
+    policy = load_policy()
+    assert decode_argv(source, policy, "ffmpeg") == [
+        *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-copyts"),
+        *("-f", "mov", "-protocol_whitelist", "file", "-i", f"file:{source.location}", "-filter_complex"),
+        f"[0:0]setpts=PTS-0,trim=start=0,idet,scale=w='min(320,iw)':h=-2:flags=area,{picture_filters(policy)}[v];"
+        f"[0:1]asetpts=PTS-0.000000/TB,{sound_filters(policy, 'sound-1.txt')}[a1]",
+        *("-map", "[v]", "-map", "[a1]", "-fps_mode", "passthrough", "-f", "null", "-"),
+    ]
+
+
+PRINTED = """\
+frame:0    pts:0       pts_time:0
+lavfi.idet.single.current_frame=tff
+frame:1    pts:1       pts_time:0.04
+lavfi.idet.single.current_frame=progressive
+lavfi.black_start=0.04
+frame:2    pts:2       pts_time:0.08
+lavfi.idet.single.current_frame=undetermined
+lavfi.black_end=0.08
+lavfi.freezedetect.freeze_start=0.04
+nonsense
+lavfi.black_start=what
+frame:x pts_time:nan
+lavfi.r128.I=-70.000
+frame:3    pts:3       pts_time:0.12
+lavfi.r128.I=-20.500
+lavfi.r128.true_peaks_ch0=0.500
+lavfi.r128.true_peaks_ch1=0.000
+lavfi.astats.1.Peak_level=-6.02
+lavfi.astats.2.Peak_level=-inf
+lavfi.astats.Overall.Peak_level=-6.02
+"""
+
+
+def test_reading_what_was_printed() -> None:
+    measured = read_measurements(PRINTED, offset=Fraction(10))
+    assert measured == Measurements(
+        start=Fraction(10),
+        end=Fraction("10.16"),
+        black=(Stretch(start=Fraction("10.04"), end=Fraction("10.08")),),
+        frozen=(Stretch(start=Fraction("10.04"), end=Fraction("10.16")),),  # still open at the end
+        interlacing=Interlacing(top_first=1, progressive=1),
+        pictures=3,
+        loudness=-20.5,
+        true_peak=-6.02,
+        channel_peaks=(-6.02, -200.0),
+    )
+    assert Measurements.model_validate_json(measured.model_dump_json()) == measured
+    assert read_measurements("", offset=Fraction(10)) == Measurements()
+    assert read_measurements("", offset=Fraction(10), end=Fraction(12)).end == 12
+
+
+def chunk(start: int, end: int, **stretches: list[tuple[float, float]]) -> Measurements:
+    spans = {kind: tuple(Stretch(start=Fraction(str(a)), end=Fraction(str(b))) for a, b in pairs) for kind, pairs in stretches.items()}
+    return Measurements(start=Fraction(start), end=Fraction(end), **spans)  # type: ignore[arg-type]  # the keys are field names
+
+
+def spans(stretches: tuple[Stretch, ...]) -> list[tuple[float, float]]:
+    return [(float(each.start), float(each.end)) for each in stretches]
+
+
+def test_a_stretch_over_the_border_of_chunks_is_one() -> None:
+    parts = [chunk(6, 12, black=[(6.0, 12.0)]), chunk(0, 6, black=[(1, 2), (4.5, 6)]), chunk(12, 18, black=[(12.04, 13)])]
+    assert spans(merge(parts).black) == [(1, 2), (4.5, 13)]
+
+
+def test_short_freezes_inside_a_chunk_stay_apart() -> None:
+    drawn_on_fives = [(0.2 * n, 0.2 * n + 0.16) for n in range(20)]  # animation that holds each drawing is no frozen picture
+    assert len(merge([chunk(0, 6, frozen=drawn_on_fives)]).frozen) == 20
+
+
+def test_merging_picture_and_sound() -> None:
+    picture = chunk(0, 6).model_copy(update={"pictures": 150, "interlacing": Interlacing(top_first=2, progressive=3)})
+    sound = Measurements(start=Fraction(0), end=Fraction(6), loudness=-23.0, true_peak=-1.0, channel_peaks=(-3.0, -4.0))
+    whole = merge([picture, sound, picture.model_copy(update={"start": Fraction(6), "end": Fraction(12)})])
+    assert (whole.pictures, whole.loudness, whole.channel_peaks, whole.end) == (300, -23.0, (-3.0, -4.0), 12)
+    assert whole.interlacing == Interlacing(top_first=4, progressive=6)
+
+
+# Judging
+
+
+@pytest.fixture(scope="module")
+def landscape() -> Source:
+    return probe(str(FIXTURES / "landscape-24.mp4"))
+
+
+def with_video(source: Source, **changes: Any) -> Source:
+    return source.model_copy(update={"video": source.video.model_copy(update=changes)})
+
+
+def with_audio(source: Source, **changes: Any) -> Source:
+    return source.model_copy(update={"audio": (source.audio[0].model_copy(update=changes),)})
+
+
+FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
+    "clean": (lambda s: s, []),
+    "cut container": (lambda s: s.model_copy(update={"declared_duration": Fraction(28)}), [("truncated", "error")]),
+    "cut stream": (lambda s: with_video(s, declared_duration=Fraction(28)), [("truncated", "error")]),
+    "a little short": (lambda s: s.model_copy(update={"declared_duration": Fraction("14.6")}), []),
+    "read error": (lambda s: s.model_copy(update={"read_error": "reading stopped"}), [("read-error", "error")]),
+    "corrupt packets": (lambda s: with_video(s, corrupt_packets=2), [("corrupt-packets", "warning")]),
+    "no audio": (lambda s: s.model_copy(update={"audio": ()}), [("no-audio", "warning")]),
+    "short audio": (lambda s: with_audio(s, duration=Fraction(9), declared_duration=None), [("duration-mismatch", "warning")]),
+    "late audio": (lambda s: with_audio(s, offset=Fraction(3)), [("start-mismatch", "warning")]),
+    "duplicates": (lambda s: with_video(s, duplicate_timestamps=1), [("duplicate-timestamps", "warning")]),
+    "backwards": (lambda s: with_video(s, backward_timestamps=1), [("broken-timestamps", "warning")]),
+    "gap": (lambda s: with_video(s, longest_gap=Fraction(2)), [("timestamp-gap", "warning")]),
+    "small": (lambda s: with_video(s, width=320, height=180), [("low-resolution", "warning")]),
+    "few bits": (lambda s: with_video(s, bit_rate=50_000), [("low-bit-rate", "warning")]),
+}
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_findings_from_facts(kind: str, landscape: Source) -> None:
+    change, expected = FACTS[kind]
+    found = fact_findings(change(landscape), load_policy())
+    assert [(each.id, each.severity) for each in found] == expected
+    assert all(each.advice and each.measured and each.limit for each in found if each.id != "no-audio")
+
+
+MEASURED: dict[str, tuple[Measurements, list[str]]] = {
+    "clean": (Measurements(loudness=-23.0, true_peak=-1.0, channel_peaks=(-3.0, -3.0)), []),
+    "black is not frozen too": (chunk(0, 14, black=[(2, 6)], frozen=[(2.04, 6)]), ["black-video"]),
+    "frozen": (chunk(0, 14, frozen=[(2, 6)]), ["frozen-video"]),
+    "short": (chunk(0, 14, black=[(2, 3)], frozen=[(2, 3.2)], silence=[(0, 1)]), []),
+    "silence": (chunk(0, 14, silence=[(2, 6)]), ["silence"]),
+    "loud": (Measurements(loudness=-5.0, true_peak=2.0), ["loudness", "true-peak"]),
+    "soft": (Measurements(loudness=-50.0), ["loudness"]),
+    "dead channel": (Measurements(channel_peaks=(-3.0, -200.0)), ["dead-channel"]),
+    "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, told as such
+    "interlaced": (Measurements(interlacing=Interlacing(top_first=90, progressive=5)), ["interlaced-content"]),
+    "fields in no order": (Measurements(interlacing=Interlacing(top_first=50, bottom_first=45)), []),
+    "damage": (chunk(0, 14, damaged=[(2, 3), (5, 7)]), ["decode-errors", "decode-errors"]),
+}
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_findings_from_measurements(kind: str, landscape: Source) -> None:
+    measured, expected = MEASURED[kind]
+    assert ids(findings(landscape, measured, strict())) == expected
+
+
+def test_severities_are_the_policys(landscape: Source) -> None:
+    black = chunk(0, 14, black=[(2, 6)])
+    assert findings(landscape, black, strict(black={"longest": 1, "severity": "error"}))[0].severity == "error"
+    assert findings(landscape, black, strict(black={"severity": "off", "longest": 1})) == ()
+    little, much = chunk(0, 14, damaged=[(2, 2.5)]), chunk(0, 14, damaged=[(2, 4)])
+    assert [findings(landscape, each, load_policy())[0].severity for each in (little, much)] == ["warning", "error"]
+
+
+def test_the_lfe_channel_may_be_silent(landscape: Source) -> None:
+    surround = with_audio(landscape, channels=6, layout="5.1")
+    peaks = Measurements(channel_peaks=(-3.0, -3.0, -3.0, -200.0, -3.0, -200.0))
+    assert [each.message for each in findings(surround, peaks, load_policy())] == ["channel 6 of 6 has no sound"]
+
+
+STDERR = {
+    "[in#0] [verbose]   Input stream #0:0 (video): 200 packets read (1 bytes); 200 frames decoded; 0 decode errors; ": False,
+    "[in#0] [verbose]   Input stream #0:1 (audio): 376 packets read (1 bytes); 366 frames decoded; 10 decode errors (3 samples); ": True,
+    "[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [warning] corrupt decoded frame": True,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("line", "errors"), STDERR.items(), ids=["clean", "counted", "patched", "nothing"])
+def test_decode_errors_are_seen(line: str, errors: bool) -> None:
+    assert has_errors(line) is errors
+
+
+# Whole decodes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("quality")
+
+
+@pytest.fixture(scope="module")
+def troubled(folder: Path) -> Path:
+    """2 s of movement, 2 s black, 2 s of one picture, 2 s of movement; sound in every other pair of seconds, on the left only."""
+    parts = [
+        "testsrc2=s=320x240:r=25:d=2[a]",
+        "color=black:s=320x240:r=25:d=2[b]",
+        "color=red:s=320x240:r=25:d=2[c]",
+        "testsrc2=s=320x240:r=25:d=2[d]",
+    ]
+    target = folder / "troubled.mp4"
+    sound = "aevalsrc='0.3*sin(1000*t)*lt(mod(t\\,4)\\,2)|0':s=48000:c=stereo:d=8"
+    run(["-f", "lavfi", "-i", ";".join([*parts, "[a][b][c][d]concat=n=4"]), "-f", "lavfi", "-i", sound, *X264, *AAC], target)
+    return target
+
+
+def test_a_troubled_file(troubled: Path) -> None:
+    report = validate(probe(str(troubled)), strict(), find())
+    assert ids(report.findings) == ["black-video", "frozen-video", "silence", "silence", "dead-channel"]
+    at = {each.id: (float(each.start or 0), float(each.end or 0)) for each in reversed(report.findings)}
+    assert at["black-video"] == pytest.approx((2, 4), abs=0.05)
+    assert at["frozen-video"] == pytest.approx((4, 6), abs=0.05)
+    assert at["silence"] == pytest.approx((2, 4), abs=0.05)
+    assert not report.refused
+    refusing = strict(black={"longest": 1.5, "severity": "error"})
+    assert validate(probe(str(troubled)), refusing, find()).refused
+
+
+def test_quick_decodes_nothing(troubled: Path) -> None:
+    assert ids(validate(probe(str(troubled)), strict(), "no-such-ffmpeg", quick=True).findings) == []
+
+
+def test_chunks_measure_what_the_whole_does(troubled: Path, folder: Path) -> None:
+    """The border at 3 s lies in the black stretch, that at 5 s in the frozen one."""
+    policy, parts = strict(), []
+    for start, end in ((0, 3), (3, 5), (5, 8)):
+        graph = f"[0:v]trim=start={start}:end={end},setpts=PTS-STARTPTS,{source_filters(policy)},{picture_filters(policy)}"
+        argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(troubled), "-filter_complex", graph, "-f", "null", "-"]
+        subprocess.run(argv, check=True, cwd=folder)
+        parts.append(read_measurements((folder / "picture.txt").read_text(), offset=Fraction(start)))
+    whole = merge(list(reversed(parts)))
+    assert whole.pictures == 200
+    assert spans(whole.black) == [(2.0, 4.0)]
+    found = findings(probe(str(troubled)), whole, policy)
+    assert ids(found) == ["black-video", "frozen-video"]
+    assert (float(found[1].start or 0), float(found[1].end or 0)) == pytest.approx((4, 6), abs=0.25)
+
+
+def test_a_file_cut_in_half_is_refused(troubled: Path, folder: Path) -> None:
+    whole = FIXTURES / "landscape-24.mp4"  # index first, so it still claims 14 s
+    half = folder / "half.mp4"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    source = probe(str(half))
+    assert source.declared_duration == 14
+    assert source.duration < 10
+    report = validate(source, load_policy(), find(), quick=True)
+    assert report.refused
+    assert "truncated" in ids(report.findings)
+
+
+def test_damage_is_found_and_has_its_time(folder: Path) -> None:
+    """Bytes in the middle of the video are overwritten: it still opens, and a player shows blocks."""
+    data = bytearray((FIXTURES / "landscape-24.mp4").read_bytes())
+    begin = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[begin : begin + 4000] = b"\x5a" * 4000
+    file = folder / "damaged.mp4"
+    file.write_bytes(data)
+    report = validate(probe(str(file)), load_policy(), find())
+    damage = [each for each in report.findings if each.id == "decode-errors"]
+    assert damage
+    assert all(5 < float(each.start or 0) < 10 for each in damage)
+
+
+def test_interlaced_content_that_nobody_flagged(folder: Path) -> None:
+    flagged = make("interlaced", folder)
+    assert "interlaced-content" not in ids(validate(probe(str(flagged)), load_policy(), find()).findings)  # it will be deinterlaced
+    hidden = folder / "hidden.mp4"
+    content = "mandelbrot=s=320x240:r=50:start_scale=0.5:end_scale=0.1:end_pts=60,trim=duration=1.6,tinterlace=interleave_top,setfield=prog"
+    run(["-f", "lavfi", "-i", content, *X264, "-crf", "12", "-pix_fmt", "yuv420p"], hidden)
+    source = probe(str(hidden))
+    assert not source.video.interlaced
+    assert "interlaced-content" in ids(validate(source, load_policy(), find()).findings)
