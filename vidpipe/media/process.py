@@ -151,6 +151,7 @@ def _watch(
     """Follow the child to its end. Return its stdout and whether it ran out of time."""
     stdout = bytearray()
     total, open_ = 0, True
+    ended: float | None = None
     while True:
         if cancel is not None and cancel.is_set():
             raise Interrupted("stopped on request", where=Path(child.args[0]).name if isinstance(child.args, list) else None)
@@ -164,7 +165,10 @@ def _watch(
         try:
             item = lines.get(timeout=TICK)
         except queue.Empty:
-            open_ = child.poll() is None  # a grandchild may keep the pipe open for ever
+            # What the child wrote last may still be on its way to the queue; but a grandchild may keep the pipe open for ever.
+            if child.poll() is not None:
+                ended = ended or time.monotonic()
+                open_ = time.monotonic() - ended < PATIENCE
             continue
         if item is None:
             open_ = False
