@@ -87,6 +87,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
         if new != "https" and (new != "http" or old == "https"):
+            fp.close()
             raise SourceRefused(
                 f"the server redirects to {new or 'another kind of address'}://", where=public(req.full_url), fix="give the final address"
             )
@@ -123,6 +124,9 @@ def _download(location: str, partial: Path, most: int, cancel: threading.Event |
                     on_bytes(len(block))
     except urllib.error.HTTPError as error:
         error.close()
+        if 300 <= error.code < 400:  # its reason holds the new address, which may hold secrets
+            what = "the server redirects to an address that is not followed, or in a circle"
+            raise SourceRefused(what, where=where, fix="give the final address") from error
         raise SourceRefused(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
     except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
@@ -158,5 +162,7 @@ def _from_s3(location: str, partial: Path, most: int) -> None:
             storage.download(name, partial)
         finally:
             storage.close()
+    except ValueError as error:
+        raise SourceRefused("this is no address of an object", where=location, fix="write s3://BUCKET/KEY") from error
     except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
         raise SourceRefused(f"it cannot be fetched: {error.what}", where=location, fix=error.fix, details=error.details) from error

@@ -251,10 +251,13 @@ def merge(parts: Sequence[Measurements]) -> Measurements:
 
 
 def joined(stretches: Iterable[Stretch], borders: Sequence[Fraction]) -> tuple[Stretch, ...]:
-    """Join stretches that overlap, touch, or go on over one of ``borders`` with less than SEAM missing on either side."""
+    """Join stretches that overlap, or that go on over one of ``borders`` with less than SEAM missing on either side.
+
+    Those that merely touch stay apart: one still picture after another is two.
+    """
     whole: list[Stretch] = []
     for next_ in sorted(stretches, key=lambda each: each.start):
-        if whole and (next_.start <= whole[-1].end or _over_a_border(whole[-1].end, next_.start, borders)):
+        if whole and (next_.start < whole[-1].end or _over_a_border(whole[-1].end, next_.start, borders)):
             whole[-1] = Stretch(start=whole[-1].start, end=max(whole[-1].end, next_.end))
         else:
             whole.append(next_)
