@@ -119,11 +119,11 @@ def _keys(settings: Settings) -> Check:
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Check(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
     if settings.master_key is not None:
-        return _ok("keys", f"{kept} in {folder}, master key from {MASTER_KEY_VARIABLE}")
+        return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")
     if not kept and not (folder / FILE).exists():
         return _ok("keys", f"none yet; the master key is made on first use in {folder}")
     load_master_key(folder)  # refuses a file that others may read, or that is no key
-    return _ok("keys", f"{kept} in {folder}, master key in {folder / FILE}")
+    return _ok("keys", f"{kept} kept in {folder}, master key in {folder / FILE}")
 
 
 def _target(settings: Settings) -> Check:
@@ -141,7 +141,7 @@ def _catalog(settings: Settings) -> Check:
     from vidpipe.catalog.store import Catalog
 
     with Catalog(settings.catalog_url) as catalog:
-        return _ok("catalog", f"{len(catalog.list())} titles in {_without_password(settings.catalog_url)}")
+        return _ok("catalog", f"live titles: {len(catalog.list())}, in {_without_password(settings.catalog_url)}")
 
 
 def _without_password(url: str) -> str:

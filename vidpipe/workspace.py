@@ -22,7 +22,8 @@ JOBS = "jobs"
 
 _MEANING = {
     "chunks": "encoded chunks: resume and reuse",
-    "sources": "fetched sources and what was measured of them",
+    "fetched": "copies of remote sources",
+    "sources": "what was measured of sources",
     JOBS: "notes of unfinished ingests",
     "tmp": "temporary files",
 }

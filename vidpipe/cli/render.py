@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vidpipe.cli.reporters import clock, size
+from vidpipe.cli.reporters import clock, count, size
 from vidpipe.cli.text import clean
 
 if TYPE_CHECKING:
@@ -31,19 +31,43 @@ if TYPE_CHECKING:
     from vidpipe.workspace import Share, Usage
 
 _STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_GAP = 3
+"""Columns between two cells."""
+_FOLDED_WIDTH = 20
+"""A folded cell narrower than this cannot be read."""
 
 
-def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
-    """Print rows below headings; cells that are too long are folded, never cut. A cell that is Text keeps its style.
+def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows below headings; a cell that is too long is folded, never cut. A cell that is Text keeps its style.
 
-    A heading that begins with ">" is of a column of numbers, set to the right.
+    A heading that begins with ">" is of a column of numbers, set to the right. Where the terminal is too narrow to keep
+    all but one column whole, each row becomes a paragraph with a line for each column.
     """
-    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column.removeprefix(">"), overflow="fold", justify="right" if column.startswith(">") else "left")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
-    console.print(made)
+    names = [column.removeprefix(">") for column in columns]
+    cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
+    longest = [max(len(name), *(row[index].cell_len for row in cells), 0) for index, name in enumerate(names)]
+    longest[longest.index(max(longest))] = _FOLDED_WIDTH
+    if sum(longest) + _GAP * len(longest) > console.width:
+        for row in cells:
+            _facts(console, [(name, cell) for name, cell in zip(names, row, strict=True) if cell.plain])
+            console.print()
+        return
+    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold", padding=(0, _GAP - 1, 0, 0))
+    for name, column in zip(names, columns, strict=True):
+        made.add_column(name, overflow="fold", justify="right" if column.startswith(">") else "left")
+    for row in cells:
+        made.add_row(*row)
+    _print(console, made)
+
+
+def _print(console: Console, made: Table) -> None:
+    """Print a table, without blanks at the ends of lines where it goes into a file."""
+    if console.is_terminal:
+        console.print(made)
+        return
+    with console.capture() as captured:
+        console.print(made)
+    lines(console, *(text.rstrip() for text in captured.get().splitlines()))
 
 
 def lines(console: Console, *texts: str) -> None:
@@ -89,12 +113,11 @@ def plan(console: Console, decided: Plan) -> None:
         ],
     )
     console.print()
-    chunks = "1 chunk" if len(decided.chunks) == 1 else f"{len(decided.chunks)} chunks"
     lines(
         console,
         f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
-        f"{grid.segments} segments of {float(grid.segment_duration):.3f} s, "
-        f"GOP {grid.gop_frames} frames, {chunks}; ladder {decided.ladder}",
+        f"{count(grid.segments, 'segment')} of up to {float(grid.segment_duration):.3f} s, "
+        f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
         *(f"note: {note}" for note in decided.notes),
     )
 
@@ -164,7 +187,7 @@ def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
     grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row(Text(name), value if isinstance(value, Text) else Text(clean(value)))
-    console.print(grid)
+    _print(console, grid)
 
 
 def inspection(console: Console, found: Inspection) -> None:
@@ -234,7 +257,7 @@ def summary(console: Console, result: IngestResult) -> None:
         total = result.timings.get("total", sum(result.timings.values()))
         lines(
             console,
-            f"{record.content_id} is live: {clock(record.duration)} of video in {videos} renditions, version {record.version}, "
+            f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
             f"made in {clock(total)}{reused}",
         )
     for finding in result.findings:
@@ -270,7 +293,7 @@ def ladder(console: Console, shown: Ladder) -> None:
 
 def checked_ladder(console: Console, file: str, loaded: Ladder) -> None:
     """Say that a ladder file is right."""
-    lines(console, f"{file}: ok, ladder {loaded.name} with {len(loaded.rungs)} rungs")
+    lines(console, f"{file}: ok, ladder {loaded.name} with {count(len(loaded.rungs), 'rung')}")
 
 
 def titles(console: Console, records: Sequence[Record]) -> None:
@@ -329,9 +352,8 @@ def work(console: Console, found: Usage) -> None:
 
 def cleaned(console: Console, removed: Sequence[Share], *, dry_run: bool) -> None:
     """Say what was removed."""
-    count, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
-    files = "1 file" if count == 1 else f"{count} files"
-    lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {files}")
+    files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
+    lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {count(files, 'file')}")
 
 
 def playing(console: Console, server: Preview) -> None:

@@ -178,7 +178,7 @@ class Plain:
             if isinstance(event, Note):
                 self._say(clean(event.text) if event.level == "info" else f"warning: {clean(event.text)}")
             elif isinstance(event, EncodePlanned):
-                self._say(f"encoding {event.frames} frames in {_count(event.chunks, 'chunk')}")
+                self._say(f"encoding {event.frames} frames in {count(event.chunks, 'chunk')}")
             elif self._now() - self._shown >= PLAIN_SECONDS:
                 self._shown = self._now()
                 self._say(line(self._meter.snapshot()))
@@ -327,14 +327,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(count: int) -> str:
+def size(number: int) -> str:
     """Return a number of bytes for people, in powers of 1,000."""
-    value, unit = float(count), "B"
+    value, unit = float(number), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:
             break
         value, unit = value / 1000, larger
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+    return f"{number} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def print_stopping() -> None:
@@ -343,5 +343,6 @@ def print_stopping() -> None:
         os.write(sys.stderr.fileno(), b"\nstopping; press Ctrl-C again to stop at once\n")
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 chunk, 2 chunks."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
