@@ -26,12 +26,18 @@ AAC_FRAME = 1024
 LARGEST_DRIFT = Fraction(1, 50)
 """Seconds by which sound may drift from its time stamps before it is put right: less than one AAC frame at 48 kHz."""
 
+LOUDEST = 0.891
+"""Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
+
 RAW_SOUND = "vidpipe_sound_quality"
-FILTERS = ("anullsink", "apad", "aresample", "aformat", "asetpts", "asplit", "atrim")
+FILTERS = ("alimiter", "anullsink", "apad", "aresample", "aformat", "asetpts", "asplit", "atrim")
 
 
 class AudioJob(Data):
-    """What decides the command. start: seconds in the source's own time of the first frame of the picture.  duration: of the time line."""
+    """What decides the command. start: seconds in the source's own time of the first frame of the picture.
+
+    duration: of the time line.  segment: of a media segment.  channels: stream index -> channels of the source's track.
+    """
 
     location: str
     demuxer: str
@@ -39,6 +45,7 @@ class AudioJob(Data):
     duration: Seconds
     segment: Seconds
     renditions: tuple[AudioRendition, ...]
+    channels: dict[int, int]
     quality: QualityChains | None = None
 
     def samples(self, rendition: AudioRendition) -> int:
@@ -56,6 +63,7 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
         duration=plan.grid.duration,
         segment=plan.grid.segment_duration,
         renditions=renditions,
+        channels={stream.index: stream.channels for stream in plan.source.audio if stream.index in {r.stream for r in renditions}},
         quality=quality,
     )
 
@@ -72,7 +80,7 @@ def sound_file(number: int, quality: QualityChains) -> str:
 
 def audio_arguments(job: AudioJob) -> list[str]:
     """Return ffmpeg's arguments for all tracks of the job."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer), reinit_filter=1)
+    source = ffmpeg.input(**source_options(job.location, job.demuxer))
     streams: dict[int, list[Any]] = {}
     for stream in {rendition.stream for rendition in job.renditions}:
         wanted = sum(rendition.stream == stream for rendition in job.renditions) + (
@@ -106,8 +114,16 @@ def _timeline(stream: Any, job: AudioJob) -> Any:
 def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
     samples = job.samples(rendition)
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
-    # Downmix by ITU-R BS.775 (centre and surrounds at -3 dB, no LFE), scaled so that it cannot clip.
-    stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
+    if job.channels.get(rendition.stream) == 1 and rendition.channels == 2:
+        # Both sides as loud as the one there was; the resampler would take 3 dB off.
+        stream = stream.filter("aresample", osr=rendition.sample_rate).filter("pan", args="stereo|c0=c0|c1=c0")
+    else:
+        # Downmix by ITU-R BS.775: centre and surrounds at -3 dB, no LFE.
+        stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
+    if job.channels.get(rendition.stream, 0) > max(2, rendition.channels):
+        # Dialogue stays as loud as it was; only peaks where all channels add up are held down (scaling everything costs 8 dB).
+        # level: no make-up gain.  latency: give back the look-ahead, or the sound would come late.
+        stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)
     stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     options: dict[str, object] = {
         "format": "mp4",

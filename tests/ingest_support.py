@@ -1,0 +1,77 @@
+"""Run whole ingests in tests: a quick ladder, short segments, and a look at what was published."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tests import playback
+from vidpipe.pipeline import IngestRequest, IngestResult, ingest
+from vidpipe.progress import Event
+from vidpipe.protect.keys import KeyStore
+from vidpipe.settings import Settings
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+LADDER = """\
+name: quick
+description: For tests
+rungs:
+{rungs}audio:
+  - {{codec: aac, bitrate: 64k, channels: 2}}
+"""
+RUNG = "  - {{name: {0}p, height: {0}, codec: {1}, bitrate: {2}k, max_bitrate: {2}k, buffer: {2}k, preset: ultrafast{3}}}\n"
+
+
+def ladder(folder: Path, *heights: int, codec: str = "h264", extra: str = "") -> str:
+    """Write a ladder of ultrafast rungs and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"quick-{'-'.join(map(str, heights))}-{codec}.yaml"
+    path.write_text(LADDER.format(rungs="".join(RUNG.format(height, codec, height, extra) for height in heights)))
+    return str(path)
+
+
+def settings(folder: Path, *heights: int, **changes: Any) -> Settings:
+    """Settings with everything below ``folder``: segments of 2 s, GOPs of 1 s, chunks of 4 s."""
+    times = {"gop_seconds": Fraction(1), "segment_seconds": Fraction(2), "chunk_seconds": Fraction(4)}
+    return Settings(**{"home": folder / "home", "ladder": ladder(folder, *(heights or (90, 180))), "upload_workers": 2, **times, **changes})
+
+
+class Recorder:
+    """A Reporter that keeps the events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def named(self, name: str) -> list[Any]:
+        return [event for event in self.events if event.event == name]
+
+
+def run(source: Path | str, configured: Settings, **request: Any) -> IngestResult:
+    """Ingest one source."""
+    return ingest(IngestRequest(source=str(source), **request), configured)
+
+
+def key_of(configured: Settings) -> Any:
+    """Return a function from key id to the sixteen bytes."""
+    store = KeyStore(configured.keys, configured.master_key.get_secret_value() if configured.master_key else None)
+    return lambda key_id: store.get(key_id).key
+
+
+def version(result: IngestResult) -> Path:
+    """Return the folder of a version that was published to a local directory."""
+    return Path(result.manifest).parent
+
+
+def joined(result: IngestResult, configured: Settings, playlist: str, folder: Path, tree: Path | None = None) -> Path:
+    """Decrypt a rendition with openssl into one file that any player opens."""
+    return playback.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
+
+
+def published(target: Path) -> list[str]:
+    """Return every file below a target, relative."""
+    return sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()) if target.exists() else []
