@@ -191,7 +191,7 @@ def test_a_new_rung_encodes_only_that_rung(tmp_path: Path) -> None:
 def test_an_altered_chunk_is_encoded_again(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     first = run(FIXTURES / "landscape-24.mp4", configured)
-    sound, victim = sorted((configured.work / "chunks").rglob("*.mp4"), key=lambda path: -path.stat().st_size)[:2]
+    _, victim = sorted((configured.work / "chunks").rglob("*.mp4"), key=lambda path: -path.stat().st_size)[:2]
     victim.write_bytes(victim.read_bytes()[:-100] + bytes(100))
     again = run(FIXTURES / "landscape-24.mp4", configured, title="again")
     assert again.chunks_reused == again.chunks - 1
