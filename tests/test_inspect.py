@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import servers
 from tests.title_support import PREFIX, encode_title, publish_title
 from vidpipe.data import report
 from vidpipe.errors import UsageError
 from vidpipe.inspect.inspection import inspect
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, PlaylistError, parse
+from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
 
 MEDIA = """#EXTM3U
@@ -102,6 +106,22 @@ def test_a_title_on_a_web_server(server: str, library: Path) -> None:
     assert {playlist.bytes for playlist in found.playlists} == {None}
     with pytest.raises(UsageError, match="not found"):
         inspect(f"{server}/{PREFIX}/none.m3u8")
+
+
+def test_a_title_on_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: Path) -> None:
+    with servers.moto() as server:
+        server.use(monkeypatch, tmp_path)
+        with closing(open_storage(f"s3://{server.bucket}/lib")) as storage:
+            for file in (library / PREFIX).rglob("*.*"):
+                path = str(file.relative_to(library))
+                storage.put(path, file, content_type="a/b", cache_control="no-store", sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+        for location in (f"s3://{server.bucket}/lib/{PREFIX}", f"s3://{server.bucket}/lib/{PREFIX}/master.m3u8"):
+            found = inspect(location)
+            assert found.location == f"s3://{server.bucket}/lib/{PREFIX}/master.m3u8"
+            assert found.problems == ()
+            assert [variant.measured and variant.measured.peak for variant in found.variants] == [v.bandwidth for v in found.variants]
+        with pytest.raises(UsageError):
+            inspect(f"s3://{server.bucket}/lib/none.m3u8")
 
 
 def test_a_media_playlist(tmp_path: Path) -> None:

@@ -191,6 +191,8 @@ def test_segments_that_do_not_fit_are_bugs(bad: list[PublishedSegment], options:
         pytest.param([600, 600, 100], [Fraction(6), Fraction(6), Fraction(1, 10)], 6, 919, id="short-tail-counts-only-with-its-neighbour"),
         pytest.param([100, 900, 100], [Fraction(1)] * 3, 4, 4000, id="short-segments-are-averaged"),
         pytest.param([1], [Fraction(3)], 3, 3, id="rounded-up"),
+        pytest.param([10_000, 100], [Fraction("2.9"), Fraction("6.5")], 6, 8596, id="window-of-1.5-targets-and-half-a-second"),
+        pytest.param([10_000, 100], [Fraction("2.9"), Fraction("6.7")], 6, 120, id="wider-than-every-window"),
     ],
 )
 def test_peak(sizes: list[int], durations: list[Fraction], target: int, expected: int) -> None:

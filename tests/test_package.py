@@ -298,14 +298,15 @@ def test_no_frame_is_shown_before_its_decode_time(tmp_path: Path, codec: str, ex
 # --- audio ----------------------------------------------------------------------------------------------------------
 
 
-def test_audio_is_cut_at_the_frame_nearest_to_each_boundary(audio: Artifact, folder: Path) -> None:
-    segments = list(audio_segments(audio, sound(), GRID))
-    assert len(segments) == 3
+@pytest.mark.parametrize("frames", [pytest.param(24, id="1s"), pytest.param(12, id="0.5s"), pytest.param(36, id="1.5s")])
+def test_audio_is_cut_at_the_frame_nearest_to_each_boundary(audio: Artifact, folder: Path, frames: int) -> None:
+    segments = list(audio_segments(audio, sound(), grid(gop=12, segment=frames)))
+    assert len(segments) == 72 // frames
     time = Fraction(0)
     for number, segment in enumerate(segments):
         assert segment.start == time
         if number:  # 1024 samples of priming lie before time zero
-            assert abs(segment.start - Fraction(1024, 48000) - number) <= Fraction(512, 48000)
+            assert abs(segment.start - Fraction(1024, 48000) - Fraction(number * frames, 24)) <= Fraction(512, 48000)
         time += segment.duration
     init = read_init(audio.path, "a").data
     joined = frames_of(init + b"".join(segment.data for segment in segments), folder)

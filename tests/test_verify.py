@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import shutil
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from tests.title_support import KEY, PREFIX, THUMBNAILS, Encoded, encode_title, 
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.media import ffmpeg, process
+from vidpipe.media.boxes import parse_movie, read_fragments
+from vidpipe.package.fragment import write_fragment
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.keys import ContentKey
@@ -173,6 +177,21 @@ def test_a_segment_of_another_place(title: tuple[Path, Expected]) -> None:
     with pytest.raises(VerificationFailed, match=re.escape("the decode time (ticks) is wrong")) as caught:
         check(folder, object_replaced(folder, spoiled, "video-low.m3u8", text))
     assert caught.value.details == ("expected: 12288", "found: 0")
+
+
+def test_a_segment_whose_first_frame_comes_late(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    segment = find(expected, "video/low/00001.m4s")
+    clear = opened(folder, segment)
+    movie = parse_movie((folder / PREFIX / "video/low/init.mp4").read_bytes())
+    (fragment,) = read_fragments(io.BytesIO(clear), movie)
+    late = [replace(sample, cts=sample.cts + 512) for sample in fragment.samples]
+    data = write_fragment(1, 1, 0, late, clear[fragment.samples[0].offset :])
+    spoiled = encrypt(Segment("low", 0, segment.start, segment.duration, segment.samples, data), KEY)
+    changed = replaced(folder, expected, segment.uri, spoiled.data, iv=spoiled.iv.hex().upper() if spoiled.iv else None)
+    text = (folder / PREFIX / "video-low.m3u8").read_text().replace(segment.iv or "", find(changed, segment.uri).iv or "")
+    with pytest.raises(VerificationFailed, match="not shown at the segment's start"):
+        check(folder, object_replaced(folder, changed, "video-low.m3u8", text))
 
 
 def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:

@@ -46,7 +46,6 @@ WORKERS = 4
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
-_MICROSECOND = Fraction(1, 1_000_000)
 
 
 class ExpectedTrack(Data):
@@ -302,16 +301,15 @@ def _found_key(entry: Entry) -> tuple[str, str | None, str | None] | None:
 def _check_track(
     target: _Target, expected: ExpectedTrack, playlist: MediaPlaylist, track: Track, measured: list[_Measured], title: Expected
 ) -> TrackFacts:
-    """Compare the measured segments with each other, with the playlist and with the plan; return the measured facts."""
+    """Compare the measured segments with each other and with the plan; return the measured facts.
+
+    That EXTINF states these durations was checked with the playlist.
+    """
     time = 0
-    stated = Fraction(0)
-    for segment, entry, found in zip(expected.segments, playlist.segments, measured, strict=True):
+    for segment, found in zip(expected.segments, measured, strict=True):
         target.same(segment.uri, "the decode time (ticks)", time, found.decode_time)
         target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
         time += found.duration
-        stated += entry.duration
-        if abs(stated - Fraction(time, track.timescale)) > _MICROSECOND:
-            raise target.wrong(f"{expected.playlist}:{entry.line}", "EXTINF drifts", float(Fraction(time, track.timescale)), float(stated))
     target.same(expected.playlist, "the number of frames", expected.frames, sum(found.samples for found in measured))
     shortest, longest = min(found.frame_ticks[0] for found in measured), max(found.frame_ticks[1] for found in measured)
     if expected.facts.type == "video":
