@@ -97,7 +97,12 @@ CASES: dict[str, Case] = {
     "avi-h264": Case(
         "h264.avi",
         [*X264, "-c:a", "libmp3lame"],
-        facts={"video.exact_seek": False, "video.seek_problem": "the pictures have no presentation times of their own"},
+        facts={
+            "video.exact_seek": False,
+            "video.start": 0,
+            "audio.0.offset": 0,
+            "video.seek_problem": "the pictures have no presentation times of their own",
+        },
     ),
     "flv": Case("flash.flv", [*X264, *AAC], facts={"demuxer": "flv"}),
     "interlaced": Case(

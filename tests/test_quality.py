@@ -249,6 +249,7 @@ MEASURED: dict[str, tuple[Measurements, list[str]]] = {
     "dead channel": (Measurements(channel_peaks=(-3.0, -200.0)), ["dead-channel"]),
     "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, told as such
     "interlaced": (Measurements(interlacing=Interlacing(top_first=90, progressive=5)), ["interlaced-content"]),
+    "too few to tell": (Measurements(interlacing=Interlacing(top_first=40)), []),
     "fields in no order": (Measurements(interlacing=Interlacing(top_first=50, bottom_first=45)), []),
     "damage": (chunk(0, 14, damaged=[(2, 3), (5, 7)]), ["decode-errors", "decode-errors"]),
 }
@@ -371,7 +372,7 @@ def test_interlaced_content_that_nobody_flagged(folder: Path) -> None:
     flagged = make("interlaced", folder)
     assert "interlaced-content" not in ids(validate(probe(str(flagged)), load_policy(), find()).findings)  # it will be deinterlaced
     hidden = folder / "hidden.mp4"
-    content = "mandelbrot=s=320x240:r=50:start_scale=0.5:end_scale=0.1:end_pts=60,trim=duration=1.6,tinterlace=interleave_top,setfield=prog"
+    content = "mandelbrot=s=320x240:r=50:start_scale=0.5:end_scale=0.1:end_pts=60,trim=duration=4,tinterlace=interleave_top,setfield=prog"
     run(["-f", "lavfi", "-i", content, *X264, "-crf", "12", "-pix_fmt", "yuv420p"], hidden)
     source = probe(str(hidden))
     assert not source.video.interlaced

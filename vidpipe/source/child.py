@@ -175,7 +175,8 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         "demuxer": demuxer,
         "duration": picture.duration,
         "declared_duration": claimed,
-        "scanned_duration": max(ends) - min(starts),
+        # containers with an index count from their own zero, the others claim the time between first and last
+        "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(_audio(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
@@ -295,7 +296,7 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         variable_frame_rate=line.variable,
         time_base=base,
         start_pts=line.start_pts,
-        start=line.start_pts * base,
+        start=(line.start_pts - line.late) * base,
         duration=line.duration,
         declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED else None,
         frames=line.frames,

@@ -39,7 +39,8 @@ class VideoStream(Data):
     mirrored: the display matrix also mirrors the picture (left and right, after the rotation).
     display_aspect: width : height as a viewer sees it.  chroma: "4:2:0", "4:2:2" …  field_order: tt, bb, tb, bt, progressive, unknown.
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
-    start_pts: ticks of the first frame that can be decoded.  frames: decodable frames by packet scan.
+    start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
+    and start_pts is only what ffmpeg makes of it (sound is aligned by ``start``).  frames: decodable frames by packet scan.
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
     longest_gap: seconds between two neighbouring frames.  missing, duplicate, backward timestamps and corrupt packets are counts.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
@@ -150,7 +151,8 @@ class Source(Data):
     location: absolute path of the local file (remote sources have been fetched).  name: the name the user gave, last part only.
     size: bytes.  mtime_ns: modification time when it was read (a file that changes while it is read is refused).
     duration: seconds from the first presentable video frame to the end of the last, by packet scan.
-    declared_duration: what the container claims.  scanned_duration: from the container's start to the end of its last packet.
+    declared_duration: what the container claims.  scanned_duration: from the container's zero (without an index: its first packet)
+    to the end of its last packet.
     read_error: what stopped the packet scan before the end, if anything did.
     """
 

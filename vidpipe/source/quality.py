@@ -26,6 +26,7 @@ SOUND_FILE = "sound.txt"
 SHORTEST_FREEZE = Fraction(1, 5)  # seconds, see the module's introduction
 SHORTEST_SILENCE = Fraction(1, 5)
 SEAM = Fraction(1, 4)  # seconds at a chunk's border within which a stretch counts as going on: the shortest ones and one slow frame
+LEAST_PICTURES = 50  # idet takes fine horizontal lines for fields; over two seconds something else is seen too
 ROUNDING = Fraction(1, 1000)  # seconds: ffmpeg prints times with six digits
 
 
@@ -45,10 +46,10 @@ class Interlacing(Data):
 
     @property
     def share(self) -> float:
-        """Share of interlaced pictures among those with a verdict; 0 if the fields do not agree on an order."""
+        """Share of interlaced pictures among those with a verdict; 0 if those are few or the fields do not agree on an order."""
         told = self.top_first + self.bottom_first + self.progressive
         more, less = max(self.top_first, self.bottom_first), min(self.top_first, self.bottom_first)
-        return (more + less) / told if told and more > 4 * less else 0.0
+        return (more + less) / told if told >= LEAST_PICTURES and more > 4 * less else 0.0
 
 
 class Measurements(Data):

@@ -63,7 +63,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The video's time line. Ticks for pts, else seconds. key_pts: every key frame from the start on, not thinned."""
+    """The video's time line. Ticks for pts, else seconds. key_pts: every key frame from the start on, not thinned.
+
+    late: ticks by which a decoder's delay makes guessed times (and so start_pts) later than they are meant; else 0.
+    """
 
     start_pts: int
     frames: int
@@ -79,6 +82,7 @@ class Timeline:
     duplicates: int
     backward: int
     guessed: bool
+    late: int = 0
 
 
 def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction) -> Timeline:
@@ -124,6 +128,7 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         duplicates=duplicates,
         backward=_backward(packets.dts),
         guessed=guessed,
+        late=shift,
     )
 
 
