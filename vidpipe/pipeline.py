@@ -184,7 +184,7 @@ def ingest(
                 _abandon(held, target)
                 raise
             held.finish()
-    return result
+    return result.model_copy(update={"timings": stages.seconds})
 
 
 @dataclass(frozen=True, slots=True)
