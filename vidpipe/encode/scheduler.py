@@ -71,7 +71,7 @@ def encode(
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
-    Close the iterator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
+    Close the generator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)

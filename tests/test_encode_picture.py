@@ -1,0 +1,254 @@
+"""Whatever the source's pixels are, what comes out is upright, whole, square, progressive, BT.709 SDR, and looks the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.encode_support import FAST, FFMPEG, FIXTURES, barcodes, chunks_of, clip, ffmpeg, joined, remux, rung, tiny_plan
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.result import EncodedChunk
+from vidpipe.encode.scheduler import encode
+from vidpipe.ladder import Rung
+from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.plan import Plan
+from vidpipe.source.facts import Colour
+
+LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0"]
+
+
+@pytest.fixture(scope="module")
+def program() -> FFmpeg:
+    return find()
+
+
+def encoded(plan: Plan, folder: Path, program: FFmpeg) -> tuple[Path, list[EncodedChunk]]:
+    """Encode and return the joined top rung and the chunks."""
+    chunks = chunks_of(list(encode(plan, Store(folder / "work"), ffmpeg=program)))
+    return joined(chunks, plan.video[-1].id, folder / "out.mp4"), chunks
+
+
+def good(height: int = 96) -> Rung:
+    """Return a rung that loses next to nothing, so that colours can be compared."""
+    return rung("good", height, bitrate=20_000_000, max_bitrate=40_000_000, buffer=40_000_000, crf=4)
+
+
+def described(path: Path) -> str:
+    """Return what ffmpeg says of the video stream."""
+    text = subprocess.run([FFMPEG, "-hide_banner", "-i", path], capture_output=True, text=True, check=False).stderr
+    found = re.search(r"Stream.*Video: (.*)", text)
+    assert found is not None
+    return found[1] + ("" if "Side data" not in text else " WITH SIDE DATA " + text.partition("Side data")[2])
+
+
+def rgb(path: Path, frame: int = 0, filters: str = "") -> tuple[float, float, float]:
+    """Return the mean colour of the middle of a frame, as a player would show it."""
+    chain = f"select=eq(n\\,{frame}),crop=iw/2:ih/2,{filters}scale=in_color_matrix=auto:out_range=pc,format=rgb24,scale=1:1:flags=area"
+    data = ffmpeg("-i", path, "-vf", chain, "-frames:v", "1", "-f", "rawvideo", "-")
+    return data[0], data[1], data[2]
+
+
+def flat(path: Path, colour: str, *, filters: str, options: list[str], size: str = "320x192") -> Path:
+    """Write a clip of one colour."""
+    ffmpeg("-f", "lavfi", "-i", f"color={colour}:s={size}:r=25:d=1,{filters}", *options, path)
+    return path
+
+
+COLOURS = [("red", (255, 0, 0)), ("0x00a040", (0, 160, 64)), ("0x3050c0", (48, 80, 192)), ("0x808080", (128, 128, 128))]
+
+
+@pytest.mark.parametrize(("colour", "expected"), COLOURS, ids=[name for name, _ in COLOURS])
+@pytest.mark.parametrize(
+    "case", ["bt601 tagged", "bt601 untagged", "bt709 tagged", "bt709 untagged HD", "full range", "rgb", "10 bit 4:2:2", "bt2020 SDR"]
+)
+def test_colours_stay_what_they_are(case: str, colour: str, expected: tuple[int, int, int], tmp_path: Path, program: FFmpeg) -> None:
+    def convert(matrix: str, primaries: str, transfer: str, pixels: str, reach: str = "tv") -> str:
+        tags = f"colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}:range={reach}"
+        return f"scale=out_color_matrix={matrix}:out_range={reach},format={pixels},setparams={tags}"
+
+    untagged = "setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
+    size = "320x192"
+    options = LOSSLESS
+    match case:
+        case "bt601 tagged":
+            filters = convert("smpte170m", "bt709", "smpte170m", "yuv420p")
+        case "bt601 untagged":
+            filters = f"scale=out_color_matrix=bt601,format=yuv420p,{untagged}"
+        case "bt709 tagged":
+            filters = convert("bt709", "bt709", "bt709", "yuv420p")
+        case "bt709 untagged HD":
+            filters, size = f"scale=out_color_matrix=bt709,format=yuv420p,{untagged}", "1280x720"
+        case "full range":
+            filters = convert("bt709", "bt709", "bt709", "yuv420p", "pc")
+        case "rgb":
+            filters, options = "format=gbrp", ["-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "rgb24"]
+        case "10 bit 4:2:2":
+            filters = convert("bt709", "bt709", "bt709", "yuv422p10le")
+            options = ["-c:v", "prores_ks"]
+        case _:
+            filters = (
+                "format=gbrp,setparams=colorspace=gbr:color_primaries=bt709:color_trc=bt709:range=pc,"
+                "zscale=m=bt2020nc:p=bt2020:t=bt2020-10:r=limited,format=yuv420p10le"
+            )
+    source = flat(tmp_path / ("source.mov" if "4:2:2" in case else "source.mkv"), colour, filters=filters, options=options, size=size)
+    plan = tiny_plan(source, good())
+    out, _ = encoded(plan, tmp_path, program)
+    assert re.search(r"yuv420p\(tv, bt709(/bt709/bt709)?[,)]", described(out)), described(out)
+    assert rgb(out) == pytest.approx(expected, abs=6)
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_is_neither_dark_nor_washed_out(transfer: str, tmp_path: Path, program: FFmpeg) -> None:
+    """A grey ramp that was lifted to HDR with white at 203 nits comes back near to where it was, and keeps its order and contrast."""
+    greys = [0, 32, 64, 128, 192, 255]
+    seen = []
+    for grey in greys:
+        tags = "setparams=colorspace=gbr:color_primaries=bt709:color_trc=bt709:range=pc"
+        hdr = f"zscale=p=bt2020:m=bt2020nc:t={transfer}:r=limited:npl=203"
+        lift = f"format=gbrp,{tags},zscale=t=linear:npl=203,format=gbrpf32le,{hdr},format=yuv420p10le"
+        options = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:qp=4"]
+        folder = tmp_path / str(grey)
+        folder.mkdir()
+        source = flat(folder / "hdr.mkv", f"0x{grey:02x}{grey:02x}{grey:02x}", filters=lift, options=options)
+        plan = tiny_plan(source, good())
+        assert plan.picture.tone_map == {"smpte2084": "pq", "arib-std-b67": "hlg"}[transfer]
+        out, _ = encoded(plan, folder, program)
+        assert "bt709" in described(out)
+        assert "2020" not in described(out)
+        red, green, blue = rgb(out)
+        assert max(red, green, blue) - min(red, green, blue) <= 4, "grey stays grey"
+        seen.append(green)
+    assert seen == sorted(seen)
+    assert seen[0] <= 4, "black is black"
+    assert seen[3] == pytest.approx(128, abs=24), "the middle stays in the middle"
+    assert seen[5] >= 200, "white is bright"
+
+
+def test_hdr_labels_and_light_metadata_do_not_survive(tmp_path: Path, program: FFmpeg) -> None:
+    hdr = "format=yuv420p10le,setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    light = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+    options = ["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", f"log-level=none:hdr10=1:{light}"]
+    source = flat(tmp_path / "hdr.mp4", "gray", filters=hdr, options=options)
+    out, chunks = encoded(tiny_plan(source, good(), rung("x265", 96, codec="hevc")), tmp_path, program)
+    assert "SIDE DATA" not in described(out)
+    data = chunks[0].video["x265"].path.read_bytes()
+    assert b"mdcv" not in data
+    assert b"clli" not in data
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotation(degrees: int, tmp_path: Path, program: FFmpeg) -> None:
+    """The picture comes out as ffmpeg itself would show it, and says nothing of rotation any more."""
+    made = clip(tmp_path / "plain.mp4", "25", 30, size=(320, 192))
+    source = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", str(degrees), "-i", made, "-c", "copy", source)
+    plan = tiny_plan(source, good(192))
+    out, _ = encoded(plan, tmp_path, program)
+    assert "SIDE DATA" not in described(out)
+    assert (" 320x192 " if degrees == 180 else " 192x320 ") in described(out)
+    wanted = ffmpeg("-i", source, "-frames:v", "1", "-vf", "scale=32:32,format=rgb24", "-f", "rawvideo", "-")
+    got = ffmpeg("-i", out, "-frames:v", "1", "-vf", "scale=32:32,format=rgb24", "-f", "rawvideo", "-")
+    assert sum(abs(a - b) for a, b in zip(wanted, got, strict=True)) / len(got) < 4
+
+
+def test_the_rotated_fixture(tmp_path: Path, program: FFmpeg) -> None:
+    plan = tiny_plan(FIXTURES / "rotated-90.mp4")
+    out, _ = encoded(plan, tmp_path, program)
+    assert (plan.video[0].width, plan.video[0].height) == (90, 160)
+    upright = tmp_path / "back.mp4"
+    ffmpeg("-i", out, "-vf", "transpose=clock", "-c:v", "libx264", "-qp", "0", upright)
+    assert barcodes(upright) == list(range(75))
+
+
+def test_pixels_become_square(tmp_path: Path, program: FFmpeg) -> None:
+    source = clip(tmp_path / "source.mkv", "25", 30, size=(180, 144), filters=",setsar=64/45")  # PAL 16:9, a quarter
+    plan = tiny_plan(source, rung("a", 144))
+    assert (plan.video[0].width, plan.video[0].height) == (256, 144)
+    out, _ = encoded(plan, tmp_path, program)
+    assert "256x144 [SAR 1:1 DAR 16:9]" in described(out)
+    assert barcodes(out) == list(range(30))
+
+
+@pytest.mark.parametrize("size", ["161x97", "33x17", "2x2"])
+def test_odd_sizes(size: str, tmp_path: Path, program: FFmpeg) -> None:
+    filters = f"scale={size.replace('x', ':')},setsar=1,format=yuv444p"
+    source = flat(tmp_path / "odd.mkv", "gray", filters=filters, options=[*LOSSLESS, "-frames:v", "5"])
+    plan = tiny_plan(source, rung("a", 1080))
+    out, _ = encoded(plan, tmp_path, program)
+    width, height = (int(side) // 2 * 2 for side in size.split("x"))
+    assert f"{width}x{height}" in described(out)
+
+
+@pytest.mark.parametrize("flagged", [True, False], ids=["flagged", "not flagged"])
+def test_interlaced_pictures_are_made_whole(flagged: bool, tmp_path: Path, program: FFmpeg) -> None:
+    """A bar that moves between fields leaves combs: every second line differs. bwdif removes them and keeps the frame count."""
+    graph = "color=black:s=320x192:r=50:d=2[b];color=white:s=40x192:r=50:d=2[w];[b][w]overlay=x=mod(n*6\\,280),tinterlace=interleave_top"
+    graph += ",setfield=tff" if flagged else ",setfield=prog"
+    source = tmp_path / "fields.mkv"
+    flags = ["-flags", "+ildct+ilme", "-x264-params", "tff=1"] if flagged else []
+    ffmpeg("-f", "lavfi", "-i", graph, *LOSSLESS, "-g", "12", *flags, source)
+    probed = tiny_plan(source, good(192))
+    video = probed.source.video.model_copy(update={"interlaced": True, "field_order": "tt"})
+    plan = tiny_plan(probed.source.model_copy(update={"video": video}), good(192), chunk=24)
+    assert plan.picture.deinterlace
+    out, chunks = encoded(plan, tmp_path, program)
+    assert len(chunks) > 1
+
+    def combs(path: Path) -> float:
+        data = ffmpeg("-i", path, "-map", "0:v", "-vf", "format=gray", "-f", "rawvideo", "-")
+        lines = [data[at : at + 320] for at in range(0, 20 * 320 * 192, 320)]
+        between = sum(abs(a[x] - b[x]) for a, b in pairwise(lines) for x in range(0, 320, 8))
+        return between / len(lines)
+
+    assert combs(source) > 20 * combs(out)
+    assert chunks[-1].chunk.start + chunks[-1].chunk.frames == plan.grid.frames == 50
+    single = tmp_path / "single"
+    single.mkdir()
+    one, _ = encoded(tiny_plan(plan.source, good(192), chunk=240), single, program)
+    chunked_pixels = ffmpeg("-i", out, "-vf", "scale=64:36,format=gray", "-f", "rawvideo", "-")
+    single_pixels = ffmpeg("-i", one, "-vf", "scale=64:36,format=gray", "-f", "rawvideo", "-")
+    assert max(abs(a - b) for a, b in zip(chunked_pixels, single_pixels, strict=True)) < 24, "deinterlaced over the seam as in one piece"
+
+
+def test_one_interlaced_frame(tmp_path: Path, program: FFmpeg) -> None:
+    source = clip(tmp_path / "one.mkv", "25", 1)
+    probed = tiny_plan(source)
+    video = probed.source.video.model_copy(update={"interlaced": True, "field_order": "tt"})
+    out, _ = encoded(tiny_plan(probed.source.model_copy(update={"video": video})), tmp_path, program)
+    assert barcodes(out) == [0]
+
+
+def test_a_size_that_changes_in_the_stream(tmp_path: Path, program: FFmpeg) -> None:
+    """Screen recorders do that; the frames after the change are scaled to the same size and none is lost."""
+    # without B-frames: at such a change the decoder drops the frames that it still holds back
+    options = [*FAST, "-bf", "0"]
+    parts = [clip(tmp_path / f"{size[0]}.ts", "25", 30, size=size, options=options) for size in ((160, 96), (320, 192))]
+    source = tmp_path / "both.ts"
+    moved = remux(parts[1], tmp_path / "moved.ts", "-output_ts_offset", "1.2")
+    source.write_bytes(parts[0].read_bytes() + moved.read_bytes())
+    plan = tiny_plan(source)
+    out, _ = encoded(plan, tmp_path, program)
+    assert barcodes(out) == [*range(30), *range(30)]
+
+
+def test_labels_of_the_facts_win_over_guesses() -> None:
+    from vidpipe.encode.picture import _matrix, _primaries  # the table below is the point of this module
+
+    plan = tiny_plan(FIXTURES / "one-second.mp4")
+    video = plan.source.video
+
+    def seen(height: int, **colour: str) -> tuple[str | None, str]:
+        facts = video.model_copy(update={"height": height, "width": height * 2, "colour": Colour.model_validate(colour)})
+        return _matrix(facts), _primaries(facts.colour)
+
+    assert seen(576) == ("smpte170m", "bt709")
+    assert seen(1080) == ("bt709", "bt709")
+    assert seen(1080, matrix="bt470bg", primaries="bt470bg") == ("bt470bg", "bt470bg")
+    assert seen(2160, dynamic_range="HDR10") == ("bt2020nc", "bt2020")
+    assert seen(2160, matrix="bt2020nc") == ("bt2020nc", "bt2020")
+    assert Fraction(1) == video.sample_aspect
