@@ -31,6 +31,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
 from vidpipe.source.scan import Decoded, Packets, Timeline, thinned, timeline
+from vidpipe.source.structure import claimed_size
 from vidpipe.source.text import clean, language_tag
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
@@ -115,7 +116,18 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     if not digest:
         raise Refusal("it cannot be read to its end: the disk or the network drive reports an error")
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
-    return Source(location=path, name=name, size=after.st_size, mtime_ns=after.st_mtime_ns, sha256=digest[0], bit_rate=rate, **source)
+    with Path(path).open("rb") as file:
+        claimed = claimed_size(file, source["demuxer"])
+    return Source(
+        location=path,
+        name=name,
+        size=after.st_size,
+        claimed_size=claimed,
+        mtime_ns=after.st_mtime_ns,
+        sha256=digest[0],
+        bit_rate=rate,
+        **source,
+    )
 
 
 def _hash(path: str, digest: list[str]) -> None:

@@ -149,7 +149,9 @@ class Source(Data):
     """A media file and what was measured of it.
 
     location: absolute path of the local file (remote sources have been fetched).  name: the name the user gave, last part only.
-    size: bytes.  mtime_ns: modification time when it was read (a file that changes while it is read is refused).
+    size: bytes.
+    claimed_size: bytes that the container says it has, None if it does not say.
+    mtime_ns: modification time when it was read (a file that changes while it is read is refused).
     duration: seconds from the first presentable video frame to the end of the last, by packet scan.
     declared_duration: what the container claims.  scanned_duration: from the container's zero (without an index: its first packet)
     to the end of its last packet.
@@ -166,6 +168,7 @@ class Source(Data):
     duration: Seconds
     declared_duration: Seconds | None = None
     scanned_duration: Seconds | None = None
+    claimed_size: int | None = None
     read_error: str | None = None
     bit_rate: int | None = None
     video: VideoStream

@@ -70,6 +70,16 @@ def _found(
 def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
     """Compare what the container and each stream claim with where their packets end; the worst is told."""
     check = policy.truncated
+    if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
+        yield from _found(
+            check,
+            "truncated",
+            f"the container claims {source.claimed_size} bytes, and the file has {source.size}: it is cut off",
+            measured=f"{source.size} bytes",
+            limit=f"{source.claimed_size} bytes",
+            advice="copy the file again from its origin and compare the sizes",
+        )
+        return
     claims: list[tuple[Fraction, Fraction, str, int | None]] = []
     if source.declared_duration is not None and source.scanned_duration is not None:
         claims.append((source.declared_duration, source.scanned_duration, "the container claims", None))

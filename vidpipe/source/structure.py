@@ -1,0 +1,71 @@
+"""How long a file says that it is: the outermost sizes of MP4, AVI and Matroska. A file that was cut is shorter than that.
+
+In:   an open file and the name of its demuxer.
+Out:  the number of bytes that the container claims, or None where it claims nothing (live recordings, other containers).
+Wrong: nothing; what is not understood claims nothing.
+
+The packet scan sees a cut of seconds; this sees a cut of one byte. Only sizes are read, nothing in between.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+MOST_BOXES = 1_000_000  # a fragmented hour in 1 s fragments has 7,200
+_MEDIA_BOXES = frozenset({b"mdat", b"moov", b"moof"})  # others at the end may be bytes of no meaning that somebody appended
+
+
+def claimed_size(file: BinaryIO, demuxer: str) -> int | None:
+    """Return the bytes that the container claims."""
+    reader = {"mov": _boxes, "avi": _riff, "matroska": _ebml}.get(demuxer)
+    return reader(file) if reader else None
+
+
+def _boxes(file: BinaryIO) -> int | None:
+    """ISO/IEC 14496-12, 4.2: size (4), type (4), then size (8) if the first is 1; 0 means up to the end."""
+    end, place = file.seek(0, 2), 0
+    for _ in range(MOST_BOXES):
+        file.seek(place)
+        head = file.read(16)
+        if len(head) < 8:
+            return end
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size < 8:
+            return None
+        place += size
+        if place > end:
+            return place if kind in _MEDIA_BOXES else None
+    return None
+
+
+def _riff(file: BinaryIO) -> int | None:
+    """RIFF chunks: "RIFF", size (4, little endian); OpenDML files are a row of them."""
+    place = 0
+    for _ in range(MOST_BOXES):
+        file.seek(place)
+        head = file.read(8)
+        if head[:4] != b"RIFF" or len(head) < 8:
+            break
+        size = int.from_bytes(head[4:8], "little")
+        if not 0 < size < 0xFFFFFFF0:
+            return None  # written while it was recorded, and never set right
+        place += 8 + size + size % 2
+    return place or None
+
+
+def _ebml(file: BinaryIO) -> int | None:
+    """RFC 8794: an element is an id and a size of 1 to 8 bytes each; RFC 9559: the EBML header, then the Segment."""
+    place = 0
+    for wanted in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+        file.seek(place)
+        head = file.read(12)
+        if head[:4] != wanted or len(head) < 5 or head[4] == 0:
+            return None
+        length = 9 - head[4].bit_length()
+        size = int.from_bytes(head[4 : 4 + length], "big") - (1 << (7 * length))
+        if size < 0 or size == (1 << (7 * length)) - 1:
+            return None  # unknown size: a live recording
+        place += 4 + length + size
+    return place
