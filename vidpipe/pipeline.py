@@ -24,7 +24,7 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,50 +33,38 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vidpipe import layout, thumbnails
-from vidpipe.catalog.record import AudioRecord, Cache, Encryption, Playback, Record, RenditionRecord, SourceFile, Thumbnails
+from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.command import QualityChains
-from vidpipe.encode.result import Artifact, EncodedAudio, EncodedChunk
+from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode
-from vidpipe.errors import CatalogFailed, PublishFailed, SourceRefused, UsageError
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
 from vidpipe.job import Claim, Job, claim
+from vidpipe.judge import Judge, accepted, chains
 from vidpipe.ladder import load
 from vidpipe.manifest.keys import key_uri
-from vidpipe.manifest.master import AudioTrack, VideoTrack, write_master
-from vidpipe.manifest.measure import Bitrate, measure, target_duration
-from vidpipe.manifest.media import write_media
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.package.init import InitSection, read_init
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.plan import AudioRendition, Plan, VideoRendition, plan
+from vidpipe.plan import Plan, plan
 from vidpipe.progress import Note, Reporter, Silent, StageFinished, StageStarted
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish import CACHE_SECONDS, PublishedObject, discard, publish_object, publish_segments
+from vidpipe.publish import PublishedObject, discard, publish_object, publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.cache import remembered
-from vidpipe.source.facts import Finding, QualityReport, Source
+from vidpipe.source.facts import Finding, QualityReport
 from vidpipe.source.fetch import local_copy
-from vidpipe.source.findings import fact_findings, findings
-from vidpipe.source.policy import QualityPolicy, load_policy
+from vidpipe.source.findings import fact_findings
+from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
-from vidpipe.source.quality import (
-    PICTURE_FILE,
-    SOUND_FILE,
-    Measurements,
-    merge,
-    picture_filters,
-    read_measurements,
-    sound_filters,
-    source_filters,
-)
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.verify import Expected, ExpectedTrack, verify
+from vidpipe.title import expected, playlists, put_together, record
+from vidpipe.verify import verify
 
 CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
@@ -205,6 +193,10 @@ class _Target:
     def location(self, path: str) -> str:
         return self.storage.location(f"{self.prefix}/{path}")
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return (self.key.key_id,) if self.key else ()
+
     def key_for(self, key_id: str) -> ContentKey:
         """The key as the key store gives it back, so that the verification proves that the store can answer."""
         return self.keys.get(key_id)
@@ -216,7 +208,7 @@ def _prepare(request: IngestRequest, settings: Settings, stages: Stages, cancel:
     with stages("validate"):
         path = local_copy(request.source, settings.work / "fetched", limits=limits, cancel=cancel)
         source = remembered(path, settings.work / "sources", limits, lambda: probe(str(path), limits=limits, cancel=cancel))
-        quality = _accepted(source, fact_findings(source, policy))
+        quality = accepted(source, fact_findings(source, policy))
     with stages("plan"):
         made = plan(
             source,
@@ -226,20 +218,6 @@ def _prepare(request: IngestRequest, settings: Settings, stages: Stages, cancel:
             chunk_seconds=settings.chunk_seconds,
         )
     return made, quality
-
-
-def _accepted(source: Source, found: Sequence[Finding]) -> QualityReport:
-    """Return the report, or raise SourceRefused with every error in it."""
-    report = QualityReport(findings=tuple(found))
-    if report.refused:
-        errors = [finding for finding in found if finding.severity == "error"]
-        raise SourceRefused(
-            "quality control refuses this source",
-            where=source.name,
-            details=[f"{finding.id}: {finding.message}" for finding in errors],
-            fix=errors[0].advice,
-        )
-    return report
 
 
 def _make(
@@ -257,7 +235,7 @@ def _make(
     """Everything between the plan and the catalog: encode … verify, and the record."""
     policy = load_policy(settings.policy)
     results: list[EncodedChunk | EncodedAudio] = []
-    judge = _Judge(made, policy, facts)
+    judge = Judge(made, policy, facts)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
     with stages("encode"):  # packaging, protection and upload of finished chunks run inside it
@@ -267,7 +245,7 @@ def _make(
             ffmpeg=ffmpeg,
             workers=settings.workers,
             threads=settings.threads,
-            quality=_chains(policy),
+            quality=chains(policy),
             reporter=reporter,
             cancel=_Either(cancel, failed),
         )
@@ -288,77 +266,35 @@ def _make(
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks = _tracks(made, results, segments)
-        playlists = _playlists(tracks, target, settings, job.content_id)
+        tracks = put_together(made, results, segments)
+        uri = partial(key_uri, settings.key_url, job.content_id)
+        texts = playlists(tracks, uri if target.key else None)
     with stages("publish"):
         objects = [target.put(f"{layout.THUMBNAILS_FOLDER}/{name}", data, reporter) for name, data in pictures.items()]
         objects += [target.put(track.init_path, track.init.data, reporter) for track in tracks]
-        objects += [target.put(path, text.encode(), reporter) for path, text in playlists.items()]  # the master playlist is the last
+        objects += [target.put(path, text.encode(), reporter) for path, text in texts.items()]  # the master playlist is the last
     with stages("verify"):
-        expected = _expected(made, tracks, objects, target, settings, job.content_id)
-        verify(target.storage, target.prefix, expected, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
-    record = _record(request, made, tracks, target, job)
-    target.put(layout.RECORD, record.model_dump_json(indent=2).encode(), reporter)
+        found = expected(made, tracks, objects, {key_id: uri(key_id) for key_id in target.key_ids})
+        verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
+    made_record = record(
+        made,
+        tracks,
+        content_id=job.content_id,
+        version=job.version,
+        title=request.title,
+        metadata=request.metadata,
+        key_ids=target.key_ids,
+        location=target.location,
+    )
+    target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter)
     return IngestResult(
-        record=record,
-        manifest=record.playback.hls,
+        record=made_record,
+        manifest=made_record.playback.hls,
         timings=stages.seconds,
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Track:
-    """A rendition as it was made: what its init section says and what its segments measure. frames: planned."""
-
-    plan: VideoRendition | AudioRendition
-    init: InitSection
-    segments: tuple[PublishedSegment, ...]
-    bitrate: Bitrate
-    frames: int
-
-    @property
-    def id(self) -> str:
-        return self.plan.id
-
-    @property
-    def playlist(self) -> str:
-        return layout.media_playlist(self.init.facts.type, self.id)
-
-    @property
-    def init_path(self) -> str:
-        return layout.init_section(self.init.facts.type, self.id)
-
-
-class _Judge:
-    """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
-
-    def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport) -> None:
-        self._plan, self._policy, self._facts = made, policy, facts
-        self._parts: dict[int | None, list[Measurements]] = {}
-
-    def add(self, result: EncodedChunk | EncodedAudio) -> None:
-        """Take what was measured of a chunk or of a sound track. Raises SourceRefused."""
-        if result.quality is None:
-            return
-        text = result.quality.path.read_text(encoding="utf-8", errors="replace")
-        if isinstance(result, EncodedAudio):
-            # Renditions of one stream measure the same sound.
-            self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]
-        else:
-            grid, chunk = self._plan.grid, result.chunk
-            part = read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames))
-            self._parts.setdefault(None, []).append(part)
-        self.report()
-
-    def report(self) -> QualityReport:
-        """Judge everything measured so far."""
-        found = list(self._facts.findings)
-        for stream, parts in self._parts.items():
-            found += findings(self._plan.source, merge(parts), self._policy, stream=stream)
-        return _accepted(self._plan.source, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,22 +308,12 @@ class _Either:
         return self.first.is_set() or self.second.is_set()
 
 
-def _chains(policy: QualityPolicy) -> QualityChains:
-    return QualityChains(
-        source=source_filters(policy),
-        picture=picture_filters(policy),
-        picture_file=PICTURE_FILE,
-        sound=sound_filters(policy),
-        sound_file=SOUND_FILE,
-    )
-
-
 def _segment_path(made: Plan, rendition: str, index: int) -> str:
     return layout.segment("video" if any(rendition == r.id for r in made.video) else "audio", rendition, index)
 
 
 def _judged(
-    encoded: Iterable[EncodedChunk | EncodedAudio], results: list[EncodedChunk | EncodedAudio], judge: _Judge
+    encoded: Iterable[EncodedChunk | EncodedAudio], results: list[EncodedChunk | EncodedAudio], judge: Judge
 ) -> Iterator[EncodedChunk | EncodedAudio]:
     """Pass the results of the encode on when quality control has nothing against them, and keep them for the stages that need all."""
     for result in encoded:
@@ -398,11 +324,14 @@ def _judged(
 
 def _protected(encoded: Iterable[EncodedChunk | EncodedAudio], made: Plan, target: _Target, stages: Stages) -> Iterator[ProtectedSegment]:
     """Cut every result into segments and encrypt them, one at a time."""
+    inits: dict[str, InitSection] = {}  # of the first chunk that came; every other chunk must have the same
     for result in encoded:
         if isinstance(result, EncodedAudio):
             runs = [audio_segments(result.artifact, result.rendition, made.grid)]
         else:
-            runs = [video_segments(result.video[rendition.id], rendition, result.chunk, made.grid) for rendition in made.video]
+            for id_, artifact in result.video.items():
+                inits.setdefault(id_, read_init(artifact.path, id_))
+            runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
         for segments in runs:
             begun = time.monotonic()
             for segment in segments:
@@ -412,117 +341,6 @@ def _protected(encoded: Iterable[EncodedChunk | EncodedAudio], made: Plan, targe
                 stages.add("protect", time.monotonic() - cut)
                 yield protected
                 begun = time.monotonic()
-
-
-def _tracks(made: Plan, results: Sequence[EncodedChunk | EncodedAudio], segments: Sequence[PublishedSegment]) -> list[_Track]:
-    """Put the facts of every rendition together, in the order of the plan."""
-    artifacts: dict[str, Artifact] = {}
-    for result in results:
-        artifacts.update({result.rendition.id: result.artifact} if isinstance(result, EncodedAudio) else result.video)
-    runs: dict[str, list[PublishedSegment]] = {rendition.id: [] for rendition in made.renditions}
-    for segment in sorted(segments, key=lambda segment: segment.index):
-        runs[segment.rendition].append(segment)
-    longest = target_duration(list(runs.values()))
-    return [
-        _Track(
-            plan=rendition,
-            init=read_init(artifacts[rendition.id].path, rendition.id),
-            segments=tuple(runs[rendition.id]),
-            bitrate=measure(runs[rendition.id], longest),
-            frames=(
-                sum(rendition.frames(chunk.frames) for chunk in made.chunks)
-                if isinstance(rendition, VideoRendition)
-                else artifacts[rendition.id].samples
-            ),
-        )
-        for rendition in made.renditions
-    ]
-
-
-def _playlists(tracks: Sequence[_Track], target: _Target, settings: Settings, content_id: str) -> dict[str, str]:
-    """Return path -> text of every playlist, the master playlist last."""
-    longest = target_duration([track.segments for track in tracks])
-    texts = {
-        track.playlist: write_media(
-            track.segments,
-            init_uri=track.init_path,
-            key_uri=partial(key_uri, settings.key_url, content_id) if target.key else None,
-            target_duration=longest,
-        )
-        for track in tracks
-    }
-    video = [
-        VideoTrack(facts=track.init.facts, bitrate=track.bitrate, uri=track.playlist)
-        for track in tracks
-        if isinstance(track.plan, VideoRendition)
-    ]
-    audio = [
-        AudioTrack(
-            facts=track.init.facts,
-            bitrate=track.bitrate,
-            uri=track.playlist,
-            name=track.plan.name,
-            language=track.plan.language,
-            default=track.plan.default,
-        )
-        for track in tracks
-        if isinstance(track.plan, AudioRendition)
-    ]
-    return {**texts, layout.MASTER: write_master(video, audio)}
-
-
-def _expected(
-    made: Plan, tracks: Sequence[_Track], objects: Sequence[PublishedObject], target: _Target, settings: Settings, content_id: str
-) -> Expected:
-    """Return what the read-back has to find."""
-    return Expected(
-        master=layout.MASTER,
-        duration=made.grid.duration,
-        tracks=tuple(
-            ExpectedTrack(
-                facts=track.init.facts, playlist=track.playlist, init=track.init_path, frames=track.frames, segments=track.segments
-            )
-            for track in tracks
-        ),
-        objects=tuple(objects),
-        key_uris={target.key.key_id: key_uri(settings.key_url, content_id, target.key.key_id)} if target.key else {},
-        thumbnails=layout.THUMBNAILS,
-    )
-
-
-def _record(request: IngestRequest, made: Plan, tracks: Sequence[_Track], target: _Target, job: Job) -> Record:
-    """Return the catalog record: what was published, as it was measured."""
-    return Record(
-        content_id=job.content_id,
-        version=job.version,
-        title=request.title or Path(made.source.name).stem,
-        created_at=datetime.now(UTC),
-        duration=float(made.grid.duration),
-        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
-        playback=Playback(hls=target.location(layout.MASTER)),
-        renditions=tuple(_rendition(track, target) for track in tracks),
-        audio=tuple(AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default) for r in made.audio),
-        thumbnails=Thumbnails(poster=target.location(layout.POSTER), track=target.location(layout.THUMBNAILS)),
-        encryption=Encryption(method="aes-128", key_ids=(target.key.key_id,)) if target.key else Encryption(method="none"),
-        cache=Cache(**CACHE_SECONDS),
-        metadata=request.metadata,
-    )
-
-
-def _rendition(track: _Track, target: _Target) -> RenditionRecord:
-    facts = track.init.facts
-    return RenditionRecord(
-        id=track.id,
-        type=facts.type,
-        codecs=facts.codecs,
-        width=facts.width,
-        height=facts.height,
-        frame_rate=float(facts.frame_rate) if facts.frame_rate else None,
-        bandwidth=track.bitrate.peak,
-        average_bandwidth=track.bitrate.average,
-        url=target.location(track.playlist),
-        segments=len(track.segments),
-    )
 
 
 def _job(held: Claim, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, *, fresh: bool) -> Job:
