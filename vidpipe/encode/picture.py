@@ -66,7 +66,9 @@ def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Pictu
         stream = stream.filter("scale", **scale, out_color_matrix="bt709")
     stream = stream.filter("format", pix_fmts=pixel_format).filter("setsar", sar=1)
     # The labels that the encoder writes; side data (rotation, HDR mastering light, Dolby Vision, captions) no longer fits these frames.
-    stream = stream.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
+    # field_mode: everything is progressive by now, but idet leaves its verdict on the frames, and the encoder would put the first
+    # one into the init section, which then differs from chunk to chunk.
+    stream = stream.filter("setparams", field_mode="prog", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
     return stream.filter("sidedata", mode="delete")
 
 
