@@ -183,6 +183,12 @@ def test_a_stretch_over_the_border_of_chunks_is_one() -> None:
     assert spans(merge(parts).black) == [(1, 2), (4.5, 13)]
 
 
+def test_what_a_filter_needs_to_notice_is_bridged_at_a_border() -> None:
+    parts = [chunk(0, 6, frozen=[(4, 5.9)]), chunk(6, 12, frozen=[(6.1, 8)])]
+    assert spans(merge(parts).frozen) == [(4, 8)]
+    assert spans(merge([chunk(0, 12, frozen=[(4, 5.9), (6.1, 8)])]).frozen) == [(4, 5.9), (6.1, 8)]
+
+
 def test_short_freezes_inside_a_chunk_stay_apart() -> None:
     drawn_on_fives = [(0.2 * n, 0.2 * n + 0.16) for n in range(20)]  # animation that holds each drawing is no frozen picture
     assert len(merge([chunk(0, 6, frozen=drawn_on_fives)]).frozen) == 20
