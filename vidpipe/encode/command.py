@@ -19,7 +19,7 @@ is stamped 83 ms, but frame 1 (41.67 ms) 42 ms, and it must still be frame 1.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 from typing import Any
 
 import ffmpeg
@@ -291,7 +291,7 @@ def video_options(rendition: VideoRendition, grid: Grid, threads: int) -> dict[s
 
 def timescale(rate: Fraction) -> int:
     """Return the ticks a second of a track of this rate: a frame is a whole number of them."""
-    return rate.numerator * ceil(Fraction(1000, rate.numerator))
+    return rate.numerator * (1 if rate.numerator >= 1000 else 1000)
 
 
 def _x264(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:

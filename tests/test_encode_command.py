@@ -1,0 +1,332 @@
+"""The whole command of a chunk, as a table: what is asserted here is what runs."""
+
+from __future__ import annotations
+
+import shlex
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+
+from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point, timescale
+from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoRendition
+from vidpipe.source.facts import Colour, VideoStream
+
+NTSC = Fraction(30000, 1001)
+GRID = Grid(frame_rate=NTSC, frames=1000, gop_frames=60, segment_frames=180, chunk_frames=360)
+VIDEO = VideoStream(
+    index=0,
+    codec="h264",
+    pixel_format="yuv420p",
+    bit_depth=8,
+    width=1920,
+    height=1080,
+    frame_rate=NTSC,
+    time_base=Fraction(1, 90000),
+    start_pts=6000,
+    start=Fraction(1, 15),
+    duration=Fraction(1001, 30),
+    frames=1000,
+    key_pts=(6000, 186180, 366360, 546540, 726720),
+)
+RUNG = VideoRendition(
+    id="720p", codec="h264", width=1280, height=720, bitrate=2_500_000, max_bitrate=2_750_000, buffer=5_000_000, preset="fast"
+)
+JOB = ChunkJob(
+    location="/in/it's 100%d.mkv",
+    demuxer="matroska",
+    video=VIDEO,
+    seek=None,
+    grid=GRID,
+    chunk=Chunk(index=0, start=0, frames=360),
+    picture=Picture(),
+    renditions=(RUNG,),
+    smallest=(426, 240),
+)
+SPRITES = ThumbnailPlan(interval=100, width=160, height=90, columns=10, rows=10, poster_width=1920, poster_height=1080, posters=(500,))
+CHAINS = QualityChains(
+    source="idet", picture="blackdetect=d=0.1,metadata=mode=print:file=p.txt", picture_file="p.txt", sound="", sound_file="s.txt"
+)
+LATER = {"chunk": Chunk(index=1, start=360, frames=360), "seek": Fraction(11)}
+HLG = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc", range="tv", dynamic_range="HLG")
+
+
+CASES = [
+    pytest.param(
+        JOB,
+        [
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 1",
+            "-f matroska -noautorotate -protocol_whitelist file -reinit_filter 0 -threads 1 -i 'file:/in/it'\"'\"'s 100%d.mkv'",
+            "GRAPH",
+            "  [0:0]setpts=expr=PTS-(6000)[s0]",
+            "  [s0]settb=expr=1/120000[s1]",
+            "  [s1]fps=fps=30000/1001:round=near:start_time=0.000000000[s2]",
+            "  [s2]tpad=stop=3:stop_mode=clone[s3]",
+            "  [s3]trim=end_frame=360[s4]",
+            "  [s4]setpts=expr=N[s5]",
+            "  [s5]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s6]",
+            "  [s6]format=pix_fmts=yuv420p[s7]",
+            "  [s7]setsar=sar=1[s8]",
+            "  [s8]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s9]",
+            "  [s9]sidedata=mode=delete[s10]",
+            (
+                "-map '[s10]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
+                " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
+                " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p.mp4"
+            ),
+        ],
+        id="one rung from the start",
+    ),
+    pytest.param(
+        JOB.model_copy(
+            update=LATER
+            | {
+                "threads": 2,
+                "renditions": (
+                    RUNG.model_copy(update={"id": "4k", "codec": "hevc", "profile": "main"}),
+                    RUNG.model_copy(update={"id": "av1", "codec": "av1", "preset": "8", "crf": 35.0}),
+                ),
+            }
+        ),
+        [
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 2",
+            (
+                "-f matroska -noaccurate_seek -noautorotate -protocol_whitelist file -reinit_filter 0 -seek_timestamp 1 -ss"
+                " 11.000 -threads 2 -i 'file:/in/it'\"'\"'s 100%d.mkv'"
+            ),
+            "GRAPH",
+            "  [0:0]setpts=expr=PTS-(6000)[s0]",
+            "  [s0]setpts=expr=if(eq(N\\,0)\\,print(PTS\\,16)\\,PTS)[s1]",
+            "  [s1]settb=expr=1/120000[s2]",
+            "  [s2]fps=fps=30000/1001:round=near:start_time=12.012000000[s3]",
+            "  [s3]tpad=stop=3:stop_mode=clone[s4]",
+            "  [s4]trim=end_frame=360[s5]",
+            "  [s5]setpts=expr=N[s6]",
+            "  [s6]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s7]",
+            "  [s7]format=pix_fmts=yuv420p[s8]",
+            "  [s8]setsar=sar=1[s9]",
+            "  [s9]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s10]",
+            "  [s10]sidedata=mode=delete[s11]",
+            "  [s11]split=2[s12][s13]",
+            (
+                "-map '[s12]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx265 -enc_time_base 1001/30000 -fflags +bitexact"
+                " -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
+                " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
+                " fast -profile:v main -tag:v hvc1 -threads 2 -video_track_timescale 30000 -x265-params"
+                " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=2 file:4k.mp4"
+            ),
+            (
+                "-map '[s13]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
+                " 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000 -min_frag_duration 5005000 -movflags"
+                " +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset 8 -svtav1-params"
+                " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
+            ),
+        ],
+        id="hevc and av1 of a later chunk with two threads",
+    ),
+    pytest.param(
+        JOB.model_copy(
+            update={
+                "video": VIDEO.model_copy(update={"field_order": "tt", "colour": HLG}),
+                "picture": Picture(deinterlace=True, rotation=90, tone_map="hlg"),
+                "renditions": (RUNG.model_copy(update={"frame_step": 2, "crf": 23.0, "profile": "high"}),),
+            }
+        ),
+        [
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 1",
+            "-f matroska -noautorotate -protocol_whitelist file -reinit_filter 0 -threads 1 -i 'file:/in/it'\"'\"'s 100%d.mkv'",
+            "GRAPH",
+            "  [0:0]setpts=expr=PTS-(6000)[s0]",
+            "  [s0]settb=expr=1/120000[s1]",
+            "  [s1]bwdif=deint=all:mode=send_frame:parity=tff[s2]",
+            "  [s2]fps=fps=30000/1001:round=near:start_time=0.000000000[s3]",
+            "  [s3]tpad=stop=3:stop_mode=clone[s4]",
+            "  [s4]trim=end_frame=360[s5]",
+            "  [s5]setpts=expr=N[s6]",
+            "  [s6]transpose=dir=clock[s7]",
+            "  [s7]framestep=step=2[s8]",
+            "  [s8]scale=flags=bicubic:h=720:in_color_matrix=bt2020nc:out_color_matrix=bt2020nc:out_range=tv:w=1280[s9]",
+            "  [s9]format=pix_fmts=yuv420p10le[s10]",
+            "  [s10]zscale=min=bt2020nc:npl=203:pin=bt2020:rin=limited:t=linear:tin=arib-std-b67[s11]",
+            "  [s11]format=pix_fmts=gbrpf32le[s12]",
+            "  [s12]zscale=p=bt709[s13]",
+            "  [s13]tonemap=desat=0:param=0.3:peak=4.926:tonemap=mobius[s14]",
+            "  [s14]zscale=dither=ordered:m=bt709:r=limited:t=bt709[s15]",
+            "  [s15]format=pix_fmts=yuv420p[s16]",
+            "  [s16]setsar=sar=1[s17]",
+            "  [s17]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s18]",
+            "  [s18]sidedata=mode=delete[s19]",
+            (
+                "-map '[s19]' -f mp4 -bufsize 5000000 -c:v libx264 -crf 23 -enc_time_base 1001/15000 -fflags +bitexact -flags"
+                " +cgop -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
+                " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
+                " fast -profile:v high -sc_threshold 0 -threads 1 -video_track_timescale 15000 -x264-params stitchable=1"
+                " file:720p.mp4"
+            ),
+        ],
+        id="interlaced, rotated HLG at half rate with capped crf",
+    ),
+    pytest.param(
+        JOB.model_copy(
+            update=LATER | {"renditions": (), "thumbnails": SPRITES, "poster_size": (1920, 1080), "posters": (500,), "quality": CHAINS}
+        ),
+        [
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 1",
+            (
+                "-f matroska -noaccurate_seek -noautorotate -protocol_whitelist file -reinit_filter 0 -seek_timestamp 1 -ss"
+                " 11.000 -threads 1 -i 'file:/in/it'\"'\"'s 100%d.mkv'"
+            ),
+            "GRAPH",
+            "  [0:0]idet[s0]",
+            "  [s0]setpts=expr=PTS-(6000)[s1]",
+            "  [s1]setpts=expr=if(eq(N\\,0)\\,print(PTS\\,16)\\,PTS)[s2]",
+            "  [s2]settb=expr=1/120000[s3]",
+            "  [s3]fps=fps=30000/1001:round=near:start_time=12.012000000[s4]",
+            "  [s4]tpad=stop=3:stop_mode=clone[s5]",
+            "  [s5]trim=end_frame=360[s6]",
+            "  [s6]setpts=expr=N[s7]",
+            "  [s7]split=3[s8][s9][s10]",
+            "  [s8]scale=flags=bicubic:h=240:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=426[s11]",
+            "  [s11]format=pix_fmts=yuv420p[s12]",
+            "  [s12]setsar=sar=1[s13]",
+            "  [s13]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s14]",
+            "  [s14]sidedata=mode=delete[s15]",
+            "  [s15]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s16]",
+            "  [s9]select=expr=not(mod(n+60\\,100))[s17]",
+            "  [s17]scale=flags=bicubic:h=90:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=160[s18]",
+            "  [s18]format=pix_fmts=yuv420p[s19]",
+            "  [s19]setsar=sar=1[s20]",
+            "  [s20]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s21]",
+            "  [s21]sidedata=mode=delete[s22]",
+            "  [s22]scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s23]",
+            "  [s23]format=pix_fmts=yuvj420p[s24]",
+            "  [s10]select=expr=eq(n\\,140)[s25]",
+            "  [s25]scale=flags=bicubic:h=1080:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1920[s26]",
+            "  [s26]format=pix_fmts=yuv420p[s27]",
+            "  [s27]setsar=sar=1[s28]",
+            "  [s28]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s29]",
+            "  [s29]sidedata=mode=delete[s30]",
+            "  [s30]scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s31]",
+            "  [s31]format=pix_fmts=yuvj420p[s32]",
+            "-map '[s16]' -f null -fps_mode passthrough -",
+            "-map '[s24]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 4 -threads 1 file:pictures.mjpeg",
+            "-map '[s32]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 2 -threads 1 file:poster-500.jpg",
+        ],
+        id="pictures, poster and measurements only",
+    ),
+    pytest.param(
+        JOB.model_copy(
+            update={
+                "renditions": (RUNG, RUNG.model_copy(update={"id": "720p-low", "bitrate": 1_500_000})),
+                "smallest": (1280, 720),
+                "quality": CHAINS,
+            }
+        ),
+        [
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 1",
+            "-f matroska -noautorotate -protocol_whitelist file -reinit_filter 0 -threads 1 -i 'file:/in/it'\"'\"'s 100%d.mkv'",
+            "GRAPH",
+            "  [0:0]idet[s0]",
+            "  [s0]setpts=expr=PTS-(6000)[s1]",
+            "  [s1]settb=expr=1/120000[s2]",
+            "  [s2]fps=fps=30000/1001:round=near:start_time=0.000000000[s3]",
+            "  [s3]tpad=stop=3:stop_mode=clone[s4]",
+            "  [s4]trim=end_frame=360[s5]",
+            "  [s5]setpts=expr=N[s6]",
+            "  [s6]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s7]",
+            "  [s7]format=pix_fmts=yuv420p[s8]",
+            "  [s8]setsar=sar=1[s9]",
+            "  [s9]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s10]",
+            "  [s10]sidedata=mode=delete[s11]",
+            "  [s11]split=3[s12][s13][s14]",
+            "  [s14]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s15]",
+            (
+                "-map '[s12]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
+                " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
+                " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p.mp4"
+            ),
+            (
+                "-map '[s13]' -f mp4 -b:v 1500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
+                " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
+                " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p-low.mp4"
+            ),
+            "-map '[s15]' -f null -fps_mode passthrough -",
+        ],
+        id="measurements ride on the smallest rung",
+    ),
+]
+
+
+def laid_out(arguments: list[str]) -> list[str]:
+    """Return the command as lines that can be read: global options, input, GRAPH part by part, one line an output."""
+    lines: list[str] = []
+    line: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "-filter_complex":
+            lines += [shlex.join(line), "GRAPH", *(f"  {part}" for part in next(rest).split(";"))]
+            line = []
+        elif (argument == "-f" and not lines) or argument == "-map":
+            lines += [shlex.join(line)] if line else []
+            line = [argument]
+        else:
+            line.append(argument)
+    return [*lines, shlex.join(line)]
+
+
+@pytest.mark.parametrize(("job", "expected"), CASES)
+def test_the_whole_command(job: ChunkJob, expected: list[str]) -> None:
+    assert laid_out(chunk_arguments(job)) == expected
+
+
+def test_a_command_does_not_depend_on_the_run() -> None:
+    assert len({tuple(chunk_arguments(JOB.model_copy(update=LATER))) for _ in range(20)}) == 1
+
+
+def test_a_job_that_makes_nothing_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        chunk_arguments(JOB.model_copy(update={"renditions": ()}))
+
+
+@pytest.mark.parametrize(
+    ("start", "changes", "expected"),
+    [
+        pytest.param(0, {}, None, id="the first chunk never seeks"),
+        pytest.param(360, {}, Fraction(1, 15) + 360 / NTSC - 1, id="one second before, in the source's own time"),
+        pytest.param(30, {}, None, id="before the first key frame there is nothing to win"),
+        pytest.param(360, {"exact_seek": False}, None, id="not exact"),
+        pytest.param(360, {"key_pts": ()}, None, id="no key frames known"),
+        pytest.param(360, {"frame_rate": Fraction(1)}, Fraction(1, 15) + 360 / NTSC - 4, id="four frames of a slow source"),
+        pytest.param(360, {"start_pts": 324_126_000, "key_pts": (324_126_000,)}, Fraction(324_126_000, 90_000) + 360 / NTSC - 1, id="ts"),
+    ],
+)
+def test_where_a_chunk_seeks(start: int, changes: dict[str, object], expected: Fraction | None) -> None:
+    assert seek_point(VIDEO.model_copy(update=changes), GRID, Chunk(index=1, start=start, frames=360)) == expected
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        ("24", 24000),
+        ("25", 25000),
+        ("30000/1001", 30000),
+        ("24000/1001", 24000),
+        ("60000/1001", 60000),
+        ("1", 1000),
+        ("7/2", 7000),
+        ("15", 15000),
+    ],
+)
+def test_a_frame_is_a_whole_number_of_ticks(rate: str, expected: int) -> None:
+    assert timescale(Fraction(rate)) == expected
+    assert (expected / Fraction(rate)).denominator == 1
+
+
+def test_pictures_of_all_chunks_add_up() -> None:
+    edges = [0, 99, 100, 101, 250, 300, 301, 999, 1000]
+    chunks = [Chunk(index=i, start=a, frames=b - a) for i, (a, b) in enumerate(pairwise(edges))]
+    assert [pictures_in(SPRITES, chunk) for chunk in chunks] == [1, 0, 1, 1, 0, 1, 6, 0]
+    assert sum(pictures_in(SPRITES, chunk) for chunk in chunks) == len(range(0, 1000, 100))
