@@ -30,6 +30,13 @@ from vidpipe.plan import AudioRendition, VideoRendition
 ATTEMPTS = 2
 STALLED_SECONDS = 900.0  # without a new frame: a decoder that hangs; the slowest preset at 2160p needs about a minute for its first frames
 LINES_SHOWN = 12  # of ffmpeg's last words in an error
+AFTERMATH = (  # what every other thread says once one has failed; it would bury the cause
+    "Task finished with error code",
+    "Terminating thread with return code",
+    "Error sending frames to consumers",
+    "Could not open encoder before EOF",
+    "Nothing was written into output file",
+)
 
 
 class Task(Data):
@@ -277,7 +284,8 @@ def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
 
 
 def _error(task: Task, where: str, arguments: list[str], failure: _Failed) -> EncodeFailed:
-    words = failure.completed.stderr_tail.splitlines()[-LINES_SHOWN:] if failure.completed else []
+    said = failure.completed.stderr_tail.splitlines() if failure.completed else []
+    words = [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=where,
