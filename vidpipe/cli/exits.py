@@ -117,7 +117,8 @@ def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
-    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP on purpose
+    # nohup ignores SIGHUP on purpose. A script's "vidpipe … &" ignores SIGINT, but whoever sends it there with kill means it.
+    handled = [number for number, handler in before.items() if number == signal.SIGINT or handler is not signal.SIG_IGN]
     for number in handled:
         signal.signal(number, stop)
     try:

@@ -1,0 +1,161 @@
+"""The preview server: the published bytes, ranges, keys of this title alone, and nobody but this machine."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from vidpipe.errors import UsageError
+from vidpipe.pipeline import IngestRequest, ingest
+from vidpipe.preview import Preview, playing
+from vidpipe.progress import Silent
+from vidpipe.protect.keys import KeyStore
+from vidpipe.settings import Settings
+
+CLIP = Path(__file__).parent.parent / "fixtures" / "one-second.mp4"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with two titles, one of them with an absolute key URL."""
+    made = Settings(home=tmp_path_factory.mktemp("home"), ladder="fast", workers=1)
+    for name, template in (("one", None), ("other", "https://keys.invalid/{content_id}/{key_id}")):
+        request = IngestRequest(source=str(CLIP), content_id=name, title=f"<b>{name}</b>")
+        ingest(request, made.model_copy(update={"key_url": template}), Silent(), threading.Event())
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Preview]:
+    with playing("one", settings) as running:
+        yield running
+
+
+def ask(server: Preview, path: str, *, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Make one request to the server and return status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def base(server: Preview) -> str:
+    return f"/{server.prefix}"
+
+
+def test_the_page_names_the_title_and_its_master_playlist(server: Preview) -> None:
+    status, headers, body = ask(server, "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert b"<h1>&lt;b&gt;one&lt;/b&gt;</h1>" in body
+    assert f'<video controls autoplay muted playsinline src="{base(server)}/master.m3u8"'.encode() in body
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("master.m3u8", "application/vnd.apple.mpegurl"),
+        ("video-240p.m3u8", "application/vnd.apple.mpegurl"),
+        ("video/240p/init.mp4", "video/mp4"),
+        ("video/240p/00001.m4s", "video/mp4"),
+        ("thumbnails/poster.jpg", "image/jpeg"),
+        ("thumbnails/thumbnails.vtt", "text/vtt"),
+        ("record.json", "application/json"),
+    ],
+)
+def test_objects_are_the_published_bytes(server: Preview, path: str, kind: str) -> None:
+    status, headers, body = ask(server, f"{base(server)}/{path}")
+    assert (status, headers["Content-Type"], headers["Content-Length"]) == (200, kind, str(len(body)))
+    assert body == server.storage.get(f"{server.prefix}/{path}")
+
+
+def test_the_key_of_this_title_is_answered_and_no_other(server: Preview, settings: Settings) -> None:
+    keys = {info.content_id: info.key_id for info in KeyStore(settings.keys).find()}
+    status, headers, body = ask(server, f"{base(server)}/keys/{keys['one']}")
+    assert (status, len(body), headers["Content-Type"]) == (200, 16, "application/octet-stream")
+    assert body == KeyStore(settings.keys).get(keys["one"]).key
+    assert ask(server, f"{base(server)}/keys/{keys['other']}")[0] == 404
+    assert ask(server, f"{base(server)}/keys/master.key")[0] == 404
+
+
+RANGES = {
+    "bytes=0-9": (206, "bytes 0-9/{n}", slice(0, 10)),
+    "bytes=5-": (206, "bytes 5-{last}/{n}", slice(5, None)),
+    "bytes=-7": (206, "bytes {tail}-{last}/{n}", slice(-7, None)),
+    "bytes=3-99999999": (206, "bytes 3-{last}/{n}", slice(3, None)),
+    "bytes=99999999-": (416, "bytes */{n}", slice(0, 0)),
+    "bytes=-0": (416, "bytes */{n}", slice(0, 0)),
+    "bytes=9-3": (200, None, slice(None)),
+    "bytes=0-1,4-5": (200, None, slice(None)),
+    "lines=1-2": (200, None, slice(None)),
+}
+
+
+@pytest.mark.parametrize("asked", RANGES)
+def test_ranges(server: Preview, asked: str) -> None:
+    path = f"{base(server)}/video/240p/00001.m4s"
+    whole = ask(server, path)[2]
+    status, shown, part = RANGES[asked]
+    got_status, headers, body = ask(server, path, Range=asked)
+    assert (got_status, body) == (status, whole[part])
+    expected = shown.format(n=len(whole), last=len(whole) - 1, tail=len(whole) - 7) if shown else None
+    assert headers.get("Content-Range") == expected
+
+
+def test_head_has_no_body(server: Preview) -> None:
+    status, headers, body = ask(server, f"{base(server)}/master.m3u8", method="HEAD")
+    assert (status, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nothing", "/one/other/master.m3u8", "{base}/missing.m4s", "{base}/../../../keys/master.key", "{base}/%2e%2e/%2e%2e/catalog.db",
+     "{base}/catalog.db", "{base}//etc/passwd", "{base}/", "{base}/video/240p/00001.m4s%00.mp4"],
+)  # fmt: skip
+def test_everything_else_is_not_there(server: Preview, path: str) -> None:
+    assert ask(server, path.format(base=base(server)))[0] == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "evil.example:80", ""])
+def test_a_foreign_host_header_is_refused(server: Preview, host: str) -> None:
+    assert ask(server, "/", Host=host)[0] == 403
+
+
+def test_localhost_is_a_name_of_this_machine(server: Preview) -> None:
+    assert ask(server, "/", Host=f"localhost:{server.port}")[0] == 200
+
+
+@pytest.mark.parametrize("content_id", ["one", "other"])
+def test_it_plays_from_here_whatever_the_key_url(settings: Settings, content_id: str) -> None:
+    with playing(content_id, settings) as server:
+        argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", server.master_url, "-f", "framehash", "-"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    frames = [line for line in done.stdout.splitlines() if line.startswith("0,")]
+    assert len(frames) == 30
+
+
+def test_an_unknown_title_is_refused_with_the_nearest(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="there is no title 'onne'") as refused, playing("onne", settings):
+        pass
+    assert refused.value.fix == "did you mean one?"
+
+
+def test_a_port_that_is_taken(server: Preview, settings: Settings) -> None:
+    with pytest.raises(UsageError, match=f"port {server.port} cannot be used"), playing("one", settings, server.port):
+        pass
+
+
+def test_a_lost_key_is_told_before_anything_plays(settings: Settings, tmp_path: Path) -> None:
+    lost = settings.model_copy(update={"home": tmp_path})
+    with pytest.raises(UsageError), playing("one", lost):
+        pass
