@@ -136,9 +136,9 @@ NAMES = {
     "https://h/..%2f..%2fetc%2fpasswd": "passwd",
     "https://h/%2e%2e": "source",
     "https://h/": "source",
-    "https://h/-i%20;rm%20x.mp4": "-i_rm_x.mp4",
+    "https://h/-i%20;rm%20x.mp4": "i ;rm x.mp4",
     "s3://b/.hidden": "hidden",
-    "https://h/" + "x" * 300 + ".mp4": "x" * 96 + ".mp4",
+    "https://h/" + "x" * 300 + ".mp4": "x" * 99 + "…",
 }
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 import threading
 import time
 import unicodedata
@@ -132,7 +133,8 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    return _prepare(request, settings, Stages(reporter or Silent()), cancel or threading.Event())[0]
+    with _fetched(settings) as folder:
+        return _prepare(request, settings, folder, Stages(reporter or Silent()), cancel or threading.Event())[0]
 
 
 def ingest(
@@ -145,8 +147,8 @@ def ingest(
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
     content_id = _content_id(request)
-    with claim(settings.work / "jobs", content_id) as held:
-        made, facts = _prepare(request, settings, stages, cancel)
+    with claim(settings.work / "jobs", content_id) as held, _fetched(settings) as folder:
+        made, facts = _prepare(request, settings, folder, stages, cancel)
         ffmpeg = find(settings.ffmpeg)
         fingerprint = _fingerprint(request, made, settings, ffmpeg)
         with closing(open_storage(settings.target)) as storage, closing(Catalog(settings.catalog_url)) as catalog:
@@ -202,11 +204,22 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
+@contextmanager
+def _fetched(settings: Settings) -> Iterator[Path]:
+    """Give a folder for the copy of a remote source, for as long as it is needed."""
+    temporary = settings.work / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="source-", dir=temporary) as folder:
+        yield Path(folder)
+
+
+def _prepare(
+    request: IngestRequest, settings: Settings, folder: Path, stages: Stages, cancel: threading.Event
+) -> tuple[Plan, QualityReport]:
+    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan. folder: for a remote source."""
     policy, ladder, limits = load_policy(settings.policy), load(settings.ladder), settings.limits
     with stages("validate"):
-        path = local_copy(request.source, settings.work / "fetched", limits=limits, cancel=cancel)
+        path = local_copy(request.source, folder, limits=limits, cancel=cancel)
         source = remembered(path, settings.work / "sources", limits, lambda: probe(str(path), limits=limits, cancel=cancel))
         quality = accepted(source, fact_findings(source, policy))
     with stages("plan"):

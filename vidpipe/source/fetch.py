@@ -66,9 +66,10 @@ def local_copy(
 
 
 def safe_name(location: str) -> str:
-    """Return a harmless file name for an address: its last part, with nothing but letters, digits, dot, dash and underscore."""
-    last = urllib.parse.unquote(urllib.parse.urlsplit(location).path).rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._")[-100:] or "source"
+    """Return the file name that an address ends in, cleaned of what must not reach a terminal or stand in a file name."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(location).path).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = clean(last, 100).lstrip(".-")
+    return name.encode()[-200:].decode("utf-8", "ignore") or "source"
 
 
 def public(location: str) -> str:
