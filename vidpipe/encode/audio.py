@@ -30,7 +30,7 @@ LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
 
 RAW_SOUND = "vidpipe_sound_quality"
-FILTERS = ("alimiter", "anullsink", "apad", "aresample", "aformat", "asetpts", "asplit", "atrim")
+FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
 class AudioJob(Data):

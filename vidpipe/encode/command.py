@@ -30,7 +30,10 @@ from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRenditi
 from vidpipe.source.facts import VideoStream
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
-FILTERS = ("bwdif", "format", "fps", "scale", "setparams", "settb", "sidedata", "split", "tonemap", "tpad", "transpose", "trim", "zscale")
+FILTERS = (
+    *("bwdif", "format", "fps", "framestep", "hflip", "scale", "select", "setparams", "setpts", "setsar", "settb"),
+    *("sidedata", "split", "tile", "tonemap", "tpad", "transpose", "trim", "vflip", "zscale"),
+)
 
 PREROLL = Fraction(1)
 """Seconds before a chunk from which frames are decoded and thrown away: neighbours for bwdif and fps, whole pictures after an open GOP."""

@@ -1,0 +1,232 @@
+"""Chunks run on a real Dask scheduler with two real workers; one of them is killed with -9 in the middle of a chunk."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.cluster import WorkerFacts, check, connect
+from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.scheduler import encode, needs
+from vidpipe.errors import Interrupted, UsageError
+from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.plan import Plan
+
+pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
+
+# distributed closes its own event loop and sockets in its own time
+pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+PATIENCE = 30  # seconds for Dask's processes to start
+
+
+@pytest.fixture(scope="module")
+def program() -> FFmpeg:
+    return find()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def start(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    log = (folder / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb")
+    with log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | (env or {}),
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class Dask:
+    """A scheduler and its workers on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+        self.processes = [start(folder, "scheduler", *options)]
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def worker(self, name: str, *, env: dict[str, str] | None = None) -> None:
+        options = ["--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
+        process = start(self.folder, "worker", self.address, *options, env=env)
+        self.workers[name] = process
+        self.processes.append(process)
+
+    def wait(self, workers: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=PATIENCE)
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            stop(process)
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Dask(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def everything(
+    plan: Plan, store: Store, program: FFmpeg, dask: Dask, seen: Seen | None = None, cancel: threading.Event | None = None
+) -> list[EncodedChunk | EncodedAudio]:
+    encoders, filters, _ = needs(plan)
+    source = Path(plan.source.location)
+    with connect(dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=source, store=store) as cluster:
+        return list(
+            encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, reporter=seen, cancel=cancel)
+        )
+
+
+def ffmpeg_below(worker: subprocess.Popen[bytes]) -> list[int]:
+    """Return the encodes that a worker has started."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == worker.pid and b"-filter_complex" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker's ffmpeg in /proc")
+def test_a_killed_worker_costs_its_chunk_only(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    dask.worker("one")
+    dask.worker("two")
+    dask.wait(2)
+    source = clip(tmp_path / "source.mp4", "25", 150, beeps=2)
+    # slow enough that a chunk can be caught in the middle, quick enough for a test
+    plan = tiny_plan(source, rung("a", 96, codec="hevc", preset="slow"), chunk=24)
+    store = Store(tmp_path / "work")
+    victim = dask.workers["one"]
+
+    def kill() -> None:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if children := ffmpeg_below(victim):
+                victim.kill()
+                orphans.extend(children)
+                return
+            time.sleep(0.01)
+
+    orphans: list[int] = []
+    killer = threading.Thread(target=kill)
+    killer.start()
+    seen = Seen()
+    results = everything(plan, store, program, dask, seen)
+    killer.join()
+    assert orphans, "the worker was killed while its ffmpeg ran"
+    assert victim.wait() == -signal.SIGKILL
+    assert not any(Path(f"/proc/{pid}").exists() for pid in orphans), "its ffmpeg died with it"
+    assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(150))
+    assert sum(event.event == "chunk_finished" for event in seen.events) == len(plan.chunks)
+    assert all(done.video["a"].reused for done in chunks_of(list(encode(plan, store, ffmpeg=program, threads=1))))
+
+
+def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    dask.worker("one")
+    dask.wait(1)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 200), rung("a", 96, codec="hevc", preset="veryslow"), chunk=200)
+    cancel = threading.Event()
+    timer = threading.Timer(0.5, cancel.set)
+    timer.start()
+    with pytest.raises(Interrupted):
+        everything(plan, Store(tmp_path / "work"), program, dask, cancel=cancel)
+    end = time.monotonic() + 5
+    while ffmpeg_below(dask.workers["one"]) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert ffmpeg_below(dask.workers["one"]) == []
+
+
+def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    other = tmp_path / "ffmpeg-old"
+    other.write_text(f"#!/bin/sh\n\"{program.path}\" \"$@\" | sed 's/^ffmpeg version [^ ]*/ffmpeg version 4.2/; s/libx264 /libnone /'\n")
+    other.chmod(0o755)
+    dask.worker("good")
+    dask.worker("old", env={"VIDPIPE_FFMPEG": str(other)})
+    dask.wait(2)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
+    with pytest.raises(UsageError, match="1 problem with the workers") as caught:
+        everything(plan, Store(tmp_path / "work"), program, dask)
+    assert re.match(r"worker old: its ffmpeg is 4\.2, this machine's is ", caught.value.details[0])
+
+
+def test_no_worker_and_no_scheduler(dask: Dask, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.encode.cluster.PATIENCE", 3.0)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            everything(plan, Store(tmp_path / "work"), program, dask)
+        except UsageError as error:
+            if "no workers" in str(error):
+                break
+    else:
+        pytest.fail("a scheduler without workers is not noticed")
+    dask.close()
+    with pytest.raises(UsageError, match="does not answer"):
+        everything(plan, Store(tmp_path / "work"), program, dask)
+
+
+def facts(program: FFmpeg, **changes: object) -> WorkerFacts:
+    values = {"ffmpeg": program, "problem": "", "source_size": 5, "sees_work": True} | changes
+    return WorkerFacts(**values)  # type: ignore[arg-type]
+
+
+def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg) -> None:
+    source = tmp_path / "source.mp4"
+    source.write_bytes(b"12345")
+    poor = FFmpeg(program.path, program.version, program.encoders - {"libx265"}, program.filters, program.muxers, program.demuxers)
+    found: dict[str, WorkerFacts | BaseException] = {
+        "a": facts(program),
+        "b": facts(poor),
+        "c": facts(program, ffmpeg=None, problem="there is no such ffmpeg program"),
+        "d": facts(program, source_size=None, sees_work=False),
+        "e": ModuleNotFoundError("No module named 'vidpipe'"),
+    }
+    with pytest.raises(UsageError) as caught:
+        check(found, program, {"libx265"}, {"zscale"}, source, "tcp://x:1")
+    assert list(caught.value.details) == [
+        "worker b: its ffmpeg lacks libx265",
+        "worker c: there is no such ffmpeg program",
+        f"worker d: does not see {source}, or sees another file there",
+        "worker d: does not see the work folder of this run",
+        "worker e: vidpipe does not answer there (No module named 'vidpipe'); install the same version",
+    ]
+    check({"a": facts(program)}, program, {"libx265"}, {"zscale"}, source, "tcp://x:1")
