@@ -72,6 +72,14 @@ def joined(result: IngestResult, configured: Settings, playlist: str, folder: Pa
     return playback.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
 
 
+def onsets(samples: bytes) -> list[float]:
+    """Return the seconds at which the fixtures' beeps begin: sound after 0.3 s of quiet. samples: mono, 16 bit, 48 kHz."""
+    levels = memoryview(samples).cast("h")
+    threshold = max(map(abs, levels)) // 3
+    loud = [max(map(abs, levels[i : i + 48])) > threshold for i in range(0, len(levels) - 48, 48)]
+    return [i / 1000 for i in range(1, len(loud)) if loud[i] and not any(loud[max(0, i - 300) : i])]
+
+
 def published(target: Path) -> list[str]:
     """Return every file below a target, relative."""
     return sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()) if target.exists() else []

@@ -54,11 +54,16 @@ def join(folder: Path, playlist: str, key: Callable[[str], bytes], target: Path)
     return target
 
 
-def read_barcodes(file: str | Path, *options: str) -> list[int]:
-    """Return the frame number that each decoded frame shows, in order (see fixtures/generate.py)."""
+def read_levels(file: str | Path, *options: str) -> bytes:
+    """Return the grey levels (0 to 255) of the 16 blocks of the barcode of each decoded frame, one after the other."""
     strip = "crop=iw:floor(ih/8/2)*2:0:0,scale=16:1:flags=area,format=gray"
     argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *options, "-i", str(file), "-map", "0:v:0", "-vf", strip]
-    raw = subprocess.run([*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "-"], stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run([*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "-"], stdout=subprocess.PIPE, check=True).stdout
+
+
+def read_barcodes(file: str | Path, *options: str) -> list[int]:
+    """Return the frame number that each decoded frame shows, in order (see fixtures/generate.py)."""
+    raw = read_levels(file, *options)
     rows = [raw[i : i + BITS] for i in range(0, len(raw), BITS)]
     return [sum(1 << bit for bit, level in enumerate(row) if level > 127) for row in rows]
 

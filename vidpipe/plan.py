@@ -357,6 +357,8 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
     for stream in source.audio:
         if stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
+    for track in source.subtitles:
+        notes.append(f"subtitle stream {track.index} ({track.language or track.codec}) is not published")
     if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
     return notes

@@ -59,7 +59,7 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
     return AudioJob(
         location=plan.source.location,
         demuxer=plan.source.demuxer,
-        start=video.start_pts * video.time_base,
+        start=video.start,
         duration=plan.grid.duration,
         segment=plan.grid.segment_duration,
         renditions=renditions,

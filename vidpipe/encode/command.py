@@ -201,7 +201,11 @@ def _timeline(job: ChunkJob) -> Any:
     stream = _input(job)
     if job.quality:
         stream = stream.filter(RAW_SOURCE)
-    stream = stream.filter("setpts", expr=f"PTS-({video.start_pts})")
+    if job.demuxer == "avi":
+        # AVI stores no times; libav's guesses are off by the reordering delay. Its frames follow each other at the rate of the header.
+        stream = stream.filter("setpts", expr=f"round(N/({_ratio(video.frame_rate)})/TB)")
+    else:
+        stream = stream.filter("setpts", expr=f"PTS-({video.start_pts})")
     if job.seek is not None:
         # Prints where the seek landed, in ticks from the first frame, once; see landed() in chunk.py. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")

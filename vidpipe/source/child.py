@@ -332,7 +332,7 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     """Return why chunks cannot each start with a seek, or None after some seeks were tried and did what they should."""
     if demuxer not in INDEXED:
         return f"the container ({demuxer}) has no index to seek by"
-    if line.guessed:
+    if line.guessed or demuxer == "avi":  # AVI stores no times: libav counts, and is off by one where frames may be reordered
         return "the pictures have no presentation times of their own"
     if line.missing:
         return f"{line.missing} pictures have no time"
