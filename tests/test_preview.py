@@ -6,11 +6,13 @@ import http.client
 import subprocess
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
+from tests.test_browser import CHROMIUM, browser
 from vidpipe.errors import UsageError
 from vidpipe.pipeline import IngestRequest, ingest
 from vidpipe.preview import Preview, playing
@@ -56,7 +58,7 @@ def test_the_page_names_the_title_and_its_master_playlist(server: Preview) -> No
     status, headers, body = ask(server, "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert b"<h1>&lt;b&gt;one&lt;/b&gt;</h1>" in body
-    assert f'<video controls autoplay muted playsinline src="{base(server)}/master.m3u8"'.encode() in body
+    assert f'<video controls autoplay muted playsinline src="/clear{base(server)}/master.m3u8"'.encode() in body
 
 
 @pytest.mark.parametrize(
@@ -134,14 +136,56 @@ def test_localhost_is_a_name_of_this_machine(server: Preview) -> None:
     assert ask(server, "/", Host=f"localhost:{server.port}")[0] == 200
 
 
+@pytest.mark.parametrize("way", ["", "clear/"], ids=["published", "clear"])
 @pytest.mark.parametrize("content_id", ["one", "other"])
-def test_it_plays_from_here_whatever_the_key_url(settings: Settings, content_id: str) -> None:
+def test_it_plays_from_here_whatever_the_key_url(settings: Settings, content_id: str, way: str) -> None:
     with playing(content_id, settings) as server:
-        argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", server.master_url, "-f", "framehash", "-"]
+        address = server.master_url.replace(server.url, server.url + way)
+        argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", address, "-f", "framehash", "-"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     frames = [line for line in done.stdout.splitlines() if line.startswith("0,")]
     assert len(frames) == 30
+
+
+def test_the_clear_playlist_has_no_key_and_the_clear_segment_no_cipher(server: Preview) -> None:
+    playlist = ask(server, f"/clear{base(server)}/video-240p.m3u8")[2].decode()
+    assert "EXT-X-KEY" not in playlist
+    (segment,) = [line for line in playlist.splitlines() if line and not line.startswith("#")]
+    body = ask(server, f"/clear{base(server)}/{segment}")[2]
+    assert body[4:8] in (b"styp", b"moof", b"sidx", b"prft")
+    assert ask(server, f"{base(server)}/{segment}")[2] == server.storage.get(f"{server.prefix}/{segment.partition('?')[0]}")
+
+
+class Reporting(Preview):
+    """The same server, whose page also tells how playing went."""
+
+    told = ""
+    ended = threading.Event()
+
+    def answer(self, path: str, query: str = "") -> tuple[HTTPStatus, str, bytes]:
+        if path == "/report":
+            self.told = query
+            self.ended.set()
+        status, kind, body = super().answer(path, query)
+        return status, kind, body + SCRIPT if path == "/" else body
+
+
+SCRIPT = b"""<script>
+const v = document.querySelector('video');
+v.onended = () => fetch('/report?' + [v.ended, v.currentTime > 0.9, v.videoHeight > 0].join());
+v.onerror = () => fetch('/report?' + v.error.message);
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+def test_the_page_plays_an_encrypted_title_in_a_browser(server: Preview, tmp_path: Path) -> None:
+    with Reporting(server.storage, server.prefix, title="t", key_ids=server.key_ids, key=server.key) as reporting:
+        threading.Thread(target=reporting.serve_forever, daemon=True).start()
+        with browser(reporting.url, tmp_path / "profile"):
+            assert reporting.ended.wait(60)
+        reporting.shutdown()
+    assert reporting.told == "true,true,true"
 
 
 def test_an_unknown_title_is_refused_with_the_nearest(settings: Settings) -> None:

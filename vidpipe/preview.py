@@ -4,6 +4,9 @@ In:   a content id in the catalog and Settings; or a Storage, the prefix of a ve
 Out:  an HTTP server on the loopback address; nothing is printed and nothing is written.
 Wrong: UsageError if the title is unknown or the port cannot be used; a missing object is a 404, a target that cannot be read a 502.
 
+The page plays the title decrypted by this server (below ``/clear/``): Chromium's own HLS cannot decrypt AES-128 segments of fragmented MP4.
+Other players get the published bytes, and the key.
+
 Only this machine can reach it, and only under its own name: requests with a foreign Host header are refused, so that a web
 page elsewhere cannot read keys through the viewer's browser.
 """
@@ -19,13 +22,14 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.keys import KeyStore
+from vidpipe.protect.segments import decrypt
 from vidpipe.publish import delivery
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
@@ -39,10 +43,13 @@ _PAGE = """<!doctype html>
 video{{width:100%;max-height:80vh;background:#000}}a{{color:#9cf}}</style>
 <main><h1>{title}</h1>
 <video controls autoplay muted playsinline src="{master}" poster="{poster}">This browser cannot play video.</video>
-<p id="note">Playing <a href="{master}">{master}</a>. A browser without HLS (Firefox, old Chrome) shows no picture:
-use Safari, Edge, a current Chrome, or open the link in ffplay, mpv or VLC.</p></main></html>
+<p>This server decrypts the segments for the browser. A browser without HLS (Firefox, old Chrome) shows no picture: use a current
+Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as it was published: <a href="{published}">{published}</a></p>
+</main></html>
 """
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_CLEAR = "/clear"
+_IN_FORCE = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="keys/([0-9a-f]+)",IV=0x([0-9A-F]{32})')
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
 
 
@@ -79,11 +86,14 @@ class Preview(ThreadingHTTPServer):
         """Address of the master playlist."""
         return f"{self.url}{quote(self.prefix)}/{MASTER}"
 
-    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+    def answer(self, path: str, query: str = "") -> tuple[HTTPStatus, str, bytes]:
         """Return status, content type and body for a decoded path that begins with a slash."""
         base = f"/{self.prefix}/"
         if path == "/":
             return HTTPStatus.OK, "text/html; charset=utf-8", self._page()
+        if path.startswith(_CLEAR + base):
+            status, kind, body = self.answer(path.removeprefix(_CLEAR))
+            return status, kind, self._decrypted(path, query, body) if status == HTTPStatus.OK else body
         if not path.startswith(base):
             return _plain(HTTPStatus.NOT_FOUND)
         name = path.removeprefix(base)
@@ -103,10 +113,27 @@ class Preview(ThreadingHTTPServer):
         return HTTPStatus.OK, content_type, self._local_keys(body) if name.endswith(".m3u8") else body
 
     def _page(self) -> bytes:
-        base = f"/{quote(self.prefix)}"
+        base = html.escape(f"/{quote(self.prefix)}")
         return _PAGE.format(
-            title=html.escape(self.title), master=html.escape(f"{base}/{MASTER}"), poster=html.escape(f"{base}/{POSTER}")
+            title=html.escape(self.title), master=f"{_CLEAR}{base}/{MASTER}", published=f"{base}/{MASTER}", poster=f"{base}/{POSTER}"
         ).encode()
+
+    def _decrypted(self, path: str, query: str, body: bytes) -> bytes:
+        """Return a playlist without keys, its segments named with the key and IV that were in force; a segment so named, decrypted."""
+        if path.endswith(".m3u8"):
+            kept: list[str] = []
+            suffix = ""
+            for line in body.decode("utf-8", "replace").splitlines():
+                if line.startswith("#EXT-X-KEY:"):
+                    found = _IN_FORCE.match(line)
+                    suffix = f"?key={found[1]}&iv={found[2]}" if found else ""
+                else:
+                    kept.append(line + suffix if line and not line.startswith("#") else line)
+            return ("\n".join(kept) + "\n").encode()
+        asked = dict(parse_qsl(query))
+        if asked.keys() == {"key", "iv"} and asked["key"] in self.key_ids and re.fullmatch("[0-9A-F]{32}", asked["iv"]):
+            return decrypt(body, self.key(asked["key"]), bytes.fromhex(asked["iv"]))
+        return body
 
     def _local_keys(self, playlist: bytes) -> bytes:
         """Point the key URIs of a playlist here: a title with an absolute key URL asks a key service that may not exist yet."""
@@ -173,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, kind, body = _plain(HTTPStatus.FORBIDDEN)
         else:
             try:
-                status, kind, body = self.server.answer(unquote(urlsplit(self.path).path))
+                status, kind, body = self.server.answer(unquote(urlsplit(self.path).path), urlsplit(self.path).query)
             except VidpipeError:
                 status, kind, body = _plain(HTTPStatus.BAD_GATEWAY)
         total = len(body)
