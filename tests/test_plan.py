@@ -141,6 +141,14 @@ def test_audio_tracks_have_unique_names_and_one_default() -> None:
     assert [r.id for r in made if r.default] == ["fr"]
 
 
+def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
+    early, empty = sound(1, duration=Fraction(1), start=Fraction(-2)), sound(2, packets=0)
+    made = planned(source(audio=(early, empty, sound(3))))
+    assert [r.stream for r in made.audio] == [3]
+    assert made.audio[0].default
+    assert sum("left out" in note for note in made.notes) == 2
+
+
 def test_a_ladder_without_rungs_is_refused() -> None:
     with pytest.raises(UsageError, match="no rungs"):
         planned(source(), Ladder(name="empty", description="", rungs=()))

@@ -19,7 +19,7 @@ from typing import Literal
 from vidpipe.data import Data, Rational
 from vidpipe.errors import UsageError
 from vidpipe.ladder import Ladder, Rung
-from vidpipe.source.facts import Source
+from vidpipe.source.facts import AudioStream, Source
 
 VideoCodec = Literal["h264", "hevc", "av1"]
 ToneMap = Literal["none", "pq", "hlg"]
@@ -289,16 +289,17 @@ def _picture(source: Source) -> Picture:
 
 def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
     """One rendition for each source track and audio rung; a surround rung only for tracks that have the channels."""
-    default = next((stream.index for stream in source.audio if stream.default), source.audio[0].index if source.audio else -1)
+    heard = [stream for stream in source.audio if _is_heard(stream, source)]
+    default = next((stream.index for stream in heard if stream.default), heard[0].index if heard else -1)
     renditions: list[AudioRendition] = []
     rungs = {rung.name for rung in ladder.rungs}  # ids of all renditions share the published tree
-    for number, stream in enumerate(source.audio, 1):
+    for number, stream in enumerate(heard, 1):
         for place, rung in enumerate(ladder.audio):
             if rung.channels > 2 and stream.channels < rung.channels:
                 continue
             surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
-            base = (stream.language or ("und" if len(source.audio) == 1 else f"track{number}")) + surround
-            name = (stream.title or stream.language or ("Main" if len(source.audio) == 1 else f"Track {number}")).replace('"', "'")
+            base = (stream.language or ("und" if len(heard) == 1 else f"track{number}")) + surround
+            name = (stream.title or stream.language or ("Main" if len(heard) == 1 else f"Track {number}")).replace('"', "'")
             taken_ids, taken_names = rungs | {r.id for r in renditions}, {r.name for r in renditions}
             renditions.append(
                 AudioRendition(
@@ -315,6 +316,12 @@ def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
                 )
             )
     return renditions
+
+
+def _is_heard(stream: AudioStream, source: Source) -> bool:
+    """Tell whether any of the sound falls into the time of the picture."""
+    begin, end = source.video.start, source.video.start + source.duration
+    return stream.packets > 0 and stream.start < end and stream.start + stream.duration > begin
 
 
 def _unique(name: str, taken: set[str], joint: str) -> str:
@@ -355,7 +362,9 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
     if not source.audio:
         notes.append("no audio: the title has none")
     for stream in source.audio:
-        if stream.channels > 2:
+        if not _is_heard(stream, source):
+            notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
+        elif stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
     for track in source.subtitles:
         notes.append(f"subtitle stream {track.index} ({track.language or track.codec}) is not published")
