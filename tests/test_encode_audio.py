@@ -45,8 +45,9 @@ def test_the_whole_command() -> None:
         "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts"
         " -f mov -protocol_whitelist file -i 'file:/a b/-%d.mov'"
         " -filter_complex '[0:1]asetpts=expr=PTS-(1/15)/TB[s0];[s0]aresample=async=1:first_pts=0:min_hard_comp=0.02[s1];"
-        "[s1]aresample=ochl=stereo:osr=48000[s2];[s2]apad=whole_len=480000[s3];[s3]atrim=end_sample=480000[s4]'"
-        " -map '[s4]' -f mp4 -ar 48000 -b:a 128000 -c:a aac -fflags +bitexact -flags +bitexact -frag_duration 6000000"
+        "[s1]apad=whole_dur=10.000000[s2];[s2]atrim=end=10.000000[s3];"
+        "[s3]aresample=ochl=stereo:osr=48000[s4];[s4]apad=whole_len=480000[s5];[s5]atrim=end_sample=480000[s6]'"
+        " -map '[s6]' -f mp4 -ar 48000 -b:a 128000 -c:a aac -fflags +bitexact -flags +bitexact -frag_duration 6000000"
         " -map_chapters -1 -map_metadata -1 -movflags +empty_moov+delay_moov+default_base_moof file:audio-0.mp4"
     )
 
@@ -66,7 +67,7 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
     )
     arguments = audio_arguments(job)
     graph = arguments[arguments.index("-filter_complex") + 1].split(";")
-    assert graph[2].endswith("asplit=4[s2][s3][s4][s5]"), "one decode for both tracks and both measurements"
+    assert graph[4].endswith("asplit=4[s4][s5][s6][s7]"), "one decode for both tracks and both measurements"
     measured = sorted(re.findall(r"\](ebur128[^\[]*)\[", ";".join(graph)))
     assert measured == ["ebur128,ametadata=file=0-s.txt", "ebur128,ametadata=file=1-s.txt"]
     assert sum("alimiter=latency=1:level=disabled:limit=0.891" in part for part in graph) == 1, "the stereo track only"
@@ -74,8 +75,18 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
     assert [name for name in arguments if name.startswith("file:audio")] == ["file:audio-0.mp4", "file:audio-1.mp4"]
 
 
-def tracks(plan: Plan, folder: Path, program: FFmpeg) -> list[EncodedAudio]:
-    found = [made for made in encode(plan, Store(folder / "work"), ffmpeg=program) if isinstance(made, EncodedAudio)]
+CHAINS = QualityChains(
+    source="idet",
+    picture="metadata=mode=print:file=p.txt",
+    picture_file="p.txt",
+    sound="astats=metadata=1,ametadata=mode=print:file=s.txt",
+    sound_file="s.txt",
+)
+
+
+def tracks(plan: Plan, folder: Path, program: FFmpeg, quality: QualityChains | None = None) -> list[EncodedAudio]:
+    results = encode(plan, Store(folder / "work"), ffmpeg=program, quality=quality)
+    found = [made for made in results if isinstance(made, EncodedAudio)]
     return sorted(found, key=lambda made: [r.id for r in plan.audio].index(made.rendition.id))
 
 
@@ -134,7 +145,9 @@ def test_sync(case: str, expected: list[float], tmp_path: Path, program: FFmpeg)
         ffmpeg("-i", source, "-c:v", "copy", "-af", "atrim=end=1.5", out)
         source = out
     plan = tiny_plan(source)
-    (made,) = tracks(plan, tmp_path, program)
+    (made,) = tracks(plan, tmp_path, program, CHAINS)
+    assert made.quality is not None
+    assert "lavfi.astats" in made.quality.path.read_text()
     left, _ = pcm(made.artifact.path)
     planned = math.floor(plan.grid.duration * RATE + Fraction(1, 2))
     assert planned <= len(left) < planned + 1024, "as long as the picture; the last AAC frame is always whole"
@@ -172,6 +185,17 @@ def test_each_language_is_its_own_track(tmp_path: Path, program: FFmpeg) -> None
     assert [first.rendition.language, second.rendition.language] == ["en", "fr"]
     assert onsets(pcm(first.artifact.path)[0]) == pytest.approx([0, 1, 2], abs=0.01)
     assert onsets(pcm(second.artifact.path)[0]) == pytest.approx([0.5, 1.5, 2.5], abs=0.01)
+
+
+def test_a_track_without_sound_in_the_picture_s_time_is_silence(tmp_path: Path, program: FFmpeg) -> None:
+    """The plan leaves such tracks out; should its facts be wrong, there is silence and a measurement, and no failure."""
+    source = clip(tmp_path / "source.mp4", "25", 50, beeps=2)
+    out = tmp_path / "early.mkv"
+    ffmpeg("-itsoffset", "3", "-i", source, "-i", source, "-map", "0:v", "-map", "1:a", "-c", "copy", out)
+    plan = tiny_plan(out).model_copy(update={"audio": (MAIN,)})
+    (made,) = tracks(plan, tmp_path, program, CHAINS)
+    assert max(map(abs, pcm(made.artifact.path)[0])) < 0.001
+    assert made.quality is not None
 
 
 def test_the_job_of_a_plan_begins_at_the_first_frame(tmp_path: Path) -> None:

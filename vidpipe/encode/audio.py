@@ -108,7 +108,10 @@ def _timeline(stream: Any, job: AudioJob) -> Any:
     zero = f"{job.start.numerator}/{job.start.denominator}"
     stream = stream.filter("asetpts", expr=f"PTS-({zero})/TB")
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
-    return stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=f"{float(LARGEST_DRIFT):g}")
+    stream = stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=f"{float(LARGEST_DRIFT):g}")
+    # Padded before it is shared out: a track that ends before the first frame leaves nothing, and a measurement of nothing is an error.
+    seconds = f"{float(job.duration):.6f}"
+    return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
 def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
