@@ -26,6 +26,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
-from vidpipe.encode.scheduler import encode
+from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
 from vidpipe.job import Claim, Job, claim
 from vidpipe.judge import Judge, accepted, chains
@@ -251,13 +252,16 @@ def _make(
     judge = Judge(made, policy, facts)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
-    with stages("encode"):  # packaging, protection and upload of finished chunks run inside it
+    store = Store(settings.work)
+    # Packaging, protection and upload of finished chunks run inside the encode.
+    with stages("encode"), _workers(settings, made, ffmpeg, store) as (executor, workers):
         encoded = encode(
             made,
-            Store(settings.work),
+            store,
             ffmpeg=ffmpeg,
-            workers=settings.workers,
+            workers=workers,
             threads=settings.threads,
+            executor=executor,
             quality=chains(policy),
             reporter=reporter,
             cancel=_Either(cancel, failed),
@@ -308,6 +312,22 @@ def _make(
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
     )
+
+
+@contextmanager
+def _workers(settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
+    """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of tasks side by side."""
+    if settings.cluster is None:
+        yield None, settings.workers
+        return
+    from vidpipe.encode.cluster import connect  # distributed is an extra, and slow to import
+
+    encoders, filters, _ = needs(made)
+    source = Path(made.source.location)
+    with connect(
+        settings.cluster, ffmpeg=ffmpeg, setting=settings.ffmpeg, encoders=encoders, filters=filters, source=source, store=store
+    ) as cluster:
+        yield cluster.executor, settings.workers or cluster.slots
 
 
 @dataclass(frozen=True, slots=True)
