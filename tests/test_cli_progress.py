@@ -111,7 +111,8 @@ def test_uploads_and_stages(clock_: Clock) -> None:
 
 def test_the_line_for_people() -> None:
     full = Snapshot(
-        percent=41.7, frames=1000, frames_total=2400, fps=35.12, speed=1.46, eta=3671.4, chunks_done=3, chunks=8, chunks_reused=1, bytes_uploaded=12_345_678
+        percent=41.7, frames=1000, frames_total=2400, fps=35.12, speed=1.46, eta=3671.4,
+        chunks_done=3, chunks=8, chunks_reused=1, bytes_uploaded=12_345_678
     )  # fmt: skip
     assert line(full) == "42 %  35.1 fps  1.46x  ETA 1:01:11  chunks 3/8 (1 reused)  12.3 MB uploaded"
     assert line(Snapshot()) == ""
@@ -161,8 +162,8 @@ def test_ndjson(clock_: Clock) -> None:
     assert all({"time", "elapsed"} <= entry.keys() for entry in lines)
     last = lines[-2]
     assert last | {"time": 0, "elapsed": 0} == {
-        "event": "progress", "percent": 25.0, "frames": 600, "frames_total": 2400, "fps": 59.4, "speed": 2.48, "eta": 30.3, "chunks_done": 1,
-        "chunks_reused": 0, "chunks": 4, "bytes_uploaded": 1000, "time": 0, "elapsed": 0,
+        "event": "progress", "percent": 25.0, "frames": 600, "frames_total": 2400, "fps": 59.4, "speed": 2.48, "eta": 30.3,
+        "chunks_done": 1, "chunks_reused": 0, "chunks": 4, "bytes_uploaded": 1000, "time": 0, "elapsed": 0,
     }  # fmt: skip
 
 
