@@ -34,6 +34,8 @@ def program() -> FFmpeg:
 def test_the_whole_command() -> None:
     job = AudioJob(
         location="/a b/-%d.mov",
+        size=1,
+        mtime_ns=1,
         demuxer="mov",
         start=Fraction(1, 15),
         duration=Fraction(10),
@@ -57,6 +59,8 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
     chains = QualityChains(source="idet", picture="null", picture_file="p.txt", sound="ebur128,ametadata=file=s.txt", sound_file="s.txt")
     job = AudioJob(
         location="/s.mkv",
+        size=1,
+        mtime_ns=1,
         demuxer="matroska",
         start=Fraction(0),
         duration=Fraction(1),

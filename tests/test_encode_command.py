@@ -34,6 +34,8 @@ RUNG = VideoRendition(
 )
 JOB = ChunkJob(
     location="/in/it's 100%d.mkv",
+    size=1,
+    mtime_ns=1,
     demuxer="matroska",
     video=VIDEO,
     seek=None,

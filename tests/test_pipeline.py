@@ -249,6 +249,34 @@ def test_quality_control_stops_the_ingest_before_anything_is_visible(tmp_path: P
     assert published(tmp_path / "home" / "library") == []
 
 
+def test_pictures_that_do_not_decode_are_found_during_the_encode_with_their_times(tmp_path: Path) -> None:
+    data = bytearray((FIXTURES / "landscape-24.mp4").read_bytes())
+    for place in range(len(data) // 2, len(data) - 60_000, 5_000):
+        data[place] ^= 0xFF
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    with pytest.raises(SourceRefused) as refusal:
+        run(tmp_path / "damaged.mp4", settings(tmp_path, 90))
+    assert re.search(r"decode-errors: .* from 0:00:\d\d\.\d{3} to 0:00", "\n".join(refusal.value.lines()))
+    assert published(tmp_path / "home" / "library") == []
+
+
+def test_a_source_that_changes_during_the_encode_is_refused_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    source = tmp_path / "growing.mp4"
+    source.write_bytes((FIXTURES / "one-second.mp4").read_bytes())
+
+    class Grow:
+        def emit(self, event: Event) -> None:
+            if event.event == "encode_planned":
+                with source.open("ab") as file:
+                    file.write(b"more")
+
+    configured = settings(tmp_path, 90)
+    with pytest.raises(SourceRefused, match="changed while it was being encoded"):
+        ingest(IngestRequest(source=str(source)), configured, Grow())
+    assert published(configured.work / "chunks") == []
+    assert published(tmp_path / "home" / "library") == []
+
+
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where a folder should be")
     with pytest.raises(PublishFailed) as refusal:

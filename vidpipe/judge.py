@@ -7,14 +7,17 @@ Wrong: SourceRefused with every error found: the first piece that shows one stop
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
+from vidpipe.encode.chunk import DAMAGED
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.findings import findings
+from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     PICTURE_FILE,
@@ -26,6 +29,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
+from vidpipe.source.validate import locate_damage
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
@@ -56,8 +60,10 @@ def accepted(source: Source, found: Sequence[Finding]) -> QualityReport:
 class Judge:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
-    def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport) -> None:
+    def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
         self._plan, self._policy, self._facts = made, policy, facts
+        self._limits, self._cancel = limits, cancel
+        self._located = False
         self._parts: dict[int | None, list[Measurements]] = {}
 
     def add(self, result: EncodedChunk | EncodedAudio) -> None:
@@ -65,6 +71,10 @@ class Judge:
         if result.quality is None:
             return
         text = result.quality.path.read_text(encoding="utf-8", errors="replace")
+        if DAMAGED in text and not self._located:  # a second decode, but only of a source whose decoder complained
+            self._located = True
+            damaged = locate_damage(self._plan.source, limits=self._limits, cancel=self._cancel)
+            self._parts.setdefault(None, []).append(Measurements(damaged=damaged))
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same sound.
             self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]

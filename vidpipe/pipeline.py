@@ -249,7 +249,7 @@ def _make(
     """Everything between the plan and the catalog: encode … verify, and the record."""
     policy = load_policy(settings.policy)
     results: list[EncodedChunk | EncodedAudio] = []
-    judge = Judge(made, policy, facts)
+    judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
     store = Store(settings.work)

@@ -88,14 +88,13 @@ class VideoRendition(Data):
 
 
 class AudioRendition(Data):
-    """One audio track as it will be encoded. stream: index in the source.  source_channels: of that stream.  bitrate: bits a second.
+    """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
 
     name: unique within the title, for people.  default: played unless the viewer chooses.
     """
 
     id: str
     stream: int
-    source_channels: int = 2
     codec: Literal["aac"] = "aac"
     bitrate: int
     channels: int
@@ -305,7 +304,6 @@ def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
                 AudioRendition(
                     id=_unique(base, taken_ids, "-"),
                     stream=stream.index,
-                    source_channels=stream.channels,
                     codec=rung.codec,
                     bitrate=rung.bitrate,
                     channels=rung.channels,

@@ -40,6 +40,8 @@ class AudioJob(Data):
     """
 
     location: str
+    size: int
+    mtime_ns: int
     demuxer: str
     start: Seconds
     duration: Seconds
@@ -58,6 +60,8 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
     video = plan.source.video
     return AudioJob(
         location=plan.source.location,
+        size=plan.source.size,
+        mtime_ns=plan.source.mtime_ns,
         demuxer=plan.source.demuxer,
         start=video.start,
         duration=plan.grid.duration,

@@ -22,13 +22,18 @@ from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
 from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
 from vidpipe.encode.result import Artifact
-from vidpipe.errors import EncodeFailed
+from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.boxes import BoxError, fragments, read_movie
 from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.plan import AudioRendition, VideoRendition
 
 ATTEMPTS = 2
 STALLED_SECONDS = 900.0  # without a new frame: a decoder that hangs; the slowest preset at 2160p needs about a minute for its first frames
+DAMAGED = "vidpipe.decoder_complained"
+"""The line that a chunk's measurements end in when the decoder reported errors; where they are is found by ``locate_damage``."""
+
+_COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
+_OURS = re.compile(r"\[(?:libx26[45]|libsvtav1|mjpeg|mp4|null|out#|[va]ost#|enc:|Eval|Parsed_|swscaler|AVIO)")  # encoders, muxers, filters
 LINES_SHOWN = 12  # of ffmpeg's last words in an error
 AFTERMATH = (  # what every other thread says once one has failed; it would bury the cause
     "Task finished with error code",
@@ -124,6 +129,8 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
                     _attempted(completed, check_pictures, folder / poster_file(frame), 1)
                 if job.quality:
                     _attempted(completed, _check_text, folder / job.quality.picture_file)
+                    _note_damage(completed, folder / job.quality.picture_file)
+                _check_unchanged(job, task)
                 return _store(task, folder, samples)
         except _Failed as failure:
             if failure.sought:
@@ -146,6 +153,8 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
                     samples[audio_file(number)] = _attempted(completed, check_audio, folder / audio_file(number), rendition, job)
                     if job.quality:
                         _attempted(completed, _check_text, folder / sound_file(number, job.quality))
+                        _note_damage(completed, folder / sound_file(number, job.quality))
+                _check_unchanged(job, task)
                 return _store(task, folder, samples)
         except _Failed as failure:
             if attempt == ATTEMPTS:
@@ -225,6 +234,32 @@ def _check_text(path: Path) -> int:
     return 0
 
 
+def _note_damage(completed: Completed, measurements: Path) -> None:
+    """Write into the measurements that the decoder complained, so that the complaint is not lost when the chunk is reused."""
+    lines = (completed.stderr_head + completed.stderr_tail).splitlines()
+    if any(_COMPLAINT.search(line) and not _OURS.match(line) for line in lines):
+        with measurements.open("a", encoding="utf-8") as file:
+            file.write(f"{DAMAGED}\n")
+
+
+def _check_unchanged(job: ChunkJob | AudioJob, task: Task) -> None:
+    """Never keep what was made of a file that is no longer the one that was hashed."""
+    try:
+        now = Path(job.location).stat()
+    except OSError as error:
+        raise SourceRefused(
+            f"it cannot be read any more: {error.strerror or error}",
+            where=task.title,
+            fix="put the file back and run the same command again",
+        ) from error
+    if (now.st_size, now.st_mtime_ns) != (job.size, job.mtime_ns):
+        raise SourceRefused(
+            "it changed while it was being encoded",
+            where=task.title,
+            fix="wait until the file is complete, then run the same command again",
+        )
+
+
 def _attempted(completed: Completed, check: Callable[..., int], path: Path, *arguments: object) -> int:
     try:
         return check(path, *arguments)
@@ -271,7 +306,14 @@ def _ffmpeg(task: Task, arguments: list[str], folder: Path, watch: Watch | None,
     return completed
 
 
-LIMITS = Limits(open_files=1024)
+LIMITS = Limits(
+    open_files=1024,
+    # Address space, most of it never touched: a thread takes 64 MB of it, and a ladder up to 2160p with slow presets a few GB in earnest.
+    memory_bytes=32 * 1024**3,
+    cpu_seconds=24 * 3600,
+    output_bytes=16 * 1000**3,
+)
+"""What one chunk may use: far above any real one, far below what a hostile file could ask for. Time is watched by STALLED_SECONDS."""
 
 
 def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:

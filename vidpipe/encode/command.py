@@ -71,6 +71,8 @@ class ChunkJob(Data):
     """
 
     location: str
+    size: int
+    mtime_ns: int
     demuxer: str
     video: VideoStream
     seek: Seconds | None
@@ -134,6 +136,8 @@ def chunk_job(
     wanted = pictures and pictures_in(plan.thumbnails, chunk) > 0
     return ChunkJob(
         location=plan.source.location,
+        size=plan.source.size,
+        mtime_ns=plan.source.mtime_ns,
         demuxer=plan.source.demuxer,
         video=plan.source.video.model_copy(update={"key_pts": ()}),
         seek=seek_point(plan.source.video, plan.grid, chunk),
