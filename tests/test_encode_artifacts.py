@@ -157,8 +157,4 @@ def test_what_is_held_and_cleaned(store: Store) -> None:
         "a": (2, 150, "clip.mp4"),
         "b": (1, 10, "clip.mp4"),
     }
-    assert store.clean(unused_for=3600) == 0
-    assert store.clean(source="aaaa") > 150
-    assert [entry.source[0] for entry in store.held()] == ["b"]
-    assert store.clean() > 10
     assert list(store.chunks.rglob("*")) == []

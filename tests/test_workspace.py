@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vidpipe.encode.artifacts import Store
 from vidpipe.errors import UsageError
 from vidpipe.job import Job, claim
 from vidpipe.workspace import clean, usage
@@ -36,6 +37,15 @@ def test_usage(work: Path) -> None:
         "tmp": (1, 4),
     }
     assert (found.unfinished, found.running) == (("film",), ())
+
+
+def test_chunks_are_told_by_source(tmp_path: Path) -> None:
+    store = Store(tmp_path / "work")
+    with store.temporary() as folder:
+        (folder / "made.mp4").write_bytes(b"x" * 10)
+        store.add("k" * 64, folder / "made.mp4", samples=1, source="s" * 64, title="film.mov")
+    (held,) = usage(tmp_path / "work").sources
+    assert (held.title, held.artifacts, held.bytes) == ("film.mov", 1, 10)
 
 
 def test_a_running_ingest_is_seen_and_left_alone(work: Path) -> None:

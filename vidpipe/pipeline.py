@@ -27,7 +27,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -176,6 +176,22 @@ def ingest(
                 raise
             held.finish()
     return result.model_copy(update={"timings": stages.seconds})
+
+
+def give_up(settings: Settings) -> tuple[str, ...]:
+    """Remove what unfinished ingests have uploaded, and their notes. Return their content ids; running ones are left alone.
+
+    Raises PublishFailed if a target cannot be reached; its note stays.
+    """
+    given_up = []
+    folder = settings.work / "jobs"
+    for note in sorted(folder.glob("*.json")):
+        with suppress(UsageError), claim(folder, note.stem) as held:
+            if held.unfinished:
+                _discard(held.unfinished)
+                held.finish()
+                given_up.append(note.stem)
+    return tuple(given_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,8 +398,7 @@ def _job(held: Claim, settings: Settings, keys: KeyStore, content_id: str, finge
     if left and left.fingerprint == fingerprint and not fresh:
         return left
     if left:
-        with closing(open_storage(left.target)) as storage:
-            discard(storage, layout.version_prefix(content_id, left.version))
+        _discard(left)
     job = Job(
         content_id=content_id,
         fingerprint=fingerprint,
@@ -393,6 +408,12 @@ def _job(held: Claim, settings: Settings, keys: KeyStore, content_id: str, finge
     )
     held.save(job)
     return job
+
+
+def _discard(job: Job) -> None:
+    """Remove the objects of a version that will not be finished."""
+    with closing(open_storage(job.target)) as storage:
+        discard(storage, layout.version_prefix(job.content_id, job.version))
 
 
 def _abandon(held: Claim, target: _Target) -> None:

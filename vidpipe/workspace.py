@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vidpipe.data import Data
+from vidpipe.encode.artifacts import Held, Store
 from vidpipe.errors import UsageError
 
 JOBS = "jobs"
@@ -39,10 +40,14 @@ class Share(Data):
 
 
 class Usage(Data):
-    """What the work folder holds. unfinished: content ids whose ingest was cut short.  running: those that are being made now."""
+    """What the work folder holds. unfinished: content ids whose ingest was cut short.  running: those that are being made now.
+
+    sources: what the finished chunks take, source by source, the one used longest ago first.
+    """
 
     folder: str
     shares: tuple[Share, ...]
+    sources: tuple[Held, ...]
     unfinished: tuple[str, ...]
     running: tuple[str, ...]
 
@@ -54,7 +59,11 @@ def usage(work: Path) -> Usage:
         notes = [file.stem for file in sorted((work / JOBS).glob("*.json"))]
         shares = tuple(_share(folder.name, list(_files(folder))) for folder in _folders(work))
     return Usage(
-        folder=str(work), shares=shares, unfinished=tuple(name for name in notes if name not in running), running=tuple(sorted(running))
+        folder=str(work),
+        shares=shares,
+        sources=tuple(Store(work).held()),
+        unfinished=tuple(name for name in notes if name not in running),
+        running=tuple(sorted(running)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from vidpipe.cli.exits import failure, show
 from vidpipe.cli.text import out, write_json
 from vidpipe.data import report
 from vidpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidpipe.settings import Settings
 
 ladders = typer.Typer(help="The bitrate ladders that come with vidpipe, and your own.", no_args_is_help=True)
 catalog = typer.Typer(help="The records of published titles.", no_args_is_help=True)
@@ -132,6 +135,7 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
 @work.command("clean")
 def clean_work(
     older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove what they uploaded.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     json: options.Json = False,
     home: options.Home = None,
@@ -141,8 +145,15 @@ def clean_work(
     settings = options.settings(home=home)
     from vidpipe.workspace import clean
 
+    given_up = _give_up(settings) if unfinished and not dry_run else ()
     removed = clean(settings.work, older_than_days=older_than, dry_run=dry_run)
     if json:
-        write_json({"dry_run": dry_run, "removed": [report(share) for share in removed]})
+        write_json({"dry_run": dry_run, "given_up": given_up, "removed": [report(share) for share in removed]})
     else:
-        render.cleaned(out(), removed, dry_run=dry_run)
+        render.cleaned(out(), removed, given_up, dry_run=dry_run)
+
+
+def _give_up(settings: Settings) -> tuple[str, ...]:
+    from vidpipe.pipeline import give_up
+
+    return give_up(settings)

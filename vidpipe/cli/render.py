@@ -346,12 +346,18 @@ def work(console: Console, found: Usage) -> None:
     lines(console, found.folder)
     rows = [(share.kind, share.files, size(share.bytes), share.meaning) for share in found.shares]
     table(console, ("kind", ">files", ">size", "what"), rows)
+    if found.sources:
+        chunks = [(held.title, held.source[:12], held.artifacts, size(held.bytes)) for held in found.sources]
+        table(console, ("chunks of", "SHA-256", ">files", ">size"), chunks)
     lines(console, *(f"running: {name}" for name in found.running))
-    lines(console, *(f"unfinished: {name}; run its ingest again" for name in found.unfinished))
+    lines(
+        console, *(f"unfinished: {name}; run its ingest again, or give it up: vidpipe work clean --unfinished" for name in found.unfinished)
+    )
 
 
-def cleaned(console: Console, removed: Sequence[Share], *, dry_run: bool) -> None:
+def cleaned(console: Console, removed: Sequence[Share], given_up: Sequence[str], *, dry_run: bool) -> None:
     """Say what was removed."""
+    lines(console, *(f"given up: {name}" for name in given_up))
     files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
     lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {count(files, 'file')}")
 

@@ -109,7 +109,8 @@ class Store:
             _drop(path, file)
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # used now: see Held.last_used
+            for used in (path, file):  # see Held.last_used; `work clean --older-than` goes by it too
+                os.utime(used)
         return _artifact(sidecar, file, reused=True)
 
     def add(self, key: str, made: Path, *, samples: int, source: str, title: str) -> Artifact:
@@ -167,26 +168,6 @@ class Store:
             for source, entries in by_source.items()
         ]
         return sorted(held, key=lambda entry: entry.last_used)
-
-    def clean(self, *, source: str | None = None, unused_for: float = 0) -> int:
-        """Remove artifacts: of one source (the start of its SHA-256 is enough) or of all, not used for that many seconds.
-
-        Return the bytes freed. An ingest that runs right now may have to encode again what is taken from it, or fail and resume.
-        """
-        self.sweep()
-        now, freed, kept = time.time(), 0, set()
-        for path, sidecar, used in self._entries():
-            if (source is None or sidecar.source.startswith(source)) and now - used >= unused_for:
-                freed += _drop(path, path.parent / sidecar.file)
-            else:
-                kept.add(sidecar.file)
-        for folder in _listed(self.chunks):
-            for file in _listed(folder):  # bytes whose sidecar was never written
-                if file.suffix != ".json" and file.name not in kept and source is None and _age(file) >= max(unused_for, 60):
-                    freed += _drop(file)
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # only if it is empty
-        return freed
 
     def _entries(self) -> Iterator[tuple[Path, Sidecar, float]]:
         for folder in _listed(self.chunks):
