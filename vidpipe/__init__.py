@@ -1,3 +1,30 @@
-"""vidpipe: turn a source video into a published, encrypted, proven HLS title."""
+"""vidpipe: turn a source video into a published, encrypted, proven HLS title.
+
+    from vidpipe import IngestRequest, Settings, ingest
+    result = ingest(IngestRequest(source="film.mov", title="A Film"), Settings(home=Path("/srv/vidpipe")))
+
+``prepare`` decides without encoding, ``vidpipe.inspect.inspection.inspect`` reads playlists. Everything raises ``VidpipeError``.
+The names are loaded when they are first used: ``import vidpipe`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidpipe.errors import VidpipeError
+    from vidpipe.pipeline import IngestRequest, IngestResult, ingest, prepare
+    from vidpipe.settings import Settings
 
 __version__ = "0.1.0"
+
+__all__ = ["IngestRequest", "IngestResult", "Settings", "VidpipeError", "ingest", "prepare"]
+
+_HOMES = {"Settings": "vidpipe.settings", "VidpipeError": "vidpipe.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "vidpipe.pipeline")), name)
