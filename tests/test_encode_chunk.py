@@ -17,7 +17,7 @@ from vidpipe.encode import chunk as module
 from vidpipe.encode.chunk import ChunkTask, Watch, check_pictures, check_video, run_chunk
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
 from vidpipe.encode.keys import Keys, posters_in
-from vidpipe.errors import EncodeFailed, Interrupted
+from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.plan import Plan
 
@@ -61,7 +61,7 @@ def test_a_source_that_is_shorter_than_it_claims(tmp_path: Path, program: FFmpeg
     plan = tiny_plan(whole)
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
-    with pytest.raises(EncodeFailed, match=r"has \d+ frames, not \d+; is the source shorter than it claims\?, 2 times|exit code"):
+    with pytest.raises(SourceRefused, match=r"decodes to \d+ frames, not \d+, fewer than its packets promise|cannot be decoded"):
         run_chunk(task_of(plan, len(plan.chunks) - 1, tmp_path, program))
     assert list((tmp_path / "work").rglob("*.mp4")) == []
 
@@ -170,3 +170,14 @@ def test_pictures_are_counted(tmp_path: Path) -> None:
 def test_times_in_errors_are_the_chunks(source: Path) -> None:
     plan = tiny_plan(source)
     assert [plan.grid.time(chunk.start) for chunk in plan.chunks] == [Fraction(0), Fraction(48, 25), Fraction(96, 25)]
+
+
+def test_a_source_that_crashes_the_decoder_is_refused(source: Path, tmp_path: Path, program: FFmpeg) -> None:
+    """A program that works, but for this source: a stand-in for a decoder with a bug."""
+    picky = tmp_path / "picky"
+    picky.write_text(f'#!/bin/sh\ncase "$*" in *source.mp4*) kill -SEGV $$;; esac\nexec "{program.path}" "$@"\n')
+    picky.chmod(0o755)
+    with pytest.raises(SourceRefused, match="cannot be decoded: ffmpeg was killed by signal 11") as caught:
+        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(picky)))
+    assert caught.value.exit_code == 3
+    assert any(line.startswith("command: ") for line in caught.value.details)

@@ -2,7 +2,8 @@
 
 In:   a ChunkTask or AudioTask: job, program, store, and the key of every file that is expected. Both can be pickled.
 Out:  Made: file name -> Artifact.
-Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; Interrupted.
+Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
+       with the same if the source gives fewer frames than its packets promise or cannot be decoded at all; Interrupted.
 
 ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
 """
@@ -34,6 +35,8 @@ DAMAGED = "vidpipe.decoder_complained"
 
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
 _OURS = re.compile(r"\[(?:libx26[45]|libsvtav1|mjpeg|mp4|null|out#|[va]ost#|enc:|Eval|Parsed_|swscaler|AVIO)")  # encoders, muxers, filters
+UNDECODABLE = 69
+"""ffmpeg's exit code when more than two thirds of a stream cannot be decoded (fftools/ffmpeg.c, max_error_rate)."""
 LINES_SHOWN = 12  # of ffmpeg's last words in an error
 AFTERMATH = (  # what every other thread says once one has failed; it would bury the cause
     "Task finished with error code",
@@ -96,13 +99,18 @@ class RunIsOver:
         return not self.alive.is_dir()
 
 
+class TooFew(ValueError):
+    """The source gave fewer frames than its packets promise."""
+
+
 class _Failed(Exception):
     """An attempt gave nothing that can be used."""
 
-    def __init__(self, reason: str, completed: Completed | None = None, *, sought: bool = False) -> None:
+    def __init__(self, reason: str, completed: Completed | None = None, *, sought: bool = False, source: bool = False) -> None:
         super().__init__(reason)
         self.completed = completed
         self.sought = sought  # the seek is to blame
+        self.source = source  # the source is to blame
 
 
 def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
@@ -190,7 +198,8 @@ def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
         counts.append(len(fragment.samples))
         frames += len(fragment.samples)
     if frames != planned:
-        raise ValueError(f"it has {frames} frames, not {planned}; is the source shorter than it claims?")
+        shown = f"{frames} frames, not {planned}"
+        raise TooFew(f"it decodes to {shown}, fewer than its packets promise") if frames < planned else ValueError(f"it has {shown}")
     expected = [min(in_segment, planned - at) for at in range(0, planned, in_segment)]
     if counts != expected:
         raise ValueError(f"its segments have {counts} frames, not {expected}")
@@ -265,6 +274,8 @@ def _attempted(completed: Completed, check: Callable[..., int], path: Path, *arg
         return check(path, *arguments)
     except FileNotFoundError as error:
         raise _Failed(f"{path.name} was not made", completed) from error
+    except TooFew as error:
+        raise _Failed(str(error), completed, source=True) from error
     except (BoxError, ValueError, OSError) as error:
         raise _Failed(f"{path.name} is not what was planned: {error}", completed) from error
 
@@ -302,6 +313,8 @@ def _ffmpeg(task: Task, arguments: list[str], folder: Path, watch: Watch | None,
         raise disk_full(folder)
     if completed.returncode != 0:
         code = completed.returncode
+        if code == UNDECODABLE:
+            raise _Failed("most of it cannot be decoded", completed, source=True)
         raise _Failed(f"ffmpeg was killed by signal {-code}" if code < 0 else f"ffmpeg ended with exit code {code}", completed)
     return completed
 
@@ -325,15 +338,35 @@ def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
     return Made(files=files)
 
 
-def _error(task: Task, where: str, arguments: list[str], failure: _Failed) -> EncodeFailed:
+def _error(task: ChunkTask | AudioTask, where: str, arguments: list[str], failure: _Failed) -> EncodeFailed | SourceRefused:
     said = failure.completed.stderr_tail.splitlines() if failure.completed else []
     words = [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
+    details = [f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)]
+    if failure.source or _undecodable(task):
+        what = str(failure) if failure.source else f"it cannot be decoded: {failure}"
+        return SourceRefused(what, where=where, fix="play the file in another program, or ask for a new copy of it", details=details)
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=where,
         fix="run the command by itself to see it fail; finished chunks are kept, and the same vidpipe command continues after them",
-        details=[f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)],
+        details=details,
     )
+
+
+def _undecodable(task: ChunkTask | AudioTask) -> bool:
+    """Whether a sound ffmpeg cannot even decode what it could not encode: then the source is to blame. Asked after failures only."""
+    job = task.job
+    if not Path(job.location).is_file():
+        return False
+    streams = [job.video.index] if isinstance(job, ChunkJob) else sorted({rendition.stream for rendition in job.renditions})
+    maps = [part for stream in streams for part in ("-map", f"0:{stream}")]
+    options = ["-f", job.demuxer, "-protocol_whitelist", "file", "-i", f"file:{job.location}", *maps]
+    with Store(task.store).temporary() as folder:
+        if run([task.ffmpeg, "-version"], limits=Limits(wall_seconds=min(10, STALLED_SECONDS)), cwd=folder).returncode:
+            return False
+        limits = LIMITS.model_copy(update={"wall_seconds": STALLED_SECONDS})
+        done = run([task.ffmpeg, "-nostdin", "-loglevel", "error", *options, "-f", "null", "-"], limits=limits, cwd=folder)
+    return done.returncode != 0 or done.timed_out
 
 
 def _clock(seconds: Fraction) -> str:
