@@ -14,11 +14,12 @@ from vidpipe.pipeline import IngestRequest, prepare
 from vidpipe.plan import fit
 
 AAC_FRAME = Fraction(1024, 48000)
-CODEC_DELAY = {"avi", "avi-h264", "flv", "ts-offset", "ps", "interlaced", "mkv-29.97", "webm"}
+CODEC_DELAY = {"avi", "interlaced-bottom", "avi-h264", "flv", "ts-offset", "ps", "interlaced", "mkv-29.97", "webm"}
 """Sources whose sound was encoded with a delay that the container does not tell: up to 40 ms, and no fault of ours."""
 
-NO_BARCODE = {"rotated", "interlaced", "interlaced-mp4"}
-"""On its side, or two frames woven into one."""
+TURNED = {"rotated", "mirrored", "flipped", "mirrored-rotated"}
+NO_BARCODE = {*TURNED, "interlaced", "interlaced-mp4", "interlaced-unflagged", "interlaced-bottom"}
+"""On its side, turned round, or two frames woven into one."""
 
 
 def shown(name: str, frames: int) -> list[int]:
@@ -71,6 +72,8 @@ NOTES = {
     "subtitles-mkv": "subtitle",
     "wide-pixels": "square",
     "rotated": "rotated",
+    "mirrored": "mirrored",
+    "interlaced-unflagged": "although the file does not say so",
 }
 
 

@@ -105,10 +105,11 @@ class AudioRendition(Data):
 
 
 class Picture(Data):
-    """What is done to every frame before it is scaled."""
+    """What is done to every frame before it is scaled. mirrored: left and right are swapped, after the rotation."""
 
     deinterlace: bool = False
     rotation: Literal[0, 90, 180, 270] = 0
+    mirrored: bool = False
     tone_map: ToneMap = "none"
 
 
@@ -283,7 +284,12 @@ def _chunks(grid: Grid, *, whole: bool) -> list[Chunk]:
 def _picture(source: Source) -> Picture:
     tone_map: dict[str, ToneMap] = {"HDR10": "pq", "HLG": "hlg"}
     video = source.video
-    return Picture(deinterlace=video.interlaced, rotation=video.rotation, tone_map=tone_map.get(video.colour.dynamic_range, "none"))
+    return Picture(
+        deinterlace=video.interlaced,
+        rotation=video.rotation,
+        mirrored=video.mirrored,
+        tone_map=tone_map.get(video.colour.dynamic_range, "none"),
+    )
 
 
 def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
@@ -346,7 +352,10 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
     video = source.video
     notes = []
     if video.interlaced:
-        notes.append("interlaced source: deinterlaced with bwdif")
+        told = "" if video.flagged_interlaced else " although the file does not say so"
+        notes.append(f"interlaced source{told}: deinterlaced with bwdif")
+        if video.measured_fields == "progressive":
+            notes.append("its fields look like whole pictures where they were measured; deinterlacing softens them a little")
     if video.colour.dynamic_range != "SDR":
         notes.append(f"{video.colour.dynamic_range} source: tone-mapped to SDR (BT.709) for every rung")
     if video.variable_frame_rate:
@@ -355,6 +364,8 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
         notes.append(f"{_text(video.frame_rate)} fps source: every {slowdown}. frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
     if video.rotation:
         notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata asks")
+    if video.mirrored:
+        notes.append("mirrored left to right, as its metadata asks")
     if video.sample_aspect != 1:
         notes.append(f"pixels of {video.sample_aspect.numerator}:{video.sample_aspect.denominator} made square")
     if not source.audio:

@@ -33,11 +33,12 @@ def deinterlace(stream: Any, video: VideoStream, picture: Picture) -> Any:
 
 
 def rotate(stream: Any, picture: Picture) -> Any:
-    """Turn the picture clockwise as its metadata asks; ffmpeg's own rotation is off, so that it happens exactly once."""
+    """Turn and mirror the picture as its metadata asks; ffmpeg's own rotation is off, so that it happens exactly once."""
     if picture.rotation == 180:
-        return stream.filter("hflip").filter("vflip")
-    direction = {90: "clock", 270: "cclock"}.get(picture.rotation)
-    return stream.filter("transpose", dir=direction) if direction else stream
+        stream = stream.filter("hflip").filter("vflip")
+    elif picture.rotation:
+        stream = stream.filter("transpose", dir={90: "clock", 270: "cclock"}[picture.rotation])
+    return stream.filter("hflip") if picture.mirrored else stream
 
 
 def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Any:

@@ -27,10 +27,11 @@ from av.stream import Disposition, Stream
 
 from vidpipe.source.damage import damaged
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, Source, SubtitleStream, VideoStream
+from vidpipe.source.fields import measure_fields
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.scan import Decoded, Packets, Timeline, thinned, timeline
+from vidpipe.source.scan import Corrupt, Decoded, Packets, Timeline, thinned, timeline
 from vidpipe.source.structure import claimed_size
 from vidpipe.source.text import clean, language_tag
 
@@ -56,7 +57,7 @@ class Track:
     end: int = 0
     packets: int = 0
     size: int = 0
-    corrupt: int = 0
+    corrupt: Corrupt = field(default_factory=Corrupt)
 
     def add(self, time: int, duration: int) -> None:
         """Take the next packet."""
@@ -192,8 +193,8 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(_audio(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(_subtitle(stream) for stream, _ in tracks.values() if stream.type == "subtitle"),
-        "others": tuple(_other(stream) for stream, _ in tracks.values() if stream.type not in ("audio", "subtitle")),
+        "subtitles": tuple(_subtitle(stream, track) for stream, track in tracks.values() if stream.type == "subtitle"),
+        "others": tuple(_other(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": _chapters(container),
         "timecode": _timecode(container, streams),
     }
@@ -232,14 +233,16 @@ def _scan(container: av.container.InputContainer, video: Any, limits: SourceLimi
                 hidden = packet.is_discard or _invisible(video, packet)
                 scan.video.add(packet.pts, packet.dts, packet.duration, key=packet.is_keyframe, hidden=hidden)
                 scan.video.size += size
-                scan.video.corrupt += packet.is_corrupt
+                if packet.is_corrupt:
+                    scan.video.corrupt.add(packet.pts if packet.pts is not None else packet.dts)
                 _decode(scan, video, packet)
             elif size:
                 track = scan.tracks.setdefault(index, Track())
                 track.packets += 1
                 track.size += size
-                track.corrupt += packet.is_corrupt
                 time = packet.pts if packet.pts is not None else packet.dts
+                if packet.is_corrupt:
+                    track.corrupt.add(time)
                 if time is not None and not packet.is_discard:
                     track.add(time, packet.duration or 0)
             read += 1
@@ -281,11 +284,14 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
     aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
     rotation, mirrored = orientation(frame)
     display = Fraction(frame.width, frame.height) * aspect
-    interlaced = sum(each.interlaced_frame for each in scan.frames) * 2 > len(scan.frames)
+    flagged = sum(each.interlaced_frame for each in scan.frames) * 2 > len(scan.frames)
     order = FIELD_ORDERS.get(context.field_order, "unknown")
-    if not interlaced or order == "progressive":
-        order = "unknown" if interlaced else "progressive"
+    if not flagged or order == "progressive":
+        order = "unknown" if flagged else "progressive"
     problem = _seek_problem(container, video, scan, line, demuxer)
+    fields = measure_fields(container, video, line, base)
+    if fields.seen == "interlaced" and not flagged:
+        order = "tt" if fields.top_first else "bb"
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
@@ -301,7 +307,10 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         mirrored=mirrored,
         chroma=chroma(frame.format),
         field_order=order,
-        interlaced=interlaced,
+        # what is flagged is deinterlaced even if a sample shows whole pictures: elsewhere in the file there may be others
+        interlaced=flagged or fields.seen == "interlaced",
+        flagged_interlaced=flagged,
+        measured_fields=fields.seen,
         colour=colour(frame, context),
         declared_frame_rate=Fraction(video.average_rate) if video.average_rate else None,
         frame_rate=line.frame_rate,
@@ -317,11 +326,13 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         shortest_gop=line.shortest_gop,
         mean_gop=line.mean_gop,
         longest_gap=line.longest_gap,
+        longest_gap_at=line.longest_gap_at,
         reorder_frames=max(0, context.reorder_depth),
         missing_timestamps=line.missing,
         duplicate_timestamps=line.duplicates,
         backward_timestamps=line.backward,
-        corrupt_packets=scan.video.corrupt,
+        corrupt_packets=scan.video.corrupt.count,
+        corrupt_times=scan.video.corrupt.times(base, (line.start_pts - line.late) * base),
         bit_rate=int(scan.video.size * 8 / line.duration) if line.duration else None,
         exact_seek=problem is None,
         seek_problem=problem,
@@ -377,7 +388,8 @@ def _audio(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,
-        corrupt_packets=track.corrupt,
+        corrupt_packets=track.corrupt.count,
+        corrupt_times=track.corrupt.times(base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
     )
 
@@ -387,7 +399,7 @@ def _codec(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def _subtitle(stream: Any) -> SubtitleStream:
+def _subtitle(stream: Any, track: Track) -> SubtitleStream:
     codec = clean(_codec(stream.codec_context)) if stream.codec_context else "unknown"
     return SubtitleStream(
         index=stream.index,
@@ -397,12 +409,22 @@ def _subtitle(stream: Any) -> SubtitleStream:
         default=bool(stream.disposition & Disposition.default),
         forced=bool(stream.disposition & Disposition.forced),
         text=codec in TEXT_SUBTITLES,
+        **_span(stream, track),
     )
 
 
-def _other(stream: Any) -> OtherStream:
+def _span(stream: Any, track: Track) -> dict[str, Any]:
+    """Return when the packets of a stream begin, how long they last, and how many they are."""
+    if track.start is None:
+        return {"packets": track.packets}
+    base = _base(stream)
+    return {"start": track.start * base, "duration": (track.end - track.start) * base, "packets": track.packets}
+
+
+def _other(stream: Any, track: Track) -> OtherStream:
     kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
-    return OtherStream(index=stream.index, kind=kind, codec=clean(_codec(stream.codec_context)) if stream.codec_context else None)
+    codec = clean(_codec(stream.codec_context)) if stream.codec_context else None
+    return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 
 
 def _tag(stream: Any, key: str) -> str | None:

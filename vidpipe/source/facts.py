@@ -42,7 +42,11 @@ class VideoStream(Data):
     start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
     and start_pts is only what ffmpeg makes of it (sound is aligned by ``start``).  frames: decodable frames by packet scan.
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
-    longest_gap: seconds between two neighbouring frames.  missing, duplicate, backward timestamps and corrupt packets are counts.
+    longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
+    missing, duplicate, backward timestamps and corrupt packets are counts.
+    corrupt_times: of the first of those packets, seconds from the first frame on.
+    interlaced: it is deinterlaced, because frames are flagged so (flagged_interlaced) or look so.
+    measured_fields: what a sample of decoded frames shows, whatever the flags say.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
     """
 
@@ -60,6 +64,8 @@ class VideoStream(Data):
     chroma: str = "unknown"
     field_order: str = "progressive"
     interlaced: bool = False
+    flagged_interlaced: bool = False
+    measured_fields: Literal["interlaced", "progressive", "unclear"] = "unclear"
     colour: Colour = Colour()
     declared_frame_rate: Rational | None = None
     frame_rate: Rational
@@ -76,10 +82,12 @@ class VideoStream(Data):
     reorder_frames: int = 0
     declared_duration: Seconds | None = None
     longest_gap: Seconds = Fraction(0)
+    longest_gap_at: Seconds = Fraction(0)
     missing_timestamps: int = 0
     duplicate_timestamps: int = 0
     backward_timestamps: int = 0
     corrupt_packets: int = 0
+    corrupt_times: tuple[Seconds, ...] = ()
     bit_rate: int | None = None
     exact_seek: bool = True
     seek_problem: str | None = None
@@ -114,11 +122,12 @@ class AudioStream(Data):
     declared_duration: Seconds | None = None
     packets: int
     corrupt_packets: int = 0
+    corrupt_times: tuple[Seconds, ...] = ()
     bit_rate: int | None = None
 
 
 class SubtitleStream(Data):
-    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot)."""
+    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets."""
 
     index: int
     codec: str
@@ -127,14 +136,23 @@ class SubtitleStream(Data):
     default: bool = False
     forced: bool = False
     text: bool
+    start: Seconds | None = None
+    duration: Seconds | None = None
+    packets: int = 0
 
 
 class OtherStream(Data):
-    """A stream that is reported and ignored: cover art, data, timecode, attachments, further video."""
+    """A stream that is reported and ignored: cover art, data, timecode, attachments, further video.
+
+    start, duration: None without packets.
+    """
 
     index: int
     kind: str
     codec: str | None = None
+    start: Seconds | None = None
+    duration: Seconds | None = None
+    packets: int = 0
 
 
 class Chapter(Data):

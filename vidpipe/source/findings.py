@@ -27,6 +27,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_sound_facts(source, policy),
         *_timestamps(source, policy),
         *_size(source, policy),
+        *_fields(source, policy),
     )
 
 
@@ -120,6 +121,7 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 "corrupt-packets",
                 f"{stream.corrupt_packets} packets of stream {stream.index} are marked as damaged",
                 stream=stream.index,
+                span=Stretch(start=stream.corrupt_times[0], end=stream.corrupt_times[-1]) if stream.corrupt_times else None,
                 measured=f"{stream.corrupt_packets} packets",
                 limit=f"{check.most:g} packets",
                 advice="look at the picture there; record or copy it again if it shows",
@@ -184,6 +186,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             "timestamp-gap",
             f"a picture stands for {_show(video.longest_gap)}",
             stream=video.index,
+            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
             measured=_show(video.longest_gap),
             limit=f"{policy.gaps.longest:g} s",
             advice="pictures may be lost there; a slide show or screen recording may be meant so",
@@ -215,6 +218,20 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 limit=f"{policy.bit_rate.lowest:g} bit/pixel",
                 advice="ask for a less compressed original",
             )
+
+
+def _fields(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
+    if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced:
+        yield from _found(
+            policy.interlaced,
+            "interlaced-content",
+            "the picture is interlaced although the file says that it is progressive",
+            stream=source.video.index,
+            measured="interlaced",
+            limit="progressive",
+            advice="vidpipe deinterlaces it; set the field order in the file for other programs",
+        )
 
 
 def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Finding]:

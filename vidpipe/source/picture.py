@@ -62,6 +62,8 @@ MATRICES = {
 }
 RANGES = {1: "tv", 2: "pc"}
 FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+IDET = "intl_thres=1.2"
+"""Option of idet: how much better the lines of a field fit each other than those of a frame. FFmpeg's 1.04 mistakes sharp graphics."""
 DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from vidpipe.data import Data, Seconds
+from vidpipe.source.picture import IDET
 from vidpipe.source.policy import QualityPolicy
 
 PICTURE_FILE = "picture.txt"
@@ -75,7 +76,7 @@ class Measurements(Data):
 def source_filters(policy: QualityPolicy) -> str:
     """Return the filters for decoded frames, before deinterlacing. They change no pixel."""
     del policy  # idet has no threshold that is worth a setting
-    return "idet"
+    return f"idet={IDET}"
 
 
 def picture_filters(policy: QualityPolicy, name: str = PICTURE_FILE) -> str:

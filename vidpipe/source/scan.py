@@ -27,8 +27,27 @@ STANDARD_RATES = (
 FALLBACK_RATE = Fraction(25)  # a single frame without any declared rate
 BUSY_RATE = Fraction(60)  # a variable rate above it is taken only if the mean is above it too
 THINNEST_KEYS = Fraction(1, 2)  # seconds: a seek needs a key frame before its target, not every one of an intra-only file
+CORRUPT_KEPT = 100  # times of damaged packets; their number is always told
 TIGHT = Fraction(1, 2000)  # half of what separates 29.97 from 30
 LOOSE = Fraction(3, 1000)  # for variable rates, whose nominal rate is only meant
+
+
+@dataclass
+class Corrupt:
+    """The packets of a stream that the container marks as damaged: how many, and the ticks of the first ones."""
+
+    count: int = 0
+    ticks: list[int] = field(default_factory=list)
+
+    def add(self, time: int | None) -> None:
+        """Take the next one."""
+        self.count += 1
+        if time is not None and len(self.ticks) < CORRUPT_KEPT:
+            self.ticks.append(time)
+
+    def times(self, base: Fraction, zero: Fraction) -> tuple[Fraction, ...]:
+        """Return the times in seconds from ``zero`` on."""
+        return tuple(tick * base - zero for tick in sorted(self.ticks))
 
 
 @dataclass
@@ -41,7 +60,7 @@ class Packets:
     key: bytearray = field(default_factory=bytearray)
     hidden: bytearray = field(default_factory=bytearray)
     size: int = 0
-    corrupt: int = 0
+    corrupt: Corrupt = field(default_factory=Corrupt)
 
     def add(self, pts: int | None, dts: int | None, duration: int | None, *, key: bool, hidden: bool) -> None:
         """Take the next packet. hidden: it is decoded, and its picture is not shown (edit list, invisible frame)."""
@@ -65,6 +84,7 @@ class Decoded:
 class Timeline:
     """The video's time line. Ticks for pts, else seconds. key_pts: every key frame from the start on, not thinned.
 
+    longest_gap_at: seconds from the first frame at which the picture is shown that stands longest.
     late: ticks by which a decoder's delay makes guessed times (and so start_pts) later than they are meant; else 0.
     """
 
@@ -83,6 +103,7 @@ class Timeline:
     backward: int
     guessed: bool
     late: int = 0
+    longest_gap_at: Fraction = Fraction(0)
 
 
 def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction) -> Timeline:
@@ -124,6 +145,7 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         mean_gop=sum(gops, Fraction(0)) / len(gops) if gops else Fraction(0),
         longest_gop=max(gops, default=Fraction(0)),
         longest_gap=max(steps, default=0) * base,
+        longest_gap_at=(times[steps.index(max(steps))] - start) * base if steps else Fraction(0),
         missing=missing,
         duplicates=duplicates,
         backward=_backward(packets.dts),
