@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidpipe.pipeline import IngestResult
     from vidpipe.plan import Plan
     from vidpipe.preview import Preview
-    from vidpipe.source.facts import AudioStream, Finding, Source
+    from vidpipe.source.facts import AudioStream, Finding, OtherStream, Source, SubtitleStream, VideoStream
     from vidpipe.validation import Validation
     from vidpipe.workspace import Share, Usage
 
@@ -131,53 +131,101 @@ def validation(console: Console, result: Validation) -> None:
         console.print(
             Text.assemble((finding.severity, colour), ": ", clean(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
         )
-        lines(console, f"  fix: {finding.advice}")
+        lines(console, f"  {result.file}: fix: {finding.advice}")
     for number, problem in enumerate(result.problems):
-        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), clean(problem)), soft_wrap=True)
+        named = problem if problem.startswith(f"{result.file}: ") else f"{result.file}: {problem}"
+        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), clean(named)), soft_wrap=True)
     verdict = ("refused", "bold red") if result.refused else ("accepted", "green")
     console.print(Text.assemble(clean(result.file), ": ", verdict), soft_wrap=True)
 
 
 def _finding(file: str, finding: Finding) -> str:
-    where = f" at {clock(float(finding.start))}" if finding.start is not None else ""
-    where += f" to {clock(float(finding.end))}" if finding.start is not None and finding.end is not None else ""
+    where = f" at {_at(finding.start)}" if finding.start is not None else ""
+    where += f" to {_at(finding.end)}" if finding.start is not None and finding.end is not None else ""
     stream = f", stream {finding.stream}" if finding.stream is not None else ""
     measured = f" (measured {finding.measured}" + (f", limit {finding.limit}" if finding.limit else "") + ")" if finding.measured else ""
     return f"{file}{stream}{where}: {finding.message}{measured}"
 
 
+def _at(seconds: Fraction) -> str:
+    """A time from the first picture on; sound may come before it."""
+    return f"-{clock(float(-seconds))}" if seconds < 0 else clock(float(seconds))
+
+
 def _source(console: Console, source: Source) -> None:
-    video = source.video
-    colour = video.colour
-    frame_rate = f"{frames_a_second(video.frame_rate)} fps" + (", variable" if video.variable_frame_rate else "")
-    shape = [f"{video.width}x{video.height}"]
-    shape += [f"pixels {video.sample_aspect}"] if video.sample_aspect != 1 else []
-    shape += [f"rotated {video.rotation}"] if video.rotation else []
-    described = f"{colour.primaries}/{colour.transfer}/{colour.matrix}/{colour.range}"
-    dynamic = colour.dynamic_range + (" with Dolby Vision" if colour.dolby_vision else "")
-    rows: list[tuple[str, str]] = [
+    rows = [
         ("file", f"{source.name}, {size(source.size)}, {source.container}"),
-        ("duration", f"{clock(float(source.duration))} ({float(source.duration):.3f} s)"),
+        ("duration", f"{clock(float(source.duration))} ({_seconds(source.duration)}{_claim(source.declared_duration, source.duration)})"),
+        ("bit rate", rate(source.bit_rate) if source.bit_rate else "unknown"),
         ("sha256", source.sha256),
-        ("video", f"{video.codec} {video.profile or ''}, {', '.join(shape)}, {frame_rate}, {video.frames} frames, {video.bit_depth} bit"),
-        ("picture", f"{video.pixel_format}, {video.field_order}, {dynamic}, {described}"),
+        *_video(source.video),
     ]
     rows += [("audio", _audio(audio)) for audio in source.audio] or [("audio", "none")]
     rows += [
-        ("subtitle", f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}")
+        (
+            "subtitle",
+            f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}{_span(item)}"
+            + (", default" if item.default else "")
+            + (", forced" if item.forced else ""),
+        )
         for item in source.subtitles
     ]
-    rows += [("other", f"stream {other.index}: {other.kind} {other.codec or ''}") for other in source.others]
-    rows += [("chapters", str(len(source.chapters)))] if source.chapters else []
+    rows += [("other", f"stream {other.index}: {other.kind} {other.codec or ''}{_span(other)}") for other in source.others]
+    rows += [
+        ("chapter", f"{clock(float(chapter.start))} to {clock(float(chapter.end))} {chapter.title or ''}") for chapter in source.chapters
+    ]
     rows += [("timecode", source.timecode)] if source.timecode else []
     _facts(console, rows)
 
 
+def _video(video: VideoStream) -> list[tuple[str, str]]:
+    colour = video.colour
+    declared = video.declared_frame_rate
+    fps = f"{frames_a_second(video.frame_rate)} fps " + ("variable" if video.variable_frame_rate else "constant")
+    fps += f" (declared {frames_a_second(declared)})" if declared and declared != video.frame_rate else ""
+    shape = [f"{video.width}x{video.height}"]
+    shape += [f"pixels {video.sample_aspect.numerator}:{video.sample_aspect.denominator}"] if video.sample_aspect != 1 else []
+    shape += [f"shown {video.display_aspect.numerator}:{video.display_aspect.denominator}"] if video.display_aspect else []
+    shape += [f"rotated {video.rotation}"] if video.rotation else []
+    shape += ["mirrored"] if video.mirrored else []
+    dynamic = colour.dynamic_range + (" with Dolby Vision" if colour.dolby_vision else "")
+    described = f"{colour.primaries}/{colour.transfer}/{colour.matrix}/{colour.range}"
+    fields = "interlaced" if video.interlaced else "progressive"
+    fields += f", fields {video.field_order}" if video.interlaced else ""
+    fields += f" (measured {video.measured_fields})" if video.measured_fields != fields and video.measured_fields != "unclear" else ""
+    light = [f"mastered for {colour.mastering_display}"] if colour.mastering_display else []
+    light += [f"max CLL {colour.max_cll}, max FALL {colour.max_fall} cd/m2"] if colour.max_cll is not None else []
+    gop = f"{_seconds(video.shortest_gop)} to {_seconds(video.longest_gop)}, {_seconds(video.mean_gop)} on average"
+    return [
+        ("video", f"stream {video.index}: {video.codec} {video.profile or ''}, {', '.join(shape)}, {fps}, {video.frames} frames"),
+        ("", f"starts at {_seconds(video.start)}, lasts {_seconds(video.duration)}{_claim(video.declared_duration, video.duration)}"),
+        ("", f"GOPs of {gop}; {count(video.reorder_frames, 'frame')} reordered" + (f", {rate(video.bit_rate)}" if video.bit_rate else "")),
+        ("picture", ", ".join([f"{video.pixel_format}, {video.bit_depth} bit, {video.chroma}", fields, dynamic, described, *light])),
+    ]
+
+
 def _audio(audio: AudioStream) -> str:
-    parts = [f"stream {audio.index}: {audio.codec}", audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
-    parts += [f"{float(audio.duration):.3f} s"]
-    parts += [f"starts at {float(audio.start):+.3f} s"] if audio.start else []
+    parts = [f"stream {audio.index}: {audio.codec}" + (f" {audio.profile}" if audio.profile else "")]
+    parts += [audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
+    parts += [f"'{audio.title}'"] if audio.title else []
+    parts += [f"starts {float(audio.offset):+.3f} s from the picture", f"lasts {_seconds(audio.duration)}"]
+    parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
+
+
+def _span(stream: SubtitleStream | OtherStream) -> str:
+    if stream.start is None or stream.duration is None:
+        return ", empty" if not stream.packets else ""
+    return f", starts at {_seconds(stream.start)}, lasts {_seconds(stream.duration)}"
+
+
+def _claim(declared: Fraction | None, measured: Fraction) -> str:
+    """Say what the file claims where it differs from what was measured."""
+    return f", {_seconds(declared)} claimed" if declared is not None and abs(declared - measured) >= Fraction(1, 1000) else ""
+
+
+def _seconds(value: Fraction) -> str:
+    return f"{float(value):.3f} s"
 
 
 def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
