@@ -16,8 +16,7 @@ from tests.ingest_support import FIXTURES, Recorder, joined, key_of, ladder, ons
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
-from vidpipe.job import Job, claim
-from vidpipe.pipeline import IngestRequest, give_up, ingest, prepare
+from vidpipe.pipeline import IngestRequest, ingest, prepare
 from vidpipe.progress import Event
 
 # name: (source, frames, frame rate, sizes of the rungs 90 and 180)
@@ -294,18 +293,10 @@ def test_a_catalog_that_cannot_be_written_keeps_the_uploads_for_the_next_run(tmp
     assert refusal.value.exit_code == 7
 
 
-def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    job = Job(content_id="film", fingerprint="f", version="v1", target=configured.target)
-    left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"uploaded before the machine died")
-    with claim(configured.work / "jobs", "film") as held:
-        held.save(job)
-        assert give_up(configured) == (), "it is running"
-    assert give_up(configured) == ("film",)
-    assert published(Path(configured.target)) == []
-    assert give_up(configured) == ()
+def test_a_home_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the home should be")
+    with pytest.raises(UsageError, match="home"):
+        run(FIXTURES / "one-second.mp4", settings(tmp_path, 90))
 
 
 def test_prepare_writes_nothing_but_notes(tmp_path: Path) -> None:

@@ -105,6 +105,13 @@ def test_grid_is_whole_and_common(rate: str) -> None:
     assert sum(chunk.frames for chunk in made.chunks) == grid.frames
 
 
+@pytest.mark.parametrize(("rate", "fps"), [("30", 30), ("3002/100", 30.02), ("60", 30), ("6005/100", 30.025), ("25", 25), ("50", 25)])
+def test_a_rate_limit_is_not_missed_by_a_hair(rate: str, fps: float) -> None:
+    ladder = Ladder(name="t", description="", rungs=(rung(240, max_frame_rate=Fraction(30)),))
+    made = planned(source(rate=rate), ladder)
+    assert float(made.grid.frame_rate / made.video[0].frame_step) == pytest.approx(fps)
+
+
 def test_a_source_of_one_frame_is_one_segment() -> None:
     grid = planned(source(duration="1/24")).grid
     assert (grid.frames, grid.segments) == (1, 1)

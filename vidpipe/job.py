@@ -2,7 +2,7 @@
 
 In:   the jobs folder of the work space, a content id, and the fingerprint of what is to be published.
 Out:  a Job held under a lock: which version, under which key, is being made at which target.
-Wrong: UsageError if another process is making the same title right now.
+Wrong: UsageError if another process is making the same title right now, or the folder cannot be written.
 
 The lock is advisory (flock) and dies with its process, so nothing has to be cleaned up after a crash.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -41,9 +42,10 @@ class Claim:
 
     def save(self, job: Job) -> None:
         """Write the note; from now on a killed run continues this version."""
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(job.model_dump_json(), encoding="utf-8")
-        temporary.replace(self.path)
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        with _translated(self.path):
+            temporary.write_text(job.model_dump_json(), encoding="utf-8")
+            temporary.replace(self.path)
 
     def finish(self) -> None:
         """Remove the note: the version is live, or was discarded."""
@@ -53,9 +55,8 @@ class Claim:
 @contextmanager
 def claim(folder: Path, content_id: str) -> Iterator[Claim]:
     """Hold the only claim on ``content_id`` in this work space while the block runs."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content_id}.json"
-    with path.with_suffix(".lock").open("w") as lock:
+    with _opened(path.with_name(f"{content_id}.lock")) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -64,6 +65,27 @@ def claim(folder: Path, content_id: str) -> Iterator[Claim]:
                 fix="wait for it to end, or give this one another --id",
             ) from error
         yield Claim(path, _read(path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    with lock:
+        yield lock
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the home folder cannot be used: {error.strerror or error}",
+            where=str(path),
+            fix="make room, give this user the right to write there, or choose another home with --home",
+        ) from error
 
 
 def _read(path: Path) -> Job | None:

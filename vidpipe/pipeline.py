@@ -18,18 +18,14 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import tempfile
 import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,8 +37,8 @@ from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
-from vidpipe.job import Claim, Job, claim
+from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
+from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
 from vidpipe.ladder import load
 from vidpipe.manifest.keys import key_uri
@@ -55,11 +51,11 @@ from vidpipe.progress import Note, Reporter, Silent, StageFinished, StageStarted
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish import PublishedObject, discard, publish_object, publish_segments
+from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.cache import remembered
 from vidpipe.source.facts import Finding, QualityReport
-from vidpipe.source.fetch import local_copy
+from vidpipe.source.fetch import is_remote, local_copy
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
@@ -67,12 +63,10 @@ from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.title import expected, playlists, put_together, record
 from vidpipe.verify import verify
+from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
 CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
-
-FORMAT = 1
-"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 
 class IngestRequest(Data):
@@ -90,9 +84,10 @@ class IngestRequest(Data):
 
 
 class IngestResult(Data):
-    """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap).
+    """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
-    unchanged: this very title was live already and nothing was done.  chunks, chunks_reused: of the encode.
+    unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
+    artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
     """
 
@@ -100,6 +95,8 @@ class IngestResult(Data):
     manifest: str
     timings: dict[str, float]
     unchanged: bool = False
+    artifacts: int = 0
+    artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
@@ -110,6 +107,7 @@ class Stages:
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+        self._begun = time.monotonic()
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -124,6 +122,10 @@ class Stages:
             self.add(stage, took)
             self._reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
 
+    def all(self) -> dict[str, float]:
+        """Return the seconds of every stage so far, and under "total" those since the beginning."""
+        return {**self.seconds, "total": round(time.monotonic() - self._begun, 3)}
+
     def add(self, stage: str, seconds: float) -> None:
         """Count seconds of a stage that runs inside another one."""
         self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 3)
@@ -134,7 +136,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    with _fetched(settings) as folder:
+    with _fetched(request, settings) as folder:
         return _prepare(request, settings, folder, Stages(reporter or Silent()), cancel or threading.Event())[0]
 
 
@@ -148,50 +150,37 @@ def ingest(
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
     content_id = _content_id(request)
-    with claim(settings.work / "jobs", content_id) as held, _fetched(settings) as folder:
+    with claim(settings.work / "jobs", content_id) as held, _fetched(request, settings) as folder:
         made, facts = _prepare(request, settings, folder, stages, cancel)
         ffmpeg = find(settings.ffmpeg)
-        fingerprint = _fingerprint(request, made, settings, ffmpeg)
+        fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
         with closing(open_storage(settings.target)) as storage, closing(Catalog(settings.catalog_url)) as catalog:
+            if held.unfinished and is_known(catalog, held.unfinished):
+                held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
             live = catalog.live(content_id)
-            if live and live[1] == fingerprint and not request.new_key and _still_there(storage, live[0]):
-                return IngestResult(
-                    record=live[0], manifest=live[0].playback.hls, timings=stages.seconds, unchanged=True, findings=facts.findings
-                )
+            if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
+                where = live[0].playback.hls
+                return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
             if live and live[0].source.sha256 != made.source.sha256:
                 was = live[0].source.name
                 reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
             storage.check()
             keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
-            job = _job(held, settings, keys, content_id, fingerprint, fresh=request.new_key)
+            job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
             target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
             try:
                 result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+                _stop_if(cancel)
                 with stages("catalog"):
                     catalog.publish(result.record, fingerprint)
             except (PublishFailed, CatalogFailed):
                 raise  # what lies at the target is good so far: the next run continues this version
             except BaseException:
-                _abandon(held, target)
+                if not is_known(catalog, job):
+                    abandon(held, storage, job, keys)
                 raise
             held.finish()
-    return result.model_copy(update={"timings": stages.seconds})
-
-
-def give_up(settings: Settings) -> tuple[str, ...]:
-    """Remove what unfinished ingests have uploaded, and their notes. Return their content ids; running ones are left alone.
-
-    Raises PublishFailed if a target cannot be reached; its note stays.
-    """
-    given_up = []
-    folder = settings.work / "jobs"
-    for note in sorted(folder.glob("*.json")):
-        with suppress(UsageError), claim(folder, note.stem) as held:
-            if held.unfinished:
-                _discard(held.unfinished)
-                held.finish()
-                given_up.append(note.stem)
-    return tuple(given_up)
+    return result.model_copy(update={"timings": stages.all()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +195,8 @@ class _Target:
     def protect(self, segment: Segment) -> ProtectedSegment:
         return clear(segment) if self.key is None else encrypt(segment, self.key)
 
-    def put(self, path: str, data: bytes | Path, reporter: Reporter) -> PublishedObject:
+    def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
+        _stop_if(cancel)
         return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
 
     def location(self, path: str) -> str:
@@ -222,12 +212,13 @@ class _Target:
 
 
 @contextmanager
-def _fetched(settings: Settings) -> Iterator[Path]:
-    """Give a folder for the copy of a remote source, for as long as it is needed."""
-    temporary = settings.work / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="source-", dir=temporary) as folder:
-        yield Path(folder)
+def _fetched(request: IngestRequest, settings: Settings) -> Iterator[Path]:
+    """Give a folder for the copy of a remote source, for as long as it is needed; a local source needs none."""
+    if not is_remote(request.source):
+        yield settings.work
+        return
+    with Store(settings.work).temporary() as folder:  # swept by the next run if this process is killed
+        yield folder
 
 
 def _prepare(
@@ -303,9 +294,10 @@ def _make(
         uri = partial(key_uri, settings.key_url, job.content_id)
         texts = playlists(tracks, uri if target.key else None)
     with stages("publish"):
-        objects = [target.put(f"{layout.THUMBNAILS_FOLDER}/{name}", data, reporter) for name, data in pictures.items()]
-        objects += [target.put(track.init_path, track.init.data, reporter) for track in tracks]
-        objects += [target.put(path, text.encode(), reporter) for path, text in texts.items()]  # the master playlist is the last
+        files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
+        files |= {track.init_path: track.init.data for track in tracks}
+        files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
+        objects = [target.put(path, data, reporter, cancel) for path, data in files.items()]
     with stages("verify"):
         found = expected(made, tracks, objects, {key_id: uri(key_id) for key_id in target.key_ids})
         verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
@@ -319,11 +311,15 @@ def _make(
         key_ids=target.key_ids,
         location=target.location,
     )
-    target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter)
+    target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter, cancel)
+    artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
+    artifacts += [result.artifact for result in results if isinstance(result, EncodedAudio)]
     return IngestResult(
         record=made_record,
         manifest=made_record.playback.hls,
-        timings=stages.seconds,
+        timings=stages.all(),
+        artifacts=len(artifacts),
+        artifacts_reused=sum(artifact.reused for artifact in artifacts),
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
@@ -392,37 +388,9 @@ def _protected(encoded: Iterable[EncodedChunk | EncodedAudio], made: Plan, targe
                 begun = time.monotonic()
 
 
-def _job(held: Claim, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, *, fresh: bool) -> Job:
-    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one."""
-    left = held.unfinished
-    if left and left.fingerprint == fingerprint and not fresh:
-        return left
-    if left:
-        _discard(left)
-    job = Job(
-        content_id=content_id,
-        fingerprint=fingerprint,
-        version=layout.new_version(datetime.now(UTC)),
-        target=settings.target,
-        key_id=keys.create(content_id).key_id if settings.encrypt == "aes-128" else None,
-    )
-    held.save(job)
-    return job
-
-
-def _discard(job: Job) -> None:
-    """Remove the objects of a version that will not be finished."""
-    with closing(open_storage(job.target)) as storage:
-        discard(storage, layout.version_prefix(job.content_id, job.version))
-
-
-def _abandon(held: Claim, target: _Target) -> None:
-    """Remove what was uploaded of a version that will not be finished. Finished chunks stay in the work space."""
-    try:
-        discard(target.storage, target.prefix)
-    except PublishFailed:
-        return  # the target is gone: the note stays, and the next run continues or discards this version
-    held.finish()
+def _stop_if(cancel: threading.Event) -> None:
+    if cancel.is_set():
+        raise Interrupted("stopped on request", fix="run the same command again to continue")
 
 
 def _content_id(request: IngestRequest) -> str:
@@ -441,25 +409,3 @@ def _content_id(request: IngestRequest) -> str:
             fix="use letters, digits, '.', '_' and '-', beginning with a letter or digit, 128 at most",
         )
     return request.content_id
-
-
-def _fingerprint(request: IngestRequest, made: Plan, settings: Settings, ffmpeg: FFmpeg) -> str:
-    """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
-    decided = {
-        "format": FORMAT,
-        # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
-        "plan": made.model_dump(mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True}),
-        "title": request.title,
-        "metadata": request.metadata,
-        "target": settings.target,
-        "encrypt": settings.encrypt,
-        "key_url": settings.key_url,
-        "ffmpeg": ffmpeg.version,
-    }
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-
-
-def _still_there(storage: Storage, record: Record) -> bool:
-    """Tell whether the objects that finish a version are at the target."""
-    prefix = layout.version_prefix(record.content_id, record.version)
-    return all(storage.head(f"{prefix}/{path}") is not None for path in (layout.MASTER, layout.RECORD))

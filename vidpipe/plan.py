@@ -178,7 +178,7 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
 
     Raises UsageError if the ladder has no rungs to choose from.
     """
-    slowdown = math.ceil(source.video.frame_rate / MAX_FRAME_RATE)
+    slowdown = _slowdown(source.video.frame_rate, Fraction(MAX_FRAME_RATE))
     rate = source.video.frame_rate / slowdown
     video, decisions = _choose(source, ladder, rate)
     grid = _grid(source, rate, [rendition.frame_step for rendition in video], gop_seconds, segment_seconds, chunk_seconds)
@@ -255,8 +255,13 @@ def _rendition(rung: Rung, size: tuple[int, int], rate: Fraction) -> VideoRendit
         crf=rung.crf,
         preset=rung.preset,
         profile=rung.profile,
-        frame_step=math.ceil(rate / rung.max_frame_rate) if rung.max_frame_rate else 1,
+        frame_step=_slowdown(rate, rung.max_frame_rate) if rung.max_frame_rate else 1,
     )
+
+
+def _slowdown(rate: Fraction, limit: Fraction) -> int:
+    """Return which n-th frame is kept so that ``limit`` holds, to within a hundredth: a camera's 30.02 fps is 30."""
+    return max(1, math.ceil(rate / limit - Fraction(1, 100)))
 
 
 def _slower(rendition: VideoRendition, rate: Fraction) -> str:

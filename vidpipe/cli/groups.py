@@ -154,6 +154,6 @@ def clean_work(
 
 
 def _give_up(settings: Settings) -> tuple[str, ...]:
-    from vidpipe.pipeline import give_up
+    from vidpipe.version import give_up
 
     return give_up(settings)

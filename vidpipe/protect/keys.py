@@ -121,6 +121,16 @@ class KeyStore:
         except (InvalidUnwrap, ValueError) as problem:
             raise altered from problem
 
+    def remove(self, key_id: str) -> None:
+        """Forget the key of a version that was never published. Nothing there is no error."""
+        if not _KEY_ID.fullmatch(key_id):
+            raise ValueError(f"not a key id: {key_id!r}")
+        file = self._file(key_id)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as problem:
+            raise self._unusable("a content key cannot be removed", file, problem) from problem
+
     def find(self, content_id: str | None = None) -> tuple[KeyInfo, ...]:
         """Tell which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
         try:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,10 +32,11 @@ def remembered(location: Path, folder: Path, limits: Data, measure: Callable[[],
     # The state is taken again: the file may have been replaced between the failed look and the measurement.
     note = folder / f"{_state(location, limits)}.json"
     if location.stat().st_mtime_ns == source.mtime_ns:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(source.model_dump_json(), encoding="utf-8")
-        temporary.replace(note)
+        with suppress(OSError):  # a disk that is full or read-only only costs the next run another look
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = note.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(source.model_dump_json(), encoding="utf-8")
+            temporary.replace(note)
     return source
 
 

@@ -1,0 +1,120 @@
+"""version: what is live stays live, what was left unfinished is continued or removed, and nothing is made twice."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.ingest_support import FIXTURES, Recorder, published, run, settings, version
+from tests.servers import S3Server
+from vidpipe.catalog.store import Catalog
+from vidpipe.errors import PublishFailed
+from vidpipe.job import Claim, Job, claim
+from vidpipe.pipeline import IngestRequest, ingest
+from vidpipe.progress import Event
+from vidpipe.settings import Settings
+from vidpipe.version import give_up
+
+CLIP = FIXTURES / "one-second.mp4"
+
+
+def live_version(configured: Settings, content_id: str) -> str | None:
+    catalog = Catalog(configured.catalog_url)
+    live = catalog.live(content_id)
+    catalog.close()
+    return live[0].version if live else None
+
+
+def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    job = Job(content_id="film", fingerprint="f", version="v1", target=configured.target)
+    left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"uploaded before the machine died")
+    with claim(configured.work / "jobs", "film") as held:
+        held.save(job)
+        assert give_up(configured) == (), "it is running"
+    assert give_up(configured) == ("film",)
+    assert published(Path(configured.target)) == []
+    assert give_up(configured) == ()
+
+
+class Died(BaseException):
+    """The machine."""
+
+
+@pytest.fixture
+def survivor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, str]:
+    """A title whose run died after the catalog was written and before the note was removed."""
+    configured = settings(tmp_path, 90)
+
+    def die(self: Claim) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Claim, "finish", die)
+        with pytest.raises(Died):
+            run(CLIP, configured, content_id="film")
+    live = live_version(configured, "film")
+    assert live is not None
+    return configured, live
+
+
+def test_a_live_version_is_never_given_up(survivor: tuple[Settings, str]) -> None:
+    configured, live = survivor
+    before = published(Path(configured.target))
+    assert give_up(configured) == ()
+    assert published(Path(configured.target)) == before
+    assert run(CLIP, configured, content_id="film").unchanged
+    assert live_version(configured, "film") == live
+
+
+def test_a_live_version_survives_the_next_one_and_its_failure(survivor: tuple[Settings, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    configured, live = survivor
+    before = published(Path(configured.target))
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidpipe.pipeline.verify", fail)
+        with pytest.raises(Died):
+            run(CLIP, configured, content_id="film", title="Another name")
+    assert published(Path(configured.target)) == before
+    assert live_version(configured, "film") == live
+
+
+def test_what_fails_after_the_commit_removes_nothing(tmp_path: Path) -> None:
+    class Fails:
+        def emit(self, event: Event) -> None:
+            if event.event == "stage_finished" and event.stage == "catalog":
+                raise Died
+
+    configured = settings(tmp_path, 90)
+    with pytest.raises(Died):
+        ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, Fails())
+    assert live_version(configured, "film") is not None
+    assert any(name.endswith("master.m3u8") for name in published(Path(configured.target)))
+
+
+def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with claim(configured.work / "jobs", "film") as held:
+        held.save(Job(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
+    with pytest.raises(PublishFailed):
+        give_up(configured)
+    recorder = Recorder()
+    result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
+    assert version(result).is_dir()
+    assert any("could not be removed" in note.text for note in recorder.named("note"))
+
+
+def test_how_the_work_is_cut_makes_no_new_version(tmp_path: Path) -> None:
+    first = run(CLIP, settings(tmp_path, 90))
+    again = run(CLIP, settings(tmp_path, 90, chunk_seconds=Fraction(60)))
+    assert again.unchanged
+    assert again.record == first.record
