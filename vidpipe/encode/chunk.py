@@ -99,8 +99,8 @@ class RunIsOver:
         return not self.alive.is_dir()
 
 
-class TooFew(ValueError):
-    """The source gave fewer frames than its packets promise."""
+class SourceFault(ValueError):
+    """What was made is not what was planned because the source is not what its headers and packets promise."""
 
 
 class _Failed(Exception):
@@ -199,7 +199,7 @@ def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
         frames += len(fragment.samples)
     if frames != planned:
         shown = f"{frames} frames, not {planned}"
-        raise TooFew(f"it decodes to {shown}, fewer than its packets promise") if frames < planned else ValueError(f"it has {shown}")
+        raise SourceFault(f"it decodes to {shown}, fewer than its packets promise") if frames < planned else ValueError(f"it has {shown}")
     expected = [min(in_segment, planned - at) for at in range(0, planned, in_segment)]
     if counts != expected:
         raise ValueError(f"its segments have {counts} frames, not {expected}")
@@ -221,6 +221,9 @@ def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
             raise ValueError(f"it jumps from {end} to {fragment.decode_time}")
         frames += len(fragment.samples)
         end += fragment.duration
+    if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
+        # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
+        raise SourceFault(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
     planned = job.samples(rendition)
     # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
     if not planned <= end - priming <= planned + 3 * AAC_FRAME:
@@ -274,7 +277,7 @@ def _attempted(completed: Completed, check: Callable[..., int], path: Path, *arg
         return check(path, *arguments)
     except FileNotFoundError as error:
         raise _Failed(f"{path.name} was not made", completed) from error
-    except TooFew as error:
+    except SourceFault as error:
         raise _Failed(str(error), completed, source=True) from error
     except (BoxError, ValueError, OSError) as error:
         raise _Failed(f"{path.name} is not what was planned: {error}", completed) from error

@@ -1,0 +1,214 @@
+"""Sources that change in mid-stream, surround sound, and sources from elsewhere: the whole ingest, and what the title then is."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import pytest
+
+from tests import playback
+from tests.ingest_support import joined, published, run, settings, version
+from tests.servers import BUCKET, moto
+from tests.source_support import X264, make
+from tests.source_support import run as ffmpeg
+from vidpipe.errors import SourceRefused
+from vidpipe.storage import open_storage
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+FIRST = {"size": "320x180", "rate": "25", "audio": "stereo", "pixels": "yuv420p", "codec": "aac", "hertz": "48000"}
+CHANGES: dict[str, dict[str, str]] = {
+    "smaller": {"size": "160x90"},
+    "larger": {"size": "640x360"},
+    "another shape": {"size": "240x180"},
+    "ten bits": {"pixels": "yuv420p10le"},
+    "another rate": {"rate": "50"},
+}
+SOUNDS: dict[str, dict[str, str]] = {
+    "stereo to mono": {"audio": "mono"},
+    "stereo to surround": {"audio": "5.1", "codec": "ac3"},
+    "other samples a second": {"hertz": "44100"},
+    "mono and smaller": {"audio": "mono", "size": "160x90"},
+}
+
+
+def part(folder: Path, name: str, start: int, **how: str) -> Path:
+    """Make two seconds of transport stream that begin at ``start``."""
+    sound = f"anoisesrc=a=0.3:d=2:r={how['hertz']},aformat=channel_layouts={how['audio']}"
+    inputs = ["-f", "lavfi", "-i", f"testsrc2=s={how['size']}:r={how['rate']}:d=2", "-f", "lavfi", "-i", sound]
+    options = [*X264, "-pix_fmt", how["pixels"], "-c:a", how["codec"], "-output_ts_offset", str(start), "-muxdelay", "0"]
+    ffmpeg([*inputs, *options], folder / name)
+    return folder / name
+
+
+def changing(folder: Path, change: dict[str, str]) -> Path:
+    """Make four seconds of transport stream that change after two."""
+    before, after = {**FIRST, "codec": change.get("codec", "aac")}, {**FIRST, **change}
+    pieces = [part(folder, "1.ts", 10, **before), part(folder, "2.ts", 12, **after)]
+    source = folder / "changes.ts"
+    source.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    return source
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_sound_that_changes_in_mid_stream_is_refused(kind: str, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    with pytest.raises(SourceRefused, match="the sound changes its channels or its sample rate on the way") as caught:
+        run(changing(tmp_path, SOUNDS[kind]), configured)
+    assert caught.value.fix
+    assert published(tmp_path / "home" / "library") == []
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_picture_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    result = run(changing(tmp_path, CHANGES[kind]), configured)
+    assert result.record.duration == pytest.approx(4, abs=0.1)
+    (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
+    times = playback.read_times(joined(result, configured, f"video-{video.id}.m3u8", tmp_path), "v:0")
+    assert len(times) / float(video.frame_rate or 0) == pytest.approx(result.record.duration, abs=1e-3)
+    samples = memoryview(playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
+    assert len(samples) / 48000 == pytest.approx(result.record.duration, abs=0.05)
+    for second in (1, 3):  # both parts are heard
+        assert max(map(abs, samples[second * 48000 : second * 48000 + 4800])) > 1000
+
+
+def channels(file: Path) -> list[float]:
+    """Return the amplitude of the tone on each channel of the decoded audio, by its mean power."""
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(file), "-map", "0:a:0"]
+    printed = subprocess.run([*argv, "-f", "framecrc", "-"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    layout = next(line.split(":")[1].strip() for line in printed.splitlines() if line.startswith("#channel_layout_name"))
+    raw = memoryview(subprocess.run([*argv, "-f", "s16le", "-"], stdout=subprocess.PIPE, check=True).stdout).cast("h")
+    count = {"stereo": 2, "5.1": 6}[layout]
+    return [(2 * sum((value / 32768) ** 2 for value in raw[n::count]) / (len(raw) // count)) ** 0.5 for n in range(count)]
+
+
+def test_a_surround_rendition_where_the_ladder_asks(tmp_path: Path) -> None:
+    """Each channel of the source has a loudness of its own, so that swapped or missing channels show."""
+    source = tmp_path / "surround.mp4"
+    levels = [0.5, 0.4, 0.3, 0.2, 0.15, 0.1]
+    tones = "|".join(f"{level}*sin({60 if n == 3 else 500}*2*PI*t)" for n, level in enumerate(levels))  # the fourth is the LFE
+    inputs = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2", "-f", "lavfi", "-i", f"aevalsrc='{tones}':s=48000:c=5.1:d=2"]
+    ffmpeg([*inputs, *X264, "-c:a", "pcm_s16le", "-f", "mov"], source)
+    configured = settings(tmp_path, 90)
+    with Path(str(configured.ladder)).open("a") as ladder:
+        ladder.write("  - {codec: aac, bitrate: 384k, channels: 6}\n")
+    result = run(source, configured)
+    assert [(track.id, track.channels) for track in result.record.audio] == [("und", 2), ("und-6ch", 6)]
+    master = (version(result) / "master.m3u8").read_text()
+    media = {playback.attribute("URI", line): line for line in master.splitlines() if line.startswith("#EXT-X-MEDIA")}
+    assert playback.attribute("CHANNELS", media["audio-und.m3u8"]) == "2"
+    assert playback.attribute("CHANNELS", media["audio-und-6ch.m3u8"]) == "6"
+    assert len(channels(joined(result, configured, "audio-und.m3u8", tmp_path))) == 2
+    heard = channels(joined(result, configured, "audio-und-6ch.m3u8", tmp_path))
+    assert heard == pytest.approx(levels, abs=0.03)
+
+
+def test_surround_is_not_made_up(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    with Path(str(configured.ladder)).open("a") as ladder:
+        ladder.write("  - {codec: aac, bitrate: 384k, channels: 6}\n")
+    result = run(FIXTURES / "one-second.mp4", configured)
+    assert [track.channels for track in result.record.audio] == [2]
+
+
+# Sources from elsewhere
+
+
+@contextmanager
+def web(folder: Path, certificate: Path | None = None) -> Iterator[str]:
+    """Serve a folder on the loopback, with TLS if there is a certificate; yields the address."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass  # a client that turns away from a certificate is what is tested
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def certified(folder: Path, name: str = "IP:127.0.0.1", days: int = 2) -> Path:
+    """Make a certificate that signs itself, with its key."""
+    file = folder / "server.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
+    request += ["-days", str(days), "-addext", f"subjectAltName={name}", "-keyout", str(folder / "key"), "-out", str(folder / "cert")]
+    subprocess.run(request, check=True, capture_output=True)
+    file.write_text((folder / "key").read_text() + (folder / "cert").read_text())
+    return file
+
+
+def titled(source: str, folder: Path) -> None:
+    configured = settings(folder, 90)
+    result = run(source, configured, content_id="film")
+    assert result.record.source.sha256 == hashlib.sha256((FIXTURES / "one-second.mp4").read_bytes()).hexdigest()
+    assert result.record.source.name == "one-second.mp4"
+    assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", folder)) == list(range(30))
+    assert list((configured.work / "tmp").iterdir()) == []
+    assert run(source, configured, content_id="film").unchanged
+
+
+def test_a_source_from_the_web_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    certificate = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with web(FIXTURES, certificate) as address:
+        titled(f"{address}/one-second.mp4?signature=secret", tmp_path)
+    held = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
+    assert b"signature=secret" not in held
+
+
+@pytest.mark.parametrize(("name", "says"), [("IP:127.0.0.1", "self[- ]signed certificate"), ("DNS:elsewhere.example", "127.0.0.1|match")])
+def test_a_wrong_certificate_is_a_sentence(name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    certificate = certified(tmp_path, name)
+    if name.startswith("DNS"):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with web(FIXTURES, certificate) as address, pytest.raises(SourceRefused, match=says) as caught:
+        run(f"{address}/one-second.mp4", settings(tmp_path, 90))
+    assert "certificate" in caught.value.what
+    assert caught.value.fix
+
+
+def test_a_source_from_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with moto() as server:
+        server.use(monkeypatch, tmp_path)
+        data = (FIXTURES / "one-second.mp4").read_bytes()
+        storage = open_storage(f"s3://{BUCKET}/films")
+        storage.put("one-second.mp4", data, content_type="video/mp4", cache_control="", sha256=hashlib.sha256(data).hexdigest())
+        storage.close()
+        titled(f"s3://{BUCKET}/films/one-second.mp4", tmp_path)
+
+
+def test_a_source_is_never_written_to(tmp_path: Path) -> None:
+    source = make("plain-mp4", tmp_path)
+    source.chmod(0o444)
+    facts = source.stat()
+    run(source, settings(tmp_path, 90))
+    after = source.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns, after.st_size, after.st_mode) == (
+        facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_mode,
+    )  # fmt: skip
