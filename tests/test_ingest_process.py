@@ -7,14 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import playback
 from tests.ingest_support import FIXTURES, joined, ladder, published, run, settings
+from tests.servers import isolated_aws
 from vidpipe.settings import Settings
 
 VIDPIPE = [sys.executable, "-c", "from vidpipe.cli import main; main()"]
@@ -27,11 +32,11 @@ def slow_settings(folder: Path) -> Settings:
     return settings(folder, 180, workers=1, threads=1, chunk_seconds=Fraction(2), ladder=str(path))
 
 
-def start(folder: Path, source: Path, *options: str) -> subprocess.Popen[str]:
+def start(folder: Path, source: Path, *options: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start an ingest with the settings of ``slow_settings``."""
     configured = slow_settings(folder)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("VIDPIPE_")}
-    environ |= {"VIDPIPE_GOP_SECONDS": "1", "VIDPIPE_SEGMENT_SECONDS": "2", "VIDPIPE_CHUNK_SECONDS": "2"}
+    environ |= {"VIDPIPE_GOP_SECONDS": "1", "VIDPIPE_SEGMENT_SECONDS": "2", "VIDPIPE_CHUNK_SECONDS": "2"} | (variables or {})
     argv = ["ingest", str(source), "--home", str(configured.home), "--ladder", configured.ladder, "--workers", "1", "--threads", "1"]
     return subprocess.Popen([*VIDPIPE, *argv, *options], env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -97,6 +102,85 @@ def test_a_signal_stops_everything_and_publishes_nothing(number: signal.Signals,
     assert ffmpegs_below(configured.home) == []
     assert published(configured.home / "library") == []
     assert published(configured.work / "tmp") == []
+
+
+class Mute(BaseHTTPRequestHandler):
+    """An S3 server that holds nothing, takes uploads, and never answers them."""
+
+    protocol_version = "HTTP/1.1"
+    puts = 0
+    over = threading.Event()
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.answer(
+            200, b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated></ListBucketResult>'
+        )
+
+    def do_HEAD(self) -> None:
+        self.answer(404)
+
+    def do_PUT(self) -> None:
+        type(self).puts += 1
+        self.over.wait(60)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mute() -> Iterator[type[Mute]]:
+    """The server; its class has the port and the number of uploads."""
+    handler = type("Handler", (Mute,), {"over": threading.Event(), "port": 0})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        handler.port = server.server_address[1]  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield handler
+        handler.over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for child processes in /proc")
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_upload_that_hangs_keeps_nobody(signals: int, mute: Any, tmp_path: Path) -> None:
+    configured = slow_settings(tmp_path)
+    server = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{mute.port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    options = ("--to", "s3://titles/vod", "--progress", "plain")
+    process = start(tmp_path, FIXTURES / "landscape-24.mp4", *options, variables=server | isolated_aws(tmp_path))
+    assert process.stderr
+    deadline = time.monotonic() + 60
+    while not mute.puts:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    if signals == 2:
+        while "press Ctrl-C again" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    took = time.monotonic() - began
+    assert process.returncode == 130, stderr
+    assert took < (2 if signals == 2 else 15)
+    assert "Traceback" not in stderr
+    if signals == 1:
+        assert "may still reach the target" in stderr
+        assert "run the same command again" in stderr
+    deadline = time.monotonic() + 3  # after the second signal nothing waits for them
+    while ffmpegs_below(configured.home):
+        assert time.monotonic() < deadline, "an ffmpeg outlived its vidpipe"
+        time.sleep(0.05)
+    assert list((configured.work / "jobs").glob("*.json")), "the version can be continued or given up"
 
 
 def test_json_is_one_object_and_people_read_stderr(tmp_path: Path) -> None:

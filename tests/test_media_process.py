@@ -38,6 +38,26 @@ def test_collects_stdout_and_exit_code() -> None:
     assert (done.stdout, done.stderr_tail, done.returncode, done.timed_out) == (b"out\n", "err\n", 3, False)
 
 
+def test_children_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("VIDPIPE_MASTER_KEY", "VIDPIPE_CATALOG_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "FFREPORT")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("VIDPIPE_HOME", "kept")
+    for env in (None, {"PATH": os.environ["PATH"], "VIDPIPE_HOME": "kept", **dict.fromkeys(secrets, "secret")}):
+        seen = dict(line.split("=", 1) for line in run(["env"], env=env).stdout.decode().splitlines() if "=" in line)
+        assert seen["VIDPIPE_HOME"] == "kept"
+        assert not set(secrets) & set(seen)
+        assert "secret" not in seen.values()
+
+
+def test_an_interruption_blames_no_program() -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted) as stopped:
+        run(["sleep", "9"], cancel=cancel, limits=Limits(open_files=50))
+    assert str(stopped.value) == "stopped on request"
+
+
 def test_feeds_stdin() -> None:
     data = os.urandom(1 << 20)
     assert run(["cat"], stdin=data).stdout == data

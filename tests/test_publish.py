@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from vidpipe import layout
+from vidpipe import layout, publish
 from vidpipe.errors import Interrupted, PublishFailed
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent, Uploaded
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear
-from vidpipe.publish import delivery, discard, publish_object, publish_segments
+from vidpipe.publish import UploadsLeft, delivery, discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
@@ -176,6 +176,35 @@ def test_cancel_stops_the_uploads(when: str, storage: Watched) -> None:
     with pytest.raises(Interrupted):
         published(storage, made(100), cancel=cancel)
     assert len(storage.written) <= 4
+
+
+def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "PATIENCE", 0.3)
+    storage.gate = threading.Event()
+    cancel = threading.Event()
+    closed: list[float] = []
+
+    def encode() -> Iterator[ProtectedSegment]:
+        try:
+            yield from made(100)
+        finally:
+            closed.append(time.monotonic())
+
+    threading.Timer(0.2, cancel.set).start()
+    began = time.monotonic()
+    with pytest.raises(UploadsLeft, match="4 uploads did not end") as stopped:
+        published(storage, encode(), cancel=cancel)
+    ended = time.monotonic()
+    assert ended - began < 3
+    assert closed
+    assert ended - closed[0] >= 0.3, "the encode was closed before the uploads were waited for"
+    assert stopped.value.exit_code == 130
+    assert isinstance(stopped.value, PublishFailed), "the next run continues this version: what hangs may still arrive"
+    threads = [thread for thread in threading.enumerate() if thread.name == "vidpipe-upload"]
+    assert [thread.daemon for thread in threads] == [True] * 4
+    storage.gate.set()
+    for thread in threads:
+        thread.join(10)
 
 
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:

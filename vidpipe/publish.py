@@ -2,7 +2,8 @@
 
 In:   ProtectedSegments as they come out of the encode, and the small objects (init sections, pictures, playlists, the record).
 Out:  PublishedSegments (for the playlists) and PublishedObjects, each with size and hash for the verification.
-Wrong: PublishFailed from the storage: the first failed upload stops the others and is raised; Interrupted on cancel.
+Wrong: PublishFailed from the storage: the first failed upload stops the others and is raised; Interrupted on cancel (UploadsLeft if
+       uploads are still running then).
 
 Segments go up beside the encode on a few threads; only as many segments as threads are in memory. What is already at the target with the
 same size and hash is not sent again, so that an interrupted upload continues.
@@ -12,14 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidpipe.data import Data
-from vidpipe.errors import Interrupted
+from vidpipe.errors import Interrupted, PublishFailed
 from vidpipe.package.result import PublishedSegment
 from vidpipe.progress import Reporter, Uploaded
 from vidpipe.storage.base import Storage, clean_path, sha256_file
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 UPLOAD_WORKERS = 4
 """Uploads side by side, and the number of segments in memory."""
+PATIENCE = 3.0
+"""Seconds that running uploads get to end once the run is to stop; one that hangs gives up by itself only minutes later."""
+TICK = 0.2  # seconds between looks at the cancel signal
 
 CacheClass = Literal["video", "thumbnails", "metadata"]
 
@@ -53,6 +58,12 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
     ".m3u8": ("application/vnd.apple.mpegurl", "metadata"),
     ".json": ("application/json", "metadata"),
 }
+
+
+class UploadsLeft(Interrupted, PublishFailed):
+    """Interrupted while uploads are running that do not end. They may still arrive, so that the version may not be given up:
+    as after any PublishFailed, the next run continues it.
+    """
 
 
 class PublishedObject(Data):
@@ -102,7 +113,9 @@ def publish_segments(
     on_failure: called once, from an upload thread, as soon as an upload fails, so that whoever makes the segments can stop (the next
     segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.
 
-    Raises the first PublishFailed, or Interrupted when ``cancel`` is set; uploads that have not begun are dropped.
+    Raises the first PublishFailed, or Interrupted when ``cancel`` is set. Then, and when the generator is closed, ``segments`` is closed
+    first (if it is a generator), and running uploads are waited for: for PATIENCE at most once a run is to stop. Later ones are left
+    behind on daemon threads, which keep no process alive.
     """
     present = {stored.path: stored.size for stored in storage.list(prefix)}
     failure = _FirstFailure(on_failure)
@@ -119,8 +132,7 @@ def publish_segments(
             raise
         return _published(segment, uri)
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-upload")
-    pending: set[Future[PublishedSegment]] = set()
+    uploads = _Uploads(upload)
     source = iter(segments)
     try:
         while True:
@@ -133,12 +145,20 @@ def publish_segments(
             if segment is None:
                 break
             _stop_if(cancel, failure)
-            pending.add(pool.submit(upload, segment))
+            uploads.begin(segment)
             del segment  # the upload holds it now; nothing else keeps its bytes while the next one is made
-            yield from _finished(pending, room=workers - 1, cancel=cancel, failure=failure)
-        yield from _finished(pending, room=0, cancel=cancel, failure=failure)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            yield from uploads.finished(room=workers - 1, cancel=cancel, failure=failure)
+        yield from uploads.finished(room=0, cancel=cancel, failure=failure)
+    except BaseException as problem:
+        if isinstance(source, Generator):
+            source.close()
+        left = uploads.settle(cancel, failure)
+        if left and isinstance(problem, Interrupted):
+            raise UploadsLeft(
+                f"stopped; {left} upload{'s' if left > 1 else ''} did not end and may still reach the target",
+                fix="run the same command again to continue, or give it up: vidpipe work clean --unfinished",
+            ) from problem
+        raise
 
 
 def discard(storage: Storage, prefix: str) -> None:
@@ -165,19 +185,52 @@ class _FirstFailure:
             self._told()
 
 
-def _finished(
-    pending: set[Future[PublishedSegment]], *, room: int, cancel: threading.Event, failure: _FirstFailure
-) -> Iterator[PublishedSegment]:
-    """Yield what is done, and wait until at most ``room`` uploads are pending."""
-    while True:
-        _stop_if(cancel, failure)
-        done = {future for future in pending if future.done()}
-        pending -= done
-        for future in done:
-            yield future.result()
-        if len(pending) <= room:
-            return
-        wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)  # wakes up to look at cancel, too
+class _Uploads:
+    """Uploads, each on a thread of its own. Daemon threads: those of ThreadPoolExecutor are joined when the process ends, however long
+    one hangs.
+    """
+
+    def __init__(self, upload: Callable[[ProtectedSegment], PublishedSegment]) -> None:
+        self._upload = upload
+        self._running: dict[Future[PublishedSegment], threading.Thread] = {}
+
+    def begin(self, segment: ProtectedSegment) -> None:
+        future: Future[PublishedSegment] = Future()
+        thread = threading.Thread(target=self._run, args=(future, segment), name="vidpipe-upload", daemon=True)
+        self._running[future] = thread
+        thread.start()
+
+    def finished(self, *, room: int, cancel: threading.Event, failure: _FirstFailure) -> Iterator[PublishedSegment]:
+        """Yield what is done, and wait until at most ``room`` uploads are running."""
+        while True:
+            _stop_if(cancel, failure)
+            for future in [future for future in self._running if future.done()]:
+                self._running.pop(future).join()
+                yield future.result()
+            if len(self._running) <= room:
+                return
+            wait(self._running, timeout=TICK, return_when=FIRST_COMPLETED)  # wakes up to look at cancel, too
+
+    def settle(self, cancel: threading.Event, failure: _FirstFailure) -> int:
+        """Wait for running uploads, not long once the run is to stop. Return how many are left behind."""
+        deadline: float | None = None
+        while not all(future.done() for future in self._running):
+            if deadline is None and (cancel.is_set() or failure.first is not None):
+                deadline = time.monotonic() + PATIENCE
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            wait(self._running, timeout=TICK)
+        for future in [future for future in self._running if future.done()]:
+            self._running.pop(future).join()
+        return len(self._running)
+
+    def _run(self, future: Future[PublishedSegment], segment: ProtectedSegment) -> None:
+        try:
+            result = self._upload(segment)
+        except BaseException as problem:  # noqa: BLE001 - handed to whoever asks for the result
+            future.set_exception(problem)
+        else:
+            future.set_result(result)
 
 
 def _stop_if(cancel: threading.Event, failure: _FirstFailure) -> None:

@@ -13,15 +13,17 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 import typer
 
 from vidpipe import __version__
 from vidpipe.cli.text import clean, err
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
+from vidpipe.media import process
 
 EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
 CODES = {
@@ -103,7 +105,7 @@ def wants_debug(arguments: Sequence[str]) -> bool:
 
 @contextmanager
 def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
-    """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal stops without waiting.
+    """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal ends the process at once, with all its children.
 
     told: called at the first signal, to say that the run is stopping.
     """
@@ -111,7 +113,7 @@ def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if cancel.is_set():
-            raise KeyboardInterrupt
+            _end_now()
         cancel.set()
         told()
 
@@ -126,6 +128,15 @@ def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
     finally:
         for number in handled:
             signal.signal(number, before[number])
+
+
+def _end_now() -> NoReturn:
+    """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies like this leaves nothing visible."""
+    process.kill_all()
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\x1b[?25h\n")  # the bar hides the cursor
+    os._exit(Interrupted.exit_code)
 
 
 def _flushed(code: int) -> int:

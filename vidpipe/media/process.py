@@ -36,6 +36,19 @@ STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a 
 STDERR_FIRST = 4 * 1024
 PATIENCE = 1.0  # seconds between the request to end and the kill
 TICK = 0.05  # seconds between looks at the cancel event and the clock
+NOT_INHERITED = frozenset(
+    {
+        # Secrets: a child reads strangers' files, and needs none of them.
+        "VIDPIPE_MASTER_KEY",
+        "VIDPIPE_CATALOG_URL",
+        "PGPASSWORD",
+        "FFREPORT",  # would make every ffmpeg write a log file into the working folder
+    }
+)
+"""Variables that no child gets; nor does it get any that begins with AWS_."""
+
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+"""The children of this process, for ``kill_all``: a signal handler knows nothing but the process, which has one set of children."""
 
 
 class Limits(Data):
@@ -87,12 +100,13 @@ def run(
     """Run ``argv`` to its end and return how it ended.
 
     on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
-    env replaces the environment; None means vidpipe's own.
+    env replaces the environment; None means vidpipe's own. Neither passes NOT_INHERITED and AWS_* on.
     """
     command = tuple(str(part) for part in argv)
     limits = limits or Limits()
     environment = dict(os.environ if env is None else env)
-    environment.pop("FFREPORT", None)  # it would make every ffmpeg write a log file into the working folder
+    for name in [name for name in environment if name in NOT_INHERITED or name.startswith("AWS_")]:
+        del environment[name]
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         # asked first, because the wrapper would start well and only then fail to find it
         raise UsageError(f"cannot start {command[0]}: no such program", fix="check that the program exists and may be executed")
@@ -113,6 +127,8 @@ def run(
                 f"cannot start {command[0]}: {error.strerror or error}", fix="check that the program exists and may be executed"
             ) from error
         cleanup.enter_context(child)  # closes the pipes and reaps
+        _RUNNING.add(child)
+        cleanup.callback(_RUNNING.discard, child)
         cleanup.callback(_end, child)
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         head, tail = bytearray(), bytearray()
@@ -140,6 +156,13 @@ def run(
         )
 
 
+def kill_all() -> None:
+    """Kill every running child and its group, without waiting. For a signal handler that ends the process: takes no lock."""
+    for child in tuple(_RUNNING):
+        if child.returncode is None:
+            _signal_group(child, signal.SIGTERM, force=True)
+
+
 def _watch(
     child: subprocess.Popen[bytes],
     lines: queue.SimpleQueue[bytes | None],
@@ -154,7 +177,7 @@ def _watch(
     ended: float | None = None
     while True:
         if cancel is not None and cancel.is_set():
-            raise Interrupted("stopped on request", where=Path(child.args[0]).name if isinstance(child.args, list) else None)
+            raise Interrupted("stopped on request")
         if deadline is not None and time.monotonic() > deadline:
             return bytes(stdout), True
         if not open_:
