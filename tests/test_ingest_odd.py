@@ -21,6 +21,10 @@ from tests.servers import BUCKET, moto
 from tests.source_support import X264, make
 from tests.source_support import run as ffmpeg
 from vidpipe.errors import SourceRefused
+from vidpipe.media.ffmpeg import find
+from vidpipe.source.policy import load_policy
+from vidpipe.source.probe import probe
+from vidpipe.source.validate import validate
 from vidpipe.storage import open_storage
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -61,9 +65,11 @@ def changing(folder: Path, change: dict[str, str]) -> Path:
 
 @pytest.mark.parametrize("kind", SOUNDS)
 def test_sound_that_changes_in_mid_stream_is_refused(kind: str, tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
+    source, configured = changing(tmp_path, SOUNDS[kind]), settings(tmp_path, 90)
+    told = validate(probe(str(source)), load_policy(), find())
+    assert [finding.id for finding in told.findings if finding.severity == "error"] == ["changing-sound"]
     with pytest.raises(SourceRefused, match="the sound changes its channels or its sample rate on the way") as caught:
-        run(changing(tmp_path, SOUNDS[kind]), configured)
+        run(source, configured)
     assert caught.value.fix
     assert published(tmp_path / "home" / "library") == []
 
@@ -71,7 +77,9 @@ def test_sound_that_changes_in_mid_stream_is_refused(kind: str, tmp_path: Path) 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_picture_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
-    result = run(changing(tmp_path, CHANGES[kind]), configured)
+    source = changing(tmp_path, CHANGES[kind])
+    assert not validate(probe(str(source)), load_policy(), find()).refused
+    result = run(source, configured)
     assert result.record.duration == pytest.approx(4, abs=0.1)
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
     times = playback.read_times(joined(result, configured, f"video-{video.id}.m3u8", tmp_path), "v:0")

@@ -5,7 +5,8 @@ Out:  findings in the order of the policy; those that are "off" are left out.
 Wrong: nothing.
 
 ids: truncated, read-error, corrupt-packets, decode-errors, black-video, frozen-video, silence, loudness, true-peak, dead-channel, no-audio,
-duration-mismatch, start-mismatch, interlaced-content, duplicate-timestamps, broken-timestamps, timestamp-gap, low-resolution, low-bit-rate.
+duration-mismatch, start-mismatch, interlaced-content, duplicate-timestamps, broken-timestamps, timestamp-gap, low-resolution, low-bit-rate;
+and from a whole decode, in ``validate``: missing-pictures, changing-sound.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
+from vidpipe.source.text import clean
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
@@ -62,7 +63,8 @@ def validate(
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
     found += findings(source, picture, policy)
-    found += _missing(source, picture, policy)
+    # filters that begin anew print into a new file, so where the sound changes the pictures before it are not counted
+    found += _changing(done.stderr_head + done.stderr_tail) or _missing(source, picture, policy)
     for index, sound in sounds.items():
         found += findings(source, sound, policy, stream=index)
     return QualityReport(findings=found)
@@ -116,6 +118,8 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str) -> list[str]
         source.demuxer,  # probing again could choose a demuxer that opens other files
         "-protocol_whitelist",
         "file",
+        "-reinit_filter:v",
+        "0",  # a picture that changes its size goes through the running filters, as it does in the encode
         "-i",
         f"file:{source.location}",
         "-filter_complex",
@@ -163,5 +167,22 @@ def _missing(source: Source, picture: Measurements, policy: QualityPolicy) -> tu
             measured=f"{picture.pictures} pictures",
             limit=f"{promised} pictures",
             advice="copy the file again, or ask for a new one",
+        ),
+    )
+
+
+def _changing(stderr: str) -> tuple[Finding, ...]:
+    """Find sound that an ingest would refuse: ffmpeg begins its filters anew where it changes, and so a track cannot be filled up."""
+    changed = re.search(r"Reconfiguring filter graph because audio parameters changed to ([^\n]+)", stderr)
+    if changed is None:
+        return ()
+    return (
+        Finding(
+            id="changing-sound",
+            severity="error",
+            message="the sound changes its channels or its sample rate on the way",
+            measured=clean(changed[1]),
+            limit="one layout and one sample rate",
+            advice="convert the sound to one layout and sample rate first, in an editor or with ffmpeg",
         ),
     )
