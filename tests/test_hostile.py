@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.source_support import make
+from vidpipe.encode.command import source_options
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import Completed, Limits, run
@@ -123,6 +124,45 @@ def test_a_file_that_names_another_one_is_not_followed(tmp_path: Path, requests:
     assert asked == []
     with pytest.raises(SourceRefused, match="is not a video file"):
         probe(str(files[0]), limits=SOON)
+
+
+def alias(target: Path) -> bytes:
+    """Return an entry of a data reference box that says that the media lies in another file (QuickTime, "alis")."""
+    path, name = str(target).encode(), target.name.encode()
+    record = bytes(10) + b"\x04Disk".ljust(28, b"\0") + bytes(12) + (bytes([len(name)]) + name).ljust(64, b"\0") + bytes(16)
+    record += (1).to_bytes(2, "big") * 2 + bytes(16)  # levels up from here and down to there
+    record += (2).to_bytes(2, "big") + len(path).to_bytes(2, "big") + path + bytes(len(path) % 2)
+    record += (18).to_bytes(2, "big") + len(path).to_bytes(2, "big") + path + bytes(len(path) % 2) + b"\xff\xff\0\0"
+    return (12 + len(record)).to_bytes(4, "big") + b"alis" + bytes(4) + record
+
+
+def referring(data: bytes, target: Path) -> bytes:
+    """Return a movie whose first track claims that its media lies in ``target``. Its moov box comes last, so no offset changes."""
+    moov = data.rindex(b"moov") - 4
+    start = data.index(b"dref", moov) + 12
+    entry = int.from_bytes(data[start : start + 4], "big")
+    new = alias(target)
+    changed = bytearray(data[:start] + new + data[start + entry :])
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        at = data.index(kind, moov) - 4
+        changed[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + len(new) - entry).to_bytes(4, "big")
+    return bytes(changed)
+
+
+def test_an_external_data_reference_is_not_followed(tmp_path: Path) -> None:
+    """The other file is a pipe: whoever opened it would wait for ever."""
+    os.mkfifo(tmp_path / "secret.mov")
+    film = tmp_path / "film.mov"
+    film.write_bytes(referring(make("plain-mp4", tmp_path).read_bytes(), tmp_path / "secret.mov"))
+    # ffmpeg sees the reference, so the file is well made: told to follow, it waits for the pipe
+    follow = ["-enable_drefs", "1", "-use_absolute_path", "1", "-i", f"file:{film}"]
+    told = run([find().path, "-hide_banner", *follow, "-f", "null", "-"], limits=Limits(wall_seconds=3))
+    assert told.timed_out or "secret.mov" in told.stderr_tail
+    with pytest.raises(SourceRefused, match="its video stream is empty"):
+        probe(str(film), limits=SOON)
+    options = source_options(str(film), "mov")
+    decode = ["-f", options["format"], "-protocol_whitelist", options["protocol_whitelist"], "-i", options["filename"], "-f", "null", "-"]
+    assert not run([find().path, *map(str, decode)], limits=Limits(wall_seconds=10)).timed_out
 
 
 @pytest.mark.parametrize(
