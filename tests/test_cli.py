@@ -366,16 +366,45 @@ def command_line(process: Path) -> str:
         return ""
 
 
-def test_a_closed_pipe_is_quiet(home: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [["catalog", "schema"], ["ladders", "list"], ["catalog", "list"], ["plan", CLIP], ["ingest", CLIP, "--dry-run", "--progress", "json"]],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_a_closed_pipe_is_quiet(home: Path, arguments: list[str]) -> None:
+    argv = [sys.executable, str(ROOT / "cli.py"), *arguments]
     environ = {**os.environ, "VIDPIPE_HOME": str(home)}
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "catalog", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
-    )
-    assert process.stdout
-    assert process.stderr
-    process.stdout.close()
-    assert (process.wait(30), process.stderr.read()) == (141, b"")
-    process.stderr.close()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        lines = process.stderr.read().splitlines()
+        assert process.wait(30) == 141
+    if "json" in arguments:
+        assert json.loads(lines[-1])["exit_code"] == 141
+    else:
+        assert lines == []
+
+
+@pytest.mark.parametrize("progress", ["plain", "json", "none", "bar"])
+def test_an_ingest_goes_on_when_nobody_reads_what_it_says(tmp_path: Path, progress: str) -> None:
+    argv = [sys.executable, str(ROOT / "cli.py"), "ingest", CLIP, "--ladder", "fast", "--home", str(tmp_path), "--json"]
+    with subprocess.Popen([*argv, "--progress", progress], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stderr.close()
+        assert json.loads(process.stdout.read())["status"] == "live"
+        assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_closed_streams_are_no_bug(home: Path) -> None:
+    argv = [sys.executable, str(ROOT / "cli.py"), "catalog", "show", "--home", str(home)]
+    for closed, code in ((">&- 2>&-", 0), ("2>&-", 0)):
+        done = subprocess.run(["/bin/sh", "-c", f'"$@" {closed}', "sh", *argv, "demo"], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (code, b"")
+    done = subprocess.run(["/bin/sh", "-c", '"$@" 2>&-', "sh", *argv, "nothing"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 def test_the_readme_and_the_help_list_the_same_exit_codes(run: Run) -> None:

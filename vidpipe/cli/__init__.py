@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -9,10 +10,13 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run ``vidpipe`` with the arguments of this process and exit."""
-    from vidpipe.cli.app import invoke
-    from vidpipe.cli.exits import run
-
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed (2>&-); the next file opened would take its number, so nothing must come before this
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character shows its escape instead of failing
             stream.reconfigure(errors="backslashreplace")
+    from vidpipe.cli.app import invoke
+    from vidpipe.cli.exits import run
+
     sys.exit(run(invoke, sys.argv[1:]))

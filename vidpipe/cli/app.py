@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +119,8 @@ def ingest(
     if json:
         write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
     if progress is not options.Progress.json:
-        render.summary(err(), result)
+        with suppress(OSError):  # nobody reads; the title is live all the same
+            render.summary(err(), result)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 
@@ -55,6 +55,8 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     trace = "".join(traceback.format_exception(error)) if debug else None
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("stopped")
+    if isinstance(error, BrokenPipeError):
+        return Failure(EXIT_PIPE, (CODES[EXIT_PIPE],), trace)
     if isinstance(error, VidpipeError):
         return Failure(error.exit_code, tuple(error.lines()), trace)
     message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
@@ -89,12 +91,12 @@ def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) ->
         return _quiet()
     except (Exception, KeyboardInterrupt, typer.Abort) as error:  # noqa: BLE001 - the last door: nothing may pass it
         problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
-        try:
+        with suppress(OSError):  # nobody reads: the exit code tells
             show(problem)
-        except BrokenPipeError:
-            _quiet()
+        _drop(sys.stderr)
+        _drop(sys.stdout)
         return problem.exit_code
-    return EXIT_OK
+    return _flushed(EXIT_OK)
 
 
 def wants_debug(arguments: Sequence[str]) -> bool:
@@ -140,6 +142,8 @@ def _end_now() -> NoReturn:
 
 
 def _flushed(code: int) -> int:
+    """Flush both streams; a result that nobody reads decides the exit code."""
+    _drop(sys.stderr)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -148,11 +152,16 @@ def _flushed(code: int) -> int:
 
 
 def _quiet() -> int:
-    """Send what is still buffered nowhere, so that the interpreter's own flush at exit does not complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(nowhere, stream.fileno())
+    _drop(sys.stdout)
+    _drop(sys.stderr)
     return EXIT_PIPE
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what is still buffered nowhere if it cannot be written: the interpreter's own flush would complain, and exit with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -148,7 +148,8 @@ class Quiet:
     def emit(self, event: Event) -> None:
         """Show warnings."""
         if isinstance(event, Note) and event.level == "warning":
-            err().print(f"warning: {clean(event.text)}", soft_wrap=True)
+            with suppress(OSError):  # nobody reads; the work goes on, here and below
+                err().print(f"warning: {clean(event.text)}", soft_wrap=True)
 
     def interrupting(self) -> None:
         """Say nothing."""
@@ -196,7 +197,8 @@ class Plain:
         return False
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        with suppress(OSError):
+            self._console.print(text, soft_wrap=True)
 
 
 class Bar:
@@ -219,11 +221,12 @@ class Bar:
     def open(self) -> None:
         """Draw the bar."""
         self._task = self._progress.add_task("starting", total=None, state="")
-        self._progress.start()
+        with suppress(OSError):
+            self._progress.start()
 
     def emit(self, event: Event) -> None:
         """Redraw."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self._meter.take(event)
             if isinstance(event, Note):
                 self._progress.console.print(clean(event.text), style="yellow" if event.level == "warning" else None)
@@ -244,7 +247,8 @@ class Bar:
 
     def close(self, failure: Failure | None) -> bool:
         """Remove the bar; the summary or the error follows."""
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
         return False
 
 

@@ -6,7 +6,9 @@ Out:  the same text with every character that could steer a terminal written as 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import sys
 from typing import Any
@@ -25,13 +27,23 @@ def clean(text: object) -> str:
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
+class Terminal(Console):
+    """A console that does not end the program when nobody reads any more: rich would, with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, which ``exits.run`` knows, for results; drop what is said beside them."""
+        self.quiet = True
+        if not self.stderr:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def out() -> Console:
     """The console of results. Colour only on a terminal that wants it (NO_COLOR is respected)."""
     return _console(stderr=False)
 
 
 def err() -> Console:
-    """The console of everything that is said to people beside the result."""
+    """The console of everything that is said to people beside the result. Goes quiet when its reader has gone."""
     return _console(stderr=True)
 
 
@@ -44,4 +56,4 @@ def write_json(value: Any, *, lines: bool = False) -> None:
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    return Terminal(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
