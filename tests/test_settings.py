@@ -128,7 +128,13 @@ def test_the_home_file_may_not_move_the_home(here: Path) -> None:
         ({"target": "lib", "workers": "1.5"}, {}, "--workers", "'1.5' is not allowed"),
         ({}, {"VIDPIPE_THREADS": "-1"}, "VIDPIPE_THREADS", "'-1' is not allowed"),
         ({}, {"VIDPIPE_LIMITS_MAX_PIXELS": "many"}, "VIDPIPE_LIMITS_MAX_PIXELS", "'many' is not allowed"),
-        ({"gop_seconds": "7"}, {}, None, "gop_seconds (7) <= segment_seconds (6) <= chunk_seconds (30) does not hold"),
+        ({"gop_seconds": "7"}, {}, "--gop-seconds", "gop_seconds (7 s, --gop-seconds) is longer than segment_seconds (6 s, the default)"),
+        (
+            {},
+            {"VIDPIPE_CHUNK_SECONDS": "2.5"},
+            "VIDPIPE_CHUNK_SECONDS",
+            "segment_seconds (6 s, the default) is longer than chunk_seconds (2.5 s, VIDPIPE_CHUNK_SECONDS)",
+        ),
         ({"chunk_seconds": "1/0"}, {}, "--chunk-seconds", "'1/0' is not allowed"),
     ],
 )
@@ -154,11 +160,32 @@ def test_key_url_templates(here: Path, template: str) -> None:
     [
         "keys/{key_id}", "https://k/", "https://k/{key}", "https://k/{key_id", "https://k/{key_id} x", 'https://k/{key_id}"', "{key_id}",
         "https:///{key_id}", "https://k/{key_id.__class__}", "https://k/{key_id}\n", "ftp://k/{key_id}", "https://k/{}",
+        "https://k/{key_id!r}", "https://k/{key_id:>9}", "https://k/{{x}}/{key_id}", "https://k:port/{key_id}", "https://k/é/{key_id}",
     ],
 )  # fmt: skip
 def test_wrong_key_url_templates(here: Path, template: str) -> None:
-    with pytest.raises(UsageError, match="key_url"):
+    with pytest.raises(UsageError) as refused:
         resolve({"home": "home", "key_url": template}, {}, here)
+    assert refused.value.where == "--key-url"
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {"VIDPIPE_KEY_URL": template}, here)
+    assert refused.value.where == "VIDPIPE_KEY_URL"
+    with pytest.raises(UsageError):
+        Settings(home=here, key_url=template)
+
+
+@pytest.mark.parametrize("first", ["here", "home"])
+def test_lengths_that_do_not_fit_are_named_with_their_file(here: Path, first: str) -> None:
+    file = (here if first == "here" else here / "home") / "vidpipe.toml"
+    file.write_text("segment_seconds = 40\n")
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {}, here)
+    assert refused.value.lines() == [
+        f"{file}: segment_seconds (40 s, {file}) is longer than chunk_seconds (30 s, the default)",
+        "fix: make segment_seconds at most 30, or change chunk_seconds too",
+    ]
+    with pytest.raises(UsageError, match=r"chunk_seconds \(1 s\)"):
+        Settings(home=here, chunk_seconds=Fraction(1))
 
 
 def test_limits_come_from_files_and_variables(here: Path) -> None:

@@ -10,14 +10,13 @@ Every default of a setting stands here, once; ``--help`` and the README repeat t
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
-import string
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_dir
 from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
@@ -25,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
+from vidpipe.manifest.keys import check_key_url
 from vidpipe.protect.master import MASTER_BYTES, parse_master_key
 from vidpipe.publish import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits
@@ -34,6 +34,8 @@ MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
 _NOT_IN_FILES = frozenset({"master_key"})
+_LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
+"""None may be longer than the next."""
 
 
 class Settings(Data):
@@ -86,13 +88,9 @@ class Settings(Data):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not self.gop_seconds <= self.segment_seconds <= self.chunk_seconds:
-            raise ValueError(
-                f"gop_seconds ({self.gop_seconds}) <= segment_seconds ({self.segment_seconds}) "
-                f"<= chunk_seconds ({self.chunk_seconds}) does not hold"
-            )
+        _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
         if self.key_url is not None:
-            _check_key_url(self.key_url)
+            check_key_url(self.key_url)
         return self
 
     @property
@@ -132,6 +130,13 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
             )
         merged = {**there, **merged}
     merged["home"] = home
+    origins = {
+        **{name: str(home / FILE_NAME) for name in there},
+        **{name: str(cwd / FILE_NAME) for name in here},
+        **{name: _variable(name) for name in variables},
+        **{name: _flag(name) for name in given},
+    }
+    _check_lengths({name: merged.get(name, Settings.model_fields[name].default) for name in _LENGTHS}, origins)
     merged["limits"] = SourceLimits(**{**there.get("limits", {}), **here.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
         merged["master_key"] = parse_master_key(environ[MASTER_KEY_VARIABLE], MASTER_KEY_VARIABLE)
@@ -214,7 +219,31 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["msg"]
         raise UsageError(f"{value!r} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
+    if name == "key_url" and checked is not None:
+        check_key_url(checked, origin)
     return _absolute(name, checked, base)
+
+
+def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) -> None:
+    """Raise UsageError unless GOP, segment and chunk each fit into the next. origins: where the values come from, without the defaults."""
+    for shorter, longer in itertools.pairwise(_LENGTHS):
+        if lengths[shorter] > lengths[longer]:
+            name, other = (longer, shorter) if longer in origins and shorter not in origins else (shorter, longer)  # blame what was given
+            told = {
+                key: f"{key} ({_plain(lengths[key])} s, {origins.get(key, 'the default')})"
+                if origins
+                else f"{key} ({_plain(lengths[key])} s)"
+                for key in (shorter, longer)
+            }
+            raise UsageError(
+                f"{told[shorter]} is longer than {told[longer]}",
+                where=origins.get(name),
+                fix=f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too",
+            )
+
+
+def _plain(value: Fraction) -> str:
+    return str(value) if value.denominator == 1 else f"{float(value):g}"
 
 
 def _annotated(field: FieldInfo) -> Any:
@@ -232,17 +261,3 @@ def _absolute(name: str, value: Any, base: Path) -> Any:
     if name == "ffmpeg" and value and Path(value).name != value:
         return str((base / Path(value).expanduser()).absolute())
     return value
-
-
-def _check_key_url(template: str) -> None:
-    try:
-        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-    except ValueError as error:
-        raise ValueError(f"key_url {template!r} is not a template: {error}") from None
-    if not names or not names <= {"key_id", "content_id"}:
-        raise ValueError(f"key_url {template!r} must contain {{key_id}} or {{content_id}}, and no other name in braces")
-    parts = urlsplit(template)
-    if parts.scheme not in ("https", "http") or not parts.netloc:
-        raise ValueError(f"key_url {template!r} must be an absolute http or https URL")
-    if any(character in '"<>\\^`|' or not character.isprintable() or character.isspace() for character in template):
-        raise ValueError(f"key_url {template!r} contains a character that may not stand in a URL")

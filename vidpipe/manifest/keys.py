@@ -1,7 +1,7 @@
 """Name a content key in a playlist: a relative URI, or the operator's absolute one.
 
 In:   the --key-url template, a content id, a key id.  Out: the URI of EXT-X-KEY.
-Wrong: UsageError for a template that is not an absolute URL or has other placeholders; found before any work starts.
+Wrong: UsageError for a template that is not an absolute URL or has other placeholders; the settings ask before any work starts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ def key_uri(template: str | None, content_id: str, key_id: str) -> str:
     return uri(template.format(content_id=quote(content_id, safe=""), key_id=quote(key_id, safe="")))
 
 
-def check_key_url(template: str) -> None:
-    """Raise UsageError unless the template is an absolute URL with at least one of the known placeholders and no other."""
-    where = "--key-url"
+def check_key_url(template: str, where: str = "key_url") -> None:
+    """Raise UsageError unless the template is an absolute http or https URL with a known placeholder and no other.
+
+    where: the flag, variable or file that it comes from, for the message.
+    """
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -37,14 +39,16 @@ def check_key_url(template: str) -> None:
     fields = [(name, spec, conversion) for _, name, spec, conversion in parts if name is not None]
     for name, spec, conversion in fields:
         if name not in PLACEHOLDERS or spec or conversion:
-            raise UsageError(f"unknown placeholder {{{name}}}", where=where, fix="only {content_id} and {key_id} may be used")
+            written = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise UsageError(f"unknown placeholder {{{written}}}", where=where, fix="only {content_id} and {key_id} may be used")
     if not fields:
         raise UsageError("the URL would be the same for every title and key", where=where, fix=_FIX)
-    example = template.format(content_id="id", key_id="id")
     try:
-        url = urlsplit(uri(example))
-        host = url.hostname
+        url = urlsplit(uri(template.format(content_id="id", key_id="id")))
+        host, _ = url.hostname, url.port
     except ValueError as error:
-        raise UsageError(f"{template!r} is not a URL", where=where, fix=_FIX) from error
-    if not url.scheme or not host:
-        raise UsageError(f"{template!r} is not an absolute URL", where=where, fix=_FIX)
+        raise UsageError(
+            f"{template!r} is not a URL: it holds a character or a port that may not stand in one", where=where, fix=_FIX
+        ) from error
+    if url.scheme not in ("https", "http") or not host:
+        raise UsageError(f"{template!r} is not an absolute URL (http, https)", where=where, fix=_FIX)
