@@ -226,17 +226,16 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
 
 def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) -> None:
     """Raise UsageError unless GOP, segment and chunk each fit into the next. origins: where the values come from, without the defaults."""
+
+    def told(name: str) -> str:
+        origin = f", {origins.get(name, 'the default')}" if origins else ""
+        return f"{name} ({_plain(lengths[name])} s{origin})"
+
     for shorter, longer in itertools.pairwise(_LENGTHS):
         if lengths[shorter] > lengths[longer]:
             name, other = (longer, shorter) if longer in origins and shorter not in origins else (shorter, longer)  # blame what was given
-            told = {
-                key: f"{key} ({_plain(lengths[key])} s, {origins.get(key, 'the default')})"
-                if origins
-                else f"{key} ({_plain(lengths[key])} s)"
-                for key in (shorter, longer)
-            }
             raise UsageError(
-                f"{told[shorter]} is longer than {told[longer]}",
+                f"{told(shorter)} is longer than {told(longer)}",
                 where=origins.get(name),
                 fix=f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too",
             )
