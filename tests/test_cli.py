@@ -120,7 +120,7 @@ def test_plan_and_dry_run_encode_nothing(run: Run, home: Path) -> None:
         assert done.code == 0, done.err
         assert re.search(r"^720p +dropped +\S", done.out, re.M)
         decided = json.loads(run(*arguments, "--json").out)
-        assert [decision["rung"] for decision in decided["decisions"]] == ["240p", "480p", "720p"]
+        assert [decision["rung"] for decision in decided["decisions"]] == ["240p", "360p", "720p"]
     assert sorted(home.rglob("*.mp4")) == before
 
 
