@@ -19,6 +19,7 @@ from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
 from vidpipe.encode.keys import Keys, posters_in
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.process import Completed
 from vidpipe.plan import Plan
 
 
@@ -66,13 +67,28 @@ def test_a_source_that_is_shorter_than_it_claims(tmp_path: Path, program: FFmpeg
     assert list((tmp_path / "work").rglob("*.mp4")) == []
 
 
+def test_the_error_names_the_time_in_the_source(source: Path, tmp_path: Path, program: FFmpeg) -> None:
+    """A source whose first picture comes at 10 s: a person finds the place in a player."""
+    task = task_of(tiny_plan(source, rung("a", 96, preset="impossible")), 0, tmp_path, program)
+    job = task.job.model_copy(update={"video": task.job.video.model_copy(update={"start": Fraction(10)})})
+    with pytest.raises(EncodeFailed, match=r"^chunk 1, 0:00:10\.000 to 0:00:1\d\.\d{3} of the source it's a source\.mp4: "):
+        run_chunk(task.model_copy(update={"job": job}))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_when_damage_is_noted() -> None:
+    complaint = Completed(argv=("ffmpeg",), returncode=0, stdout=b"", stderr_tail="[h264 @ 0x1] [error] concealing errors")
+    with pytest.raises(EncodeFailed, match="the disk is full"):
+        module._note_damage(complaint, Path("/dev/full"))
+
+
 def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg) -> None:
     plan = tiny_plan(source, rung("a", 96, preset="impossible"))
     with pytest.raises(EncodeFailed) as caught:
         run_chunk(task_of(plan, 2, tmp_path, program))
     error = caught.value
     assert re.fullmatch(
-        r"chunk 3, 0:00:0\d\.\d{3} to 0:00:06\.000 of it's a source\.mp4: ffmpeg ended with exit code \d+, 2 times", str(error)
+        r"chunk 3, 0:00:0\d\.\d{3} to 0:00:06\.000 of the source it's a source\.mp4: ffmpeg ended with exit code \d+, 2 times", str(error)
     )
     assert any("impossible" in line for line in error.details if line.startswith("ffmpeg: "))
     assert "continues after them" in (error.fix or "")

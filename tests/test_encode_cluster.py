@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from vidpipe import __version__
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster import WorkerFacts, check, connect
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
@@ -107,9 +108,7 @@ def everything(
     encoders, filters, _ = needs(plan)
     source = Path(plan.source.location)
     with connect(dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=source, store=store) as cluster:
-        return list(
-            encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, reporter=seen, cancel=cancel)
-        )
+        return list(encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, reporter=seen, cancel=cancel))
 
 
 def ffmpeg_below(worker: subprocess.Popen[bytes]) -> list[int]:
@@ -176,7 +175,7 @@ def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg)
 
 def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
     other = tmp_path / "ffmpeg-old"
-    other.write_text(f"#!/bin/sh\n\"{program.path}\" \"$@\" | sed 's/^ffmpeg version [^ ]*/ffmpeg version 4.2/; s/libx264 /libnone /'\n")
+    other.write_text(f'#!/bin/sh\n"{program.path}" "$@" | sed \'s/^ffmpeg version [^ ]*/ffmpeg version 4.2/; s/libx264 /libnone /\'\n')
     other.chmod(0o755)
     dask.worker("good")
     dask.worker("old", env={"VIDPIPE_FFMPEG": str(other)})
@@ -204,8 +203,20 @@ def test_no_worker_and_no_scheduler(dask: Dask, tmp_path: Path, program: FFmpeg,
         everything(plan, Store(tmp_path / "work"), program, dask)
 
 
+def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    deadly = tmp_path / "ffmpeg"
+    deadly.write_text(f"#!/bin/sh\nkill -9 {dask.processes[0].pid}\nsleep 1\n")
+    deadly.chmod(0o755)
+    dask.worker("one", env={"VIDPIPE_FFMPEG": str(deadly)})
+    dask.wait(1)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
+    with pytest.raises(UsageError, match="the Dask scheduler or a worker has gone") as caught:
+        everything(plan, Store(tmp_path / "work"), program, dask)
+    assert caught.value.where == dask.address
+
+
 def facts(program: FFmpeg, **changes: object) -> WorkerFacts:
-    values = {"ffmpeg": program, "problem": "", "source_size": 5, "sees_work": True} | changes
+    values = {"ffmpeg": program, "problem": "", "source_size": 5, "sees_work": True, "version": __version__} | changes
     return WorkerFacts(**values)  # type: ignore[arg-type]
 
 
@@ -218,6 +229,8 @@ def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg
         "b": facts(poor),
         "c": facts(program, ffmpeg=None, problem="there is no such ffmpeg program"),
         "d": facts(program, source_size=None, sees_work=False),
+        "old": facts(program, version="0.0.9"),
+        "older": facts(program, version=""),
         "e": ModuleNotFoundError("No module named 'vidpipe'"),
     }
     with pytest.raises(UsageError) as caught:
@@ -228,5 +241,7 @@ def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg
         f"worker d: does not see {source}, or sees another file there",
         "worker d: does not see the work folder of this run",
         "worker e: vidpipe does not answer there (No module named 'vidpipe'); install the same version",
+        f"worker old: its vidpipe is 0.0.9, this machine's is {__version__}",
+        f"worker older: its vidpipe is an older one, this machine's is {__version__}",
     ]
     check({"a": facts(program)}, program, {"libx265"}, {"zscale"}, source, "tcp://x:1")

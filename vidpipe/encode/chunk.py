@@ -117,7 +117,7 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
     """Encode a chunk and return its artifacts."""
     job = task.job
     name = f"chunk {job.chunk.index + 1}"
-    start, end = job.grid.time(job.chunk.start), job.grid.time(job.chunk.start + job.chunk.frames)
+    times = [_clock(job.video.start + job.grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames)]
     step = job.renditions[0].frame_step if job.renditions else 1
 
     def progress(frames: int) -> None:
@@ -144,7 +144,7 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
             if failure.sought:
                 job = job.model_copy(update={"seek": None})  # slow, but right
             if attempt == ATTEMPTS:
-                raise _error(task, f"{name}, {_clock(start)} to {_clock(end)} of {task.title}", arguments, failure) from failure
+                raise _error(task, f"{name}, {times[0]} to {times[1]} of the source {task.title}", arguments, failure) from failure
     raise AssertionError("unreachable")
 
 
@@ -250,7 +250,7 @@ def _note_damage(completed: Completed, measurements: Path) -> None:
     """Write into the measurements that the decoder complained, so that the complaint is not lost when the chunk is reused."""
     lines = (completed.stderr_head + completed.stderr_tail).splitlines()
     if any(_COMPLAINT.search(line) and not _OURS.match(line) for line in lines):
-        with measurements.open("a", encoding="utf-8") as file:
+        with writing(measurements.parent), measurements.open("a", encoding="utf-8") as file:
             file.write(f"{DAMAGED}\n")
 
 

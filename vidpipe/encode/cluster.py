@@ -3,7 +3,7 @@
 In:   the address of a scheduler, the ffmpeg of this machine, the folder of the work and the source, which all workers must see.
 Out:  Cluster: an Executor for ``encode`` and the number of tasks that run side by side.
 Wrong: UsageError if ``distributed`` is not installed, the scheduler does not answer, there is no worker, or a worker (by name) has no
-       ffmpeg, another version of it, lacks an encoder, or does not see the source or the work folder.
+       ffmpeg, another version of it or of vidpipe, lacks an encoder, or does not see the source or the work folder.
 
 Dask does what a cluster needs: it deals out tasks, and gives those of a worker that died to others. A task is a function of
 this package with plain data, so workers need vidpipe installed, and nothing else is sent.
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpipe.encode.artifacts import Store
+from vidpipe import __version__
+from vidpipe.encode.artifacts import Store, writing
 from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, run_audio, run_chunk
 from vidpipe.errors import EncodeFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
@@ -61,29 +62,49 @@ def connect(
             fix="check the address, and that `dask scheduler` runs with the same version of distributed",
         ) from error
     with client, store.temporary() as shared:
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError as error:
-            raise UsageError("the Dask scheduler has no workers", where=address, fix=f"start some: dask worker {address}") from error
-        (shared / "seen").touch()
-        found = client.run(describe, setting, str(source), str(shared / "seen"), on_error="return")
-        names = {worker: str(facts.get("name") or worker) for worker, facts in client.scheduler_info(n_workers=-1)["workers"].items()}
+        with writing(shared):
+            (shared / "seen").touch()
+        with _translated(address):
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError as error:
+                raise UsageError("the Dask scheduler has no workers", where=address, fix=f"start some: dask worker {address}") from error
+            found = client.run(describe, setting, str(source), str(shared / "seen"), on_error="return")
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+            slots = sum(client.nthreads().values())
+        names = {worker: str(facts.get("name") or worker) for worker, facts in workers.items()}
         check({names.get(worker, worker): facts for worker, facts in found.items()}, ffmpeg, encoders, filters, source, address)
         yield Cluster(
             executor=_DaskExecutor(client, ffmpeg.version, setting),
-            slots=sum(client.nthreads().values()),
+            slots=slots,
             workers=tuple(sorted(names.values())),
         )
 
 
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # distributed's CommClosedError is an OSError; its RPCs also raise RuntimeError
+        raise UsageError(
+            f"the Dask scheduler or a worker has gone: {error or type(error).__name__}",
+            where=address,
+            fix="look at their logs, and run the same command again",
+        ) from error
+
+
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself. problem: why it has no ffmpeg.  source_size: bytes, None if it does not see the source."""
+    """What a worker says of itself. version: of its vidpipe.  problem: why it has no ffmpeg.
+
+    source_size: bytes, None if it does not see the source.
+    """
 
     ffmpeg: FFmpeg | None
     problem: str
     source_size: int | None
     sees_work: bool
+    version: str = ""
 
 
 def describe(setting: str | None, source: str, seen: str) -> WorkerFacts:
@@ -96,7 +117,7 @@ def describe(setting: str | None, source: str, seen: str) -> WorkerFacts:
         size = Path(source).stat().st_size
     except OSError:
         size = None
-    return WorkerFacts(program, problem, size, Path(seen).exists())
+    return WorkerFacts(program, problem, size, Path(seen).exists(), __version__)
 
 
 def check(
@@ -113,6 +134,8 @@ def check(
     for name, facts in sorted(found.items()):
         if isinstance(facts, BaseException):
             problems.append(f"worker {name}: vidpipe does not answer there ({facts}); install the same version")
+        elif facts.version != __version__:
+            problems.append(f"worker {name}: its vidpipe is {facts.version or 'an older one'}, this machine's is {__version__}")
         elif facts.ffmpeg is None:
             problems.append(f"worker {name}: {facts.problem}")
         elif facts.ffmpeg.version != ffmpeg.version:
