@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 import subprocess
@@ -172,6 +173,27 @@ def postgres() -> Iterator[str | servers.Unavailable]:
             yield url
     except servers.Unavailable as reason:
         yield reason
+
+
+def test_a_catalog_that_may_not_be_written_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/a #%home/catalog.db"
+    with Catalog(url) as catalog:
+        catalog.publish(record(), "f")
+    home = tmp_path / "a #%home"
+    before = (home / "catalog.db").read_bytes()
+    home.chmod(0o555)
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    try:
+        with Catalog(url) as catalog:
+            assert [found.content_id for found in catalog.list()] == ["t"]
+            assert catalog.live("t") is not None
+            assert [path.name for path in home.iterdir()] == ["catalog.db"]
+            with pytest.raises(CatalogFailed, match="readonly") as refused:
+                catalog.publish(record("u"), "f")
+            assert "right to write" in str(refused.value.fix)
+    finally:
+        home.chmod(0o755)
+    assert (home / "catalog.db").read_bytes() == before
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,6 +10,7 @@ wait for each other (SQLite: one writer at a time; PostgreSQL: an advisory lock 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -224,15 +225,24 @@ def _engine(url: str) -> sa.Engine:
     except (SQLAlchemyError, TypeError) as problem:
         raise UsageError("the catalog URL has options that the driver does not know", fix=advice) from problem
     if kind == "sqlite":
-        sa.event.listen(engine, "do_connect", _make_folder)
+        sa.event.listen(engine, "do_connect", _prepare_file)
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _make_folder(dialect: Any, connection_record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-    if arguments and not str(arguments[0]).startswith("file:"):
-        Path(str(arguments[0])).parent.mkdir(parents=True, exist_ok=True)
+def _prepare_file(dialect: Any, connection_record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Make the folder of the file; open a catalog in a folder that may not be written for reading only."""
+    if not arguments or str(arguments[0]).startswith("file:"):
+        return
+    path = Path(str(arguments[0])).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and not os.access(path.parent, os.W_OK):
+        # SQLite makes two files beside a catalog with a write-ahead log even to read it, unless it is told that nobody writes. Where
+        # the log lies there already, somebody may be writing, and SQLite can use those files.
+        writer = path.with_name(f"{path.name}-wal").exists()
+        arguments[0] = f"{path.as_uri()}?mode=ro" + ("" if writer else "&immutable=1")
+        options["uri"] = True
 
 
 def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
