@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -22,6 +27,8 @@ HEAVY = (
     "sqlalchemy",
     "vidpipe.pipeline",
 )
+BROUGHT_ALONG = {"botocore": "boto3", "urllib3": "boto3"}
+"""What a declared package is made of: imported package -> the distribution that brings it."""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,36 @@ def test_the_contracts_of_the_design_hold() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    """Tests see more packages than a user who installs vidpipe: one that is only imported would be missed there alone."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["cluster"], *extras["postgres"]]
+    declared = {re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
+    owners = packages_distributions()
+    found = {name for path in (ROOT / "vidpipe").rglob("*.py") for name in imported(ast.parse(path.read_text()))}
+    foreign = found - sys.stdlib_module_names - {"vidpipe"}
+    assert {"av", "boto3", "distributed", "pydantic", "rich"} <= foreign, "the search finds plain, late and named imports"
+    missing = {name for name in foreign if not {owner.lower().replace("_", "-") for owner in owners.get(name, [])} & declared}
+    assert missing <= BROUGHT_ALONG.keys(), "declare it in pyproject.toml"
+    assert set(BROUGHT_ALONG.values()) <= declared
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the top-level packages that a module imports when it runs, wherever in it."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                continue
+            case ast.Import(names):
+                yield from (alias.name.partition(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(module)), *_]):
+                yield module.partition(".")[0]
+        yield from imported(node)
 
 
 def test_the_launcher_of_the_checkout_runs() -> None:
