@@ -89,6 +89,19 @@ def test_ingest_prints_one_json_object_and_a_summary(home: Path) -> None:
     assert "\x1b" not in told
 
 
+def test_the_summary_tells_wall_time_and_reuse(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from vidpipe.catalog.record import Record
+    from vidpipe.pipeline import IngestResult
+
+    written = json.loads((home / "ingest.json").read_text())
+    assert written["timings"]["total"] > 0
+    record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "timings")})
+    timings = {"encode": 60.0, "package": 50.0, "total": 61.0}
+    result = IngestResult(record=record, manifest=written["manifest"], timings=timings, artifacts=15, artifacts_reused=12)
+    render.summary(Console(width=500), result)
+    assert "made in 1:01, 12 of 15 encoded pieces reused\n" in capsys.readouterr().out
+
+
 def test_the_same_again_is_told_as_unchanged(run: Run) -> None:
     same = ("ingest", CLIP, "--ladder", "fast", "--id", "demo", "--title", "A \x1b[31mfilm", "--meta", "a=b=c")
     done = run(*same)

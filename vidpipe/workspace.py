@@ -23,10 +23,9 @@ JOBS = "jobs"
 
 _MEANING = {
     "chunks": "encoded chunks: resume and reuse",
-    "fetched": "copies of remote sources",
     "sources": "what was measured of sources",
     JOBS: "notes of unfinished ingests",
-    "tmp": "temporary files",
+    "tmp": "temporary files and copies of remote sources",
 }
 
 

@@ -22,7 +22,7 @@ from vidpipe.data import report
 from vidpipe.errors import SourceRefused, VerificationFailed
 
 if TYPE_CHECKING:
-    from vidpipe.pipeline import IngestRequest
+    from vidpipe.pipeline import IngestRequest, IngestResult
     from vidpipe.settings import Settings
 
 app = typer.Typer(
@@ -96,6 +96,7 @@ def ingest(
     ffmpeg: options.FFmpeg = None,
     workers: options.Workers = None,
     threads: options.Threads = None,
+    chunk_seconds: options.ChunkSeconds = None,
     cluster: options.Cluster = None,
     debug: options.Debug = False,
 ) -> None:
@@ -106,7 +107,7 @@ def ingest(
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
             ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
-            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, cluster=cluster,
+            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
         )  # fmt: skip
         from vidpipe import pipeline
 
@@ -119,8 +120,7 @@ def ingest(
     if json:
         write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
     if progress is not options.Progress.json:
-        with suppress(OSError):  # nobody reads; the title is live all the same
-            render.summary(err(), result)
+        _print_summary(result)
 
 
 @app.command()
@@ -139,6 +139,11 @@ def plan(
         from vidpipe.pipeline import IngestRequest
 
         _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+
+
+def _print_summary(result: IngestResult) -> None:
+    with suppress(OSError):  # nobody reads; the title is live all the same
+        render.summary(err(), result)
 
 
 def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, cancel: Event, *, json: bool) -> None:

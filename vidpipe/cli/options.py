@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ class Progress(StrEnum):
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
     field = Settings.model_fields[name]
-    return f"{field.description}" + (f" Default: {field.default}." if isinstance(field.default, str) and field.default else "")
+    return f"{field.description}" + (f" Default: {field.default}." if isinstance(field.default, str | Fraction) and field.default else "")
 
 
 _TUNING = "Machine"
@@ -43,6 +44,10 @@ Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), sh
 FFmpeg = Annotated[str | None, typer.Option("--ffmpeg", metavar="PATH", help=_about("ffmpeg"), show_default=False, rich_help_panel=_TUNING)]
 Workers = Annotated[str | None, typer.Option(metavar="N", help=_about("workers"), show_default=False, rich_help_panel=_TUNING)]
 Threads = Annotated[str | None, typer.Option(metavar="N", help=_about("threads"), show_default=False, rich_help_panel=_TUNING)]
+ChunkSeconds = Annotated[
+    str | None,
+    typer.Option("--chunk-seconds", metavar="SECONDS", help=_about("chunk_seconds"), show_default=False, rich_help_panel=_TUNING),
+]
 Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help=_about("cluster"), show_default=False, rich_help_panel=_TUNING)]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure, also print the traceback.", rich_help_panel=_TUNING)]
 """Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""

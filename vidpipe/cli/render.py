@@ -300,13 +300,12 @@ def summary(console: Console, result: IngestResult) -> None:
     if result.unchanged:
         lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
     else:
-        reused = f", {result.chunks_reused} of {result.chunks} chunks reused" if result.chunks_reused else ""
+        reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
-        total = result.timings.get("total", sum(result.timings.values()))
         lines(
             console,
             f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(total)}{reused}",
+            f"made in {clock(result.timings['total'])}{reused}",
         )
     for finding in result.findings:
         lines(console, f"warning: {finding.message} [{finding.id}]")
