@@ -22,7 +22,7 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -64,6 +64,8 @@ from vidpipe.storage.base import Storage
 from vidpipe.title import expected, playlists, put_together, record
 from vidpipe.verify import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
+
+Results = Generator[EncodedChunk | EncodedAudio, None, None]
 
 CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
@@ -357,35 +359,42 @@ def _segment_path(made: Plan, rendition: str, index: int) -> str:
     return layout.segment("video" if any(rendition == r.id for r in made.video) else "audio", rendition, index)
 
 
-def _judged(
-    encoded: Iterable[EncodedChunk | EncodedAudio], results: list[EncodedChunk | EncodedAudio], judge: Judge
-) -> Iterator[EncodedChunk | EncodedAudio]:
+def _judged(encoded: Results, results: list[EncodedChunk | EncodedAudio], judge: Judge) -> Results:
     """Pass the results of the encode on when quality control has nothing against them, and keep them for the stages that need all."""
-    for result in encoded:
-        judge.add(result)
-        results.append(result)
-        yield result
+    with closing(encoded):  # whoever stops listening stops every ffmpeg
+        for result in encoded:
+            judge.add(result)
+            results.append(result)
+            yield result
 
 
-def _protected(encoded: Iterable[EncodedChunk | EncodedAudio], made: Plan, target: _Target, stages: Stages) -> Iterator[ProtectedSegment]:
+def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages) -> Iterator[ProtectedSegment]:
     """Cut every result into segments and encrypt them, one at a time."""
-    inits: dict[str, InitSection] = {}  # of the first chunk that came; every other chunk must have the same
-    for result in encoded:
-        if isinstance(result, EncodedAudio):
-            runs = [audio_segments(result.artifact, result.rendition, made.grid)]
-        else:
-            for id_, artifact in result.video.items():
-                inits.setdefault(id_, read_init(artifact.path, id_))
-            runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
-        for segments in runs:
+    inits: dict[str, InitSection] = {}
+    with closing(encoded):
+        for result in encoded:
+            yield from _segments(result, made, target, stages, inits)
+
+
+def _segments(
+    result: EncodedChunk | EncodedAudio, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection]
+) -> Iterator[ProtectedSegment]:
+    """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
+    if isinstance(result, EncodedAudio):
+        runs = [audio_segments(result.artifact, result.rendition, made.grid)]
+    else:
+        for id_, artifact in result.video.items():
+            inits.setdefault(id_, read_init(artifact.path, id_))
+        runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
+    for segments in runs:
+        begun = time.monotonic()
+        for segment in segments:
+            cut = time.monotonic()
+            protected = target.protect(segment)
+            stages.add("package", cut - begun)
+            stages.add("protect", time.monotonic() - cut)
+            yield protected
             begun = time.monotonic()
-            for segment in segments:
-                cut = time.monotonic()
-                protected = target.protect(segment)
-                stages.add("package", cut - begun)
-                stages.add("protect", time.monotonic() - cut)
-                yield protected
-                begun = time.monotonic()
 
 
 def _stop_if(cancel: threading.Event) -> None:

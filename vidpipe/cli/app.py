@@ -117,10 +117,7 @@ def ingest(
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
-    if json:
-        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
-    if progress is not options.Progress.json:
-        _print_summary(result)
+    _print_result(result, json=json, summary=progress is not options.Progress.json)
 
 
 @app.command()
@@ -139,6 +136,14 @@ def plan(
         from vidpipe.pipeline import IngestRequest
 
         _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+
+
+def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
+    """The record goes to standard output, the summary to the person."""
+    if json:
+        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+    if summary:
+        _print_summary(result)
 
 
 def _print_summary(result: IngestResult) -> None:
