@@ -43,10 +43,14 @@ class Pace:
 
 
 def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
-    """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free."""
+    """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free.
+
+    A chunk that has several cores to itself gets one and a half threads for each, as x264 itself chooses: frame threads wait for each other.
+    """
     cores = cores or _cores()
     workers = workers or max(1, min(cores // (threads or 1), chunks))
-    return Pace(workers=workers, threads=threads or max(1, cores // workers))
+    share = cores // workers
+    return Pace(workers=workers, threads=threads or (1 if share < 2 else share * 3 // 2))
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
