@@ -105,6 +105,15 @@ def test_an_interrupted_upload_continues(storage: Watched) -> None:
     assert other.read_bytes() == b"\x01" * 100
 
 
+def test_what_a_killed_writer_left_half_written_is_removed(storage: Watched) -> None:
+    left = storage.root / PREFIX / "video" / "720p" / ".vidpipe-0123456789abcdef.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    published(storage, made(1))
+    assert not left.exists()
+    assert not list(storage.root.rglob("*.tmp"))
+
+
 def test_few_segments_are_in_memory(storage: Watched) -> None:
     storage.gate = threading.Event()
     taken = 0

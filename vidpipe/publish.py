@@ -117,6 +117,7 @@ def publish_segments(
     first (if it is a generator), and running uploads are waited for: for PATIENCE at most once a run is to stop. Later ones are left
     behind on daemon threads, which keep no process alive.
     """
+    storage.tidy(prefix)
     present = {stored.path: stored.size for stored in storage.list(prefix)}
     failure = _FirstFailure(on_failure)
 

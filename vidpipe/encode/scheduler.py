@@ -45,7 +45,8 @@ class Pace:
 def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
     """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free.
 
-    A chunk that has several cores to itself gets one and a half threads for each, as x264 itself chooses: frame threads wait for each other.
+    A chunk that has several cores to itself gets one and a half threads for each, as x264 itself chooses: frame threads wait for each
+    other.
     """
     cores = cores or _cores()
     workers = workers or max(1, min(cores // (threads or 1), chunks))

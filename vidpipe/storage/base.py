@@ -53,6 +53,9 @@ class Storage(Protocol):
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """Yield the objects below the folder ``prefix`` ("" is the root), ordered by path; path and size only."""
 
+    def tidy(self, prefix: str) -> None:
+        """Remove what a killed writer left half-written below the folder ``prefix``, which no one else may be writing to."""
+
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
 

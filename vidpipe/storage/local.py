@@ -83,6 +83,13 @@ class LocalStorage:
         for path in sorted(found):
             yield Stored(path=path, size=found[path])
 
+    def tidy(self, prefix: str) -> None:
+        """See Storage.tidy."""
+        folder = self._file(prefix)
+        with _translated("tidy", str(folder)):
+            for left in folder.rglob(f"{_TEMPORARY}*.tmp"):
+                left.unlink(missing_ok=True)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. Parent folders that become empty go too, the root stays."""
         folder = self._file(prefix)

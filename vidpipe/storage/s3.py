@@ -153,6 +153,10 @@ class S3Storage:
                 if not entry["Key"].endswith("/"):  # some tools put an empty object where a folder would be
                     yield Stored(path=entry["Key"][skip:], size=entry["Size"])
 
+    def tidy(self, prefix: str) -> None:
+        """See Storage.tidy. S3 shows whole objects only; parts of unfinished uploads are a matter of the bucket's lifecycle rule."""
+        self._key(prefix)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""
         clean_path(prefix)
