@@ -53,15 +53,18 @@ def fresh(results: list[EncodedChunk | EncodedAudio]) -> int:
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Pace(2, 1), id="chunks fill the cores"),
-        pytest.param(2, 1, None, None, Pace(1, 3), id="one chunk takes all cores as threads"),
-        pytest.param(8, 3, None, None, Pace(3, 3), id="fewer chunks than cores"),
-        pytest.param(64, 100, None, None, Pace(64, 1), id="many cores"),
-        pytest.param(1, 5, None, None, Pace(1, 1), id="one core"),
-        pytest.param(8, 20, 2, None, Pace(2, 6), id="workers given"),
-        pytest.param(8, 20, None, 4, Pace(2, 4), id="threads given"),
-        pytest.param(2, 20, None, 4, Pace(1, 4), id="more threads than cores"),
-        pytest.param(8, 20, 3, 5, Pace(3, 5), id="both given"),
+        pytest.param(2, 10, None, None, Pace(2, (1,) * 10), id="chunks fill the cores"),
+        pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
+        pytest.param(8, 3, None, None, Pace(3, (3,) * 3), id="fewer chunks than cores"),
+        pytest.param(64, 128, None, None, Pace(64, (1,) * 128), id="many cores"),
+        pytest.param(2, 3, None, None, Pace(2, (1, 1, 3)), id="the chunk of the last round has all cores"),
+        pytest.param(8, 10, None, None, Pace(8, (1,) * 8 + (6, 6)), id="the chunks of the last round share the cores"),
+        pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
+        pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
+        pytest.param(8, 20, 2, None, Pace(2, (6,) * 20), id="workers given"),
+        pytest.param(8, 20, None, 4, Pace(2, (4,) * 20), id="threads given"),
+        pytest.param(2, 20, None, 4, Pace(1, (4,) * 20), id="more threads than cores"),
+        pytest.param(8, 20, 3, 5, Pace(3, (5,) * 20), id="both given"),
     ],
 )
 def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threads: int | None, expected: Pace) -> None:
@@ -146,7 +149,7 @@ def test_kill_9_loses_only_what_was_in_flight(source: Path, store: Store, progra
         child.kill()
     wait_for_ffmpeg_to_end(store.root)
     plan = tiny_plan(source, chunk=24)
-    results = list(encode(plan, store, ffmpeg=program, workers=1, threads=pace(len(plan.chunks), workers=1).threads))
+    results = list(encode(plan, store, ffmpeg=program, workers=1, threads=pace(len(plan.chunks), workers=1).threads[0]))
     reused = [done.chunk.index for done in chunks_of(results) if done.video["90p"].reused]
     assert set(finished) <= set(reused)
     assert len(reused) < len(plan.chunks)

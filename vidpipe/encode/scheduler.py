@@ -36,22 +36,28 @@ AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for
 
 @dataclass(frozen=True)
 class Pace:
-    """workers: chunks side by side.  threads: of one chunk's decoder and encoders."""
+    """workers: chunks side by side.  threads: of each chunk's decoder and encoders, in the order of the chunks."""
 
     workers: int
-    threads: int
+    threads: tuple[int, ...]
 
 
 def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
     """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free.
 
+    What is left free is seen in the last round: three chunks on two cores are two with one thread each, then one that has both cores.
     A chunk that has several cores to itself gets one and a half threads for each, as x264 itself chooses: frame threads wait for each
     other.
     """
     cores = cores or _cores()
     workers = workers or max(1, min(cores // (threads or 1), chunks))
-    share = cores // workers
-    return Pace(workers=workers, threads=threads or (1 if share < 2 else share * 3 // 2))
+    last = chunks % workers or workers
+    rounds = [workers] * (chunks - last) + [last] * last
+    return Pace(workers=workers, threads=tuple(threads or _share(cores // beside) for beside in rounds))
+
+
+def _share(cores: int) -> int:
+    return 1 if cores < 2 else cores * 3 // 2
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
@@ -91,18 +97,18 @@ def encode(
             executor = pool = ThreadPoolExecutor(chosen.workers, thread_name_prefix="encode")
             cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
         cleanup.callback(stop.set)  # before the pool is waited for
-        plan_keys = keys.Keys(plan, threads=chosen.threads, version=ffmpeg.version, quality=quality)
-        run = _Run(plan, plan_keys, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
+        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
+        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD)
 
 
 @dataclass
 class _Run:
-    """One call of ``encode``. pending: future -> what to do with what it made."""
+    """One call of ``encode``. keys: by the threads of a chunk.  pending: future -> what to do with what it made."""
 
     plan: Plan
-    keys: keys.Keys
+    keys: dict[int, keys.Keys]
     store: Store
     ffmpeg: FFmpeg
     pace: Pace
@@ -139,7 +145,8 @@ class _Run:
             yield self._chunk(chunk)
 
     def _chunk(self, chunk: Chunk) -> list[EncodedChunk | EncodedAudio]:
-        wanted = self.keys.chunk(chunk)
+        threads = self.pace.threads[chunk.index]
+        wanted = self.keys[threads].chunk(chunk)
         have = self._have(wanted)
         missing = {name: key for name, key in wanted.items() if name not in have}
         finish = partial(self._chunk_done, chunk, have)
@@ -148,7 +155,7 @@ class _Run:
         job = command.chunk_job(
             self.plan,
             chunk,
-            threads=self.pace.threads,
+            threads=threads,
             renditions=tuple(rendition for rendition in self.plan.video if command.video_file(rendition) in missing),
             pictures=command.PICTURES in missing,
             posters=tuple(frame for frame in keys.posters_in(self.plan, chunk) if command.poster_file(frame) in missing),
@@ -159,7 +166,8 @@ class _Run:
         return []
 
     def _sound(self) -> list[EncodedChunk | EncodedAudio]:
-        wanted = {rendition.id: self.keys.audio(number, rendition) for number, rendition in enumerate(self.plan.audio)}
+        any_keys = next(iter(self.keys.values()))  # threads are the picture's
+        wanted = {rendition.id: any_keys.audio(number, rendition) for number, rendition in enumerate(self.plan.audio)}
         have = {id_: self._have(names) for id_, names in wanted.items()}
         missing = tuple(rendition for rendition in self.plan.audio if len(have[rendition.id]) < len(wanted[rendition.id]))
         results: list[EncodedChunk | EncodedAudio] = [
@@ -169,7 +177,7 @@ class _Run:
         ]
         if missing:
             job = audio.audio_job(self.plan, missing, self.quality)
-            names = {name: key for number, rendition in enumerate(missing) for name, key in self.keys.audio(number, rendition).items()}
+            names = {name: key for number, rendition in enumerate(missing) for name, key in any_keys.audio(number, rendition).items()}
             task = AudioTask(job=job, keys=names, **self._common())
             self._submit(run_audio, task, partial(self._sound_done, missing), lambda frames: None)
         return results
