@@ -93,7 +93,8 @@ class Web:
     """A web server and what it holds. asked: method, path and Range of every request, in order.
 
     tags: kind of entity tag, "strong", "weak" or "none".  age: seconds since the files were modified; None sends no Last-Modified.
-    cut: bytes of a body after which the connection breaks off.  ranges, head: whether Range and HEAD are known.
+    cut: bytes of a body after which the connection breaks off; hangs: it stays open instead, until the server ends.
+    ranges, head: whether Range and HEAD are known.
     drift: each answer has another tag, as of servers that do not agree.
     """
 
@@ -103,9 +104,12 @@ class Web:
     tags: str = "strong"
     age: float | None = None
     cut: int | None = None
+    hangs: bool = False
     ranges: bool = True
     head: bool = True
     drift: bool = False
+    born: float = field(default_factory=time.time)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def bodies(self) -> list[str | None]:
         """The Range of every GET."""
@@ -144,11 +148,13 @@ class _WebHandler(http.server.BaseHTTPRequestHandler):
         if etag:
             self.send_header("ETag", etag)
         if web.age is not None:
-            self.send_header("Last-Modified", email.utils.formatdate(time.time() // 1000 * 1000 - web.age, usegmt=True))
+            self.send_header("Last-Modified", email.utils.formatdate(web.born - web.age, usegmt=True))
         self.send_header("Content-Length", str(len(data) - begin))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(data[begin : None if web.cut is None else begin + web.cut])
+            if web.hangs:
+                web.over.wait(60)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -166,6 +172,7 @@ def web() -> Iterator[Web]:
         try:
             yield held
         finally:
+            held.over.set()
             server.shutdown()
             thread.join()
 

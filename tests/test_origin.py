@@ -159,7 +159,7 @@ def test_a_refused_source_leaves_no_copy(web: Web, tmp_path: Path) -> None:
 def test_what_broke_off_is_never_used_and_continued(web: Web, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     web.cut = 5000
-    with pytest.raises(SourceRefused, match="stopped after 5000|IncompleteRead"):
+    with pytest.raises(SourceRefused, match=r"stopped after 5000|IncompleteRead"):
         run(f"{web.url}/film.mp4", configured)
     assert copies(configured) == [".lock", PARTIAL]
     web.cut = None
@@ -167,7 +167,8 @@ def test_what_broke_off_is_never_used_and_continued(web: Web, tmp_path: Path) ->
     result = ingest(IngestRequest(source=f"{web.url}/film.mp4"), configured, recorder)
     assert web.bodies() == [None, "bytes=5000-"]
     assert result.record.source.sha256 == hashlib.sha256(FILM).hexdigest()
-    assert [(event.bytes, event.total) for event in recorder.named("fetched")] == [(5000, len(FILM)), (len(FILM), len(FILM))]
+    told = [(event.bytes, event.total) for event in recorder.named("fetched")]
+    assert (told[0], told[-1]) == ((5000, len(FILM)), (len(FILM), len(FILM)))
     assert [event.stage for event in recorder.named("stage_started")][:2] == ["validate", "fetch"]
     assert copies(configured) == []
 
@@ -180,6 +181,19 @@ def test_an_altered_copy_is_not_used(size: int, web: Web, tmp_path: Path, monkey
     copy.write_bytes((FILM + b"x")[:size])
     assert run(f"{web.url}/film.mp4", configured).record.source.sha256 == hashlib.sha256(FILM).hexdigest()
     assert web.bodies() == [None]
+
+
+def test_the_copy_of_an_older_version_goes(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    left_behind(web, configured, monkeypatch)
+    web.files["/other.mp4"] = FILM
+    with monkeypatch.context() as patch:
+        patch.setattr("vidpipe.pipeline._make", _full)
+        with pytest.raises(EncodeFailed):
+            run(f"{web.url}/other.mp4", configured)
+    web.files["/film.mp4"] = OTHER
+    left_behind(web, configured, monkeypatch)
+    assert sorted(file.read_bytes() for file in (configured.work / FETCHED).rglob("*.mp4")) == sorted([OTHER, FILM])
 
 
 def test_no_secret_of_an_address_is_written_down(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +254,24 @@ def test_kill_9_during_the_encode_does_not_fetch_again(web: Web, tmp_path: Path)
     assert result.chunks_reused >= 2
     assert playback.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
     assert copies(configured) == []
+
+
+def test_kill_9_during_the_fetch_continues_it(web: Web, tmp_path: Path) -> None:
+    web.cut, web.hangs = 5000, True
+    configured = slow_settings(tmp_path)
+    with start(tmp_path, f"{web.url}/film.mp4", "--progress", "none") as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not any(file.stat().st_size for file in (configured.work / FETCHED).rglob(PARTIAL)):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            process.kill()
+    web.cut, web.hangs = None, False
+    run(f"{web.url}/film.mp4", configured)
+    begin, rest = web.bodies()
+    assert (begin, rest) == (None, "bytes=5000-")
 
 
 @pytest.mark.parametrize("server", [servers.moto, servers.rclone], ids=["moto", "rclone"])

@@ -9,8 +9,9 @@ Wrong: what fetching and measuring raise (SourceRefused, UsageError, Interrupted
     WORK/fetched/{key}/.lock        held while a process uses the folder
     WORK/tmp/…                      standard input, and what a server tells no version of: gone with the run
 
-The key is a hash of the address and of what the server says of this version of the file: a file that was replaced has another key, and
-no secret of an address stands in a name. A run that finds its copy in use by another one takes a temporary copy of its own.
+The key is a hash of the address and one of what the server says of this version of the file: a file that was replaced has another key
+(and the copy of what it was before goes), and no secret of an address stands in a name. A run that finds its copy in use by another one
+takes a temporary copy of its own.
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ def opened(
 
 
 def key_of(location: str, version: Version) -> str:
-    """Return the key of one version of a remote source."""
-    return hashlib.sha256(json.dumps([location, version.tag, version.size]).encode()).hexdigest()[:32]
+    """Return the key of one version of a remote source: {address}-{version}."""
+    return "-".join(hashlib.sha256(text.encode()).hexdigest()[:32] for text in (location, json.dumps([version.tag, version.size])))
 
 
 @contextmanager
@@ -200,6 +201,7 @@ def _copy(folder: Path, *, looking: bool) -> Iterator[Path | None]:
         if not free:
             yield None
             return
+        _remove_older(folder)
         for left in folder.glob(f"{PARTIAL}.*"):  # s3transfer's own name for what it was just writing
             left.unlink(missing_ok=True)
         before = any(file.name != LOCK for file in folder.iterdir())
@@ -216,6 +218,15 @@ def _copy(folder: Path, *, looking: bool) -> Iterator[Path | None]:
             useless = not before if looking else ended
             if useless or all(file.name == LOCK for file in folder.iterdir()):
                 remove(folder)
+
+
+def _remove_older(folder: Path) -> None:
+    """Remove the copies of other versions of the same address, unless a run uses them."""
+    for other in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
+        if other != folder:
+            with held(other) as free:
+                if free:
+                    remove(other)
 
 
 def _lock(folder: Path) -> int | None:

@@ -310,8 +310,9 @@ def _download(location: str, partial: Path, version: Version | None, most: int, 
         arrived.total = promised
         with partial.open("ab" if have else "wb") as file:
             arrived.add(have)
-            while block := answer.read(BLOCK):
+            while block := answer.read1(BLOCK):  # what is there, without waiting for a whole block: a slow server does not look dead
                 file.write(block)
+                file.flush()  # what has arrived survives a kill
                 arrived.add(len(block))
                 _check_size(arrived.bytes, most, public(location), more=True)
     if promised is not None and arrived.bytes != promised:
