@@ -22,11 +22,11 @@ from tests.ingest_support import FIXTURES, Recorder, joined, ladder, run, settin
 from tests.servers import Web, isolated_aws
 from tests.test_ingest_process import VIDPIPE, slow_settings, start, wait_for_chunks
 from vidpipe.errors import EncodeFailed, SourceRefused, UsageError
-from vidpipe.origin import FETCHED, opened
+from vidpipe.origin import FETCHED, key_of, opened
 from vidpipe.pipeline import IngestRequest, ingest, prepare
 from vidpipe.progress import Silent, Stages
 from vidpipe.settings import Settings
-from vidpipe.source.fetch import PARTIAL
+from vidpipe.source.fetch import PARTIAL, look
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.validation import validate_files
 from vidpipe.workspace import clean, usage
@@ -194,6 +194,20 @@ def test_the_copy_of_an_older_version_goes(web: Web, tmp_path: Path, monkeypatch
     web.files["/film.mp4"] = OTHER
     left_behind(web, configured, monkeypatch)
     assert sorted(file.read_bytes() for file in (configured.work / FETCHED).rglob("*.mp4")) == sorted([OTHER, FILM])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_not_the_fault_of_the_source(web: Web, tmp_path: Path) -> None:
+    configured, address = settings(tmp_path, 90), f"{web.url}/film.mp4"
+    version = look(address)
+    assert version
+    folder = configured.work / FETCHED / key_of(address, version)
+    folder.mkdir(parents=True)
+    (folder / PARTIAL).symlink_to("/dev/full")
+    with pytest.raises(EncodeFailed, match="the disk is full"):
+        run(address, configured)
+    (folder / PARTIAL).unlink()
+    assert not run(address, configured).unchanged
 
 
 def test_no_secret_of_an_address_is_written_down(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ class Origin:
         """Make sure that the file is here, whole."""
         if self._is_local or self._is_whole():
             return
-        with self.stages("fetch"):
+        with self.stages("fetch"), writing(self.path.parent):
             if self.location == STDIN:
                 spool(self.path, limits=self.limits, cancel=self.cancel, on_bytes=self._tell)
                 return

@@ -4,7 +4,7 @@ In:   an address as the user gave it, and where the copy goes.
 Out:  ``look``: what the server says of the file without sending it.  ``fetch``, ``spool``: the whole file, renamed when it is complete.
 Wrong: SourceRefused: not there, not allowed, too large, cut off, redirected to another kind of address.  Interrupted on cancel.
        UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
-       OtherVersion: the file is not the one that was looked at.
+       OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
 Certificates are verified; a redirect may lead from http to https, never back, and never to a file. What broke off is continued (Range
 and If-Range) where a strong ETag proves that the rest belongs to it.
@@ -13,6 +13,7 @@ and If-Range) where a strong ETag proves that the rest belongs to it.
 from __future__ import annotations
 
 import email.utils
+import errno
 import http.client
 import json
 import os
@@ -41,6 +42,7 @@ PARTIAL = ".part"
 BLOCK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte
 TICK = 0.2  # seconds between looks at the cancel signal
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SETTLED = timedelta(seconds=60)  # RFC 9110, 8.8.2.2: a younger date may stand for two versions, for it counts whole seconds
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -152,6 +154,8 @@ def spool(
             raise SourceRefused("nothing came", where=where, fix="check the command that writes into the pipe")
         _settle(partial, file)
     except (OSError, ValueError) as error:  # closed, or a directory
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise
         raise SourceRefused(f"reading it stopped: {clean(str(error))}", where=where, fix="check the pipe and the space on disk") from error
     finally:
         partial.unlink(missing_ok=True)
@@ -261,6 +265,8 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None)
         reason = getattr(error, "reason", None) or error
         raise SourceRefused(f"it cannot be fetched: {clean(str(reason))}", where=where, fix="check the address and the network") from error
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise SourceRefused(
             f"fetching it stopped: {clean(str(error))}", where=where, fix="check the network and the space on disk; try again"
         ) from error
