@@ -1,4 +1,4 @@
-"""Real servers for tests, each on loopback and gone at the end: moto and rclone (S3), PostgreSQL.
+"""Real servers for tests, each on loopback and gone at the end: a web server, moto and rclone (S3), PostgreSQL.
 
 Every context manager yields what a client needs. ``aws(environment)`` points boto3 at one of the S3 servers. A server that cannot start
 raises ``Unavailable`` with the reason: the test is skipped visibly, never silently.
@@ -6,7 +6,11 @@ raises ``Unavailable`` with the reason: the test is skipped visibly, never silen
 
 from __future__ import annotations
 
+import email.utils
+import hashlib
+import http.server
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -14,12 +18,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +86,95 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass
+class Web:
+    """A web server and what it holds. asked: method, path and Range of every request, in order.
+
+    tags: kind of entity tag, "strong", "weak" or "none".  age: seconds since the files were modified; None sends no Last-Modified.
+    cut: bytes of a body after which the connection breaks off; hangs: it stays open instead, until the server ends.
+    ranges, head: whether Range and HEAD are known.
+    drift: each answer has another tag, as of servers that do not agree.
+    """
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tags: str = "strong"
+    age: float | None = None
+    cut: int | None = None
+    hangs: bool = False
+    ranges: bool = True
+    head: bool = True
+    drift: bool = False
+    born: float = field(default_factory=time.time)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def bodies(self) -> list[str | None]:
+        """The Range of every GET."""
+        return [wanted for method, _, wanted in self.asked if method == "GET"]
+
+    def etag(self, data: bytes) -> str | None:
+        """The entity tag of a file."""
+        tag = f'"{len(self.asked) if self.drift else hashlib.sha256(data).hexdigest()[:16]}"'
+        return {"strong": tag, "weak": f"W/{tag}", "none": None}[self.tags]
+
+
+class _WebHandler(http.server.BaseHTTPRequestHandler):
+    web: Web
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        web, wanted = self.web, self.headers["Range"]
+        web.asked.append((self.command, self.path, wanted))
+        data = web.files.get(self.path)
+        if data is None or (self.command == "HEAD" and not web.head):
+            self.send_error(404 if data is None else 405)
+            return
+        etag, begin = web.etag(data), 0
+        if web.ranges and wanted and self.headers.get("If-Range", etag) == etag:
+            found = re.fullmatch(r"bytes=(\d+)-", wanted)
+            assert found, wanted
+            begin = int(found[1])
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+        if etag:
+            self.send_header("ETag", etag)
+        if web.age is not None:
+            self.send_header("Last-Modified", email.utils.formatdate(web.born - web.age, usegmt=True))
+        self.send_header("Content-Length", str(len(data) - begin))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data[begin : None if web.cut is None else begin + web.cut])
+            if web.hangs:
+                web.over.wait(60)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def web() -> Iterator[Web]:
+    """A web server that counts what is asked of it."""
+    held = Web()
+    handler = type("Handler", (_WebHandler,), {"web": held})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        held.url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield held
+        finally:
+            held.over.set()
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from vidpipe.cli.exits import Failure
 from vidpipe.cli.reporters import Bar, Meter, Ndjson, Plain, Quiet, Snapshot, clock, line, size, watcher
-from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Note, StageFinished, StageStarted, Uploaded
+from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
 
 
 class Clock:
@@ -181,7 +181,8 @@ def test_the_documented_keys_are_those_that_are_written(clock_: Clock) -> None:
     from pathlib import Path
 
     document = (Path(__file__).parent.parent / "docs" / "progress.md").read_text(encoding="utf-8")
-    for entry in [*ndjson(clock_, None), *ndjson(clock_, Failure(4, ("x",), "y"))]:
+    fetched = Fetched(bytes=1).model_dump()
+    for entry in [*ndjson(clock_, None), *ndjson(clock_, Failure(4, ("x",), "y")), fetched]:
         for word in (str(entry["event"]), *entry):
             assert f"`{word}`" in document, word
 
@@ -204,13 +205,40 @@ def test_plain_lines_come_every_ten_seconds(clock_: Clock, capsys: pytest.Captur
 def test_the_others_take_every_event_and_say_no_escape(make: Callable[[], Bar | Quiet], capsys: pytest.CaptureFixture[str]) -> None:
     shown = make()
     shown.open()
-    for _, event in EVENTS:
+    for _, event in [*FETCHING, *EVENTS]:
         shown.emit(event)
     assert not shown.close(None)
     written = capsys.readouterr()
     assert written.out == ""
     assert "\\x1b[31m" in written.err
     assert "\x1b" not in written.err
+
+
+FETCHING: list[tuple[float, Event]] = [
+    (0, StageStarted(stage="fetch")),
+    *[(0.25, Fetched(bytes=n * 1_000_000, total=60_000_000)) for n in range(1, 61)],
+    (0, StageFinished(stage="fetch", seconds=15)),
+]
+
+
+def test_fetching_is_told_once_a_second_and_at_the_end(clock_: Clock) -> None:
+    stream = io.StringIO()
+    shown = Ndjson(stream, clock_)
+    for seconds, event in FETCHING:
+        clock_.now += seconds
+        shown.emit(event)
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [entry["event"] for entry in lines] == ["stage_started", *["fetched"] * 16, "stage_finished"]
+    assert {key: lines[-2][key] for key in ("bytes", "total")} == {"bytes": 60_000_000, "total": 60_000_000}
+
+
+def test_fetching_does_not_look_dead(clock_: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Plain(clock_)
+    for seconds, event in FETCHING:
+        clock_.now += seconds
+        shown.emit(event)
+    assert capsys.readouterr().err.splitlines() == ["40.0 MB of 60.0 MB fetched"]
+    assert line(Snapshot(stages=("fetch",), bytes_fetched=1000)) == "1.0 kB fetched"
 
 
 def test_auto_is_plain_without_a_terminal() -> None:

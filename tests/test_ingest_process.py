@@ -32,7 +32,7 @@ def slow_settings(folder: Path) -> Settings:
     return settings(folder, 180, workers=1, threads=1, chunk_seconds=Fraction(2), ladder=str(path))
 
 
-def start(folder: Path, source: Path, *options: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start(folder: Path, source: Path | str, *options: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start an ingest with the settings of ``slow_settings``."""
     configured = slow_settings(folder)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("VIDPIPE_")}

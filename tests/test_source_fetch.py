@@ -1,9 +1,11 @@
-"""Remote sources, from a real web server and a real S3 server on the loopback."""
+"""Sources from elsewhere: a real web server and a real S3 server on the loopback, and pipes."""
 
 from __future__ import annotations
 
 import hashlib
 import http.server
+import os
+import pty
 import re
 import threading
 from collections.abc import Iterator
@@ -12,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests import servers
 from vidpipe.errors import Interrupted, SourceRefused, UsageError
-from vidpipe.source.fetch import is_remote, local_copy, public, safe_name
+from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 
 FILM = (Path(__file__).parent.parent / "fixtures" / "one-second.mp4").read_bytes()
@@ -60,19 +63,19 @@ def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def test_a_local_path_is_passed_through(tmp_path: Path) -> None:
-    assert local_copy("films/a:b.mp4", tmp_path) == Path("films/a:b.mp4")
+def test_what_is_an_address() -> None:
+    assert not is_remote("films/a:b.mp4")
     assert not is_remote("C:\\film.mp4")
     assert is_remote("s3://bucket/film.mp4")
 
 
 @pytest.mark.parametrize("path", ["film/one.mp4", "redirect/?/film/one.mp4", "endless/one.mp4"])
 def test_a_file_from_the_web(path: str, web: str, tmp_path: Path) -> None:
-    sizes: list[int] = []
-    file = local_copy(f"{web}/{path}", tmp_path / "new", on_bytes=sizes.append)
-    assert file.read_bytes() == FILM
-    assert sum(sizes) == len(FILM)
-    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    told: list[tuple[int, int | None]] = []
+    fetch(f"{web}/{path}", tmp_path / "film.mp4", on_bytes=lambda *numbers: told.append(numbers))
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
+    assert told[-1] == (len(FILM), None if "endless" in path else len(FILM))
+    assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
 
 
 REFUSED = {
@@ -90,22 +93,24 @@ REFUSED = {
 def test_what_cannot_be_fetched_ends_in_a_sentence(path: str, web: str, tmp_path: Path) -> None:
     what, fix = REFUSED[path]
     with pytest.raises(SourceRefused, match=what) as caught:
-        local_copy(f"{web}/{path}", tmp_path)
+        fetch(f"{web}/{path}", tmp_path / "film.mp4")
     assert re.search(fix, str(caught.value.fix))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused, match="cannot be fetched"):
-        local_copy("http://127.0.0.1:9/film.mp4", tmp_path)
+        look("http://127.0.0.1:9/film.mp4")
+    with pytest.raises(SourceRefused, match="cannot be fetched"):
+        fetch("http://127.0.0.1:9/film.mp4", tmp_path / "film.mp4")
 
 
 def test_secrets_in_an_address_are_not_repeated(web: str, tmp_path: Path) -> None:
     with pytest.raises(SourceRefused) as caught:
-        local_copy(f"{web}/404/film.mp4?X-Signature=secret", tmp_path)
+        fetch(f"{web}/404/film.mp4?X-Signature=secret", tmp_path / "film.mp4")
     assert "secret" not in "\n".join(caught.value.lines())
     with pytest.raises(SourceRefused, match="user and password") as caught:
-        local_copy("https://me:secret@127.0.0.1/film.mp4", tmp_path)
+        look("https://me:secret@127.0.0.1/film.mp4")
     assert "secret" not in "\n".join(caught.value.lines())
     assert public("https://me:secret@host/a?b=c#d") == "https://host/a"
 
@@ -113,7 +118,7 @@ def test_secrets_in_an_address_are_not_repeated(web: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("kind", ["film", "endless"])
 def test_a_file_over_the_limit(kind: str, web: str, tmp_path: Path) -> None:
     with pytest.raises(SourceRefused, match="limit"):
-        local_copy(f"{web}/{kind}/film.mp4", tmp_path, limits=SourceLimits(max_bytes=1000))
+        fetch(f"{web}/{kind}/film.mp4", tmp_path / "film.mp4", limits=SourceLimits(max_bytes=1000))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,14 +126,16 @@ def test_cancel(web: str, tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Interrupted):
-        local_copy(f"{web}/film/one.mp4", tmp_path, cancel=cancel)
+        fetch(f"{web}/film/one.mp4", tmp_path / "film.mp4", cancel=cancel)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("scheme", ["file", "ftp", "concat", "rtmp"])
 def test_other_addresses_are_not_fetched(scheme: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not fetched"):
-        local_copy(f"{scheme}://host/film.mp4", tmp_path)
+        look(f"{scheme}://host/film.mp4")
+    with pytest.raises(UsageError, match="not fetched"):
+        fetch(f"{scheme}://host/film.mp4", tmp_path / "film.mp4")
 
 
 NAMES = {
@@ -147,19 +154,207 @@ def test_names_are_made_safe(address: str, name: str) -> None:
     assert safe_name(address) == name
 
 
-def test_a_file_from_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.servers import BUCKET, moto
+@pytest.fixture
+def shop() -> Iterator[servers.Web]:
+    """A web server with one film, and entity tags."""
+    with servers.web() as running:
+        running.files["/film.mp4"] = FILM
+        yield running
+
+
+def test_a_version_is_told_without_the_body(shop: servers.Web) -> None:
+    address = f"{shop.url}/film.mp4"
+    before = look(address)
+    assert before
+    assert (before.size, before.joins) == (len(FILM), True)
+    assert before.same(look(address))
+    shop.files["/film.mp4"] = FILM[::-1]
+    assert not before.same(look(address))
+    assert shop.bodies() == []
+
+
+def test_an_entity_tag_is_one_of_its_address(shop: servers.Web) -> None:
+    shop.files |= {"/film.mp4?id=1": FILM, "/film.mp4?id=2": FILM}
+    first, second = look(f"{shop.url}/film.mp4?id=1"), look(f"{shop.url}/film.mp4?id=2")
+    assert first
+    assert second
+    assert first.etag == second.etag
+    assert not first.same(second)
+
+
+DOUBTFUL = {
+    "weak tag": {"tags": "weak"},
+    "nothing": {"tags": "none"},
+    "just written": {"tags": "none", "age": 0.0},
+    "no HEAD": {"head": False},
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTFUL)
+def test_what_proves_nothing_is_no_version(doubt: str, shop: servers.Web) -> None:
+    for name, value in DOUBTFUL[doubt].items():
+        setattr(shop, name, value)
+    assert look(f"{shop.url}/film.mp4") is None
+
+
+def test_an_old_date_and_a_size_are_a_version(shop: servers.Web) -> None:
+    shop.tags, shop.age = "none", 3600.0
+    before = look(f"{shop.url}/film.mp4")
+    assert before
+    assert before.same(look(f"{shop.url}/film.mp4"))
+    assert not before.joins
+    shop.age = 1800.0
+    assert not before.same(look(f"{shop.url}/film.mp4"))
+
+
+def test_head_stays_head_over_a_redirect(web: str, shop: servers.Web) -> None:
+    assert look(f"{web}/redirect/?{shop.url}/film.mp4") is None, "that server knows no HEAD"
+    assert shop.asked == []
+
+    class Leads(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{shop.url}/film.mp4")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Leads) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        found = look(f"http://127.0.0.1:{server.server_address[1]}/film.mp4")
+        thread.join()
+    assert found
+    assert found.same(look(f"{shop.url}/film.mp4"))
+    assert [method for method, _, _ in shop.asked] == ["HEAD", "HEAD"]
+
+
+def broken_off(shop: servers.Web, folder: Path, count: int = 5000) -> Any:
+    """Let a fetch break off after some bytes, and return the version."""
+    version = look(f"{shop.url}/film.mp4")
+    shop.cut = count
+    with pytest.raises(SourceRefused, match=f"{count} of {len(FILM)}|IncompleteRead"):
+        fetch(f"{shop.url}/film.mp4", folder / "film.mp4", version=version)
+    shop.cut = None
+    shop.asked.clear()
+    return version
+
+
+def test_what_broke_off_is_continued(shop: servers.Web, tmp_path: Path) -> None:
+    version = broken_off(shop, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [PARTIAL], "what is not complete has not got the name"
+    told: list[tuple[int, int | None]] = []
+    fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version, on_bytes=lambda *numbers: told.append(numbers))
+    assert shop.bodies() == ["bytes=5000-"]
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
+    assert told[0] == (5000, len(FILM))
+    assert told[-1] == (len(FILM), len(FILM))
+
+
+def test_a_server_without_ranges_sends_it_again(shop: servers.Web, tmp_path: Path) -> None:
+    version = broken_off(shop, tmp_path)
+    shop.ranges = False
+    fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version)
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
+
+
+def test_parts_of_two_versions_are_never_joined(shop: servers.Web, tmp_path: Path) -> None:
+    version = broken_off(shop, tmp_path)
+    shop.files["/film.mp4"] = FILM[::-1]
+    with pytest.raises(OtherVersion):
+        fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_tag_nothing_is_continued(shop: servers.Web, tmp_path: Path) -> None:
+    shop.tags, shop.age = "none", 3600.0
+    version = broken_off(shop, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version)
+    assert shop.bodies() == [None]
+
+
+@pytest.fixture(params=[servers.moto, servers.rclone], ids=["moto", "rclone"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A function that puts a film into a bucket, and returns its address."""
     from vidpipe.storage import open_storage
 
-    with moto() as server:
-        server.use(monkeypatch, tmp_path)
-        target = open_storage(f"s3://{BUCKET}/films")
-        target.put("one.mp4", FILM, content_type="video/mp4", cache_control="", sha256=hashlib.sha256(FILM).hexdigest())
-        assert local_copy(f"s3://{BUCKET}/films/one.mp4", tmp_path / "new").read_bytes() == FILM
+    try:
+        with request.param() as server:
+            server.use(monkeypatch, tmp_path)
+
+            def put(data: bytes) -> str:
+                target = open_storage(f"s3://{server.bucket}/films")
+                target.put("one.mp4", data, content_type="video/mp4", cache_control="", sha256=hashlib.sha256(data).hexdigest())
+                target.close()
+                return f"s3://{server.bucket}/films/one.mp4"
+
+            yield put
+    except servers.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def test_a_file_from_s3(bucket: Any, tmp_path: Path) -> None:
+    address, file = bucket(FILM), tmp_path / "film.mp4"
+    version = look(address)
+    told: list[tuple[int, int | None]] = []
+    fetch(address, file, version=version, on_bytes=lambda *numbers: told.append(numbers))
+    assert file.read_bytes() == FILM
+    assert told[-1] == (len(FILM), len(FILM))
+    assert version
+    assert version.same(look(address))
+    bucket(FILM[::-1])
+    assert not version.same(look(address))
+    with pytest.raises(OtherVersion):
+        fetch(address, file, version=version)
+    for missing in (address.replace("one", "two"), "s3://no-such-bucket-here/films/two.mp4"):
         with pytest.raises(SourceRefused, match="no such object"):
-            local_copy(f"s3://{BUCKET}/films/two.mp4", tmp_path)
-        with pytest.raises(SourceRefused, match="no such object"):
-            local_copy("s3://no-such-bucket-here/films/two.mp4", tmp_path)
-        with pytest.raises(SourceRefused, match="limit"):
-            local_copy(f"s3://{BUCKET}/films/one.mp4", tmp_path, limits=SourceLimits(max_bytes=10))
-        target.close()
+            look(missing)
+    with pytest.raises(SourceRefused, match="limit"):
+        look(address, SourceLimits(max_bytes=10))
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted):
+        fetch(address, tmp_path / "other.mp4", cancel=cancel)
+    assert not (tmp_path / "other.mp4").exists()
+
+
+def piped(data: bytes) -> int:
+    """Return the end of a pipe that gives ``data``."""
+    reading, writing = os.pipe()
+    threading.Thread(target=lambda: (os.write(writing, data), os.close(writing))).start()
+    return reading
+
+
+def test_standard_input_is_read_to_its_end(tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    spool(tmp_path / "film", stdin=piped(FILM), on_bytes=lambda *numbers: told.append(numbers))
+    assert (tmp_path / "film").read_bytes() == FILM
+    assert told[-1] == (len(FILM), None)
+
+
+def test_what_standard_input_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(SourceRefused, match="nothing came"):
+        spool(tmp_path / "film", stdin=piped(b""))
+    with pytest.raises(SourceRefused, match="more than 1000 bytes, the limit"):
+        spool(tmp_path / "film", stdin=piped(FILM[:2000]), limits=SourceLimits(max_bytes=1000))
+    master, slave = pty.openpty()
+    with pytest.raises(UsageError, match="is a terminal"):
+        spool(tmp_path / "film", stdin=slave)
+    os.close(master)
+    os.close(slave)
+    with pytest.raises(SourceRefused, match="reading it stopped"):
+        spool(tmp_path / "film", stdin=slave)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    with pytest.raises(Interrupted):
+        spool(tmp_path / "film", stdin=reading, cancel=cancel)
+    os.close(reading)
+    os.close(writing)
+    assert list(tmp_path.iterdir()) == []

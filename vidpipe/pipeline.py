@@ -7,9 +7,9 @@ call each other. Encoding, packaging, encryption and upload overlap: chunks of t
 segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
 it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
 
-The work space (HOME/work) makes a run unkillable: chunks are content-addressed artifacts that survive any death, and a job
-note remembers which version was being made, so that the next run continues it. An unchanged ingest finds its
-fingerprint in the catalog and does nothing.
+The work space (HOME/work) makes a run unkillable: chunks are content-addressed artifacts that survive any death, as does the copy of a
+remote source, and a job note remembers which version was being made, so that the next run continues it. An unchanged ingest finds its
+fingerprint in the catalog and does nothing; of a remote source it asks only whether it is the version whose facts are remembered.
 
 In:   an IngestRequest (what to make) and Settings (where and how).
 Out:  an IngestResult: the catalog record, where the master playlist is, seconds a stage.
@@ -43,22 +43,21 @@ from vidpipe.judge import Judge, accepted, chains
 from vidpipe.ladder import load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.origin import STDIN, Origin, opened
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Plan, plan
-from vidpipe.progress import Note, Reporter, Silent, StageFinished, StageStarted
+from vidpipe.progress import Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.cache import remembered
 from vidpipe.source.facts import Finding, QualityReport
-from vidpipe.source.fetch import is_remote, local_copy
+from vidpipe.source.fetch import public
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
-from vidpipe.source.probe import probe
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.title import expected, playlists, put_together, record
@@ -74,7 +73,8 @@ CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 class IngestRequest(Data):
     """What to make; how and where is said by the Settings.
 
-    source: path or URL (https, s3).  content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
+    source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
+    content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
     new_key: publish a new version under a fresh key even if nothing else changed.
     """
 
@@ -104,42 +104,14 @@ class IngestResult(Data):
     findings: tuple[Finding, ...] = ()
 
 
-class Stages:
-    """The clock of a run: tells the Reporter when a stage begins and ends, and adds up its seconds."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self._begun = time.monotonic()
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time one stage."""
-        self._reporter.emit(StageStarted(stage=stage))
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            took = time.monotonic() - begun
-            self.add(stage, took)
-            self._reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
-
-    def all(self) -> dict[str, float]:
-        """Return the seconds of every stage so far, and under "total" those since the beginning."""
-        return {**self.seconds, "total": round(time.monotonic() - self._begun, 3)}
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Count seconds of a stage that runs inside another one."""
-        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 3)
-
-
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
     """Measure the source and decide what would be made of it. Encodes nothing, writes nothing outside the work space.
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    with _fetched(request, settings) as folder:
-        return _prepare(request, settings, folder, Stages(reporter or Silent()), cancel or threading.Event())[0]
+    stages = Stages(reporter or Silent())
+    with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
+        return _prepare(origin, settings, stages)[0]
 
 
 def ingest(
@@ -152,8 +124,11 @@ def ingest(
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
     content_id = _content_id(request)
-    with claim(settings.work / "jobs", content_id) as held, _fetched(request, settings) as folder:
-        made, facts = _prepare(request, settings, folder, stages, cancel)
+    with (
+        claim(settings.work / "jobs", content_id) as held,
+        opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
+    ):
+        made, facts = _prepare(origin, settings, stages)
         ffmpeg = find(settings.ffmpeg)
         fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
         with closing(open_storage(settings.target)) as storage, closing(Catalog(settings.catalog_url)) as catalog:
@@ -167,6 +142,7 @@ def ingest(
                 was = live[0].source.name
                 reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
             storage.check()
+            made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
             keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
             job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
             target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
@@ -213,24 +189,11 @@ class _Target:
         return self.keys.get(key_id)
 
 
-@contextmanager
-def _fetched(request: IngestRequest, settings: Settings) -> Iterator[Path]:
-    """Give a folder for the copy of a remote source, for as long as it is needed; a local source needs none."""
-    if not is_remote(request.source):
-        yield settings.work
-        return
-    with Store(settings.work).temporary() as folder:  # swept by the next run if this process is killed
-        yield folder
-
-
-def _prepare(
-    request: IngestRequest, settings: Settings, folder: Path, stages: Stages, cancel: threading.Event
-) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan. folder: for a remote source."""
-    policy, ladder, limits = load_policy(settings.policy), load(settings.ladder), settings.limits
+def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
+    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
+    policy, ladder = load_policy(settings.policy), load(settings.ladder)
     with stages("validate"):
-        path = local_copy(request.source, folder, limits=limits, cancel=cancel)
-        source = remembered(path, settings.work / "sources", limits, lambda: probe(str(path), limits=limits, cancel=cancel))
+        source = origin.facts()
         quality = accepted(source, fact_findings(source, policy))
     with stages("plan"):
         made = plan(
@@ -240,7 +203,7 @@ def _prepare(
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made, quality
+    return made.model_copy(update={"notes": (*origin.remarks, *made.notes)}), quality
 
 
 def _make(
@@ -405,11 +368,14 @@ def _stop_if(cancel: threading.Event) -> None:
 def _content_id(request: IngestRequest) -> str:
     """Return the given id, or one made of the source's name."""
     if request.content_id is None:
+        if request.source == STDIN:
+            raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
         name = Path(urlsplit(request.source).path if "://" in request.source else request.source).stem
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         made = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:128]
         if not made:
-            raise UsageError("no content id can be made of this name", where=request.source, fix="give one with --id")
+            where = public(request.source) if "://" in request.source else request.source
+            raise UsageError("no content id can be made of this name", where=where, fix="give one with --id")
         return made
     if not CONTENT_ID.fullmatch(request.content_id):
         raise UsageError(

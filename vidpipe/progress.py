@@ -6,6 +6,9 @@ A Reporter is called from several threads; an implementation guards its own stat
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 from vidpipe.data import Data
@@ -32,6 +35,14 @@ class Note(Data):
     event: Literal["note"] = "note"
     level: Literal["info", "warning"] = "info"
     text: str
+
+
+class Fetched(Data):
+    """Bytes of the source have arrived, from a server or on standard input. bytes: so far.  total: None if nobody says how many come."""
+
+    event: Literal["fetched"] = "fetched"
+    bytes: int
+    total: int | None = None
 
 
 class EncodePlanned(Data):
@@ -68,7 +79,7 @@ class Uploaded(Data):
     bytes: int
 
 
-Event = StageStarted | StageFinished | Note | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
+Event = StageStarted | StageFinished | Note | Fetched | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
 
 
 class Reporter(Protocol):
@@ -83,3 +94,32 @@ class Silent:
 
     def emit(self, event: Event) -> None:
         """Drop the event."""
+
+
+class Stages:
+    """The clock of a run: tells the Reporter when a stage begins and ends, and adds up its seconds."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self._begun = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time one stage."""
+        self.reporter.emit(StageStarted(stage=stage))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - begun
+            self.add(stage, took)
+            self.reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
+
+    def all(self) -> dict[str, float]:
+        """Return the seconds of every stage so far, and under "total" those since the beginning."""
+        return {**self.seconds, "total": round(time.monotonic() - self._begun, 3)}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds of a stage that runs inside another one."""
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 3)

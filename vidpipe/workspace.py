@@ -17,6 +17,7 @@ from pathlib import Path
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Held, Store
 from vidpipe.errors import UsageError
+from vidpipe.origin import FETCHED, LOCK, held, remove
 
 JOBS = "jobs"
 """Folder of the notes and locks of unfinished ingests; a few hundred bytes each, never cleaned."""
@@ -25,7 +26,8 @@ _MEANING = {
     "chunks": "encoded chunks: resume and reuse",
     "sources": "what was measured of sources",
     JOBS: "notes of unfinished ingests",
-    "tmp": "temporary files and copies of remote sources",
+    FETCHED: "copies of remote sources: resume without fetching again",
+    "tmp": "temporary files",
 }
 
 
@@ -70,10 +72,11 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
     older_than_days: keep files that were written more recently.  dry_run: only tell.
-    An unfinished ingest stays possible: it encodes again what is gone.  Raises UsageError while an ingest is running.
+    An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; the
+    copies that `vidpipe plan` and `validate` are just using stay.
     """
-    with ExitStack() as held:
-        running = [name for name in _jobs(work) if not held.enter_context(_locked(work, name))]
+    with ExitStack() as locks:
+        running = [name for name in _jobs(work) if not locks.enter_context(_locked(work, name))]
         if running:
             raise UsageError(
                 f"an ingest is running: {', '.join(sorted(running))}", where=str(work), fix="wait for it to end, or stop it, then clean"
@@ -84,11 +87,30 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
             for folder in _folders(work):
                 if folder.name == JOBS:
                     continue
+                if folder.name == FETCHED:
+                    removed.append(_clean_copies(folder, limit, dry_run=dry_run))
+                    continue
                 files = [file for file in _files(folder) if file.lstat().st_mtime <= limit]
                 removed.append(_share(folder.name, files))
                 if not dry_run:
                     _remove(folder, files)
         return tuple(removed)
+
+
+def _clean_copies(folder: Path, limit: float, *, dry_run: bool) -> Share:
+    """Remove the copies that nobody uses and that are older than ``limit``, each whole. Return what they take."""
+    with ExitStack() as locks:
+        old = [copy for copy in _folders(folder) if all(file.lstat().st_mtime <= limit for file in _contents(copy))]
+        free = [copy for copy in old if locks.enter_context(held(copy))]
+        share = _share(folder.name, [file for copy in free for file in _contents(copy)])
+        if not dry_run:
+            for copy in free:
+                remove(copy)
+    return share
+
+
+def _contents(copy: Path) -> list[Path]:
+    return [file for file in _files(copy) if file.name != LOCK]
 
 
 def _running(work: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import exits, groups, options, render
-from vidpipe.cli.reporters import Watcher, print_stopping, watcher
+from vidpipe.cli.reporters import Watcher, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
 from vidpipe.errors import SourceRefused, VerificationFailed
@@ -131,7 +131,7 @@ def plan(
     debug: options.Debug = False,
 ) -> None:
     """Show what an ingest would encode, and why. Encodes nothing."""
-    with watching(options.Progress.none) as (reporter, cancel):
+    with watching(options.Progress.auto) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
 
@@ -163,7 +163,7 @@ def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, c
 
 @app.command()
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, or URLs.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, URLs, or - for standard input.", show_default=False)],
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
     policy: options.Policy = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
@@ -179,8 +179,9 @@ def validate(
     from vidpipe.validation import validate_files
 
     refused = False
-    with exits.stopping(print_stopping) as cancel:
-        for result in validate_files(files, settings, quick=quick, cancel=cancel):
+    shown = watcher("plain")  # lines, for results are printed between them
+    with exits.stopping(shown.interrupting) as cancel:
+        for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=shown):
             refused = refused or result.refused
             if json:
                 write_json(report(result), lines=True)

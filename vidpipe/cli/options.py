@@ -37,7 +37,9 @@ def _about(name: str) -> str:
 
 _TUNING = "Machine"
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Video file, or a URL (https://, s3://).", show_default=False)]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="Video file, a URL (https://, s3://), or - for standard input.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
 
 Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), show_default=False, rich_help_panel=_TUNING)]

@@ -24,21 +24,26 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from vidpipe.cli.exits import Failure
 from vidpipe.cli.text import clean, err
 from vidpipe.data import Data
-from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Note, StageFinished, StageStarted, Uploaded
+from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
 
 WINDOW_SECONDS = 30.0
 """Speed is measured over this time: long enough that chunks ending side by side do not make it jump."""
 PLAIN_SECONDS = 10.0
 JSON_SECONDS = 1.0
+FETCH = "fetch"
+"""The stage in which a source comes from elsewhere; nothing else is done meanwhile."""
 
 
 class Snapshot(Data):
     """How far a run is.
 
+    bytes_fetched: of a source that comes from elsewhere.  bytes_to_fetch: in all, None if nobody says.
     frames: of the timeline, done.  fps: frames encoded a second.  speed: times realtime.  eta: seconds left of the encode.
     percent and frames_total are None before the encode is planned, fps, speed and eta while nothing has been encoded.
     """
 
+    bytes_fetched: int = 0
+    bytes_to_fetch: int | None = None
     percent: float | None = None
     frames: int = 0
     frames_total: int | None = None
@@ -60,6 +65,7 @@ class Meter:
         self._planned: EncodePlanned | None = None
         self._frames: dict[int, int] = {}
         self._finished: dict[int, bool] = {}
+        self._fetched = Fetched(bytes=0)
         self._uploaded = 0
         self._stages: list[str] = []
         self._samples: deque[tuple[float, int]] = deque()
@@ -67,6 +73,8 @@ class Meter:
     def take(self, event: Event) -> None:
         """Count one event."""
         match event:
+            case Fetched():
+                self._fetched = event
             case EncodePlanned():
                 self._planned = event
                 self._samples.append((self._now(), 0))
@@ -100,6 +108,8 @@ class Meter:
                 left = max(total - done, 0) / fps
                 known |= {"fps": round(fps, 1), "speed": round(fps / rate, 2) if rate else None, "eta": round(left, 1)}
         return Snapshot(
+            bytes_fetched=self._fetched.bytes,
+            bytes_to_fetch=self._fetched.total,
             frames=done,
             chunks_done=len(self._finished),
             chunks_reused=sum(self._finished.values()),
@@ -233,13 +243,8 @@ class Bar:
             if self._task is None:
                 return
             now = self._meter.snapshot()
-            self._progress.update(
-                self._task,
-                description=", ".join(now.stages) or "working",
-                total=now.frames_total,
-                completed=now.frames,
-                state=line(now) if now.frames_total is not None else "",
-            )
+            done, total = (now.bytes_fetched, now.bytes_to_fetch) if FETCH in now.stages else (now.frames, now.frames_total)
+            self._progress.update(self._task, description=", ".join(now.stages) or "working", total=total, completed=done, state=line(now))
 
     def interrupting(self) -> None:
         """Say that the run is stopping, without the lock: this is called from a signal handler."""
@@ -261,6 +266,7 @@ class Ndjson:
         self._meter = Meter(now)
         self._lock = threading.Lock()
         self._shown: float | None = None
+        self._told: float | None = None
         self._begun = now()
 
     def open(self) -> None:
@@ -270,7 +276,9 @@ class Ndjson:
         """Write the event, or its share of the next progress line."""
         with self._lock:
             self._meter.take(event)
-            if not isinstance(event, ChunkProgress | Uploaded):
+            if isinstance(event, Fetched):
+                self._fetched(event)
+            elif not isinstance(event, ChunkProgress | Uploaded):
                 self._write(event.model_dump(mode="json"))
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
@@ -289,11 +297,17 @@ class Ndjson:
             self._write(told | ({"traceback": failure.traceback} if failure.traceback else {}))
         return True
 
+    def _fetched(self, event: Fetched) -> None:
+        """Write how much of the source is here, once a second and when it is all."""
+        if event.bytes == event.total or self._told is None or self._now() - self._told >= JSON_SECONDS:
+            self._told = self._now()
+            self._write(event.model_dump(mode="json"))
+
     def _progress(self) -> None:
         now = self._meter.snapshot()
         if now.frames_total is not None:
             self._shown = self._now()
-            self._write({"event": "progress", **now.model_dump(mode="json", exclude={"stages"})})
+            self._write({"event": "progress", **now.model_dump(mode="json", exclude={"stages", "bytes_fetched", "bytes_to_fetch"})})
 
     def _write(self, value: dict[str, Any]) -> None:
         stamp = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "elapsed": round(self._now() - self._begun, 3)}
@@ -314,6 +328,8 @@ def watcher(kind: str) -> Watcher:
 
 def line(now: Snapshot) -> str:
     """Return how far a run is as one line for people, such as ``42 %  35.1 fps  1.46x  ETA 0:31  chunks 3/8  12.3 MB uploaded``."""
+    if FETCH in now.stages:
+        return f"{size(now.bytes_fetched)}{f' of {size(now.bytes_to_fetch)}' if now.bytes_to_fetch is not None else ''} fetched"
     parts = [f"{now.percent:.0f} %"] if now.percent is not None else []
     if now.fps is not None and now.frames != now.frames_total:
         parts += [f"{now.fps:.1f} fps", f"{now.speed or 0:.2f}x", f"ETA {clock(now.eta or 0)}"]

@@ -1,33 +1,78 @@
-"""Bring a remote source into a local file: http(s):// by urllib, s3:// through the storage room. A local path is passed through.
+"""Bring a source from elsewhere into a local file: http(s):// by urllib, s3:// through the storage room, standard input by reading it.
 
-In:   the location as the user gave it, and a folder for the copy.
-Out:  the path of a local file; the name is the last part of the URL, made safe.
+In:   an address as the user gave it, and where the copy goes.
+Out:  ``look``: what the server says of the file without sending it.  ``fetch``, ``spool``: the whole file, renamed when it is complete.
 Wrong: SourceRefused: not there, not allowed, too large, cut off, redirected to another kind of address.  Interrupted on cancel.
-       UsageError: an address of a kind that is not fetched.
+       UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
+       OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
-A copy is written under a temporary name and renamed when it is complete. Certificates are verified; a redirect may lead from http to
-https, never back, and never to a file.
+Certificates are verified; a redirect may lead from http to https, never back, and never to a file. What broke off is continued (Range
+and If-Range) where a strong ETag proves that the rest belongs to it.
 """
 
 from __future__ import annotations
 
+import email.utils
+import errno
 import http.client
+import json
+import os
 import re
+import select
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
+from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
 
+if TYPE_CHECKING:
+    from vidpipe.storage.base import Storage
+
+PARTIAL = ".part"
+"""Name of a copy that is not complete, beside where it goes."""
 BLOCK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte
+TICK = 0.2  # seconds between looks at the cancel signal
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+SETTLED = timedelta(seconds=60)  # RFC 9110, 8.8.2.2: a younger date may stand for two versions, for it counts whole seconds
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes that have arrived so far, and with those in all if the server says so; from any thread."""
+
+
+class Version(Data):
+    """What a server says of a file. tag: text that changes whenever the bytes do.  size: bytes, None if it does not say.
+
+    etag: the strong entity tag of HTTP, which proves that two parts belong together.
+    """
+
+    tag: str
+    size: int | None = None
+    etag: str | None = None
+
+    @property
+    def joins(self) -> bool:
+        """Whether the rest of a copy that broke off can be told to belong to it."""
+        return self.etag is not None and self.size is not None
+
+    def same(self, other: Version | None) -> bool:
+        """Whether both are of the same bytes. Some servers tell the size only along with the body."""
+        return other is not None and self.tag == other.tag and (self.size == other.size or None in (self.size, other.size))
+
+
+class OtherVersion(Exception):
+    """What the server sends is not what it told of a moment ago: it was replaced, or several servers answer, each its own way."""
 
 
 def is_remote(location: str) -> bool:
@@ -35,32 +80,83 @@ def is_remote(location: str) -> bool:
     return _SCHEME.match(location) is not None
 
 
-def local_copy(
+def look(location: str, limits: SourceLimits | None = None) -> Version | None:
+    """Ask which version of the file lies at an address; nothing of it is sent. None if the server says nothing that can be relied on."""
+    most = (limits or SourceLimits()).max_bytes
+    if _is_s3(location):
+        with _object(location) as (storage, name):
+            return _s3_version(storage, name, location, most)
+    try:
+        with _answered(location, "HEAD") as answer:
+            version = _http_version(answer)
+    except _Status:  # not every server answers HEAD, and signed addresses may be signed for GET alone
+        return None
+    if version is not None:
+        _check_size(version.size, most, public(location))
+    return version
+
+
+def fetch(
     location: str,
-    folder: Path,
+    file: Path,
+    *,
+    version: Version | None = None,
+    limits: SourceLimits | None = None,
+    cancel: threading.Event | None = None,
+    on_bytes: OnBytes | None = None,
+) -> None:
+    """Copy the file at an address to ``file``. version: what ``look`` said of it; anything else is not accepted (OtherVersion)."""
+    most = (limits or SourceLimits()).max_bytes
+    partial = file.with_name(PARTIAL)
+    arrived = _Arrived(public(location), cancel, on_bytes)
+    try:
+        if _is_s3(location):
+            _from_s3(location, partial, version, most, arrived)
+        else:
+            _download(location, partial, version, most, arrived)
+        _settle(partial, file)
+    except OtherVersion:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        if version is None or not version.joins:
+            partial.unlink(missing_ok=True)
+
+
+def spool(
+    file: Path,
     *,
     limits: SourceLimits | None = None,
     cancel: threading.Event | None = None,
-    on_bytes: Callable[[int], None] | None = None,
-) -> Path:
-    """Return a local path of the source; a remote one is copied into ``folder``. on_bytes: called with the size of each block."""
-    scheme = _SCHEME.match(location)
-    if scheme is None:
-        return Path(location)
-    kind = scheme[1].lower()
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / safe_name(location)
-    partial = target.with_name(f".{target.name}.part")
+    on_bytes: OnBytes | None = None,
+    stdin: int = 0,
+) -> None:
+    """Copy standard input to ``file`` up to its end. stdin: its file descriptor."""
+    where = "standard input"
+    most = (limits or SourceLimits()).max_bytes
+    partial = file.with_name(PARTIAL)
+    arrived = _Arrived(where, cancel, on_bytes)
     try:
-        if kind in ("http", "https"):
-            _download(location, partial, (limits or SourceLimits()).max_bytes, cancel, on_bytes)
-        elif kind == "s3":
-            _from_s3(location, partial, (limits or SourceLimits()).max_bytes)
-        else:
-            raise UsageError(
-                f"sources are not fetched from {kind}://", where=public(location), fix="give a file, https:// or s3:// address"
-            )
-        return partial.replace(target)
+        if os.isatty(stdin):
+            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - < PIPE")
+        with partial.open("wb") as copy:
+            while True:
+                arrived.add(0)
+                if not select.select([stdin], [], [], TICK)[0]:  # whoever writes may take long; a read could not be cancelled
+                    continue
+                block = os.read(stdin, BLOCK)
+                if not block:
+                    break
+                copy.write(block)
+                arrived.add(len(block))
+                _check_size(arrived.bytes, most, where, more=True)
+        if not arrived.bytes:
+            raise SourceRefused("nothing came", where=where, fix="check the command that writes into the pipe")
+        _settle(partial, file)
+    except (OSError, ValueError) as error:  # closed, or a directory
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise
+        raise SourceRefused(f"reading it stopped: {clean(str(error))}", where=where, fix="check the pipe and the space on disk") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -78,6 +174,45 @@ def public(location: str) -> str:
     return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
 
 
+class _Arrived:
+    """Counts what arrives, tells about it, and stops on request. total: bytes in all, once they are known."""
+
+    def __init__(self, where: str, cancel: threading.Event | None, on_bytes: OnBytes | None) -> None:
+        self.bytes = 0
+        self.total: int | None = None
+        self._where, self._cancel, self._on_bytes = where, cancel, on_bytes
+        self._lock = threading.Lock()
+
+    def add(self, number: int) -> None:
+        """Count so many more bytes. Raises Interrupted."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Interrupted("stopped on request", where=self._where, fix="run the same command again to continue")
+        with self._lock:
+            self.bytes += number
+            if self._on_bytes is not None and number:
+                self._on_bytes(self.bytes, self.total)
+
+
+def _settle(partial: Path, file: Path) -> None:
+    """Give a complete copy its name, when its bytes are on the disk."""
+    with partial.open("rb") as copy:
+        os.fsync(copy.fileno())
+    partial.replace(file)
+
+
+def _check_size(size: int | None, most: int, where: str, *, more: bool = False) -> None:
+    if size is not None and size > most:
+        what = f"the file has more than {most} bytes, the limit" if more else f"the file has {size} bytes; the limit is {most}"
+        raise SourceRefused(what, where=where, fix="raise the limit max_bytes")
+
+
+# --- the web ---
+
+
+class _Status(SourceRefused):
+    """The server answered, but not with the file."""
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects that stay on the web and do not fall back from https to http."""
 
@@ -92,11 +227,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             raise SourceRefused(
                 f"the server redirects to {new or 'another kind of address'}://", where=public(req.full_url), fix="give the final address"
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None:
+            request.method = req.get_method()  # before Python 3.13 a redirected HEAD becomes a GET
+        return request
 
 
-def _download(location: str, partial: Path, most: int, cancel: threading.Event | None, on_bytes: Callable[[int], None] | None) -> None:
+@contextmanager
+def _answered(location: str, method: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+    """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
     where = public(location)
+    kind = urllib.parse.urlsplit(location).scheme.lower()
+    if kind not in ("http", "https"):
+        raise UsageError(f"sources are not fetched from {kind}://", where=where, fix="give a file, https:// or s3:// address")
     if "@" in urllib.parse.urlsplit(location).netloc:
         raise SourceRefused(
             "an address with user and password is not fetched", where=where, fix="give a signed address, or download the file first"
@@ -107,37 +250,79 @@ def _download(location: str, partial: Path, most: int, cancel: threading.Event |
         opener.add_handler(handler())
     opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
     opener.add_handler(urllib.request.HTTPErrorProcessor())
+    wanted = {"User-Agent": "vidpipe", "Accept-Encoding": "identity", **(headers or {})}
     try:
-        request = urllib.request.Request(location, headers={"User-Agent": "vidpipe", "Accept-Encoding": "identity"})  # noqa: S310 - http(s) only, see above
-        with opener.open(request, timeout=TIMEOUT) as answer, partial.open("wb") as file:
-            promised = answer.headers.get("Content-Length")
-            if promised is not None and promised.isdigit() and int(promised) > most:
-                raise SourceRefused(f"the file has {promised} bytes; the limit is {most}", where=where, fix="raise the limit max_bytes")
-            written = 0
-            while block := answer.read(BLOCK):
-                written += len(block)
-                if written > most:
-                    raise SourceRefused(f"the file has more than {most} bytes, the limit", where=where, fix="raise the limit max_bytes")
-                if cancel is not None and cancel.is_set():
-                    raise Interrupted("stopped on request", where=where)
-                file.write(block)
-                if on_bytes is not None:
-                    on_bytes(len(block))
+        request = urllib.request.Request(location, headers=wanted, method=method)  # noqa: S310 - http(s) only, see above
+        with opener.open(request, timeout=TIMEOUT) as answer:
+            yield answer
     except urllib.error.HTTPError as error:
         error.close()
         if 300 <= error.code < 400:  # its reason holds the new address, which may hold secrets
             what = "the server redirects to an address that is not followed, or in a circle"
-            raise SourceRefused(what, where=where, fix="give the final address") from error
-        raise SourceRefused(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
+            raise _Status(what, where=where, fix="give the final address") from error
+        raise _Status(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
     except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise SourceRefused(f"it cannot be fetched: {clean(str(reason))}", where=where, fix="check the address and the network") from error
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise SourceRefused(
             f"fetching it stopped: {clean(str(error))}", where=where, fix="check the network and the space on disk; try again"
         ) from error
-    if promised is not None and promised.isdigit() and written != int(promised):
-        raise SourceRefused(f"fetching it stopped after {written} of {promised} bytes", where=where, fix="try again")
+
+
+def _http_version(answer: http.client.HTTPResponse) -> Version | None:
+    """Return the version that the headers of an answer tell of.
+
+    An entity tag is unique among the versions of one address only, so the address that answered, after redirects and with its query,
+    belongs to it. A signed address, which is another one each time, is therefore never taken for a file that is known: its query may as
+    well say which file is meant.
+    """
+    headers, url = answer.headers, answer.geturl()
+    part = _RANGE.fullmatch(headers.get("Content-Range", ""))
+    length = part[2] if part else headers.get("Content-Length", "")
+    size = int(length) if length.isdigit() else None
+    etag = headers.get("ETag", "")
+    if etag.startswith('"') and etag.endswith('"') and len(etag) > 2:  # W/"…" is weak: it stands for much the same, not for the same bytes
+        return Version(tag=json.dumps([url, etag]), size=size, etag=etag)
+    try:
+        modified, now = (email.utils.parsedate_to_datetime(headers.get(name, "")) for name in ("Last-Modified", "Date"))
+        if size is None or now - modified < SETTLED:
+            return None
+    except (TypeError, ValueError):  # no date, or one without a zone
+        return None
+    return Version(tag=json.dumps([url, modified.isoformat(), size]), size=size)
+
+
+def _download(location: str, partial: Path, version: Version | None, most: int, arrived: _Arrived) -> None:
+    """Copy the body, or what is missing of it: ``partial``, if there is one, is the beginning of ``version``."""
+    have, headers = 0, {}
+    if version is not None and version.etag and version.size and partial.exists() and partial.stat().st_size < version.size:
+        have = partial.stat().st_size
+        headers = {"Range": f"bytes={have}-", "If-Range": version.etag}
+    with _answered(location, "GET", headers) as answer:
+        if version is not None and not version.same(_http_version(answer)):
+            raise OtherVersion
+        if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+            part = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if part is None or int(part[1]) != have:
+                raise OtherVersion
+        else:
+            have = 0
+        length = answer.headers.get("Content-Length", "")
+        promised = have + int(length) if length.isdigit() else None
+        _check_size(promised, most, public(location))
+        arrived.total = promised
+        with partial.open("ab" if have else "wb") as file:
+            arrived.add(have)
+            while block := answer.read1(BLOCK):  # what is there, without waiting for a whole block: a slow server does not look dead
+                file.write(block)
+                file.flush()  # what has arrived survives a kill
+                arrived.add(len(block))
+                _check_size(arrived.bytes, most, public(location), more=True)
+    if promised is not None and arrived.bytes != promised:
+        raise SourceRefused(f"fetching it stopped after {arrived.bytes} of {promised} bytes", where=public(location), fix="try again")
 
 
 def _advice(code: int) -> str:
@@ -146,24 +331,45 @@ def _advice(code: int) -> str:
     return "check the address" if code in (404, 410) else "try again later"
 
 
-def _from_s3(location: str, partial: Path, most: int) -> None:
+# --- S3 ---
+
+
+def _is_s3(location: str) -> bool:
+    return location[:5].lower() == "s3://"
+
+
+@contextmanager
+def _object(location: str) -> Iterator[tuple[Storage, str]]:
+    """Give the storage of an object and its name there, and translate what goes wrong."""
     from vidpipe.storage import open_storage  # boto3 is imported only if it is needed
 
     prefix, _, name = location.rpartition("/")
     try:
         storage = open_storage(prefix)
         try:
-            stored = storage.head(name)
-            if stored is None:
-                raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key")
-            if stored.size > most:
-                raise SourceRefused(
-                    f"the object has {stored.size} bytes; the limit is {most}", where=location, fix="raise the limit max_bytes"
-                )
-            storage.download(name, partial)
+            yield storage, name
         finally:
             storage.close()
     except ValueError as error:
         raise SourceRefused("this is no address of an object", where=location, fix="write s3://BUCKET/KEY") from error
     except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
         raise SourceRefused(f"it cannot be fetched: {error.what}", where=location, fix=error.fix, details=error.details) from error
+
+
+def _s3_version(storage: Storage, name: str, location: str, most: int) -> Version | None:
+    stored = storage.head(name)
+    if stored is None:
+        raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key")
+    _check_size(stored.size, most, location)
+    return Version(tag=stored.tag, size=stored.size) if stored.tag else None
+
+
+def _from_s3(location: str, partial: Path, version: Version | None, most: int, arrived: _Arrived) -> None:
+    with _object(location) as (storage, name):
+        before = _s3_version(storage, name, location, most)
+        if version is not None and not version.same(before):
+            raise OtherVersion
+        arrived.total = before.size if before else None
+        storage.download(name, partial, arrived.add)
+        if version is not None and not version.same(_s3_version(storage, name, location, most)):
+            raise OtherVersion  # replaced meanwhile; the server was not asked for a version with every range

@@ -1,6 +1,6 @@
 """Measure a source file: path in, ``Source`` out. The file itself is only ever opened in a child process with limits.
 
-In:   the path of a local file (``fetch.local_copy`` makes one of a URL).
+In:   the path of a local file (``vidpipe.origin`` makes one of a URL).
 Out:  Source, every fact of it measured.
 Wrong: SourceRefused with one line for every problem: the path is none or no ordinary file, the content is no video, a limit is
        exceeded, or the child crashed, hung or ballooned.  Interrupted on cancel.
@@ -32,7 +32,7 @@ NO_ANSWER = "the program that reads it gave no usable answer; the file confuses 
 
 KINDS = (
     (stat.S_ISDIR, "it is a directory, not a file", "name one video file inside it"),
-    (stat.S_ISFIFO, "it is a pipe (FIFO); a source is read more than once", "write the pipe's content to a file first"),
+    (stat.S_ISFIFO, "it is a pipe (FIFO); a source is read more than once", "read it on standard input: vidpipe ingest - --id X < PIPE"),
     (stat.S_ISBLK, "it is a block device, not a file", "copy the video from the device into a file first"),
     (stat.S_ISCHR, "it is a character device, not a file", "name a video file"),
     (stat.S_ISSOCK, "it is a socket, not a file", "name a video file"),

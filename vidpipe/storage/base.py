@@ -8,7 +8,7 @@ Wrong: ValueError for a path that would leave the root: only vidpipe makes these
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +18,9 @@ from vidpipe.data import Data
 class Stored(Data):
     """An object at the target. path: relative to the root.  size: bytes.  sha256: lower-case hex of its bytes.
 
+    tag: text that changes whenever the object is written again.
     What a target does not remember is None: a local directory keeps neither content_type nor cache_control (the web
-    server in front of it sends them), and ``list`` gives sizes only.
+    server in front of it sends them) nor a tag, and ``list`` gives sizes only.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Stored(Data):
     content_type: str | None = None
     cache_control: str | None = None
     sha256: str | None = None
+    tag: str | None = None
 
 
 class Storage(Protocol):
@@ -44,8 +46,11 @@ class Storage(Protocol):
     def get(self, path: str) -> bytes:
         """Return the bytes of an object."""
 
-    def download(self, path: str, file: Path) -> None:
-        """Copy an object into a local file, which appears whole or not at all."""
+    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        """Copy an object into a local file, which appears whole or not at all.
+
+        on_bytes: called with the size of each piece that arrives, from any thread; what it raises ends the copying.
+        """
 
     def head(self, path: str) -> Stored | None:
         """Return what is known of an object, or None if there is none. sha256 is None if a foreign tool wrote it to S3."""

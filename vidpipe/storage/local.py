@@ -15,7 +15,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,13 +54,15 @@ class LocalStorage:
         with _translated("read", str(file)):
             return file.read_bytes()
 
-    def download(self, path: str, file: Path) -> None:
-        """See Storage.download."""
+    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        """See Storage.download. It is one piece."""
         source = self._file(path)
         with _translated("read", str(source)), source.open("rb"):  # a missing source is about the source, not about the copy
             pass
         with _translated("write", str(file)):
             write_whole(file, source)
+        if on_bytes is not None:
+            on_bytes(file.stat().st_size)
 
     def head(self, path: str) -> Stored | None:
         """See Storage.head. Reads the whole file for its hash."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ from vidpipe.storage.faults import explain_code, explain_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 ATTEMPTS = 4
 """Tries of one request, the first included, unless AWS_MAX_ATTEMPTS or the profile says otherwise."""
@@ -114,10 +116,13 @@ class S3Storage:
                     answer["Body"].close()
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def download(self, path: str, file: Path) -> None:
-        """See Storage.download. Reads ranges side by side; s3transfer writes beside ``file`` and renames."""
+    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        """See Storage.download. Reads ranges side by side; s3transfer writes beside ``file`` and renames.
+
+        A range that has to be read again is first taken back: on_bytes gets a negative number.
+        """
         with self._translated("read", self.location(path)):
-            self._client.download_file(self.bucket, self._key(path), str(file), Config=self._transfer)
+            self._client.download_file(self.bucket, self._key(path), str(file), Callback=on_bytes, Config=self._transfer)
 
     def head(self, path: str) -> Stored | None:
         """See Storage.head."""
@@ -135,6 +140,7 @@ class S3Storage:
             cache_control=answer.get("CacheControl"),
             # Header names have no case: some servers give "Sha256" back.
             sha256=next((value for name, value in answer.get("Metadata", {}).items() if name.lower() == "sha256"), None),
+            tag=_tag(answer) if answer.get("ETag") else None,
         )
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
@@ -206,6 +212,11 @@ def _cause(problem: Exception) -> Exception:
 
 def _code(problem: ClientError) -> str:
     return str(problem.response.get("Error", {}).get("Code", ""))
+
+
+def _tag(answer: HeadObjectOutputTypeDef) -> str:
+    """Return what changes when an object is written again. The ETag alone would do on AWS; other servers take less care with it."""
+    return json.dumps([answer["ETag"], answer["ContentLength"], str(answer.get("LastModified")), answer.get("VersionId")])
 
 
 def _client() -> S3Client:
