@@ -197,12 +197,14 @@ def worker(dask: Dask, tmp_path: Path, name: str, **env: str) -> None:
     dask.worker(name, env={"VIDPIPE_HOME": str(own / "home"), "HOME": str(own), **env}, folder=own / "disk")
 
 
-def everything(plan: Plan, store: Store, program: FFmpeg, dask: Dask, url: str) -> list[EncodedChunk | EncodedAudio]:
+def everything(
+    plan: Plan, store: Store, program: FFmpeg, dask: Dask, url: str, cancel: threading.Event | None = None
+) -> list[EncodedChunk | EncodedAudio]:
     encoders, filters, _ = needs(plan)
     with connect(
         dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=plan.source, store=store, work=url
     ) as cluster:
-        return list(encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor))
+        return list(encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, cancel=cancel))
 
 
 def command_line(pid: int) -> str:
@@ -268,6 +270,33 @@ def test_a_machine_that_cannot_use_the_prefix_is_named(
     assert poor.startswith("worker poor: cannot use the work at S3: cannot read: ")
     assert "wrong" not in poor, "no secret"
     assert there(server) == [], "nothing was uploaded for nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker's ffmpeg in /proc")
+def test_cancel_reaches_the_machines(
+    dask: Dask, server: S3Server, url: str, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "LOOK_SECONDS", 0.2)
+    worker(dask, tmp_path, "one")
+    dask.wait(1)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 200), rung("a", 96, codec="hevc", preset="veryslow"), chunk=200)
+    cancel = threading.Event()
+
+    def stop_when_it_encodes() -> None:
+        end = time.monotonic() + PATIENCE
+        while not ffmpeg_below(dask.workers["one"]) and time.monotonic() < end:
+            time.sleep(0.02)
+        cancel.set()
+
+    threading.Thread(target=stop_when_it_encodes).start()
+    with pytest.raises(Interrupted):
+        everything(plan, Store(tmp_path / "work"), program, dask, url, cancel)
+    end = time.monotonic() + PATIENCE
+    while ffmpeg_below(dask.workers["one"]):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert [name for name in there(server) if "/sources/" not in name] == [], "the source stays for the next run"
+    assert len(there(server)) == 1
 
 
 def test_a_piece_that_does_not_arrive_is_made_again(

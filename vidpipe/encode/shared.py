@@ -64,8 +64,9 @@ class Room:
         with _translated():
             for stored in list(self._storage.list(f"runs/{source}")):
                 folder = store.tmp / Path(stored.path).parent.name
-                if self._storage.get(stored.path) == owner.encode() and (not folder.exists() or abandoned(folder)):
-                    self._storage.delete_prefix(str(Path(stored.path).parent))
+                with contextlib.suppress(PublishFailed):  # ended in the meantime
+                    if self._storage.get(stored.path) == owner.encode() and (not folder.exists() or abandoned(folder)):
+                        self._storage.delete_prefix(str(Path(stored.path).parent))
             self._put(f"runs/{source}/{name}/alive", owner.encode())
         try:
             yield f"runs/{source}/{name}/alive"
