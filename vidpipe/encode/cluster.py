@@ -96,6 +96,7 @@ def connect(
             where=address,
             fix="check the address, and that `dask scheduler` runs with the same version of distributed",
         ) from error
+    reporter = reporter or Silent()
     with contextlib.ExitStack() as stack:
         stack.enter_context(client)
         folder = stack.enter_context(store.temporary())
@@ -118,13 +119,16 @@ def connect(
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, shared.LOOK_SECONDS)
         executor: Executor = _DaskExecutor(client, terms)
         if room:
-            (reporter or Silent()).emit(Note(text=f"the source goes to {room.url} ({source.size // 1_000_000} MB), unless it is there"))
+            reporter.emit(Note(text=f"the source goes to {room.url} ({source.size // 1_000_000} MB), unless it is there"))
             room.put_source(Path(source.location), source.size, source.sha256)
             executor = _RoomExecutor(executor, room, store)
             stack.callback(executor.shutdown)
         yield Cluster(executor=executor, slots=slots, workers=tuple(sorted(names.values())))
         if room:
-            room.drop_source(source.sha256)
+            try:
+                room.drop_source(source.sha256)
+            except EncodeFailed as error:  # everything is encoded and here: no reason to fail
+                reporter.emit(Note(level="warning", text=f"the source stays at {room.url}: {error.what}"))
             with contextlib.suppress(OSError, RuntimeError):  # a worker that is gone has nothing left to remove
                 client.run(tidy, on_error="ignore")
 
