@@ -196,9 +196,9 @@ def test_doctor(run: Run, tmp_path: Path) -> None:
     found = json.loads(done.out)
     assert (done.code, found["ok"]) == (0, True)
     assert [check["name"] for check in found["checks"]] == ["vidpipe", "settings", "ffmpeg", "ladder", "home", "keys", "target", "catalog"]
-    broken = run("doctor", "--ffmpeg", "/nowhere/ffmpeg", "--to", CLIP, "--cluster", "tcp://127.0.0.1:1")
+    broken = run("doctor", "--ffmpeg", "/nowhere/ffmpeg", "--to", CLIP, "--cluster", "tcp://127.0.0.1:1", "--cluster-work", "s3://b/../x")
     assert broken.code == 2
-    assert re.findall(r"^(\w+) +error ", broken.out, re.M) == ["ffmpeg", "target", "cluster"]
+    assert re.findall(r"^(\w+) +error ", broken.out, re.M) == ["ffmpeg", "target", "cluster", "cluster_work"]
 
 
 def test_doctor_finds_misspelt_variables_and_loose_keys(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster_support import PATIENCE, Dask, alive, ffmpeg_below, stop
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from vidpipe import __version__
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster import WorkerFacts, check, connect
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.errors import Interrupted, UsageError
+from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.plan import Plan
 
@@ -30,65 +28,10 @@ pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not ins
 # distributed closes its own event loop and sockets in its own time
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-PATIENCE = 30  # seconds for Dask's processes to start
-
 
 @pytest.fixture(scope="module")
 def program() -> FFmpeg:
     return find()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def start(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    log = (folder / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb")
-    with log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | (env or {}),
-            start_new_session=True,
-        )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-class Dask:
-    """A scheduler and its workers on loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        port = free_port()
-        self.address = f"tcp://127.0.0.1:{port}"
-        options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
-        self.processes = [start(folder, "scheduler", *options)]
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
-
-    def worker(self, name: str, *, env: dict[str, str] | None = None) -> None:
-        options = ["--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
-        process = start(self.folder, "worker", self.address, *options, env=env)
-        self.workers[name] = process
-        self.processes.append(process)
-
-    def wait(self, workers: int) -> None:
-        from distributed import Client
-
-        with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=PATIENCE)
-
-    def close(self) -> None:
-        for process in reversed(self.processes):
-            stop(process)
 
 
 @pytest.fixture
@@ -106,30 +49,10 @@ def everything(
     plan: Plan, store: Store, program: FFmpeg, dask: Dask, seen: Seen | None = None, cancel: threading.Event | None = None
 ) -> list[EncodedChunk | EncodedAudio]:
     encoders, filters, _ = needs(plan)
-    source = Path(plan.source.location)
-    with connect(dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=source, store=store) as cluster:
+    with connect(
+        dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=plan.source, store=store
+    ) as cluster:
         return list(encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, reporter=seen, cancel=cancel))
-
-
-def ffmpeg_below(worker: subprocess.Popen[bytes]) -> list[int]:
-    """Return the encodes that a worker has started."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == worker.pid and b"-filter_complex" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; a dead one that nobody has reaped yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker's ffmpeg in /proc")
@@ -226,6 +149,40 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
     assert caught.value.where == dask.address
 
 
+@pytest.mark.parametrize(
+    ("late", "says"),
+    [
+        pytest.param("vidpipe.encode.cluster.__version__ = '0.0.9'", f"its vidpipe is 0.0.9, not {__version__}", id="another vidpipe"),
+        pytest.param("", "its ffmpeg lacks libx264", id="an encoder lacks"),
+        pytest.param(
+            "vidpipe.encode.cluster.run_there = lambda function, task, version, setting: None", "a worker cannot run the task", id="older"
+        ),
+    ],
+)
+def test_a_worker_that_joins_after_the_check_is_checked(late: str, says: str, dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    other = tmp_path / "late.py"
+    other.write_text(f"import vidpipe.encode.cluster\n{late}\n")
+    poor = tmp_path / "ffmpeg-poor"
+    poor.write_text(f'#!/bin/sh\n"{program.path}" "$@" | sed \'s/libx264 /libnone /\'\n')
+    poor.chmod(0o755)
+    dask.worker("one")
+    dask.wait(1)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 100, beeps=2), chunk=24)
+    store = Store(tmp_path / "work")
+    encoders, filters, _ = needs(plan)
+    with connect(
+        dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=plan.source, store=store
+    ) as cluster:
+        stop(dask.workers["one"])
+        dask.worker("late", "--preload", str(other), env={} if late else {"VIDPIPE_FFMPEG": str(poor)})
+        with pytest.raises(EncodeFailed) as caught:
+            list(encode(plan, store, ffmpeg=program, workers=1, executor=cluster.executor))
+    assert says in str(caught.value)
+    if "its" in says:
+        assert caught.value.where == "worker late"
+    assert "give all workers" in (caught.value.fix or "")
+
+
 def facts(program: FFmpeg, **changes: object) -> WorkerFacts:
     values = {"ffmpeg": program, "problem": "", "source_size": 5, "sees_work": True, "version": __version__} | changes
     return WorkerFacts(**values)  # type: ignore[arg-type]
@@ -256,3 +213,21 @@ def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg
         f"worker older: its vidpipe is an older one, this machine's is {__version__}",
     ]
     check({"a": facts(program)}, program, {"libx265"}, {"zscale"}, source, "tcp://x:1")
+
+
+def test_workers_that_share_s3_need_no_common_path(tmp_path: Path, program: FFmpeg) -> None:
+    source = tmp_path / "source.mp4"
+    source.write_bytes(b"12345")
+    apart = {"source_size": None, "sees_work": False}
+    found: dict[str, WorkerFacts | BaseException] = {
+        "a": facts(program, probe="11", **apart),
+        "b": facts(program, denied="cannot upload: access denied; give these credentials s3:PutObject", **apart),
+        "c": facts(program, probe="33", **apart),
+    }
+    with pytest.raises(UsageError) as caught:
+        check(found, program, (), (), source, "tcp://x:1", frozenset({"11"}))
+    assert list(caught.value.details) == [
+        "worker b: cannot use the work at S3: cannot upload: access denied; give these credentials s3:PutObject",
+        "worker c: what it writes at S3 does not arrive; check its AWS_ENDPOINT_URL",
+    ]
+    check({"a": found["a"]}, program, (), (), source, "tcp://x:1", frozenset({"11"}))

@@ -126,6 +126,7 @@ def test_the_home_file_may_not_move_the_home(here: Path) -> None:
     [
         ({"workers": "x"}, {}, "--workers", "'x' is not allowed"),
         ({"target": "lib", "workers": "1.5"}, {}, "--workers", "'1.5' is not allowed"),
+        ({"cluster_work": "/mnt/work"}, {}, "--cluster-work", "'/mnt/work' is not allowed"),
         ({}, {"VIDPIPE_THREADS": "-1"}, "VIDPIPE_THREADS", "'-1' is not allowed"),
         ({}, {"VIDPIPE_LIMITS_MAX_PIXELS": "many"}, "VIDPIPE_LIMITS_MAX_PIXELS", "'many' is not allowed"),
         ({"gop_seconds": "7"}, {}, "--gop-seconds", "gop_seconds (7 s, --gop-seconds) is longer than segment_seconds (6 s, the default)"),

@@ -49,11 +49,13 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
         ("ladder", lambda: _ladder(settings)),
         ("home", lambda: _home(settings)),
         ("keys", lambda: _keys(settings)),
-        ("target", lambda: _target(settings)),
+        ("target", lambda: _writable("target", settings.target)),
         ("catalog", lambda: _catalog(settings)),
     ]
     if settings.cluster:
         looks.append(("cluster", lambda: _cluster(str(settings.cluster))))
+    if settings.cluster and settings.cluster_work:
+        looks.append(("cluster_work", lambda: _writable("cluster_work", str(settings.cluster_work))))
     return [_guarded(name, look) for name, look in looks]
 
 
@@ -126,13 +128,13 @@ def _keys(settings: Settings) -> Check:
     return _ok("keys", f"{kept} kept in {folder}, master key in {folder / FILE}")
 
 
-def _target(settings: Settings) -> Check:
+def _writable(name: str, target: str) -> Check:
     from vidpipe.storage import open_storage
 
-    storage = open_storage(settings.target)
+    storage = open_storage(target)
     try:
         storage.check()
-        return _ok("target", f"{storage.location()} can be written")
+        return _ok(name, f"{storage.location()} can be written")
     finally:
         storage.close()
 

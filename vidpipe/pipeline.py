@@ -226,7 +226,7 @@ def _make(
 
     store = Store(settings.work)
     # Packaging, protection and upload of finished chunks run inside the encode.
-    with stages("encode"), _workers(settings, made, ffmpeg, store) as (executor, workers):
+    with stages("encode"), _workers(settings, made, ffmpeg, store, reporter) as (executor, workers):
         encoded = encode(
             made,
             store,
@@ -292,7 +292,9 @@ def _make(
 
 
 @contextmanager
-def _workers(settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
+def _workers(
+    settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store, reporter: Reporter
+) -> Iterator[tuple[Executor | None, int | None]]:
     """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of tasks side by side."""
     if settings.cluster is None:
         yield None, settings.workers
@@ -300,9 +302,16 @@ def _workers(settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store) -> It
     from vidpipe.encode.cluster import connect  # distributed is an extra, and slow to import
 
     encoders, filters, _ = needs(made)
-    source = Path(made.source.location)
     with connect(
-        settings.cluster, ffmpeg=ffmpeg, setting=settings.ffmpeg, encoders=encoders, filters=filters, source=source, store=store
+        settings.cluster,
+        ffmpeg=ffmpeg,
+        setting=settings.ffmpeg,
+        encoders=encoders,
+        filters=filters,
+        source=made.source,
+        store=store,
+        work=settings.cluster_work,
+        reporter=reporter,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
 

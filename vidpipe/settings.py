@@ -62,6 +62,11 @@ class Settings(Data):
     cluster: str | None = Field(
         default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
     )
+    cluster_work: str | None = Field(
+        default=None,
+        pattern="^s3://.",
+        description="s3://BUCKET/PREFIX through which the machines of a cluster share source and work. Default: they share file systems.",
+    )
     upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Uploads side by side.")
     catalog_url: str = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
     limits: SourceLimits = Field(

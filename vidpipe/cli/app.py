@@ -98,6 +98,7 @@ def ingest(
     threads: options.Threads = None,
     chunk_seconds: options.ChunkSeconds = None,
     cluster: options.Cluster = None,
+    cluster_work: options.ClusterWork = None,
     debug: options.Debug = False,
 ) -> None:
     """Turn a source video into a published HLS title.
@@ -108,6 +109,7 @@ def ingest(
         settings = options.settings(
             ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
             home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
+            cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
 
@@ -238,13 +240,14 @@ def doctor(
     home: options.Home = None,
     ffmpeg: options.FFmpeg = None,
     cluster: options.Cluster = None,
+    cluster_work: options.ClusterWork = None,
     debug: options.Debug = False,
 ) -> None:
     """Check whether this machine can ingest: ffmpeg, home, keys, target, catalog.
 
     The exit code is 2 if something is broken.
     """
-    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster)
+    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work)
     from vidpipe.doctor import examine
 
     checks = examine(settings, os.environ)

@@ -51,6 +51,10 @@ ChunkSeconds = Annotated[
     typer.Option("--chunk-seconds", metavar="SECONDS", help=_about("chunk_seconds"), show_default=False, rich_help_panel=_TUNING),
 ]
 Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help=_about("cluster"), show_default=False, rich_help_panel=_TUNING)]
+ClusterWork = Annotated[
+    str | None,
+    typer.Option("--cluster-work", metavar="s3://BUCKET/PREFIX", help=_about("cluster_work"), show_default=False, rich_help_panel=_TUNING),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure, also print the traceback.", rich_help_panel=_TUNING)]
 """Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
 

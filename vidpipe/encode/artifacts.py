@@ -146,7 +146,7 @@ class Store:
         """Remove the working folders of processes of this host that are gone. Return how many."""
         removed = 0
         for folder in _listed(self.tmp):
-            if not folder.name.startswith(f"{_host()}-") or not _abandoned(folder):
+            if not folder.name.startswith(f"{_host()}-") or not abandoned(folder):
                 continue
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
@@ -261,7 +261,8 @@ def _host() -> str:
     return socket.gethostname().split(".")[0] or "host"
 
 
-def _abandoned(folder: Path) -> bool:
+def abandoned(folder: Path) -> bool:
+    """Tell whether the process that made a working folder is gone."""
     try:
         lock = os.open(folder / ".lock", os.O_RDWR)
     except OSError:

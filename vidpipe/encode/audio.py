@@ -107,6 +107,14 @@ def audio_arguments(job: AudioJob) -> list[str]:
     return [*GLOBAL, *arguments]
 
 
+def sound_arguments(job: AudioJob) -> list[str]:
+    """Return ffmpeg's arguments that only decode the source's tracks."""
+    source = ffmpeg.input(**source_options(job.location, job.demuxer))
+    streams = sorted({rendition.stream for rendition in job.renditions})
+    arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
+    return [*GLOBAL, *arguments]
+
+
 def _timeline(stream: Any, job: AudioJob) -> Any:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
     zero = f"{job.start.numerator}/{job.start.denominator}"

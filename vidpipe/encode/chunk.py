@@ -3,7 +3,7 @@
 In:   a ChunkTask or AudioTask: job, program, store, and the key of every file that is expected. Both can be pickled.
 Out:  Made: file name -> Artifact.
 Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
-       with the same if the source gives fewer frames than its packets promise or cannot be decoded at all; Interrupted.
+       with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; Interrupted.
 
 ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,13 +22,13 @@ from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
 from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
 from vidpipe.encode.result import Artifact
+from vidpipe.encode.silence import LIMITS, Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.boxes import BoxError, fragments, read_movie
-from vidpipe.media.process import Cancel, Completed, Limits, run
+from vidpipe.media.process import Cancel, Completed, run
 from vidpipe.plan import AudioRendition, VideoRendition
 
 ATTEMPTS = 2
-STALLED_SECONDS = 900.0  # without a new frame: a decoder that hangs; the slowest preset at 2160p needs about a minute for its first frames
 DAMAGED = "vidpipe.decoder_complained"
 """The line that a chunk's measurements end in when the decoder reported errors; where they are is found by ``locate_damage``."""
 
@@ -106,11 +105,24 @@ class SourceFault(ValueError):
 class _Failed(Exception):
     """An attempt gave nothing that can be used."""
 
-    def __init__(self, reason: str, completed: Completed | None = None, *, sought: bool = False, source: bool = False) -> None:
+    def __init__(
+        self, reason: str, completed: Completed | None = None, *, sought: bool = False, source: bool = False, blame: Blame | None = None
+    ) -> None:
         super().__init__(reason)
         self.completed = completed
         self.sought = sought  # the seek is to blame
         self.source = source  # the source is to blame
+        self.blame = blame  # what a decoder alone did; then another attempt would only hang once more
+
+
+@dataclass
+class _Watched:
+    """What the attempts of a task share. decodes: it has been seen that the source decodes."""
+
+    job: ChunkJob | AudioJob
+    cancel: Cancel | None
+    progress: Callable[[int], None]
+    decodes: bool = False
 
 
 def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
@@ -124,11 +136,12 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
         if watch:
             watch.progress(min(frames * step, job.chunk.frames))
 
+    watched = _Watched(job, _cancel(task, watch), progress)
     for attempt in range(1, ATTEMPTS + 1):
         arguments = chunk_arguments(job)
         try:
             with Store(task.store).temporary() as folder:
-                completed = _ffmpeg(task, arguments, folder, watch, progress)
+                completed = _ffmpeg(task, arguments, folder, watched)
                 _check_seek(job, completed)
                 samples = {video_file(r): _attempted(completed, check_video, folder / video_file(r), r, job) for r in job.renditions}
                 if job.pictures:
@@ -142,9 +155,10 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
                 return _store(task, folder, samples)
         except _Failed as failure:
             if failure.sought:
-                job = job.model_copy(update={"seek": None})  # slow, but right
-            if attempt == ATTEMPTS:
-                raise _error(task, f"{name}, {times[0]} to {times[1]} of the source {task.title}", arguments, failure) from failure
+                watched.job = job = job.model_copy(update={"seek": None})  # slow, but right
+            if attempt == ATTEMPTS or failure.blame:
+                where = f"{name}, {times[0]} to {times[1]} of the source {task.title}"
+                raise _error(task, where, arguments, failure, watched) from failure
     raise AssertionError("unreachable")
 
 
@@ -152,10 +166,11 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
     """Encode the tracks and return their artifacts."""
     job = task.job
     arguments = audio_arguments(job)
+    watched = _Watched(job, _cancel(task, watch), lambda frames: None)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with Store(task.store).temporary() as folder:
-                completed = _ffmpeg(task, arguments, folder, watch, lambda frames: None)
+                completed = _ffmpeg(task, arguments, folder, watched)
                 samples: dict[str, int] = {}
                 for number, rendition in enumerate(job.renditions):
                     samples[audio_file(number)] = _attempted(completed, check_audio, folder / audio_file(number), rendition, job)
@@ -165,10 +180,14 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
                 _check_unchanged(job, task)
                 return _store(task, folder, samples)
         except _Failed as failure:
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS or failure.blame:
                 tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
-                raise _error(task, f"sound (stream {tracks}) of {task.title}", arguments, failure) from failure
+                raise _error(task, f"sound (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
     raise AssertionError("unreachable")
+
+
+def _cancel(task: Task, watch: Watch | None) -> Cancel | None:
+    return watch.cancel if watch else RunIsOver(task.alive) if task.alive else None
 
 
 def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
@@ -295,23 +314,23 @@ def _check_seek(job: ChunkJob, completed: Completed) -> None:
         raise _Failed(f"the seek landed at {_clock(landed)}, after the start of the chunk", completed, sought=True)
 
 
-def _ffmpeg(task: Task, arguments: list[str], folder: Path, watch: Watch | None, progress: Callable[[int], None]) -> Completed:
-    seen: dict[str, str] = {}
-    since = time.monotonic()
+def _ffmpeg(task: Task, arguments: list[str], folder: Path, watched: _Watched) -> Completed:
+    """Run an encode to its end, or to the moment when it is clear that it has none."""
 
     def line(text: str) -> None:
-        nonlocal since
-        name, _, value = text.partition("=")
-        if name in ("frame", "out_time_us") and seen.get(name) != value:
-            seen[name], since = value, time.monotonic()
-            if name == "frame" and value.strip().isdigit():
-                progress(int(value))
-        if time.monotonic() - since > STALLED_SECONDS:
-            raise _Failed(f"no progress for {STALLED_SECONDS:.0f} s")
+        if guard.line(text):
+            watched.progress(guard.silence.frames)
 
-    cancel = watch.cancel if watch else RunIsOver(task.alive) if task.alive else None
-    with writing(folder):
-        completed = run([task.ffmpeg, *arguments], cwd=folder, on_line=line, cancel=cancel, limits=LIMITS)
+    with Guard(task.ffmpeg, watched.job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
+        try:
+            completed = run([task.ffmpeg, *arguments], cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=LIMITS)
+        except Hangs as hangs:
+            raise _Failed(str(hangs), blame=hangs.blame, source=True) from hangs
+        except Stalled as stalled:
+            guard.decodes = True  # the decoder moved on for all that time
+            raise _Failed(str(stalled)) from stalled
+        finally:
+            watched.decodes = guard.decodes
     if "No space left on device" in completed.stderr_tail or "Disk quota exceeded" in completed.stderr_tail:
         raise disk_full(folder)
     if completed.returncode != 0:
@@ -320,16 +339,6 @@ def _ffmpeg(task: Task, arguments: list[str], folder: Path, watch: Watch | None,
             raise _Failed("most of it cannot be decoded", completed, source=True)
         raise _Failed(f"ffmpeg was killed by signal {-code}" if code < 0 else f"ffmpeg ended with exit code {code}", completed)
     return completed
-
-
-LIMITS = Limits(
-    open_files=1024,
-    # Address space, most of it never touched: a thread takes 64 MB of it, and a ladder up to 2160p with slow presets a few GB in earnest.
-    memory_bytes=32 * 1024**3,
-    cpu_seconds=24 * 3600,
-    output_bytes=16 * 1000**3,
-)
-"""What one chunk may use: far above any real one, far below what a hostile file could ask for. Time is watched by STALLED_SECONDS."""
 
 
 def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
@@ -341,12 +350,15 @@ def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
     return Made(files=files)
 
 
-def _error(task: ChunkTask | AudioTask, where: str, arguments: list[str], failure: _Failed) -> EncodeFailed | SourceRefused:
+def _error(task: Task, where: str, arguments: list[str], failure: _Failed, watched: _Watched) -> EncodeFailed | SourceRefused:
     said = failure.completed.stderr_tail.splitlines() if failure.completed else []
     words = [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
     details = [f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)]
-    if failure.source or _undecodable(task):
-        what = str(failure) if failure.source else f"it cannot be decoded: {failure}"
+    blame = failure.blame or (None if failure.source or watched.decodes else _look(task, watched))
+    if blame:
+        details += [f"decoding alone: {blame.command}", *(f"ffmpeg: {word}" for word in blame.words[-LINES_SHOWN:] if word not in words)]
+    if failure.source or blame:
+        what = blame.reason if blame else str(failure)
         return SourceRefused(what, where=where, fix="play the file in another program, or ask for a new copy of it", details=details)
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
@@ -356,20 +368,10 @@ def _error(task: ChunkTask | AudioTask, where: str, arguments: list[str], failur
     )
 
 
-def _undecodable(task: ChunkTask | AudioTask) -> bool:
-    """Whether a sound ffmpeg cannot even decode what it could not encode: then the source is to blame. Asked after failures only."""
-    job = task.job
-    if not Path(job.location).is_file():
-        return False
-    streams = [job.video.index] if isinstance(job, ChunkJob) else sorted({rendition.stream for rendition in job.renditions})
-    maps = [part for stream in streams for part in ("-map", f"0:{stream}")]
-    options = ["-f", job.demuxer, "-protocol_whitelist", "file", "-i", f"file:{job.location}", *maps]
+def _look(task: Task, watched: _Watched) -> Blame | None:
+    """Whether what could not be encoded cannot be decoded either: then the source is to blame. Asked after failures only."""
     with Store(task.store).temporary() as folder:
-        if run([task.ffmpeg, "-version"], limits=Limits(wall_seconds=min(10, STALLED_SECONDS)), cwd=folder).returncode:
-            return False
-        limits = LIMITS.model_copy(update={"wall_seconds": STALLED_SECONDS})
-        done = run([task.ffmpeg, "-nostdin", "-loglevel", "error", *options, "-f", "null", "-"], limits=limits, cwd=folder)
-    return done.returncode != 0 or done.timed_out
+        return decode_alone(task.ffmpeg, watched.job, folder, watched.cancel)
 
 
 def _clock(seconds: Fraction) -> str:

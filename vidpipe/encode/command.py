@@ -168,6 +168,15 @@ def chunk_arguments(job: ChunkJob) -> list[str]:
     return [*GLOBAL, "-filter_complex_threads", str(job.threads), *arguments]
 
 
+def decode_arguments(job: ChunkJob) -> list[str]:
+    """Return ffmpeg's arguments that only decode the chunk's range, a little beyond both ends."""
+    # trim and not -t: with -copyts, and in files whose times do not begin at 0, this is the source's own time
+    end = job.video.start + job.grid.time(job.chunk.start + job.chunk.frames) + PREROLL
+    stream = _input(job).filter("trim", end=f"{float(end):.6f}")
+    arguments: list[str] = ffmpeg.get_args(ffmpeg.output(stream, "-", format="null", fps_mode="passthrough"))
+    return [*GLOBAL, *arguments]
+
+
 GLOBAL = [
     *("-hide_banner", "-nostdin", "-y"),
     # level: each line says how bad it is; repeat: no "last message repeated" that hides counts

@@ -210,7 +210,7 @@ class _Run:
 
     def _chunk_done(self, chunk: Chunk, have: dict[str, Artifact], made: dict[str, Artifact]) -> list[EncodedChunk | EncodedAudio]:
         files = {**have, **made}
-        self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=not made))
+        self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=all(a.reused for a in made.values())))
         return [
             EncodedChunk(
                 chunk=chunk,

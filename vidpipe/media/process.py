@@ -1,8 +1,8 @@
 """Run one program, watched: the only door to ``subprocess``.
 
-In:   an argv (never a shell line), optional limits, stdin bytes, a callback for stdout lines, a cancel event.
+In:   an argv (never a shell line), optional limits, stdin bytes, callbacks for stdout lines and for the clock, a cancel event.
 Out:  Completed: exit code, stdout, the last ~32 kB of stderr, whether the time limit ended it.
-Wrong: UsageError if the program cannot be started; Interrupted if ``cancel`` was set; whatever ``on_line`` raises.
+Wrong: UsageError if the program cannot be started; Interrupted if ``cancel`` was set; whatever ``on_line`` and ``on_tick`` raise.
        A bad exit code is not an exception here: the caller knows what it means.
 
 The child leads its own session, and its whole process group is ended (terminate, 1 s, kill) on cancel, time limit and any
@@ -94,12 +94,14 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
-    on_line: Callable[[str], None] | None = None,
+    on_line: Callable[[str], object] | None = None,
+    on_tick: Callable[[], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Completed:
     """Run ``argv`` to its end and return how it ended.
 
     on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
+    on_tick is called there every TICK or more often, whether the child says anything or not.
     env replaces the environment; None means vidpipe's own. Neither passes NOT_INHERITED and AWS_* on.
     """
     command = tuple(str(part) for part in argv)
@@ -136,7 +138,7 @@ def run(
         if stdin is not None:
             workers.append(_start(_feed, child.stdin, stdin))
         deadline = started + limits.wall_seconds if limits.wall_seconds is not None else None
-        stdout, timed_out = _watch(child, lines, on_line, cancel, deadline, limits.output_bytes)
+        stdout, timed_out = _watch(child, lines, on_line, on_tick, cancel, deadline, limits.output_bytes)
         if timed_out:
             _end(child)
         for worker in workers:
@@ -166,7 +168,8 @@ def kill_all() -> None:
 def _watch(
     child: subprocess.Popen[bytes],
     lines: queue.SimpleQueue[bytes | None],
-    on_line: Callable[[str], None] | None,
+    on_line: Callable[[str], object] | None,
+    on_tick: Callable[[], object] | None,
     cancel: Cancel | None,
     deadline: float | None,
     most: int | None,
@@ -178,6 +181,8 @@ def _watch(
     while True:
         if cancel is not None and cancel.is_set():
             raise Interrupted("stopped on request")
+        if on_tick is not None:
+            on_tick()
         if deadline is not None and time.monotonic() > deadline:
             return bytes(stdout), True
         if not open_:

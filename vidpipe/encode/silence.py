@@ -1,0 +1,185 @@
+"""When an encode falls silent or fails: is the source to blame? An ffmpeg that only decodes the same range tells.
+
+In:   the progress lines of an encode, as they come, and the job that it works on.
+Out:  Blame: what the decoder did, and the command that shows it; None if the source decodes.
+Wrong: Hangs if the source is to blame for the silence, Stalled if the encode has been silent for too long whatever the reason.
+
+An encoder may be slow (a minute for the first frames of the slowest preset at 2160p, more on a busy machine), so silence alone proves
+nothing. A decoder is never that slow: if it gives nothing new in SILENT_SECONDS either, with nothing to wait for, it hangs.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidpipe.encode.audio import AudioJob, sound_arguments
+from vidpipe.encode.command import ChunkJob, decode_arguments
+from vidpipe.media.process import Cancel, Limits, run
+
+SILENT_SECONDS = 60.0
+"""Without anything new from an encode, after which the source is decoded alone; and from that, after which the decoder hangs."""
+
+STALLED_SECONDS = 900.0
+"""Without anything new from an encode although its source decodes, after which it is given up."""
+
+SLOWEST_READ = 20_000_000
+"""Bytes a second. A file may hold gigabytes of picture before or between its sound; that long, the sound may well be silent."""
+
+LIMITS = Limits(
+    open_files=1024,
+    # Address space, most of it never touched: a thread takes 64 MB of it, and a ladder up to 2160p with slow presets a few GB in earnest.
+    memory_bytes=32 * 1024**3,
+    cpu_seconds=24 * 3600,
+    output_bytes=16 * 1000**3,
+)
+"""What one encode may use: far above any real one, far below what a hostile file could ask for. Time is watched by ``Guard``."""
+
+DECODER_MEMORY, THREAD_MEMORY = 8 * 1024**3, 512 * 1024**2  # 8K 10-bit pictures with 16 references need 2 GB; a thread has its own picture
+
+ANSWER_SECONDS = 10.0  # for a sound ffmpeg to tell its version
+
+
+@dataclass(frozen=True)
+class Blame:
+    """What the decoder alone did. command: to paste.  words: what ffmpeg said last."""
+
+    reason: str
+    command: str
+    words: tuple[str, ...] = ()
+
+
+class Hangs(Exception):
+    """The decoder makes no progress."""
+
+    def __init__(self, blame: Blame) -> None:
+        super().__init__(blame.reason)
+        self.blame = blame
+
+
+class Stalled(Exception):
+    """The encode makes no progress, and nobody knows why."""
+
+
+@dataclass(frozen=True)
+class _Any:
+    """Set when any of some signals is."""
+
+    signals: tuple[Cancel, ...]
+
+    def is_set(self) -> bool:
+        return any(signal.is_set() for signal in self.signals)
+
+
+class Silence:
+    """Reads ffmpeg's progress lines and knows since when they tell nothing new. frames: of the first picture output."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+        self._since = time.monotonic()
+        self.frames = 0
+
+    @property
+    def seconds(self) -> float:
+        """Return how long there has been nothing new."""
+        return time.monotonic() - self._since
+
+    def line(self, text: str) -> bool:
+        """Take a line; return whether it tells something new."""
+        name, _, value = text.partition("=")
+        if name not in ("frame", "out_time_us") or self._seen.get(name) == value:
+            return False
+        self._seen[name], self._since = value, time.monotonic()
+        if name == "frame" and value.strip().isdigit():
+            self.frames = int(value)
+        return True
+
+
+class Guard:
+    """Watches one encode. A context manager: at its end, no decoder runs any more.
+
+    decodes: it is known already that the source decodes.
+    """
+
+    def __init__(self, program: str, job: ChunkJob | AudioJob, folder: Path, cancel: Cancel | None, *, decodes: bool) -> None:
+        self._program, self._job, self._folder, self._cancel = program, job, folder, cancel
+        self.decodes = decodes
+        self.silence = Silence()
+        self._enough = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self._look: Future[Blame | None] | None = None
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._pool.shutdown(wait=True)
+
+    def line(self, text: str) -> bool:
+        """Take a progress line of the encode; return whether it tells something new."""
+        new = self.silence.line(text)
+        if new and self._look is not None:  # it goes on by itself: nothing has to be found out any more
+            self._enough.set()
+            self._look.exception()
+            self._look = None
+            self._enough.clear()
+        return new
+
+    def tick(self) -> None:
+        """Look at the clock; called all the time, whether lines come or not.  Raises Hangs, Stalled."""
+        quiet = self.silence.seconds
+        if self._look is not None and self._look.done():
+            found = self._look.result()
+            self._look = None
+            if found is not None:
+                raise Hangs(found)
+            self.decodes = True
+        if quiet > STALLED_SECONDS:
+            raise Stalled(f"no progress for {STALLED_SECONDS:.0f} s")
+        if not self.decodes and self._look is None and quiet > patience(self._job):
+            signals = (self._enough, self._cancel) if self._cancel is not None else (self._enough,)
+            self._look = self._pool.submit(decode_alone, self._program, self._job, self._folder, _Any(signals))
+
+
+def patience(job: ChunkJob | AudioJob) -> float:
+    """Return the seconds for which a decoder may give nothing new."""
+    return SILENT_SECONDS if isinstance(job, ChunkJob) else min(STALLED_SECONDS, SILENT_SECONDS + job.size / SLOWEST_READ)
+
+
+def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: Cancel | None) -> Blame | None:
+    """Decode what the job decodes, make nothing of it, and return what went wrong. Nothing is learned from an ffmpeg that is broken itself.
+
+    Raises Interrupted.
+    """
+    version = Limits(wall_seconds=min(ANSWER_SECONDS, STALLED_SECONDS))
+    if not Path(job.location).is_file() or run([program, "-version"], limits=version, cwd=folder, cancel=cancel).returncode:
+        return None
+    argv = [program, *(decode_arguments(job) if isinstance(job, ChunkJob) else sound_arguments(job))]
+    threads = job.threads if isinstance(job, ChunkJob) else 1
+    memory = min(DECODER_MEMORY + threads * THREAD_MEMORY, LIMITS.memory_bytes or DECODER_MEMORY)
+    silence = Silence()
+
+    def tick() -> None:
+        if silence.seconds > patience(job):
+            raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
+
+    try:
+        limits = LIMITS.model_copy(update={"memory_bytes": memory, "wall_seconds": STALLED_SECONDS})
+        done = run(argv, cwd=folder, on_line=silence.line, on_tick=tick, cancel=cancel, limits=limits)
+    except Stalled as stalled:
+        return Blame(str(stalled), shlex.join(argv))
+    if done.returncode == 0 or done.timed_out:  # slow, but it moves
+        return None
+    words = tuple(done.stderr_tail.splitlines())
+    if any("Cannot allocate memory" in word for word in words):
+        reason = f"the decoder asks for more than {memory // 1024**3} GB of memory"
+    elif done.returncode < 0:
+        reason = f"ffmpeg was killed by signal {-done.returncode}"
+    else:
+        reason = f"ffmpeg ended with exit code {done.returncode}"
+    return Blame(f"it cannot be decoded: {reason}", shlex.join(argv), words)
