@@ -24,7 +24,7 @@ from vidpipe.protect.keys import ContentKey
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.storage.base import Storage
-from vidpipe.verify import Expected, ExpectedTrack
+from vidpipe.verify.proof import Expected, ExpectedTrack
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
 KEY = ContentKey(key_id="9f2c" * 8, content_id="title", key=bytes(range(16)))

@@ -24,7 +24,7 @@ from typing import Any
 
 from vidpipe import __version__
 from vidpipe.encode.artifacts import Store, writing
-from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, run_audio, run_chunk
+from vidpipe.encode.chunk import Made, Task, run_audio, run_chunk, run_subtitles
 from vidpipe.errors import EncodeFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
 
@@ -156,7 +156,7 @@ def check(
         )
 
 
-def run_there(function: Callable[[Any], Made], task: ChunkTask | AudioTask, version: str, setting: str | None) -> Made:
+def run_there(function: Callable[[Any], Made], task: Task, version: str, setting: str | None) -> Made:
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here."""
     program = os.environ.get(VARIABLE) or setting
     own = find(program)
@@ -204,7 +204,7 @@ class _DaskFuture(Future[Made]):
 
 
 class _DaskExecutor(Executor):
-    """Dask's own executor, for the two functions that ``encode`` submits."""
+    """Dask's own executor, for the functions that ``encode`` submits."""
 
     def __init__(self, client: Any, version: str, setting: str | None) -> None:
         # pure=False: two runs of one task are two runs; Dask would otherwise give back an old result whose files may be gone.
@@ -212,8 +212,8 @@ class _DaskExecutor(Executor):
         self._version, self._setting = version, setting
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        if function not in (run_chunk, run_audio) or options:
-            raise TypeError("this executor runs chunks and sound only")
+        if function not in (run_chunk, run_audio, run_subtitles) or options:
+            raise TypeError("this executor runs chunks, sound and subtitles only")
         return _DaskFuture(self._inner.submit(run_there, function, *arguments, self._version, self._setting))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -44,9 +44,8 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 SEEKS_TRIED = 6
 BLOCK = 1 << 20
 
-TEXT_SUBTITLES = frozenset(
-    {"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "ttml", "microdvd", "sami", "stl", "eia_608", "subviewer", "realtext"}
-)
+# Text that ffmpeg decodes: TTML it does not, and teletext pages are whole screens.
+TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608"})
 
 
 @dataclass
@@ -408,6 +407,7 @@ def _subtitle(stream: Any, track: Track) -> SubtitleStream:
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
         forced=bool(stream.disposition & Disposition.forced),
+        hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
         text=codec in TEXT_SUBTITLES,
         **_span(stream, track),
     )
