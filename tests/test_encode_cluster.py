@@ -19,7 +19,7 @@ from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, 
 from vidpipe import __version__
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster import WorkerFacts, check, connect
-from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.result import Encoded
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find
@@ -104,7 +104,7 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
 
 def everything(
     plan: Plan, store: Store, program: FFmpeg, dask: Dask, seen: Seen | None = None, cancel: threading.Event | None = None
-) -> list[EncodedChunk | EncodedAudio]:
+) -> list[Encoded]:
     encoders, filters, _ = needs(plan)
     source = Path(plan.source.location)
     with connect(dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=source, store=store) as cluster:

@@ -214,7 +214,7 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
         chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
-        notes=(*_notes(source, grid, slowdown), *_subtitle_notes(source, subtitles)),
+        notes=(*_notes(source, grid, slowdown), *(_subtitle_note(stream, subtitles) for stream in source.subtitles)),
     )
 
 
@@ -385,23 +385,15 @@ def _subtitles(source: Source, taken: set[str]) -> list[SubtitleRendition]:
 def _is_shown(stream: SubtitleStream, source: Source) -> bool:
     """Tell whether it is text, and any of it falls into the time of the picture."""
     begin, end = source.video.start, source.video.start + source.duration
-    if not stream.text or stream.start is None:
-        return False
-    return stream.start < end and (stream.duration is None or stream.start + stream.duration >= begin)
+    return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
 
 
-def _subtitle_notes(source: Source, renditions: list[SubtitleRendition]) -> list[str]:
-    made = {rendition.stream: rendition for rendition in renditions}
-    notes = []
-    for stream in source.subtitles:
-        what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
-        if stream.index in made:
-            notes.append(f"{what} becomes the WebVTT track {made[stream.index].name!r}; its text is kept, its fonts and places are not")
-        elif not stream.text:
-            notes.append(f"{what} is not published: it is not text, and players show only text")
-        else:
-            notes.append(f"{what} is not published: it shows nothing while the picture runs")
-    return notes
+def _subtitle_note(stream: SubtitleStream, renditions: list[SubtitleRendition]) -> str:
+    what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
+    name = next((rendition.name for rendition in renditions if rendition.stream == stream.index), None)
+    if name is not None:
+        return f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not"
+    return f"{what} is not published: " + ("it shows nothing while the picture runs" if stream.text else "only text can be")
 
 
 def _unique(name: str, taken: set[str], joint: str) -> str:

@@ -190,6 +190,7 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
             try:
                 files |= _extract(task, (stream,), watch).files
             except _Failed as failure:
+                _check_unchanged(task.job, task)
                 problems[subtitle_file(stream)] = str(failure)
         return Made(files=files, problems=problems)
 
