@@ -167,7 +167,7 @@ def _kind(track: SubtitleTrack) -> tuple[str, bool, bool]:
 def _names(tracks: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> list[str]:
     names = [quoted(track.name) for track in tracks]
     if len(set(names)) != len(names) or not all(names):
-        raise ValueError(f"names must be unique in a group and not empty: {names}")
+        raise ValueError(f"names must be unique and not empty: {names}")
     return names
 
 
