@@ -114,6 +114,14 @@ def test_a_track_that_is_there_is_not_made_again_and_adding_one_makes_only_that(
     assert track.artifact.reused, "names and flags are not in the bytes"
 
 
+def test_teletext_is_read_as_text_beside_others() -> None:
+    job = SubtitleJob(location="/a.ts", size=1, mtime_ns=1, demuxer="mpegts", streams=(2, 5), teletext=(5,))
+    arguments = subtitle_arguments(job)
+    assert shlex.join(arguments[arguments.index("-f") : arguments.index("-map")]) == (
+        "-f mpegts -fix_sub_duration:5 -protocol_whitelist file -txt_format:5 text -txt_page:5 subtitle -i file:/a.ts"
+    )
+
+
 def test_one_process_extracts_all(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", *[Words(ONE)] * 3), chunk=1000)
     commands: list[list[str]] = []

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest_support import Recorder, key_of, run, settings, version
+from tests.encode_support import remux
+from tests.ingest_support import FIXTURES, Recorder, key_of, run, settings, version
 from tests.subtitle_support import Words, cues, srt, subtitled, texts
+from tests.teletext_support import teletext
 from tests.test_encode_subtitles import ASS, broken
 from vidpipe.inspect.inspection import inspect
 from vidpipe.manifest.parse import MasterPlaylist, parse
@@ -103,6 +105,20 @@ def test_cues_lie_on_the_time_line_of_the_title(file: str, words: Words, options
     first, second = texts(version(result), f"subtitle-{track.id}.m3u8", key_of(configured))
     border = ("00:00:01.500 --> 00:00:02.500", "over the border")
     assert cues(first) == [("00:00:00.500 --> 00:00:01.000", "<i>Hello</i>"), border]
+    assert cues(second) == [border]
+
+
+@pytest.mark.parametrize("start", [100, 38604])
+def test_teletext_subtitles_arrive(start: int, tmp_path: Path) -> None:
+    clip = remux(FIXTURES / "portrait-25.mp4", tmp_path / "clip.ts", "-output_ts_offset", str(start), "-muxdelay", "0", "-pcr_period", "20")
+    pages = [(0.5, 1.0, ["Guten Tag", "Herr & Frau"]), (1.5, 2.5, ["ueber die Grenze"])]
+    configured = settings(tmp_path, 90)
+    result = run(teletext(clip, tmp_path / "tele.ts", pages, start), configured)
+    (track,) = result.record.subtitles
+    assert (track.id, track.language) == ("de-sub", "de")
+    first, second = texts(version(result), "subtitle-de-sub.m3u8", key_of(configured))
+    border = ("00:00:01.500 --> 00:00:02.500", "ueber die Grenze")
+    assert cues(first) == [("00:00:00.500 --> 00:00:01.000", "Guten Tag\nHerr &amp; Frau"), border]
     assert cues(second) == [border]
 
 

@@ -195,7 +195,6 @@ def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
     ("changes", "reason"),
     [
         pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can be", id="pictures"),
-        pytest.param({"codec": "dvb_teletext", "text": False}, "only text can be", id="teletext"),
         pytest.param({"start": None, "duration": None, "packets": 0}, "shows nothing while the picture runs", id="empty"),
         pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
         pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),

@@ -196,7 +196,8 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
 
 
 def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) -> Made:
-    job = task.job.model_copy(update={"streams": streams})
+    teletext = tuple(stream for stream in task.job.teletext if stream in streams)
+    job = task.job.model_copy(update={"streams": streams, "teletext": teletext})
     names = [subtitle_file(stream) for stream in streams]
     with Store(task.store).temporary() as folder:
         completed = _ffmpeg(task, subtitle_arguments(job), folder, watch, lambda frames: None, output_bytes=LARGEST)

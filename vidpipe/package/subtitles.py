@@ -36,6 +36,7 @@ LONGEST = 2_000
 LARGEST_SEGMENT = 64 * 1024
 """Bytes of text shown in one segment: karaoke that is set anew for every frame has a tenth of it."""
 
+# Six digits of hours: a page of teletext that nothing replaces is shown for 50 days.
 _TIME = r"(?:(\d{2,6}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 _TIMES = re.compile(rf"{_TIME} --> {_TIME}(?:[ \t].*)?\r?")
 _MARKUP = re.compile(r"<(/?)([ibu])>|&(?:amp|lt|gt|nbsp|lrm|rlm);|[<>&]")
