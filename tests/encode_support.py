@@ -11,7 +11,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.result import Encoded, EncodedChunk
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.media.boxes import find, fragments, read_movie
 from vidpipe.plan import Plan, plan
@@ -113,7 +113,7 @@ class Seen:
         self.events.append(event)
 
 
-def chunks_of(results: list[EncodedChunk | EncodedAudio]) -> list[EncodedChunk]:
+def chunks_of(results: list[Encoded]) -> list[EncodedChunk]:
     """Return the chunks in order."""
     return sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda done: done.chunk.index)
 

@@ -21,13 +21,15 @@ from typing import Any
 import pytest
 
 from tests.ingest_support import FIXTURES, key_of, run, settings, version
+from tests.subtitle_support import Words, srt, subtitled
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 HLSJS = os.environ.get("VIDPIPE_TEST_HLSJS", "")
 PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
 const v = document.getElementById('v'); let errors = [];
+const cues = () => [...v.textTracks].flatMap(t => [...(t.cues || [])].map(c => [t.label, c.startTime, c.endTime, c.text]));
 const tell = () => fetch('/report', {method: 'POST', body: JSON.stringify({time: v.currentTime, duration: v.duration, width: v.videoWidth,
-  height: v.videoHeight, frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors})});
+  height: v.videoHeight, frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, cues: cues()})});
 v.onended = tell; v.onerror = () => { errors.push(v.error.message); tell(); };
 if (location.hash == '#native') v.src = '/title/master.m3u8';
 else { const h = new Hls(); h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details); if (d.fatal) tell(); });
@@ -125,9 +127,23 @@ def test_an_encrypted_title_plays_with_hls_js(tmp_path: Path) -> None:
     assert seen["frames"] >= 70
 
 
+@pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)")
+def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
+    spoken = srt(("00:00:00,500", "00:00:01,000", "<i>One</i> & two"), ("00:00:01,200", "00:00:02,400", "over the border"))
+    source = subtitled(tmp_path / "words.mkv", Words(spoken, language="eng", disposition="default"), options=("-output_ts_offset", "5"))
+    configured = settings(tmp_path)
+    result = run(source, configured)
+    assert [track.id for track in result.record.subtitles] == ["en-sub"]
+    seen = play(version(result), key_of(configured), "hls.js", tmp_path / "profile")
+    assert seen["errors"] == []
+    assert seen["ended"]
+    assert seen["cues"] == [["en", 0.5, 1.0, "<i>One</i> &amp; two"], ["en", 1.2, 2.4, "over the border"]]
+
+
 def test_a_clear_title_plays_natively(tmp_path: Path) -> None:
     configured = settings(tmp_path, encrypt="none")
-    result = run(FIXTURES / "portrait-25.mp4", configured)
+    spoken = srt(("00:00:00,500", "00:00:01,000", "One"))
+    result = run(subtitled(tmp_path / "words.mkv", Words(spoken, language="eng", disposition="default")), configured)
     seen = play(version(result), key_of(configured), "native", tmp_path / "profile")
     assert seen["errors"] == []
     assert seen["ended"]

@@ -129,6 +129,13 @@ def test_times_are_utc() -> None:
     assert json.loads(record(created_at=berlin).model_dump_json())["created_at"] == "2026-11-20T22:15:00Z"
 
 
+def test_a_record_from_before_a_field_was_added_is_still_read() -> None:
+    written = json.loads(record().model_dump_json())
+    del written["subtitles"][0]["hearing_impaired"]
+    (track,) = Record.model_validate_json(json.dumps(written)).subtitles
+    assert track.hearing_impaired is False
+
+
 def test_the_schema_describes_what_is_written() -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -14,10 +14,11 @@ import pytest
 
 from tests.cluster_support import PATIENCE, Dask, alive, ffmpeg_below, stop
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from tests.subtitle_support import Words, srt, subtitled
 from vidpipe import __version__
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster import WorkerFacts, check, connect
-from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find
@@ -47,7 +48,7 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
 
 def everything(
     plan: Plan, store: Store, program: FFmpeg, dask: Dask, seen: Seen | None = None, cancel: threading.Event | None = None
-) -> list[EncodedChunk | EncodedAudio]:
+) -> list[Encoded]:
     encoders, filters, _ = needs(plan)
     with connect(
         dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=plan.source, store=store
@@ -90,6 +91,16 @@ def test_a_killed_worker_costs_its_chunk_only(dask: Dask, tmp_path: Path, progra
     assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(150))
     assert sum(event.event == "chunk_finished" for event in seen.events) == len(plan.chunks)
     assert all(done.video["a"].reused for done in chunks_of(list(encode(plan, store, ffmpeg=program, threads=1))))
+
+
+def test_subtitles_are_extracted_by_a_worker(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+    dask.worker("one")
+    dask.wait(1)
+    words = Words(srt(("00:00:00,500", "00:00:01,000", "Hello")), language="eng")
+    plan = tiny_plan(subtitled(tmp_path / "a.mkv", words), chunk=1000)
+    (track,) = (made for made in everything(plan, Store(tmp_path / "work"), program, dask) if isinstance(made, EncodedSubtitles))
+    assert track.artifact is not None
+    assert "Hello" in track.artifact.path.read_text()
 
 
 def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:

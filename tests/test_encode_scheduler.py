@@ -16,7 +16,7 @@ import pytest
 
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.result import Encoded, EncodedAudio
 from vidpipe.encode.scheduler import Pace, encode, pace
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "work")
 
 
-def fresh(results: list[EncodedChunk | EncodedAudio]) -> int:
+def fresh(results: list[Encoded]) -> int:
     """Return how many artifacts were not reused."""
     made = 0
     for result in results:
@@ -234,7 +234,7 @@ def test_processes_do_it_as_well_as_threads(source: Path, store: Store, program:
 
 def test_two_runs_at_once_do_not_hurt_each_other(source: Path, store: Store, program: FFmpeg, tmp_path: Path) -> None:
     plan = tiny_plan(source, chunk=24)
-    done: list[list[EncodedChunk | EncodedAudio]] = []
+    done: list[list[Encoded]] = []
     threads = [threading.Thread(target=lambda: done.append(list(encode(plan, store, ffmpeg=program)))) for _ in range(2)]
     for thread in threads:
         thread.start()

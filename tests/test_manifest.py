@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
 from vidpipe.manifest.keys import check_key_url, key_uri
-from vidpipe.manifest.master import AudioTrack, VideoTrack, frame_rate, ordered, write_master
+from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
 from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.manifest.text import quoted, uri
@@ -73,6 +73,12 @@ def audio(name: str, title: str, language: str | None, channels: int = 2, peak: 
     return AudioTrack(facts=facts, bitrate=rates, uri=f"audio-{name}.m3u8", name=title, language=language, default=default)
 
 
+WORDS = [
+    SubtitleTrack(bitrate=Bitrate(peak=800, average=300), uri="subtitle-en-sub.m3u8", name="English", language="en", default=True),
+    SubtitleTrack(bitrate=Bitrate(peak=900, average=200), uri="subtitle-en-sub-2.m3u8", name="English 2", language="en"),
+    SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri="subtitle-en-forced.m3u8", name="Signs", language="en", forced=True),
+    SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri="subtitle-und-sdh.m3u8", name="?", hearing_impaired=True),
+]
 LADDER = [
     variant("1080p", 1920, 1080, 5_400_000, 4_900_000),
     variant("720p", 1280, 720, 2_700_000, 2_300_000, "avc1.64001F"),
@@ -116,6 +122,17 @@ LANGUAGES = [
             lambda: write_media(segments(6, Fraction(1, 3)), init_uri="video/720p/init.mp4", key_uri=None, target_duration=6),
             id="clear",
         ),
+        pytest.param(
+            "media-subtitles",
+            lambda: write_media(
+                segments(6, Fraction(7, 2), key="9f2c1a"),
+                init_uri=None,
+                key_uri=lambda key: key_uri(None, "title", key),
+                target_duration=6,
+            ),
+            id="subtitles",
+        ),
+        pytest.param("master-subtitles", lambda: write_master(LADDER, LANGUAGES[:1], WORDS), id="master-subtitles"),
         pytest.param("master-ladder", lambda: write_master(LADDER, LANGUAGES[:1]), id="ladder"),
         pytest.param("master-no-audio", lambda: write_master(LADDER), id="no-audio"),
         pytest.param("master-one-rung", lambda: write_master(LADDER[1:2], LANGUAGES[:1]), id="one-rung"),
@@ -126,6 +143,25 @@ LANGUAGES = [
 def test_playlists_are_exactly_these(name: str, write: Callable[[], str]) -> None:
     golden = GOLDEN / f"{name}.m3u8"
     assert write() == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("duration", "target", "needed"),
+    [
+        pytest.param(Fraction(6), 6, 3, id="whole"),
+        pytest.param(Fraction(59, 10), 6, 3, id="below"),
+        pytest.param(Fraction(6006, 1000), 6, 6, id="a little above: before version 6 the target was the true maximum"),
+    ],
+)
+def test_subtitles_declare_no_higher_version_than_they_need(duration: Fraction, target: int, needed: int) -> None:
+    text = write_media(segments(duration, 1), init_uri=None, key_uri=None, target_duration=target)
+    assert f"#EXT-X-VERSION:{needed}\n" in text
+    assert "EXT-X-MAP" not in text
+
+
+def test_two_subtitle_tracks_of_one_name_cannot_be_listed() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        write_master(LADDER, (), [WORDS[0], WORDS[0]])
 
 
 # --- media playlists ------------------------------------------------------------------------------------------------

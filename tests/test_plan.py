@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.plan import Plan, fit, plan
-from vidpipe.source.facts import AudioStream, Colour, Source, VideoStream
+from vidpipe.source.facts import AudioStream, Colour, Source, SubtitleStream, VideoStream
 
 
 def rung(height: int, **changes: Any) -> Rung:
@@ -154,6 +154,58 @@ def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
     assert [r.stream for r in made.audio] == [3]
     assert made.audio[0].default
     assert sum("left out" in note for note in made.notes) == 2
+
+
+def words(index: int, **changes: Any) -> SubtitleStream:
+    facts: dict[str, Any] = {"index": index, "codec": "subrip", "text": True, "start": Fraction(1), "duration": Fraction(50), "packets": 9}
+    return SubtitleStream(**facts | changes)
+
+
+def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> None:
+    streams = (
+        words(2, language="en"),
+        words(3, language="en", default=True, title='Director "says"'),
+        words(4, language="en", forced=True, default=True),
+        words(5, language="fr", hearing_impaired=True, codec="ass"),
+        words(6, codec="mov_text"),
+        words(7, language="fr", hearing_impaired=True, title="Pour sourds (sdh)"),
+    )
+    made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams}))
+    assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
+        (2, "en-sub", "en"),
+        (3, "en-sub-2", "Director 'says'"),
+        (4, "en-forced", "en (forced)"),
+        (5, "fr-sdh", "fr (SDH)"),
+        (6, "track5-sub", "Subtitles 5"),
+        (7, "fr-sdh-2", "Pour sourds (sdh)"),
+    ]
+    assert [r.stream for r in made.subtitles if r.default] == [3], "one at most"
+    assert [r.stream for r in made.subtitles if r.forced] == [4]
+    assert [r.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
+    assert [r.stream for r in made.subtitles if r.styled] == [5]
+    assert sum("becomes WebVTT" in note for note in made.notes) == 6
+
+
+def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
+    made = planned(source().model_copy(update={"subtitles": (words(1),)}))
+    assert [(r.id, r.name, r.default) for r in made.subtitles] == [("und-sub", "Subtitles", False)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can be", id="pictures"),
+        pytest.param({"start": None, "duration": None, "packets": 0}, "shows nothing while the picture runs", id="empty"),
+        pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
+        pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
+    ],
+)
+def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:
+    made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
+    assert [r.stream for r in made.subtitles] == [2]
+    (note,) = (note for note in made.notes if "not published" in note)
+    assert note.startswith("subtitle stream 1 (")
+    assert note.endswith(reason)
 
 
 def test_a_ladder_without_rungs_is_refused() -> None:

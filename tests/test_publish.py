@@ -231,6 +231,8 @@ DELIVERIES = {
     "video/720p/00001.m4s": ("video/mp4", "public, max-age=604800, immutable"),
     "audio/en/init.mp4": ("audio/mp4", "public, max-age=604800, immutable"),
     "audio/en/00001.m4s": ("audio/mp4", "public, max-age=604800, immutable"),
+    "subtitle-en-sub.m3u8": ("application/vnd.apple.mpegurl", "public, max-age=3600"),
+    "subtitles/en-sub/00001.vtt": ("text/vtt", "public, max-age=604800, immutable"),
     "thumbnails/poster.jpg": ("image/jpeg", "public, max-age=2592000, immutable"),
     "thumbnails/sprite-001.jpg": ("image/jpeg", "public, max-age=2592000, immutable"),
     "thumbnails/thumbnails.vtt": ("text/vtt", "public, max-age=2592000, immutable"),
@@ -273,6 +275,8 @@ def test_the_layout() -> None:
     assert layout.segment("video", "720p", 0) == "video/720p/00001.m4s"
     assert layout.segment("video", "720p", 123_455) == "video/720p/123456.m4s"
     assert layout.media_playlist("audio", "en") == "audio-en.m3u8"
+    assert layout.subtitle_playlist("en-sub") == "subtitle-en-sub.m3u8"
+    assert layout.subtitle_segment("en-sub", 0) == "subtitles/en-sub/00001.vtt"
     assert layout.sprite(0) == "thumbnails/sprite-001.jpg"
     first, second = (layout.new_version(datetime(2026, 11, 20, hour, 15, tzinfo=UTC)) for hour in (9, 22))
     assert first.startswith("20261120T091500Z-")

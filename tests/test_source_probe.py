@@ -89,7 +89,13 @@ REAL: dict[str, dict[str, Any]] = {
     "pcm-1080p50.mov": {"video.frame_rate": Fraction(50), "video.frames": 100, "audio.0.codec": "pcm_s16le"},
     "rotated270-720p30.mp4": {"video.rotation": 270},
     "srt-subs.mkv": {"video.frame_rate": Fraction(30), "subtitles.0.text": True},
-    "teletext-720p25-start3602.ts": {"video.start": Fraction(18012, 5), "video.frame_rate": Fraction(25), "duration": Fraction(30)},
+    "teletext-720p25-start3602.ts": {
+        "video.start": Fraction(18012, 5),
+        "video.frame_rate": Fraction(25),
+        "duration": Fraction(30),
+        "subtitles.0.codec": "dvb_teletext",
+        "subtitles.0.text": True,
+    },
 }
 
 

@@ -24,7 +24,7 @@ from vidpipe.progress import Event, Silent
 from vidpipe.protect.keys import ContentKey
 from vidpipe.protect.segments import decrypt, encrypt
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify import Expected, Verification, verify
+from vidpipe.verify.proof import Expected, Verification, verify
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ RECORD = "record.json"
 THUMBNAILS_FOLDER = "thumbnails"
 POSTER = "thumbnails/poster.jpg"
 THUMBNAILS = "thumbnails/thumbnails.vtt"
+SUBTITLES_FOLDER = "subtitles"
 
 TrackType = Literal["video", "audio"]
 
@@ -44,6 +45,16 @@ def init_section(kind: TrackType, rendition: str) -> str:
 def segment(kind: TrackType, rendition: str, index: int) -> str:
     """Return the path of a media segment. index: 0-based position; names count from 1, five digits or more."""
     return f"{kind}/{rendition}/{index + 1:05d}.m4s"
+
+
+def subtitle_playlist(rendition: str) -> str:
+    """Return the path of a subtitle track's media playlist."""
+    return f"subtitle-{rendition}.m3u8"
+
+
+def subtitle_segment(rendition: str, index: int) -> str:
+    """Return the path of a segment of a subtitle track. index: 0-based position; names count from 1, five digits or more."""
+    return f"{SUBTITLES_FOLDER}/{rendition}/{index + 1:05d}.vtt"
 
 
 def sprite(sheet: int) -> str:

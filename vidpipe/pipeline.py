@@ -35,7 +35,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.job import Job, claim
@@ -47,6 +47,7 @@ from vidpipe.origin import STDIN, Origin, opened
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
+from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
 from vidpipe.progress import Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
@@ -60,11 +61,11 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import expected, playlists, put_together, record
-from vidpipe.verify import verify
+from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
+from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
-Results = Generator[EncodedChunk | EncodedAudio, None, None]
+Results = Generator[Encoded, None, None]
 
 CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
@@ -89,7 +90,7 @@ class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
     unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
-    artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound track.
+    artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
     """
 
@@ -220,7 +221,7 @@ def _make(
 ) -> IngestResult:
     """Everything between the plan and the catalog: encode … verify, and the record."""
     policy = load_policy(settings.policy)
-    results: list[EncodedChunk | EncodedAudio] = []
+    results: list[Encoded] = []
     judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
@@ -243,7 +244,7 @@ def _make(
                 publish_segments(
                     target.storage,
                     target.prefix,
-                    _protected(_judged(encoded, results, judge), made, target, stages),
+                    _protected(_judged(encoded, results, judge), made, target, stages, reporter),
                     paths=partial(_segment_path, made),
                     reporter=reporter,
                     cancel=cancel,
@@ -255,20 +256,21 @@ def _make(
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks = put_together(made, results, segments)
+        tracks, subtitles = put_together(made, results, segments), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, job.content_id)
-        texts = playlists(tracks, uri if target.key else None)
+        texts = playlists(tracks, subtitles, uri if target.key else None)
     with stages("publish"):
         files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
         files |= {track.init_path: track.init.data for track in tracks}
         files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
         objects = [target.put(path, data, reporter, cancel) for path, data in files.items()]
     with stages("verify"):
-        found = expected(made, tracks, objects, {key_id: uri(key_id) for key_id in target.key_ids})
+        found = expected(made, tracks, subtitles, objects, {key_id: uri(key_id) for key_id in target.key_ids})
         verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
     made_record = record(
         made,
         tracks,
+        subtitles,
         content_id=job.content_id,
         version=job.version,
         title=request.title,
@@ -278,7 +280,7 @@ def _make(
     )
     target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter, cancel)
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
-    artifacts += [result.artifact for result in results if isinstance(result, EncodedAudio)]
+    artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
     return IngestResult(
         record=made_record,
         manifest=made_record.playback.hls,
@@ -328,31 +330,42 @@ class _Either:
 
 
 def _segment_path(made: Plan, rendition: str, index: int) -> str:
+    if any(rendition == r.id for r in made.subtitles):
+        return layout.subtitle_segment(rendition, index)
     return layout.segment("video" if any(rendition == r.id for r in made.video) else "audio", rendition, index)
 
 
-def _judged(encoded: Results, results: list[EncodedChunk | EncodedAudio], judge: Judge) -> Results:
+def _judged(encoded: Results, results: list[Encoded], judge: Judge) -> Results:
     """Pass the results of the encode on when quality control has nothing against them, and keep them for the stages that need all."""
     with closing(encoded):  # whoever stops listening stops every ffmpeg
         for result in encoded:
-            judge.add(result)
+            if not isinstance(result, EncodedSubtitles):
+                judge.add(result)
             results.append(result)
             yield result
 
 
-def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages) -> Iterator[ProtectedSegment]:
+def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages, reporter: Reporter) -> Iterator[ProtectedSegment]:
     """Cut every result into segments and encrypt them, one at a time."""
     inits: dict[str, InitSection] = {}
     with closing(encoded):
         for result in encoded:
-            yield from _segments(result, made, target, stages, inits)
+            yield from _segments(result, made, target, stages, inits, reporter)
 
 
 def _segments(
-    result: EncodedChunk | EncodedAudio, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection]
+    result: Encoded, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection], reporter: Reporter
 ) -> Iterator[ProtectedSegment]:
     """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
-    if isinstance(result, EncodedAudio):
+    runs: list[Iterator[Segment]]
+    if isinstance(result, EncodedSubtitles):
+        try:
+            runs = [subtitle_segments(cues_of(made, result), result.rendition.id, made.grid)]
+        except Unusable as problem:  # a title can do without them
+            what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
+            reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
+            return
+    elif isinstance(result, EncodedAudio):
         runs = [audio_segments(result.artifact, result.rendition, made.grid)]
     else:
         for id_, artifact in result.video.items():

@@ -19,7 +19,7 @@ from typing import Literal
 from vidpipe.data import Data, Rational
 from vidpipe.errors import UsageError
 from vidpipe.ladder import Ladder, Rung
-from vidpipe.source.facts import AudioStream, Source
+from vidpipe.source.facts import AudioStream, Source, SubtitleStream
 
 VideoCodec = Literal["h264", "hevc", "av1"]
 ToneMap = Literal["none", "pq", "hlg"]
@@ -104,6 +104,24 @@ class AudioRendition(Data):
     default: bool
 
 
+class SubtitleRendition(Data):
+    """One subtitle track as it will be made: WebVTT. stream: index in the source.
+
+    name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
+    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    styled: the source's text may hold drawings and codes of ASS.
+    """
+
+    id: str
+    stream: int
+    language: str | None = None
+    name: str
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    styled: bool = False
+
+
 class Picture(Data):
     """What is done to every frame before it is scaled. mirrored: left and right are swapped, after the rotation."""
 
@@ -146,6 +164,7 @@ class Plan(Data):
     picture: Picture
     video: tuple[VideoRendition, ...]
     audio: tuple[AudioRendition, ...]
+    subtitles: tuple[SubtitleRendition, ...] = ()
     chunks: tuple[Chunk, ...]
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
@@ -153,7 +172,7 @@ class Plan(Data):
 
     @property
     def renditions(self) -> tuple[VideoRendition | AudioRendition, ...]:
-        """Everything that will be published: video, then audio."""
+        """Everything that is encoded: video, then audio."""
         return (*self.video, *self.audio)
 
 
@@ -181,6 +200,8 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
     slowdown = _slowdown(source.video.frame_rate, Fraction(MAX_FRAME_RATE))
     rate = source.video.frame_rate / slowdown
     video, decisions = _choose(source, ladder, rate)
+    audio = _audio(source, ladder)
+    subtitles = _subtitles(source, {rung.name for rung in ladder.rungs} | {rendition.id for rendition in audio})
     grid = _grid(source, rate, [rendition.frame_step for rendition in video], gop_seconds, segment_seconds, chunk_seconds)
     return Plan(
         source=source,
@@ -188,11 +209,12 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
         grid=grid,
         picture=_picture(source),
         video=tuple(video),
-        audio=tuple(_audio(source, ladder)),
+        audio=tuple(audio),
+        subtitles=tuple(subtitles),
         chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
-        notes=tuple(_notes(source, grid, slowdown)),
+        notes=(*_notes(source, grid, slowdown), *(_subtitle_note(stream, subtitles) for stream in source.subtitles)),
     )
 
 
@@ -333,6 +355,47 @@ def _is_heard(stream: AudioStream, source: Source) -> bool:
     return stream.packets > 0 and stream.start < end and stream.start + stream.duration > begin
 
 
+def _subtitles(source: Source, taken: set[str]) -> list[SubtitleRendition]:
+    """One rendition for each text track with something to show. taken: ids of all other renditions."""
+    shown = [stream for stream in source.subtitles if _is_shown(stream, source)]
+    default = next((stream.index for stream in shown if stream.default), None)
+    renditions: list[SubtitleRendition] = []
+    for number, stream in enumerate(shown, 1):
+        kind = "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
+        language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
+        name = (stream.title or stream.language or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}")).replace('"', "'")
+        told = {"forced": "forced", "sdh": "SDH"}.get(kind, "")
+        if told.lower() not in name.lower():
+            name = f"{name} ({told})"
+        renditions.append(
+            SubtitleRendition(
+                id=_unique(f"{language}-{kind}", taken | {r.id for r in renditions}, "-"),
+                stream=stream.index,
+                language=stream.language,
+                name=_unique(name, {r.name for r in renditions}, " "),
+                default=stream.index == default,
+                forced=stream.forced,
+                hearing_impaired=stream.hearing_impaired,
+                styled=stream.codec in ("ass", "ssa"),
+            )
+        )
+    return renditions
+
+
+def _is_shown(stream: SubtitleStream, source: Source) -> bool:
+    """Tell whether it is text, and any of it falls into the time of the picture."""
+    begin, end = source.video.start, source.video.start + source.duration
+    return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
+
+
+def _subtitle_note(stream: SubtitleStream, renditions: list[SubtitleRendition]) -> str:
+    what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
+    name = next((rendition.name for rendition in renditions if rendition.stream == stream.index), None)
+    if name is not None:
+        return f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not"
+    return f"{what} is not published: " + ("it shows nothing while the picture runs" if stream.text else "only text can be")
+
+
 def _unique(name: str, taken: set[str], joint: str) -> str:
     return next(n for n in (name, *(f"{name}{joint}{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
@@ -380,8 +443,6 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
             notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
         elif stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
-    for track in source.subtitles:
-        notes.append(f"subtitle stream {track.index} ({track.language or track.codec}) is not published")
     if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
     return notes

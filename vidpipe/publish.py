@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed
+from vidpipe.layout import SUBTITLES_FOLDER
 from vidpipe.package.result import PublishedSegment
 from vidpipe.progress import Reporter, Uploaded
 from vidpipe.storage.base import Storage, clean_path, sha256_file
@@ -54,7 +55,7 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
     ".mp4": ("video/mp4", "video"),
     ".ts": ("video/mp2t", "video"),
     ".jpg": ("image/jpeg", "thumbnails"),
-    ".vtt": ("text/vtt", "thumbnails"),
+    ".vtt": ("text/vtt", "thumbnails"),  # below subtitles/ it is a media segment
     ".m3u8": ("application/vnd.apple.mpegurl", "metadata"),
     ".json": ("application/json", "metadata"),
 }
@@ -82,6 +83,8 @@ def delivery(path: str) -> Delivery:
     content_type, cache = _TYPES[suffix]
     if path.startswith("audio/") and content_type == "video/mp4":
         content_type = "audio/mp4"
+    if path.startswith(f"{SUBTITLES_FOLDER}/"):
+        cache = "video"
     # Everything below a version's prefix stays as it is, but playlists and records are the handle to take a title back: no "immutable".
     immutable = "" if cache == "metadata" else ", immutable"
     return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")

@@ -1,8 +1,9 @@
 """Put together what was made of a source: the tracks with their measured facts, the playlists, what to verify, the record.
 
 In:   the plan, the results of the encode, the segments as they lie at the target.
-Out:  Track for each rendition; from the tracks the texts of all playlists, Expected for the verification, and the catalog Record.
-Wrong: EncodeFailed if an init section cannot be read. Pure but for reading the init sections.
+Out:  Track for each rendition, Text for each subtitle track; from these the texts of all playlists, Expected for the verification,
+      and the catalog Record.
+Wrong: EncodeFailed if an init section cannot be read, Unusable for subtitles that are left out. Pure but for reading the artifacts.
 """
 
 from __future__ import annotations
@@ -13,16 +14,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vidpipe import layout
-from vidpipe.catalog.record import AudioRecord, Cache, Encryption, Playback, Record, RenditionRecord, SourceFile, Thumbnails
-from vidpipe.encode.result import Artifact, EncodedAudio, EncodedChunk
-from vidpipe.manifest.master import AudioTrack, VideoTrack, write_master
+from vidpipe.catalog.record import (
+    AudioRecord,
+    Cache,
+    Encryption,
+    Playback,
+    Record,
+    RenditionRecord,
+    SourceFile,
+    SubtitleRecord,
+    Thumbnails,
+)
+from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import PublishedSegment
-from vidpipe.plan import AudioRendition, Plan, VideoRendition
+from vidpipe.package.subtitles import Cue, Unusable, title_cues
+from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.publish import CACHE_SECONDS, PublishedObject
-from vidpipe.verify import Expected, ExpectedTrack
+from vidpipe.verify.proof import Expected, ExpectedTrack
+from vidpipe.verify.subtitles import ExpectedSubtitles
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +64,37 @@ class Track:
         return layout.init_section(self.init.facts.type, self.id)
 
 
-def put_together(made: Plan, results: Sequence[EncodedChunk | EncodedAudio], segments: Sequence[PublishedSegment]) -> list[Track]:
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A subtitle track as it was made."""
+
+    plan: SubtitleRendition
+    cues: tuple[Cue, ...]
+    segments: tuple[PublishedSegment, ...]
+    bitrate: Bitrate
+
+    @property
+    def playlist(self) -> str:
+        """Path of its media playlist."""
+        return layout.subtitle_playlist(self.plan.id)
+
+
+def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
+    """Return the cues of a subtitle track. Raises Unusable with the reason if it is left out of the title."""
+    if result.artifact is None:
+        raise Unusable(result.problem or "it was not made")
+    return title_cues(result.artifact, made.source.video.start, made.grid, styled=result.rendition.styled)
+
+
+def put_together(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment]) -> list[Track]:
     """Put the facts of every rendition together, in the order of the plan."""
     artifacts: dict[str, Artifact] = {}
     for result in results:
-        artifacts.update({result.rendition.id: result.artifact} if isinstance(result, EncodedAudio) else result.video)
-    runs: dict[str, list[PublishedSegment]] = {rendition.id: [] for rendition in made.renditions}
-    for segment in sorted(segments, key=lambda segment: segment.index):
-        runs[segment.rendition].append(segment)
+        if isinstance(result, EncodedChunk):
+            artifacts.update(result.video)
+        elif isinstance(result, EncodedAudio):
+            artifacts[result.rendition.id] = result.artifact
+    runs = _runs(segments)
     longest = target_duration(list(runs.values()))
     return [
         Track(
@@ -76,7 +112,32 @@ def put_together(made: Plan, results: Sequence[EncodedChunk | EncodedAudio], seg
     ]
 
 
-def playlists(tracks: Sequence[Track], key_uri: Callable[[str], str] | None) -> dict[str, str]:
+def texts_of(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment]) -> list[Text]:
+    """Put the subtitle tracks together that have segments, in the order of the plan."""
+    found = {result.rendition.id: result for result in results if isinstance(result, EncodedSubtitles)}
+    runs = _runs(segments)
+    longest = target_duration(list(runs.values()))
+    return [
+        Text(
+            plan=rendition,
+            cues=cues_of(made, found[rendition.id]),
+            segments=tuple(runs[rendition.id]),
+            bitrate=measure(runs[rendition.id], longest),
+        )
+        for rendition in made.subtitles
+        if rendition.id in runs
+    ]
+
+
+def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegment]]:
+    """Return the segments of each rendition, in order."""
+    runs: dict[str, list[PublishedSegment]] = {}
+    for segment in sorted(segments, key=lambda segment: segment.index):
+        runs.setdefault(segment.rendition, []).append(segment)
+    return runs
+
+
+def playlists(tracks: Sequence[Track], subtitles: Sequence[Text], key_uri: Callable[[str], str] | None) -> dict[str, str]:
     """Return path -> text of every playlist, the master playlist last. key_uri: key id -> URI; None for a clear title."""
     longest = target_duration([track.segments for track in tracks])
     texts = {
@@ -87,6 +148,9 @@ def playlists(tracks: Sequence[Track], key_uri: Callable[[str], str] | None) -> 
             target_duration=longest,
         )
         for track in tracks
+    }
+    texts |= {
+        text.playlist: write_media(text.segments, init_uri=None, key_uri=key_uri, target_duration=longest) for text in subtitles
     }
     video = [
         VideoTrack(facts=track.init.facts, bitrate=track.bitrate, uri=track.playlist)
@@ -105,10 +169,24 @@ def playlists(tracks: Sequence[Track], key_uri: Callable[[str], str] | None) -> 
         for track in tracks
         if isinstance(track.plan, AudioRendition)
     ]
-    return {**texts, layout.MASTER: write_master(video, audio)}
+    shown = [
+        SubtitleTrack(
+            bitrate=text.bitrate,
+            uri=text.playlist,
+            name=text.plan.name,
+            language=text.plan.language,
+            default=text.plan.default,
+            forced=text.plan.forced,
+            hearing_impaired=text.plan.hearing_impaired,
+        )
+        for text in subtitles
+    ]
+    return {**texts, layout.MASTER: write_master(video, audio, shown)}
 
 
-def expected(made: Plan, tracks: Sequence[Track], objects: Sequence[PublishedObject], key_uris: dict[str, str]) -> Expected:
+def expected(
+    made: Plan, tracks: Sequence[Track], subtitles: Sequence[Text], objects: Sequence[PublishedObject], key_uris: dict[str, str]
+) -> Expected:
     """Return what the read-back has to find. objects: everything but the segments.  key_uris: key id -> URI in the playlists."""
     return Expected(
         master=layout.MASTER,
@@ -119,6 +197,9 @@ def expected(made: Plan, tracks: Sequence[Track], objects: Sequence[PublishedObj
             )
             for track in tracks
         ),
+        subtitles=tuple(
+            ExpectedSubtitles(plan=text.plan, playlist=text.playlist, cues=text.cues, segments=text.segments) for text in subtitles
+        ),
         objects=tuple(objects),
         key_uris=key_uris,
         thumbnails=layout.THUMBNAILS,
@@ -128,6 +209,7 @@ def expected(made: Plan, tracks: Sequence[Track], objects: Sequence[PublishedObj
 def record(
     made: Plan,
     tracks: Sequence[Track],
+    subtitles: Sequence[Text],
     *,
     content_id: str,
     version: str,
@@ -147,6 +229,18 @@ def record(
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
         audio=tuple(AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default) for r in made.audio),
+        subtitles=tuple(
+            SubtitleRecord(
+                id=text.plan.id,
+                name=text.plan.name,
+                language=text.plan.language,
+                default=text.plan.default,
+                forced=text.plan.forced,
+                hearing_impaired=text.plan.hearing_impaired,
+                url=location(text.playlist),
+            )
+            for text in subtitles
+        ),
         thumbnails=Thumbnails(poster=location(layout.POSTER), track=location(layout.THUMBNAILS)),
         encryption=Encryption(method="aes-128" if key_ids else "none", key_ids=key_ids),
         cache=Cache(**CACHE_SECONDS),

@@ -93,6 +93,7 @@ class SubtitleRecord(RecordPart):
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     default: bool = Field(description="Shown unless the viewer chooses another.")
     forced: bool = Field(description="Only for passages that every viewer needs translated.")
+    hearing_impaired: bool = Field(default=False, description="Also tells what is heard, for viewers who do not hear it.")
     url: Location = Field(description="Location of the track's media playlist, written as playback.hls is.")
 
 
@@ -115,7 +116,7 @@ class Encryption(RecordPart):
 class Cache(RecordPart):
     """How long each class of objects may be cached, in seconds; also sent as Cache-Control."""
 
-    video: int = Field(ge=0, description="Init sections and media segments.")
+    video: int = Field(ge=0, description="Init sections and media segments, those of subtitles too.")
     thumbnails: int = Field(ge=0, description="Poster, sprites and their WebVTT track.")
     metadata: int = Field(ge=0, description="Playlists and records.")
 

@@ -102,6 +102,7 @@ def plan(console: Console, decided: Plan) -> None:
         [track.id, "audio", track.codec, f"{track.channels} ch, {track.language or 'no language'}", "", rate(track.bitrate), "", ""]
         for track in decided.audio
     ]
+    rows += [[track.id, "subtitles", "webvtt", track.language or "no language", "", "", "", ""] for track in decided.subtitles]
     table(console, ("rendition", "type", "codec", "picture", ">fps", ">bitrate", ">max", "preset"), rows)
     console.print()
     table(
@@ -166,7 +167,8 @@ def _source(console: Console, source: Source) -> None:
             "subtitle",
             f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}{_span(item)}"
             + (", default" if item.default else "")
-            + (", forced" if item.forced else ""),
+            + (", forced" if item.forced else "")
+            + (", for the hard of hearing" if item.hearing_impaired else ""),
         )
         for item in source.subtitles
     ]
@@ -255,7 +257,7 @@ def inspection(console: Console, found: Inspection) -> None:
                 item.name,
                 item.language or "",
                 item.channels or "",
-                "default" if item.default else "",
+                ", ".join(word for word, told in (("default", item.default), ("forced", item.forced)) if told),
                 item.uri or "",
             )
             for item in found.renditions
@@ -369,7 +371,10 @@ def record(console: Console, shown: Record) -> None:
         ("poster", shown.thumbnails.poster or "none"),
         ("thumbnails", shown.thumbnails.track or "none"),
         *((f"audio {track.id}", f"{track.name}, {track.language or 'no language'}, {track.channels} channels") for track in shown.audio),
-        *((f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}") for track in shown.subtitles),
+        *(
+            (f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}" + (", forced" if track.forced else ""))
+            for track in shown.subtitles
+        ),
         *((f"meta {key}", value) for key, value in shown.metadata.items()),
     ]
     _facts(console, [(clean(name), value) for name, value in facts])

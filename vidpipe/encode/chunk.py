@@ -1,6 +1,6 @@
-"""Run one task (a chunk of the picture, or the sound) to the end: run ffmpeg, compare with the plan, store; once more if it fails.
+"""Run one task (a chunk of the picture, the sound, the subtitles) to the end: run ffmpeg, compare with the plan, store; again if it fails.
 
-In:   a ChunkTask or AudioTask: job, program, store, and the key of every file that is expected. Both can be pickled.
+In:   a ChunkTask, AudioTask or SubtitleTask: job, program, store, and the key of every file that is expected. Both can be pickled.
 Out:  Made: file name -> Artifact.
 Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
        with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; Interrupted.
@@ -22,7 +22,8 @@ from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
 from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
 from vidpipe.encode.result import Artifact
-from vidpipe.encode.silence import LIMITS, Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.silence import LIMITS, SLOWEST_READ, STALLED_SECONDS, Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.subtitles import LARGEST, SubtitleJob, subtitle_arguments, subtitle_file
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.boxes import BoxError, fragments, read_movie
 from vidpipe.media.process import Cancel, Completed, run
@@ -47,7 +48,7 @@ AFTERMATH = (  # what every other thread says once one has failed; it would bury
 
 
 class Task(Data):
-    """What both kinds share. ffmpeg: the program.  keys: file name -> key of what is made.
+    """What all kinds share. ffmpeg: the program.  keys: file name -> key of what is made.
 
     source, title: SHA-256 and name of the source, noted in the store.
     alive: a folder that goes away when the run is over; its absence stops a task on another machine.
@@ -73,10 +74,20 @@ class AudioTask(Task):
     job: AudioJob
 
 
+class SubtitleTask(Task):
+    """All missing subtitle tracks."""
+
+    job: SubtitleJob
+
+
+AnyTask = ChunkTask | AudioTask | SubtitleTask
+
+
 class Made(Data):
-    """What a task made: file name -> artifact."""
+    """What a task made: file name -> artifact. problems: file name -> why it was not made, for what a title can do without."""
 
     files: dict[str, Artifact]
+    problems: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,41 @@ def _cancel(task: Task, watch: Watch | None) -> Cancel | None:
     return watch.cancel if watch else RunIsOver(task.alive) if task.alive else None
 
 
+def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
+    """Extract the subtitle tracks and return their artifacts. A stream that cannot be read is left out: it stops no ingest."""
+    try:
+        return _extract(task, task.job.streams, watch)
+    except _Failed:  # once more, each alone: a broken one does not take the others with it
+        files: dict[str, Artifact] = {}
+        problems: dict[str, str] = {}
+        for stream in task.job.streams:
+            try:
+                files |= _extract(task, (stream,), watch).files
+            except _Failed as failure:
+                _check_unchanged(task.job, task)
+                problems[subtitle_file(stream)] = str(failure)
+        return Made(files=files, problems=problems)
+
+
+def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) -> Made:
+    teletext = tuple(stream for stream in task.job.teletext if stream in streams)
+    job = task.job.model_copy(update={"streams": streams, "teletext": teletext})
+    names = [subtitle_file(stream) for stream in streams]
+    seconds = STALLED_SECONDS + job.size / SLOWEST_READ  # cues are rare: long silence is nothing special, so only the whole is limited
+    limits = LIMITS.model_copy(update={"output_bytes": LARGEST, "wall_seconds": seconds})
+    with Store(task.store).temporary() as folder:
+        with writing(folder):
+            argv = [task.ffmpeg, *subtitle_arguments(job)]
+            completed = run(argv, cwd=folder, cancel=_cancel(task, watch), limits=limits)
+        if completed.timed_out:
+            raise _Failed(f"it could not be read in {seconds:.0f} s", completed)
+        _ended(completed, folder)
+        for name in names:
+            _attempted(completed, _check_text, folder / name)
+        _check_unchanged(job, task)
+        return _store(task.model_copy(update={"keys": {name: task.keys[name] for name in names}}), folder, {})
+
+
 def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
     """Compare a rung's chunk with the plan and return its frames. Raises ValueError that says what differs."""
     grid, chunk = job.grid, job.chunk
@@ -273,7 +319,7 @@ def _note_damage(completed: Completed, measurements: Path) -> None:
             file.write(f"{DAMAGED}\n")
 
 
-def _check_unchanged(job: ChunkJob | AudioJob, task: Task) -> None:
+def _check_unchanged(job: ChunkJob | AudioJob | SubtitleJob, task: Task) -> None:
     """Never keep what was made of a file that is no longer the one that was hashed."""
     try:
         now = Path(job.location).stat()
@@ -331,6 +377,11 @@ def _ffmpeg(task: Task, arguments: list[str], folder: Path, watched: _Watched) -
             raise _Failed(str(stalled)) from stalled
         finally:
             watched.decodes = guard.decodes
+    return _ended(completed, folder)
+
+
+def _ended(completed: Completed, folder: Path) -> Completed:
+    """Give back an ffmpeg that ended well. Raises _Failed, EncodeFailed if the disk is full."""
     if "No space left on device" in completed.stderr_tail or "Disk quota exceeded" in completed.stderr_tail:
         raise disk_full(folder)
     if completed.returncode != 0:

@@ -26,7 +26,7 @@ from typing import Any
 from vidpipe import __version__
 from vidpipe.encode import shared
 from vidpipe.encode.artifacts import Store, writing
-from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, run_audio, run_chunk
+from vidpipe.encode.chunk import AnyTask, Made, run_audio, run_chunk, run_subtitles
 from vidpipe.encode.result import Artifact
 from vidpipe.errors import EncodeFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
@@ -237,7 +237,7 @@ def _lacking(ffmpeg: FFmpeg, encoders: Iterable[str], filters: Iterable[str]) ->
     return ", ".join(sorted({*encoders} - ffmpeg.encoders) + sorted({*filters} - ffmpeg.filters))
 
 
-def run_there(function: Callable[[Any], Made], task: ChunkTask | AudioTask, told: dict[str, Any]) -> Made:
+def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, Any]) -> Made:
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here.
 
     told: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
@@ -317,7 +317,7 @@ class _DaskFuture(Future[Made]):
 
 
 class _DaskExecutor(Executor):
-    """Dask's own executor, for the two functions that ``encode`` submits."""
+    """Dask's own executor, for the functions that ``encode`` submits."""
 
     def __init__(self, client: Any, terms: Terms) -> None:
         # pure=False: two runs of one task are two runs; Dask would otherwise give back an old result whose files may be gone.
@@ -325,8 +325,8 @@ class _DaskExecutor(Executor):
         self._terms = terms
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        if function not in (run_chunk, run_audio) or options:
-            raise TypeError("this executor runs chunks and sound only")
+        if function not in (run_chunk, run_audio, run_subtitles) or options:
+            raise TypeError("this executor runs chunks, sound and subtitles only")
         return _DaskFuture(self._inner.submit(run_there, function, *arguments, dataclasses.asdict(self._terms)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -375,9 +375,9 @@ class _RoomExecutor(Executor):
         with contextlib.suppress(RuntimeError):  # shut down: nobody waits any more
             self._pool.submit(guarded)
 
-    def _begin(self, future: _RoomFuture, function: Callable[..., Made], task: ChunkTask | AudioTask) -> None:
+    def _begin(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask) -> None:
         """Take what an earlier run has left there, and have the rest made."""
-        files = self._take(task)
+        files = self._take(task, task.keys)
         if files is None:
             self._make(future, function, task, 1)
         else:
@@ -385,7 +385,7 @@ class _RoomExecutor(Executor):
             with contextlib.suppress(InvalidStateError):
                 future.set_result(Made(files=reused))
 
-    def _make(self, future: _RoomFuture, function: Callable[..., Made], task: ChunkTask | AudioTask, attempt: int) -> None:
+    def _make(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask, attempt: int) -> None:
         if future.cancelled():
             return
         future.inner = self._dask.submit(function, task)
@@ -394,13 +394,13 @@ class _RoomExecutor(Executor):
             future.inner.cancel()
 
     def _end(
-        self, future: _RoomFuture, inner: Future[Made], function: Callable[..., Made], task: ChunkTask | AudioTask, attempt: int
+        self, future: _RoomFuture, inner: Future[Made], function: Callable[..., Made], task: AnyTask, attempt: int
     ) -> None:
-        inner.result()
-        files = self._take(task)
+        problems = inner.result().problems
+        files = self._take(task, {name: key for name, key in task.keys.items() if name not in problems})
         if files is not None:
             with contextlib.suppress(InvalidStateError):
-                future.set_result(Made(files=files))
+                future.set_result(Made(files=files, problems=problems))
         elif attempt < TRIES:
             self._make(future, function, task, attempt + 1)
         else:
@@ -410,10 +410,10 @@ class _RoomExecutor(Executor):
                 fix="check that nothing else writes or removes objects there, and run the same command again",
             )
 
-    def _take(self, task: ChunkTask | AudioTask) -> dict[str, Artifact] | None:
-        """Return all files of a task from the room or the store; None if any has to be made."""
+    def _take(self, task: AnyTask, keys: dict[str, str]) -> dict[str, Artifact] | None:
+        """Return files of a task from the room or the store; None if any has to be made. keys: by file name."""
         files: dict[str, Artifact] = {}
-        for name, key in task.keys.items():
+        for name, key in keys.items():
             # The room first: what it has is removed from there, even if the store has it too.
             found = self._room.take(name, key, self._store, source=task.source, title=task.title) or self._store.lookup(key)
             if found is None:

@@ -15,7 +15,8 @@ from fractions import Fraction
 from vidpipe.encode.artifacts import key_of
 from vidpipe.encode.audio import audio_arguments, audio_file, audio_job, sound_file
 from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_job, pictures_in, poster_file, video_file
-from vidpipe.plan import AudioRendition, Chunk, Plan, VideoRendition
+from vidpipe.encode.subtitles import subtitle_arguments, subtitle_file, subtitle_job
+from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition, VideoRendition
 
 
 class Keys:
@@ -51,6 +52,12 @@ class Keys:
         if self._quality:
             keys[sound_file(number, self._quality)] = self._sound(alone, self._quality)
         return keys
+
+    def subtitles(self, rendition: SubtitleRendition) -> dict[str, str]:
+        """Return file name -> key for a subtitle track. Nothing of the plan but the stream shapes it."""
+        job = subtitle_job(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
+        key = key_of(kind="subtitles", ffmpeg=self._version, source=self._plan.source.sha256, command=subtitle_arguments(job))
+        return {subtitle_file(rendition.stream): key}
 
     def _command(
         self,

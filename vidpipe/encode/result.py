@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidpipe.data import Data
-from vidpipe.plan import AudioRendition, Chunk
+from vidpipe.plan import AudioRendition, Chunk, SubtitleRendition
 
 
 class Artifact(Data):
@@ -42,3 +42,17 @@ class EncodedAudio(Data):
     rendition: AudioRendition
     artifact: Artifact
     quality: Artifact | None = None
+
+
+class EncodedSubtitles(Data):
+    """A subtitle track, whole, as WebVTT in the source's own time (see ``subtitles.ORIGIN``). artifact: None if none could be made.
+
+    problem: then the reason, as half a sentence.
+    """
+
+    rendition: SubtitleRendition
+    artifact: Artifact | None = None
+    problem: str | None = None
+
+
+Encoded = EncodedChunk | EncodedAudio | EncodedSubtitles

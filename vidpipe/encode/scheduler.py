@@ -1,7 +1,7 @@
 """Make everything that a plan asks for: look up what exists, run the rest side by side, hand on each piece when it is done.
 
 In:   a Plan, the Store, an ffmpeg; how many chunks side by side; an Executor (threads of this machine unless given).
-Out:  EncodedChunk and EncodedAudio as they finish, in any order; events to the Reporter.
+Out:  EncodedChunk, EncodedAudio and EncodedSubtitles as they finish, in any order; events to the Reporter.
 Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder.
 
 The scheduler starts nothing itself and keeps no state: a task is a picklable function and its data, so that it runs on a thread, in a
@@ -20,14 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidpipe.encode import audio, command, keys
+from vidpipe.encode import audio, command, keys, subtitles
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, Watch, run_audio, run_chunk
-from vidpipe.encode.result import Artifact, EncodedAudio, EncodedChunk
+from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, SubtitleTask, Task, Watch, run_audio, run_chunk, run_subtitles
+from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
-from vidpipe.plan import AudioRendition, Chunk, Plan
+from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
 
 TICK = 0.1  # seconds between looks at the cancel signal
@@ -64,7 +64,8 @@ def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
     encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
-    return encoders, filters, {"mp4", "mjpeg", "null"}
+    text = {"webvtt"} if plan.subtitles else set()
+    return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
 
 
 def encode(
@@ -78,7 +79,7 @@ def encode(
     quality: command.QualityChains | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
-) -> Generator[EncodedChunk | EncodedAudio, None, None]:
+) -> Generator[Encoded, None, None]:
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
@@ -117,9 +118,9 @@ class _Run:
     stop: threading.Event
     alive: Path
     executor: Executor
-    pending: dict[Future[Made], Callable[[dict[str, Artifact]], list[EncodedChunk | EncodedAudio]]] = field(default_factory=dict)
+    pending: dict[Future[Made], Callable[[Made], list[Encoded]]] = field(default_factory=dict)
 
-    def results(self, cancel: Cancel | None, most: int) -> Iterator[EncodedChunk | EncodedAudio]:
+    def results(self, cancel: Cancel | None, most: int) -> Iterator[Encoded]:
         """Yield results; hand out tasks while there is room."""
         work = self._work()
         more = True
@@ -137,21 +138,23 @@ class _Run:
                 finish = self.pending.pop(future)
                 yield from finish(_made(future))
 
-    def _work(self) -> Iterator[list[EncodedChunk | EncodedAudio]]:
+    def _work(self) -> Iterator[list[Encoded]]:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
         if self.plan.audio:
             yield self._sound()
+        if self.plan.subtitles:
+            yield self._text()
         for chunk in self.plan.chunks:
             yield self._chunk(chunk)
 
-    def _chunk(self, chunk: Chunk) -> list[EncodedChunk | EncodedAudio]:
+    def _chunk(self, chunk: Chunk) -> list[Encoded]:
         threads = self.pace.threads[chunk.index]
         wanted = self.keys[threads].chunk(chunk)
         have = self._have(wanted)
         missing = {name: key for name, key in wanted.items() if name not in have}
         finish = partial(self._chunk_done, chunk, have)
         if not missing:
-            return finish({})
+            return finish(Made(files={}))
         job = command.chunk_job(
             self.plan,
             chunk,
@@ -165,12 +168,12 @@ class _Run:
         self._submit(run_chunk, task, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
         return []
 
-    def _sound(self) -> list[EncodedChunk | EncodedAudio]:
+    def _sound(self) -> list[Encoded]:
         any_keys = next(iter(self.keys.values()))  # threads are the picture's
         wanted = {rendition.id: any_keys.audio(number, rendition) for number, rendition in enumerate(self.plan.audio)}
         have = {id_: self._have(names) for id_, names in wanted.items()}
         missing = tuple(rendition for rendition in self.plan.audio if len(have[rendition.id]) < len(wanted[rendition.id]))
-        results: list[EncodedChunk | EncodedAudio] = [
+        results: list[Encoded] = [
             self._track(number, rendition, have[rendition.id])
             for number, rendition in enumerate(self.plan.audio)
             if rendition not in missing
@@ -182,11 +185,24 @@ class _Run:
             self._submit(run_audio, task, partial(self._sound_done, missing), lambda frames: None)
         return results
 
+    def _text(self) -> list[Encoded]:
+        any_keys = next(iter(self.keys.values()))
+        wanted = {name: key for rendition in self.plan.subtitles for name, key in any_keys.subtitles(rendition).items()}
+        have = self._have(wanted)
+        missing = tuple(rendition for rendition in self.plan.subtitles if subtitles.subtitle_file(rendition.stream) not in have)
+        there = tuple(rendition for rendition in self.plan.subtitles if rendition not in missing)
+        if missing:
+            job = subtitles.subtitle_job(self.plan, tuple(rendition.stream for rendition in missing))
+            names = {name: key for name, key in wanted.items() if name not in have}
+            task = SubtitleTask(job=job, keys=names, **self._common())
+            self._submit(run_subtitles, task, partial(_text_done, missing), lambda frames: None)
+        return _text_done(there, Made(files=have))
+
     def _submit(
         self,
         function: Callable[..., Made],
-        task: ChunkTask | AudioTask,
-        finish: Callable[[dict[str, Artifact]], list[EncodedChunk | EncodedAudio]],
+        task: Task,
+        finish: Callable[[Made], list[Encoded]],
         progress: Callable[[int], None],
     ) -> None:
         if isinstance(self.executor, ThreadPoolExecutor):
@@ -208,9 +224,9 @@ class _Run:
         found = {name: self.store.lookup(key) for name, key in wanted.items()}
         return {name: artifact for name, artifact in found.items() if artifact}
 
-    def _chunk_done(self, chunk: Chunk, have: dict[str, Artifact], made: dict[str, Artifact]) -> list[EncodedChunk | EncodedAudio]:
-        files = {**have, **made}
-        self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=all(a.reused for a in made.values())))
+    def _chunk_done(self, chunk: Chunk, have: dict[str, Artifact], made: Made) -> list[Encoded]:
+        files = {**have, **made.files}
+        self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=all(a.reused for a in made.files.values())))
         return [
             EncodedChunk(
                 chunk=chunk,
@@ -221,8 +237,8 @@ class _Run:
             )
         ]
 
-    def _sound_done(self, renditions: tuple[AudioRendition, ...], made: dict[str, Artifact]) -> list[EncodedChunk | EncodedAudio]:
-        return [self._track(number, rendition, made) for number, rendition in enumerate(renditions)]
+    def _sound_done(self, renditions: tuple[AudioRendition, ...], made: Made) -> list[Encoded]:
+        return [self._track(number, rendition, made.files) for number, rendition in enumerate(renditions)]
 
     def _track(self, number: int, rendition: AudioRendition, files: dict[str, Artifact]) -> EncodedAudio:
         return EncodedAudio(
@@ -237,9 +253,17 @@ class _Run:
             future.cancel()
 
 
-def _made(future: Future[Made]) -> dict[str, Artifact]:
+def _text_done(renditions: tuple[SubtitleRendition, ...], made: Made) -> list[Encoded]:
+    names = {rendition: subtitles.subtitle_file(rendition.stream) for rendition in renditions}
+    return [
+        EncodedSubtitles(rendition=rendition, artifact=made.files.get(name), problem=made.problems.get(name))
+        for rendition, name in names.items()
+    ]
+
+
+def _made(future: Future[Made]) -> Made:
     try:
-        return future.result().files
+        return future.result()
     except VidpipeError:
         raise
     except (BrokenExecutor, CancelledError) as error:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.encode.artifacts import Sidecar, Store, abandoned, sha256_of, writing
-from vidpipe.encode.chunk import AudioTask, ChunkTask, Made
+from vidpipe.encode.chunk import AnyTask, Made
 from vidpipe.encode.result import Artifact
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.storage import open_storage
@@ -211,7 +211,7 @@ class Room:
         self._storage.put(path, data, sha256=hashlib.sha256(data).hexdigest(), **_PLAIN)
 
 
-def run_apart(function: Callable[[Any], Made], task: ChunkTask | AudioTask, room: Room, run: str, scratch: Path, seconds: float) -> Made:
+def run_apart(function: Callable[[Any], Made], task: AnyTask, room: Room, run: str, scratch: Path, seconds: float) -> Made:
     """Run a task with this machine's copy of the source, in its scratch folder, and put what it made into the room.
 
     seconds: between two looks at whether the run still goes on.

@@ -60,7 +60,7 @@ class PlaylistReport(Data):
 
 
 class VariantReport(Variant):
-    """A variant as declared; measured: its own playlist and the heaviest of its audio group, None where sizes are not known."""
+    """A variant as declared; measured: its own playlist and the heaviest of each of its groups, None where sizes are not known."""
 
     measured: Bitrate | None = None
 
@@ -135,14 +135,16 @@ def _kind(member: Rendition) -> Kind:
 
 def _variant(variant: Variant, renditions: Sequence[Rendition], reports: dict[str, PlaylistReport]) -> VariantReport:
     own = reports[variant.uri].measured
-    members = [member.uri for member in renditions if member.uri and member.type == "AUDIO" and member.group == variant.audio]
-    group = [reports[uri].measured for uri in members]
-    known = [rates for rates in group if rates is not None]
+    groups = [
+        [reports[member.uri].measured for member in renditions if member.uri and (member.type, member.group) == wanted]
+        for wanted in (("AUDIO", variant.audio), ("SUBTITLES", variant.subtitles))
+    ]
+    known = [[rates for rates in group if rates is not None] for group in groups]
     measured = None
-    if own is not None and len(known) == len(group):
+    if own is not None and [len(group) for group in known] == [len(group) for group in groups]:
         measured = Bitrate(
-            peak=own.peak + max((rates.peak for rates in known), default=0),
-            average=own.average + max((rates.average for rates in known), default=0),
+            peak=own.peak + sum(max((rates.peak for rates in group), default=0) for group in known),
+            average=own.average + sum(max((rates.average for rates in group), default=0) for group in known),
         )
     return VariantReport(**dict(variant), measured=measured)
 

@@ -1,8 +1,9 @@
-"""Read a WebVTT thumbnails track, strictly: which picture of which sprite stands for which time.
+"""Read WebVTT, strictly, and independent of what writes it: the thumbnails track, and the segments of a subtitle track.
 
-In:   the bytes of the track.
-Out:  one Picture for each cue, in order.
-Wrong: CueError with the line: not WebVTT, a cue out of order, a payload that is not ``sheet.jpg#xywh=x,y,width,height``.
+In:   the bytes of the track, or of a segment.
+Out:  one Picture, or one Cue, for each cue, in order.
+Wrong: CueError with the line: not WebVTT, a cue out of order, a picture that is not ``sheet.jpg#xywh=x,y,width,height``, a segment whose
+       header does not tie its times to the title's zero, a text that a player could misread.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vidpipe.data import Data, Seconds
+from vidpipe.package.subtitles import Cue
 
 _TIME = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d\.\d{3})"
 _TIMES = re.compile(rf"{_TIME} --> {_TIME}")
 _PICTURE = re.compile(r"([^#\s]+)#xywh=(\d+),(\d+),([1-9]\d*),([1-9]\d*)")
+_MAP = "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0"  # the picture begins at time stamp 0
+_TEXT = re.compile(r"(?:[^<>&\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]|</?[ibu]>|&(?:amp|lt|gt|nbsp|lrm|rlm);)+")
 
 
 class CueError(ValueError):
@@ -57,6 +61,34 @@ def read_pictures(data: bytes) -> Iterator[Picture]:
         time = end
         x, y, width, height = (int(value) for value in picture.group(2, 3, 4, 5))
         yield Picture(line=number, start=start, end=end, sheet=picture[1], x=x, y=y, width=width, height=height)
+
+
+def read_subtitles(data: bytes) -> list[Cue]:
+    """Return the cues of a subtitle segment; none if it is a header only."""
+    try:
+        lines = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise CueError("it is not UTF-8") from error
+    if lines[:3] != ["WEBVTT", _MAP, ""]:
+        raise CueError(f"line 1: it does not begin with WEBVTT, {_MAP} and a blank line")
+    if lines[-1]:
+        raise CueError(f"line {len(lines)}: the last line does not end")
+    cues: list[Cue] = []
+    at = 3
+    while at < len(lines) - 1:
+        times = _TIMES.fullmatch(lines[at])
+        end = lines.index("", at)
+        if times is None or end == at + 1:
+            raise CueError(f"line {at + 1}: this is no cue")
+        for number in range(at + 1, end):
+            if not _TEXT.fullmatch(lines[number]) or "X-TIMESTAMP-MAP" in lines[number]:
+                raise CueError(f"line {number + 1}: a player could misread this text")
+        cue = Cue(_seconds(times.group(1, 2, 3)), _seconds(times.group(4, 5, 6)), "\n".join(lines[at + 1 : end]))
+        if cue.end <= cue.start or (cues and cue.start < cues[-1].start):
+            raise CueError(f"line {at + 1}: the cue ends before it begins, or begins before the one above it")
+        cues.append(cue)
+        at = end + 1
+    return cues
 
 
 def _seconds(parts: tuple[str | None, ...]) -> Fraction:

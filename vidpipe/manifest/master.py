@@ -1,8 +1,8 @@
-"""Write the master playlist with the m3u8 package: the variants, their audio, and the rates that were measured.
+"""Write the master playlist with the m3u8 package: the variants, their audio and subtitles, and the rates that were measured.
 
 In:   facts of every track (from its init section) and the measured rates of its media playlist.
 Out:  the whole text of the playlist.
-Wrong: ValueError for tracks that cannot be listed (no rate, two audio tracks of one name); these are bugs of the caller.
+Wrong: ValueError for tracks that cannot be listed (no rate, two tracks of one kind and name); these are bugs of the caller.
 
 Order: the first variant is the one a player starts with before it has measured the network. In each codec family that is the one whose
 average is nearest to 2 Mbit/s (Apple 1.32, HLS-MVP-024), then the others by rising rate; H.264 before HEVC and AV1.
@@ -24,7 +24,9 @@ from vidpipe.manifest.text import quoted, uri
 from vidpipe.manifest.times import whole_seconds
 from vidpipe.package.result import TrackFacts
 
-AUDIO_GROUP = "audio"
+AUDIO_GROUP, SUBTITLE_GROUP = "audio", "subtitles"
+HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
+"""CHARACTERISTICS of subtitles that also tell what is heard (HLS-REND-014)."""
 DEFAULT_AVERAGE = 2_000_000
 """Bits a second that a first variant should have on average, HLS-MVP-024."""
 
@@ -50,33 +52,46 @@ class AudioTrack(Data):
     default: bool = False
 
 
-def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = ()) -> str:
+class SubtitleTrack(Data):
+    """A subtitle rendition's playlist. name: unique, for people.  language: BCP 47, None when the source does not say."""
+
+    bitrate: Bitrate
+    uri: str
+    name: str
+    language: str | None = None
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+
+
+def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
     """Return the text of the master playlist.
 
-    Every variant plays with every audio rendition, so BANDWIDTH is its own peak and the heaviest audio's: no combination exceeds it
-    (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio group (HLS-CODEC-005).
+    Every variant plays with every audio and every subtitle rendition, so BANDWIDTH is its own peak and those of the heaviest of each
+    group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio group
+    (HLS-CODEC-005). WebVTT needs no entry in CODECS, and other packagers write none.
     """
     if not video:
         raise ValueError("a master playlist needs a variant")
     playlist = m3u8.M3U8()
     playlist.is_variant = True
     playlist.is_independent_segments = True
-    members = _group(audio)
+    members = [*_group(audio), *_subtitles(subtitles)]
     playlist.media.extend(members)
     ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
     for track in ordered(video):
-        variant = m3u8.Playlist(uri(track.uri), _stream_info(track, audio, ranges), members, None)
+        variant = m3u8.Playlist(uri(track.uri), _stream_info(track, audio, subtitles, ranges), members, None)
         variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
         playlist.playlists.append(variant)
     text: str = playlist.dumps()
     return "".join(f"{line}\n" for line in text.splitlines() if line)  # m3u8 leaves a blank line for the segments it does not have
 
 
-def bandwidth(track: VideoTrack, audio: Sequence[AudioTrack]) -> Bitrate:
-    """Return what the variant declares: its own rates and the highest of the audio group's."""
+def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> Bitrate:
+    """Return what the variant declares: its own rates and the highest of each group's."""
     return Bitrate(
-        peak=track.bitrate.peak + max((member.bitrate.peak for member in audio), default=0),
-        average=track.bitrate.average + max((member.bitrate.average for member in audio), default=0),
+        peak=track.bitrate.peak + sum(max((member.bitrate.peak for member in group), default=0) for group in groups),
+        average=track.bitrate.average + sum(max((member.bitrate.average for member in group), default=0) for group in groups),
     )
 
 
@@ -102,9 +117,7 @@ def codecs(track: VideoTrack, audio: Sequence[AudioTrack]) -> str:
 
 def _group(audio: Sequence[AudioTrack]) -> list[Any]:
     """Render the audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
-    names = [quoted(track.name) for track in audio]
-    if len(set(names)) != len(names) or not all(names):
-        raise ValueError(f"audio names must be unique and not empty: {names}")
+    names = _names(audio)
     default = next((track for track in audio if track.default), audio[0] if audio else None)
     automatic: dict[str, AudioTrack] = {}
     for track in [*(track for track in audio if track is default), *audio]:
@@ -124,7 +137,41 @@ def _group(audio: Sequence[AudioTrack]) -> list[Any]:
     ]
 
 
-def _language(track: AudioTrack) -> str:
+def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
+    """Render the subtitle group: at most one default, one automatic choice a language and kind (HLS-REND-004 to -007, -014)."""
+    names = _names(subtitles)
+    default = next((track for track in subtitles if track.default), None)
+    automatic: dict[tuple[str, bool, bool], SubtitleTrack] = {}
+    for track in [*(track for track in subtitles if track is default), *subtitles]:
+        automatic.setdefault(_kind(track), track)
+    return [
+        m3u8.Media(
+            type="SUBTITLES",
+            group_id=SUBTITLE_GROUP,
+            name=name,
+            language=_language(track),
+            default="YES" if track is default else "NO",
+            autoselect="YES" if automatic[_kind(track)] is track else "NO",
+            forced="YES" if track.forced else "NO",
+            characteristics=HEARING_IMPAIRED if track.hearing_impaired else None,
+            uri=uri(track.uri),
+        )
+        for track, name in zip(subtitles, names, strict=True)
+    ]
+
+
+def _kind(track: SubtitleTrack) -> tuple[str, bool, bool]:
+    return _language(track), track.forced, track.hearing_impaired
+
+
+def _names(tracks: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> list[str]:
+    names = [quoted(track.name) for track in tracks]
+    if len(set(names)) != len(names) or not all(names):
+        raise ValueError(f"names must be unique and not empty: {names}")
+    return names
+
+
+def _language(track: AudioTrack | SubtitleTrack) -> str:
     return quoted(track.language or "und")  # BCP 47 "undetermined": LANGUAGE is required on every rendition
 
 
@@ -133,8 +180,8 @@ def frame_rate(rate: Fraction) -> str:
     return f"{Decimal(whole_seconds(rate * 1000)).scaleb(-3):.3f}"
 
 
-def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], ranges: bool) -> dict[str, Any]:
-    rates = bandwidth(track, audio)
+def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, Any]:
+    rates = bandwidth(track, audio, subtitles)
     return {
         "bandwidth": rates.peak,
         "average_bandwidth": rates.average,
@@ -143,6 +190,7 @@ def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], ranges: bool) -
         "video_range": (track.facts.video_range or "SDR") if ranges else None,
         "closed_captions": "NONE",  # unquoted, on every variant or on none (HLS-MVP-010)
         "audio": AUDIO_GROUP if audio else None,
+        "subtitles": SUBTITLE_GROUP if subtitles else None,
     }
 
 

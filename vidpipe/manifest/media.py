@@ -1,4 +1,4 @@
-"""Write a media playlist with the m3u8 package: one rendition, its init section, its keys and its segments.
+"""Write a media playlist with the m3u8 package: one rendition, its init section (subtitles have none), its keys and its segments.
 
 In:   the segments as they lie at the target, with exact durations.
 Out:  the whole text of the playlist.
@@ -12,6 +12,7 @@ m3u8 renders every tag; two of its habits are worked around here, because both b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -27,28 +28,32 @@ FIRST_SEQUENCE = 1
 FMP4_VERSION = 6
 """EXT-X-MAP outside I-frame playlists needs protocol version 6; nothing else that is written here needs more (HLS-VER-006, -008)."""
 
+TEXT_VERSION = 3
+"""Without EXT-X-MAP, durations with decimals need this (HLS-VER-003); IV needs less."""
+
 
 def write_media(
     segments: Sequence[PublishedSegment],
     *,
-    init_uri: str,
+    init_uri: str | None,
     key_uri: Callable[[str], str] | None,
     target_duration: int,
 ) -> str:
     """Return the text of a finished (VOD) media playlist.
 
-    init_uri: of the clear init section, relative to the playlist.  key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
-    target_duration: seconds, the same for all audio and video playlists of the title (see ``measure.target_duration``).
+    init_uri: of the clear init section, relative to the playlist; None for subtitles, which have none.
+    key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
+    target_duration: seconds, the same for all playlists of the title (see ``measure.target_duration``).
     """
     if not segments:
         raise ValueError("a media playlist needs a segment")
     playlist = m3u8.M3U8()
-    playlist.version = FMP4_VERSION
+    playlist.version = FMP4_VERSION if init_uri else text_version(extinf(segments), target_duration)
     playlist.target_duration = target_duration
     playlist.media_sequence = FIRST_SEQUENCE
     playlist.playlist_type = "VOD"
     playlist.is_endlist = True
-    init_section = m3u8.model.InitializationSection(None, uri(init_uri))
+    init_section = m3u8.model.InitializationSection(None, uri(init_uri)) if init_uri else None
     for position, (segment, duration) in enumerate(zip(segments, extinf(segments), strict=True)):
         if segment.index != position:
             raise ValueError(f"segment {segment.index} of {segment.rendition} stands at position {position}")
@@ -58,6 +63,11 @@ def write_media(
         playlist.segments.append(_Segment(rendered, init_section if position == 0 else None))
     text: str = playlist.dumps(infspec="microseconds")
     return text
+
+
+def text_version(durations: Sequence[Decimal], target_duration: int) -> int:
+    """Return EXT-X-VERSION of a subtitle playlist: before 6 no segment may be longer than the target by any fraction (HLS-VER-010)."""
+    return FMP4_VERSION if max(durations) > target_duration else TEXT_VERSION
 
 
 def _key(segment: PublishedSegment, key_uri: Callable[[str], str] | None) -> Any:

@@ -87,7 +87,9 @@ class Rendition(Data):
     language: str | None = None
     default: bool = False
     autoselect: bool = False
+    forced: bool = False
     channels: str | None = None
+    characteristics: str | None = None
     uri: str | None = None
 
 
@@ -276,7 +278,9 @@ def _rendition(line: Line) -> Rendition:
         language=found.get("LANGUAGE"),
         default=_yes(line, found, "DEFAULT"),
         autoselect=_yes(line, found, "AUTOSELECT"),
+        forced=_yes(line, found, "FORCED"),
         channels=found.get("CHANNELS"),
+        characteristics=found.get("CHARACTERISTICS"),
         uri=found.get("URI"),
     )
 

@@ -44,19 +44,19 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 SEEKS_TRIED = 6
 BLOCK = 1 << 20
 
-TEXT_SUBTITLES = frozenset(
-    {"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "ttml", "microdvd", "sami", "stl", "eia_608", "subviewer", "realtext"}
-)
+TELETEXT = range(0x10, 0x20)  # what a packet of it begins with (ETSI EN 301 775, table 1)
+TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext"})  # ffmpeg reads no TTML
 
 
 @dataclass
 class Track:
-    """What the packet scan gathers of a stream that is not the video. Times are ticks."""
+    """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet."""
 
     start: int | None = None
     end: int = 0
     packets: int = 0
     size: int = 0
+    opening: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
 
     def add(self, time: int, duration: int) -> None:
@@ -238,6 +238,8 @@ def _scan(container: av.container.InputContainer, video: Any, limits: SourceLimi
                 _decode(scan, video, packet)
             elif size:
                 track = scan.tracks.setdefault(index, Track())
+                if not track.packets:
+                    track.opening = memoryview(packet)[0]
                 track.packets += 1
                 track.size += size
                 time = packet.pts if packet.pts is not None else packet.dts
@@ -400,7 +402,8 @@ def _codec(context: Any) -> str:
 
 
 def _subtitle(stream: Any, track: Track) -> SubtitleStream:
-    codec = clean(_codec(stream.codec_context)) if stream.codec_context else "unknown"
+    unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
+    codec = clean(_codec(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,
         codec=codec,
@@ -408,6 +411,7 @@ def _subtitle(stream: Any, track: Track) -> SubtitleStream:
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
         forced=bool(stream.disposition & Disposition.forced),
+        hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
         text=codec in TEXT_SUBTITLES,
         **_span(stream, track),
     )

@@ -127,7 +127,10 @@ class AudioStream(Data):
 
 
 class SubtitleStream(Data):
-    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets."""
+    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets.
+
+    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    """
 
     index: int
     codec: str
@@ -135,6 +138,7 @@ class SubtitleStream(Data):
     title: str | None = None
     default: bool = False
     forced: bool = False
+    hearing_impaired: bool = False
     text: bool
     start: Seconds | None = None
     duration: Seconds | None = None

@@ -11,7 +11,6 @@ threads; no more than one segment a thread is in memory.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import itertools
 import threading
@@ -23,7 +22,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
 from vidpipe.data import Data, Seconds
-from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, VerificationFailed
+from vidpipe.errors import EncodeFailed
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
@@ -36,6 +35,8 @@ from vidpipe.package.result import PublishedSegment, TrackFacts
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish import PublishedObject
 from vidpipe.storage.base import Storage
+from vidpipe.verify.subtitles import ExpectedSubtitles, SubtitleReader, check_cues, check_members, group_of
+from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
     from vidpipe.protect.keys import ContentKey
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
 WORKERS = 4
 """Objects read side by side."""
 
+_CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
 
 class ExpectedTrack(Data):
@@ -67,6 +68,7 @@ class Expected(Data):
     master: str
     duration: Seconds
     tracks: tuple[ExpectedTrack, ...]
+    subtitles: tuple[ExpectedSubtitles, ...] = ()
     objects: tuple[PublishedObject, ...]
     key_uris: dict[str, str] = {}
     thumbnails: str | None = None
@@ -108,82 +110,52 @@ def verify(
 
     key_for: key id -> content key.  ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     """
-    target = _Target(storage, prefix, cancel)
+    target = Target(storage, prefix, cancel)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         kept = {expected.master, expected.thumbnails, *(path for track in expected.tracks for path in (track.playlist, track.init))}
+        kept |= {track.playlist for track in expected.subtitles}
         objects = dict(_ahead(pool, lambda item: target.keep(item, keep=item.path in kept), expected.objects, workers))
         missing = sorted(path for path in kept if path is not None and path not in objects)
         if missing:
             raise target.wrong(missing[0], "the object was not published", "an object", "none")
-        playlists = {track.playlist: _media(target, track, objects[track.playlist]) for track in expected.tracks}
+        everything: list[ExpectedTrack | ExpectedSubtitles] = [*expected.tracks, *expected.subtitles]
+        playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in everything}
         rates: dict[str, Bitrate] = {}
         facts: dict[str, TrackFacts] = {}
         decoded = 0
         for track in expected.tracks:
             playlist = playlists[track.playlist]
-            _check_playlist(target, track, playlist, expected, playlists)
+            _check_playlist(target, track, track.init, expected, playlists)
             reader = _TrackReader(target, track, objects[track.init], key_for, ffmpeg)
             measured = list(_ahead(pool, reader.measure, track.segments, workers))
             facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
-            sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
-            rates[track.facts.id] = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
+            rates[track.facts.id] = _rate(track.segments, playlist)
             decoded += sum(segment.decoded for segment in measured)
+        for text in expected.subtitles:
+            _check_playlist(target, text, None, expected, playlists)
+            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
+            _check_time_line(target, text, expected)
+            rates[text.plan.id] = _rate(text.segments, playlists[text.playlist])
     _check_master(target, expected, objects[expected.master], facts, rates)
     if expected.thumbnails is not None:
         _check_thumbnails(target, expected.thumbnails, objects[expected.thumbnails], expected)
-    segments = [segment for track in expected.tracks for segment in track.segments]
+    segments = [segment for track in everything for segment in track.segments]
     size = sum(item.size for item in expected.objects) + sum(segment.size for segment in segments)
     reporter.emit(Note(text=f"read back {len(expected.objects) + len(segments)} objects, {size / 1e6:.1f} MB: all as published"))
     return Verification(objects=len(expected.objects), segments=len(segments), bytes=size, rates=rates, decoded=decoded)
-
-
-class _Target:
-    """The version at the target: reads objects, and words the differences."""
-
-    def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
-        self._storage = storage
-        self._prefix = prefix
-        self.cancel = cancel
-
-    def read(self, path: str, size: int, sha256: str) -> bytes:
-        if self.cancel.is_set():
-            raise Interrupted("stopped while verifying", fix="run the same command again to continue")
-        try:
-            data = self._storage.get(f"{self._prefix}/{path}")
-        except PublishFailed as error:
-            raise self.wrong(path, f"the object cannot be read back: {error.what}", f"{size} bytes", "nothing") from error
-        if len(data) != size:
-            raise self.wrong(path, "the stored object has another size than was sent", f"{size} bytes", f"{len(data)} bytes")
-        if (found := hashlib.sha256(data).hexdigest()) != sha256:
-            raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
-        return data
-
-    def keep(self, item: PublishedObject, *, keep: bool) -> tuple[str, bytes]:
-        """Read and check an object; return its path and, if they are needed later, its bytes."""
-        data = self.read(item.path, item.size, item.sha256)
-        return item.path, data if keep else b""
-
-    def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
-        where = self._storage.location(f"{self._prefix}/{path}")
-        return VerificationFailed(what, where=where, details=(f"expected: {expected}", f"found: {found}"), fix=_FIX)
-
-    def same(self, path: str, what: str, expected: object, found: object) -> None:
-        """Raise unless what was found equals what was expected."""
-        if expected != found:
-            raise self.wrong(path, f"{what} is wrong", expected, found)
 
 
 class _TrackReader:
     """Reads the segments of one rendition, on any thread."""
 
     def __init__(
-        self, target: _Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
+        self, target: Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
     ) -> None:
         self._target = target
         self._expected = expected
         self._init = init
         self._ffmpeg = ffmpeg
-        self._keys = {segment.key_id: key_for(segment.key_id) for segment in expected.segments if segment.key_id}
+        self._keys = keys_of(expected.segments, key_for)
         try:
             self._movie = parse_movie(init)
             (self.track,) = self._movie.tracks
@@ -193,7 +165,7 @@ class _TrackReader:
 
     def measure(self, segment: PublishedSegment) -> _Measured:
         """Read one segment back, decrypt it, parse it; decode it if it is the first or the last."""
-        data = self._clear(segment, self._target.read(segment.uri, segment.size, segment.sha256))
+        data = self._target.opened(segment, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -222,23 +194,6 @@ class _TrackReader:
         shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
         return shown if self._expected.facts.type == "video" else self._delay  # audio is decoded in order; its delay is the priming
 
-    def _clear(self, segment: PublishedSegment, data: bytes) -> bytes:
-        from vidpipe.protect.segments import decrypt  # here, so that the command line starts without cryptography
-
-        looks_clear = data[4:8] in (b"styp", b"moof")
-        if segment.key_id is None or segment.iv is None:
-            if not looks_clear:
-                raise self._target.wrong(segment.uri, "the segment is not a media segment", "styp or moof", repr(data[4:8]))
-            return data
-        if looks_clear:
-            raise self._target.wrong(segment.uri, "the segment is not encrypted", "AES-128", "clear media")
-        if len(data) % 16:
-            raise self._target.wrong(segment.uri, "the encrypted segment has a wrong size", "a multiple of 16", f"{len(data)} bytes")
-        try:
-            return decrypt(data, self._keys[segment.key_id].key, bytes.fromhex(segment.iv))
-        except VerificationFailed as error:
-            raise self._target.wrong(segment.uri, error.what, f"a segment under key {segment.key_id}", "other bytes") from error
-
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
         argv = [ffmpeg.path, "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-threads", "1"]
@@ -257,22 +212,25 @@ class _TrackReader:
         return frames
 
 
-def _media(target: _Target, track: ExpectedTrack, data: bytes) -> MediaPlaylist:
+def _media(target: Target, path: str, data: bytes) -> MediaPlaylist:
     try:
         playlist = parse(data)
     except PlaylistError as error:
-        raise target.wrong(track.playlist, "the playlist cannot be read", "a media playlist", error) from error
+        raise target.wrong(path, "the playlist cannot be read", "a media playlist", error) from error
     if not isinstance(playlist, MediaPlaylist):
-        raise target.wrong(track.playlist, "the playlist is of the wrong kind", "a media playlist", "a master playlist")
+        raise target.wrong(path, "the playlist is of the wrong kind", "a media playlist", "a master playlist")
     return playlist
 
 
 def _check_playlist(
-    target: _Target, track: ExpectedTrack, playlist: MediaPlaylist, expected: Expected, playlists: dict[str, MediaPlaylist]
+    target: Target, track: ExpectedTrack | ExpectedSubtitles, init: str | None, expected: Expected, playlists: dict[str, MediaPlaylist]
 ) -> None:
-    """Compare a media playlist with the segments that were published."""
+    """Compare a media playlist with the segments that were published. init: None if there is no init section."""
     path = track.playlist
-    target.same(path, "EXT-X-VERSION", 6, playlist.version)
+    playlist = playlists[path]
+    # Fragmented MP4 needs 6; text needs it only if a segment is a little longer than the rounded target.
+    over = any(entry.duration > playlist.target_duration for entry in playlist.segments)
+    target.same(path, "EXT-X-VERSION", 6 if init or over else 3, playlist.version)
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
     longest = max((whole_seconds(entry.duration) for other in playlists.values() for entry in other.segments), default=0)
     target.same(path, "EXT-X-TARGETDURATION", max(1, longest), playlist.target_duration)
@@ -281,13 +239,25 @@ def _check_playlist(
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
-        if entry.init is None or entry.init.key is not None or entry.init.byte_range is not None:
-            raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", track.init, entry.init)
-        target.same(where, "EXT-X-MAP", track.init, entry.init.uri)
+        if init and (entry.init is None or entry.init.key is not None or entry.init.byte_range is not None):
+            raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
+        target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
         target.same(where, "EXT-X-KEY", _key(segment, expected), _found_key(entry))
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
+
+
+def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitrate:
+    sizes, durations = [segment.size for segment in segments], [entry.duration for entry in playlist.segments]
+    return Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
+
+
+def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -> None:
+    """Compare the borders of subtitle segments with those of the picture: the same, to the end of the title."""
+    video = next(track for track in title.tracks if track.facts.type == "video")
+    borders = [(segment.start, segment.duration) for segment in video.segments]
+    target.same(text.playlist, "the time line", borders, [(segment.start, segment.duration) for segment in text.segments])
 
 
 def _key(segment: PublishedSegment, expected: Expected) -> tuple[str, str | None, str | None] | None:
@@ -299,7 +269,7 @@ def _found_key(entry: Entry) -> tuple[str, str | None, str | None] | None:
 
 
 def _check_track(
-    target: _Target, expected: ExpectedTrack, playlist: MediaPlaylist, track: Track, measured: list[_Measured], title: Expected
+    target: Target, expected: ExpectedTrack, playlist: MediaPlaylist, track: Track, measured: list[_Measured], title: Expected
 ) -> TrackFacts:
     """Compare the measured segments with each other and with the plan; return the measured facts.
 
@@ -326,7 +296,7 @@ def _check_track(
     return facts
 
 
-def _check_master(target: _Target, expected: Expected, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+def _check_master(target: Target, expected: Expected, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
     """Compare everything that the master playlist declares with what was measured."""
     path = expected.master
     try:
@@ -339,17 +309,22 @@ def _check_master(target: _Target, expected: Expected, data: bytes, facts: dict[
     audio = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "audio"}
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
     target.same(path, "the list of variants", sorted(video), sorted(variant.uri for variant in master.variants))
-    target.same(path, "the list of audio renditions", sorted(audio), sorted(str(member.uri) for member in master.renditions))
-    for member in master.renditions:
+    sound = [member for member in master.renditions if member.type != "SUBTITLES"]
+    target.same(path, "the list of audio renditions", sorted(audio), sorted(str(member.uri) for member in sound))
+    for member in sound:
         target.same(f"{path}:{member.line}", "CHANNELS", str(facts[audio[str(member.uri)]].channels), member.channels)
+    check_members(target, path, expected.subtitles, master)
+    texts = {track.playlist: track.plan.id for track in expected.subtitles}
     ranges = {facts[name].video_range for name in video.values()}
     for variant in master.variants:
         where, name = f"{path}:{variant.line}", video[variant.uri]
-        group = [audio[str(member.uri)] for member in master.renditions if member.group == variant.audio]
+        group = [audio[str(member.uri)] for member in sound if member.group == variant.audio]
         target.same(where, "the audio group", sorted(audio.values()), sorted(group))
-        heaviest = max((rates[member].peak for member in group), default=0)
+        shown = [texts[uri] for uri in group_of(master.renditions, variant)]
+        target.same(where, "the subtitle group", sorted(texts.values()), sorted(shown))
+        heaviest = sum(max((rates[member].peak for member in members), default=0) for members in (group, shown))
         target.same(where, "BANDWIDTH", rates[name].peak + heaviest, variant.bandwidth)
-        heaviest = max((rates[member].average for member in group), default=0)
+        heaviest = sum(max((rates[member].average for member in members), default=0) for members in (group, shown))
         target.same(where, "AVERAGE-BANDWIDTH", rates[name].average + heaviest, variant.average_bandwidth)
         target.same(where, "CODECS", sorted({facts[member].codecs for member in (name, *group)}), sorted(variant.codecs))
         target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))
@@ -359,7 +334,7 @@ def _check_master(target: _Target, expected: Expected, data: bytes, facts: dict[
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
 
 
-def _check_thumbnails(target: _Target, path: str, data: bytes, expected: Expected) -> None:
+def _check_thumbnails(target: Target, path: str, data: bytes, expected: Expected) -> None:
     """Follow the thumbnails track: every picture lies on a sprite that was published."""
     published = {item.path for item in expected.objects}
     folder = path.rpartition("/")[0]

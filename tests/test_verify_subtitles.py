@@ -1,0 +1,194 @@
+"""The proof of subtitles: what is sound passes, and every single fault is found and named."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.test_verify import check, object_replaced, opened
+from tests.title_support import KEY, PREFIX, WORDS, Encoded, encode_title, publish_title
+from vidpipe.errors import VerificationFailed
+from vidpipe.manifest.cues import CueError, read_subtitles
+from vidpipe.package.result import Segment
+from vidpipe.package.subtitles import HEADER, Cue
+from vidpipe.protect.keys import ContentKey
+from vidpipe.protect.segments import encrypt
+from vidpipe.storage.local import LocalStorage
+from vidpipe.verify.proof import Expected
+
+PLAYLIST = "subtitle-en-sdh.m3u8"
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
+    return encode_title(tmp_path_factory.mktemp("encoded"))
+
+
+@pytest.fixture(scope="module")
+def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
+    folder = tmp_path_factory.mktemp("published")
+    return folder, publish_title(encoded, LocalStorage(folder), words=WORDS)
+
+
+@pytest.fixture
+def title(published: tuple[Path, Expected], tmp_path: Path) -> tuple[Path, Expected]:
+    """A copy of the title that a test may spoil."""
+    shutil.copytree(published[0], tmp_path / "target")
+    return tmp_path / "target", published[1]
+
+
+def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
+    found = check(*published)
+    assert (found.objects, found.segments) == (10, 12)
+    assert set(found.rates) == {"low", "high", "en", "en-sdh"}
+
+
+def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
+    check(tmp_path, publish_title(encoded, LocalStorage(tmp_path), encrypted=False, words=WORDS))
+
+
+def test_nothing_of_the_text_lies_open(published: tuple[Path, Expected]) -> None:
+    files = list((published[0] / PREFIX / "subtitles").rglob("*.vtt"))
+    assert len(files) == 3
+    assert not any(word in file.read_bytes() for file in files for word in (b"WEBVTT", b"One", b"-->"))
+
+
+def spoiled(folder: Path, expected: Expected, index: int, change: Callable[[str], str], *, clear: bool = False, **told: object) -> Expected:
+    """Store a segment with another text, consistently: as if the pipeline itself had made the mistake."""
+    (track,) = expected.subtitles
+    segment = track.segments[index]
+    before = opened(folder, segment).decode()
+    text = change(before)
+    assert clear or told or text != before
+    again = encrypt(Segment("en-sdh", index, segment.start, segment.duration, segment.samples, text.encode()), KEY)
+    assert again.iv
+    data = text.encode() if clear else again.data
+    iv = again.iv.hex().upper()
+    (folder / PREFIX / segment.uri).write_bytes(data)
+    changed = segment.model_copy(update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "iv": iv, **told})
+    segments = tuple(changed if number == index else other for number, other in enumerate(track.segments))
+    playlist = (folder / PREFIX / PLAYLIST).read_text().replace(segment.iv or "", iv)
+    expected = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": segments}),)})
+    return object_replaced(folder, expected, PLAYLIST, playlist)
+
+
+@pytest.mark.parametrize(
+    ("index", "pattern", "new", "told", "what"),
+    [
+        pytest.param(0, "MPEGTS:0", "MPEGTS:900000", {}, "cannot be read", id="other time line"),
+        pytest.param(0, "X-TIMESTAMP-MAP.*\n", "", {}, "cannot be read", id="no time line"),
+        pytest.param(0, "WEBVTT", "WEBVT", {}, "cannot be read", id="no header"),
+        pytest.param(0, "One", "<c>One", {}, "cannot be read", id="a tag"),
+        pytest.param(0, "One", "Two", {}, "a cue", id="another text"),
+        pytest.param(0, "00.500", "00.499", {}, "a cue", id="another end"),
+        pytest.param(0, r"(?s)00:00:00.250.*?\n\n", "", {"samples": 1}, "number of cues", id="a cue is gone"),
+        pytest.param(0, r"(?s)00:00:00.250.*?\n\n", "", {}, "number of cues", id="a cue is gone that was counted"),
+        pytest.param(2, "(?s)00:00:00.800.*", "", {"samples": 0}, "number of segments", id="not repeated"),
+        pytest.param(1, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nlater\n", {"samples": 3}, "not shown in this segment", id="out of place"),
+        pytest.param(2, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nmore\n", {"samples": 2}, "number of cues", id="a cue too many"),
+    ],
+)
+def test_a_segment_that_is_not_what_was_planned(
+    title: tuple[Path, Expected], index: int, pattern: str, new: str, told: dict[str, object], what: str
+) -> None:
+    folder, expected = title
+    wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **told)
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, wrong)
+
+
+def test_a_segment_that_was_left_clear(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    with pytest.raises(VerificationFailed, match="not encrypted"):
+        check(folder, spoiled(folder, expected, 1, str, clear=True))
+
+
+def test_a_wrong_key(title: tuple[Path, Expected]) -> None:
+    with pytest.raises(VerificationFailed):
+        check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
+
+
+def test_another_time_line_than_the_picture(title: tuple[Path, Expected]) -> None:
+    """The second border lies a tenth of a second early; every cue is still where it is shown."""
+    folder, expected = title
+    (track,) = expected.subtitles
+    first, second, third = track.segments
+    moved = (
+        first,
+        second.model_copy(update={"duration": Fraction(9, 10)}),
+        third.model_copy(update={"start": Fraction(19, 10), "duration": Fraction(3, 5)}),
+    )
+    text = (folder / PREFIX / PLAYLIST).read_text().replace("EXTINF:0.500000", "EXTINF:0.600000")
+    text = re.sub(r"(EXTINF:1.000000,\n.*00002)", lambda found: found[1].replace("1.000000", "0.900000"), text)
+    wrong = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": moved}),)})
+    with pytest.raises(VerificationFailed, match="the time line is wrong"):
+        check(folder, object_replaced(folder, wrong, PLAYLIST, text))
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "new", "what"),
+    [
+        pytest.param("master.m3u8", ',SUBTITLES="subtitles"', "", "subtitle group", id="group"),
+        pytest.param("master.m3u8", r"#EXT-X-MEDIA:URI=.subtitle.*\n", "", "list of subtitle renditions", id="member"),
+        pytest.param("master.m3u8", 'LANGUAGE="en",NAME="English .SDH', 'LANGUAGE="de",NAME="x', "LANGUAGE", id="language"),
+        pytest.param("master.m3u8", "FORCED=NO", "FORCED=YES", "DEFAULT and FORCED", id="forced"),
+        pytest.param("master.m3u8", r'(SDH.*)DEFAULT=YES', r"\1DEFAULT=NO", "DEFAULT and FORCED", id="default"),
+        pytest.param("master.m3u8", r'(SDH.*)AUTOSELECT=YES', r"\1AUTOSELECT=NO", "AUTOSELECT", id="autoselect"),
+        pytest.param("master.m3u8", r',CHARACTERISTICS="[^"]*"', "", "CHARACTERISTICS", id="characteristics"),
+        pytest.param("master.m3u8", r",BANDWIDTH=(\d+)", lambda found: f",BANDWIDTH={int(found[1]) - 1000}", "BANDWIDTH", id="bandwidth"),
+        pytest.param(PLAYLIST, "VERSION:3", "VERSION:6", "EXT-X-VERSION", id="version"),
+        pytest.param(PLAYLIST, "(#EXT-X-KEY)", '#EXT-X-MAP:URI="video/low/init.mp4"\n\\1', "EXT-X-MAP", id="map"),
+        pytest.param(PLAYLIST, "TARGETDURATION:1", "TARGETDURATION:2", "TARGETDURATION", id="target"),
+        pytest.param(PLAYLIST, r"#EXT-X-KEY.*\n", "", "EXT-X-KEY", id="key"),
+        pytest.param(PLAYLIST, r"#EXTINF:[\d.]+,\n.*\n#EXT-X-ENDLIST", "#EXT-X-ENDLIST", "list of segments", id="end"),
+    ],
+)
+def test_a_playlist_that_says_something_else(title: tuple[Path, Expected], path: str, pattern: str, new: str, what: str) -> None:
+    folder, expected = title
+    text = (folder / PREFIX / path).read_text()
+    changed = re.sub(pattern, new, text, count=1)
+    assert changed != text
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, object_replaced(folder, expected, path, changed))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("WEBVTT\n\n", id="no map"),
+        pytest.param(HEADER.replace("\n\n", "\nX-TIMESTAMP-MAP=MPEGTS:1\n\n"), id="two maps"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\nno end of line", id="cut"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\n", id="no text"),
+        pytest.param(HEADER + "00:02.000 --> 00:01.000\nx\n", id="backward"),
+        pytest.param(HEADER + "00:02.000 --> 00:03.000\nx\n\n00:01.000 --> 00:03.000\nx\n", id="out of order"),
+        pytest.param(HEADER + "id\n00:01.000 --> 00:02.000\nx\n", id="an id"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000 line:0\nx\n", id="settings"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\na --> b\n", id="arrow"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\na & b\n", id="ampersand"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\na\x1b[1m\n", id="control"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\nX-TIMESTAMP-MAP=MPEGTS:1\n", id="map in a cue"),
+    ],
+)
+def test_what_is_no_subtitle_segment(text: str) -> None:
+    with pytest.raises(CueError):
+        read_subtitles(text.encode())
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(CueError, match="UTF-8"):
+        read_subtitles(HEADER.encode() + b"\xff")
+
+
+def test_cues_are_read_whole() -> None:
+    text = HEADER + "00:01.000 --> 00:00:02.500\n<i>a</i> &amp;\nb\n\n100:00:00.000 --> 100:00:01.000\nc\n"
+    assert read_subtitles(text.encode()) == [
+        Cue(Fraction(1), Fraction(5, 2), "<i>a</i> &amp;\nb"),
+        Cue(Fraction(360_000), Fraction(360_001), "c"),
+    ]

@@ -1,0 +1,70 @@
+"""All text subtitles of a title as one ffmpeg command that turns them into WebVTT. Pure: builds argv, runs nothing.
+
+In:   a SubtitleJob: the source and the streams that are missing.
+Out:  argv (without the program); each stream becomes one WebVTT file, whole.
+Wrong: nothing here can fail.
+
+The cues keep the source's own times: packaging puts them on the title's time line, and cleans their text. So what is kept in the
+work space depends on the source alone.
+"""
+
+from __future__ import annotations
+
+import ffmpeg
+
+from vidpipe.data import Data
+from vidpipe.encode.command import GLOBAL, source_options
+from vidpipe.plan import Plan
+
+ORIGIN = 86_400
+"""Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
+
+LARGEST = 16 * 1024**2
+"""Bytes of one track's WebVTT: some twenty times a film whose people never stop talking."""
+
+
+TELETEXT = {
+    "txt_format": "text",  # not a picture of the page
+    "txt_page": "subtitle",  # those that are flagged so; the others are news and weather
+    "fix_sub_duration": None,  # a page is shown until the next one, or an empty one, comes
+}
+"""Decoder options of a teletext stream (libzvbi)."""
+
+
+class SubtitleJob(Data):
+    """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext."""
+
+    location: str
+    size: int
+    mtime_ns: int
+    demuxer: str
+    streams: tuple[int, ...]
+    teletext: tuple[int, ...] = ()
+
+
+def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
+    """Return the job that extracts these streams."""
+    source = plan.source
+    return SubtitleJob(
+        location=source.location,
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        demuxer=source.demuxer,
+        streams=streams,
+        teletext=tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == "dvb_teletext"),
+    )
+
+
+def subtitle_file(stream: int) -> str:
+    """Return the name of a stream's output."""
+    return f"subtitles-{stream}.vtt"
+
+
+def subtitle_arguments(job: SubtitleJob) -> list[str]:
+    """Return ffmpeg's arguments for all streams of the job."""
+    decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
+    source = ffmpeg.input(**source_options(job.location, job.demuxer), **decoders)
+    options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
+    outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]
+    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
+    return [*GLOBAL, *arguments]

@@ -1,0 +1,188 @@
+"""Cut a subtitle track into the segments of the title: its cues on the title's time line, their text cleaned, WebVTT in every segment.
+
+In:   the artifact of a track (WebVTT as ffmpeg writes it, in the source's own time), where the picture begins in that time, the grid.
+Out:  Cues; Segments, lazily and in order, with the same borders as those of the picture.
+Wrong: Unusable, with the reason, for a track that cannot be shown: no cue while the picture runs, or more text than can be meant. It is
+       no error of the ingest: such a track is left out, and a note says so.
+
+Nothing of the text is trusted. ffmpeg writes it unescaped, so that a cue could hold a second header, a time line or a tag: of tags only
+<i>, <b> and <u> are left, in pairs; every other <, > and & is escaped; control characters and blank lines go.
+
+A cue that is shown across a border stands in both segments with its full times (RFC 8216 section 3.5). X-TIMESTAMP-MAP ties cue time 0
+to time stamp 0, where the picture and the sound of the title begin.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vidpipe.encode.result import Artifact
+from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.package.result import Segment
+from vidpipe.plan import Grid
+
+HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
+
+MOST_CUES = 50_000
+"""Cues of a track; a film has about 1,500."""
+LONGEST = 2_000
+"""Characters of a cue; what is longer is cut. A screen holds about 80."""
+LARGEST_SEGMENT = 64 * 1024
+"""Bytes of text shown in one segment: karaoke that is set anew for every frame has a tenth of it."""
+
+# Six digits of hours: a page of teletext that nothing replaces is shown for 50 days.
+_TIME = r"(?:(\d{2,6}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
+_TIMES = re.compile(rf"{_TIME} --> {_TIME}(?:[ \t].*)?\r?")
+_MARKUP = re.compile(r"<(/?)([ibu])>|&(?:amp|lt|gt|nbsp|lrm|rlm);|[<>&]")
+_ESCAPED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_DRAWING = re.compile(r"m(?: +(?:[mnlbspc]|-?\d+(?:\.\d+)?))+\s*")
+"""A vector drawing of ASS; ffmpeg drops the code before it that would say so."""
+_UNWANTED = frozenset({"Cc", "Cs", "Co", "Cn"})  # not Cf: joiners and directions are part of many scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A subtitle. start, end: seconds on the title's time line, whole milliseconds.  text: WebVTT cue text, one line or more."""
+
+    start: Fraction
+    end: Fraction
+    text: str
+
+
+class Unusable(ValueError):
+    """The track is left out. The message is half a sentence: "it has …"."""
+
+
+def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, styled: bool) -> tuple[Cue, ...]:
+    """Return the cues of a track that are shown while the picture runs, in order.
+
+    start: seconds in the source's own time of the first frame.  styled: the text may hold drawings and codes of ASS.
+    """
+    last = math.floor(grid.duration * 1000)
+    found: dict[Cue, None] = {}  # the same text at the same time once: layers of ASS
+    for number, (begin, end, lines) in enumerate(_raw(artifact.path.read_bytes().decode("utf-8", "replace"))):
+        if number >= MOST_CUES:
+            raise Unusable(f"it has more than {MOST_CUES} cues")
+        times = [_rounded((Fraction(time, 1000) - ORIGIN - start) * 1000) for time in (begin, end)]
+        shown, hidden = max(0, times[0]), min(last, times[1])
+        if shown < hidden and (text := clean_text(lines, styled=styled)):
+            found[Cue(Fraction(shown, 1000), Fraction(hidden, 1000), text)] = None
+    if not found:
+        raise Unusable("it has no text that is shown while the picture runs")
+    cues = sorted(found, key=lambda cue: cue.start)
+    _check_size(cues, grid)
+    return tuple(cues)
+
+
+def subtitle_segments(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterator[Segment]:
+    """Yield the segments of a track, one for each of the picture's; one without a cue is a header. cues: in order."""
+    waiting = iter(cues)
+    following = next(waiting, None)
+    shown: list[Cue] = []
+    for index in range(grid.segments):
+        start = index * grid.segment_duration
+        end = min(start + grid.segment_duration, grid.duration)
+        shown = [cue for cue in shown if cue.end > start]
+        while following is not None and following.start < end:
+            shown += [following] if following.end > start else []
+            following = next(waiting, None)
+        data = (HEADER + "\n".join(_written(cue) for cue in shown)).encode()
+        yield Segment(rendition=rendition, index=index, start=start, duration=end - start, samples=len(shown), data=data)
+
+
+def clean_text(lines: Iterable[str], *, styled: bool) -> str:
+    """Return lines of a stranger's text as WebVTT cue text; empty if nothing of it can be seen."""
+    text = "\n".join(lines)[:LONGEST]
+    if styled:
+        if _DRAWING.fullmatch(text.strip()):
+            return ""
+        text = text.replace("\\h", " ")  # a hard space, which ffmpeg leaves as it is
+    text = re.sub("[\r\v\f\x1c-\x1e\x85\u2028\u2029]", "\n", text).replace("\t", " ").replace("\ufeff", "")
+    text = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in _UNWANTED)
+    kept = (line.strip() for line in text.split("\n") if "X-TIMESTAMP-MAP" not in line.upper())  # old players look for it everywhere
+    text = "\n".join(line for line in kept if line)
+    if not _is_seen(text):
+        return ""
+    return "\n".join(line for line in _paired(text).split("\n") if line)
+
+
+def _is_seen(text: str) -> bool:
+    return any(not char.isspace() and unicodedata.category(char) != "Cf" for char in re.sub("</?[ibu]>", "", text))
+
+
+def _paired(text: str) -> str:
+    """Escape everything but <i>, <b> and <u>, and put those into pairs that lie in each other."""
+    parts: list[str] = []
+    open_: list[str] = []
+    at = 0
+    for found in _MARKUP.finditer(text):
+        parts.append(text[at : found.start()])
+        at = found.end()
+        closing, tag = found[1], found[2]
+        if tag is None:
+            parts.append(_ESCAPED.get(found[0], found[0]))
+        elif not closing:
+            if tag not in open_:
+                open_.append(tag)
+                parts.append(found[0])
+        elif tag in open_:
+            while True:
+                last = open_.pop()
+                parts.append(f"</{last}>")
+                if last == tag:
+                    break
+    parts.append(text[at:])
+    return "".join(parts) + "".join(f"</{tag}>" for tag in reversed(open_))
+
+
+def _raw(text: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield start and end in milliseconds, and the lines, of every cue as ffmpeg wrote it: a time line after a blank one begins it."""
+    begin, end = 0, 0
+    lines: list[str] | None = None
+    blank = False
+    for line in text.split("\n"):
+        found = _TIMES.fullmatch(line) if blank else None
+        if found:
+            if lines is not None:
+                yield begin, end, lines
+            begin, end, lines = _milliseconds(found.groups()[:4]), _milliseconds(found.groups()[4:]), []
+        elif lines is not None:
+            lines.append(line)
+        blank = not line.strip()
+    if lines is not None:
+        yield begin, end, lines
+
+
+def _milliseconds(parts: tuple[str | None, ...]) -> int:
+    hours, minutes, seconds, rest = (int(part or 0) for part in parts)
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
+
+
+def _rounded(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+def _written(cue: Cue) -> str:
+    return f"{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n"
+
+
+def _clock(seconds: Fraction) -> str:
+    rest, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}.{milliseconds:03}"
+
+
+def _check_size(cues: Iterable[Cue], grid: Grid) -> None:
+    """Refuse a track that would fill segments with text: every long cue stands in each segment that it is shown in."""
+    changes = [0] * (grid.segments + 1)
+    for cue in cues:
+        size = len(_written(cue).encode()) + 1
+        changes[math.floor(cue.start / grid.segment_duration)] += size
+        changes[math.ceil(cue.end / grid.segment_duration)] -= size
+    if max(itertools.accumulate(changes)) > LARGEST_SEGMENT:
+        raise Unusable("it shows more text at once than anybody can read")

@@ -1,0 +1,94 @@
+"""Prove the subtitles of a version: every segment holds exactly the cues that are shown in it, and all of them are those that were planned.
+
+In:   the Target, what was published, the cues that were planned.
+Out:  the cues of each segment as found.
+Wrong: VerificationFailed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vidpipe.data import Data
+from vidpipe.manifest.cues import CueError, read_subtitles
+from vidpipe.manifest.master import HEARING_IMPAIRED
+from vidpipe.manifest.parse import MasterPlaylist, Rendition, Variant
+from vidpipe.package.result import PublishedSegment
+from vidpipe.package.subtitles import Cue
+from vidpipe.plan import SubtitleRendition
+from vidpipe.verify.target import Target, keys_of
+
+if TYPE_CHECKING:
+    from vidpipe.protect.keys import ContentKey
+
+_CLEAR = ("WebVTT", lambda data: data.startswith(b"WEBVTT"))
+
+
+class ExpectedSubtitles(Data):
+    """A subtitle track as it was published. playlist: path below the prefix.  cues, segments: in order."""
+
+    plan: SubtitleRendition
+    playlist: str
+    cues: tuple[Cue, ...]
+    segments: tuple[PublishedSegment, ...]
+
+
+class SubtitleReader:
+    """Reads the segments of one track, on any thread."""
+
+    def __init__(self, target: Target, expected: ExpectedSubtitles, key_for: Callable[[str], ContentKey]) -> None:
+        self._target = target
+        self._keys = keys_of(expected.segments, key_for)
+
+    def read(self, segment: PublishedSegment) -> list[Cue]:
+        """Read one segment back, decrypt it, parse it. Every cue in it is shown in its time."""
+        data = self._target.opened(segment, self._keys, _CLEAR)
+        try:
+            cues = read_subtitles(data)
+        except CueError as error:
+            raise self._target.wrong(segment.uri, "the segment cannot be read", "WebVTT on the title's time line", error) from error
+        self._target.same(segment.uri, "the number of cues", segment.samples, len(cues))
+        for cue in cues:
+            if cue.start >= segment.start + segment.duration or cue.end <= segment.start:
+                times = f"{float(cue.start):.3f} to {float(cue.end):.3f} s"
+                raise self._target.wrong(segment.uri, "a cue is not shown in this segment", f"a cue after {float(segment.start)} s", times)
+        return cues
+
+
+def check_cues(target: Target, expected: ExpectedSubtitles, found: Sequence[Sequence[Cue]]) -> None:
+    """Compare the cues of all segments with the plan: each is there, whole, in as many segments as it is shown in, and no other is."""
+    planned = list(expected.cues)
+    counts = Counter(cue for cues in found for cue in cues)
+    target.same(expected.playlist, "the number of cues", len(planned), len(counts))
+    for cue, other in zip(planned, counts, strict=True):  # a Counter keeps the order of first sight
+        target.same(expected.playlist, "a cue (start, end, text)", _told(cue), _told(other))
+    starts = [segment.start for segment in expected.segments]
+    for cue, count in counts.items():
+        segments = bisect_left(starts, cue.end) - (bisect_right(starts, cue.start) - 1)
+        target.same(expected.playlist, f"the number of segments with the cue at {float(cue.start):.3f} s", segments, count)
+
+
+def check_members(target: Target, path: str, expected: Sequence[ExpectedSubtitles], master: MasterPlaylist) -> None:
+    """Compare what the master playlist says of each subtitle track."""
+    members = {str(member.uri): member for member in master.renditions if member.type == "SUBTITLES"}
+    target.same(path, "the list of subtitle renditions", sorted(track.playlist for track in expected), sorted(members))
+    for track in expected:
+        member, plan = members[track.playlist], track.plan
+        where = f"{path}:{member.line}"
+        target.same(where, "LANGUAGE", plan.language or "und", member.language)
+        target.same(where, "DEFAULT and FORCED", (plan.default, plan.forced), (member.default, member.forced))
+        target.same(where, "CHARACTERISTICS", HEARING_IMPAIRED if plan.hearing_impaired else None, member.characteristics)
+        if member.default and not member.autoselect:
+            raise target.wrong(where, "DEFAULT=YES stands with AUTOSELECT=NO", "AUTOSELECT=YES", "NO")
+
+
+def group_of(members: Sequence[Rendition], variant: Variant) -> list[str]:
+    """Return the playlists of the subtitle group that a variant names."""
+    return [str(member.uri) for member in members if member.type == "SUBTITLES" and member.group == variant.subtitles]
+
+
+def _told(cue: Cue) -> tuple[float, float, str]:
+    return float(cue.start), float(cue.end), cue.text

@@ -1,0 +1,85 @@
+"""The version at the target, as the verification sees it: reads objects, opens segments, and words the differences.
+
+In:   a Storage and the prefix of the version.
+Out:  bytes, compared with what was sent; segments decrypted.
+Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
+from vidpipe.package.result import PublishedSegment
+from vidpipe.publish import PublishedObject
+from vidpipe.storage.base import Storage
+
+if TYPE_CHECKING:
+    from vidpipe.protect.keys import ContentKey
+
+_FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
+
+
+class Target:
+    """The version at the target: reads objects, and words the differences."""
+
+    def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
+        self._storage = storage
+        self._prefix = prefix
+        self.cancel = cancel
+
+    def read(self, path: str, size: int, sha256: str) -> bytes:
+        """Read an object and compare it with what was sent."""
+        if self.cancel.is_set():
+            raise Interrupted("stopped while verifying", fix="run the same command again to continue")
+        try:
+            data = self._storage.get(f"{self._prefix}/{path}")
+        except PublishFailed as error:
+            raise self.wrong(path, f"the object cannot be read back: {error.what}", f"{size} bytes", "nothing") from error
+        if len(data) != size:
+            raise self.wrong(path, "the stored object has another size than was sent", f"{size} bytes", f"{len(data)} bytes")
+        if (found := hashlib.sha256(data).hexdigest()) != sha256:
+            raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
+        return data
+
+    def keep(self, item: PublishedObject, *, keep: bool) -> tuple[str, bytes]:
+        """Read and check an object; return its path and, if they are needed later, its bytes."""
+        data = self.read(item.path, item.size, item.sha256)
+        return item.path, data if keep else b""
+
+    def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
+        """Return the error for a difference."""
+        where = self._storage.location(f"{self._prefix}/{path}")
+        return VerificationFailed(what, where=where, details=(f"expected: {expected}", f"found: {found}"), fix=_FIX)
+
+    def same(self, path: str, what: str, expected: object, found: object) -> None:
+        """Raise unless what was found equals what was expected."""
+        if expected != found:
+            raise self.wrong(path, f"{what} is wrong", expected, found)
+
+    def opened(self, segment: PublishedSegment, keys: dict[str, ContentKey], clear: tuple[str, Callable[[bytes], bool]]) -> bytes:
+        """Read a segment back and decrypt it if it has a key. clear: what a clear one is called, and what tells it."""
+        from vidpipe.protect.segments import decrypt  # here, so that the command line starts without cryptography
+
+        name, is_clear = clear
+        data = self.read(segment.uri, segment.size, segment.sha256)
+        if segment.key_id is None or segment.iv is None:
+            if not is_clear(data):
+                raise self.wrong(segment.uri, "the segment is of the wrong kind", name, repr(data[:8]))
+            return data
+        if is_clear(data):
+            raise self.wrong(segment.uri, "the segment is not encrypted", "AES-128", f"clear: {name}")
+        if len(data) % 16:
+            raise self.wrong(segment.uri, "the encrypted segment has a wrong size", "a multiple of 16", f"{len(data)} bytes")
+        try:
+            return decrypt(data, keys[segment.key_id].key, bytes.fromhex(segment.iv))
+        except VerificationFailed as error:
+            raise self.wrong(segment.uri, error.what, f"a segment under key {segment.key_id}", "other bytes") from error
+
+
+def keys_of(segments: Sequence[PublishedSegment], key_for: Callable[[str], ContentKey]) -> dict[str, ContentKey]:
+    """Return key id -> content key for all segments of a track."""
+    return {segment.key_id: key_for(segment.key_id) for segment in segments if segment.key_id}
