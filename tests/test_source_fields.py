@@ -19,13 +19,13 @@ from vidpipe.source.picture import IDET
 VERDICTS: dict[str, tuple[list[dict[str, int]], Fields]] = {
     "nothing": ([], Fields()),
     "still": ([{"undetermined": 8}] * 5, Fields()),
-    "top first": ([{"tff": 7, "undetermined": 1}] * 5, Fields("interlaced", True)),
-    "bottom first": ([{"bff": 8}, {"undetermined": 8}, {"bff": 8}], Fields("interlaced", False)),
-    "one long place": ([{"tff": 38, "progressive": 2}], Fields("interlaced", True)),
-    "one place of two": ([{"tff": 16}, {"progressive": 4}], Fields()),
-    "no order": ([{"tff": 4, "bff": 4}] * 5, Fields()),
-    "film in video": ([{"tff": 3, "progressive": 5}] * 5, Fields()),
-    "progressive": ([{"progressive": 7, "tff": 1}] * 5, Fields("progressive")),
+    "top first": ([{"tff": 7, "undetermined": 1}] * 5, Fields("interlaced", True, Fraction(1))),
+    "bottom first": ([{"bff": 8}, {"undetermined": 8}, {"bff": 8}], Fields("interlaced", False, Fraction(1))),
+    "one long place": ([{"tff": 38, "progressive": 2}], Fields("interlaced", True, Fraction(19, 20))),
+    "one place of two": ([{"tff": 16}, {"progressive": 4}], Fields(share=Fraction(4, 5))),
+    "no order": ([{"tff": 4, "bff": 4}] * 5, Fields(share=Fraction(1, 2))),
+    "film in video": ([{"tff": 3, "progressive": 5}] * 5, Fields(share=Fraction(3, 8))),
+    "progressive": ([{"progressive": 7, "tff": 1}] * 5, Fields("progressive", share=Fraction(1, 8))),
     "too few": ([{"tff": 5}], Fields()),
 }
 

@@ -380,6 +380,8 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
             notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
         elif stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
+        if stream.changes:
+            notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
     for track in source.subtitles:
         notes.append(f"subtitle stream {track.index} ({track.language or track.codec}) is not published")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

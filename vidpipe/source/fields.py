@@ -19,6 +19,7 @@ import av
 import av.error
 from av.filter import Graph
 
+from vidpipe.source.opening import packets
 from vidpipe.source.picture import IDET
 from vidpipe.source.scan import Timeline
 
@@ -34,10 +35,14 @@ Seen = Literal["interlaced", "progressive", "unclear"]
 
 @dataclass(frozen=True)
 class Fields:
-    """What was seen.  top_first: the upper field is the earlier one; None unless interlaced."""
+    """What was seen.  top_first: the upper field is the earlier one; None unless interlaced.
+
+    share: of the pictures with a verdict that are interlaced, in the order of most of them.
+    """
 
     seen: Seen = "unclear"
     top_first: bool | None = None
+    share: Fraction = Fraction(0)
 
 
 def measure_fields(container: av.container.InputContainer, video: Any, line: Timeline, base: Fraction) -> Fields:
@@ -68,14 +73,15 @@ def judged(places: list[Counter[str]]) -> Fields:
     if told < LEAST_VERDICTS:
         return Fields()
     combed = sum(place["tff"] + place["bff"] > place["progressive"] for place in places)
-    if max(top, bottom) >= SURE * told and combed >= min(2, len(places)):
-        return Fields("interlaced", top > bottom)
-    return Fields("progressive" if whole >= SURE * told else "unclear")
+    share = Fraction(max(top, bottom), told)
+    if share >= SURE and combed >= min(2, len(places)):
+        return Fields("interlaced", top > bottom, share)
+    return Fields("progressive" if whole >= SURE * told else "unclear", None, share)
 
 
 def _frames(container: av.container.InputContainer, video: Any, count: int) -> list[Any]:
     frames: list[Any] = []
-    for tried, packet in enumerate(container.demux(video)):
+    for tried, packet in enumerate(packets(container, video)):
         if len(frames) >= count or tried > count + PACKETS_TRIED:
             break
         try:
