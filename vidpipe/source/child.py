@@ -27,7 +27,7 @@ from av.stream import Disposition, Stream
 
 from vidpipe.source.damage import damaged
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, Source, SubtitleStream, VideoStream
-from vidpipe.source.fields import measure_fields
+from vidpipe.source.fields import BATCH, Fields, measure_fields
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, packets, reason_of
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -40,7 +40,7 @@ from vidpipe.source.text import clean, language_tag
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
-FRAMES_WANTED = 8  # enough to see fields and the order of times
+FRAMES_WANTED = BATCH  # enough to see fields and the order of times
 PACKETS_TRIED = 500  # video packets from the first key frame on, before a stream counts as undecodable
 SEEKS_TRIED = 6
 BLOCK = 1 << 20
@@ -298,7 +298,9 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
     if not flagged or order == "progressive":
         order = "unknown" if flagged else "progressive"
     problem = _seek_problem(container, video, scan, line, demuxer)
-    fields = measure_fields(container, video, line, base)
+    described = colour(frame, context)
+    # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
+    fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
         order = "tt" if fields.top_first else "bb"
     depth = max((part.bits for part in frame.format.components), default=8)
@@ -321,7 +323,7 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         flagged_interlaced=flagged,
         measured_fields=fields.seen,
         interlaced_share=fields.share,
-        colour=colour(frame, context),
+        colour=described,
         declared_frame_rate=Fraction(video.average_rate) if video.average_rate else None,
         frame_rate=line.frame_rate,
         variable_frame_rate=line.variable,
