@@ -332,6 +332,29 @@ def run(options: list[str], target: Path) -> None:
     partial.replace(target)
 
 
+PIECE = "2.56"  # seconds: whole pictures at 25 a second, and whole frames of AAC and AC-3 at 48 kHz
+
+
+def pieces(folder: Path, codec: str, sounds: list[tuple[str, str]], *options: str, silent: tuple[int, ...] = ()) -> Path:
+    """Make a transport stream of one piece after the other. sounds: layout and sample rate of each.
+
+    A tone at 0, 1 and 2 s of each piece, on the first two channels.  silent: pieces without.
+    """
+    whole = b""
+    for number, (layout, hertz) in enumerate(sounds):
+        tone = "0" if number in silent else "0.3*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.2)"
+        channels = {"mono": 1, "stereo": 2}.get(layout, 6)
+        sound = f"aevalsrc={'|'.join(([tone] * 2 + ['0'] * 4)[:channels])}:s={hertz}:c={layout}:d={PIECE}"
+        inputs = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=25:d={PIECE}", "-f", "lavfi", "-i", sound]
+        start = f"{10 + number * float(PIECE):.2f}"
+        piece = folder / f"piece-{number}.ts"
+        run([*inputs, *X264, "-c:a", codec, "-b:a", "192k", "-output_ts_offset", start, "-muxdelay", "0", *options], piece)
+        whole += piece.read_bytes()
+    target = folder / "pieces.ts"
+    target.write_bytes(whole)
+    return target
+
+
 def fact(source: Any, name: str) -> Any:
     """Return a fact by its dotted name."""
     return reduce(lambda value, part: value[int(part)] if part.isdigit() else getattr(value, part), name.split("."), source)

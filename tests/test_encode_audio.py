@@ -20,6 +20,7 @@ from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.plan import AudioRendition, Plan
+from vidpipe.source.facts import Sound
 
 RATE = 48_000
 AAC_FRAME = Fraction(1024, RATE)
@@ -41,7 +42,7 @@ def test_the_whole_command() -> None:
         duration=Fraction(10),
         segment=Fraction(6),
         renditions=(MAIN,),
-        channels={1: 2},
+        sounds={1: Sound(sample_rate=48000, channels=2, layout="stereo")},
     )
     assert shlex.join(audio_arguments(job)) == (
         "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts"
@@ -66,7 +67,7 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
         duration=Fraction(1),
         segment=Fraction(1),
         renditions=(MAIN, other),
-        channels={1: 6},
+        sounds={1: Sound(sample_rate=48000, channels=6, layout="5.1")},
         quality=chains,
     )
     arguments = audio_arguments(job)

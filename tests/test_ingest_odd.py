@@ -16,12 +16,13 @@ import imageio_ffmpeg
 import pytest
 
 from tests import playback
-from tests.ingest_support import joined, published, run, settings, version
+from tests.ingest_support import joined, onsets, run, settings, version
 from tests.servers import BUCKET, moto
-from tests.source_support import X264, make
+from tests.source_support import X264, make, pieces
 from tests.source_support import run as ffmpeg
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline import IngestRequest, prepare
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate
@@ -37,11 +38,13 @@ CHANGES: dict[str, dict[str, str]] = {
     "ten bits": {"pixels": "yuv420p10le"},
     "another rate": {"rate": "50"},
 }
-SOUNDS: dict[str, dict[str, str]] = {
-    "stereo to mono": {"audio": "mono"},
-    "stereo to surround": {"audio": "5.1", "codec": "ac3"},
-    "other samples a second": {"hertz": "44100"},
-    "mono and smaller": {"audio": "mono", "size": "160x90"},
+STEREO, MONO, SURROUND = ("stereo", "48000"), ("mono", "48000"), ("5.1", "48000")
+# codec, the sounds one after the other, loudness of the tone in each, ffmpeg's options
+SOUNDS: dict[str, tuple[str, list[tuple[str, str]], list[float], list[str]]] = {
+    "mono in between": ("aac", [STEREO, MONO, STEREO], [0.3, 0.3, 0.3], []),
+    "surround in between": ("ac3", [STEREO, ("5.1(side)", "48000"), STEREO], [0.3, 0.3, 0.3], []),
+    "surround, mono and other samples": ("aac", [SURROUND, ("mono", "44100"), ("stereo", "44100"), STEREO], [0.3, 0.21, 0.3, 0.3], []),
+    "packets that do not say so": ("aac", [STEREO, SURROUND, STEREO], [0.3, 0.3, 0.3], ["-mpegts_flags", "latm"]),
 }
 
 
@@ -64,14 +67,38 @@ def changing(folder: Path, change: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("kind", SOUNDS)
-def test_sound_that_changes_in_mid_stream_is_refused(kind: str, tmp_path: Path) -> None:
-    source, configured = changing(tmp_path, SOUNDS[kind]), settings(tmp_path, 90)
-    told = validate(probe(str(source)), load_policy(), find())
-    assert [finding.id for finding in told.findings if finding.severity == "error"] == ["changing-sound"]
-    with pytest.raises(SourceRefused, match="the sound changes its channels or its sample rate on the way") as caught:
-        run(source, configured)
-    assert caught.value.fix
-    assert published(tmp_path / "home" / "library") == []
+def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
+    """A tone at the first three seconds of each piece of 2.56 s is heard when and as loud as it was, from start to end."""
+    codec, sounds, levels, options = SOUNDS[kind]
+    configured = settings(tmp_path, 90)
+    source = pieces(tmp_path, codec, sounds, *options)
+    noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes on the way" in note]
+    assert len(noted) == (0 if options else 1)
+    result = run(source, configured)
+    told = [finding for finding in result.findings if finding.id == "changing-sound"]
+    assert [finding.severity for finding in told] == ["warning"] * (len(sounds) - 1)
+    assert [float(finding.start or 0) for finding in told] == pytest.approx([2.56 * n for n in range(1, len(sounds))], abs=0.06)
+    raw = playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
+    samples = memoryview(raw).cast("h")
+    planned = 48 * round(2560 * len(sounds))
+    assert planned <= len(samples) < planned + 1024  # the last AAC frame is whole
+    assert max(map(abs, samples[planned:]), default=0) < 100
+    tones = [2.56 * number + second for number in range(len(sounds)) for second in range(3)]
+    # the pieces overlap by the delay of their encoders: what is less than 20 ms is not cut out, as in any sound
+    assert onsets(raw) == pytest.approx([time for time in tones if time], abs=0.021)
+    for number, level in enumerate(levels):
+        begin = round(48000 * (2.56 * number + 1.05))
+        assert max(map(abs, samples[begin : begin + 4800])) / 32768 == pytest.approx(level, rel=0.1)
+
+
+def test_a_surround_rendition_of_sound_that_is_stereo_later(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    with Path(str(configured.ladder)).open("a") as ladder:
+        ladder.write("  - {codec: aac, bitrate: 384k, channels: 6}\n")
+    result = run(pieces(tmp_path, "ac3", [("5.1(side)", "48000"), STEREO]), configured)
+    heard = channels(joined(result, configured, "audio-und-6ch.m3u8", tmp_path))
+    assert heard[0] == pytest.approx(heard[1], rel=0.05)
+    assert heard[0] > 0.1 > 100 * max(heard[2:])
 
 
 @pytest.mark.parametrize("kind", CHANGES)

@@ -14,14 +14,13 @@ import pytest
 from tests.source_support import AAC, X264, make, run
 from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.media.ffmpeg import find
-from vidpipe.source.facts import Source
-from vidpipe.source.findings import fact_findings, findings
+from vidpipe.source.facts import Sound, SoundChange, Source, Stretch
+from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
 from vidpipe.source.policy import QualityPolicy, default_text, load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.quality import (
     Interlacing,
     Measurements,
-    Stretch,
     merge,
     picture_filters,
     read_measurements,
@@ -163,6 +162,7 @@ def test_reading_what_was_printed() -> None:
         pictures=3,
         loudness=-20.5,
         true_peak=-6.02,
+        true_peak_at=Fraction("10.12"),
         channel_peaks=(-6.02, -200.0),
     )
     assert Measurements.model_validate_json(measured.model_dump_json()) == measured
@@ -243,7 +243,100 @@ def test_findings_from_facts(kind: str, landscape: Source) -> None:
     change, expected = FACTS[kind]
     found = fact_findings(change(landscape), load_policy())
     assert [(each.id, each.severity) for each in found] == expected
-    assert all(each.advice and each.measured and each.limit for each in found if each.id != "no-audio")
+
+
+def span(start: str, end: str) -> Stretch:
+    return Stretch(start=Fraction(start), end=Fraction(end))
+
+
+STEREO, SURROUND = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=44100, channels=6, layout="5.1")
+NOTHING = Measurements()
+# id -> the source and what was measured of it; stream, time range, measured value and limit of the finding
+TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | None, str, str]]] = {
+    "truncated": (
+        lambda s: with_video(s, declared_duration=Fraction(28)), NOTHING, (0, ("14", "28"), "14.000 s", "27.220 s"),
+    ),
+    "read-error": (
+        lambda s: s.model_copy(update={"read_error": "stopped", "declared_duration": Fraction("14.1")}),
+        NOTHING, (None, ("14", "14"), "stopped after 14.000 s", "read to the end"),
+    ),
+    "corrupt-packets": (
+        lambda s: with_video(s, corrupt_packets=7, corrupt_at=(span("2", "3"),)), NOTHING, (0, ("2", "3"), "7 packets", "0 packets"),
+    ),
+    "no-audio": (
+        lambda s: s.model_copy(update={"audio": ()}), NOTHING, (None, ("0", "14"), "0 audio streams", "1 audio stream"),
+    ),
+    "duration-mismatch": (
+        lambda s: with_audio(s, duration=Fraction(9) - s.audio[0].start, declared_duration=None),
+        NOTHING, (1, ("9", "14"), "-5.000 s", "1.000 s"),
+    ),
+    "start-mismatch": (lambda s: with_audio(s, offset=Fraction(3)), NOTHING, (1, ("0", "3"), "3.000 s", "1.000 s")),
+    "changing-sound": (
+        lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
+        NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),
+    ),
+    "duplicate-timestamps": (
+        lambda s: with_video(s, duplicate_timestamps=5, duplicate_at=(span("2", "3"),)),
+        NOTHING, (0, ("2", "3"), "5 pictures", "0 pictures"),
+    ),
+    "broken-timestamps": (
+        lambda s: with_video(s, missing_timestamps=2, backward_timestamps=1, broken_at=(span("2", "3"),)),
+        NOTHING, (0, ("2", "3"), "3 pictures", "0 pictures"),
+    ),
+    "timestamp-gap": (
+        lambda s: with_video(s, longest_gap=Fraction(2), longest_gap_at=Fraction(5)), NOTHING, (0, ("5", "7"), "2.000 s", "1 s"),
+    ),
+    "low-resolution": (lambda s: with_video(s, width=320, height=180), NOTHING, (0, None, "180 pixels", "240 pixels")),
+    "low-bit-rate": (lambda s: with_video(s, bit_rate=5_529), NOTHING, (0, None, "0.0010 bit/pixel", "0.02 bit/pixel")),
+    "missing-pictures": (lambda s: s, NOTHING, (0, None, "0 pictures", "324 pictures")),
+    "decode-errors": (lambda s: s, chunk(0, 14, damaged=[(2, 4)]), (None, ("2", "4"), "2.000 s", "1 s")),
+    "black-video": (lambda s: s, chunk(0, 14, black=[(2, 13)]), (0, ("2", "13"), "11.000 s", "10 s")),
+    "frozen-video": (lambda s: s, chunk(0, 14, frozen=[(2, 13)]), (0, ("2", "13"), "11.000 s", "10 s")),
+    "interlaced-content": (
+        lambda s: with_video(s, measured_fields="interlaced", interlaced=True, interlaced_share=Fraction(9, 10)),
+        NOTHING, (0, None, "90% of the pictures in a sample", "80%"),
+    ),
+    "silence": (lambda s: s, chunk(0, 14, silence=[(2, 13)]), (1, ("2", "13"), "11.000 s", "10 s")),
+    "loudness": (lambda s: s, Measurements(loudness=-50.0), (1, None, "-50.0 LUFS", "-33 to -9 LUFS")),
+    "true-peak": (lambda s: s, Measurements(true_peak=2.0, true_peak_at=Fraction(3)), (1, ("3", "3"), "2.0 dBTP", "0 dBTP")),
+    "dead-channel": (lambda s: s, Measurements(channel_peaks=(-3.0, -90.0)), (1, None, "-90 dBFS", "-70 dBFS")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) -> None:
+    change, measured, expected = TOLD[id_]
+    source, policy = change(landscape), load_policy()
+    pictures = 0 if id_ == "missing-pictures" else source.video.frames
+    found = [*fact_findings(source, policy), *findings(source, measured, policy), *missing_pictures(source, pictures, policy)]
+    (told,) = [each for each in found if each.id == id_]
+    when = None if told.start is None or told.end is None else (str(told.start), str(told.end))
+    assert (told.stream, when, told.measured, told.limit) == expected
+    assert told.message
+    assert told.advice
+    assert ids(found) == [id_]
+
+
+def test_every_finding_is_explained_in_the_policy() -> None:
+    told = [id_ for line in re.findall(r"^# Told as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
+    assert sorted(told) == sorted(IDS)
+    assert set(TOLD) == set(IDS)
+
+
+def test_what_a_file_has_many_of_is_told_by_stretches(landscape: Source) -> None:
+    where = (span("1", "2"), span("5", "5"))
+    source = with_video(landscape, duplicate_timestamps=9, duplicate_at=where, backward_timestamps=3, broken_at=where, corrupt_packets=4)
+    found = fact_findings(source, load_policy())
+    assert [(each.id, each.start, each.end, each.measured) for each in found] == [
+        ("corrupt-packets", None, None, "4 packets"),  # their times are not known
+        ("duplicate-timestamps", 1, 2, "9 pictures"),
+        ("duplicate-timestamps", 5, 5, "9 pictures"),
+        ("broken-timestamps", 1, 2, "3 pictures"),
+        ("broken-timestamps", 5, 5, "3 pictures"),
+    ]
+    assert "from 0:00:01.000 to 0:00:02.000" in found[1].message
+    assert "at 0:00:05.000" in found[2].message
+    assert fact_findings(source, strict(duplicate_timestamps={"most": 9}, broken_timestamps={"most": 3}, corrupt_packets={"most": 4})) == ()
 
 
 MEASURED: dict[str, tuple[Measurements, list[str]]] = {
@@ -329,6 +422,15 @@ def test_a_troubled_file(troubled: Path) -> None:
     assert not report.refused
     refusing = strict(black={"longest": 1.5, "severity": "error"})
     assert validate(probe(str(troubled)), refusing, find()).refused
+
+
+def test_sound_that_clips_has_its_time(folder: Path) -> None:
+    sound = "aevalsrc='if(between(t\\,2\\,2.2)\\,1.6\\,0.1)*sin(1000*t)':s=48000:c=mono:d=4"
+    target = folder / "clips.mkv"
+    run(["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-f", "lavfi", "-i", sound, *X264, "-c:a", "pcm_f32le"], target)
+    (peak,) = [each for each in validate(probe(str(target)), strict(), find()).findings if each.id == "true-peak"]
+    assert float(peak.start or 0) == pytest.approx(2.1, abs=0.15)
+    assert 4 < float((peak.measured or "").removesuffix(" dBTP")) < 5  # 20 log 1.6, and a little where it begins
 
 
 def test_quick_decodes_nothing(troubled: Path) -> None:

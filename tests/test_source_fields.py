@@ -9,23 +9,27 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.ingest_support import joined, run, settings
 from tests.source_support import make
+from tests.source_support import run as encode
 from vidpipe.pipeline import IngestRequest, prepare
-from vidpipe.source.fields import Fields, judged
+from vidpipe.source.fields import BATCH, FRAMES, PLACES, Fields, judged, settled
 from vidpipe.source.picture import IDET
+from vidpipe.source.probe import probe
 
 VERDICTS: dict[str, tuple[list[dict[str, int]], Fields]] = {
     "nothing": ([], Fields()),
     "still": ([{"undetermined": 8}] * 5, Fields()),
-    "top first": ([{"tff": 7, "undetermined": 1}] * 5, Fields("interlaced", True)),
-    "bottom first": ([{"bff": 8}, {"undetermined": 8}, {"bff": 8}], Fields("interlaced", False)),
-    "one long place": ([{"tff": 38, "progressive": 2}], Fields("interlaced", True)),
-    "one place of two": ([{"tff": 16}, {"progressive": 4}], Fields()),
-    "no order": ([{"tff": 4, "bff": 4}] * 5, Fields()),
-    "film in video": ([{"tff": 3, "progressive": 5}] * 5, Fields()),
-    "progressive": ([{"progressive": 7, "tff": 1}] * 5, Fields("progressive")),
+    "top first": ([{"tff": 7, "undetermined": 1}] * 5, Fields("interlaced", True, Fraction(1))),
+    "bottom first": ([{"bff": 8}, {"undetermined": 8}, {"bff": 8}], Fields("interlaced", False, Fraction(1))),
+    "one long place": ([{"tff": 38, "progressive": 2}], Fields("interlaced", True, Fraction(19, 20))),
+    "one place of two": ([{"tff": 16}, {"progressive": 4}], Fields(share=Fraction(4, 5))),
+    "no order": ([{"tff": 4, "bff": 4}] * 5, Fields(share=Fraction(1, 2))),
+    "film in video": ([{"tff": 3, "progressive": 5}] * 5, Fields(share=Fraction(3, 8))),
+    "progressive": ([{"progressive": 7, "tff": 1}] * 5, Fields("progressive", share=Fraction(1, 8))),
     "too few": ([{"tff": 5}], Fields()),
 }
 
@@ -34,6 +38,43 @@ VERDICTS: dict[str, tuple[list[dict[str, int]], Fields]] = {
 def test_only_clear_verdicts_count(kind: str) -> None:
     places, expected = VERDICTS[kind]
     assert judged([Counter(place) for place in places]) == expected
+
+
+VERDICT = st.sampled_from(["tff", "bff", "progressive", "undetermined"])
+
+
+@given(st.lists(st.lists(VERDICT, min_size=BATCH, max_size=BATCH), min_size=PLACES, max_size=PLACES))
+def test_a_search_that_ends_early_says_what_all_of_it_would(batches: list[list[str]]) -> None:
+    places = [Counter(batch) for batch in batches]
+    seen = next(number for number in range(1, PLACES + 1) if settled(places[:number], FRAMES - BATCH * number))
+    early, whole = judged(places[:seen]), judged(places)
+    assert (early.seen == "interlaced", early.top_first) == (whole.seen == "interlaced", whole.top_first)
+
+
+PROGRESSIVE, TOP = Counter(progressive=8), Counter(tff=8)
+SEARCHES = {
+    "progressive": ([PROGRESSIVE] * 5, 2),
+    "interlaced": ([TOP] * 5, 4),
+    "still, then progressive": ([Counter(), PROGRESSIVE, PROGRESSIVE, PROGRESSIVE, PROGRESSIVE], 3),
+    "an odd picture": ([Counter(progressive=7, tff=1)] * 5, 2),
+    "nothing to see": ([Counter()] * 5, 5),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_the_search_ends_as_soon_as_it_can(kind: str) -> None:
+    places, expected = SEARCHES[kind]
+    assert next(number for number in range(1, 6) if settled(places[:number], FRAMES - BATCH * number)) == expected
+
+
+@pytest.mark.parametrize("keys", [13, 25, 40, 200], ids=lambda keys: f"a key frame every {keys} pictures")
+def test_interlaced_pictures_are_found_however_few_places_can_be_sought(keys: int, tmp_path: Path) -> None:
+    woven = make("interlaced-unflagged", tmp_path)
+    clip = tmp_path / "again.mp4"
+    encode(["-i", str(woven), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "18", "-g", str(keys), "-sc_threshold", "0"], clip)
+    video = probe(str(clip)).video
+    assert len(video.key_pts) == -(-100 // keys)
+    assert (video.measured_fields, video.field_order) == ("interlaced", "tt")
 
 
 def combed(file: Path) -> int:

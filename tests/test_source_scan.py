@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from vidpipe.source.facts import Stretch
 from vidpipe.source.picture import orientation
-from vidpipe.source.scan import Decoded, Packets, Timeline, thinned, timeline
+from vidpipe.source.scan import MOST_STRETCHES, Decoded, Packets, Timeline, stretches, thinned, timeline
 from vidpipe.source.structure import claimed_size
 
 MS, TS = Fraction(1, 1000), Fraction(1, 90000)
@@ -131,6 +132,31 @@ def test_duplicates_gaps_and_steps_back_are_counted() -> None:
     times = grid("25", 30, TS)
     line = measured([*times, times[10], times[20]], TS, "25")
     assert (line.duplicates, line.backward, line.frames) == (2, 1, 30)
+    assert spans(line.duplicate_at) == [(0.4, 0.8)]
+    assert spans(line.broken_at) == [(0.4, 0.4)]
+
+
+def spans(stretches: tuple[Stretch, ...]) -> list[tuple[float, float]]:
+    return [(float(each.start), float(each.end)) for each in stretches]
+
+
+def test_where_times_are_wrong_is_counted_from_the_first_picture() -> None:
+    times = grid("25", 500, TS, start=9000)
+    doubled = [*times[:50], times[49], *times[50:300], times[299], *times[300:]]
+    line = measured(doubled, TS, "25")
+    assert (line.duplicates, spans(line.duplicate_at)) == (2, [(1.96, 1.96), (11.96, 11.96)])
+    assert (line.backward, line.broken_at) == (2, line.duplicate_at)  # here pictures are decoded in the order in which they are shown
+    made = Packets()
+    for number, time in enumerate(times):  # every tenth after 10 s has no time; its neighbour before it says about when it is
+        made.add(None if number > 250 and number % 10 == 0 else time, None, 0, key=number % 12 == 0, hidden=False)
+    line = timeline(made, [], [Fraction(25)], TS, MOST)
+    assert (line.missing, spans(line.broken_at)) == (24, [(10.36, 19.56)])
+
+
+def test_stretches_are_bounded() -> None:
+    assert len(stretches(range(0, 10**6, 2000), MS, Fraction(0))) == MOST_STRETCHES
+    assert spans(stretches([5000, 0, 900, 1900, 7000], MS, Fraction(1))) == [(-1, 0.9), (4, 4), (6, 6)]
+    assert stretches([], MS, Fraction(0)) == ()
 
 
 @pytest.mark.parametrize("declared", ["24", None, "1000"])

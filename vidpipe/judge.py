@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from vidpipe.encode.chunk import DAMAGED
+from vidpipe.encode.chunk import CHANGING, DAMAGED
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.facts import Finding, QualityReport, Source
-from vidpipe.source.findings import findings
+from vidpipe.source.findings import changing_sound, findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
@@ -29,7 +29,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.validate import locate_damage
+from vidpipe.source.validate import locate_changes, locate_damage
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
@@ -64,6 +64,7 @@ class Judge:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
         self._located = False
+        self._changes: tuple[Finding, ...] = ()
         self._parts: dict[int | None, list[Measurements]] = {}
 
     def add(self, result: EncodedChunk | EncodedAudio) -> None:
@@ -75,6 +76,10 @@ class Judge:
             self._located = True
             damaged = locate_damage(self._plan.source, limits=self._limits, cancel=self._cancel)
             self._parts.setdefault(None, []).append(Measurements(damaged=damaged))
+        if CHANGING in text and not self._changes:
+            source = self._plan.source
+            located = locate_changes(source, limits=self._limits, cancel=self._cancel)
+            self._changes = tuple(changing_sound(source.model_copy(update={"audio": located}), self._policy))
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same sound.
             self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]
@@ -86,7 +91,7 @@ class Judge:
 
     def report(self) -> QualityReport:
         """Judge everything measured so far."""
-        found = list(self._facts.findings)
+        found = [*self._facts.findings, *self._changes]
         for stream, parts in self._parts.items():
             found += findings(self._plan.source, merge(parts), self._policy, stream=stream)
         return accepted(self._plan.source, found)

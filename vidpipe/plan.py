@@ -443,6 +443,8 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
             notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
         elif stream.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
+        if stream.changes:
+            notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
     return notes

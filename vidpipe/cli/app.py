@@ -175,7 +175,8 @@ def validate(
 ) -> None:
     """Measure source files and check their quality.
 
-    The exit code is 3 if any of them is refused.
+    The exit code is 3 if any of them is refused. With --quick, nothing is said of what only a decode shows: black, frozen and damaged
+    pictures, silence, loudness, and sound that changes on the way in formats whose packets do not tell (LATM, DTS, Opus).
     """
     settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
     from vidpipe.validation import validate_files

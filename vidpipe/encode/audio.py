@@ -5,7 +5,8 @@ Out:  argv (without the program); each track is encoded whole, so that the encod
 Wrong: nothing here can fail.
 
 A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
-silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample.
+silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
+or its sample rate on the way is made steady first (``source/steady.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import ffmpeg
 from vidpipe.data import Data, Seconds
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
+from vidpipe.source.facts import Sound
+from vidpipe.source.steady import steadied
 
 AAC_FRAME = 1024
 """Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""
@@ -36,7 +39,8 @@ FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 class AudioJob(Data):
     """What decides the command. start: seconds in the source's own time of the first frame of the picture.
 
-    duration: of the time line.  segment: of a media segment.  channels: stream index -> channels of the source's track.
+    duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
+    steady: streams that are made steady first.
     """
 
     location: str
@@ -47,7 +51,8 @@ class AudioJob(Data):
     duration: Seconds
     segment: Seconds
     renditions: tuple[AudioRendition, ...]
-    channels: dict[int, int]
+    sounds: dict[int, Sound]
+    steady: tuple[int, ...] = ()
     quality: QualityChains | None = None
 
     def samples(self, rendition: AudioRendition) -> int:
@@ -58,6 +63,7 @@ class AudioJob(Data):
 def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: QualityChains | None) -> AudioJob:
     """Return the job that encodes these tracks."""
     video = plan.source.video
+    used = [stream for stream in plan.source.audio if stream.index in {r.stream for r in renditions}]
     return AudioJob(
         location=plan.source.location,
         size=plan.source.size,
@@ -67,7 +73,8 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
         duration=plan.grid.duration,
         segment=plan.grid.segment_duration,
         renditions=renditions,
-        channels={stream.index: stream.channels for stream in plan.source.audio if stream.index in {r.stream for r in renditions}},
+        sounds={stream.index: stream.widest for stream in used},
+        steady=tuple(stream.index for stream in used if stream.changes),
         quality=quality,
     )
 
@@ -104,7 +111,17 @@ def audio_arguments(job: AudioJob) -> list[str]:
     place = arguments.index("-filter_complex") + 1
     for name, chain in chains:
         arguments[place] = arguments[place].replace(name, chain)
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *_steadied(arguments, job)]
+
+
+def _steadied(arguments: list[str], job: AudioJob) -> list[str]:
+    """Put a steady copy in the place of each stream that changes. ffmpeg-python has no word for a loopback decoder."""
+    place = arguments.index("-filter_complex")
+    front: list[str] = []
+    for number, stream in enumerate(sorted(job.steady)):
+        front += steadied(number, stream, job.sounds[stream])
+        arguments[place + 1] = arguments[place + 1].replace(f"[0:{stream}]", f"[dec:{number}]")
+    return [*arguments[:place], *front, *arguments[place:]]
 
 
 def sound_arguments(job: AudioJob) -> list[str]:
@@ -127,15 +144,15 @@ def _timeline(stream: Any, job: AudioJob) -> Any:
 
 
 def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
-    samples = job.samples(rendition)
+    samples, channels = job.samples(rendition), job.sounds[rendition.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
-    if job.channels.get(rendition.stream) == 1 and rendition.channels == 2:
+    if channels == 1 and rendition.channels == 2:
         # Both sides as loud as the one there was; the resampler would take 3 dB off.
         stream = stream.filter("aresample", osr=rendition.sample_rate).filter("pan", args="stereo|c0=c0|c1=c0")
     else:
         # Downmix by ITU-R BS.775: centre and surrounds at -3 dB, no LFE.
         stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
-    if job.channels.get(rendition.stream, 0) > max(2, rendition.channels):
+    if channels > max(2, rendition.channels):
         # Dialogue stays as loud as it was; only peaks where all channels add up are held down (scaling everything costs 8 dB).
         # level: no make-up gain.  latency: give back the look-ahead, or the sound would come late.
         stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)

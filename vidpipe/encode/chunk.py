@@ -33,6 +33,9 @@ ATTEMPTS = 2
 DAMAGED = "vidpipe.decoder_complained"
 """The line that a chunk's measurements end in when the decoder reported errors; where they are is found by ``locate_damage``."""
 
+CHANGING = "vidpipe.sound_changes"
+"""The same for sound that changes although its packets do not say so; where is found by ``locate_changes``."""
+
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
 _OURS = re.compile(r"\[(?:libx26[45]|libsvtav1|mjpeg|mp4|null|out#|[va]ost#|enc:|Eval|Parsed_|swscaler|AVIO)")  # encoders, muxers, filters
 UNDECODABLE = 69
@@ -113,6 +116,10 @@ class SourceFault(ValueError):
     """What was made is not what was planned because the source is not what its headers and packets promise."""
 
 
+class ChangingSound(SourceFault):
+    """The sound changes its channels or its sample rate, and its packets did not say so."""
+
+
 class _Failed(Exception):
     """An attempt gave nothing that can be used."""
 
@@ -176,9 +183,9 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
 def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
     """Encode the tracks and return their artifacts."""
     job = task.job
-    arguments = audio_arguments(job)
     watched = _Watched(job, _cancel(task, watch), lambda frames: None)
     for attempt in range(1, ATTEMPTS + 1):
+        arguments = audio_arguments(job)
         try:
             with Store(task.store).temporary() as folder:
                 completed = _ffmpeg(task, arguments, folder, watched)
@@ -188,12 +195,16 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
                     if job.quality:
                         _attempted(completed, _check_text, folder / sound_file(number, job.quality))
                         _note_damage(completed, folder / sound_file(number, job.quality))
+                        if job.steady != task.job.steady:
+                            _note(CHANGING, folder / sound_file(number, job.quality))
                 _check_unchanged(job, task)
                 return _store(task, folder, samples)
         except _Failed as failure:
             if attempt == ATTEMPTS or failure.blame:
                 tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
                 raise _error(task, f"sound (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
+            if isinstance(failure.__cause__, ChangingSound):
+                job = job.model_copy(update={"steady": tuple(job.sounds)})
     raise AssertionError("unreachable")
 
 
@@ -288,7 +299,7 @@ def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
         end += fragment.duration
     if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
         # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
-        raise SourceFault(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
+        raise ChangingSound(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
     planned = job.samples(rendition)
     # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
     if not planned <= end - priming <= planned + 3 * AAC_FRAME:
@@ -315,8 +326,12 @@ def _note_damage(completed: Completed, measurements: Path) -> None:
     """Write into the measurements that the decoder complained, so that the complaint is not lost when the chunk is reused."""
     lines = (completed.stderr_head + completed.stderr_tail).splitlines()
     if any(_COMPLAINT.search(line) and not _OURS.match(line) for line in lines):
-        with writing(measurements.parent), measurements.open("a", encoding="utf-8") as file:
-            file.write(f"{DAMAGED}\n")
+        _note(DAMAGED, measurements)
+
+
+def _note(what: str, measurements: Path) -> None:
+    with writing(measurements.parent), measurements.open("a", encoding="utf-8") as file:
+        file.write(f"{what}\n")
 
 
 def _check_unchanged(job: ChunkJob | AudioJob | SubtitleJob, task: Task) -> None:

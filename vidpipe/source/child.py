@@ -26,12 +26,13 @@ import av.error
 from av.stream import Disposition, Stream
 
 from vidpipe.source.damage import damaged
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, Source, SubtitleStream, VideoStream
-from vidpipe.source.fields import measure_fields
+from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, Source, SubtitleStream, VideoStream
+from vidpipe.source.fields import BATCH, Fields, measure_fields
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.opening import Refusal, open_media, reason_of
+from vidpipe.source.opening import Refusal, open_media, packets, reason_of
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.scan import Corrupt, Decoded, Packets, Timeline, thinned, timeline
+from vidpipe.source.scan import Corrupt, Decoded, Packets, Timeline, stretches, thinned, timeline
+from vidpipe.source.sound import Listener, heard
 from vidpipe.source.structure import claimed_size
 from vidpipe.source.text import clean, language_tag
 
@@ -39,7 +40,7 @@ from vidpipe.source.text import clean, language_tag
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
-FRAMES_WANTED = 8  # enough to see fields and the order of times
+FRAMES_WANTED = BATCH  # enough to see fields and the order of times
 PACKETS_TRIED = 500  # video packets from the first key frame on, before a stream counts as undecodable
 SEEKS_TRIED = 6
 BLOCK = 1 << 20
@@ -58,6 +59,7 @@ class Track:
     size: int = 0
     opening: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
+    listener: Listener | None = None
 
     def add(self, time: int, duration: int) -> None:
         """Take the next packet."""
@@ -78,10 +80,12 @@ class Scan:
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", source as JSON."""
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage" or "sound", source as JSON."""
     question, *arguments = argv
     if question == "damage":
         text = json.dumps({"damaged": damaged(Source.model_validate_json(arguments[0]))})
+    elif question == "sound":
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(arguments[0]))]})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
@@ -221,10 +225,13 @@ def _base(stream: Stream) -> Fraction:
 def _scan(container: av.container.InputContainer, video: Any, limits: SourceLimits) -> Scan:
     """Read all packets once; decode the first pictures of ``video`` on the way."""
     scan = Scan()
+    for stream in container.streams.audio:
+        if stream.codec_context is not None and stream.codec_context.codec is not None:
+            scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     read = 0
     try:
-        for packet in container.demux():
+        for packet in packets(container):
             index, size = packet.stream_index, packet.size
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:
@@ -245,6 +252,8 @@ def _scan(container: av.container.InputContainer, video: Any, limits: SourceLimi
                 time = packet.pts if packet.pts is not None else packet.dts
                 if packet.is_corrupt:
                     track.corrupt.add(time)
+                elif track.listener:
+                    track.listener.hear(packet, time)
                 if time is not None and not packet.is_discard:
                     track.add(time, packet.duration or 0)
             read += 1
@@ -291,7 +300,9 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
     if not flagged or order == "progressive":
         order = "unknown" if flagged else "progressive"
     problem = _seek_problem(container, video, scan, line, demuxer)
-    fields = measure_fields(container, video, line, base)
+    described = colour(frame, context)
+    # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
+    fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
         order = "tt" if fields.top_first else "bb"
     depth = max((part.bits for part in frame.format.components), default=8)
@@ -313,7 +324,8 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         interlaced=flagged or fields.seen == "interlaced",
         flagged_interlaced=flagged,
         measured_fields=fields.seen,
-        colour=colour(frame, context),
+        interlaced_share=fields.share,
+        colour=described,
         declared_frame_rate=Fraction(video.average_rate) if video.average_rate else None,
         frame_rate=line.frame_rate,
         variable_frame_rate=line.variable,
@@ -333,8 +345,10 @@ def _video(container: av.container.InputContainer, video: Any, scan: Scan, line:
         missing_timestamps=line.missing,
         duplicate_timestamps=line.duplicates,
         backward_timestamps=line.backward,
+        duplicate_at=line.duplicate_at,
+        broken_at=line.broken_at,
         corrupt_packets=scan.video.corrupt.count,
-        corrupt_times=scan.video.corrupt.times(base, (line.start_pts - line.late) * base),
+        corrupt_at=stretches(scan.video.corrupt.ticks, base, (line.start_pts - line.late) * base),
         bit_rate=int(scan.video.size * 8 / line.duration) if line.duration else None,
         exact_seek=problem is None,
         seek_problem=problem,
@@ -360,7 +374,7 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
         try:
             # without a stream and in microseconds, as ffmpeg's -ss does
             container.seek(int(target * _base(video) * av.time_base), backward=True)
-            packet = next(packet for packet in container.demux(video) if packet.size)
+            packet = next(packet for packet in packets(container, video) if packet.size)
         except (av.error.FFmpegError, StopIteration):
             return f"seeking to {float(target * _base(video)):.3f} s fails"
         if not packet.is_keyframe or packet.pts is None or packet.pts > target:
@@ -374,6 +388,7 @@ def _audio(stream: Any, track: Track, video: VideoStream) -> AudioStream:
     if stream.start_time is not None and start < stream.start_time:
         start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
     duration = max(0, track.end - start) * base
+    changes = track.listener.changes if track.listener else ()
     declared = stream.duration * base if stream.duration and stream.duration > 0 else None
     return AudioStream(
         index=stream.index,
@@ -390,8 +405,9 @@ def _audio(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,
+        changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
         corrupt_packets=track.corrupt.count,
-        corrupt_times=track.corrupt.times(base, video.start),
+        corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
     )
 

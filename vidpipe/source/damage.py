@@ -15,7 +15,7 @@ from typing import Any
 import av.error
 
 from vidpipe.source.facts import Source
-from vidpipe.source.opening import open_media
+from vidpipe.source.opening import open_media, packets
 
 CLOSE = Fraction(1, 2)  # seconds between two errors that count as one stretch
 MOST = 1000  # stretches; a file with more is broken throughout
@@ -30,7 +30,7 @@ def damaged(source: Source) -> list[tuple[str, str]]:
             if stream.index in wanted and stream.codec_context is not None:
                 stream.codec_context.thread_type = "SLICE"  # frame threads would report an error some packets late
         try:
-            for packet in container.demux():
+            for packet in packets(container):
                 if packet.stream_index in wanted:
                     _try(packet, wanted[packet.stream_index], source.video.start, spans)
         except av.error.FFmpegError:

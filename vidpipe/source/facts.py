@@ -15,6 +15,13 @@ DynamicRange = Literal["SDR", "HDR10", "HLG"]
 Severity = Literal["error", "warning"]
 
 
+class Stretch(Data):
+    """A stretch of the time line, seconds from the first presentable video frame."""
+
+    start: Seconds
+    end: Seconds
+
+
 class Colour(Data):
     """Colour description, in FFmpeg's names; "unknown" where the file says nothing.
 
@@ -44,9 +51,9 @@ class VideoStream(Data):
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
     longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
     missing, duplicate, backward timestamps and corrupt packets are counts.
-    corrupt_times: of the first of those packets, seconds from the first frame on.
+    duplicate_at, broken_at (missing or backward), corrupt_at: where they are, the first stretches of them.
     interlaced: it is deinterlaced, because frames are flagged so (flagged_interlaced) or look so.
-    measured_fields: what a sample of decoded frames shows, whatever the flags say.
+    measured_fields: what a sample of decoded frames shows, whatever the flags say.  interlaced_share: of those with a verdict.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
     """
 
@@ -66,6 +73,7 @@ class VideoStream(Data):
     interlaced: bool = False
     flagged_interlaced: bool = False
     measured_fields: Literal["interlaced", "progressive", "unclear"] = "unclear"
+    interlaced_share: Rational = Fraction(0)
     colour: Colour = Colour()
     declared_frame_rate: Rational | None = None
     frame_rate: Rational
@@ -86,8 +94,10 @@ class VideoStream(Data):
     missing_timestamps: int = 0
     duplicate_timestamps: int = 0
     backward_timestamps: int = 0
+    duplicate_at: tuple[Stretch, ...] = ()
+    broken_at: tuple[Stretch, ...] = ()
     corrupt_packets: int = 0
-    corrupt_times: tuple[Seconds, ...] = ()
+    corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
     exact_seek: bool = True
     seek_problem: str | None = None
@@ -101,9 +111,29 @@ class VideoStream(Data):
         return (height, width) if self.rotation in (90, 270) else (width, height)
 
 
+class Sound(Data):
+    """What decoded sound is at some time."""
+
+    sample_rate: int
+    channels: int
+    layout: str
+
+    def __str__(self) -> str:
+        return f"{self.layout} at {self.sample_rate} Hz"
+
+
+class SoundChange(Data):
+    """Sound becomes another one on the way. at: seconds from the first video frame on."""
+
+    at: Seconds
+    before: Sound
+    after: Sound
+
+
 class AudioStream(Data):
     """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
 
+    sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
     offset: seconds that the sound begins after the first video frame (negative: before).
     """
 
@@ -121,9 +151,18 @@ class AudioStream(Data):
     offset: Seconds = Fraction(0)
     declared_duration: Seconds | None = None
     packets: int
+    changes: tuple[SoundChange, ...] = ()
     corrupt_packets: int = 0
-    corrupt_times: tuple[Seconds, ...] = ()
+    corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
+
+    @property
+    def widest(self) -> Sound:
+        """The most channels and the highest sample rate that it ever has: what all of it can become without a loss."""
+        sounds = [change.after for change in self.changes] + [change.before for change in self.changes]
+        sounds.append(Sound(sample_rate=self.sample_rate, channels=self.channels, layout=self.layout))
+        most = max(sounds, key=lambda sound: sound.channels)
+        return most.model_copy(update={"sample_rate": max(sound.sample_rate for sound in sounds)})
 
 
 class SubtitleStream(Data):

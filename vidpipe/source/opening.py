@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
+from typing import Any
 
 import av
 import av.error
@@ -42,6 +43,12 @@ def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.Inpu
     """Open a file with one of the ``demuxers``, or raise Refusal."""
     with FileIO(path) as file, _opened(file, demuxers) as container:
         yield container
+
+
+def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[Any]:
+    """Yield the packets of the ``streams``, or of all, and at the end the empty ones that let the last pictures out."""
+    with suppress(IndexError):  # PyAV 18: a stream that appeared on the way is no stream of the container's at the end
+        yield from container.demux(*streams)
 
 
 def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContainer:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from vidpipe.data import Data, Seconds
+from vidpipe.source.facts import Stretch
 from vidpipe.source.picture import IDET
 from vidpipe.source.policy import QualityPolicy
 
@@ -29,13 +30,6 @@ SHORTEST_SILENCE = Fraction(1, 5)
 SEAM = Fraction(1, 4)  # seconds at a chunk's border within which a stretch counts as going on: the shortest ones and one slow frame
 LEAST_PICTURES = 50  # idet takes fine horizontal lines for fields; over two seconds something else is seen too
 ROUNDING = Fraction(1, 1000)  # seconds: ffmpeg prints times with six digits
-
-
-class Stretch(Data):
-    """A stretch of the time line, seconds from the first presentable video frame."""
-
-    start: Seconds
-    end: Seconds
 
 
 class Interlacing(Data):
@@ -56,7 +50,8 @@ class Interlacing(Data):
 class Measurements(Data):
     """What was measured of a stretch of the source.
 
-    start, end: the stretch, None if nothing was printed.  loudness: LUFS, integrated.  true_peak: dBTP.  channel_peaks: dBFS a channel.
+    start, end: the stretch, None if nothing was printed.  loudness: LUFS, integrated.  true_peak: dBTP, first reached at true_peak_at.
+    channel_peaks: dBFS a channel.
     damaged: stretches that could not be decoded cleanly.
     """
 
@@ -70,6 +65,7 @@ class Measurements(Data):
     pictures: int = 0
     loudness: float | None = None
     true_peak: float | None = None
+    true_peak_at: Seconds | None = None
     channel_peaks: tuple[float, ...] = ()
 
 
@@ -134,6 +130,7 @@ class _Reader:
         self.pictures = 0
         self.loudness: float | None = None
         self.peak: float | None = None
+        self.peak_at: Fraction | None = None
         self.channels: dict[int, float] = {}
 
     def read(self, lines: Iterable[str], end: Fraction | None) -> Measurements:
@@ -158,6 +155,7 @@ class _Reader:
             pictures=self.pictures,
             loudness=self.loudness,
             true_peak=self.peak,
+            true_peak_at=self.peak_at,
             channel_peaks=tuple(self.channels[channel] for channel in sorted(self.channels)),
         )
 
@@ -185,8 +183,9 @@ class _Reader:
             self.loudness = loud if loud is not None and loud > -70 else self.loudness  # -70: nothing above the absolute gate yet
         elif key.startswith("r128.true_peaks_ch"):
             ratio = _number(value)
-            if ratio is not None and ratio > 0:
-                self.peak = max(-200.0 if self.peak is None else self.peak, round(20 * math.log10(ratio), 2))
+            peak = round(20 * math.log10(ratio), 2) if ratio is not None and ratio > 0 else None
+            if peak is not None and (self.peak is None or peak > self.peak):  # each print holds the highest so far
+                self.peak, self.peak_at = max(-200.0, peak), self.last
         elif key.startswith("astats.") and key.endswith(".Peak_level"):
             channel, level = key.split(".")[1], _number(value)
             if channel.isdigit():
@@ -230,7 +229,8 @@ def merge(parts: Sequence[Measurements]) -> Measurements:
     ends = [part.end for part in parts if part.end is not None]
     fields = [part.interlacing for part in parts]
     loud = [part.loudness for part in parts if part.loudness is not None]
-    peaks = [part.true_peak for part in parts if part.true_peak is not None]
+    peaks = [(part.true_peak, part.true_peak_at) for part in parts if part.true_peak is not None]
+    peak, peak_at = max(peaks, key=lambda each: each[0], default=(None, None))
     # Sound is measured in one run, so there is one loudness; of several streams the first counts here.
     channels = next((part.channel_peaks for part in parts if part.channel_peaks), ())
     return Measurements(
@@ -247,7 +247,8 @@ def merge(parts: Sequence[Measurements]) -> Measurements:
         ),
         pictures=sum(part.pictures for part in parts),
         loudness=loud[0] if loud else None,
-        true_peak=max(peaks, default=None),
+        true_peak=peak,
+        true_peak_at=peak_at,
         channel_peaks=channels,
     )
 

@@ -12,9 +12,13 @@ presentation times; edit lists mark packets that are decoded and not shown; an o
 from __future__ import annotations
 
 from array import array
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+
+from vidpipe.source.facts import Stretch
 
 NONE = -(2**63)  # "no timestamp", as AV_NOPTS_VALUE
 
@@ -27,27 +31,24 @@ STANDARD_RATES = (
 FALLBACK_RATE = Fraction(25)  # a single frame without any declared rate
 BUSY_RATE = Fraction(60)  # a variable rate above it is taken only if the mean is above it too
 THINNEST_KEYS = Fraction(1, 2)  # seconds: a seek needs a key frame before its target, not every one of an intra-only file
-CORRUPT_KEPT = 100  # times of damaged packets; their number is always told
+CLOSE = Fraction(1)  # seconds between two times that count as one stretch
+MOST_STRETCHES = 100  # of one kind that are told; the number of packets always is
 TIGHT = Fraction(1, 2000)  # half of what separates 29.97 from 30
 LOOSE = Fraction(3, 1000)  # for variable rates, whose nominal rate is only meant
 
 
 @dataclass
 class Corrupt:
-    """The packets of a stream that the container marks as damaged: how many, and the ticks of the first ones."""
+    """The packets of a stream that the container marks as damaged: how many, and their ticks."""
 
     count: int = 0
-    ticks: list[int] = field(default_factory=list)
+    ticks: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, time: int | None) -> None:
         """Take the next one."""
         self.count += 1
-        if time is not None and len(self.ticks) < CORRUPT_KEPT:
+        if time is not None:
             self.ticks.append(time)
-
-    def times(self, base: Fraction, zero: Fraction) -> tuple[Fraction, ...]:
-        """Return the times in seconds from ``zero`` on."""
-        return tuple(tick * base - zero for tick in sorted(self.ticks))
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Timeline:
 
     longest_gap_at: seconds from the first frame at which the picture is shown that stands longest.
     late: ticks by which a decoder's delay makes guessed times (and so start_pts) later than they are meant; else 0.
+    duplicate_at, broken_at: where the duplicates are, and what is missing or backward.
     """
 
     start_pts: int
@@ -104,6 +106,8 @@ class Timeline:
     guessed: bool
     late: int = 0
     longest_gap_at: Fraction = Fraction(0)
+    duplicate_at: tuple[Stretch, ...] = ()
+    broken_at: tuple[Stretch, ...] = ()
 
 
 def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction) -> Timeline:
@@ -111,7 +115,7 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
     missing, guessed = _missing(packets), _pts_are_guesses(packets, decoded)
     shown = _shown(packets, decoded, guessed)
     times = sorted(set(shown))
-    duplicates = len(shown) - len(times)
+    doubled = [time for time, count in Counter(shown).items() if count > 1] if len(shown) > len(times) else []
     interlaced = any(frame.interlaced for frame in decoded)
     if not times:
         none = Fraction(0)
@@ -129,6 +133,8 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
     source = packets.dts if guessed else packets.pts
     shift = start - _first_time(packets) if guessed else 0
     present = set(times)
+    backward = _backward(packets)
+    broken = [*backward, *(_without_time(packets) if missing else ())]
     flagged = zip(source, packets.key, packets.hidden, strict=True)
     keys = sorted({time + shift for time, key, hidden in flagged if key and not hidden and time != NONE} & present)
     gops = [step * base for step in _steps(keys)]
@@ -147,11 +153,26 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         longest_gap=max(steps, default=0) * base,
         longest_gap_at=(times[steps.index(max(steps))] - start) * base if steps else Fraction(0),
         missing=missing,
-        duplicates=duplicates,
-        backward=_backward(packets.dts),
+        duplicates=len(shown) - len(set(shown)),
+        backward=len(backward),
         guessed=guessed,
         late=shift,
+        duplicate_at=stretches(doubled, base, start * base),
+        broken_at=stretches(broken, base, (start - shift) * base),
     )
+
+
+def stretches(ticks: Iterable[int], base: Fraction, zero: Fraction) -> tuple[Stretch, ...]:
+    """Return the first stretches in which the ``ticks`` lie, seconds from ``zero`` on; those that are CLOSE together are one."""
+    found: list[list[int]] = []
+    for tick in sorted(ticks):
+        if found and (tick - found[-1][1]) * base <= CLOSE:
+            found[-1][1] = tick
+        elif len(found) == MOST_STRETCHES:
+            break
+        else:
+            found.append([tick, tick])
+    return tuple(Stretch(start=first * base - zero, end=last * base - zero) for first, last in found)
 
 
 def thinned(key_pts: tuple[int, ...], base: Fraction) -> tuple[int, ...]:
@@ -273,11 +294,22 @@ def _duration(packets: Packets, times: list[int], rate: Fraction, variable: bool
     return exact if not variable and abs(duration - exact) <= 2 * base + frame / 10 else duration
 
 
-def _backward(dts: array[int]) -> int:
-    """Count decoding times that do not rise."""
-    before, count = NONE, 0
-    for time in dts:
-        if time != NONE:
-            count += time <= before
-            before = time
-    return count
+def _backward(packets: Packets) -> list[int]:
+    """Return when the pictures are shown (else: decoded) whose decoding times do not rise."""
+    before, found = NONE, []
+    for dts, pts in zip(packets.dts, packets.pts, strict=True):
+        if dts != NONE:
+            if dts <= before:
+                found.append(dts if pts == NONE else pts)
+            before = dts
+    return found
+
+
+def _without_time(packets: Packets) -> list[int]:
+    """Return about when the pictures are that have no presentation time: their decoding time, or the last time before them."""
+    before, found = NONE, []
+    for pts, dts in zip(packets.pts, packets.dts, strict=True):
+        before = next((time for time in (pts, dts) if time != NONE), before)
+        if pts == NONE and before != NONE:
+            found.append(before)
+    return found

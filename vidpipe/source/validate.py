@@ -16,26 +16,24 @@ from pathlib import Path
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed, run
-from vidpipe.source.facts import Finding, QualityReport, Source
-from vidpipe.source.findings import fact_findings, findings
+from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch
+from vidpipe.source.findings import fact_findings, findings, missing_pictures
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.probe import ask
 from vidpipe.source.quality import (
     PICTURE_FILE,
     Measurements,
-    Stretch,
     merge,
     picture_filters,
     read_measurements,
     sound_filters,
     source_filters,
 )
-from vidpipe.source.text import clean
+from vidpipe.source.steady import steadied
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
-EDGE_PICTURES = 12  # a recording that was cut anywhere ends, and in a transport stream begins, with pictures that lack their references
 PRINTED_A_PICTURE = 700  # bytes that the filters print for it, and for each tenth of a second of sound
 _ERRORS = re.compile(r"(?:Input stream #\d+:\d+ .*?\b([1-9]\d*) decode errors|corrupt decoded frame)")
 
@@ -50,24 +48,32 @@ def validate(
     limits: SourceLimits | None = None,
 ) -> QualityReport:
     """Return all findings, facts first. quick: judge the facts only, decode nothing."""
-    found = fact_findings(source, policy)
     if quick:
-        return QualityReport(findings=found)
+        return QualityReport(findings=fact_findings(source, policy))
     if isinstance(ffmpeg, FFmpeg):
         ffmpeg.require(filters=FILTERS)
     limits = limits or SourceLimits()
+    program = ffmpeg if isinstance(ffmpeg, str) else ffmpeg.path
+    steady = frozenset(audio.index for audio in source.audio if audio.changes)
     with tempfile.TemporaryDirectory(prefix="vidpipe-validate-") as folder:
-        done = _decode(source, policy, ffmpeg if isinstance(ffmpeg, str) else ffmpeg.path, Path(folder), limits, cancel)
+        done = _decode(decode_argv(source, policy, program, steady), source, Path(folder), limits, cancel)
+        if began_anew(done.stderr_head + done.stderr_tail, len(steady)):  # its packets did not say so, and what was printed is lost
+            source = source.model_copy(update={"audio": locate_changes(source, limits=limits, cancel=cancel)})
+            steady = frozenset(audio.index for audio in source.audio)
+            done = _decode(decode_argv(source, policy, program, steady), source, Path(folder), limits, cancel)
         picture = _read(Path(folder) / PICTURE_FILE)
         sounds = {audio.index: _read(Path(folder) / sound_file(audio.index)) for audio in source.audio if audio.packets}
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
-    found += findings(source, picture, policy)
-    # filters that begin anew print into a new file, so where the sound changes the pictures before it are not counted
-    found += _changing(done.stderr_head + done.stderr_tail) or _missing(source, picture, policy)
+    found = (*fact_findings(source, policy), *findings(source, picture, policy), *missing_pictures(source, picture.pictures, policy))
     for index, sound in sounds.items():
         found += findings(source, sound, policy, stream=index)
     return QualityReport(findings=found)
+
+
+def began_anew(stderr: str, graph: int) -> bool:
+    """Whether ffmpeg says, at loglevel verbose, that sound changed before the ``graph``-th filter graph."""
+    return re.search(rf"^\[fc#{graph} @.*Reconfiguring filter graph because audio", stderr, re.MULTILINE) is not None
 
 
 def has_errors(stderr: str) -> bool:
@@ -86,13 +92,26 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
         raise SourceRefused("the program that decodes it gave no usable answer", where=source.name, fix="ask for a new copy") from error
 
 
+def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
+    """Decode all of the sound, packet by packet, and return the audio streams with what changes in them."""
+    spent = (limits or SourceLimits()).decoding(float(source.duration), 0)
+    answer = ask(["sound", source.model_dump_json()], where=source.name, limits=spent, cancel=cancel)
+    try:
+        return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise SourceRefused("the program that decodes it gave no usable answer", where=source.name, fix="ask for a new copy") from error
+
+
 def sound_file(index: int) -> str:
     """Return the name of the file that the measurements of an audio stream are printed to."""
     return f"sound-{index}.txt"
 
 
-def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str) -> list[str]:
-    """Return the command that decodes everything to nothing and prints measurements into its working folder."""
+def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
+    """Return the command that decodes everything to nothing and prints measurements into its working folder.
+
+    steady: audio streams that change on the way.
+    """
     video = source.video
     chains = [
         f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},"
@@ -100,10 +119,16 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str) -> list[str]
         f"scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy)}[v]"
     ]
     maps = ["-map", "[v]"]
+    front: list[str] = []
     for audio in source.audio:
         if audio.packets:
+            heard = f"0:{audio.index}"
+            if audio.index in steady:
+                number = front.count("-dec")
+                front += steadied(number, audio.index, audio.widest)
+                heard = f"dec:{number}"
             chains.append(
-                f"[0:{audio.index}]asetpts=PTS-{float(video.start):.6f}/TB,{sound_filters(policy, sound_file(audio.index))}[a{audio.index}]"
+                f"[{heard}]asetpts=PTS-{float(video.start):.6f}/TB,{sound_filters(policy, sound_file(audio.index))}[a{audio.index}]"
             )
             maps += ["-map", f"[a{audio.index}]"]
     return [
@@ -122,6 +147,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str) -> list[str]
         "0",  # a picture that changes its size goes through the running filters, as it does in the encode
         "-i",
         f"file:{source.location}",
+        *front,
         "-filter_complex",
         ";".join(chains),
         *maps,
@@ -133,12 +159,10 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str) -> list[str]
     ]
 
 
-def _decode(
-    source: Source, policy: QualityPolicy, ffmpeg: str, folder: Path, limits: SourceLimits, cancel: threading.Event | None
-) -> Completed:
+def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits, cancel: threading.Event | None) -> Completed:
     printed = PRINTED_A_PICTURE * (source.video.frames + 10 * int(source.duration))
     spent = limits.decoding(float(source.duration), printed)
-    done = run(decode_argv(source, policy, ffmpeg), limits=spent, cwd=folder, cancel=cancel)
+    done = run(argv, limits=spent, cwd=folder, cancel=cancel)
     if done.timed_out or done.returncode < 0 or done.returncode > 128:
         what = f"decoding it took more than {done.seconds:.0f} s and was stopped" if done.timed_out else "decoding it crashed the decoder"
         raise SourceRefused(what, where=source.name, fix="ask for a new copy, or raise the limits if the machine is slow")
@@ -151,38 +175,3 @@ def _read(path: Path) -> Measurements:
             return read_measurements(lines)
     except FileNotFoundError:  # not a single frame came through
         return Measurements()
-
-
-def _missing(source: Source, picture: Measurements, policy: QualityPolicy) -> tuple[Finding, ...]:
-    """Compare the pictures that were decoded with those that the packet scan promised."""
-    promised, severity = source.video.frames, policy.decode_errors.severity
-    if picture.pictures >= promised - max(promised // 100, EDGE_PICTURES) or severity == "off":
-        return ()
-    return (
-        Finding(
-            id="missing-pictures",
-            severity=severity,
-            message=f"only {picture.pictures} of {promised} pictures can be decoded",
-            stream=source.video.index,
-            measured=f"{picture.pictures} pictures",
-            limit=f"{promised} pictures",
-            advice="copy the file again, or ask for a new one",
-        ),
-    )
-
-
-def _changing(stderr: str) -> tuple[Finding, ...]:
-    """Find sound that an ingest would refuse: ffmpeg begins its filters anew where it changes, and so a track cannot be filled up."""
-    changed = re.search(r"Reconfiguring filter graph because audio parameters changed to ([^\n]+)", stderr)
-    if changed is None:
-        return ()
-    return (
-        Finding(
-            id="changing-sound",
-            severity="error",
-            message="the sound changes its channels or its sample rate on the way",
-            measured=clean(changed[1]),
-            limit="one layout and one sample rate",
-            advice="convert the sound to one layout and sample rate first, in an editor or with ffmpeg",
-        ),
-    )

@@ -1,0 +1,36 @@
+"""Make sound steady that changes its channels or its sample rate on the way, so that the filters after it run through. Pure.
+
+In:   a stream of ffmpeg's first input, and what it is at its widest.
+Out:  arguments for ffmpeg, to stand before its other outputs; the stream is then called ``[dec:number]``.
+Wrong: nothing.
+
+ffmpeg begins a filter graph anew where its input changes: it would print into an emptied file and fill up from time 0 once more.
+(-reinit_filter 0 ends in "Changing audio frame properties on the fly is not supported".) So the stream gets a graph of its own that
+may begin anew at any time, because it holds no state. What comes out is always the same kind of sound. It is encoded as PCM to
+nowhere, and a loopback decoder (FFmpeg 7.0) leads it into the graph that matters.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vidpipe.source.facts import Sound
+
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+def steadied(number: int, stream: int, widest: Sound) -> list[str]:
+    """Return the arguments for a stream. number: of this output; those that are made steady come first, from 0 on."""
+    label = f"[steady{number}]"
+    graph = ["-filter_complex", f"[0:{stream}]{steady_filters(widest)}{label}", "-map", label]
+    return [*graph, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", f"{number}:0"]
+
+
+def steady_filters(sound: Sound) -> str:
+    """Return the filters that make any sound the given one."""
+    named = re.fullmatch(r"[0-9a-z.()-]+", sound.layout)  # not "3 channels (FL+FR+LFE)"
+    layout = sound.layout if named else LAYOUTS.get(sound.channels, "7.1")
+    # flt: nothing clips, and nothing is scaled down lest it clip
+    if layout == "stereo":  # mono among stereo: as loud on both sides as it was; the resampler would take 3 dB off
+        return f"aresample=osr={sound.sample_rate}:osf=flt,pan=stereo|FL=FL+FC|FR=FR+FC"
+    return f"aresample=osr={sound.sample_rate}:ochl={layout}:osf=flt"
