@@ -53,12 +53,13 @@ def fresh(results: list[Encoded]) -> int:
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Pace(2, (1,) * 10), id="chunks fill the cores"),
+        pytest.param(2, 10, None, None, Pace(1, (3,) * 10), id="two cores make one chunk at a time"),
         pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
         pytest.param(8, 3, None, None, Pace(3, (3,) * 3), id="fewer chunks than cores"),
-        pytest.param(64, 128, None, None, Pace(64, (1,) * 128), id="many cores"),
-        pytest.param(2, 3, None, None, Pace(2, (1, 1, 3)), id="the chunk of the last round has all cores"),
-        pytest.param(8, 10, None, None, Pace(8, (1,) * 8 + (6, 6)), id="the chunks of the last round share the cores"),
+        pytest.param(64, 128, None, None, Pace(32, (3,) * 128), id="many cores"),
+        pytest.param(8, 5, None, None, Pace(4, (3,) * 4 + (12,)), id="the chunk of the last round has all cores"),
+        pytest.param(8, 6, None, None, Pace(4, (3,) * 4 + (6, 6)), id="the chunks of the last round share the cores"),
+        pytest.param(64, 1, None, None, Pace(1, (16,)), id="threads end where they gain nothing"),
         pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
         pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
         pytest.param(8, 20, 2, None, Pace(2, (6,) * 20), id="workers given"),

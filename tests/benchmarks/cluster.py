@@ -1,7 +1,8 @@
 """What a second Dask worker brings: ``python -m tests.benchmarks.cluster SOURCE``.
 
 A real scheduler on loopback; the same ingest with one worker of one thread and with two, interleaved, at least three rounds, each in a
-fresh home. Two workers need two free cores to show anything.
+fresh home. Each worker gets a core of its own, as if it were a machine with one: the ffmpeg of one task has a thread for every encoder, so
+a single worker that is left alone fills more than one core. (Linux only; the machine needs two free cores.)
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def cluster(workers: int, folder: Path) -> Iterator[str]:
         commands = [[*dask, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
         commands += [[*dask, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"] for _ in range(workers)]
         running = [subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) for command in commands]
+        for process, core in zip(running[1:], sorted(os.sched_getaffinity(0)), strict=False):
+            os.sched_setaffinity(process.pid, {core})  # what it starts later inherits this
     try:
         import distributed
 

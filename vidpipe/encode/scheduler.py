@@ -31,6 +31,8 @@ from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
 
 TICK = 0.1  # seconds between looks at the cancel signal
+CORES_A_CHUNK = 2
+MOST_THREADS = 16  # of one chunk; x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 
 
@@ -43,21 +45,21 @@ class Pace:
 
 
 def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
-    """Choose from the cores. Chunks side by side cost no more than threads in one, so threads only fill what chunks leave free.
+    """Choose from the cores: a chunk for every two of them, and for each the threads that keep its cores busy.
 
-    What is left free is seen in the last round: three chunks on two cores are two with one thread each, then one that has both cores.
-    A chunk that has several cores to itself gets one and a half threads for each, as x264 itself chooses: frame threads wait for each
-    other.
+    One chunk a core costs the same CPU, but ends later: chunks differ, and the last one leaves its neighbour's core idle (measured in
+    docs/performance.md). What the last round leaves free is shared: five chunks on eight cores are four, then one that has all eight.
     """
     cores = cores or _cores()
-    workers = workers or max(1, min(cores // (threads or 1), chunks))
+    workers = workers or max(1, min(cores // (threads or CORES_A_CHUNK), chunks))
     last = chunks % workers or workers
-    rounds = [workers] * (chunks - last) + [last] * last
-    return Pace(workers=workers, threads=tuple(threads or _share(cores // beside) for beside in rounds))
+    beside = [workers] * (chunks - last) + [last] * last
+    return Pace(workers=workers, threads=tuple(threads or _threads(cores // others) for others in beside))
 
 
-def _share(cores: int) -> int:
-    return 1 if cores < 2 else cores * 3 // 2
+def _threads(cores: int) -> int:
+    """Return the threads for so many cores: one and a half for each, since frame threads wait for each other, as x264 itself takes."""
+    return 1 if cores < 2 else min(cores * 3 // 2, MOST_THREADS)
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
