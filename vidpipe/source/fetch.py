@@ -186,7 +186,7 @@ def taken_apart(location: str) -> urllib.parse.SplitResult:
         _ = parts.port  # raises
     except ValueError as error:
         raise _no_address(location) from error
-    if _UNFIT.search(location) and not _is_s3(location):  # a key at S3 may hold spaces
+    if _UNFIT.search(location) and parts.scheme in ("http", "https"):  # a key at S3 may hold spaces
         raise _no_address(location)
     return parts
 
@@ -260,7 +260,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _answered(location: str, method: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
     where, parts = public(location), taken_apart(location)
-    kind = parts.scheme.lower()
+    kind = parts.scheme
     if kind not in ("http", "https"):
         raise UsageError(f"sources are not fetched from {kind}://", where=where, fix="give a file, https:// or s3:// address")
     if "@" in parts.netloc:
