@@ -34,7 +34,7 @@ from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on
-_PLAIN: dict[str, str] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
+_PLAIN: dict[str, Any] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
 
 
 class Room:
