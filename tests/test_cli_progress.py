@@ -232,6 +232,17 @@ def test_fetching_is_told_once_a_second_and_at_the_end(clock_: Clock) -> None:
     assert {key: lines[-2][key] for key in ("bytes", "total")} == {"bytes": 60_000_000, "total": 60_000_000}
 
 
+def test_the_last_of_a_source_is_told_even_if_nobody_said_how_much_comes(clock_: Clock) -> None:
+    stream = io.StringIO()
+    shown = Ndjson(stream, clock_)
+    for event in (StageStarted(stage="fetch"), *(Fetched(bytes=1000 * n) for n in (1, 2, 3)), StageFinished(stage="fetch", seconds=1.0)):
+        shown.emit(event)
+    shown.emit(StageFinished(stage="fetch", seconds=1.0))
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [entry.get("bytes") for entry in lines if entry["event"] == "fetched"] == [1000, 3000]
+    assert [entry["event"] for entry in lines][-3:] == ["fetched", "stage_finished", "stage_finished"]
+
+
 def test_fetching_does_not_look_dead(clock_: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     shown = Plain(clock_)
     for seconds, event in FETCHING:

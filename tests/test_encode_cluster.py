@@ -168,6 +168,13 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
         pytest.param(
             "vidpipe.encode.cluster.run_there = lambda function, task, version, setting: None", "a worker cannot run the task", id="older"
         ),
+        pytest.param(
+            "class Odd(Exception): pass\n"
+            "def odd(task): raise Odd('strange')\n"
+            "vidpipe.encode.chunk.run_chunk = vidpipe.encode.chunk.run_audio = odd",
+            "a worker cannot run the task (Odd: strange)",
+            id="an exception that nobody else knows",
+        ),
     ],
 )
 def test_a_worker_that_joins_after_the_check_is_checked(late: str, says: str, dask: Dask, tmp_path: Path, program: FFmpeg) -> None:

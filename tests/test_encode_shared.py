@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,13 +23,16 @@ from tests.ingest_support import ladder
 from tests.servers import S3Server, Unavailable, rclone
 from vidpipe.encode import shared
 from vidpipe.encode.artifacts import Sidecar, Store
+from vidpipe.encode.chunk import Made
 from vidpipe.encode.cluster import connect
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.shared import Room
-from vidpipe.errors import EncodeFailed, Interrupted, UsageError
+from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.plan import Plan
+from vidpipe.storage import Stored
+from vidpipe.storage.s3 import S3Storage
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
@@ -164,6 +169,61 @@ def test_a_task_of_a_run_that_is_over_stops(url: str, tmp_path: Path) -> None:
             pass
 
 
+def test_a_machine_that_may_not_list_is_told(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS answers 403, not 404, if it is asked for a missing object by somebody without s3:ListBucket."""
+    head = S3Storage.head
+
+    def forbidding(self: S3Storage, path: str) -> Stored | None:
+        found = head(self, path)
+        if found is None:
+            raise PublishFailed("cannot read: access denied", where=self.location(path), fix="give these credentials s3:GetObject")
+        return found
+
+    store = Store(tmp_path / "home")
+    with Room(url) as room, store.temporary() as folder, room.run(folder.name, "5" * 64, store) as run:
+        assert room.arrived(run, room.probe(run))
+        room.drop_probes(run)
+        monkeypatch.setattr(S3Storage, "head", forbidding)
+        with pytest.raises(EncodeFailed, match="does not tell these credentials which objects are missing") as caught:
+            room.probe(run)
+        assert "s3:ListBucket" in (caught.value.fix or "")
+
+
+def test_the_source_stops_on_its_way(server: S3Server, url: str, tmp_path: Path) -> None:
+    data, cancel = os.urandom(1_000_000), threading.Event()
+    source = hashlib.sha256(data).hexdigest()
+    (tmp_path / "source").write_bytes(data)
+    with Room(url) as room:
+        cancel.set()
+        with pytest.raises(Interrupted):
+            room.put_source(tmp_path / "source", len(data), source, cancel)
+        assert there(server) == []
+        cancel.clear()
+        room.put_source(tmp_path / "source", len(data), source, cancel)
+        cancel.set()
+        with pytest.raises(Interrupted), room.source(source, len(data), tmp_path / "scratch", cancel):
+            pass
+        assert [path.name for path in (tmp_path / "scratch" / "sources" / source).iterdir()] == []
+
+
+def test_a_task_whose_run_ends_stops_fetching(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(self: S3Storage, path: str, file: Path, on_bytes: Callable[[int], None]) -> None:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            on_bytes(1)
+            time.sleep(0.02)
+
+    monkeypatch.setattr(S3Storage, "download", endless)
+    store = Store(tmp_path / "home")
+    with Room(url) as room, store.temporary() as folder, room.run(folder.name, "5" * 64, store) as run:
+        task: Any = SimpleNamespace(source="5" * 64, job=SimpleNamespace(size=5))
+        ending = threading.Timer(0.3, room._storage.delete_prefix, [str(Path(run).parent)])
+        ending.start()
+        with pytest.raises(Interrupted):
+            shared.run_apart(lambda _: Made(files={}), task, room, run, tmp_path / "scratch", 0.05)
+        ending.join()
+
+
 def test_killed_runs_are_ended_and_others_are_not(server: S3Server, url: str, tmp_path: Path) -> None:
     mine, other, source = Store(tmp_path / "home"), Store(tmp_path / "other"), "5" * 64
     with Room(url) as room, mine.temporary() as lives, other.temporary() as foreign, mine.temporary() as now:
@@ -202,7 +262,15 @@ def everything(
 ) -> list[EncodedChunk | EncodedAudio]:
     encoders, filters, _ = needs(plan)
     with connect(
-        dask.address, ffmpeg=program, setting=None, encoders=encoders, filters=filters, source=plan.source, store=store, work=url
+        dask.address,
+        ffmpeg=program,
+        setting=None,
+        encoders=encoders,
+        filters=filters,
+        source=plan.source,
+        store=store,
+        work=url,
+        cancel=cancel,
     ) as cluster:
         return list(encode(plan, store, ffmpeg=program, workers=cluster.slots, executor=cluster.executor, cancel=cancel))
 
@@ -297,6 +365,17 @@ def test_cancel_reaches_the_machines(
         time.sleep(0.02)
     assert [name for name in there(server) if "/sources/" not in name] == [], "the source stays for the next run"
     assert len(there(server)) == 1
+
+
+def test_cancel_reaches_the_source_on_its_way(dask: Dask, server: S3Server, url: str, tmp_path: Path, program: FFmpeg) -> None:
+    worker(dask, tmp_path, "one")
+    dask.wait(1)
+    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted):
+        everything(plan, Store(tmp_path / "work"), program, dask, url, cancel)
+    assert there(server) == [], "the source is not there"
 
 
 def test_a_piece_that_does_not_arrive_is_made_again(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -197,8 +199,75 @@ def test_only_the_range_of_the_chunk_is_decoded(plan: Plan, tmp_path: Path, prog
 
 
 def test_a_large_file_may_be_silent_for_longer(plan: Plan) -> None:
-    job: AudioJob = audio_job(plan, plan.audio, None)
-    assert silence.patience(job) == pytest.approx(SILENT, abs=0.1)
-    assert silence.patience(job.model_copy(update={"size": 20_000_000})) == pytest.approx(SILENT + 1)
-    assert silence.patience(job.model_copy(update={"size": 10**12})) == STALLED
-    assert sound_arguments(job).count("-map") == 1
+    sound: AudioJob = audio_job(plan, plan.audio, None)
+    picture = chunk_job(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
+    for job in (sound, picture):
+        assert silence.patience(job) == pytest.approx(SILENT, abs=0.1)
+        assert silence.patience(job.model_copy(update={"size": 20_000_000})) == pytest.approx(SILENT + 1)
+        assert silence.patience(job.model_copy(update={"size": 10**12})) == STALLED
+    assert sound_arguments(sound).count("-map") == 1
+
+
+def test_a_picture_that_has_to_be_found_first_is_waited_for(
+    plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without an index is read from its beginning, by the encode and by the decoder alike."""
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.4)
+    monkeypatch.setattr(silence, "SLOWEST_READ", plan.source.size // 2)
+    fake = Fake(tmp_path, program, encodes="sleep 3.2", decodes=FOREVER)
+    assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+    assert fake.asked == ["encode", "decode"]
+
+
+def test_the_decoder_of_a_large_file_has_its_time_too(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins so late that the encode is given up before; only its answer tells whom to blame."""
+    monkeypatch.setattr(silence, "SLOWEST_READ", 1)
+    monkeypatch.setattr(silence, "STALLED_SECONDS", 2.0)
+    fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)
+    with pytest.raises(SourceRefused, match="the decoder makes no progress: nothing new in 2 s"):
+        run_chunk(chunk_task(plan, tmp_path, fake))
+    assert fake.asked == ["encode", "decode"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_decoder_that_was_killed_says_nothing_of_the_source(number: int, plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
+    fake = Fake(tmp_path, program, encodes="exit 1", decodes=f"kill -{int(number)} $$")
+    with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
+        run_chunk(chunk_task(plan, tmp_path, fake))
+    assert fake.asked == ["encode", "encode", "decode"]
+
+
+def test_time_in_which_nobody_looked_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z and fg, kill -STOP, docker pause: the clock goes on, and vidpipe does not."""
+    now = 1000.0
+    monkeypatch.setattr(silence.time, "monotonic", lambda: now)
+    heard = silence.Silence()
+    now += 3
+    assert heard.look() == 3
+    now += 600
+    assert heard.look() == 3
+    now += 4
+    assert heard.look() == 7, "a busy machine is no pause"
+    now += 600
+    heard.line("frame=1")  # what came meanwhile is read first
+    assert heard.look() == 0
+
+
+def test_an_encode_that_was_stopped_goes_on(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the encode nor a decoder that runs beside it is given up when the process has been stopped for longer than both may hang."""
+    clock, stopped = time.monotonic, 0.0
+    monkeypatch.setattr(silence.time, "monotonic", lambda: clock() + stopped)
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 1.0)
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = 600.0
+
+    fake = Fake(tmp_path, program, encodes="sleep 2.2", decodes="sleep 0.8")
+    timer = threading.Timer(1.5, stop)
+    timer.start()
+    try:
+        assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+    finally:
+        timer.cancel()
+    assert fake.asked == ["encode", "decode"]

@@ -147,6 +147,51 @@ def test_commands_that_only_look_leave_no_copy(web: Web, tmp_path: Path) -> None
     assert copies(configured) == []
 
 
+def test_a_plan_that_refuses_leaves_the_copy_of_an_ingest(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    left_behind(web, configured, monkeypatch)
+    strict = configured.model_copy(update={"limits": configured.limits.model_copy(update={"max_pixels": 16})})
+    with pytest.raises(SourceRefused):
+        prepare(IngestRequest(source=f"{web.url}/film.mp4"), strict)
+    assert copies(configured) == [".lock", "film.mp4"]
+    run(f"{web.url}/film.mp4", configured)
+    assert web.bodies() == []
+
+
+def test_a_note_that_a_server_belies_is_forgotten(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its HEAD goes on to tell of the file that was there; what it sends is another one."""
+    configured, address = settings(tmp_path, 90), f"{web.url}/film.mp4"
+    run(address, configured)
+    told = look(address)
+    monkeypatch.setattr("vidpipe.origin.look", lambda *_: told)
+    web.files["/film.mp4"] = OTHER
+    with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
+        run(address, configured, title="New")
+    assert run(address, configured, title="New").record.source.sha256 == hashlib.sha256(OTHER).hexdigest()
+
+
+@pytest.mark.parametrize("source", ["-", "/film.mp4"])
+def test_nothing_is_noted_of_a_file_that_is_gone_with_the_run(source: str, web: Web, tmp_path: Path) -> None:
+    web.tags = "none"
+    address = source if source == "-" else f"{web.url}{source}"
+    assert command(tmp_path, "ingest", address, "--id", "film", input=FILM).returncode == 0
+    assert not list((tmp_path / "home" / "work").glob("sources/*"))
+
+
+def test_a_source_that_is_being_read_is_not_cleaned_away(web: Web, tmp_path: Path) -> None:
+    web.tags = "none"
+    configured = settings(tmp_path, 90)
+    with opened(f"{web.url}/film.mp4", configured.work, limits=configured.limits, stages=Stages(Silent()), looking=True) as origin:
+        origin.facts()
+        gone = configured.work / "tmp" / "host-gone"
+        gone.mkdir()
+        for name in (".lock", "film.mp4"):
+            (gone / name).write_bytes(b"x")
+        assert {share.kind: share.files for share in clean(configured.work)}["tmp"] == 2
+        assert origin.path.read_bytes() == FILM
+        assert not gone.exists()
+
+
 def test_a_refused_source_leaves_no_copy(web: Web, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     web.files["/film.mp4?token=secret"] = b"not a film" * 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -45,7 +45,16 @@ class Watched(LocalStorage):
         self.gate: threading.Event | None = None
         self._lock = threading.Lock()
 
-    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
+    def put(
+        self,
+        path: str,
+        data: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
         with self._lock:
             self.active += 1
             self.most = max(self.most, self.active)
@@ -54,7 +63,7 @@ class Watched(LocalStorage):
                 self.gate.wait(10)
             if path.rpartition("/")[2] in self.fail_on:
                 raise PublishFailed("cannot upload: the disk is full", where=path, fix="free some space")
-            super().put(path, data, content_type=content_type, cache_control=cache_control, sha256=sha256)
+            super().put(path, data, content_type=content_type, cache_control=cache_control, sha256=sha256, on_bytes=on_bytes)
             self.written.append(path)
         finally:
             with self._lock:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import os
 import pty
 import re
+import socket
+import struct
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +117,111 @@ def test_secrets_in_an_address_are_not_repeated(web: str, tmp_path: Path) -> Non
         look("https://me:secret@127.0.0.1/film.mp4")
     assert "secret" not in "\n".join(caught.value.lines())
     assert public("https://me:secret@host/a?b=c#d") == "https://host/a"
+
+
+NO_ADDRESS = {
+    "a space": "https://127.0.0.1/my film.mp4?signature=secret",
+    "a line break": "https://127.0.0.1/film.mp4?signature=secret\n",
+    "a control character": "https://127.0.0.1/film.mp4\x7f?signature=secret",
+    "no end of the host": "https://[::1/film.mp4?signature=secret",
+    "user without an end of the host": "https://me:secret@[::1/film.mp4",
+    "no port": "https://127.0.0.1:secret/film.mp4",
+    "no end, at S3": "s3://[bucket/film.mp4?secret",
+}
+
+
+@pytest.mark.parametrize("address", NO_ADDRESS.values(), ids=NO_ADDRESS)
+def test_what_is_no_address_is_told_without_its_secrets(address: str, tmp_path: Path) -> None:
+    for call in (lambda: look(address), lambda: fetch(address, tmp_path / "film.mp4"), lambda: safe_name(address)):
+        with pytest.raises(SourceRefused, match="this is no address that a server can be asked for") as caught:
+            call()
+        if ":secret/" not in address:  # a host and its port are shown
+            assert "secret" not in "\n".join(caught.value.lines())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_with_other_letters_is_told_without_its_secrets(web: str) -> None:
+    with pytest.raises(SourceRefused, match="this is no address") as caught:
+        look(f"{web}/film/é.mp4?signature=secret")
+    assert "secret" not in "\n".join(caught.value.lines())
+
+
+def test_a_key_at_s3_may_hold_spaces() -> None:
+    assert safe_name("s3://bucket/my film.mp4") == "my film.mp4"
+
+
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve with a handler; the address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("how", ["drops", "ignores", "breaks"])
+def test_a_server_that_does_not_answer_head_is_asked_for_the_file(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    class NoHead(Handler):
+        def do_HEAD(self) -> None:
+            match how:
+                case "ignores":
+                    over.wait(30)
+                case "breaks":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close sends a reset
+                    self.connection.close()
+                    self.close_connection = True
+
+    monkeypatch.setattr("vidpipe.source.fetch.TIMEOUT", 1.0)
+    with serving(NoHead) as url:
+        try:
+            assert look(f"{url}/film/one.mp4") is None
+            fetch(f"{url}/film/one.mp4", tmp_path / "film.mp4")
+        finally:
+            over.set()
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
+
+
+@pytest.mark.parametrize("sent", ["short", "whole", "longer"])
+def test_the_size_that_head_told_is_missed_in_a_body_without_one(sent: str, tmp_path: Path) -> None:
+    """Without a Content-Length, a body that broke off looks like one that ended."""
+    body = {"short": FILM[:5000], "whole": FILM, "longer": FILM + b"more"}[sent]
+
+    class Sizeless(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            if self.command == "HEAD":
+                self.send_header("Content-Length", str(len(FILM)))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    file = tmp_path / "film.mp4"
+    with serving(Sizeless) as url:
+        version = look(f"{url}/film.mp4")
+        assert version
+        match sent:
+            case "short":
+                with pytest.raises(SourceRefused, match=f"stopped after 5000 of {len(FILM)} bytes"):
+                    fetch(f"{url}/film.mp4", file, version=version)
+                assert not file.exists()
+            case "whole":
+                fetch(f"{url}/film.mp4", file, version=version)
+                assert file.read_bytes() == FILM
+            case "longer":
+                with pytest.raises(OtherVersion):
+                    fetch(f"{url}/film.mp4", file, version=version)
 
 
 @pytest.mark.parametrize("kind", ["film", "endless"])
@@ -318,6 +427,16 @@ def test_a_file_from_s3(bucket: Any, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         fetch(address, tmp_path / "other.mp4", cancel=cancel)
     assert not (tmp_path / "other.mp4").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_not_the_fault_of_an_object(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = bucket(FILM)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("s3transfer.utils.OSUtils.open", lambda *_: full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            fetch(address, tmp_path / "film.mp4")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def piped(data: bytes) -> int:

@@ -39,6 +39,29 @@ def storage(server: servers.S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path:
         yield opened
 
 
+@pytest.mark.parametrize("size", [1000, 13 << 20], ids=["in one piece", "in parts"])
+def test_an_upload_can_be_stopped(size: int, storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "MULTIPART", 6 << 20)
+    monkeypatch.setattr(s3, "PART", 6 << 20)
+    asked: list[int] = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(number: int) -> None:
+        asked.append(number)
+        raise Stop
+
+    with closing(S3Storage(storage.bucket, storage.prefix)) as small:
+        with pytest.raises(Stop):
+            small.put("t/x", bytes(size), content_type="a/b", cache_control="no-store", sha256="ab" * 32, on_bytes=stop)
+        assert len(asked) <= 3, "no part is tried again"
+        assert small.head("t/x") is None
+        sent: list[int] = []
+        small.put("t/x", bytes(size), content_type="a/b", cache_control="no-store", sha256="ab" * 32, on_bytes=sent.append)
+        assert sum(sent) == size
+
+
 def put(storage: Storage, path: str, data: bytes | Path) -> None:
     storage.put(path, data, content_type="video/mp4", cache_control="public, max-age=604800", sha256="ab" * 32)
 

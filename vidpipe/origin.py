@@ -46,12 +46,13 @@ LOCK = ".lock"
 class Origin:
     """A source, and the file that stands for it.
 
-    location: as the user gave it.  path: the local file; a copy may not be there yet.
+    location: as the user gave it.  path: the local file; a copy may not be there yet.  lasting: the next run may find the same one there.
     version: of a remote source, if its server tells one.  temporary: gives a folder that lasts as long as the run.
     """
 
     location: str
     path: Path
+    lasting: bool
     version: Version | None
     notes: Path
     temporary: Callable[[], Path]
@@ -70,10 +71,11 @@ class Origin:
     def bring(self) -> Source:
         """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` told of."""
         if self._here is None:
+            state = self._state  # of what is known; the server may turn out not to tell the truth
             self._get()
-            self._here = remembered(self.path, self.notes, self.limits, self.measure)
+            self._here = remembered(self.path, self.notes, self.limits, self.measure) if self.lasting else self.measure()
             if self._known is not None and self._known.sha256 != self._here.sha256:
-                forget(self.notes, self.limits, self._state)
+                forget(self.notes, self.limits, state)
                 what = "the server sends other bytes than those that are known of this version"
                 raise SourceRefused(what, where=self.shown, fix="run the same command again")
             if self.version is not None:
@@ -120,7 +122,7 @@ class Origin:
                 self._fetch()
             except OtherVersion:
                 # What the server says of the file is not what it sends. So nothing that it says can be relied on, and nothing is kept.
-                self.version, self.path = None, self.temporary() / self.path.name
+                self.version, self.path, self.lasting = None, self.temporary() / self.path.name, False
                 self._fetch()
 
     def _is_whole(self) -> bool:
@@ -158,16 +160,16 @@ def opened(
         def temporary() -> Path:
             return cleanup.enter_context(Store(work).temporary())
 
-        version = None
+        version, lasting = None, True
         if location == STDIN:
-            path = temporary() / name
+            path, lasting = temporary() / name, False
         elif is_remote(location):
             version = look(location, limits)
             kept = cleanup.enter_context(_copy(work / FETCHED / key_of(location, version), looking=looking)) if version else None
-            path = (kept or temporary()) / safe_name(location)
+            path, lasting = (kept or temporary()) / safe_name(location), kept is not None
         else:
             path = Path(location)
-        yield Origin(location, path, version, work / "sources", temporary, limits, cancel, stages)
+        yield Origin(location, path, lasting, version, work / "sources", temporary, limits, cancel, stages)
 
 
 def key_of(location: str, version: Version) -> str:
@@ -211,7 +213,7 @@ def _copy(folder: Path, *, looking: bool) -> Iterator[Path | None]:
             ended = True
         except SourceRefused:  # nobody wants this file again; but what broke off can be continued
             for file in folder.iterdir():
-                if file.name not in (LOCK, PARTIAL):
+                if file.name not in (LOCK, PARTIAL) and not (looking and before):
                     file.unlink()
             raise
         finally:

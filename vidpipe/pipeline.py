@@ -28,7 +28,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vidpipe import layout, thumbnails
 from vidpipe.catalog.record import Record
@@ -56,7 +55,7 @@ from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.facts import Finding, QualityReport
-from vidpipe.source.fetch import public
+from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
@@ -227,7 +226,7 @@ def _make(
 
     store = Store(settings.work)
     # Packaging, protection and upload of finished chunks run inside the encode.
-    with stages("encode"), _workers(settings, made, ffmpeg, store, reporter) as (executor, workers):
+    with stages("encode"), _workers(settings, made, ffmpeg, store, reporter, cancel) as (executor, workers):
         encoded = encode(
             made,
             store,
@@ -295,7 +294,7 @@ def _make(
 
 @contextmanager
 def _workers(
-    settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store, reporter: Reporter
+    settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store, reporter: Reporter, cancel: threading.Event
 ) -> Iterator[tuple[Executor | None, int | None]]:
     """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of tasks side by side."""
     if settings.cluster is None:
@@ -314,6 +313,7 @@ def _workers(
         store=store,
         work=settings.cluster_work,
         reporter=reporter,
+        cancel=cancel,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
 
@@ -392,11 +392,11 @@ def _content_id(request: IngestRequest) -> str:
     if request.content_id is None:
         if request.source == STDIN:
             raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
-        name = Path(urlsplit(request.source).path if "://" in request.source else request.source).stem
+        name = Path(taken_apart(request.source).path if is_remote(request.source) else request.source).stem
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         made = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:128]
         if not made:
-            where = public(request.source) if "://" in request.source else request.source
+            where = public(request.source) if is_remote(request.source) else request.source
             raise UsageError("no content id can be made of this name", where=where, fix="give one with --id")
         return made
     if not CONTENT_ID.fullmatch(request.content_id):

@@ -17,7 +17,7 @@ from vidpipe.origin import opened
 from vidpipe.progress import Reporter, Silent, Stages
 from vidpipe.settings import Settings
 from vidpipe.source.facts import Finding, Source
-from vidpipe.source.fetch import public
+from vidpipe.source.fetch import is_remote, public
 from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.source.validate import validate
 
@@ -57,4 +57,4 @@ def _validate(
 
 def _shown(file: str) -> str:
     """The file as it was given; an address without user, password and query."""
-    return public(file) if "://" in file else file
+    return public(file) if is_remote(file) else file

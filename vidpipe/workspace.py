@@ -10,24 +10,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vidpipe.data import Data
-from vidpipe.encode.artifacts import Held, Store
+from vidpipe.encode.artifacts import Held, Store, abandoned
 from vidpipe.errors import UsageError
 from vidpipe.origin import FETCHED, LOCK, held, remove
 
 JOBS = "jobs"
 """Folder of the notes and locks of unfinished ingests; a few hundred bytes each, never cleaned."""
 
+TMP = "tmp"
+"""Folder of the working folders."""
+
 _MEANING = {
     "chunks": "encoded chunks: resume and reuse",
     "sources": "what was measured of sources",
     JOBS: "notes of unfinished ingests",
     FETCHED: "copies of remote sources: resume without fetching again",
-    "tmp": "temporary files",
+    TMP: "temporary files",
 }
 
 
@@ -72,8 +75,8 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
     older_than_days: keep files that were written more recently.  dry_run: only tell.
-    An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; the
-    copies that `vidpipe plan` and `validate` are just using stay.
+    An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; what
+    `vidpipe plan` and `validate` are just using stays.
     """
     with ExitStack() as locks:
         running = [name for name in _jobs(work) if not locks.enter_context(_locked(work, name))]
@@ -90,10 +93,11 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
                 if folder.name == FETCHED:
                     removed.append(_clean_copies(folder, limit, dry_run=dry_run))
                     continue
-                files = [file for file in _files(folder) if file.lstat().st_mtime <= limit]
+                used = [each for each in _folders(folder) if not abandoned(each)] if folder.name == TMP else []
+                files = [file for file in _files(folder, used) if file.lstat().st_mtime <= limit]
                 removed.append(_share(folder.name, files))
                 if not dry_run:
-                    _remove(folder, files)
+                    _remove(folder, files, used)
         return tuple(removed)
 
 
@@ -141,9 +145,13 @@ def _folders(work: Path) -> list[Path]:
     return sorted(path for path in work.iterdir() if path.is_dir() and not path.is_symlink()) if work.is_dir() else []
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder; links are told as themselves, never followed."""
-    return (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+def _files(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
+    """Every file below a folder, but not below some; links are told as themselves, never followed."""
+    return (path for path in _below(folder, without) if path.is_symlink() or not path.is_dir())
+
+
+def _below(folder: Path, without: Sequence[Path]) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if not any(path.is_relative_to(each) for each in without)]
 
 
 def _share(kind: str, files: list[Path]) -> Share:
@@ -154,10 +162,10 @@ def _share(kind: str, files: list[Path]) -> Share:
     return Share(kind=kind, meaning=_MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
 
 
-def _remove(folder: Path, files: list[Path]) -> None:
+def _remove(folder: Path, files: list[Path], without: Sequence[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-    for path in sorted(folder.rglob("*"), reverse=True):  # deepest first
+    for path in reversed(_below(folder, without)):  # deepest first
         if path.is_dir() and not path.is_symlink():
             try:
                 path.rmdir()

@@ -267,6 +267,7 @@ class Ndjson:
         self._lock = threading.Lock()
         self._shown: float | None = None
         self._told: float | None = None
+        self._untold: Fetched | None = None
         self._begun = now()
 
     def open(self) -> None:
@@ -278,7 +279,10 @@ class Ndjson:
             self._meter.take(event)
             if isinstance(event, Fetched):
                 self._fetched(event)
-            elif not isinstance(event, ChunkProgress | Uploaded):
+            elif isinstance(event, StageFinished) and event.stage == FETCH and self._untold is not None:
+                self._write(self._untold.model_dump(mode="json"))
+                self._untold = None
+            if not isinstance(event, ChunkProgress | Uploaded | Fetched):
                 self._write(event.model_dump(mode="json"))
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
@@ -298,10 +302,12 @@ class Ndjson:
         return True
 
     def _fetched(self, event: Fetched) -> None:
-        """Write how much of the source is here, once a second and when it is all."""
-        if event.bytes == event.total or self._told is None or self._now() - self._told >= JSON_SECONDS:
-            self._told = self._now()
-            self._write(event.model_dump(mode="json"))
+        """Write how much of the source is here, once a second; the last is written when the stage ends."""
+        if self._told is not None and self._now() - self._told < JSON_SECONDS:
+            self._untold = event
+            return
+        self._told, self._untold = self._now(), None
+        self._write(event.model_dump(mode="json"))
 
     def _progress(self) -> None:
         now = self._meter.snapshot()

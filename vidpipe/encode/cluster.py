@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,12 +31,14 @@ from vidpipe.encode.chunk import AnyTask, Made, run_audio, run_chunk, run_subtit
 from vidpipe.encode.result import Artifact
 from vidpipe.errors import EncodeFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
+from vidpipe.media.process import Cancel
 from vidpipe.progress import Note, Reporter, Silent
 from vidpipe.source.facts import Source
 
 PATIENCE = 15.0  # seconds for the scheduler to answer and for a first worker to appear
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRIES = 2  # of a piece whose bytes do not arrive as they were made
+TRACE_LINES = 12  # of a worker's unexpected exception
 TAKERS = 8  # pieces taken from S3 side by side
 
 
@@ -78,11 +81,12 @@ def connect(
     store: Store,
     work: str | None = None,
     reporter: Reporter | None = None,
+    cancel: Cancel | None = None,
 ) -> Iterator[Cluster]:
     """Connect to the scheduler at ``address`` (tcp://HOST:8786) and check its workers.
 
     setting: the ffmpeg program as the user named it, None for the bundled one; a worker's VIDPIPE_FFMPEG goes first.
-    work: s3://BUCKET/PREFIX through which source and pieces travel.
+    work: s3://BUCKET/PREFIX through which source and pieces travel.  Raises Interrupted while the source travels.
     """
     try:
         distributed: Any = importlib.import_module("distributed")  # slow to import, and an extra
@@ -120,7 +124,7 @@ def connect(
         executor: Executor = _DaskExecutor(client, terms)
         if room:
             reporter.emit(Note(text=f"the source goes to {room.url} ({source.size // 1_000_000} MB), unless it is there"))
-            room.put_source(Path(source.location), source.size, source.sha256)
+            room.put_source(Path(source.location), source.size, source.sha256, cancel)
             executor = _RoomExecutor(executor, room, store)
             stack.callback(executor.shutdown)
         yield Cluster(executor=executor, slots=slots, workers=tuple(sorted(names.values())))
@@ -241,9 +245,24 @@ def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, An
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here.
 
     told: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
+    Nor would the commanding machine ever hear of an exception that it cannot read: only vidpipe's own are sent to it.
     """
     distributed: Any = importlib.import_module("distributed")
     worker = distributed.get_worker()
+    try:
+        return _run_there(function, task, told, worker)
+    except VidpipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is told whatever it is
+        raise EncodeFailed(
+            f"a worker cannot run the task ({type(error).__name__}: {error})",
+            where=f"worker {worker.name}",
+            fix=f"give all workers vidpipe {told['version']}, as the commanding machine has it; otherwise report this as a bug",
+            details=traceback.format_exc().splitlines()[-TRACE_LINES:],
+        ) from None
+
+
+def _run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, Any], worker: Any) -> Made:
     if told["version"] != __version__:
         raise _unfit(worker, f"its vidpipe is {__version__}, not {told['version']}")
     terms = Terms(**told)

@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.encode.artifacts import Sidecar, Store, abandoned, sha256_of, writing
-from vidpipe.encode.chunk import AnyTask, Made
+from vidpipe.encode.chunk import AnyTask, Made, RunIsOver
 from vidpipe.encode.result import Artifact
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
+from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on
-_PLAIN: dict[str, str] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
+_PLAIN: dict[str, Any] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
 
 
 class Room:
@@ -74,12 +75,12 @@ class Room:
             with contextlib.suppress(VidpipeError):  # what led here says more
                 self._storage.delete_prefix(f"runs/{source}/{name}")
 
-    def put_source(self, file: Path, size: int, sha256: str) -> None:
-        """Put the source there, unless it is there."""
+    def put_source(self, file: Path, size: int, sha256: str, cancel: Cancel | None = None) -> None:
+        """Put the source there, unless it is there.  Raises Interrupted."""
         with _translated():
             there = self._storage.head(_source(sha256))
             if there is None or there.size != size or there.sha256 not in (None, sha256):
-                self._storage.put(_source(sha256), file, sha256=sha256, **_PLAIN)
+                self._storage.put(_source(sha256), file, sha256=sha256, on_bytes=_going_on(cancel), **_PLAIN)
 
     def drop_source(self, sha256: str) -> None:
         """Remove the source, unless another run needs it. Called while this run is still said to go on."""
@@ -130,6 +131,15 @@ class Room:
             raise EncodeFailed(
                 "what the commanding machine put there is not to be seen", fix="check AWS_ENDPOINT_URL and the region of the worker"
             )
+        try:
+            with _translated():
+                self._storage.head(_probe(run, secrets.token_hex(8)))
+        except EncodeFailed as error:  # AWS says 403 to who may not list; then a task would never see the end of its run
+            raise EncodeFailed(
+                f"S3 does not tell these credentials which objects are missing ({error.what})",
+                where=error.where,
+                fix="give them s3:ListBucket on the bucket too",
+            ) from error
         name = secrets.token_hex(8)
         with _translated():
             self._put(_probe(run, name), b"vidpipe")
@@ -146,10 +156,10 @@ class Room:
             return False
 
     @contextmanager
-    def source(self, sha256: str, size: int, scratch: Path) -> Iterator[Path]:
+    def source(self, sha256: str, size: int, scratch: Path, cancel: Cancel | None = None) -> Iterator[Path]:
         """Give this machine's copy of the source, whole and compared. It is fetched by the first task that needs it, and kept for the next.
 
-        Copies of other sources that no task uses are removed first.
+        Copies of other sources that no task uses are removed first.  Raises Interrupted.
         """
         file = scratch / "sources" / sha256 / "source"
         with contextlib.ExitStack() as while_used:
@@ -158,14 +168,14 @@ class Room:
             with _lock(file.parent, "fetch", fcntl.LOCK_EX):
                 if not file.exists():
                     forget(scratch)
-                    self._fetch(sha256, size, file)
+                    self._fetch(sha256, size, file, cancel)
                 while_used.enter_context(_lock(file.parent, "used", fcntl.LOCK_SH))
             yield file
 
-    def _fetch(self, sha256: str, size: int, file: Path) -> None:
+    def _fetch(self, sha256: str, size: int, file: Path, cancel: Cancel | None) -> None:
         part = file.with_name("part")
         with _translated():
-            self._storage.download(_source(sha256), part)
+            self._storage.download(_source(sha256), part, _going_on(cancel))
         if sha256_of(part) != (size, sha256):
             part.unlink()
             raise EncodeFailed(
@@ -217,7 +227,7 @@ def run_apart(function: Callable[[Any], Made], task: AnyTask, room: Room, run: s
     seconds: between two looks at whether the run still goes on.
     """
     with Store(scratch).temporary() as folder, room.alive(run, folder, seconds) as alive:
-        with room.source(task.source, task.job.size, scratch) as source:
+        with room.source(task.source, task.job.size, scratch, RunIsOver(alive)) as source:
             job = task.job.model_copy(update={"location": str(source), "mtime_ns": source.stat().st_mtime_ns})
             made = function(task.model_copy(update={"job": job, "store": folder, "alive": alive}))
         for artifact in made.files.values():
@@ -239,6 +249,16 @@ def _lock(folder: Path, name: str, how: int) -> Iterator[None]:
     with folder.with_name(f"{folder.name}.{name}").open("a") as file:
         fcntl.flock(file, how)
         yield
+
+
+def _going_on(cancel: Cancel | None) -> Callable[[int], None]:
+    """Return what is called with each piece of a transfer, and ends it on request."""
+
+    def piece(_: int) -> None:
+        if cancel is not None and cancel.is_set():
+            raise Interrupted("stopped on request")
+
+    return piece
 
 
 def _source(sha256: str) -> str:

@@ -5,12 +5,14 @@ Out:  Blame: what the decoder did, and the command that shows it; None if the so
 Wrong: Hangs if the source is to blame for the silence, Stalled if the encode has been silent for too long whatever the reason.
 
 An encoder may be slow (a minute for the first frames of the slowest preset at 2160p, more on a busy machine), so silence alone proves
-nothing. A decoder is never that slow: if it gives nothing new in SILENT_SECONDS either, with nothing to wait for, it hangs.
+nothing. A decoder is never that slow once it has what it reads: if it gives nothing new in its ``patience`` either, it hangs. Only time
+in which this process itself runs is counted: after Ctrl-Z, or in a container that was paused, nothing has hung.
 """
 
 from __future__ import annotations
 
 import shlex
+import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,10 +27,14 @@ SILENT_SECONDS = 60.0
 """Without anything new from an encode, after which the source is decoded alone; and from that, after which the decoder hangs."""
 
 STALLED_SECONDS = 900.0
-"""Without anything new from an encode although its source decodes, after which it is given up."""
+"""Without anything new from an encode although its source decodes, after which it is given up; and most for a decoder by itself."""
 
 SLOWEST_READ = 20_000_000
-"""Bytes a second. A file may hold gigabytes of picture before or between its sound; that long, the sound may well be silent."""
+"""Bytes a second. A file may hold gigabytes of picture before or between its sound, and one without an index is read from its beginning to
+find a place in it; that long, the output may well be silent."""
+
+PAUSE_SECONDS = 5.0
+"""Between two looks at the clock, which come many times a second, after which this process must have been stopped meanwhile."""
 
 LIMITS = Limits(
     open_files=1024,
@@ -80,13 +86,16 @@ class Silence:
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
-        self._since = time.monotonic()
+        self._since = self._looked = time.monotonic()
         self.frames = 0
 
-    @property
-    def seconds(self) -> float:
-        """Return how long there has been nothing new."""
-        return time.monotonic() - self._since
+    def look(self) -> float:
+        """Return the seconds without anything new. Called all the time: those in which it was not called do not count."""
+        now = time.monotonic()
+        if now - self._looked > PAUSE_SECONDS:
+            self._since = min(self._since + now - self._looked, now)
+        self._looked = now
+        return now - self._since
 
     def line(self, text: str) -> bool:
         """Take a line; return whether it tells something new."""
@@ -132,23 +141,23 @@ class Guard:
 
     def tick(self) -> None:
         """Look at the clock; called all the time, whether lines come or not.  Raises Hangs, Stalled."""
-        quiet = self.silence.seconds
+        quiet = self.silence.look()
         if self._look is not None and self._look.done():
             found = self._look.result()
             self._look = None
             if found is not None:
                 raise Hangs(found)
             self.decodes = True
-        if quiet > STALLED_SECONDS:
-            raise Stalled(f"no progress for {STALLED_SECONDS:.0f} s")
         if not self.decodes and self._look is None and quiet > patience(self._job):
             signals = (self._enough, self._cancel) if self._cancel is not None else (self._enough,)
             self._look = self._pool.submit(decode_alone, self._program, self._job, self._folder, _Any(signals))
+        if quiet > STALLED_SECONDS and self._look is None:  # the decoder has at most as long
+            raise Stalled(f"no progress for {STALLED_SECONDS:.0f} s")
 
 
 def patience(job: ChunkJob | AudioJob) -> float:
     """Return the seconds for which a decoder may give nothing new."""
-    return SILENT_SECONDS if isinstance(job, ChunkJob) else min(STALLED_SECONDS, SILENT_SECONDS + job.size / SLOWEST_READ)
+    return min(STALLED_SECONDS, SILENT_SECONDS + job.size / SLOWEST_READ)
 
 
 def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: Cancel | None) -> Blame | None:
@@ -165,7 +174,7 @@ def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: C
     silence = Silence()
 
     def tick() -> None:
-        if silence.seconds > patience(job):
+        if silence.look() > patience(job):
             raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
 
     try:
@@ -175,6 +184,8 @@ def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: C
         return Blame(str(stalled), shlex.join(argv))
     if done.returncode == 0 or done.timed_out:  # slow, but it moves
         return None
+    if done.returncode in (-signal.SIGKILL, -signal.SIGTERM):  # whoever did that (an operator, the kernel for want of memory), it is not
+        return None  # the source that crashes a decoder
     words = tuple(done.stderr_tail.splitlines())
     if any("Cannot allocate memory" in word for word in words):
         reason = f"the decoder asks for more than {memory // 1024**3} GB of memory"

@@ -2,7 +2,8 @@
 
 In:   an address as the user gave it, and where the copy goes.
 Out:  ``look``: what the server says of the file without sending it.  ``fetch``, ``spool``: the whole file, renamed when it is complete.
-Wrong: SourceRefused: not there, not allowed, too large, cut off, redirected to another kind of address.  Interrupted on cancel.
+Wrong: SourceRefused: no address, not there, not allowed, too large, cut off, redirected to another kind of address.  Interrupted on
+       cancel.
        UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
        OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
@@ -45,6 +46,7 @@ TICK = 0.2  # seconds between looks at the cancel signal
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SETTLED = timedelta(seconds=60)  # RFC 9110, 8.8.2.2: a younger date may stand for two versions, for it counts whole seconds
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_UNFIT = re.compile(r"[\x00-\x20\x7f]")
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 OnBytes = Callable[[int, int | None], None]
@@ -89,7 +91,7 @@ def look(location: str, limits: SourceLimits | None = None) -> Version | None:
     try:
         with _answered(location, "HEAD") as answer:
             version = _http_version(answer)
-    except _Status:  # not every server answers HEAD, and signed addresses may be signed for GET alone
+    except _NoFile:  # not every server answers HEAD, and signed addresses may be signed for GET alone
         return None
     if version is not None:
         _check_size(version.size, most, public(location))
@@ -163,15 +165,36 @@ def spool(
 
 def safe_name(location: str) -> str:
     """Return the file name that an address ends in, cleaned of what must not reach a terminal or stand in a file name."""
-    last = urllib.parse.unquote(urllib.parse.urlsplit(location).path).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    last = urllib.parse.unquote(taken_apart(location).path).replace("\\", "/").rstrip("/").rpartition("/")[2]
     name = clean(last, 100).lstrip(".-")
     return name.encode()[-200:].decode("utf-8", "ignore") or "source"
 
 
 def public(location: str) -> str:
     """Return an address without user, password and query (they may hold secrets), fit for a message."""
-    parts = urllib.parse.urlsplit(location)
+    try:
+        parts = urllib.parse.urlsplit(location)
+    except ValueError:  # then it cannot be told what of it is secret
+        return clean(f"{location.partition('://')[0]}://…")
     return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
+
+
+def taken_apart(location: str) -> urllib.parse.SplitResult:
+    """Return the parts of an address. Raises SourceRefused if no server can be asked for it."""
+    try:
+        parts = urllib.parse.urlsplit(location)
+        _ = parts.port  # raises
+    except ValueError as error:
+        raise _no_address(location) from error
+    if _UNFIT.search(location) and parts.scheme in ("http", "https"):  # a key at S3 may hold spaces
+        raise _no_address(location)
+    return parts
+
+
+def _no_address(location: str) -> SourceRefused:
+    # What Python says of it quotes the whole address, and with it a signature.
+    fix = "check its host; write a space as %20, and other characters that an address must not hold in the same way"
+    return SourceRefused("this is no address that a server can be asked for", where=public(location), fix=fix)
 
 
 class _Arrived:
@@ -209,8 +232,8 @@ def _check_size(size: int | None, most: int, where: str, *, more: bool = False) 
 # --- the web ---
 
 
-class _Status(SourceRefused):
-    """The server answered, but not with the file."""
+class _NoFile(SourceRefused):
+    """The server was reached, but did not answer with the file, or not to its end."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -236,11 +259,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 @contextmanager
 def _answered(location: str, method: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
-    where = public(location)
-    kind = urllib.parse.urlsplit(location).scheme.lower()
+    where, parts = public(location), taken_apart(location)
+    kind = parts.scheme
     if kind not in ("http", "https"):
         raise UsageError(f"sources are not fetched from {kind}://", where=where, fix="give a file, https:// or s3:// address")
-    if "@" in urllib.parse.urlsplit(location).netloc:
+    if "@" in parts.netloc:
         raise SourceRefused(
             "an address with user and password is not fetched", where=where, fix="give a signed address, or download the file first"
         )
@@ -259,15 +282,20 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None)
         error.close()
         if 300 <= error.code < 400:  # its reason holds the new address, which may hold secrets
             what = "the server redirects to an address that is not followed, or in a circle"
-            raise _Status(what, where=where, fix="give the final address") from error
-        raise _Status(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
-    except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise SourceRefused(f"it cannot be fetched: {clean(str(reason))}", where=where, fix="check the address and the network") from error
+            raise _NoFile(what, where=where, fix="give the final address") from error
+        raise _NoFile(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
+    except urllib.error.URLError as error:
+        raise SourceRefused(
+            f"it cannot be fetched: {clean(str(error.reason))}", where=where, fix="check the address and the network"
+        ) from error
+    except (http.client.InvalidURL, ValueError) as error:  # other characters than ASCII; or one that the server redirects to
+        raise _no_address(location) from error
+    except http.client.HTTPException as error:
+        raise _NoFile(f"it cannot be fetched: {clean(str(error))}", where=where, fix="check the address and the network") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        raise SourceRefused(
+        raise _NoFile(
             f"fetching it stopped: {clean(str(error))}", where=where, fix="check the network and the space on disk; try again"
         ) from error
 
@@ -311,7 +339,8 @@ def _download(location: str, partial: Path, version: Version | None, most: int, 
         else:
             have = 0
         length = answer.headers.get("Content-Length", "")
-        promised = have + int(length) if length.isdigit() else None
+        known = length.isdigit()
+        promised = have + int(length) if known else version.size if version else None
         _check_size(promised, most, public(location))
         arrived.total = promised
         with partial.open("ab" if have else "wb") as file:
@@ -322,6 +351,8 @@ def _download(location: str, partial: Path, version: Version | None, most: int, 
                 arrived.add(len(block))
                 _check_size(arrived.bytes, most, public(location), more=True)
     if promised is not None and arrived.bytes != promised:
+        if not known and (answer.chunked or arrived.bytes > promised):  # this is the whole of it, and what HEAD told is not true
+            raise OtherVersion
         raise SourceRefused(f"fetching it stopped after {arrived.bytes} of {promised} bytes", where=public(location), fix="try again")
 
 
@@ -343,6 +374,7 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
     """Give the storage of an object and its name there, and translate what goes wrong."""
     from vidpipe.storage import open_storage  # boto3 is imported only if it is needed
 
+    taken_apart(location)
     prefix, _, name = location.rpartition("/")
     try:
         storage = open_storage(prefix)
@@ -353,6 +385,8 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
     except ValueError as error:
         raise SourceRefused("this is no address of an object", where=location, fix="write s3://BUCKET/KEY") from error
     except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
+            raise error.__cause__ from error
         raise SourceRefused(f"it cannot be fetched: {error.what}", where=location, fix=error.fix, details=error.details) from error
 
 

@@ -40,8 +40,20 @@ class Storage(Protocol):
     def check(self) -> None:
         """Raise PublishFailed now if the target plainly cannot take objects, so that no encode is wasted. Leaves no object behind."""
 
-    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
-        """Write an object from bytes or from a local file, replacing what is there. sha256: lower-case hex of the bytes."""
+    def put(
+        self,
+        path: str,
+        data: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write an object from bytes or from a local file, replacing what is there. sha256: lower-case hex of the bytes.
+
+        on_bytes: called with the size of each piece that leaves, from any thread; what it raises ends the writing.
+        """
 
     def get(self, path: str) -> bytes:
         """Return the bytes of an object."""

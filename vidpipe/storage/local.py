@@ -41,12 +41,23 @@ class LocalStorage:
                 trial.write_bytes(b"")
                 trial.unlink()
 
-    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
-        """See Storage.put. The types and the hash are not kept; see the head of the module."""
+    def put(
+        self,
+        path: str,
+        data: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """See Storage.put. It is one piece. The types and the hash are not kept; see the head of the module."""
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, data)
+        if on_bytes is not None:
+            on_bytes(file.stat().st_size)
 
     def get(self, path: str) -> bytes:
         """See Storage.get."""

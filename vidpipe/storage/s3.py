@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,12 +74,21 @@ class S3Storage:
         with self._translated("use the target", self.location(), allow=("AccessDenied", "AllAccessDisabled")):
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._key("", empty=True), MaxKeys=1)
 
-    def put(self, path: str, data: bytes | Path, *, content_type: str, cache_control: str, sha256: str) -> None:
-        """See Storage.put. The server compares Content-MD5 with what arrived; an upload in parts is compared by size."""
+    def put(
+        self,
+        path: str,
+        data: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """See Storage.put. The server compares Content-MD5 with what arrived; an upload in parts, or a watched one, is compared by size."""
         key = self._key(path)
         with self._translated("upload", self.location(path)):
             size = data.stat().st_size if isinstance(data, Path) else len(data)
-            if size < MULTIPART:
+            if size < MULTIPART and on_bytes is None:
                 body = data.read_bytes() if isinstance(data, Path) else data
                 self._client.put_object(
                     Bucket=self.bucket,
@@ -92,8 +101,8 @@ class S3Storage:
                 )
                 return
             extra = {"ContentType": content_type, "CacheControl": cache_control, "Metadata": {"sha256": sha256}}
-            with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as stream:
-                self._client.upload_fileobj(stream, self.bucket, key, ExtraArgs=extra, Config=self._transfer)
+            with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as stream, _stoppable(on_bytes) as sent:
+                self._client.upload_fileobj(stream, self.bucket, key, ExtraArgs=extra, Callback=sent, Config=self._transfer)
         stored = self.head(path)
         if stored is None or stored.size != size:
             found = "nothing" if stored is None else f"{stored.size} bytes"
@@ -200,6 +209,26 @@ class S3Storage:
             else:
                 what, fix = explain_failure(cause)
             raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem
+
+
+@contextmanager
+def _stoppable(on_bytes: Callable[[int], None] | None) -> Iterator[Callable[[int], None] | None]:
+    """Give a callback for an upload whose exception ends it at once: botocore takes any but CancelledError for a reason to try again."""
+    raised: list[Exception] = []
+
+    def sent(number: int) -> None:
+        try:
+            on_bytes(number)  # type: ignore[misc]
+        except Exception as error:
+            raised.append(error)
+            raise CancelledError from error
+
+    try:
+        yield sent if on_bytes is not None else None
+    except CancelledError:
+        if raised:
+            raise raised[0] from None
+        raise
 
 
 def _cause(problem: Exception) -> Exception:
