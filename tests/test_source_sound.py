@@ -122,7 +122,7 @@ def test_a_change_in_a_packet_without_a_time_is_seen_in_the_next(tmp_path: Path)
 
 def test_an_ffmpeg_that_is_too_old_is_refused_clearly(tmp_path: Path) -> None:
     old = tmp_path / "ffmpeg"
-    refuses = "case \" $* \" in *\" -dec \"*) echo \"Unrecognized option 'dec'.\" >&2; exit 8;; esac"
+    refuses = """case " $* " in *" -dec "*) echo "Unrecognized option 'dec'." >&2; exit 8;; esac"""
     old.write_text(f'#!/bin/sh\n{refuses}\nexec "{imageio_ffmpeg.get_ffmpeg_exe()}" "$@"\n')
     old.chmod(0o755)
     source = pieces(tmp_path, "ac3", [STEREO, ("5.1(side)", "48000")])

@@ -21,15 +21,15 @@ from pathlib import Path
 
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store, disk_full, writing
-from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
-from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
+from vidpipe.encode.audio import AudioJob, audio_arguments, audio_file, sound_file
+from vidpipe.encode.check import ChangingSound, SourceFault, check_audio, check_pictures, check_text, check_video
+from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, video_file
 from vidpipe.encode.result import Artifact
 from vidpipe.encode.silence import LIMITS, SLOWEST_READ, STALLED_SECONDS, Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import LARGEST, SubtitleJob, subtitle_arguments, subtitle_file
 from vidpipe.errors import EncodeFailed, SourceRefused
-from vidpipe.media.boxes import BoxError, fragments, read_movie
+from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
-from vidpipe.plan import AudioRendition, VideoRendition
 from vidpipe.source.steady import check_understood, wide
 from vidpipe.source.text import clean
 
@@ -121,14 +121,6 @@ class RunIsOver:
         return not self.alive.is_dir()
 
 
-class SourceFault(ValueError):
-    """What was made is not what was planned because the source is not what its headers and packets promise."""
-
-
-class ChangingSound(SourceFault):
-    """The sound changes its channels or its sample rate, and its packets did not say so."""
-
-
 class _Failed(Exception):
     """An attempt gave nothing that can be used."""
 
@@ -176,7 +168,7 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
                 for frame in job.posters:
                     _attempted(completed, check_pictures, folder / poster_file(frame), 1)
                 if job.quality:
-                    _attempted(completed, _check_text, folder / job.quality.picture_file)
+                    _attempted(completed, check_text, folder / job.quality.picture_file)
                     _note_damage(completed, folder / job.quality.picture_file)
                 _check_unchanged(job, task)
                 return _store(task, folder, samples)
@@ -209,7 +201,7 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
                         changing[rendition.stream] = failure
                         continue
                     if job.quality:
-                        _attempted(completed, _check_text, folder / sound_file(number, job.quality))
+                        _attempted(completed, check_text, folder / sound_file(number, job.quality))
                         _note_damage(completed, folder / sound_file(number, job.quality))
                         if rendition.stream in job.steady and rendition.stream not in task.job.steady:
                             _note(CHANGING, folder / sound_file(number, job.quality))
@@ -271,86 +263,11 @@ def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) 
             raise _Failed(f"it has more than {LARGEST // 1024**2} MB of text")
         _ended(completed, folder)
         for stream, name in zip(streams, names, strict=True):
-            _attempted(completed, _check_text, folder / name)
+            _attempted(completed, check_text, folder / name)
             if str(stream) in _LOST_CUES.findall(completed.stderr_head + completed.stderr_tail):
                 _mark(folder / name)
         _check_unchanged(job, task)
         return _store(task.model_copy(update={"keys": {name: task.keys[name] for name in names}}), folder, {})
-
-
-def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
-    """Compare a rung's chunk with the plan and return its frames. Raises ValueError that says what differs."""
-    grid, chunk = job.grid, job.chunk
-    rate = grid.frame_rate / rendition.frame_step
-    planned = rendition.frames(chunk.frames)
-    in_segment = grid.segment_frames // rendition.frame_step
-    movie = read_movie(path)
-    if len(movie.tracks) != 1 or movie.tracks[0].handler != "vide":
-        raise ValueError("it is not one video track")
-    track = movie.tracks[0]
-    if (track.width, track.height) != (rendition.width, rendition.height):
-        raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
-    if track.timescale != timescale(rate) or track.edits:
-        raise ValueError(f"its timescale is {track.timescale}, not {timescale(rate)}, or it has an edit list")
-    tick = timescale(rate) / rate
-    counts: list[int] = []
-    frames = 0
-    for fragment in fragments(path, movie):
-        if fragment.decode_time != frames * tick:
-            raise ValueError(f"segment {len(counts) + 1} is decoded at {fragment.decode_time}, not {frames * tick}")
-        if not fragment.samples or not fragment.samples[0].sync:
-            raise ValueError(f"segment {len(counts) + 1} does not start with a key frame")
-        if any(sample.duration != tick for sample in fragment.samples):
-            raise ValueError(f"segment {len(counts) + 1} has frames that do not last {tick} ticks")
-        counts.append(len(fragment.samples))
-        frames += len(fragment.samples)
-    if frames != planned:
-        shown = f"{frames} frames, not {planned}"
-        raise SourceFault(f"it decodes to {shown}, fewer than its packets promise") if frames < planned else ValueError(f"it has {shown}")
-    expected = [min(in_segment, planned - at) for at in range(0, planned, in_segment)]
-    if counts != expected:
-        raise ValueError(f"its segments have {counts} frames, not {expected}")
-    return frames
-
-
-def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
-    """Compare a track with the plan and return its AAC frames. Raises ValueError that says what differs."""
-    movie = read_movie(path)
-    if len(movie.tracks) != 1 or movie.tracks[0].handler != "soun":
-        raise ValueError("it is not one audio track")
-    track = movie.tracks[0]
-    if track.timescale != rendition.sample_rate:
-        raise ValueError(f"its timescale is {track.timescale}, not {rendition.sample_rate}")
-    priming = sum(edit.media_time for edit in track.edits)
-    frames, end = 0, 0
-    for fragment in fragments(path, movie):
-        if fragment.decode_time != end:
-            raise ValueError(f"it jumps from {end} to {fragment.decode_time}")
-        frames += len(fragment.samples)
-        end += fragment.duration
-    if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
-        # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
-        raise ChangingSound(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
-    planned = job.samples(rendition)
-    # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
-    if not planned <= end - priming <= planned + 3 * AAC_FRAME:
-        raise ValueError(f"it has {end - priming} samples, not {planned}")
-    return frames
-
-
-def check_pictures(path: Path, planned: int) -> int:
-    """Compare JPEG files in a row with the plan and return their number. Raises ValueError."""
-    data = path.read_bytes()
-    count = len(re.findall(rb"\xff\xd9(?=\xff\xd8\xff|\Z)", data))  # an end that a start, or the end of the file, follows
-    if not data.startswith(b"\xff\xd8\xff") or count != planned:
-        raise ValueError(f"it has {count} pictures, not {planned}")
-    return count
-
-
-def _check_text(path: Path) -> int:
-    if not path.stat().st_size:
-        raise ValueError("it is empty")
-    return 0
 
 
 def _note_damage(completed: Completed, measurements: Path) -> None:
