@@ -335,16 +335,23 @@ def run(options: list[str], target: Path) -> None:
 PIECE = "2.56"  # seconds: whole pictures at 25 a second, and whole frames of AAC and AC-3 at 48 kHz
 
 
-def pieces(folder: Path, codec: str, sounds: list[tuple[str, str]], *options: str, silent: tuple[int, ...] = ()) -> Path:
+def pieces(
+    folder: Path,
+    codec: str,
+    sounds: list[tuple[str, str]],
+    *options: str,
+    silent: tuple[int, ...] = (),
+    on: tuple[int, ...] = (0, 1),
+) -> Path:
     """Make a transport stream of one piece after the other. sounds: layout and sample rate of each.
 
-    A tone at 0, 1 and 2 s of each piece, on the first two channels.  silent: pieces without.
+    A tone at 0, 1 and 2 s of each piece.  on: the channels that have it.  silent: pieces without.
     """
     whole = b""
     for number, (layout, hertz) in enumerate(sounds):
         tone = "0" if number in silent else "0.3*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.2)"
         channels = {"mono": 1, "stereo": 2}.get(layout, 6)
-        sound = f"aevalsrc={'|'.join(([tone] * 2 + ['0'] * 4)[:channels])}:s={hertz}:c={layout}:d={PIECE}"
+        sound = f"aevalsrc={'|'.join(tone if place in on else '0' for place in range(channels))}:s={hertz}:c={layout}:d={PIECE}"
         inputs = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=25:d={PIECE}", "-f", "lavfi", "-i", sound]
         start = f"{10 + number * float(PIECE):.2f}"
         piece = folder / f"piece-{number}.ts"

@@ -15,7 +15,8 @@ import pytest
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
 from vidpipe.encode import chunk as module
 from vidpipe.encode import silence
-from vidpipe.encode.chunk import ChunkTask, Watch, check_pictures, check_video, run_chunk
+from vidpipe.encode.check import check_pictures, check_video
+from vidpipe.encode.chunk import ChunkTask, Watch, run_chunk
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
 from vidpipe.encode.keys import Keys, posters_in
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused

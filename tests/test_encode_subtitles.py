@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import SubtitleJob, subtitle_arguments
-from vidpipe.errors import SourceRefused
+from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.plan import Plan
 
@@ -148,6 +149,47 @@ def test_a_stream_that_cannot_be_decoded_is_left_out_alone(tmp_path: Path, store
     assert "Hello" in text(kept)
     assert kept.problem is None
     assert list(store.tmp.iterdir()) == []
+
+
+def test_a_stream_that_lacks_cues_says_so_also_when_it_is_reused(tmp_path: Path, store: Store, program: FFmpeg) -> None:
+    some = srt(*[(f"00:00:00,{n}00", f"00:00:00,{n}50", "Hallo" if n == 3 else f"cue {n}") for n in range(1, 6)])
+    plan = tiny_plan(broken(subtitled(tmp_path / "a.mkv", Words(some, language="deu"), Words(ONE, language="eng"))), chunk=1000)
+    for _ in range(2):
+        lacking, whole = sorted(tracks(list(encode(plan, store, ffmpeg=program))), key=lambda track: track.rendition.id)
+        assert "cue 2" in text(lacking)
+        assert "cue 4" in text(lacking)
+        assert lacking.artifact
+        assert whole.artifact
+        assert tasks.lacks_cues(lacking.artifact)
+        assert not tasks.lacks_cues(whole.artifact)
+
+
+def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
+    """An ffmpeg that does something else when it is to extract subtitles."""
+    path = folder / "ffmpeg"
+    path.write_text(f'#!/bin/sh\ncase " $* " in *" webvtt "*) echo run >>"{folder}/runs"; {script};; esac\nexec "{program.path}" "$@"\n')
+    path.chmod(0o755)
+    return replace(program, path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [pytest.param("kill -9 $$", "killed by signal 9", id="killed"), pytest.param("sleep 60", "not ready in", id="slow")],
+)
+def test_what_is_not_the_fault_of_the_stream_stops_the_encode(
+    script: str, says: str, tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "STALLED_SECONDS", 0.5)
+    plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(ONE), Words(TWO)), chunk=1000)
+    with pytest.raises(EncodeFailed, match=says):
+        list(encode(plan, store, ffmpeg=instead(tmp_path, program, script)))
+    assert (tmp_path / "runs").read_text().split() == ["run"], "not once more for each stream"
+
+
+def test_a_stream_that_is_left_out_comes_with_what_ffmpeg_said(tmp_path: Path, store: Store, program: FFmpeg) -> None:
+    plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(ONE)), chunk=1000)
+    (lost,) = tracks(list(encode(plan, store, ffmpeg=instead(tmp_path, program, "echo 'no such decoder' >&2; exit 1"))))
+    assert lost.problem == "ffmpeg ended with exit code 1: no such decoder"
 
 
 def test_text_without_end_is_stopped(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,16 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
         assert max(map(abs, samples[begin : begin + 4800])) / 32768 == pytest.approx(level, rel=0.1)
 
 
+@pytest.mark.parametrize("on", [(2,), (4, 5)], ids=["centre", "surround"])
+def test_sound_that_is_surround_later_and_does_not_say_so_is_mixed_whole(on: tuple[int, ...], tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    result = run(pieces(tmp_path, "aac", [STEREO, SURROUND], "-mpegts_flags", "latm", on=on), configured)
+    assert not [finding for finding in result.findings if finding.id == "dead-channel"]
+    samples = memoryview(playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
+    begin = round(48000 * (2.56 + 1.05))
+    assert max(map(abs, samples[begin : begin + 4800])) / 32768 == pytest.approx(0.3 * 0.707, rel=0.1)
+
+
 def test_a_surround_rendition_of_sound_that_is_stereo_later(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with Path(str(configured.ladder)).open("a") as ladder:

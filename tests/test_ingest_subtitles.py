@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.encode_support import remux
-from tests.ingest_support import FIXTURES, Recorder, key_of, run, settings, version
+from tests.encode_support import clip, remux
+from tests.ingest_support import FIXTURES, Recorder, key_of, ladder, run, settings, version
 from tests.subtitle_support import Words, cues, srt, subtitled, texts
 from tests.teletext_support import teletext
 from tests.test_encode_subtitles import ASS, broken
@@ -158,6 +158,28 @@ def test_a_track_that_cannot_be_shown_breaks_nothing(tmp_path: Path) -> None:
     assert run(source, configured).unchanged
 
 
+def test_most_of_the_cues_are_published_with_a_warning(tmp_path: Path) -> None:
+    cues_of_it = [(f"00:00:00,{n}00", f"00:00:00,{n}50", "Hallo" if n == 3 else f"cue {n}") for n in range(1, 6)]
+    configured, heard = settings(tmp_path, 90), Recorder()
+    source = broken(subtitled(tmp_path / "a.mkv", Words(srt(*cues_of_it), language="deu")))
+    result = ingest(IngestRequest(source=str(source)), configured, heard)
+    first, _ = texts(version(result), "subtitle-de-sub.m3u8", key_of(configured))
+    assert [text for _, text in cues(first)] == ["cue 1", "cue 2", "cue 4", "cue 5"]
+    (warning,) = (note.text for note in heard.named("note") if note.level == "warning")
+    assert warning == "subtitle stream 2 (de) lacks some of its cues: they cannot be decoded"
+
+
+def test_an_odd_number_of_frames_at_half_the_rate(tmp_path: Path) -> None:
+    """The last segment of the picture is a frame longer than the title; that of the subtitles is not."""
+    film = clip(tmp_path / "film.mp4", "50", 125)
+    source = subtitled(tmp_path / "a.mkv", Words(ENGLISH, language="eng"), video=str(film))
+    configured = settings(tmp_path, ladder=ladder(tmp_path, 90, extra=", max_frame_rate: 30"))
+    result = run(source, configured)
+    assert prepare(IngestRequest(source=str(source)), configured).video[0].frame_step == 2
+    _, second = texts(version(result), "subtitle-en-sub.m3u8", key_of(configured))
+    assert cues(second) == [("00:00:01.500 --> 00:00:02.500", "over the border")]
+
+
 def test_nothing_is_extracted_twice(tmp_path: Path) -> None:
     source = subtitled(tmp_path / "a.mkv", Words(ENGLISH, language="eng"))
     configured = settings(tmp_path, 90)
@@ -191,7 +213,7 @@ def test_a_real_clip_with_overlapping_subtitles(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(MEDIA / "srt-subs.mkv", configured)
     (track,) = result.record.subtitles
-    assert track.default
+    assert not track.default  # its only track has the flag that every track has unless it is taken away
     (text,) = texts(version(result), f"subtitle-{track.id}.m3u8", key_of(configured))
     assert cues(text) == [  # its first frame is shown at 0.067 s, its first cue at 0.100 s
         ("00:00:00.033 --> 00:00:00.263", "First subtitle - end overlaps second"),

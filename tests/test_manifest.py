@@ -18,6 +18,7 @@ from vidpipe.manifest.keys import check_key_url, key_uri
 from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
 from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
 from vidpipe.manifest.media import write_media
+from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.manifest.text import quoted, uri
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment, TrackFacts
@@ -157,6 +158,18 @@ def test_subtitles_declare_no_higher_version_than_they_need(duration: Fraction, 
     text = write_media(segments(duration, 1), init_uri=None, key_uri=None, target_duration=target)
     assert f"#EXT-X-VERSION:{needed}\n" in text
     assert "EXT-X-MAP" not in text
+
+
+def test_every_forced_and_sdh_track_is_an_automatic_choice() -> None:
+    kinds: list[dict[str, bool]] = [{}, {}, {"forced": True}, {"forced": True}, {"hearing_impaired": True}, {"hearing_impaired": True}]
+    tracks = [
+        SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri=f"{number}.m3u8", name=str(number), language="en").model_copy(update=kind)
+        for number, kind in enumerate(kinds)
+    ]
+    master = parse(write_master(LADDER, LANGUAGES, tracks).encode())
+    assert isinstance(master, MasterPlaylist)
+    automatic = [member.autoselect for member in master.renditions if member.type == "SUBTITLES"]
+    assert automatic == [True, False, True, True, True, True]
 
 
 def test_two_subtitle_tracks_of_one_name_cannot_be_listed() -> None:

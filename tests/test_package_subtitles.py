@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vidpipe.encode.result import Artifact
@@ -32,7 +32,7 @@ def artifact(folder: Path, *cues: tuple[float, float, str]) -> Artifact:
 
 
 def read(folder: Path, *cues: tuple[float, float, str], start: Fraction = Fraction(0), grid: Grid = GRID) -> list[tuple[float, float, str]]:
-    found = title_cues(artifact(folder, *cues), start, grid, styled=False)
+    found = title_cues(artifact(folder, *cues), start, grid, codec="subrip")
     return [(float(cue.start), float(cue.end), cue.text) for cue in found]
 
 
@@ -79,6 +79,8 @@ def test_a_blank_line_in_a_cue_is_not_its_end(tmp_path: Path) -> None:
         ("00:00:01.000 --> 00:00:02.000", "00:00:01.000 --&gt; 00:00:02.000"),
         ("one\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\ntwo", "one\ntwo"),
         ("x-timestamp-map=MPEGTS:1", ""),
+        ("X-TIME</b>STAMP-MAP=LOCAL:00:00:00.000\nx", "x"),
+        ("<b>X-TIMESTAMP-MAP=1\nX-TIME</b>STAMP-MAP=LOCAL:00:00:00.000\nx", "x"),
         ("\x00a\x1b[31m\x07b\x7f\x85c\u2028d\ufeffe\tf", "a[31mb\nc\nde f"),
         ("\ue000\ufdd0\U000e0001x", "\U000e0001x"),
         ("  one  \r\n\r\n\ttwo\v", "one\ntwo"),
@@ -88,30 +90,47 @@ def test_a_blank_line_in_a_cue_is_not_its_end(tmp_path: Path) -> None:
     ],
 )
 def test_text_is_cleaned(raw: str, clean: str) -> None:
-    assert clean_text(raw.split("\n"), styled=False) == clean
+    assert clean_text(raw.split("\n"), codec="subrip") == clean
 
 
 def test_codes_of_ass_are_taken_out_only_of_ass() -> None:
-    assert clean_text(["a\\hb"], styled=True) == "a b"
-    assert clean_text(["C:\\home"], styled=False) == "C:\\home"
-    assert clean_text(["m 0 0 l 100 0 100.5 -100 0 100 "], styled=True) == ""
-    assert clean_text(["m 0 0 l 100 0"], styled=False) == "m 0 0 l 100 0"
+    assert clean_text(["a\\hb"], codec="ass") == "a b"
+    assert clean_text(["C:\\home"], codec="subrip") == "C:\\home"
+    assert clean_text(["m 0 0 l 100 0 100.5 -100 0 100 "], codec="ass") == ""
+    assert clean_text(["m 0 0 l 100 0"], codec="subrip") == "m 0 0 l 100 0"
+
+
+@pytest.mark.parametrize(
+    ("codec", "raw", "clean"),
+    [
+        ("eia_608", "\\h\\hHello\\hthere", "Hello there"),
+        ("webvtt", "one\\htwo \\{{}three} \\\u2060home", "one two {three} \\home"),
+        ("webvtt", "\\{older\\}", "{older}"),
+        ("dvb_teletext", "\\{{}a} C:\\\u2060home", "{a} C:\\home"),
+        ("text", "\\{{}\\{{}}} \\h", "{{}} \\h"),
+        ("mov_text", "C:\\home \\{a\\}", "C:\\home \\{a\\}"),
+    ],
+)
+def test_what_decoders_escape_is_taken_back(codec: str, raw: str, clean: str) -> None:
+    assert clean_text([raw], codec=codec) == clean
 
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("<>/&iub;-\n\r\\ \tX"))) | st.lists(
-    st.sampled_from(["<i>", "</i>", "<b>", "</b>", "&lt;", "&", "\n", "x", " --> ", "WEBVTT", "X-TIMESTAMP-MAP="])
+    st.sampled_from(["<i>", "</i>", "<b>", "</b>", "&lt;", "&", "\n", "x", " --> ", "WEBVTT", "X-TIME", "x-time", "STAMP-MAP="])
 ).map("".join)
 
 
-@given(st.lists(TEXT, max_size=4))
-def test_whatever_is_in_a_cue_a_strict_reader_finds_one_cue(texts: list[str]) -> None:
-    cues = [Cue(Fraction(1), Fraction(3), text) for raw in texts if (text := clean_text(raw.split("\n"), styled=False))]
+@given(st.lists(TEXT, max_size=4), st.sampled_from(["subrip", "ass", "webvtt"]))
+@example(["X-TIME</b>STAMP-MAP=LOCAL"], "subrip")
+@example(["<b>X-TIMESTAMP-MAP\nx-time</b>stamp-map"], "subrip")
+def test_whatever_is_in_a_cue_a_strict_reader_finds_one_cue(texts: list[str], codec: str) -> None:
+    cues = [Cue(Fraction(1), Fraction(3), text) for raw in texts if (text := clean_text(raw.split("\n"), codec=codec))]
     segments = list(subtitle_segments(cues, "x", GRID))
     assert [read_subtitles(segment.data) for segment in segments] == [cues, cues]
 
 
 def test_a_long_cue_is_cut() -> None:
-    assert len(clean_text(["x" * 5000], styled=False)) == LONGEST
+    assert len(clean_text(["x" * 5000], codec="subrip")) == LONGEST
 
 
 def test_segments_lie_on_the_grid_and_repeat_what_crosses_a_border() -> None:
@@ -161,4 +180,4 @@ def test_garbage_is_no_track(tmp_path: Path) -> None:
     path = tmp_path / "garbage.vtt"
     path.write_bytes(bytes(range(256)) * 50 + b"\n\n99:99.999 --> x\n\n-1:00.000 --> 00:01.000\nx\n")
     with pytest.raises(Unusable, match="no text"):
-        title_cues(Artifact(key="k", path=path, size=1, sha256="0" * 64), Fraction(0), GRID, styled=True)
+        title_cues(Artifact(key="k", path=path, size=1, sha256="0" * 64), Fraction(0), GRID, codec="ass")

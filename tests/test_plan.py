@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.plan import Plan, fit, plan
-from vidpipe.source.facts import AudioStream, Colour, Source, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioStream, Colour, Sound, SoundChange, Source, SubtitleStream, VideoStream
 
 
 def rung(height: int, **changes: Any) -> Rung:
@@ -170,7 +170,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         words(6, codec="mov_text"),
         words(7, language="fr", hearing_impaired=True, title="Pour sourds (sdh)"),
     )
-    made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams}))
+    made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
         (2, "en-sub", "en"),
         (3, "en-sub-2", "Director 'says'"),
@@ -182,8 +182,40 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
     assert [r.stream for r in made.subtitles if r.default] == [3], "one at most"
     assert [r.stream for r in made.subtitles if r.forced] == [4]
     assert [r.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
-    assert [r.stream for r in made.subtitles if r.styled] == [5]
+    assert [(r.stream, r.codec) for r in made.subtitles if r.codec != "subrip"] == [(5, "ass"), (6, "mov_text")]
     assert sum("becomes WebVTT" in note for note in made.notes) == 6
+
+
+@pytest.mark.parametrize(
+    ("demuxer", "flags", "shown"),
+    [
+        pytest.param("matroska", [False, True], [2], id="chosen"),
+        pytest.param("matroska", [True, True], [], id="Matroska, where a track without the element has the flag"),
+        pytest.param("matroska", [True], [], id="the only one"),
+        pytest.param("mov", [True, False], [], id="MP4, where it means enabled"),
+    ],
+)
+def test_subtitles_are_shown_unasked_only_if_somebody_chose_them(demuxer: str, flags: list[bool], shown: list[int]) -> None:
+    streams = tuple(words(number, default=flag) for number, flag in enumerate(flags, 1))
+    made = planned(source().model_copy(update={"subtitles": streams, "demuxer": demuxer}))
+    assert [r.stream for r in made.subtitles if r.default] == shown
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    twice = ("Fran\u00e7ais", "Franc\u0327ais")
+    made = planned(source(audio=tuple(sound(n, title=title) for n, title in enumerate(twice, 1))))
+    assert [r.name for r in made.audio] == ["Fran\u00e7ais", "Fran\u00e7ais 2"]
+    made = planned(source().model_copy(update={"subtitles": tuple(words(n, title=title) for n, title in enumerate(twice, 1))}))
+    assert [r.name for r in made.subtitles] == ["Fran\u00e7ais", "Fran\u00e7ais 2"]
+
+
+def test_sound_that_is_surround_only_later_has_a_surround_rendition() -> None:
+    before, after = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=48000, channels=6, layout="5.1")
+    stream = sound(1, layout="stereo", changes=(SoundChange(at=Fraction(5), before=before, after=after),))
+    ladder = LADDER.model_copy(update={"audio": (AudioRung(), AudioRung(channels=6, bitrate=320_000))})
+    made = planned(source(audio=(stream,)), ladder)
+    assert [r.channels for r in made.audio] == [2, 6]
+    assert any("(5.1) is downmixed" in note for note in made.notes)
 
 
 def test_no_subtitles_are_shown_unless_the_source_asks() -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import pytest
 
+from tests.encode_support import tiny_plan
 from tests.source_support import X264, pieces, run
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.scheduler import encode
+from vidpipe.errors import UsageError
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import run as run_program
 from vidpipe.source.facts import AudioStream, Finding, Sound
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
-from vidpipe.source.sound import SIGNS
+from vidpipe.source.sound import SIGNS, Listener
 from vidpipe.source.steady import steady_filters
 from vidpipe.source.validate import validate
 
@@ -98,6 +104,32 @@ def test_a_change_takes_nothing_from_the_measurements(flags: tuple[str, ...], tm
     found = {each.id: each for each in validate(source, policy, find()).findings}
     assert (float(found["silence"].start or 0), float(found["silence"].end or 0)) == pytest.approx((0, 2.56), abs=0.05)
     assert not {"missing-pictures", "decode-errors"} & set(found)
+
+
+def test_a_change_in_a_packet_without_a_time_is_seen_in_the_next(tmp_path: Path) -> None:
+    with av.open(str(pieces(tmp_path, "ac3", [STEREO, ("5.1(side)", "48000")]))) as container:
+        stream = container.streams.audio[0]
+        listener = Listener(stream.codec_context)
+        timeless = 0
+        for packet in container.demux(stream):
+            if packet.size:
+                new = not timeless and float((packet.pts or 0) * Fraction(packet.time_base)) > 12.5
+                timeless += new
+                listener.hear(packet, None if new else packet.pts)
+    assert timeless == 1
+    assert [(before.layout, after.layout) for _, before, after in listener.changes] == [("stereo", "5.1(side)")]
+
+
+def test_an_ffmpeg_that_is_too_old_is_refused_clearly(tmp_path: Path) -> None:
+    old = tmp_path / "ffmpeg"
+    refuses = """case " $* " in *" -dec "*) echo "Unrecognized option 'dec'." >&2; exit 8;; esac"""
+    old.write_text(f'#!/bin/sh\n{refuses}\nexec "{imageio_ffmpeg.get_ffmpeg_exe()}" "$@"\n')
+    old.chmod(0o755)
+    source = pieces(tmp_path, "ac3", [STEREO, ("5.1(side)", "48000")])
+    with pytest.raises(UsageError, match=r"7\.0 or newer"):
+        validate(probe(str(source)), load_policy(), str(old))
+    with pytest.raises(UsageError, match=r"7\.0 or newer"):
+        list(encode(tiny_plan(source, chunk=1000), Store(tmp_path / "work"), ffmpeg=replace(find(), path=str(old))))
 
 
 def test_headers_that_are_none() -> None:

@@ -158,6 +158,16 @@ def test_a_playlist_that_says_something_else(title: tuple[Path, Expected], path:
         check(folder, object_replaced(folder, expected, path, changed))
 
 
+def test_sdh_that_is_no_automatic_choice(title: tuple[Path, Expected]) -> None:
+    folder, expected = title
+    (track,) = expected.subtitles
+    other = track.model_copy(update={"plan": track.plan.model_copy(update={"default": False})})
+    lines = (folder / PREFIX / "master.m3u8").read_text().splitlines(keepends=True)
+    text = "".join(line.replace("=YES", "=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
+    with pytest.raises(VerificationFailed, match="SDH track has AUTOSELECT=NO"):
+        check(folder, object_replaced(folder, expected.model_copy(update={"subtitles": (other,)}), "master.m3u8", text))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -174,6 +184,7 @@ def test_a_playlist_that_says_something_else(title: tuple[Path, Expected], path:
         pytest.param(HEADER + "00:01.000 --> 00:02.000\na & b\n", id="ampersand"),
         pytest.param(HEADER + "00:01.000 --> 00:02.000\na\x1b[1m\n", id="control"),
         pytest.param(HEADER + "00:01.000 --> 00:02.000\nX-TIMESTAMP-MAP=MPEGTS:1\n", id="map in a cue"),
+        pytest.param(HEADER + "00:01.000 --> 00:02.000\nx-Timestamp-Map=MPEGTS:1\n", id="small map in a cue"),
     ],
 )
 def test_what_is_no_subtitle_segment(text: str) -> None:

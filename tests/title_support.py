@@ -34,7 +34,9 @@ KEY = ContentKey(key_id="9f2c" * 8, content_id="title", key=bytes(range(16)))
 GRID = grid(frames=60)
 CHUNKS = (Chunk(index=0, start=0, frames=48), Chunk(index=1, start=48, frames=12))
 RUNGS = ("low", "high")
-SPOKEN = SubtitleRendition(id="en-sdh", stream=2, language="en", name="English (SDH)", default=True, hearing_impaired=True)
+SPOKEN = SubtitleRendition(
+    id="en-sdh", stream=2, language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
+)
 WORDS = (
     Cue(Fraction(1, 4), Fraction(1, 2), "<i>One</i>"),
     Cue(Fraction(4, 5), Fraction(11, 5), "over two borders"),

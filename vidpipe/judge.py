@@ -63,7 +63,7 @@ class Judge:
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
-        self._located = False
+        self._located = self._heard = False
         self._changes: tuple[Finding, ...] = ()
         self._parts: dict[int | None, list[Measurements]] = {}
 
@@ -76,10 +76,13 @@ class Judge:
             self._located = True
             damaged = locate_damage(self._plan.source, limits=self._limits, cancel=self._cancel)
             self._parts.setdefault(None, []).append(Measurements(damaged=damaged))
-        if CHANGING in text and not self._changes:
+        if CHANGING in text and not self._heard and self._policy.changing_sound.severity != "off":
+            self._heard = True
             source = self._plan.source
+            told = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
             located = locate_changes(source, limits=self._limits, cancel=self._cancel)
-            self._changes = tuple(changing_sound(source.model_copy(update={"audio": located}), self._policy))
+            new = tuple(audio for audio in located if audio.index not in told)
+            self._changes = tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same sound.
             self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]

@@ -34,6 +34,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
+from vidpipe.encode.chunk import lacks_cues
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
@@ -359,12 +360,14 @@ def _segments(
     """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
     runs: list[Iterator[Segment]]
     if isinstance(result, EncodedSubtitles):
+        what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
         try:
             runs = [subtitle_segments(cues_of(made, result), result.rendition.id, made.grid)]
         except Unusable as problem:  # a title can do without them
-            what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
             reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
             return
+        if result.artifact and lacks_cues(result.artifact):
+            reporter.emit(Note(level="warning", text=f"{what} lacks some of its cues: they cannot be decoded"))
     elif isinstance(result, EncodedAudio):
         runs = [audio_segments(result.artifact, result.rendition, made.grid)]
     else:

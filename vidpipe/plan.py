@@ -7,11 +7,15 @@ Wrong: UsageError if the ladder cannot give a single rendition.
 
 The grid: frame n of the timeline is shown at n / frame_rate. A GOP is a whole number of frames, a segment a whole number
 of GOPs, a chunk a whole number of segments, so that every rung cuts at the same instants and nothing drifts.
+
+Subtitles are shown unasked only if the source chose some: in MP4 and QuickTime the flag that says so means only that a track is enabled,
+and in Matroska a track has it unless it is taken away, so there it counts only if another text track is without.
 """
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
@@ -109,7 +113,7 @@ class SubtitleRendition(Data):
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
     forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
-    styled: the source's text may hold drawings and codes of ASS.
+    codec: of the source's track; it decides what has to be taken out of the text.
     """
 
     id: str
@@ -119,7 +123,7 @@ class SubtitleRendition(Data):
     default: bool = False
     forced: bool = False
     hearing_impaired: bool = False
-    styled: bool = False
+    codec: str
 
 
 class Picture(Data):
@@ -327,11 +331,11 @@ def _audio(source: Source, ladder: Ladder) -> list[AudioRendition]:
     rungs = {rung.name for rung in ladder.rungs}  # ids of all renditions share the published tree
     for number, stream in enumerate(heard, 1):
         for place, rung in enumerate(ladder.audio):
-            if rung.channels > 2 and stream.channels < rung.channels:
+            if rung.channels > 2 and stream.widest.channels < rung.channels:
                 continue
             surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
             base = (stream.language or ("und" if len(heard) == 1 else f"track{number}")) + surround
-            name = (stream.title or stream.language or ("Main" if len(heard) == 1 else f"Track {number}")).replace('"', "'")
+            name = _name(stream.title or stream.language or ("Main" if len(heard) == 1 else f"Track {number}"))
             taken_ids, taken_names = rungs | {r.id for r in renditions}, {r.name for r in renditions}
             renditions.append(
                 AudioRendition(
@@ -358,12 +362,12 @@ def _is_heard(stream: AudioStream, source: Source) -> bool:
 def _subtitles(source: Source, taken: set[str]) -> list[SubtitleRendition]:
     """One rendition for each text track with something to show. taken: ids of all other renditions."""
     shown = [stream for stream in source.subtitles if _is_shown(stream, source)]
-    default = next((stream.index for stream in shown if stream.default), None)
+    default = next((stream.index for stream in shown if stream.default), None) if _chooses(source) else None
     renditions: list[SubtitleRendition] = []
     for number, stream in enumerate(shown, 1):
         kind = "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
-        name = (stream.title or stream.language or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}")).replace('"', "'")
+        name = _name(stream.title or stream.language or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
         told = {"forced": "forced", "sdh": "SDH"}.get(kind, "")
         if told.lower() not in name.lower():
             name = f"{name} ({told})"
@@ -376,10 +380,15 @@ def _subtitles(source: Source, taken: set[str]) -> list[SubtitleRendition]:
                 default=stream.index == default,
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
-                styled=stream.codec in ("ass", "ssa"),
+                codec=stream.codec,
             )
         )
     return renditions
+
+
+def _chooses(source: Source) -> bool:
+    """Tell whether somebody chose subtitles that are shown unasked."""
+    return source.demuxer != "mov" and not all(stream.default for stream in source.subtitles if stream.text)
 
 
 def _is_shown(stream: SubtitleStream, source: Source) -> bool:
@@ -394,6 +403,11 @@ def _subtitle_note(stream: SubtitleStream, renditions: list[SubtitleRendition]) 
     if name is not None:
         return f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not"
     return f"{what} is not published: " + ("it shows nothing while the picture runs" if stream.text else "only text can be")
+
+
+def _name(text: str) -> str:
+    """A name as playlists can say it: composed (NFC), so that names which look the same are the same, and without quotation marks."""
+    return unicodedata.normalize("NFC", text).replace('"', "'")
 
 
 def _unique(name: str, taken: set[str], joint: str) -> str:
@@ -441,8 +455,8 @@ def _notes(source: Source, grid: Grid, slowdown: int) -> list[str]:
     for stream in source.audio:
         if not _is_heard(stream, source):
             notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
-        elif stream.channels > 2:
-            notes.append(f"audio stream {stream.index} ({stream.layout}) is downmixed to stereo")
+        elif stream.widest.channels > 2:
+            notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
         if stream.changes:
             notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

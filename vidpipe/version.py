@@ -28,7 +28,7 @@ from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 

@@ -1,9 +1,10 @@
 """Run one task (a chunk of the picture, the sound, the subtitles) to the end: run ffmpeg, compare with the plan, store; again if it fails.
 
-In:   a ChunkTask, AudioTask or SubtitleTask: job, program, store, and the key of every file that is expected. Both can be pickled.
+In:   a ChunkTask, AudioTask or SubtitleTask: job, program, store, and the key of every file that is expected. All can be pickled.
 Out:  Made: file name -> Artifact.
 Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
-       with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; Interrupted.
+       with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; UsageError if
+       ffmpeg is too old for sound that changes on the way; Interrupted.
 
 ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,27 +21,34 @@ from pathlib import Path
 
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store, disk_full, writing
-from vidpipe.encode.audio import AAC_FRAME, AudioJob, audio_arguments, audio_file, sound_file
-from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, timescale, video_file
+from vidpipe.encode.audio import AudioJob, audio_arguments, audio_file, sound_file
+from vidpipe.encode.check import ChangingSound, SourceFault, check_audio, check_pictures, check_text, check_video
+from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, video_file
 from vidpipe.encode.result import Artifact
 from vidpipe.encode.silence import LIMITS, SLOWEST_READ, STALLED_SECONDS, Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import LARGEST, SubtitleJob, subtitle_arguments, subtitle_file
 from vidpipe.errors import EncodeFailed, SourceRefused
-from vidpipe.media.boxes import BoxError, fragments, read_movie
+from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
-from vidpipe.plan import AudioRendition, VideoRendition
+from vidpipe.source.steady import check_understood, wide
+from vidpipe.source.text import clean
 
 ATTEMPTS = 2
 DAMAGED = "vidpipe.decoder_complained"
-"""The line that a chunk's measurements end in when the decoder reported errors; where they are is found by ``locate_damage``."""
+"""The line that a chunk's measurements end in when the decoder reported errors; where they are is found by ``locate_damage``.
+
+It stands in the first line of a subtitle track of which some cues could not be decoded.
+"""
 
 CHANGING = "vidpipe.sound_changes"
 """The same for sound that changes although its packets do not say so; where is found by ``locate_changes``."""
 
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
 _OURS = re.compile(r"\[(?:libx26[45]|libsvtav1|mjpeg|mp4|null|out#|[va]ost#|enc:|Eval|Parsed_|swscaler|AVIO)")  # encoders, muxers, filters
+_LOST_CUES = re.compile(r"\[sist#0:(\d+)\b.*\[(?:error|fatal|panic)\]")  # a decoder of subtitles; the index of its stream
 UNDECODABLE = 69
 """ffmpeg's exit code when more than two thirds of a stream cannot be decoded (fftools/ffmpeg.c, max_error_rate)."""
+TOO_LARGE = -getattr(signal, "SIGXFSZ", 0)  # how ffmpeg ends when a file grows beyond its limit
 LINES_SHOWN = 12  # of ffmpeg's last words in an error
 AFTERMATH = (  # what every other thread says once one has failed; it would bury the cause
     "Task finished with error code",
@@ -112,14 +121,6 @@ class RunIsOver:
         return not self.alive.is_dir()
 
 
-class SourceFault(ValueError):
-    """What was made is not what was planned because the source is not what its headers and packets promise."""
-
-
-class ChangingSound(SourceFault):
-    """The sound changes its channels or its sample rate, and its packets did not say so."""
-
-
 class _Failed(Exception):
     """An attempt gave nothing that can be used."""
 
@@ -167,7 +168,7 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
                 for frame in job.posters:
                     _attempted(completed, check_pictures, folder / poster_file(frame), 1)
                 if job.quality:
-                    _attempted(completed, _check_text, folder / job.quality.picture_file)
+                    _attempted(completed, check_text, folder / job.quality.picture_file)
                     _note_damage(completed, folder / job.quality.picture_file)
                 _check_unchanged(job, task)
                 return _store(task, folder, samples)
@@ -186,25 +187,34 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
     watched = _Watched(job, _cancel(task, watch), lambda frames: None)
     for attempt in range(1, ATTEMPTS + 1):
         arguments = audio_arguments(job)
+        changing: dict[int, _Failed] = {}
         try:
             with Store(task.store).temporary() as folder:
                 completed = _ffmpeg(task, arguments, folder, watched)
                 samples: dict[str, int] = {}
                 for number, rendition in enumerate(job.renditions):
-                    samples[audio_file(number)] = _attempted(completed, check_audio, folder / audio_file(number), rendition, job)
+                    try:
+                        samples[audio_file(number)] = _attempted(completed, check_audio, folder / audio_file(number), rendition, job)
+                    except _Failed as failure:
+                        if not isinstance(failure.__cause__, ChangingSound):
+                            raise
+                        changing[rendition.stream] = failure
+                        continue
                     if job.quality:
-                        _attempted(completed, _check_text, folder / sound_file(number, job.quality))
+                        _attempted(completed, check_text, folder / sound_file(number, job.quality))
                         _note_damage(completed, folder / sound_file(number, job.quality))
-                        if job.steady != task.job.steady:
+                        if rendition.stream in job.steady and rendition.stream not in task.job.steady:
                             _note(CHANGING, folder / sound_file(number, job.quality))
+                if changing:
+                    raise next(iter(changing.values()))
                 _check_unchanged(job, task)
                 return _store(task, folder, samples)
         except _Failed as failure:
             if attempt == ATTEMPTS or failure.blame:
                 tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
                 raise _error(task, f"sound (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
-            if isinstance(failure.__cause__, ChangingSound):
-                job = job.model_copy(update={"steady": tuple(job.sounds)})
+            sounds = {stream: wide(sound) if stream in changing else sound for stream, sound in job.sounds.items()}
+            job = job.model_copy(update={"steady": tuple({*job.steady, *changing}), "sounds": sounds})
     raise AssertionError("unreachable")
 
 
@@ -213,7 +223,10 @@ def _cancel(task: Task, watch: Watch | None) -> Cancel | None:
 
 
 def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
-    """Extract the subtitle tracks and return their artifacts. A stream that cannot be read is left out: it stops no ingest."""
+    """Extract the subtitle tracks and return their artifacts. A stream that cannot be read is left out: it stops no ingest.
+
+    Raises EncodeFailed if it is not the stream's fault, so that no title lacks its subtitles because a machine was short of memory.
+    """
     try:
         return _extract(task, task.job.streams, watch)
     except _Failed:  # once more, each alone: a broken one does not take the others with it
@@ -224,7 +237,7 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
                 files |= _extract(task, (stream,), watch).files
             except _Failed as failure:
                 _check_unchanged(task.job, task)
-                problems[subtitle_file(stream)] = str(failure)
+                problems[subtitle_file(stream)] = ": ".join([str(failure), *map(clean, _words(failure.completed)[-1:])])
         return Made(files=files, problems=problems)
 
 
@@ -238,88 +251,23 @@ def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) 
         with writing(folder):
             argv = [task.ffmpeg, *subtitle_arguments(job)]
             completed = run(argv, cwd=folder, cancel=_cancel(task, watch), limits=limits)
-        if completed.timed_out:
-            raise _Failed(f"it could not be read in {seconds:.0f} s", completed)
+        if completed.timed_out or (completed.returncode < 0 and completed.returncode != TOO_LARGE):
+            killed = f"ffmpeg was killed by signal {-completed.returncode}"
+            raise EncodeFailed(
+                f"ffmpeg was not ready in {seconds:.0f} s" if completed.timed_out else killed,
+                where=f"subtitles (stream {', '.join(map(str, streams))}) of {task.title}",
+                fix="run the same command again: what is finished is kept; if it fails again, look for a lack of memory or a slow disk",
+                details=[f"command: {shlex.join(argv)}", *(f"ffmpeg: {word}" for word in _words(completed))],
+            )
+        if completed.returncode == TOO_LARGE:
+            raise _Failed(f"it has more than {LARGEST // 1024**2} MB of text")
         _ended(completed, folder)
-        for name in names:
-            _attempted(completed, _check_text, folder / name)
+        for stream, name in zip(streams, names, strict=True):
+            _attempted(completed, check_text, folder / name)
+            if str(stream) in _LOST_CUES.findall(completed.stderr_head + completed.stderr_tail):
+                _mark(folder / name)
         _check_unchanged(job, task)
         return _store(task.model_copy(update={"keys": {name: task.keys[name] for name in names}}), folder, {})
-
-
-def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
-    """Compare a rung's chunk with the plan and return its frames. Raises ValueError that says what differs."""
-    grid, chunk = job.grid, job.chunk
-    rate = grid.frame_rate / rendition.frame_step
-    planned = rendition.frames(chunk.frames)
-    in_segment = grid.segment_frames // rendition.frame_step
-    movie = read_movie(path)
-    if len(movie.tracks) != 1 or movie.tracks[0].handler != "vide":
-        raise ValueError("it is not one video track")
-    track = movie.tracks[0]
-    if (track.width, track.height) != (rendition.width, rendition.height):
-        raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
-    if track.timescale != timescale(rate) or track.edits:
-        raise ValueError(f"its timescale is {track.timescale}, not {timescale(rate)}, or it has an edit list")
-    tick = timescale(rate) / rate
-    counts: list[int] = []
-    frames = 0
-    for fragment in fragments(path, movie):
-        if fragment.decode_time != frames * tick:
-            raise ValueError(f"segment {len(counts) + 1} is decoded at {fragment.decode_time}, not {frames * tick}")
-        if not fragment.samples or not fragment.samples[0].sync:
-            raise ValueError(f"segment {len(counts) + 1} does not start with a key frame")
-        if any(sample.duration != tick for sample in fragment.samples):
-            raise ValueError(f"segment {len(counts) + 1} has frames that do not last {tick} ticks")
-        counts.append(len(fragment.samples))
-        frames += len(fragment.samples)
-    if frames != planned:
-        shown = f"{frames} frames, not {planned}"
-        raise SourceFault(f"it decodes to {shown}, fewer than its packets promise") if frames < planned else ValueError(f"it has {shown}")
-    expected = [min(in_segment, planned - at) for at in range(0, planned, in_segment)]
-    if counts != expected:
-        raise ValueError(f"its segments have {counts} frames, not {expected}")
-    return frames
-
-
-def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
-    """Compare a track with the plan and return its AAC frames. Raises ValueError that says what differs."""
-    movie = read_movie(path)
-    if len(movie.tracks) != 1 or movie.tracks[0].handler != "soun":
-        raise ValueError("it is not one audio track")
-    track = movie.tracks[0]
-    if track.timescale != rendition.sample_rate:
-        raise ValueError(f"its timescale is {track.timescale}, not {rendition.sample_rate}")
-    priming = sum(edit.media_time for edit in track.edits)
-    frames, end = 0, 0
-    for fragment in fragments(path, movie):
-        if fragment.decode_time != end:
-            raise ValueError(f"it jumps from {end} to {fragment.decode_time}")
-        frames += len(fragment.samples)
-        end += fragment.duration
-    if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
-        # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
-        raise ChangingSound(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
-    planned = job.samples(rendition)
-    # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
-    if not planned <= end - priming <= planned + 3 * AAC_FRAME:
-        raise ValueError(f"it has {end - priming} samples, not {planned}")
-    return frames
-
-
-def check_pictures(path: Path, planned: int) -> int:
-    """Compare JPEG files in a row with the plan and return their number. Raises ValueError."""
-    data = path.read_bytes()
-    count = len(re.findall(rb"\xff\xd9(?=\xff\xd8\xff|\Z)", data))  # an end that a start, or the end of the file, follows
-    if not data.startswith(b"\xff\xd8\xff") or count != planned:
-        raise ValueError(f"it has {count} pictures, not {planned}")
-    return count
-
-
-def _check_text(path: Path) -> int:
-    if not path.stat().st_size:
-        raise ValueError("it is empty")
-    return 0
 
 
 def _note_damage(completed: Completed, measurements: Path) -> None:
@@ -327,6 +275,18 @@ def _note_damage(completed: Completed, measurements: Path) -> None:
     lines = (completed.stderr_head + completed.stderr_tail).splitlines()
     if any(_COMPLAINT.search(line) and not _OURS.match(line) for line in lines):
         _note(DAMAGED, measurements)
+
+
+def _mark(track: Path) -> None:
+    """Write into the header of a subtitle track that it lacks some cues, so that this is known when it is reused."""
+    with writing(track.parent):
+        track.write_bytes(track.read_bytes().replace(b"WEBVTT", f"WEBVTT {DAMAGED}".encode(), 1))
+
+
+def lacks_cues(track: Artifact) -> bool:
+    """Tell whether some cues of a subtitle track could not be decoded."""
+    with track.path.open("rb") as file:
+        return DAMAGED.encode() in file.readline(100)
 
 
 def _note(what: str, measurements: Path) -> None:
@@ -399,6 +359,7 @@ def _ended(completed: Completed, folder: Path) -> Completed:
     """Give back an ffmpeg that ended well. Raises _Failed, EncodeFailed if the disk is full."""
     if "No space left on device" in completed.stderr_tail or "Disk quota exceeded" in completed.stderr_tail:
         raise disk_full(folder)
+    check_understood(completed.stderr_tail, completed.argv[0])
     if completed.returncode != 0:
         code = completed.returncode
         if code == UNDECODABLE:
@@ -417,8 +378,7 @@ def _store(task: Task, folder: Path, samples: dict[str, int]) -> Made:
 
 
 def _error(task: Task, where: str, arguments: list[str], failure: _Failed, watched: _Watched) -> EncodeFailed | SourceRefused:
-    said = failure.completed.stderr_tail.splitlines() if failure.completed else []
-    words = [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
+    words = _words(failure.completed)
     details = [f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)]
     blame = failure.blame or (None if failure.source or watched.decodes else _look(task, watched))
     if blame:
@@ -432,6 +392,12 @@ def _error(task: Task, where: str, arguments: list[str], failure: _Failed, watch
         fix="run the command by itself to see it fail; finished chunks are kept, and the same vidpipe command continues after them",
         details=details,
     )
+
+
+def _words(completed: Completed | None) -> list[str]:
+    """What ffmpeg said last."""
+    said = completed.stderr_tail.splitlines() if completed else []
+    return [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
 
 
 def _look(task: Task, watched: _Watched) -> Blame | None:

@@ -81,7 +81,7 @@ def read_subtitles(data: bytes) -> list[Cue]:
         if times is None or end == at + 1:
             raise CueError(f"line {at + 1}: this is no cue")
         for number in range(at + 1, end):
-            if not _TEXT.fullmatch(lines[number]) or "X-TIMESTAMP-MAP" in lines[number]:
+            if not _TEXT.fullmatch(lines[number]) or "X-TIMESTAMP-MAP" in lines[number].upper():
                 raise CueError(f"line {number + 1}: a player could misread this text")
         cue = Cue(_seconds(times.group(1, 2, 3)), _seconds(times.group(4, 5, 6)), "\n".join(lines[at + 1 : end]))
         if cue.end <= cue.start or (cues and cue.start < cues[-1].start):

@@ -138,12 +138,16 @@ def _group(audio: Sequence[AudioTrack]) -> list[Any]:
 
 
 def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
-    """Render the subtitle group: at most one default, one automatic choice a language and kind (HLS-REND-004 to -007, -014)."""
+    """Render the subtitle group: at most one default; automatic choices are one a language, and all forced and SDH tracks.
+
+    HLS-REND-004 to -007, -014.
+    """
     names = _names(subtitles)
     default = next((track for track in subtitles if track.default), None)
-    automatic: dict[tuple[str, bool, bool], SubtitleTrack] = {}
+    automatic: dict[str, SubtitleTrack] = {}  # of the plain ones
     for track in [*(track for track in subtitles if track is default), *subtitles]:
-        automatic.setdefault(_kind(track), track)
+        if not (track.forced or track.hearing_impaired):
+            automatic.setdefault(_language(track), track)
     return [
         m3u8.Media(
             type="SUBTITLES",
@@ -151,17 +155,14 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
             name=name,
             language=_language(track),
             default="YES" if track is default else "NO",
-            autoselect="YES" if automatic[_kind(track)] is track else "NO",
+            # HLS-REND-007 and -014 ask for it on every such track, even on a second one that differs in nothing else
+            autoselect="YES" if track.forced or track.hearing_impaired or automatic[_language(track)] is track else "NO",
             forced="YES" if track.forced else "NO",
             characteristics=HEARING_IMPAIRED if track.hearing_impaired else None,
             uri=uri(track.uri),
         )
         for track, name in zip(subtitles, names, strict=True)
     ]
-
-
-def _kind(track: SubtitleTrack) -> tuple[str, bool, bool]:
-    return _language(track), track.forced, track.hearing_impaired
 
 
 def _names(tracks: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> list[str]:

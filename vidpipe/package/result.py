@@ -29,9 +29,9 @@ class TrackFacts(Data):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One media segment, clear. index: 0-based position.  samples: frames in it.
+    """One media segment, clear. index: 0-based position.  samples: frames in it; of WebVTT, cues.
 
-    start, duration: seconds, exact, from its own tfdt and trun.
+    start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.
     """
 
     rendition: str

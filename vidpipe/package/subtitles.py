@@ -41,6 +41,14 @@ _TIME = r"(?:(\d{2,6}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 _TIMES = re.compile(rf"{_TIME} --> {_TIME}(?:[ \t].*)?\r?")
 _MARKUP = re.compile(r"<(/?)([ibu])>|&(?:amp|lt|gt|nbsp|lrm|rlm);|[<>&]")
 _ESCAPED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_STYLED = frozenset({"ass", "ssa"})
+"""Codecs whose text may hold drawings."""
+_HARD_SPACES = frozenset({"ass", "ssa", "eia_608", "webvtt"})
+"""Codecs in whose text ffmpeg writes, or leaves, ``\\h`` for a space. In that of others it is a backslash and an h."""
+_ESCAPED_BRACES = frozenset({"webvtt", "text", "dvb_teletext"})
+"""Codecs in whose text ffmpeg's decoders escape what would be a code of ASS."""
+_ESCAPE = re.compile(r"\\(?:(\{)(?:\{\})?|(\})|\u2060)")
+"""An opening brace may be followed by an empty block; a backslash is followed by a word joiner, lest it begin a code."""
 _DRAWING = re.compile(r"m(?: +(?:[mnlbspc]|-?\d+(?:\.\d+)?))+\s*")
 """A vector drawing of ASS; ffmpeg drops the code before it that would say so."""
 _UNWANTED = frozenset({"Cc", "Cs", "Co", "Cn"})  # not Cf: joiners and directions are part of many scripts
@@ -59,10 +67,10 @@ class Unusable(ValueError):
     """The track is left out. The message is half a sentence: "it has …"."""
 
 
-def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, styled: bool) -> tuple[Cue, ...]:
+def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -> tuple[Cue, ...]:
     """Return the cues of a track that are shown while the picture runs, in order.
 
-    start: seconds in the source's own time of the first frame.  styled: the text may hold drawings and codes of ASS.
+    start: seconds in the source's own time of the first frame.  codec: of the source's track.
     """
     last = math.floor(grid.duration * 1000)
     found: dict[Cue, None] = {}  # the same text at the same time once: layers of ASS
@@ -71,7 +79,7 @@ def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, styled: bool)
             raise Unusable(f"it has more than {MOST_CUES} cues")
         times = [_rounded((Fraction(time, 1000) - ORIGIN - start) * 1000) for time in (begin, end)]
         shown, hidden = max(0, times[0]), min(last, times[1])
-        if shown < hidden and (text := clean_text(lines, styled=styled)):
+        if shown < hidden and (text := clean_text(lines, codec=codec)):
             found[Cue(Fraction(shown, 1000), Fraction(hidden, 1000), text)] = None
     if not found:
         raise Unusable("it has no text that is shown while the picture runs")
@@ -96,16 +104,22 @@ def subtitle_segments(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterat
         yield Segment(rendition=rendition, index=index, start=start, duration=end - start, samples=len(shown), data=data)
 
 
-def clean_text(lines: Iterable[str], *, styled: bool) -> str:
-    """Return lines of a stranger's text as WebVTT cue text; empty if nothing of it can be seen."""
+def clean_text(lines: Iterable[str], *, codec: str) -> str:
+    """Return lines of a stranger's text as WebVTT cue text; empty if nothing of it can be seen.
+
+    codec: of the source's track; ffmpeg's decoders make ASS of all text, and its encoder passes on what each of them escapes.
+    """
     text = "\n".join(lines)[:LONGEST]
-    if styled:
-        if _DRAWING.fullmatch(text.strip()):
-            return ""
-        text = text.replace("\\h", " ")  # a hard space, which ffmpeg leaves as it is
+    if codec in _STYLED and _DRAWING.fullmatch(text.strip()):
+        return ""
+    if codec in _HARD_SPACES:
+        text = text.replace("\\h", " ")
+    if codec in _ESCAPED_BRACES:
+        text = _ESCAPE.sub(lambda found: found[1] or found[2] or "\\", text)
     text = re.sub("[\r\v\f\x1c-\x1e\x85\u2028\u2029]", "\n", text).replace("\t", " ").replace("\ufeff", "")
     text = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in _UNWANTED)
-    kept = (line.strip() for line in text.split("\n") if "X-TIMESTAMP-MAP" not in line.upper())  # old players look for it everywhere
+    # Old players look for it everywhere. Seen without tags, because some of them may go.
+    kept = (line.strip() for line in text.split("\n") if "X-TIMESTAMP-MAP" not in _untagged(line).upper())
     text = "\n".join(line for line in kept if line)
     if not _is_seen(text):
         return ""
@@ -113,7 +127,11 @@ def clean_text(lines: Iterable[str], *, styled: bool) -> str:
 
 
 def _is_seen(text: str) -> bool:
-    return any(not char.isspace() and unicodedata.category(char) != "Cf" for char in re.sub("</?[ibu]>", "", text))
+    return any(not char.isspace() and unicodedata.category(char) != "Cf" for char in _untagged(text))
+
+
+def _untagged(text: str) -> str:
+    return re.sub("</?[ibu]>", "", text)
 
 
 def _paired(text: str) -> str:

@@ -420,7 +420,8 @@ def _sound(source: Source, audio: AudioStream, measurements: Measurements, polic
             advice="limit the mix to -1 dBTP",
         )
     peaks, deaf = measurements.channel_peaks, policy.dead_channel.peak
-    if len(peaks) > 1 and max(peaks) > deaf:
+    # More channels than it has were made of it because it changed on the way; which of them came from the file is not known.
+    if 1 < len(peaks) <= audio.widest.channels and max(peaks) > deaf:
         for number, level in enumerate(peaks, start=1):
             if level <= deaf and number != _lfe(audio):
                 yield from _found(

@@ -42,9 +42,9 @@ class Listener:
 
     def hear(self, packet: Any, time: int | None) -> None:
         """Take the next packet. time: its ticks."""
-        if self._decoder is None and not self._is_new(packet):
-            return
         if time is None or len(self.changes) == MOST_CHANGES:
+            return
+        if self._decoder is None and not self._is_new(packet):
             return
         if self._decoder is None:
             self._decoder, self._tried, self._at = self._fresh(packet), 0, time

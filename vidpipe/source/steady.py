@@ -2,7 +2,7 @@
 
 In:   a stream of ffmpeg's first input, and what it is at its widest.
 Out:  arguments for ffmpeg, to stand before its other outputs; the stream is then called ``[dec:number]``.
-Wrong: nothing.
+Wrong: UsageError if ffmpeg's answer shows that it is too old for them.
 
 ffmpeg begins a filter graph anew where its input changes: it would print into an emptied file and fill up from time 0 once more.
 (-reinit_filter 0 ends in "Changing audio frame properties on the fly is not supported".) So the stream gets a graph of its own that
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 
+from vidpipe.errors import UsageError
 from vidpipe.source.facts import Sound
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -24,6 +25,21 @@ def steadied(number: int, stream: int, widest: Sound) -> list[str]:
     label = f"[steady{number}]"
     graph = ["-filter_complex", f"[0:{stream}]{steady_filters(widest)}{label}", "-map", label]
     return [*graph, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", f"{number}:0"]
+
+
+def wide(sound: Sound) -> Sound:
+    """Return what sound is made that becomes nobody knows which other: 5.1, so that a downmix takes the channels which come later."""
+    return sound if sound.channels >= 6 else sound.model_copy(update={"channels": 6, "layout": "5.1"})
+
+
+def check_understood(stderr: str, program: str) -> None:
+    """Raise UsageError if ffmpeg's last words are that it does not know loopback decoders."""
+    if "Unrecognized option 'dec'" in stderr:
+        raise UsageError(
+            "the sound changes its channels or its sample rate on the way, and this ffmpeg is too old for that: 7.0 or newer is needed",
+            where=program,
+            fix="unset VIDPIPE_FFMPEG to use the ffmpeg that comes with vidpipe, or install a newer one",
+        )
 
 
 def steady_filters(sound: Sound) -> str:

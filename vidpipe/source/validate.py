@@ -2,7 +2,7 @@
 
 In:   a Source, a QualityPolicy, ffmpeg.
 Out:  QualityReport; an error in it refuses the source.
-Wrong: SourceRefused if the decode crashes, hangs or balloons; UsageError if ffmpeg lacks a filter; Interrupted on cancel.
+Wrong: SourceRefused if the decode crashes, hangs or balloons; UsageError if ffmpeg lacks a filter or is too old; Interrupted on cancel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.steady import steadied
+from vidpipe.source.steady import check_understood, steadied
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
@@ -163,6 +163,7 @@ def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits,
     printed = PRINTED_A_PICTURE * (source.video.frames + 10 * int(source.duration))
     spent = limits.decoding(float(source.duration), printed)
     done = run(argv, limits=spent, cwd=folder, cancel=cancel)
+    check_understood(done.stderr_tail, argv[0])
     if done.timed_out or done.returncode < 0 or done.returncode > 128:
         what = f"decoding it took more than {done.seconds:.0f} s and was stopped" if done.timed_out else "decoding it crashed the decoder"
         raise SourceRefused(what, where=source.name, fix="ask for a new copy, or raise the limits if the machine is slow")

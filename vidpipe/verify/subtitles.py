@@ -81,8 +81,8 @@ def check_members(target: Target, path: str, expected: Sequence[ExpectedSubtitle
         target.same(where, "LANGUAGE", plan.language or "und", member.language)
         target.same(where, "DEFAULT and FORCED", (plan.default, plan.forced), (member.default, member.forced))
         target.same(where, "CHARACTERISTICS", HEARING_IMPAIRED if plan.hearing_impaired else None, member.characteristics)
-        if member.default and not member.autoselect:
-            raise target.wrong(where, "DEFAULT=YES stands with AUTOSELECT=NO", "AUTOSELECT=YES", "NO")
+        if (plan.default or plan.forced or plan.hearing_impaired) and not member.autoselect:
+            raise target.wrong(where, "a default, forced or SDH track has AUTOSELECT=NO", "AUTOSELECT=YES", "NO")
 
 
 def group_of(members: Sequence[Rendition], variant: Variant) -> list[str]:
