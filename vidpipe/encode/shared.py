@@ -80,7 +80,9 @@ class Room:
         with _translated():
             there = self._storage.head(_source(sha256))
             if there is None or there.size != size or there.sha256 not in (None, sha256):
-                self._storage.put(_source(sha256), file, sha256=sha256, on_bytes=_going_on(cancel), **_PLAIN)
+                going_on = _going_on(cancel)
+                going_on(0)  # a small file is sent before anybody is called
+                self._storage.put(_source(sha256), file, sha256=sha256, on_bytes=going_on, **_PLAIN)
 
     def drop_source(self, sha256: str) -> None:
         """Remove the source, unless another run needs it. Called while this run is still said to go on."""
