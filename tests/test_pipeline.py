@@ -226,7 +226,7 @@ def test_an_interrupted_ingest_publishes_nothing_and_resumes(name: str, fields: 
     assert catalog.live("landscape-24") is None
     catalog.close()
     result = run(FIXTURES / "landscape-24.mp4", configured)
-    assert result.chunks_reused >= 1
+    assert result.artifacts_reused >= 1  # the first upload may be sound, before any chunk is done
 
 
 def test_a_truncated_source_is_refused_before_anything_is_made(tmp_path: Path) -> None:
