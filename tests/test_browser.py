@@ -130,10 +130,12 @@ def test_an_encrypted_title_plays_with_hls_js(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)")
 def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
     spoken = srt(("00:00:00,500", "00:00:01,000", "<i>One</i> & two"), ("00:00:01,200", "00:00:02,400", "over the border"))
-    source = subtitled(tmp_path / "words.mkv", Words(spoken, language="eng", disposition="default"), options=("-output_ts_offset", "5"))
+    # Only the one that the source asks for is loaded; a lone track of a Matroska file asks for nothing.
+    tracks = (Words(spoken, language="eng", disposition="default"), Words(spoken, language="fra"))
+    source = subtitled(tmp_path / "words.mkv", *tracks, options=("-output_ts_offset", "5"))
     configured = settings(tmp_path)
     result = run(source, configured)
-    assert [track.id for track in result.record.subtitles] == ["en-sub"]
+    assert [(track.id, track.default) for track in result.record.subtitles] == [("en-sub", True), ("fr-sub", False)]
     seen = play(version(result), key_of(configured), "hls.js", tmp_path / "profile")
     assert seen["errors"] == []
     assert seen["ended"]

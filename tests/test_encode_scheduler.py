@@ -119,13 +119,13 @@ def test_threads_and_ffmpeg_version_are_part_of_the_key(source: Path, store: Sto
 
 
 def test_an_altered_artifact_is_made_again(source: Path, store: Store, program: FFmpeg) -> None:
-    plan = tiny_plan(source)
-    first = chunks_of(list(encode(plan, store, ffmpeg=program)))
+    plan = tiny_plan(source)  # with one thread, since x264 under a buffer limit does not write the same bytes twice with several
+    first = chunks_of(list(encode(plan, store, ffmpeg=program, threads=1)))
     victim = first[1].video["90p"].path
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    results = list(encode(plan, store, ffmpeg=program))
+    results = list(encode(plan, store, ffmpeg=program, threads=1))
     assert fresh(results) == 1
     again = chunks_of(results)
     assert again[1].video["90p"].sha256 == first[1].video["90p"].sha256
