@@ -18,18 +18,13 @@ from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import AudioRung
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.facts import Sound
 
 RATE = 48_000
 AAC_FRAME = Fraction(1024, RATE)
 MAIN = AudioRendition(id="a", stream=1, bitrate=128_000, channels=2, sample_rate=RATE, name="Main", default=True)
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 def test_the_whole_command() -> None:

@@ -20,14 +20,9 @@ from vidpipe.encode.chunk import ChunkTask, Watch, run_chunk
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
 from vidpipe.encode.keys import Keys, posters_in
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed
 from vidpipe.plan import Plan
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 @pytest.fixture(scope="module")

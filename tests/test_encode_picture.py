@@ -15,16 +15,11 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import Rung
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.source.facts import Colour
 
 LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0"]
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 def encoded(plan: Plan, folder: Path, program: FFmpeg) -> tuple[Path, list[EncodedChunk]]:

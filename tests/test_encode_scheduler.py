@@ -11,21 +11,19 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from vidpipe.encode import scheduler
 from vidpipe.encode.artifacts import Store
+from vidpipe.encode.chunk import run_audio, run_chunk
 from vidpipe.encode.result import Encoded, EncodedAudio
 from vidpipe.encode.scheduler import Pace, encode, pace
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +80,23 @@ def test_the_second_time_nothing_is_encoded(source: Path, store: Store, program:
     assert fresh(again) == 0
     assert len(chunks_of(again)) == len(plan.chunks)
     assert [getattr(event, "reused", None) for event in seen.events if event.event == "chunk_finished"] == [True] * len(plan.chunks)
+
+
+def test_sound_does_not_wait_for_the_chunks(source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk_runs = threading.Event()
+
+    def chunk(*arguments: Any) -> Any:
+        chunk_runs.set()
+        return run_chunk(*arguments)
+
+    def sound(*arguments: Any) -> Any:
+        assert chunk_runs.wait(30), "sound, which comes first, keeps the only worker from the chunks"
+        return run_audio(*arguments)
+
+    monkeypatch.setattr(scheduler, "run_chunk", chunk)
+    monkeypatch.setattr(scheduler, "run_audio", sound)
+    results = list(encode(tiny_plan(source), store, ffmpeg=program, workers=1))
+    assert any(isinstance(result, EncodedAudio) for result in results)
 
 
 def test_a_new_rung_encodes_only_itself(source: Path, store: Store, program: FFmpeg) -> None:

@@ -10,16 +10,11 @@ import pytest
 from tests.encode_support import FAST, Seen, barcodes, chunks_of, clip, ffmpeg, inits, joined, remux, rung, times, tiny_plan, whole
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.scheduler import encode
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.progress import ChunkFinished
 
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001"]
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 def shown(plan: Plan, store: Store, program: FFmpeg, target: Path) -> list[int]:

@@ -29,7 +29,7 @@ from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.shared import Room
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
@@ -38,11 +38,6 @@ pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not ins
 
 # distributed closes its own event loop and sockets in its own time
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 @pytest.fixture

@@ -21,16 +21,11 @@ from vidpipe.encode.command import chunk_job, decode_arguments
 from vidpipe.encode.keys import Keys
 from vidpipe.errors import EncodeFailed, SourceRefused, VidpipeError
 from vidpipe.ladder import AudioRung
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Limits
 from vidpipe.plan import Plan
 
 SILENT, STALLED = 2.0, 5.0  # enough for a decoder on a busy machine to begin
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 @pytest.fixture(scope="module")

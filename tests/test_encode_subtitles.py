@@ -16,7 +16,7 @@ from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import SubtitleJob, subtitle_arguments
 from vidpipe.errors import EncodeFailed, SourceRefused
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 
 ONE = srt(("00:00:00,500", "00:00:01,000", "Hello"), ("00:00:00,800", "00:00:01,500", "at once"))
@@ -32,11 +32,6 @@ Style: Default,Arial,16,0
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 Dialogue: 0,0:00:00.50,0:00:01.00,Default,Bob,0,0,0,,{\\pos(1,2)\\i1}up{\\i0}, and\\Ndown
 """
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 @pytest.fixture

@@ -15,17 +15,12 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Artifact, EncodedChunk
 from vidpipe.encode.scheduler import encode
 from vidpipe.errors import EncodeFailed
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.thumbnails import Sheet, choose_poster, make, sheet_arguments, split_pictures, track
 
 TIME = r"(\d\d):(\d\d):(\d\d\.\d{3})"
 CUE = re.compile(rf"^{TIME} --> {TIME}\n(sprite-\d{{3}}\.jpg)#xywh=(\d+),(\d+),(\d+),(\d+)$", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def program() -> FFmpeg:
-    return find()
 
 
 def small(plan: Plan, **changes: object) -> Plan:

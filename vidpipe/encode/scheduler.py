@@ -96,19 +96,22 @@ def encode(
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
-        if executor is None:
-            executor = pool = ThreadPoolExecutor(chosen.workers, thread_name_prefix="encode")
-            cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
-        cleanup.callback(stop.set)  # before the pool is waited for
+        chunks = executor or _pool(chosen.workers, cleanup)
+        # Sound and text take one core for a while. On this machine they run beside the chunks, which never keep every core busy.
+        beside = executor or _pool(1, cleanup)
+        cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
-        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, executor)
+        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD)
 
 
 @dataclass
 class _Run:
-    """One call of ``encode``. keys: by the threads of a chunk.  pending: future -> what to do with what it made."""
+    """One call of ``encode``. keys: by the threads of a chunk.  chunks: runs them.  beside: runs sound and text.
+
+    pending: future -> what to do with what it made.
+    """
 
     plan: Plan
     keys: dict[int, keys.Keys]
@@ -119,7 +122,8 @@ class _Run:
     reporter: Reporter
     stop: threading.Event
     alive: Path
-    executor: Executor
+    chunks: Executor
+    beside: Executor
     pending: dict[Future[Made], Callable[[Made], list[Encoded]]] = field(default_factory=dict)
 
     def results(self, cancel: Cancel | None, most: int) -> Iterator[Encoded]:
@@ -207,10 +211,11 @@ class _Run:
         finish: Callable[[Made], list[Encoded]],
         progress: Callable[[int], None],
     ) -> None:
-        if isinstance(self.executor, ThreadPoolExecutor):
-            future = self.executor.submit(function, task, Watch(cancel=self.stop, progress=progress))
+        executor = self.chunks if isinstance(task, ChunkTask) else self.beside
+        if isinstance(executor, ThreadPoolExecutor):
+            future = executor.submit(function, task, Watch(cancel=self.stop, progress=progress))
         else:  # neither an event nor a reporter travels; the task watches the folder ``alive``
-            future = self.executor.submit(function, task)
+            future = executor.submit(function, task)
         self.pending[future] = finish
 
     def _common(self) -> dict[str, Any]:
@@ -253,6 +258,12 @@ class _Run:
         """Take back what has not begun."""
         for future in self.pending:
             future.cancel()
+
+
+def _pool(workers: int, cleanup: contextlib.ExitStack) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
+    cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
+    return pool
 
 
 def _text_done(renditions: tuple[SubtitleRendition, ...], made: Made) -> list[Encoded]:

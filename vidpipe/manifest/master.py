@@ -119,9 +119,7 @@ def _group(audio: Sequence[AudioTrack]) -> list[Any]:
     """Render the audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
     names = _names(audio)
     default = next((track for track in audio if track.default), audio[0] if audio else None)
-    automatic: dict[str, AudioTrack] = {}
-    for track in [*(track for track in audio if track is default), *audio]:
-        automatic.setdefault(_language(track), track)
+    automatic = _automatic(audio, default)
     return [
         m3u8.Media(
             type="AUDIO",
@@ -129,7 +127,7 @@ def _group(audio: Sequence[AudioTrack]) -> list[Any]:
             name=name,
             language=_language(track),
             default="YES" if track is default else "NO",
-            autoselect="YES" if automatic[_language(track)] is track else "NO",
+            autoselect="YES" if track in automatic else "NO",
             channels=str(track.facts.channels),
             uri=uri(track.uri),
         )
@@ -144,10 +142,8 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
     """
     names = _names(subtitles)
     default = next((track for track in subtitles if track.default), None)
-    automatic: dict[str, SubtitleTrack] = {}  # of the plain ones
-    for track in [*(track for track in subtitles if track is default), *subtitles]:
-        if not (track.forced or track.hearing_impaired):
-            automatic.setdefault(_language(track), track)
+    plain = [track for track in subtitles if not (track.forced or track.hearing_impaired)]
+    automatic = _automatic(plain, default)
     return [
         m3u8.Media(
             type="SUBTITLES",
@@ -156,13 +152,23 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
             language=_language(track),
             default="YES" if track is default else "NO",
             # HLS-REND-007 and -014 ask for it on every such track, even on a second one that differs in nothing else
-            autoselect="YES" if track.forced or track.hearing_impaired or automatic[_language(track)] is track else "NO",
+            autoselect="NO" if track in plain and track not in automatic else "YES",
             forced="YES" if track.forced else "NO",
             characteristics=HEARING_IMPAIRED if track.hearing_impaired else None,
             uri=uri(track.uri),
         )
         for track, name in zip(subtitles, names, strict=True)
     ]
+
+
+def _automatic(
+    tracks: Sequence[AudioTrack | SubtitleTrack], default: AudioTrack | SubtitleTrack | None
+) -> list[AudioTrack | SubtitleTrack]:
+    """Return the tracks that a player may choose by itself: of each language the default, else the first."""
+    chosen: dict[str, AudioTrack | SubtitleTrack] = {}
+    for track in [*(track for track in tracks if track is default), *tracks]:
+        chosen.setdefault(_language(track), track)
+    return list(chosen.values())
 
 
 def _names(tracks: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> list[str]:

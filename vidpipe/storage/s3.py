@@ -214,17 +214,20 @@ class S3Storage:
 @contextmanager
 def _stoppable(on_bytes: Callable[[int], None] | None) -> Iterator[Callable[[int], None] | None]:
     """Give a callback for an upload whose exception ends it at once: botocore takes any but CancelledError for a reason to try again."""
+    if on_bytes is None:
+        yield None
+        return
     raised: list[Exception] = []
 
     def sent(number: int) -> None:
         try:
-            on_bytes(number)  # type: ignore[misc]
+            on_bytes(number)
         except Exception as error:
             raised.append(error)
             raise CancelledError from error
 
     try:
-        yield sent if on_bytes is not None else None
+        yield sent
     except CancelledError:
         if raised:
             raise raised[0] from None

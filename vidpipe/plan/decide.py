@@ -1,0 +1,139 @@
+"""Decide what will be encoded, before anything is: Source + Ladder -> Plan. Pure; touches no file and no process.
+
+In:   a Source (measured facts) and a Ladder (wishes).
+Out:  a Plan: one rational time grid for all rungs, the renditions with their exact sizes, the chunks, and for each
+      rung of the ladder why it was kept or dropped.
+Wrong: UsageError if the ladder cannot give a single rendition.
+
+The grid: frame n of the timeline is shown at n / frame_rate. A GOP is a whole number of frames, a segment a whole number
+of GOPs, a chunk a whole number of segments, so that every rung cuts at the same instants and nothing drifts.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+from vidpipe.ladder import Ladder
+from vidpipe.plan.model import Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap
+from vidpipe.plan.rungs import choose, fit, slowdown, text
+from vidpipe.plan.tracks import audio_renditions, is_heard, subtitle_note, subtitle_renditions
+from vidpipe.source.facts import Source
+
+MAX_FRAME_RATE = 60
+"""Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
+
+SPRITE_BOX = (160, 90)
+SPRITE_COLUMNS, SPRITE_ROWS = 10, 10
+SPRITE_COUNT, SPRITE_SECONDS = 100, (1, 10)
+"""About 100 sprites a title, but none closer than 1 s and none further apart than 10 s."""
+
+POSTER_BOX = (1920, 1080)
+POSTER_AT = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2))
+"""Where poster candidates are taken, as shares of the duration; the one that shows most is used."""
+
+
+def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_seconds: Fraction, chunk_seconds: Fraction) -> Plan:
+    """Decide everything that will be made of ``source``. All times in seconds; they are wishes, rounded to whole frames.
+
+    Raises UsageError if the ladder has no rungs to choose from.
+    """
+    nth = slowdown(source.video.frame_rate, Fraction(MAX_FRAME_RATE))
+    rate = source.video.frame_rate / nth
+    video, decisions = choose(source, ladder, rate)
+    audio = audio_renditions(source, ladder)
+    subtitles = subtitle_renditions(source, {rung.name for rung in ladder.rungs} | {rendition.id for rendition in audio})
+    grid = _grid(source, rate, [rendition.frame_step for rendition in video], gop_seconds, segment_seconds, chunk_seconds)
+    return Plan(
+        source=source,
+        ladder=ladder.name,
+        grid=grid,
+        picture=_picture(source),
+        video=tuple(video),
+        audio=tuple(audio),
+        subtitles=tuple(subtitles),
+        chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
+        thumbnails=_thumbnails(source, grid),
+        decisions=tuple(decisions),
+        notes=(*_notes(source, grid, nth), *(subtitle_note(stream, subtitles) for stream in source.subtitles)),
+    )
+
+
+def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segment: Fraction, chunk: Fraction) -> Grid:
+    """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
+    unit = math.lcm(*steps)
+    gop_frames = max(1, round(gop * rate / unit)) * unit
+    segment_frames = max(1, round(segment / gop)) * gop_frames
+    chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
+    frames = max(1, math.floor(source.duration * rate + Fraction(1, 2)))
+    return Grid(frame_rate=rate, frames=frames, gop_frames=gop_frames, segment_frames=segment_frames, chunk_frames=chunk_frames)
+
+
+def _chunks(grid: Grid, *, whole: bool) -> list[Chunk]:
+    """Share the segments evenly among chunks of about the wished length, so that parallel chunks end together."""
+    segments = grid.segments
+    count = 1 if whole else max(1, round(Fraction(grid.frames, grid.chunk_frames)))
+    edges = [min(i * segments // count * grid.segment_frames, grid.frames) for i in range(count)] + [grid.frames]
+    return [Chunk(index=i, start=start, frames=end - start) for i, (start, end) in enumerate(pairwise(edges))]
+
+
+def _picture(source: Source) -> Picture:
+    tone_map: dict[str, ToneMap] = {"HDR10": "pq", "HLG": "hlg"}
+    video = source.video
+    return Picture(
+        deinterlace=video.interlaced,
+        rotation=video.rotation,
+        mirrored=video.mirrored,
+        tone_map=tone_map.get(video.colour.dynamic_range, "none"),
+    )
+
+
+def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
+    seconds = min(max(grid.duration / SPRITE_COUNT, Fraction(SPRITE_SECONDS[0])), Fraction(SPRITE_SECONDS[1]))
+    width, height = fit(source.video.display_size, SPRITE_BOX)
+    poster_width, poster_height = fit(source.video.display_size, POSTER_BOX)
+    return ThumbnailPlan(
+        interval=max(1, round(seconds * grid.frame_rate)),
+        width=width,
+        height=height,
+        columns=SPRITE_COLUMNS,
+        rows=SPRITE_ROWS,
+        poster_width=poster_width,
+        poster_height=poster_height,
+        posters=tuple(sorted({math.floor(share * grid.frames) for share in POSTER_AT})),
+    )
+
+
+def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
+    video = source.video
+    notes = []
+    if video.interlaced:
+        told = "" if video.flagged_interlaced else " although the file does not say so"
+        notes.append(f"interlaced source{told}: deinterlaced with bwdif")
+        if video.measured_fields == "progressive":
+            notes.append("its fields look like whole pictures where they were measured; deinterlacing softens them a little")
+    if video.colour.dynamic_range != "SDR":
+        notes.append(f"{video.colour.dynamic_range} source: tone-mapped to SDR (BT.709) for every rung")
+    if video.variable_frame_rate:
+        notes.append(f"variable frame rate: made constant at {text(grid.frame_rate)} fps; audio keeps its time")
+    if nth > 1:
+        notes.append(f"{text(video.frame_rate)} fps source: every {nth}. frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
+    if video.rotation:
+        notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata asks")
+    if video.mirrored:
+        notes.append("mirrored left to right, as its metadata asks")
+    if video.sample_aspect != 1:
+        notes.append(f"pixels of {video.sample_aspect.numerator}:{video.sample_aspect.denominator} made square")
+    if not source.audio:
+        notes.append("no audio: the title has none")
+    for stream in source.audio:
+        if not is_heard(stream, source):
+            notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
+        elif stream.widest.channels > 2:
+            notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
+        if stream.changes:
+            notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
+    if not video.exact_seek and grid.frames > grid.chunk_frames:
+        notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
+    return notes

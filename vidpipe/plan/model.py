@@ -1,0 +1,163 @@
+"""What a plan is made of: the grid, the chunks, the renditions, and why. Frozen; nothing is decided here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from vidpipe.data import Data, Rational
+from vidpipe.source.facts import Source
+
+VideoCodec = Literal["h264", "hevc", "av1"]
+ToneMap = Literal["none", "pq", "hlg"]
+
+
+class Grid(Data):
+    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline."""
+
+    frame_rate: Rational
+    frames: int
+    gop_frames: int
+    segment_frames: int
+    chunk_frames: int
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds of the whole timeline."""
+        return self.frames / self.frame_rate
+
+    @property
+    def segments(self) -> int:
+        """Number of segments."""
+        return -(-self.frames // self.segment_frames)
+
+    @property
+    def segment_duration(self) -> Fraction:
+        """Seconds of a full segment."""
+        return self.segment_frames / self.frame_rate
+
+    def time(self, frame: int) -> Fraction:
+        """Seconds at which a frame of the timeline is shown."""
+        return frame / self.frame_rate
+
+
+class Chunk(Data):
+    """A run of whole segments that one ffmpeg process encodes: frames [start, start + frames) of the timeline."""
+
+    index: int
+    start: int
+    frames: int
+
+
+class VideoRendition(Data):
+    """One rung as it will be encoded.
+
+    width, height: pixels, even, square.  bitrate, max_bitrate: bits a second.  buffer: bits.
+    crf: quality aimed at instead of bitrate, still capped by max_bitrate.
+    frame_step: every frame_step-th frame of the timeline is kept (2 for a 30 fps rung of a 60 fps source).
+    """
+
+    id: str
+    codec: VideoCodec
+    width: int
+    height: int
+    bitrate: int
+    max_bitrate: int
+    buffer: int
+    crf: float | None = None
+    preset: str
+    profile: str | None = None
+    frame_step: int = 1
+
+    def frames(self, timeline_frames: int) -> int:
+        """Frames of this rendition within that many timeline frames that begin at a segment boundary."""
+        return -(-timeline_frames // self.frame_step)
+
+
+class AudioRendition(Data):
+    """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
+
+    name: unique within the title, for people.  default: played unless the viewer chooses.
+    """
+
+    id: str
+    stream: int
+    codec: Literal["aac"] = "aac"
+    bitrate: int
+    channels: int
+    sample_rate: int
+    language: str | None = None
+    name: str
+    default: bool
+
+
+class SubtitleRendition(Data):
+    """One subtitle track as it will be made: WebVTT. stream: index in the source.
+
+    name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
+    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    codec: of the source's track; it decides what has to be taken out of the text.
+    """
+
+    id: str
+    stream: int
+    language: str | None = None
+    name: str
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    codec: str
+
+
+class Picture(Data):
+    """What is done to every frame before it is scaled. mirrored: left and right are swapped, after the rotation."""
+
+    deinterlace: bool = False
+    rotation: Literal[0, 90, 180, 270] = 0
+    mirrored: bool = False
+    tone_map: ToneMap = "none"
+
+
+class ThumbnailPlan(Data):
+    """Sprites: one picture every interval frames of the timeline, width x height pixels, columns x rows on a sheet.
+
+    posters: timeline frames that are candidates for the poster.
+    """
+
+    interval: int
+    width: int
+    height: int
+    columns: int
+    rows: int
+    poster_width: int
+    poster_height: int
+    posters: tuple[int, ...]
+
+
+class Decision(Data):
+    """Why a rung of the ladder was kept or dropped."""
+
+    rung: str
+    kept: bool
+    reason: str
+
+
+class Plan(Data):
+    """Everything that will be made, decided. notes: sentences for the person (deinterlacing, tone mapping, one chunk …)."""
+
+    source: Source
+    ladder: str
+    grid: Grid
+    picture: Picture
+    video: tuple[VideoRendition, ...]
+    audio: tuple[AudioRendition, ...]
+    subtitles: tuple[SubtitleRendition, ...] = ()
+    chunks: tuple[Chunk, ...]
+    thumbnails: ThumbnailPlan
+    decisions: tuple[Decision, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def renditions(self) -> tuple[VideoRendition | AudioRendition, ...]:
+        """Everything that is encoded: video, then audio."""
+        return (*self.video, *self.audio)

@@ -1,0 +1,22 @@
+"""Judge a source: facts and measurements against the policy, as findings with stable ids. Pure.
+
+In:   Source, Measurements (picture and sound together, or one Measurements an audio stream), QualityPolicy.
+Out:  findings in the order of the policy; those that are "off" are left out.
+Wrong: nothing.
+
+Every finding says what was measured and what the limit is, and when, unless it is about the whole file. What a file has many of is
+told once for each stretch; the measured value is that of all of them.
+"""
+
+from vidpipe.source.findings.facts import changing_sound, fact_findings
+from vidpipe.source.findings.measured import findings, missing_pictures
+
+__all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures"]
+
+IDS = (
+    *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "changing-sound"),
+    *("duplicate-timestamps", "broken-timestamps", "timestamp-gap", "low-resolution", "low-bit-rate"),
+    *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),
+    *("silence", "loudness", "true-peak", "dead-channel"),
+)
+"""Every finding that there is. ids are stable: scripts and policies count on them."""

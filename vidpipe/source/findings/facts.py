@@ -1,0 +1,251 @@
+"""Judge what the probe found, without decoding: Source + QualityPolicy -> findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from vidpipe.source.facts import AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.source.findings.telling import clock, found, show
+from vidpipe.source.policy import QualityPolicy
+
+
+def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
+    """Return what the probe alone shows; nothing is decoded for it."""
+    return (
+        *_truncated(source, policy),
+        *_read_error(source, policy),
+        *_corrupt(source, policy),
+        *_sound_facts(source, policy),
+        *changing_sound(source, policy),
+        *_timestamps(source, policy),
+        *_size(source, policy),
+        *_fields(source, policy),
+    )
+
+
+def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Compare what the container and each stream claim with where their packets end; the worst is told."""
+    check = policy.truncated
+    video = source.video
+    if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
+        yield from found(
+            check,
+            "truncated",
+            f"the container claims {source.claimed_size} bytes, and the file has {source.size}: it is cut off",
+            span=_lost(video.duration, video.declared_duration or source.declared_duration),
+            measured=f"{source.size} bytes",
+            limit=f"{source.claimed_size} bytes",
+            advice="copy the file again from its origin and compare the sizes",
+        )
+        return
+    streams: list[VideoStream | AudioStream] = [video, *source.audio]
+    claims: list[tuple[Fraction, Fraction, Fraction, str, int | None]] = []
+    if source.declared_duration is not None and source.scanned_duration is not None:
+        end = max(stream.start + stream.duration for stream in streams) - video.start
+        claims.append((source.declared_duration, source.scanned_duration, end, "the container claims", None))
+    for stream in streams:
+        if stream.declared_duration is not None:
+            end = stream.start + stream.duration - video.start
+            claims.append((stream.declared_duration, stream.duration, end, f"stream {stream.index} claims", stream.index))
+    tolerance = Fraction(str(check.tolerance))
+    short = [each for each in claims if each[0] - each[1] > tolerance + each[0] / 100]
+    for claimed, scanned, end, who, index in sorted(short, key=lambda each: each[0] - each[1], reverse=True)[:1]:
+        yield from found(
+            check,
+            "truncated",
+            f"{who} {show(claimed)}, and the packets end after {show(scanned)}: the file is cut off",
+            stream=index,
+            span=Stretch(start=end, end=end + claimed - scanned),
+            measured=show(scanned),
+            limit=show(claimed - tolerance - claimed / 100),
+            advice="copy the file again from its origin and compare the sizes",
+        )
+
+
+def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
+    """Return the stretch that is missing at the end; without a claim, nobody knows how long it is."""
+    return Stretch(start=end, end=max(end, claimed or end))
+
+
+def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    if source.read_error:
+        yield from found(
+            policy.read_error,
+            "read-error",
+            source.read_error,
+            span=_lost(source.video.duration, source.video.declared_duration or source.declared_duration),
+            measured=f"stopped after {show(source.video.duration)}",
+            limit="read to the end",
+            advice="copy the file again from its origin; if that one is damaged too, remux it",
+        )
+
+
+def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    check = policy.corrupt_packets
+    streams: list[VideoStream | AudioStream] = [source.video, *source.audio]
+    for stream in streams:
+        for span in _where(stream.corrupt_packets, stream.corrupt_at, check.most):
+            yield from found(
+                check,
+                "corrupt-packets",
+                f"packets of stream {stream.index} are marked as damaged{_when(span)} ({stream.corrupt_packets} in all)",
+                stream=stream.index,
+                span=span,
+                measured=f"{stream.corrupt_packets} packets",
+                limit=f"{check.most:g} packets",
+                advice="look at the picture there; record or copy it again if it shows",
+            )
+
+
+def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
+    """Yield where to tell a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
+    if count > most:
+        yield from stretches or (None,)
+
+
+def _when(span: Stretch | None) -> str:
+    if span is None:
+        return ""
+    return f" from {clock(span.start)} to {clock(span.end)}" if span.end > span.start else f" at {clock(span.start)}"
+
+
+def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    video, check = source.video, policy.duration_mismatch
+    if not source.audio:
+        yield from found(
+            policy.no_audio,
+            "no-audio",
+            "there is no audio stream",
+            span=Stretch(start=Fraction(0), end=video.duration),
+            measured="0 audio streams",
+            limit="1 audio stream",
+            advice="check that the sound was not lost in the export",
+        )
+    most = Fraction(str(check.most))
+    for audio in source.audio:
+        end = audio.start + audio.duration - video.start
+        apart = end - video.duration
+        if abs(apart) > most:
+            yield from found(
+                check,
+                "duration-mismatch",
+                f"audio stream {audio.index} ends {show(abs(apart))} {'after' if apart > 0 else 'before'} the picture",
+                stream=audio.index,
+                span=Stretch(start=min(end, video.duration), end=max(end, video.duration)),
+                measured=show(apart),
+                limit=show(most),
+                advice="sound past the picture is cut, missing sound becomes silence; check that nothing was lost",
+            )
+        if abs(audio.offset) > most:
+            yield from found(
+                check,
+                "start-mismatch",
+                f"audio stream {audio.index} begins {show(abs(audio.offset))} {'after' if audio.offset > 0 else 'before'} the picture",
+                stream=audio.index,
+                span=Stretch(start=min(audio.offset, Fraction(0)), end=max(audio.offset, Fraction(0))),
+                measured=show(audio.offset),
+                limit=show(most),
+                advice="the title begins with the first whole picture; check that this is where it should",
+            )
+
+
+def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell where sound becomes another one."""
+    check = policy.changing_sound
+    for audio in source.audio:
+        if len(audio.changes) <= check.most:
+            continue
+        ends = [change.at for change in audio.changes[1:]] + [audio.start + audio.duration - source.video.start]
+        for change, end in zip(audio.changes, ends, strict=True):
+            yield from found(
+                check,
+                "changing-sound",
+                f"the sound becomes {change.after} from {clock(change.at)} to {clock(max(change.at, end))}",
+                stream=audio.index,
+                span=Stretch(start=change.at, end=max(change.at, end)),
+                measured=f"{change.before} -> {change.after}",
+                limit=f"{check.most:g} changes",
+                advice="all of it becomes one layout and sample rate; check that the change was meant",
+            )
+
+
+def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    video = source.video
+    for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
+        yield from found(
+            policy.duplicate_timestamps,
+            "duplicate-timestamps",
+            f"pictures have the time of another one{_when(span)} ({video.duplicate_timestamps} in all)",
+            stream=video.index,
+            span=span,
+            measured=f"{video.duplicate_timestamps} pictures",
+            limit=f"{policy.duplicate_timestamps.most:g} pictures",
+            advice="one of each is shown; export the file again if the movement stutters",
+        )
+    broken = video.missing_timestamps + video.backward_timestamps
+    for span in _where(broken, video.broken_at, policy.broken_timestamps.most):
+        yield from found(
+            policy.broken_timestamps,
+            "broken-timestamps",
+            f"pictures have no time ({video.missing_timestamps} in all), or decoding times go backwards "
+            f"({video.backward_timestamps}){_when(span)}",
+            stream=video.index,
+            span=span,
+            measured=f"{broken} pictures",
+            limit=f"{policy.broken_timestamps.most:g} pictures",
+            advice="remux the file, for example into Matroska, and check that sound and picture stay together",
+        )
+    if video.longest_gap > Fraction(str(policy.gaps.longest)):
+        yield from found(
+            policy.gaps,
+            "timestamp-gap",
+            f"a picture stands for {show(video.longest_gap)}",
+            stream=video.index,
+            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
+            measured=show(video.longest_gap),
+            limit=f"{policy.gaps.longest:g} s",
+            advice="pictures may be lost there; a slide show or screen recording may be meant so",
+        )
+
+
+def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    video = source.video
+    shorter = min(video.display_size)
+    if shorter < Fraction(str(policy.resolution.lowest)):
+        yield from found(
+            policy.resolution,
+            "low-resolution",
+            f"the picture is only {round(video.display_size[0])}x{round(video.display_size[1])}",
+            stream=video.index,
+            measured=f"{round(shorter)} pixels",
+            limit=f"{policy.resolution.lowest:g} pixels",
+            advice="ask for the original; nothing is scaled up",
+        )
+    if video.bit_rate is not None and video.frames > 1:
+        density = video.bit_rate / (video.width * video.height * video.frame_rate)
+        if density < Fraction(str(policy.bit_rate.lowest)):
+            yield from found(
+                policy.bit_rate,
+                "low-bit-rate",
+                f"the video has only {video.bit_rate // 1000} kb/s for {video.width}x{video.height}",
+                stream=video.index,
+                measured=f"{float(density):.4f} bit/pixel",
+                limit=f"{policy.bit_rate.lowest:g} bit/pixel",
+                advice="ask for a less compressed original",
+            )
+
+
+def _fields(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
+    share = source.video.interlaced_share
+    if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
+        yield from found(
+            policy.interlaced,
+            "interlaced-content",
+            "the picture is interlaced although the file says that it is progressive",
+            stream=source.video.index,
+            measured=f"{float(share):.0%} of the pictures in a sample",
+            limit=f"{policy.interlaced.share:.0%}",
+            advice="vidpipe deinterlaces it; set the field order in the file for other programs",
+        )

@@ -1,0 +1,48 @@
+"""How a finding is told: its fields, and times and durations as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from vidpipe.source.facts import Finding, Severity, Stretch
+from vidpipe.source.policy import Check
+
+
+def found(
+    check: Check,
+    id_: str,
+    message: str,
+    *,
+    measured: str,
+    limit: str,
+    advice: str,
+    stream: int | None = None,
+    span: Stretch | None = None,
+) -> Iterator[Finding]:
+    """Yield the finding with the severity that the policy gives it, or nothing if that is "off"."""
+    if check.severity == "off":
+        return
+    severity: Severity = check.severity
+    yield Finding(
+        id=id_,
+        severity=severity,
+        message=message,
+        stream=stream,
+        start=span.start if span else None,
+        end=span.end if span else None,
+        measured=measured,
+        limit=limit,
+        advice=advice,
+    )
+
+
+def show(seconds: Fraction) -> str:
+    """Write a duration: 1.500 s."""
+    return f"{float(seconds):.3f} s"
+
+
+def clock(seconds: Fraction) -> str:
+    """Write a time of the title: 0:01:30.250."""
+    whole, milliseconds = divmod(abs(round(seconds * 1000)), 1000)
+    return f"{'-' if seconds < 0 else ''}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"

@@ -1,0 +1,223 @@
+"""Say what the streams of a file are, from their headers and what was read of them. Runs in the child process only.
+
+In:   streams of an open container, what the one pass over its packets gathered.
+Out:  VideoStream, AudioStream, SubtitleStream, OtherStream, chapters, timecode: all text cleaned, times in seconds.
+Wrong: nothing of its own; libav's errors of damaged pictures may pass.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+from av.stream import Disposition, Stream
+
+from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.fields import Fields, measure_fields
+from vidpipe.source.opening import packets
+from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
+from vidpipe.source.reading import Scan, Track, base_of
+from vidpipe.source.scan import Timeline, stretches, thinned
+from vidpipe.source.text import clean, language_tag
+
+INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
+
+SEEKS_TRIED = 6
+
+TELETEXT = range(0x10, 0x20)  # what a packet of it begins with (ETSI EN 301 775, table 1)
+TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext"})  # ffmpeg reads no TTML
+
+
+def is_picture(stream: Stream) -> bool:
+    """Whether a stream is moving video: cover art and still thumbnails are not."""
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    context: Any = stream.codec_context
+    return stream.type == "video" and not stream.disposition & still and context is not None and context.width > 0
+
+
+def video_stream(container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str) -> VideoStream:
+    """Describe the video; a sample of its fields is decoded, and some seeks are tried."""
+    frame, context, base = scan.frames[0], video.codec_context, base_of(video)
+    aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
+    rotation, mirrored = orientation(frame)
+    display = Fraction(frame.width, frame.height) * aspect
+    flagged = sum(each.interlaced_frame for each in scan.frames) * 2 > len(scan.frames)
+    order = FIELD_ORDERS.get(context.field_order, "unknown")
+    if not flagged or order == "progressive":
+        order = "unknown" if flagged else "progressive"
+    problem = _seek_problem(container, video, scan, line, demuxer)
+    described = colour(frame, context)
+    # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
+    fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
+    if fields.seen == "interlaced" and not flagged:
+        order = "tt" if fields.top_first else "bb"
+    depth = max((part.bits for part in frame.format.components), default=8)
+    return VideoStream(
+        index=video.index,
+        codec=clean(codec_of(context)),
+        profile=clean(video.profile) if video.profile else None,
+        pixel_format=frame.format.name,
+        bit_depth=depth,
+        width=frame.width,
+        height=frame.height,
+        sample_aspect=aspect,
+        display_aspect=1 / display if rotation in (90, 270) else display,
+        rotation=rotation,
+        mirrored=mirrored,
+        chroma=chroma(frame.format),
+        field_order=order,
+        # what is flagged is deinterlaced even if a sample shows whole pictures: elsewhere in the file there may be others
+        interlaced=flagged or fields.seen == "interlaced",
+        flagged_interlaced=flagged,
+        measured_fields=fields.seen,
+        interlaced_share=fields.share,
+        colour=described,
+        declared_frame_rate=Fraction(video.average_rate) if video.average_rate else None,
+        frame_rate=line.frame_rate,
+        variable_frame_rate=line.variable,
+        time_base=base,
+        start_pts=line.start_pts,
+        start=(line.start_pts - line.late) * base,
+        duration=line.duration,
+        declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED else None,
+        frames=line.frames,
+        key_pts=thinned(line.key_pts, base),
+        longest_gop=line.longest_gop,
+        shortest_gop=line.shortest_gop,
+        mean_gop=line.mean_gop,
+        longest_gap=line.longest_gap,
+        longest_gap_at=line.longest_gap_at,
+        reorder_frames=max(0, context.reorder_depth),
+        missing_timestamps=line.missing,
+        duplicate_timestamps=line.duplicates,
+        backward_timestamps=line.backward,
+        duplicate_at=line.duplicate_at,
+        broken_at=line.broken_at,
+        corrupt_packets=scan.video.corrupt.count,
+        corrupt_at=stretches(scan.video.corrupt.ticks, base, (line.start_pts - line.late) * base),
+        bit_rate=int(scan.video.size * 8 / line.duration) if line.duration else None,
+        exact_seek=problem is None,
+        seek_problem=problem,
+    )
+
+
+def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str) -> str | None:
+    """Return why chunks cannot each start with a seek, or None after some seeks were tried and did what they should."""
+    if demuxer not in INDEXED:
+        return f"the container ({demuxer}) has no index to seek by"
+    if line.guessed or demuxer == "avi":  # AVI stores no times: libav counts, and is off by one where frames may be reordered
+        return "the pictures have no presentation times of their own"
+    if line.missing:
+        return f"{line.missing} pictures have no time"
+    if line.backward:
+        return f"decoding times go backwards {line.backward} times"
+    if scan.error:
+        return f"the stream is damaged ({scan.error})"
+    if len(line.key_pts) < 2 and line.frames > 1:
+        return "there is only one key frame"
+    keys = line.key_pts[1:]
+    for target in {keys[len(keys) * step // SEEKS_TRIED] for step in range(SEEKS_TRIED)} if keys else ():
+        try:
+            # without a stream and in microseconds, as ffmpeg's -ss does
+            container.seek(int(target * base_of(video) * av.time_base), backward=True)
+            packet = next(packet for packet in packets(container, video) if packet.size)
+        except (av.error.FFmpegError, StopIteration):
+            return f"seeking to {float(target * base_of(video)):.3f} s fails"
+        if not packet.is_keyframe or packet.pts is None or packet.pts > target:
+            return f"seeking to {float(target * base_of(video)):.3f} s lands elsewhere"
+    return None
+
+
+def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
+    """Describe a track of sound."""
+    context, base = stream.codec_context, base_of(stream)
+    start = track.start or 0
+    if stream.start_time is not None and start < stream.start_time:
+        start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
+    duration = max(0, track.end - start) * base
+    changes = track.listener.changes if track.listener else ()
+    declared = stream.duration * base if stream.duration and stream.duration > 0 else None
+    return AudioStream(
+        index=stream.index,
+        codec=clean(codec_of(context)) if context else "unknown",
+        profile=clean(stream.profile) if context and stream.profile else None,
+        sample_rate=context.sample_rate if context else 0,
+        channels=context.channels if context else 0,
+        layout=clean(context.layout.name) if context and context.channels else "unknown",
+        language=language_tag(_tag(stream, "language")),
+        title=_title(stream),
+        default=bool(stream.disposition & Disposition.default),
+        start=start * base,
+        duration=duration,
+        offset=start * base - video.start,
+        declared_duration=declared,
+        packets=track.packets,
+        changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
+        corrupt_packets=track.corrupt.count,
+        corrupt_at=stretches(track.corrupt.ticks, base, video.start),
+        bit_rate=int(track.size * 8 / duration) if duration else None,
+    )
+
+
+def codec_of(context: Any) -> str:
+    """Return the name of the codec, not of the decoder that this build happens to use (mp3, not mp3float)."""
+    return str(context.codec.canonical_name if context.codec is not None else context.name)
+
+
+def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
+    """Describe a subtitle track."""
+    unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
+    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
+    return SubtitleStream(
+        index=stream.index,
+        codec=codec,
+        language=language_tag(_tag(stream, "language")),
+        title=_title(stream),
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+        hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
+        text=codec in TEXT_SUBTITLES,
+        **_span(stream, track),
+    )
+
+
+def _span(stream: Any, track: Track) -> dict[str, Any]:
+    """Return when the packets of a stream begin, how long they last, and how many they are."""
+    if track.start is None:
+        return {"packets": track.packets}
+    base = base_of(stream)
+    return {"start": track.start * base, "duration": (track.end - track.start) * base, "packets": track.packets}
+
+
+def other_stream(stream: Any, track: Track) -> OtherStream:
+    """Describe anything else: data, timecode, cover art."""
+    kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
+    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
+    return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
+
+
+def _tag(stream: Any, key: str) -> str | None:
+    """Return a metadata value whatever the case of its key (Matroska writes LANGUAGE)."""
+    return next((value for name, value in stream.metadata.items() if name.lower() == key), None)
+
+
+def _title(stream: Any) -> str | None:
+    return clean(_tag(stream, "title") or "") or None
+
+
+def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
+    """Return the chapters, at most a thousand."""
+    found = []
+    for chapter in container.chapters():
+        base = Fraction(chapter["time_base"] or 1)
+        title = clean(chapter["metadata"].get("title", "")) or None
+        found.append(Chapter(start=chapter["start"] * base, end=chapter["end"] * base, title=title))
+    return tuple(found[:1000])
+
+
+def timecode(container: av.container.InputContainer, streams: list[Stream]) -> str | None:
+    """Return the first timecode that the file or a stream states."""
+    values = [container.metadata.get("timecode"), *(_tag(stream, "timecode") for stream in streams)]
+    return next((clean(value, 20) for value in values if value), None)
