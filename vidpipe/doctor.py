@@ -140,9 +140,9 @@ def _writable(name: str, target: str) -> Check:
 
 
 def _catalog(settings: Settings) -> Check:
-    from vidpipe.catalog.store import Catalog
+    from vidpipe.catalog import open_catalog
 
-    with Catalog(settings.catalog_url) as catalog:
+    with open_catalog(settings.catalog_url) as catalog:
         return _ok("catalog", f"live titles: {len(catalog.list())}, in {_without_password(settings.catalog_url)}")
 
 

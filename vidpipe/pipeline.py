@@ -22,16 +22,17 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Generator, Iterator
-from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidpipe import layout, thumbnails
+from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.chunk import lacks_cues
@@ -64,6 +65,9 @@ from vidpipe.storage.base import Storage
 from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
 
 Results = Generator[Encoded, None, None]
 
@@ -128,38 +132,54 @@ def ingest(
     with (
         claim(settings.work / "jobs", content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
+        _doors(settings) as doors,
     ):
         made, facts = _prepare(origin, settings, stages)
-        ffmpeg = find(settings.ffmpeg)
+        ffmpeg, storage, catalog = doors()
         fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
-        with closing(open_storage(settings.target)) as storage, closing(Catalog(settings.catalog_url)) as catalog:
-            if held.unfinished and is_known(catalog, held.unfinished):
-                held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-            live = catalog.live(content_id)
-            if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
-                where = live[0].playback.hls
-                return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
-            if live and live[0].source.sha256 != made.source.sha256:
-                was = live[0].source.name
-                reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
-            storage.check()
-            made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
-            keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
-            job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-            target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
-            try:
-                result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
-                _stop_if(cancel)
-                with stages("catalog"):
-                    catalog.publish(result.record, fingerprint)
-            except (PublishFailed, CatalogFailed):
-                raise  # what lies at the target is good so far: the next run continues this version
-            except BaseException:
-                if not is_known(catalog, job):
-                    abandon(held, storage, job, keys)
-                raise
-            held.finish()
+        if held.unfinished and is_known(catalog, held.unfinished):
+            held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
+        live = catalog.live(content_id)
+        if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
+            where = live[0].playback.hls
+            return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
+        if live and live[0].source.sha256 != made.source.sha256:
+            was = live[0].source.name
+            reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
+        storage.check()
+        made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
+        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
+        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+        try:
+            result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            _stop_if(cancel)
+            with stages("catalog"):
+                catalog.publish(result.record, fingerprint)
+        except (PublishFailed, CatalogFailed):
+            raise  # what lies at the target is good so far: the next run continues this version
+        except BaseException:
+            if not is_known(catalog, job):
+                abandon(held, storage, job, keys)
+            raise
+        held.finish()
     return result.model_copy(update={"timings": stages.all()})
+
+
+@contextmanager
+def _doors(settings: Settings) -> Iterator[Callable[[], tuple[FFmpeg, Storage, Catalog]]]:
+    """Open the doors to ffmpeg, target and catalog while the source is measured: their libraries take half a second to import.
+
+    Gives a function that waits until they are open, and raises what was wrong with one of them.
+    """
+    with ExitStack() as cleanup, ThreadPoolExecutor(1, thread_name_prefix="doors") as pool:
+
+        def unlock() -> tuple[FFmpeg, Storage, Catalog]:
+            ffmpeg = find(settings.ffmpeg)
+            storage = cleanup.enter_context(closing(open_storage(settings.target)))
+            return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))
+
+        yield pool.submit(unlock).result
 
 
 @dataclass(frozen=True, slots=True)

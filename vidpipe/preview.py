@@ -24,8 +24,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.store import Catalog
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.keys import KeyStore
@@ -170,7 +170,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
 
 def live_record(settings: Settings, content_id: str) -> Record:
     """Return the live record of a title.  Raises UsageError if there is none, with the nearest id."""
-    with Catalog(settings.catalog_url) as catalog:
+    with open_catalog(settings.catalog_url) as catalog:
         found = catalog.live(content_id)
         if found is not None:
             return found[0]

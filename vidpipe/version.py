@@ -13,10 +13,11 @@ import hashlib
 import json
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from vidpipe import layout
+from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
 from vidpipe.job import Claim, Job, claim
 from vidpipe.media.ffmpeg import FFmpeg
@@ -27,6 +28,9 @@ from vidpipe.publish import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
 
 FORMAT = 2
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
@@ -115,7 +119,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     given_up: list[str] = []
     failed: list[PublishFailed] = []
     folder = settings.work / "jobs"
-    with closing(Catalog(settings.catalog_url)) as catalog:
+    with closing(open_catalog(settings.catalog_url)) as catalog:
         for note in sorted(folder.glob("*.json")):
             with suppress(UsageError), claim(folder, note.stem) as held:
                 if held.unfinished is None:

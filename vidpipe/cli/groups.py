@@ -77,9 +77,9 @@ def check_ladders(
 def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """List the titles that are live."""
     settings = options.settings(home=home)
-    from vidpipe.catalog.store import Catalog
+    from vidpipe.catalog import open_catalog
 
-    with Catalog(settings.catalog_url) as opened:
+    with open_catalog(settings.catalog_url) as opened:
         records = opened.list()
     if json:
         write_json([report(record) for record in records])
@@ -97,11 +97,11 @@ def show_title(
 ) -> None:
     """Show the record of a title."""
     settings = options.settings(home=home)
-    from vidpipe.catalog.store import Catalog
+    from vidpipe.catalog import open_catalog
     from vidpipe.preview import live_record
 
     live = live_record(settings, content_id)
-    with Catalog(settings.catalog_url) as opened:
+    with open_catalog(settings.catalog_url) as opened:
         records = opened.versions(content_id) if versions else (live,)
     if json:
         write_json([report(record) for record in records] if versions else report(live))

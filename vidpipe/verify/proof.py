@@ -15,8 +15,9 @@ import io
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
@@ -123,14 +124,21 @@ def verify(
         rates: dict[str, Bitrate] = {}
         facts: dict[str, TrackFacts] = {}
         decoded = 0
+        readers: list[_TrackReader] = []
         for track in expected.tracks:
-            playlist = playlists[track.playlist]
             _check_playlist(target, track, track.init, expected, playlists)
-            reader = _TrackReader(target, track, objects[track.init], key_for, ffmpeg)
-            measured = list(_ahead(pool, reader.measure, track.segments, workers))
-            facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
-            rates[track.facts.id] = _rate(track.segments, playlist)
-            decoded += sum(segment.decoded for segment in measured)
+            readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg))
+        # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
+        readers.sort(key=lambda reader: max((segment.size for segment in reader.expected.segments), default=0), reverse=True)
+        segments_of_all = ((reader, segment) for reader in readers for segment in reader.expected.segments)
+        results = _ahead(pool, lambda item: item[0].measure(item[1]), segments_of_all, workers)
+        with closing(results):
+            for reader in readers:
+                track, playlist = reader.expected, playlists[reader.expected.playlist]
+                measured = list(itertools.islice(results, len(track.segments)))
+                facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
+                rates[track.facts.id] = _rate(track.segments, playlist)
+                decoded += sum(segment.decoded for segment in measured)
         for text in expected.subtitles:
             _check_playlist(target, text, None, expected, playlists)
             check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
@@ -152,7 +160,7 @@ class _TrackReader:
         self, target: Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
     ) -> None:
         self._target = target
-        self._expected = expected
+        self.expected = expected
         self._init = init
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
@@ -179,7 +187,7 @@ class _TrackReader:
             raise self._target.wrong(
                 segment.uri, "the first frame is not shown at the segment's start", self._delay, self._shown_at(samples)
             )
-        ends = (0, len(self._expected.segments) - 1)
+        ends = (0, len(self.expected.segments) - 1)
         return _Measured(
             decode_time=fragments[0].decode_time,
             duration=fragments[0].duration,
@@ -192,7 +200,7 @@ class _TrackReader:
         """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
         times = itertools.accumulate((sample.duration for sample in samples), initial=0)
         shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
-        return shown if self._expected.facts.type == "video" else self._delay  # audio is decoded in order; its delay is the priming
+        return shown if self.expected.facts.type == "video" else self._delay  # audio is decoded in order; its delay is the priming
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
@@ -207,7 +215,7 @@ class _TrackReader:
             found = problem or f"exit code {done.returncode}"
             raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
         # The audio decoder swallows the priming of the first frames; of video every frame must come out.
-        if frames != segment.samples if self._expected.facts.type == "video" else frames == 0:
+        if frames != segment.samples if self.expected.facts.type == "video" else frames == 0:
             raise self._target.wrong(segment.uri, "the segment does not decode whole", f"{segment.samples} frames", f"{frames} frames")
         return frames
 
@@ -356,7 +364,9 @@ def _check_thumbnails(target: Target, path: str, data: bytes, expected: Expected
         raise target.wrong(path, "the thumbnails track does not span the title", float(expected.duration), float(cues[-1].end))
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int) -> Iterator[_Result]:
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
+) -> Generator[_Result, None, None]:
     """Yield the results in order, never more than two a worker ahead; on an error or a stop, what has not begun is dropped."""
     pending: deque[Future[_Result]] = deque()
     try:
