@@ -9,9 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.servers import free_port
 
 PATIENCE = 30  # seconds for Dask's processes to start
+# distributed closes its own event loop and sockets in its own time
+QUIET = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def start(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

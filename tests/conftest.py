@@ -1,9 +1,13 @@
-"""What many test files need: the ffmpeg that vidpipe uses."""
+"""What many test files need: the ffmpeg that vidpipe uses, a Dask cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.cluster_support import Dask
 from vidpipe.media.ffmpeg import FFmpeg, find
 
 
@@ -11,3 +15,15 @@ from vidpipe.media.ffmpeg import FFmpeg, find
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""
     return find()
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    """A scheduler on loopback; the test starts its workers."""
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Dask(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.close()

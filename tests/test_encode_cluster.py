@@ -7,17 +7,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster_support import PATIENCE, Dask, alive, ffmpeg_below, stop
+from tests.cluster_support import PATIENCE, QUIET, Dask, alive, ffmpeg_below, stop
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe import __version__
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.cluster import WorkerFacts, check, connect
+from vidpipe.encode.cluster.connect import check, connect
+from vidpipe.encode.cluster.worker import WorkerFacts
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
@@ -26,19 +26,7 @@ from vidpipe.plan import Plan
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
-# distributed closes its own event loop and sockets in its own time
-pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-
-
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Dask]:
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Dask(folder)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
+pytestmark = QUIET
 
 
 def everything(
@@ -127,7 +115,7 @@ def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, progr
 
 
 def test_no_worker_and_no_scheduler(dask: Dask, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidpipe.encode.cluster.PATIENCE", 3.0)
+    monkeypatch.setattr("vidpipe.encode.cluster.connect.PATIENCE", 3.0)
     plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -158,15 +146,19 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
 @pytest.mark.parametrize(
     ("late", "says"),
     [
-        pytest.param("vidpipe.encode.cluster.__version__ = '0.0.9'", f"its vidpipe is 0.0.9, not {__version__}", id="another vidpipe"),
+        pytest.param(
+            "vidpipe.encode.cluster.worker.__version__ = '0.0.9'", f"its vidpipe is 0.0.9, not {__version__}", id="another vidpipe"
+        ),
         pytest.param("", "its ffmpeg lacks libx264", id="an encoder lacks"),
         pytest.param(
-            "vidpipe.encode.cluster.run_there = lambda function, task, version, setting: None", "a worker cannot run the task", id="older"
+            "vidpipe.encode.cluster.worker.run_there = lambda function, task, version, setting: None",
+            "a worker cannot run the task",
+            id="older",
         ),
         pytest.param(
             "class Odd(Exception): pass\n"
             "def odd(task): raise Odd('strange')\n"
-            "vidpipe.encode.chunk.run_chunk = vidpipe.encode.chunk.run_audio = odd",
+            "vidpipe.encode.tasks.chunk.run_chunk = vidpipe.encode.tasks.sound.run_audio = odd",
             "a worker cannot run the task (Odd: strange)",
             id="an exception that nobody else knows",
         ),
@@ -174,7 +166,7 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
 )
 def test_a_worker_that_joins_after_the_check_is_checked(late: str, says: str, dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
     other = tmp_path / "late.py"
-    other.write_text(f"import vidpipe.encode.cluster\n{late}\n")
+    other.write_text(f"import vidpipe.encode.cluster.connect\n{late}\n")
     poor = tmp_path / "ffmpeg-poor"
     poor.write_text(f'#!/bin/sh\n"{program.path}" "$@" | sed \'s/libx264 /libnone /\'\n')
     poor.chmod(0o755)

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import clip, rung, tiny_plan
-from vidpipe.encode import chunk as chunk_module
 from vidpipe.encode import silence
 from vidpipe.encode.audio import AudioJob, audio_job, sound_arguments
-from vidpipe.encode.chunk import AudioTask, ChunkTask, run_audio, run_chunk
 from vidpipe.encode.command import chunk_job, decode_arguments
 from vidpipe.encode.keys import Keys
+from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.sound import run_audio
+from vidpipe.encode.tasks.task import AudioTask, ChunkTask
 from vidpipe.errors import EncodeFailed, SourceRefused, VidpipeError
 from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg
@@ -153,7 +154,7 @@ except MemoryError:
 
 
 def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunk_module, "LIMITS", Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.attempt.LIMITS", Limits(memory_bytes=1 << 30))
     monkeypatch.setattr(silence, "DECODER_MEMORY", 1 << 30)
     monkeypatch.setattr(silence, "SILENT_SECONDS", 60.0)
     monkeypatch.setattr(silence, "STALLED_SECONDS", 60.0)
@@ -167,7 +168,7 @@ def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, mo
 def test_an_encoder_that_balloons_is_not_the_sources_fault(
     plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunk_module, "LIMITS", Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.attempt.LIMITS", Limits(memory_bytes=1 << 30))
     fake = Fake(tmp_path, program, encodes=BALLOON, decodes=NORMAL)
     with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
         run_chunk(chunk_task(plan, tmp_path, fake))

@@ -10,8 +10,8 @@ import pytest
 
 from tests.test_plan import planned, sound, source
 from vidpipe import judge as judging
-from vidpipe.encode.chunk import CHANGING
 from vidpipe.encode.result import Artifact, EncodedAudio
+from vidpipe.encode.tasks.marks import CHANGING
 from vidpipe.judge import Judge
 from vidpipe.source.facts import AudioStream, QualityReport, Sound, SoundChange
 from vidpipe.source.limits import SourceLimits

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from vidpipe.encode.chunk import CHANGING, DAMAGED
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.tasks.marks import CHANGING, DAMAGED
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.facts import Finding, QualityReport, Source

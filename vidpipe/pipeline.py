@@ -35,9 +35,9 @@ from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.chunk import lacks_cues
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
+from vidpipe.encode.tasks.marks import lacks_cues
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
@@ -321,7 +321,7 @@ def _workers(
     if settings.cluster is None:
         yield None, settings.workers
         return
-    from vidpipe.encode.cluster import connect  # distributed is an extra, and slow to import
+    from vidpipe.encode.cluster.connect import connect  # distributed is an extra, and slow to import
 
     encoders, filters, _ = needs(made)
     with connect(

@@ -22,8 +22,11 @@ from typing import Any
 
 from vidpipe.encode import audio, command, keys, subtitles
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.chunk import AudioTask, ChunkTask, Made, SubtitleTask, Task, Watch, run_audio, run_chunk, run_subtitles
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.sound import run_audio
+from vidpipe.encode.tasks.task import AudioTask, ChunkTask, Made, SubtitleTask, Task, Watch
+from vidpipe.encode.tasks.text import run_subtitles
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
@@ -58,8 +61,12 @@ def pace(chunks: int, *, workers: int | None = None, threads: int | None = None,
 
 
 def _threads(cores: int) -> int:
-    """Return the threads for so many cores: one and a half for each, since frame threads wait for each other, as x264 itself takes."""
-    return 1 if cores < 2 else min(cores * 3 // 2, MOST_THREADS)
+    """Return the threads for so many cores: three for each, because frame threads wait for each other, and encoders for their frames.
+
+    Twice what x264 takes by itself: the rungs share one decoder and its filters, and each would idle when another holds those back. It
+    costs neither CPU nor bits that can be measured (docs/performance.md).
+    """
+    return 1 if cores < 2 else min(cores * 3, MOST_THREADS)
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:

@@ -17,17 +17,16 @@ from typing import Any
 
 import pytest
 
-from tests.cluster_support import PATIENCE, Dask, ffmpeg_below
+from tests.cluster_support import PATIENCE, QUIET, Dask, ffmpeg_below
 from tests.encode_support import barcodes, chunks_of, clip, joined, rung, tiny_plan
 from tests.ingest_support import ladder
 from tests.servers import S3Server, Unavailable, rclone
-from vidpipe.encode import shared
 from vidpipe.encode.artifacts import Sidecar, Store
-from vidpipe.encode.chunk import Made
-from vidpipe.encode.cluster import connect
+from vidpipe.encode.cluster.connect import connect
+from vidpipe.encode.cluster.room import Room, forget, run_apart
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.encode.shared import Room
+from vidpipe.encode.tasks.task import Made
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
@@ -36,8 +35,7 @@ from vidpipe.storage.s3 import S3Storage
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
-# distributed closes its own event loop and sockets in its own time
-pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = QUIET
 
 
 @pytest.fixture
@@ -139,7 +137,7 @@ def test_a_source_is_fetched_once_and_removed_when_nobody_reads_it(server: S3Ser
         with room.source(sums["a"], 100_000, scratch) as first, room.source(sums["b"], 100_000, scratch) as second:
             assert first.exists(), "in use"
             assert second.read_bytes() == data["b"]
-        shared.forget(scratch)
+        forget(scratch)
         assert not list(scratch.rglob("source"))
         room._put(f"sources/{sums['a']}/source", os.urandom(100_000))
         with pytest.raises(EncodeFailed, match="not the source that was put there"), room.source(sums["a"], 100_000, scratch):
@@ -215,7 +213,7 @@ def test_a_task_whose_run_ends_stops_fetching(url: str, tmp_path: Path, monkeypa
         ending = threading.Timer(0.3, room._storage.delete_prefix, [str(Path(run).parent)])
         ending.start()
         with pytest.raises(Interrupted):
-            shared.run_apart(lambda _: Made(files={}), task, room, run, tmp_path / "scratch", 0.05)
+            run_apart(lambda _: Made(files={}), task, room, run, tmp_path / "scratch", 0.05)
         ending.join()
 
 
@@ -232,17 +230,6 @@ def test_killed_runs_are_ended_and_others_are_not(server: S3Server, url: str, tm
         with room.run(now.name, source, mine):
             room.drop_source(source)
             assert not any("/sources/" in name for name in there(server))
-
-
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Dask]:
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Dask(folder)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
 
 
 def worker(dask: Dask, tmp_path: Path, name: str, **env: str) -> None:
@@ -339,7 +326,7 @@ def test_a_machine_that_cannot_use_the_prefix_is_named(
 def test_cancel_reaches_the_machines(
     dask: Dask, server: S3Server, url: str, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("vidpipe.encode.cluster.connect.LOOK_SECONDS", 0.2)
     worker(dask, tmp_path, "one")
     dask.wait(1)
     plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 200), rung("a", 96, codec="hevc", preset="veryslow"), chunk=200)

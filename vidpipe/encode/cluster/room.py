@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.encode.artifacts import Sidecar, Store, abandoned, sha256_of, writing
-from vidpipe.encode.chunk import AnyTask, Made, RunIsOver
 from vidpipe.encode.result import Artifact
+from vidpipe.encode.tasks.task import AnyTask, Made, RunIsOver
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage

@@ -1,0 +1,177 @@
+"""Executors for ``encode``: one that hands tasks to Dask, and one around it that brings everything through the shared room.
+
+In:   tasks, as ``encode`` submits them.
+Out:  futures of Made.
+Wrong: the futures end in EncodeFailed for Dask's own errors, and for pieces that do not arrive as they were made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
+from typing import Any
+
+from vidpipe import __version__
+from vidpipe.encode.artifacts import Store
+from vidpipe.encode.cluster.room import Room
+from vidpipe.encode.cluster.worker import Terms, run_there
+from vidpipe.encode.result import Artifact
+from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.sound import run_audio
+from vidpipe.encode.tasks.task import AnyTask, Made
+from vidpipe.encode.tasks.text import run_subtitles
+from vidpipe.errors import EncodeFailed
+
+TRIES = 2  # of a piece whose bytes do not arrive as they were made
+TAKERS = 8  # pieces taken from S3 side by side
+
+
+class _DaskFuture(Future[Made]):
+    """The scheduler's view of a Dask future, with Dask's own errors translated."""
+
+    def __init__(self, inner: Future[Made]) -> None:
+        super().__init__()
+        self._inner = inner
+        inner.add_done_callback(self._finish)
+
+    def cancel(self) -> bool:
+        self._inner.cancel()
+        return super().cancel()
+
+    def _finish(self, inner: Future[Made]) -> None:
+        with contextlib.suppress(InvalidStateError):  # cancelled in the meantime
+            self._settle(inner)
+
+    def _settle(self, inner: Future[Made]) -> None:
+        try:
+            error = inner.exception()
+        except CancelledError as cancelled:
+            error = cancelled
+        if error is None:
+            self.set_result(inner.result())
+        elif type(error).__module__.partition(".")[0] == "distributed" or isinstance(error, CancelledError):
+            lost = EncodeFailed(
+                f"the cluster lost a task: {error or type(error).__name__}",
+                fix="look at the workers' logs (memory?), and run the same command again: finished chunks are kept",
+            )
+            lost.__cause__ = error
+            self.set_exception(lost)
+        elif isinstance(error, ImportError | AttributeError | TypeError):  # a worker whose vidpipe knows this function otherwise, or not
+            other = EncodeFailed(
+                f"a worker cannot run the task ({type(error).__name__}: {error})",
+                fix=f"give all workers vidpipe {__version__}, as this machine has it, and run the same command again",
+            )
+            other.__cause__ = error
+            self.set_exception(other)
+        else:
+            self.set_exception(error)
+
+
+class DaskExecutor(Executor):
+    """Dask's own executor, for the functions that ``encode`` submits."""
+
+    def __init__(self, client: Any, terms: Terms) -> None:
+        # pure=False: two runs of one task are two runs; Dask would otherwise give back an old result whose files may be gone.
+        self._inner = client.get_executor(pure=False)
+        self._terms = terms
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """See Executor.submit."""
+        if function not in (run_chunk, run_audio, run_subtitles) or options:
+            raise TypeError("this executor runs chunks, sound and subtitles only")
+        return _DaskFuture(self._inner.submit(run_there, function, *arguments, dataclasses.asdict(self._terms)))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See Executor.shutdown."""
+        del cancel_futures
+        self._inner.shutdown(wait=wait)
+
+
+class _RoomFuture(Future[Made]):
+    """A task on its way: first a look at what lies there, then Dask, then the way back. inner: Dask's."""
+
+    inner: Future[Made] | None = None
+
+    def cancel(self) -> bool:
+        done = super().cancel()
+        if self.inner is not None:
+            self.inner.cancel()
+        return done
+
+
+class RoomExecutor(Executor):
+    """Runs tasks where only the room is shared: takes what lies there, has the rest made, and takes that."""
+
+    def __init__(self, dask: Executor, room: Room, store: Store) -> None:
+        self._dask, self._room, self._store = dask, room, store
+        self._pool = ThreadPoolExecutor(TAKERS, thread_name_prefix="take")
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """See Executor.submit."""
+        (task,) = arguments
+        future = _RoomFuture()
+        self._later(future, self._begin, future, function, task)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """See Executor.shutdown."""
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _later(self, future: _RoomFuture, step: Callable[..., None], *arguments: Any) -> None:
+        """Take a step in the pool; what it raises becomes the task's error."""
+
+        def guarded() -> None:
+            try:
+                step(*arguments)
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits
+                with contextlib.suppress(InvalidStateError):
+                    future.set_exception(error)
+
+        with contextlib.suppress(RuntimeError):  # shut down: nobody waits any more
+            self._pool.submit(guarded)
+
+    def _begin(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask) -> None:
+        """Take what an earlier run has left there, and have the rest made."""
+        files = self._take(task, task.keys)
+        if files is None:
+            self._make(future, function, task, 1)
+        else:
+            reused = {name: artifact.model_copy(update={"reused": True}) for name, artifact in files.items()}
+            with contextlib.suppress(InvalidStateError):
+                future.set_result(Made(files=reused))
+
+    def _make(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask, attempt: int) -> None:
+        if future.cancelled():
+            return
+        future.inner = self._dask.submit(function, task)
+        future.inner.add_done_callback(lambda inner: self._later(future, self._end, future, inner, function, task, attempt))
+        if future.cancelled():  # in the meantime
+            future.inner.cancel()
+
+    def _end(self, future: _RoomFuture, inner: Future[Made], function: Callable[..., Made], task: AnyTask, attempt: int) -> None:
+        problems = inner.result().problems
+        files = self._take(task, {name: key for name, key in task.keys.items() if name not in problems})
+        if files is not None:
+            with contextlib.suppress(InvalidStateError):
+                future.set_result(Made(files=files, problems=problems))
+        elif attempt < TRIES:
+            self._make(future, function, task, attempt + 1)
+        else:
+            raise EncodeFailed(
+                f"what a worker has made does not arrive as it was made, {TRIES} times",
+                where=self._room.url,
+                fix="check that nothing else writes or removes objects there, and run the same command again",
+            )
+
+    def _take(self, task: AnyTask, keys: dict[str, str]) -> dict[str, Artifact] | None:
+        """Return files of a task from the room or the store; None if any has to be made. keys: by file name."""
+        files: dict[str, Artifact] = {}
+        for name, key in keys.items():
+            # The room first: what it has is removed from there, even if the store has it too.
+            found = self._room.take(name, key, self._store, source=task.source, title=task.title) or self._store.lookup(key)
+            if found is None:
+                return None
+            files[name] = found
+        return files

@@ -1,0 +1,10 @@
+"""Run one task (a chunk of the picture, the sound, the subtitles) to the end: run ffmpeg, compare with the plan, store; again if it fails.
+
+In:   a ChunkTask, AudioTask or SubtitleTask: job, program, store, and the key of every file that is expected. All can be pickled.
+Out:  Made: file name -> Artifact.
+Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
+       with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; UsageError if
+       ffmpeg is too old for sound that changes on the way; Interrupted.
+
+ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
+"""
