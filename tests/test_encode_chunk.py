@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
-from vidpipe.encode import chunk as module
 from vidpipe.encode import silence
 from vidpipe.encode.check import check_pictures, check_video
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
 from vidpipe.encode.keys import Keys, posters_in
 from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.marks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Watch
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
@@ -77,7 +77,7 @@ def test_the_error_names_the_time_in_the_source(source: Path, tmp_path: Path, pr
 def test_a_full_disk_is_told_when_damage_is_noted() -> None:
     complaint = Completed(argv=("ffmpeg",), returncode=0, stdout=b"", stderr_tail="[h264 @ 0x1] [error] concealing errors")
     with pytest.raises(EncodeFailed, match="the disk is full"):
-        module._note_damage(complaint, Path("/dev/full"))
+        note_damage(complaint, Path("/dev/full"))
 
 
 def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg) -> None:

@@ -116,13 +116,13 @@ CASES = [
                 " -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -profile:v main -tag:v hvc1 -threads 2 -video_track_timescale 30000 -x265-params"
-                " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=2 file:4k.mp4"
+                " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=1 file:4k.mp4"
             ),
             (
                 "-map '[s13]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
                 " 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000 -min_frag_duration 5005000 -movflags"
                 " +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset 8 -svtav1-params"
-                " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
+                " keyint=60:irefresh-type=2:scd=0:lp=1 -threads 2 -video_track_timescale 30000 file:av1.mp4"
             ),
         ],
         id="hevc and av1 of a later chunk with two threads",

@@ -10,11 +10,12 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
-from vidpipe.encode import chunk as tasks
 from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import SubtitleJob, subtitle_arguments
+from vidpipe.encode.tasks import text as extraction
+from vidpipe.encode.tasks.marks import lacks_cues
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
@@ -121,8 +122,8 @@ def test_teletext_is_read_as_text_beside_others() -> None:
 def test_one_process_extracts_all(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", *[Words(ONE)] * 3), chunk=1000)
     commands: list[list[str]] = []
-    really = tasks.run
-    monkeypatch.setattr(tasks, "run", lambda argv, **options: (commands.append(list(argv)), really(argv, **options))[1])
+    really = extraction.run
+    monkeypatch.setattr(extraction, "run", lambda argv, **options: (commands.append(list(argv)), really(argv, **options))[1])
     assert len(tracks(list(encode(plan, store, ffmpeg=program)))) == 3
     assert sum("webvtt" in command for command in commands) == 1
 
@@ -155,8 +156,8 @@ def test_a_stream_that_lacks_cues_says_so_also_when_it_is_reused(tmp_path: Path,
         assert "cue 4" in text(lacking)
         assert lacking.artifact
         assert whole.artifact
-        assert tasks.lacks_cues(lacking.artifact)
-        assert not tasks.lacks_cues(whole.artifact)
+        assert lacks_cues(lacking.artifact)
+        assert not lacks_cues(whole.artifact)
 
 
 def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
@@ -174,7 +175,7 @@ def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
 def test_what_is_not_the_fault_of_the_stream_stops_the_encode(
     script: str, says: str, tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(extraction, "STALLED_SECONDS", 0.5)
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(ONE), Words(TWO)), chunk=1000)
     with pytest.raises(EncodeFailed, match=says):
         list(encode(plan, store, ffmpeg=instead(tmp_path, program, script)))
@@ -190,7 +191,7 @@ def test_a_stream_that_is_left_out_comes_with_what_ffmpeg_said(tmp_path: Path, s
 def test_text_without_end_is_stopped(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     long = srt(*[(f"00:00:00,{n + 100}", "00:00:01,000", f"{n}" + "x" * 1000) for n in range(200)])
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(long), Words(ONE)), chunk=1000)
-    monkeypatch.setattr(tasks, "LARGEST", 64 * 1024)
+    monkeypatch.setattr(extraction, "LARGEST", 64 * 1024)
     lost, kept = tracks(list(encode(plan, store, ffmpeg=program)))
     assert lost.artifact is None
     assert lost.problem

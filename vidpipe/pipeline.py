@@ -132,7 +132,7 @@ def ingest(
     with (
         claim(settings.work / "jobs", content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
-        _doors(settings) as doors,
+        _doors(settings, cancel) as doors,
     ):
         made, facts = _prepare(origin, settings, stages)
         ffmpeg, storage, catalog = doors()
@@ -167,19 +167,23 @@ def ingest(
 
 
 @contextmanager
-def _doors(settings: Settings) -> Iterator[Callable[[], tuple[FFmpeg, Storage, Catalog]]]:
+def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[], tuple[FFmpeg, Storage, Catalog]]]:
     """Open the doors to ffmpeg, target and catalog while the source is measured: their libraries take half a second to import.
 
     Gives a function that waits until they are open, and raises what was wrong with one of them.
     """
     with ExitStack() as cleanup, ThreadPoolExecutor(1, thread_name_prefix="doors") as pool:
+        over = threading.Event()
 
         def unlock() -> tuple[FFmpeg, Storage, Catalog]:
-            ffmpeg = find(settings.ffmpeg)
+            ffmpeg = find(settings.ffmpeg, cancel=_Either(cancel, over))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))
 
-        yield pool.submit(unlock).result
+        try:
+            yield pool.submit(unlock).result
+        finally:
+            over.set()  # an ffmpeg that hangs must not hold up who has stopped or failed meanwhile
 
 
 @dataclass(frozen=True, slots=True)

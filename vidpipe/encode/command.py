@@ -220,7 +220,7 @@ def _timeline(job: ChunkJob) -> Any:
     else:
         stream = stream.filter("setpts", expr=f"PTS-({video.start_pts})")
     if job.seek is not None:
-        # Prints where the seek landed, in ticks from the first frame, once; see landed() in chunk.py. 16 is the log level "error".
+        # Prints where the seek landed, in ticks from the first frame, once; tasks/chunk.py compares it. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")
     # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
     stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
@@ -315,8 +315,11 @@ def timescale(rate: Fraction) -> int:
 
 
 def _x264(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:
-    del gop, threads
+    del gop
     return {
+        # Frame threads are rows apart, which limits how far motion is followed up and down: ((height + 24) / threads - 24) / 2 lines
+        # (x264 encoder/encoder.c, i_mv_range_thread). At least 48 are kept, so small rungs get fewer threads.
+        "threads": max(1, min(threads, (rendition.height + 24) // 120)),
         "maxrate": rendition.max_bitrate,
         "bufsize": rendition.buffer,
         "sc_threshold": 0,  # no key frame at a scene cut: it would move the grid
@@ -336,7 +339,7 @@ def _x265(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object
         # x265 takes every core unless it is told; one chunk may only use its share. A pool also for one thread: without any, x265 turns
         # wavefronts off, which stands in the init section, and that has to be the same for all chunks whatever their threads.
         "pools": threads,
-        "frame-threads": 1 if threads == 1 else min(threads, 4),
+        "frame-threads": min(_side_by_side(threads), 4),
     }
     return {
         "maxrate": rendition.max_bitrate,
@@ -351,12 +354,17 @@ def _svtav1(rendition: VideoRendition, gop: int, threads: int) -> dict[str, obje
         "keyint": gop,
         "irefresh-type": 2,  # closed GOPs
         "scd": 0,
-        "lp": min(threads, 6),  # level of parallelism
+        "lp": min(_side_by_side(threads), 6),  # level of parallelism; with it grow the pictures in memory
     }
     options: dict[str, object] = {"svtav1-params": ":".join(f"{name}={value}" for name, value in parameters.items())}
     if rendition.crf is not None:
         options["maxrate"] = rendition.max_bitrate  # SVT-AV1 caps constant quality only
     return options
+
+
+def _side_by_side(threads: int) -> int:
+    """Return the pictures that an encoder works on at once: with threads for the rows of each, half as many keep them busy."""
+    return (threads + 1) // 2
 
 
 def _split(stream: Any, count: int) -> list[Any]:

@@ -36,6 +36,7 @@ from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Report
 TICK = 0.1  # seconds between looks at the cancel signal
 CORES_A_CHUNK = 2
 MOST_THREADS = 16  # of one chunk; x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory
+SIDES = 2  # tasks of a title that run beside its chunks: sound, text
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 
 
@@ -61,10 +62,10 @@ def pace(chunks: int, *, workers: int | None = None, threads: int | None = None,
 
 
 def _threads(cores: int) -> int:
-    """Return the threads for so many cores: three for each, because frame threads wait for each other, and encoders for their frames.
+    """Return the threads for so many cores: three for each up to a limit. Frame threads wait for each other, and encoders for frames.
 
-    Twice what x264 takes by itself: the rungs share one decoder and its filters, and each would idle when another holds those back. It
-    costs neither CPU nor bits that can be measured (docs/performance.md).
+    Twice what x264 takes by itself: the rungs share one decoder and its filters, and each would idle when another holds those back
+    (measured in docs/performance.md, CPU and bits too).
     """
     return 1 if cores < 2 else min(cores * 3, MOST_THREADS)
 
@@ -104,13 +105,13 @@ def encode(
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
         chunks = executor or _pool(chosen.workers, cleanup)
-        # Sound and text take one core for a while. On this machine they run beside the chunks, which never keep every core busy.
+        # Sound and text take one core for a while. On this machine they run beside the chunks, which leave a little of the cores free.
         beside = executor or _pool(1, cleanup)
         cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
-        yield from run.results(cancel, chosen.workers + AHEAD)
+        yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))
 
 
 @dataclass

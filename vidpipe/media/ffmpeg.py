@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidpipe.errors import UsageError
-from vidpipe.media.process import Limits, run
+from vidpipe.media.process import Cancel, Limits, run
 
 ANSWER_SECONDS = 60.0  # a first start from a cold network disk can be slow; a program that waits for input never answers
 
@@ -42,19 +42,19 @@ class FFmpeg:
             )
 
 
-def find(setting: str | None = None) -> FFmpeg:
-    """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg."""
+def find(setting: str | None = None, *, cancel: Cancel | None = None) -> FFmpeg:
+    """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg.  Raises Interrupted."""
     path = locate(setting)
-    version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
+    version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version", cancel))
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
     return FFmpeg(
         path=path,
         version=version[1],
-        encoders=_names(_ask(path, "-encoders")),
-        filters=_names(_ask(path, "-filters")),
-        muxers=_names(_ask(path, "-muxers")),
-        demuxers=_names(_ask(path, "-demuxers")),
+        encoders=_names(_ask(path, "-encoders", cancel)),
+        filters=_names(_ask(path, "-filters", cancel)),
+        muxers=_names(_ask(path, "-muxers", cancel)),
+        demuxers=_names(_ask(path, "-demuxers", cancel)),
     )
 
 
@@ -79,8 +79,8 @@ def locate(setting: str | None = None) -> str:
         ) from error
 
 
-def _ask(path: str, question: str) -> str:
-    answer = run([path, "-hide_banner", question], limits=Limits(wall_seconds=ANSWER_SECONDS))
+def _ask(path: str, question: str, cancel: Cancel | None) -> str:
+    answer = run([path, "-hide_banner", question], limits=Limits(wall_seconds=ANSWER_SECONDS), cancel=cancel)
     if answer.timed_out or answer.returncode != 0:
         how = "did not answer" if answer.timed_out else f"ended with exit code {answer.returncode}"
         raise UsageError(

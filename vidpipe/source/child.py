@@ -1,4 +1,4 @@
-"""Read one file that nobody vouches for: runs in a child process with limits, started by ``probe``. The only user of PyAV here.
+"""Read one file that nobody vouches for: runs in a child process with limits, started by ``probe``. PyAV is used only there.
 
 In:   a path and SourceLimits, as JSON, from the command line.
 Out:  one JSON object on stdout: {"source": Source} or {"problems": [sentence, …]}, all problems at once.

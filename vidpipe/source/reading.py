@@ -67,7 +67,7 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
-    read = 0
+    number = 0
     try:
         for packet in packets(container):
             index, size = packet.stream_index, packet.size
@@ -94,8 +94,8 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
                     track.listener.hear(packet, time)
                 if time is not None and not packet.is_discard:
                     track.add(time, packet.duration or 0)
-            read += 1
-            if read > limits.max_packets:
+            number += 1
+            if number > limits.max_packets:
                 scan.problems.append(f"it has more than {limits.max_packets} packets")
                 break
     except (av.error.FFmpegError, MemoryError) as error:

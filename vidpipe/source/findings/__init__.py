@@ -8,8 +8,8 @@ Every finding says what was measured and what the limit is, and when, unless it 
 told once for each stretch; the measured value is that of all of them.
 """
 
-from vidpipe.source.findings.facts import changing_sound, fact_findings
 from vidpipe.source.findings.measured import findings, missing_pictures
+from vidpipe.source.findings.probed import changing_sound, fact_findings
 
 __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures"]
 
