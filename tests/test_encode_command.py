@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point, timescale
+from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point, timescale, video_options
 from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoRendition
 from vidpipe.source.facts import Colour, VideoStream
 
@@ -116,13 +116,13 @@ CASES = [
                 " -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -profile:v main -tag:v hvc1 -threads 2 -video_track_timescale 30000 -x265-params"
-                " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=1 file:4k.mp4"
+                " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=2 file:4k.mp4"
             ),
             (
                 "-map '[s13]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
                 " 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000 -min_frag_duration 5005000 -movflags"
                 " +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset 8 -svtav1-params"
-                " keyint=60:irefresh-type=2:scd=0:lp=1 -threads 2 -video_track_timescale 30000 file:av1.mp4"
+                " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
             ),
         ],
         id="hevc and av1 of a later chunk with two threads",
@@ -282,6 +282,13 @@ def laid_out(arguments: list[str]) -> list[str]:
 @pytest.mark.parametrize(("job", "expected"), CASES)
 def test_the_whole_command(job: ChunkJob, expected: list[str]) -> None:
     assert laid_out(chunk_arguments(job)) == expected
+
+
+@pytest.mark.parametrize(("height", "expected"), [(90, 1), (240, 2), (480, 4), (720, 6), (1080, 9), (2160, 16)])
+def test_small_rungs_get_no_more_threads_than_leave_motion_its_reach(height: int, expected: int) -> None:
+    rendition = VideoRendition(id="a", codec="h264", width=2 * height, height=height, bitrate=1, max_bitrate=1, buffer=1, preset="fast")
+    grid = Grid(frame_rate=Fraction(25), frames=50, gop_frames=50, segment_frames=50, chunk_frames=50)
+    assert video_options(rendition, grid, 16)["threads"] == expected
 
 
 def test_a_command_does_not_depend_on_the_run() -> None:

@@ -339,7 +339,7 @@ def _x265(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object
         # x265 takes every core unless it is told; one chunk may only use its share. A pool also for one thread: without any, x265 turns
         # wavefronts off, which stands in the init section, and that has to be the same for all chunks whatever their threads.
         "pools": threads,
-        "frame-threads": min(_side_by_side(threads), 4),
+        "frame-threads": 1 if threads == 1 else min(threads, 4),
     }
     return {
         "maxrate": rendition.max_bitrate,
@@ -354,17 +354,12 @@ def _svtav1(rendition: VideoRendition, gop: int, threads: int) -> dict[str, obje
         "keyint": gop,
         "irefresh-type": 2,  # closed GOPs
         "scd": 0,
-        "lp": min(_side_by_side(threads), 6),  # level of parallelism; with it grow the pictures in memory
+        "lp": min(threads, 6),  # level of parallelism
     }
     options: dict[str, object] = {"svtav1-params": ":".join(f"{name}={value}" for name, value in parameters.items())}
     if rendition.crf is not None:
         options["maxrate"] = rendition.max_bitrate  # SVT-AV1 caps constant quality only
     return options
-
-
-def _side_by_side(threads: int) -> int:
-    """Return the pictures that an encoder works on at once: with threads for the rows of each, half as many keep them busy."""
-    return (threads + 1) // 2
 
 
 def _split(stream: Any, count: int) -> list[Any]:
