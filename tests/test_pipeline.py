@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.ingest_support import FIXTURES, Recorder, joined, key_of, ladder, ons
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
+from vidpipe.media.ffmpeg import ANSWER_SECONDS
 from vidpipe.pipeline import IngestRequest, ingest, prepare
 from vidpipe.progress import Event
 
@@ -238,6 +240,16 @@ def test_a_truncated_source_is_refused_before_anything_is_made(tmp_path: Path) -
         run(cut, configured)
     assert "truncated" in "\n".join(refusal.value.lines())
     assert published(tmp_path / "home" / "library") == []
+
+
+def test_an_ffmpeg_that_hangs_does_not_hold_up_a_refusal(tmp_path: Path) -> None:
+    hangs = tmp_path / "ffmpeg"
+    hangs.write_text("#!/bin/sh\nexec sleep 100\n")
+    hangs.chmod(0o755)
+    begun = time.monotonic()
+    with pytest.raises(SourceRefused, match="no such file"):
+        run(tmp_path / "missing.mov", settings(tmp_path, ffmpeg=str(hangs)))
+    assert time.monotonic() - begun < ANSWER_SECONDS / 2
 
 
 def test_quality_control_stops_the_ingest_before_anything_is_visible(tmp_path: Path) -> None:
