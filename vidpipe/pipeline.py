@@ -44,6 +44,7 @@ from vidpipe.judge import Judge, accepted, chains
 from vidpipe.ladder import load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.process import AnyOf
 from vidpipe.origin import STDIN, Origin, opened
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
@@ -176,7 +177,7 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
         over = threading.Event()
 
         def unlock() -> tuple[FFmpeg, Storage, Catalog]:
-            ffmpeg = find(settings.ffmpeg, cancel=_Either(cancel, over))
+            ffmpeg = find(settings.ffmpeg, cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))
 
@@ -261,7 +262,7 @@ def _make(
             executor=executor,
             quality=chains(policy),
             reporter=reporter,
-            cancel=_Either(cancel, failed),
+            cancel=AnyOf((cancel, failed)),
         )
         with closing(encoded):
             segments = list(
@@ -341,17 +342,6 @@ def _workers(
         cancel=cancel,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
-
-
-@dataclass(frozen=True, slots=True)
-class _Either:
-    """Set when any of two events is."""
-
-    first: threading.Event
-    second: threading.Event
-
-    def is_set(self) -> bool:
-        return self.first.is_set() or self.second.is_set()
 
 
 def _segment_path(made: Plan, rendition: str, index: int) -> str:

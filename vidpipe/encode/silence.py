@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vidpipe.encode.audio import AudioJob, sound_arguments
 from vidpipe.encode.command import ChunkJob, decode_arguments
-from vidpipe.media.process import Cancel, Limits, run
+from vidpipe.media.process import AnyOf, Cancel, Limits, run
 
 SILENT_SECONDS = 60.0
 """Without anything new from an encode, after which the source is decoded alone; and from that, after which the decoder hangs."""
@@ -69,16 +69,6 @@ class Hangs(Exception):
 
 class Stalled(Exception):
     """The encode makes no progress, and nobody knows why."""
-
-
-@dataclass(frozen=True)
-class _Any:
-    """Set when any of some signals is."""
-
-    signals: tuple[Cancel, ...]
-
-    def is_set(self) -> bool:
-        return any(signal.is_set() for signal in self.signals)
 
 
 class Silence:
@@ -150,7 +140,7 @@ class Guard:
             self.decodes = True
         if not self.decodes and self._look is None and quiet > patience(self._job):
             signals = (self._enough, self._cancel) if self._cancel is not None else (self._enough,)
-            self._look = self._pool.submit(decode_alone, self._program, self._job, self._folder, _Any(signals))
+            self._look = self._pool.submit(decode_alone, self._program, self._job, self._folder, AnyOf(signals))
         if quiet > STALLED_SECONDS and self._look is None:  # the decoder has at most as long
             raise Stalled(f"no progress for {STALLED_SECONDS:.0f} s")
 

@@ -163,7 +163,7 @@ class _Web:
             raise Unreachable("it lies elsewhere and was not looked at")
         try:
             # The scheme was checked above, so no local file can be opened.
-            with urlopen(Request(url, headers={"Accept-Encoding": "identity"}), timeout=HTTP_SECONDS) as answer:  # noqa: S310
+            with urlopen(Request(url, headers={"Accept-Encoding": "identity"}), timeout=HTTP_SECONDS) as answer:  # noqa: S310 - see above
                 data: bytes = answer.read(MOST_PLAYLIST_BYTES + 1)
         except (URLError, OSError, ValueError) as error:
             raise Unreachable(f"it cannot be read: {getattr(error, 'reason', None) or error}") from error

@@ -72,6 +72,17 @@ class Cancel(Protocol):
 
 
 @dataclass(frozen=True)
+class AnyOf:
+    """Set when any of some signals is."""
+
+    signals: tuple[Cancel, ...]
+
+    def is_set(self) -> bool:
+        """Return True to stop."""
+        return any(signal.is_set() for signal in self.signals)
+
+
+@dataclass(frozen=True)
 class Completed:
     """How a program ended. returncode: negative for a signal.  timed_out: the wall limit ended it.  seconds: wall time.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.encode.artifacts import Store, disk_full, writing
@@ -163,9 +162,3 @@ def _look(task: Task, watched: Watched) -> Blame | None:
     """Whether what could not be encoded cannot be decoded either: then the source is to blame. Asked after failures only."""
     with Store(task.store).temporary() as folder:
         return decode_alone(task.ffmpeg, watched.job, folder, watched.cancel)
-
-
-def clock(seconds: Fraction) -> str:
-    """Write a time in the source: 0:01:30.250."""
-    minutes, rest = divmod(float(seconds), 60)
-    return f"{int(minutes // 60)}:{int(minutes % 60):02}:{rest:06.3f}"

@@ -43,6 +43,6 @@ def show(seconds: Fraction) -> str:
 
 
 def clock(seconds: Fraction) -> str:
-    """Write a time of the title: 0:01:30.250."""
+    """Write a time of the source or the title: 0:01:30.250."""
     whole, milliseconds = divmod(abs(round(seconds * 1000)), 1000)
     return f"{'-' if seconds < 0 else ''}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
