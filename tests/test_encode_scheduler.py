@@ -18,8 +18,9 @@ import pytest
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from vidpipe.encode import scheduler
 from vidpipe.encode.artifacts import Store
+from vidpipe.encode.pace import pace
 from vidpipe.encode.result import Encoded, EncodedAudio
-from vidpipe.encode.scheduler import Pace, encode, pace
+from vidpipe.encode.scheduler import encode
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
@@ -47,28 +48,6 @@ def fresh(results: list[Encoded]) -> int:
             found = [*result.video.values(), *result.posters.values(), *([result.pictures] if result.pictures else [])]
             made += sum(not artifact.reused for artifact in found)
     return made
-
-
-@pytest.mark.parametrize(
-    ("cores", "chunks", "workers", "threads", "expected"),
-    [
-        pytest.param(2, 10, None, None, Pace(1, (3,) * 10), id="two cores make one chunk at a time"),
-        pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
-        pytest.param(8, 3, None, None, Pace(3, (3,) * 3), id="fewer chunks than cores"),
-        pytest.param(64, 128, None, None, Pace(32, (3,) * 128), id="many cores"),
-        pytest.param(8, 5, None, None, Pace(4, (3,) * 4 + (12,)), id="the chunk of the last round has all cores"),
-        pytest.param(8, 6, None, None, Pace(4, (3,) * 4 + (6, 6)), id="the chunks of the last round share the cores"),
-        pytest.param(64, 1, None, None, Pace(1, (16,)), id="threads end where they gain nothing"),
-        pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
-        pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
-        pytest.param(8, 20, 2, None, Pace(2, (6,) * 20), id="workers given"),
-        pytest.param(8, 20, None, 4, Pace(2, (4,) * 20), id="threads given"),
-        pytest.param(2, 20, None, 4, Pace(1, (4,) * 20), id="more threads than cores"),
-        pytest.param(8, 20, 3, 5, Pace(3, (5,) * 20), id="both given"),
-    ],
-)
-def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threads: int | None, expected: Pace) -> None:
-    assert pace(chunks, workers=workers, threads=threads, cores=cores) == expected
 
 
 def test_the_second_time_nothing_is_encoded(source: Path, store: Store, program: FFmpeg) -> None:

