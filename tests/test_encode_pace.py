@@ -1,4 +1,4 @@
-"""Cores and memory are filled by chunks, and the last round by threads."""
+"""Cores and memory are filled by chunks, and the last ones get threads."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ CHUNK = LADDER * BYTES_A_PIXEL
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Pace(2, (1,) * 8 + (2, 2)), id="a chunk for each core, and a last round that shares them"),
-        pytest.param(2, 7, None, None, Pace(2, (1,) * 6 + (3,)), id="the chunk of the last round has all cores"),
-        pytest.param(2, 2, None, None, Pace(2, (2, 2)), id="two unlike chunks: the longer one takes both cores in the end"),
+        pytest.param(2, 10, None, None, Pace(2, (1,) * 8 + (3, 3)), id="a chunk for each core, and threads for those that may end alone"),
+        pytest.param(2, 3, None, None, Pace(2, (1, 3, 3)), id="three chunks on two cores"),
+        pytest.param(2, 2, None, None, Pace(2, (3, 3)), id="two unlike chunks: the longer one takes both cores in the end"),
         pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
-        pytest.param(8, 3, None, None, Pace(3, (4,) * 3), id="fewer chunks than cores"),
-        pytest.param(64, 128, None, None, Pace(64, (1,) * 64 + (2,) * 64), id="many cores"),
-        pytest.param(8, 13, None, None, Pace(8, (1,) * 8 + (3,) * 5), id="the chunks of the last round share the cores"),
+        pytest.param(8, 3, None, None, Pace(3, (4,) * 3), id="fewer chunks than cores share them"),
+        pytest.param(64, 64, None, None, Pace(64, (3,) * 64), id="as many chunks as cores"),
+        pytest.param(64, 128, None, None, Pace(64, (1,) * 64 + tuple(max(3, min(16, 96 // n)) for n in range(64, 0, -1))), id="many cores"),
+        pytest.param(8, 13, None, None, Pace(8, (1,) * 5 + (3, 3, 3, 3, 3, 4, 6, 12)), id="the later it begins, the less is beside it"),
         pytest.param(64, 1, None, None, Pace(1, (16,)), id="threads end where they gain nothing"),
         pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
         pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
-        pytest.param(8, 20, 2, None, Pace(2, (6,) * 20), id="workers given"),
-        pytest.param(2, 4, 8, None, Pace(8, (1,) * 4), id="more workers than cores"),
+        pytest.param(8, 20, 2, None, Pace(2, (6,) * 19 + (12,)), id="workers given"),
+        pytest.param(2, 10, 8, None, Pace(8, (1,) * 2 + (3,) * 8), id="more workers than cores"),
         pytest.param(8, 20, None, 4, Pace(2, (4,) * 20), id="threads given"),
         pytest.param(2, 20, None, 4, Pace(1, (4,) * 20), id="more threads than cores"),
         pytest.param(8, 20, 3, 5, Pace(3, (5,) * 20), id="both given"),
@@ -41,9 +42,9 @@ def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threa
 @pytest.mark.parametrize(
     ("memory", "workers", "expected"),
     [
-        pytest.param(CHUNK * 3 + 1, None, Pace(3, (4,) * 21 + (12,)), id="as many chunks as have room, and threads for the cores"),
+        pytest.param(CHUNK * 3 + 1, None, Pace(3, (4,) * 20 + (6, 12)), id="as many chunks as have room, and threads for the cores"),
         pytest.param(CHUNK // 2, None, Pace(1, (12,) * 22), id="no room for one: one, and ffmpeg says so if it fails"),
-        pytest.param(CHUNK // 2, 8, Pace(8, (1,) * 16 + (2,) * 6), id="the user knows better"),
+        pytest.param(CHUNK // 2, 8, Pace(8, (1,) * 14 + (3, 3, 3, 3, 3, 4, 6, 12)), id="the user knows better"),
     ],
 )
 def test_chunks_side_by_side_fit_into_memory(memory: int, workers: int | None, expected: Pace) -> None:

@@ -133,7 +133,7 @@ def test_a_name_is_just_a_name(name: str, tmp_path: Path, program: FFmpeg) -> No
     ],
 )
 def test_every_encoder(changes: dict[str, object], tmp_path: Path, program: FFmpeg) -> None:
-    """Chunks of one rung may have different threads (those of the last round do), and still share its init section."""
+    """Chunks of one rung may have different threads (the last ones do), and still share its init section."""
     plan = tiny_plan(clip(tmp_path / "source.mp4", "30000/1001", 60), rung("a", 96, **changes), gop=10, segment=20, chunk=40)
     found: set[bytes] = set()
     for threads in (1, 2, 3):

@@ -5,8 +5,8 @@ Out:  Pace.
 Wrong: nothing here can fail; a machine that is too small gets one chunk at a time.
 
 Frame threads wait for each other, repeat work and shorten the reach of motion vectors; a chunk has work for more than one core even with
-one thread for each encoder. So cores are filled by chunks, and only the chunks of the last round, which would leave cores idle, get more
-threads (measured in docs/performance.md).
+one thread for each encoder. So cores are filled by chunks, and only the last ones, which would leave cores idle, get more threads (measured
+in docs/performance.md).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from pathlib import Path
 
 MOST_THREADS = 16
 """Of one chunk: x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory."""
+
+LEAST_THREADS = 3
+"""Of a chunk that may end alone. Beside others three cost no more than two."""
 
 BYTES_A_PIXEL = 330
 """Memory of one chunk's ffmpeg for each pixel of all rungs' pictures. Measured: 180 (2160p) to 330 (720p, three threads, preset slow)."""
@@ -43,7 +46,7 @@ def pace(
     cores: int | None = None,
     memory: int | None = None,
 ) -> Pace:
-    """Choose from the cores: a chunk of one thread for each, and threads for the last round that keep its cores busy.
+    """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, which would leave cores idle.
 
     pixels: of one picture of every rung together.  workers, threads: what the user set.  cores, memory (bytes): of this machine unless
     given. The same machine and plan give the same answer, because the threads of a chunk are a part of its key.
@@ -51,18 +54,20 @@ def pace(
     cores = cores or cores_here()
     room = (memory or memory_here()) // max(1, pixels * BYTES_A_PIXEL)
     workers = workers or max(1, min(cores // (threads or 1), room, chunks))
-    last = chunks % workers or workers
     if threads:
         return Pace(workers, (threads,) * chunks)
-    # Frame threads wait for each other: one and a half for each core, as x264 itself takes.
-    full = 1 if workers >= cores else _threads(cores * 3 // 2 // workers)
-    # Chunks differ, and the one that ends last takes the cores of the others: rounded up.
-    rest = 1 if cores == 1 else _threads(-(-cores * 3 // (2 * last)))
-    return Pace(workers, (full,) * max(0, chunks - last) + (rest,) * min(last, chunks))
+    last = min(workers, chunks)
+    full = _threads(cores, workers) if workers < cores else 1
+    # Chunks differ, and one that others leave alone takes over their cores. Those that begin together share them; of the rest, each has
+    # only those beside it that begin after it.
+    beside = [last] * last if chunks <= workers else range(last, 0, -1)
+    least = min(LEAST_THREADS, _threads(cores, 1))
+    return Pace(workers, (full,) * (chunks - last) + tuple(max(least, _threads(cores, others)) for others in beside))
 
 
-def _threads(wanted: int) -> int:
-    return max(1, min(wanted, MOST_THREADS))
+def _threads(cores: int, chunks: int) -> int:
+    """Return the threads of a chunk that shares the cores: one and a half for each core, since frame threads wait for each other."""
+    return 1 if cores == 1 else max(1, min(cores * 3 // (2 * chunks), MOST_THREADS))
 
 
 def cores_here() -> int:

@@ -33,8 +33,9 @@ SLOWEST_READ = 20_000_000
 """Bytes a second. A file may hold gigabytes of picture before or between its sound, and one without an index is read from its beginning to
 find a place in it; that long, the output may well be silent."""
 
-PAUSE_SECONDS = 5.0
-"""Between two looks at the clock, which come many times a second, after which this process must have been stopped meanwhile."""
+PAUSE_SECONDS = 1.0
+"""Between two looks at the clock, which come many times a second, after which this process must have been stopped meanwhile, or the machine
+is so busy that ffmpeg deserves more time too."""
 
 LIMITS = Limits(
     open_files=1024,
