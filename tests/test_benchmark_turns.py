@@ -28,6 +28,7 @@ with open(sys.argv[1], "w") as out:
 
 def test_each_way_costs_what_its_processes_took(tmp_path: Path) -> None:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY.format(0.6)!r}])"
+    begun = time.monotonic()
     spent = side_by_side(
         {
             "one": [Command([sys.executable, "-c", BUSY.format(1.2)], tmp_path)],
@@ -37,10 +38,12 @@ def test_each_way_costs_what_its_processes_took(tmp_path: Path) -> None:
     for cost in spent.values():
         assert 1.2 <= cost.cpu < 2.5
         assert cost.cpu * 0.9 < cost.wall
+    assert sum(cost.wall for cost in spent.values()) <= time.monotonic() - begun
 
 
 def test_no_process_runs_in_the_turn_of_another(tmp_path: Path) -> None:
-    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STAMPS!r}, sys.argv[1]])"
+    child = f"subprocess.run([sys.executable, '-c', {STAMPS!r}, sys.argv[1]])"
+    parent = f"import subprocess, sys, threading; threading.Thread(target=lambda: {child}).start()"
     argv = {name: [sys.executable, "-c", code, str(tmp_path / name)] for name, code in (("a", STAMPS), ("b", parent))}
     side_by_side({name: [Command(words, tmp_path)] for name, words in argv.items()})
     times = sorted((float(line), name) for name in argv for line in (tmp_path / name).read_text().split())

@@ -50,6 +50,30 @@ def fresh(results: list[Encoded]) -> int:
     return made
 
 
+def test_a_machine_with_little_memory_encodes_one_chunk_at_a_time(
+    source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidpipe.encode.pace.cores_here", lambda: 4)
+    monkeypatch.setattr("vidpipe.encode.pace.memory_here", lambda: 150_000_000)
+    running: list[int] = []
+    most = []
+
+    def spy(*given: Any) -> Any:
+        running.append(1)
+        most.append(len(running))
+        try:
+            return run_chunk(*given)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(scheduler, "run_chunk", spy)
+    assert len(chunks_of(list(encode(tiny_plan(source), store, ffmpeg=program)))) == len(most) > 1
+    assert max(most) == 1
+    most.clear()
+    list(encode(tiny_plan(source), store, ffmpeg=program, threads=2, workers=3))
+    assert max(most) > 1, "the user knows better"
+
+
 def test_the_second_time_nothing_is_encoded(source: Path, store: Store, program: FFmpeg) -> None:
     plan = tiny_plan(source)
     assert fresh(list(encode(plan, store, ffmpeg=program))) > 0

@@ -58,7 +58,7 @@ class Settings(Data):
     segment_seconds: Seconds = Field(default=Fraction(6), gt=0, description="Length of a media segment.")
     gop_seconds: Seconds = Field(default=Fraction(2), gt=0, description="Time between two key frames.")
     workers: int | None = Field(default=None, ge=1, description="Chunks encoded side by side. Default: a core for each, if memory allows.")
-    threads: int | None = Field(default=None, ge=1, description="Encoder threads of one chunk. Default: one, more for idle cores.")
+    threads: int | None = Field(default=None, ge=1, description="Encoder threads of one chunk. Default: one, more for the last chunks.")
     cluster: str | None = Field(
         default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
     )

@@ -46,7 +46,7 @@ def twice(argv: list[str], folder: Path, *, beside: bool) -> list[Command]:
     if not beside:
         return [Command(argv, each) for each in folders]
     words = shlex.join(argv)
-    return [Command(["sh", "-c", f"(cd one && exec {words}) & (cd two && exec {words}) && wait $!"], folder)]
+    return [Command(["sh", "-c", f"(cd one && exec {words}) & (cd two && exec {words}); ended=$?; wait $! && exit $ended"], folder)]
 
 
 def main() -> None:

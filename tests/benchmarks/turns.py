@@ -6,7 +6,8 @@ Wrong: SystemExit with the command that failed and what it wrote.
 
 A shared machine is a tenth slower in one minute than in the next, so whole runs one after the other compare the minutes, not the ways.
 Here one way runs and the others stand still (SIGSTOP to every process of theirs), and all of them meet the same machine: two runs of the
-same command then differ by one or two percent. Linux only (pidfd, /proc).
+same command then differ by one or two percent. What a way waits for without computing (a server, the disk) goes on in the turns of the
+others, so its wall seconds flatter it by that. Killed with -9, this leaves stopped processes. Linux only (pidfd, /proc).
 """
 
 from __future__ import annotations
@@ -75,15 +76,15 @@ class _Lane:
         begun = time.monotonic()
         end = begun + TURN
         if self.running:
-            for process in _tree(self.running.pid):
+            for process in [*_tree(self.running.pid)]:  # the list first: children of one that ends are no longer in the tree
                 _signal(process, signal.SIGCONT)
         while not self.over and time.monotonic() < end:
             if self.running is None:
                 self._start(self.commands.pop(0))
             assert self.running
             if _ended(self.running.pid, end - time.monotonic()):
-                self._collect(self.running)
-                self.running = None
+                process, self.running = self.running, None
+                self._collect(process)
         if self.running:
             _stop(self.running.pid)
         self.wall += time.monotonic() - begun
@@ -106,7 +107,8 @@ class _Lane:
     def end(self) -> None:
         """Kill what still runs."""
         if self.running:
-            for process in [*_tree(self.running.pid)]:  # the whole list first: orphans are no longer in the tree
+            _stop(self.running.pid)
+            for process in [*_tree(self.running.pid)]:
                 _signal(process, signal.SIGKILL)
             self.running.wait()
 
@@ -121,18 +123,27 @@ def _ended(process: int, seconds: float) -> bool:
 
 
 def _stop(process: int) -> None:
-    """Stop a process and all its children, the parents first: a process that stands still starts no other."""
-    for member in _tree(process):
-        _signal(member, signal.SIGSTOP)
+    """Stop a process and all its children."""
+    stopped: set[int] = set()
+    while new := {*_tree(process)} - stopped:  # again: one may have been starting another while it was asked to stop
+        for member in new:
+            _signal(member, signal.SIGSTOP)
+        stopped |= new
 
 
 def _tree(process: int) -> Iterator[int]:
-    """Yield a process, then its children, whose list is read after the caller has dealt with their parent."""
+    """Yield a process and all its children, and theirs."""
     yield process
-    with contextlib.suppress(OSError):  # it has ended
-        for task in Path(f"/proc/{process}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from _tree(int(child))
+    try:
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+    except OSError:  # it has ended
+        return
+    for task in tasks:
+        children = ""
+        with contextlib.suppress(OSError):  # a thread that has ended has given its children to another
+            children = (task / "children").read_text()
+        for child in children.split():
+            yield from _tree(int(child))
 
 
 def _signal(process: int, number: int) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from vidpipe.encode import audio, command, keys, subtitles
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.pace import Pace, pace
+from vidpipe.encode.pace import Pace, memory_of_a_chunk, pace
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
@@ -65,8 +65,8 @@ def encode(
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
-    pixels = sum(rendition.width * rendition.height for rendition in plan.video)
-    chosen = pace(len(plan.chunks), pixels=pixels, workers=workers, threads=threads if executor is None else threads or 1)
+    each = memory_of_a_chunk(plan) if executor is None else 0  # on other machines there is other memory
+    chosen = pace(len(plan.chunks), bytes_each=each, workers=workers, threads=threads if executor is None else threads or 1)
     reporter = reporter or Silent()
     reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
     store.sweep()

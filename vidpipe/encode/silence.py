@@ -33,9 +33,8 @@ SLOWEST_READ = 20_000_000
 """Bytes a second. A file may hold gigabytes of picture before or between its sound, and one without an index is read from its beginning to
 find a place in it; that long, the output may well be silent."""
 
-PAUSE_SECONDS = 1.0
-"""Between two looks at the clock, which come many times a second, after which this process must have been stopped meanwhile, or the machine
-is so busy that ffmpeg deserves more time too."""
+PAUSE_SECONDS = 0.25
+"""Most that counts between two looks at the clock, which come many times a second: else this process was stopped, or hardly got to run."""
 
 LIMITS = Limits(
     open_files=1024,
@@ -81,10 +80,10 @@ class Silence:
         self.frames = 0
 
     def look(self) -> float:
-        """Return the seconds without anything new. Called all the time: those in which it was not called do not count."""
+        """Return the seconds without anything new. Called all the time: of those in which it was not called, few count."""
         now = time.monotonic()
         if now - self._looked > PAUSE_SECONDS:
-            self._since = min(self._since + now - self._looked, now)
+            self._since = min(self._since + now - self._looked - PAUSE_SECONDS, now)
         self._looked = now
         return now - self._since
 
