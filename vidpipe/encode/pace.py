@@ -26,7 +26,8 @@ LEAST_THREADS = 3
 
 PROGRAM_BYTES, RUNG_BYTES, SOURCE_BYTES = 100_000_000, 200, 60
 """Memory of one chunk's ffmpeg: itself, for each pixel of every rung's picture, and of the source's. Measured with one thread: 470 MB for a
-ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (970), 2.2 GB up to 2160p (x265, fast; 3.0)."""
+ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (970), 2.2 GB up to 2160p (x265, fast; 3.0), 540 MB for AV1 at 1080p
+alone (640)."""
 
 SHARE_OF_MEMORY = 0.8
 """Of what there is; the rest is for vidpipe, the sound, and others."""
