@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -206,11 +207,22 @@ def long_plan(folder: Path) -> Plan:
     return tiny_plan(source, rung("slow", 96, codec="hevc", preset="veryslow"), chunk=100)
 
 
+def once_it_runs(folder: Path, act: Callable[[], None]) -> None:
+    """Act from another thread as soon as an ffmpeg works below a folder. (A signal that hits Python while it collects garbage is lost.)"""
+
+    def look() -> None:
+        while not running(folder):
+            time.sleep(0.02)
+        time.sleep(0.2)
+        act()
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def test_cancel_ends_everything(tmp_path: Path, store: Store, program: FFmpeg) -> None:
     plan = long_plan(tmp_path)
     cancel = threading.Event()
-    timer = threading.Timer(0.3, cancel.set)
-    timer.start()
+    once_it_runs(store.root, cancel.set)
     with pytest.raises(Interrupted):
         list(encode(plan, store, ffmpeg=program, cancel=cancel))
     assert running(store.root) == []
@@ -227,8 +239,7 @@ def test_closing_the_iterator_ends_everything(source: Path, store: Store, progra
 
 def test_ctrl_c_ends_everything(tmp_path: Path, store: Store, program: FFmpeg) -> None:
     plan = long_plan(tmp_path)
-    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
+    once_it_runs(store.root, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         list(encode(plan, store, ffmpeg=program))
     assert running(store.root) == []
