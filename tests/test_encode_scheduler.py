@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +19,6 @@ import pytest
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from vidpipe.encode import scheduler
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.pace import pace
 from vidpipe.encode.result import Encoded, EncodedAudio
 from vidpipe.encode.scheduler import encode
 from vidpipe.encode.tasks.chunk import run_chunk
@@ -54,8 +53,8 @@ def fresh(results: list[Encoded]) -> int:
 def test_a_machine_with_little_memory_encodes_one_chunk_at_a_time(
     source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidpipe.encode.pace.cores_here", lambda: 4)
-    monkeypatch.setattr("vidpipe.encode.pace.memory_here", lambda: 150_000_000)
+    monkeypatch.setattr(scheduler, "cores_here", lambda: 4)
+    monkeypatch.setattr(scheduler, "memory_here", lambda: 150_000_000)
     running: list[int] = []
     most = []
 
@@ -170,7 +169,7 @@ def test_kill_9_loses_only_what_was_in_flight(source: Path, store: Store, progra
         child.kill()
     wait_for_ffmpeg_to_end(store.root)
     plan = tiny_plan(source, chunk=24)
-    results = list(encode(plan, store, ffmpeg=program, workers=1, threads=pace(len(plan.chunks), workers=1).threads[0]))
+    results = list(encode(plan, store, ffmpeg=program, workers=1))
     reused = [done.chunk.index for done in chunks_of(results) if done.video["90p"].reused]
     assert set(finished) <= set(reused)
     assert len(reused) < len(plan.chunks)
@@ -237,6 +236,15 @@ def test_closing_the_iterator_ends_everything(source: Path, store: Store, progra
     assert list(store.tmp.iterdir()) == []
 
 
+@pytest.fixture
+def listens() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt. A shell's ``pytest &`` ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listens")
 def test_ctrl_c_ends_everything(tmp_path: Path, store: Store, program: FFmpeg) -> None:
     plan = long_plan(tmp_path)
     once_it_runs(store.root, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -8,7 +8,7 @@ One run measures, interleaved (``turns.py``) and at least three rounds, CPU seco
     again    the same ingest repeated, unchanged
 with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. CPU seconds are those of the measured
 process and all its children; wall seconds those in which a way had its turn, so that the first four meet the same machine however busy
-others make it. ``--apart`` runs one way after the other instead.
+others make it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,6 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--ladder", default="streaming")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--apart", action="store_true", help="one way after the other, not in turns")
     parser.add_argument("--only", default="", help="comma-separated names, to leave some out")
     options = parser.parse_args()
     names = [name for name in WAYS if not options.only or name in options.only.split(",")]
@@ -122,7 +121,7 @@ def main() -> None:
         print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)
         figures: dict[str, list[Cost]] = {name: [] for name in names}
         environ = {**os.environ, **server.environment(top)}
-        groups = [[name] for name in names] if options.apart else [[name for name in names if name != "again"], [*{*names} & {"again"}]]
+        groups = [[name for name in names if name != "again"], [name for name in names if name == "again"]]
         for number in range(1, options.rounds + 1):
             ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", source, "--ladder", options.ladder]
             ingest += ["--home", str(top / f"home-{number}"), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]

@@ -7,7 +7,7 @@ Wrong: SystemExit with the command that failed and what it wrote.
 A shared machine is a tenth slower in one minute than in the next, so whole runs one after the other compare the minutes, not the ways.
 Here one way runs and the others stand still (SIGSTOP to every process of theirs), and all of them meet the same machine: two runs of the
 same command then differ by one or two percent. What a way waits for without computing (a server, the disk) goes on in the turns of the
-others, so its wall seconds flatter it by that. Killed with -9, this leaves stopped processes. Linux only (pidfd, /proc).
+others, so its wall seconds flatter it by that. Killed with -9, this leaves stopped processes. Linux only (pidfd).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 TURN = 0.4  # seconds; long enough that what a processor's caches lose at each change does not show
 
@@ -75,9 +76,9 @@ class _Lane:
         """Let it run for one turn, or until it ends."""
         begun = time.monotonic()
         end = begun + TURN
-        if self.running:
-            for process in [*_tree(self.running.pid)]:  # the list first: children of one that ends are no longer in the tree
-                _signal(process, signal.SIGCONT)
+        for process in _family(self.running):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
         while not self.over and time.monotonic() < end:
             if self.running is None:
                 self._start(self.commands.pop(0))
@@ -85,8 +86,7 @@ class _Lane:
             if _ended(self.running.pid, end - time.monotonic()):
                 process, self.running = self.running, None
                 self._collect(process)
-        if self.running:
-            _stop(self.running.pid)
+        _stop(self.running)
         self.wall += time.monotonic() - begun
 
     def _start(self, command: Command) -> None:
@@ -106,10 +106,11 @@ class _Lane:
 
     def end(self) -> None:
         """Kill what still runs."""
+        _stop(self.running)
+        for process in _family(self.running):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         if self.running:
-            _stop(self.running.pid)
-            for process in [*_tree(self.running.pid)]:
-                _signal(process, signal.SIGKILL)
             self.running.wait()
 
 
@@ -122,30 +123,20 @@ def _ended(process: int, seconds: float) -> bool:
         os.close(handle)
 
 
-def _stop(process: int) -> None:
+def _stop(running: subprocess.Popen[bytes] | None) -> None:
     """Stop a process and all its children."""
-    stopped: set[int] = set()
-    while new := {*_tree(process)} - stopped:  # again: one may have been starting another while it was asked to stop
-        for member in new:
-            _signal(member, signal.SIGSTOP)
+    stopped: set[psutil.Process] = set()
+    while new := {*_family(running)} - stopped:  # again: one may have been starting another while it was asked to stop
+        for process in new:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
         stopped |= new
 
 
-def _tree(process: int) -> Iterator[int]:
-    """Yield a process and all its children, and theirs."""
-    yield process
+def _family(running: subprocess.Popen[bytes] | None) -> list[psutil.Process]:
+    """Return a process and all its children, and theirs."""
     try:
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-    except OSError:  # it has ended
-        return
-    for task in tasks:
-        children = ""
-        with contextlib.suppress(OSError):  # a thread that has ended has given its children to another
-            children = (task / "children").read_text()
-        for child in children.split():
-            yield from _tree(int(child))
-
-
-def _signal(process: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)
+        process = psutil.Process(running.pid) if running else None
+        return [process, *process.children(recursive=True)] if process else []
+    except psutil.NoSuchProcess:
+        return []

@@ -1,6 +1,6 @@
 """How many chunks run side by side, and with how many threads each.
 
-In:   the number of chunks, the memory that one takes, what the user set; the cores and the memory of this machine.
+In:   the number of chunks, the cores, how many chunks have room in memory, what the user set.
 Out:  Pace.
 Wrong: nothing here can fail; a machine that is too small gets one chunk at a time.
 
@@ -11,10 +11,7 @@ in docs/performance.md).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from vidpipe.plan import Plan
 
@@ -32,8 +29,6 @@ alone (640)."""
 SHARE_OF_MEMORY = 0.8
 """Of what there is; the rest is for vidpipe, the sound, and others."""
 
-CGROUPS, MY_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -43,83 +38,31 @@ class Pace:
     threads: tuple[int, ...]
 
 
-def pace(
-    chunks: int,
-    *,
-    bytes_each: int = 0,
-    workers: int | None = None,
-    threads: int | None = None,
-    cores: int | None = None,
-    memory: int | None = None,
-) -> Pace:
+def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, threads: int | None = None) -> Pace:
     """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, which would leave cores idle.
 
-    bytes_each: memory of one chunk.  workers, threads: what the user set.  cores, memory (bytes): of this machine unless given.
-    Memory decides only how many run at once: the threads of a chunk are a part of its key, and one rung more must not change it.
+    room: chunks that fit into memory side by side.  workers, threads: what the user set.  Room decides only how many run at once: the
+    threads of a chunk are a part of its key, and one rung more must not change it.
     """
-    cores = cores or cores_here()
-    wanted = workers or max(1, min(cores // (threads or 1), chunks))
-    room = int((memory or memory_here()) * SHARE_OF_MEMORY) // max(1, bytes_each)
-    chosen = workers or max(1, min(wanted, room))
+    beside = workers or max(1, min(cores // (threads or 1), chunks))
+    chosen = workers or max(1, min(beside, room))
     if threads:
         return Pace(chosen, (threads,) * chunks)
-    last = min(wanted, chunks)
-    full = _threads(cores, wanted) if wanted < cores else 1
+    last = min(beside, chunks)
     # Chunks differ, and one that others leave alone takes over their cores. Those that begin together share them; of the rest, each has
     # only those beside it that begin after it.
-    beside = [last] * last if chunks <= wanted else range(last, 0, -1)
-    least = min(LEAST_THREADS, _threads(cores, 1))
-    return Pace(chosen, (full,) * (chunks - last) + tuple(max(least, _threads(cores, others)) for others in beside))
+    sharers = [last] * last if chunks <= beside else range(last, 0, -1)
+    least = LEAST_THREADS if cores > 1 else 1
+    return Pace(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(max(least, _threads(cores, n)) for n in sharers))
 
 
-def memory_of_a_chunk(plan: Plan) -> int:
-    """Return the bytes that the ffmpeg of one chunk takes, roughly."""
+def chunks_in(memory: int, plan: Plan) -> int:
+    """Return how many chunks of a plan run side by side in so many bytes of memory, roughly."""
     rungs = sum(rendition.width * rendition.height for rendition in plan.video)
-    return PROGRAM_BYTES + RUNG_BYTES * rungs + SOURCE_BYTES * plan.source.video.width * plan.source.video.height
+    each = PROGRAM_BYTES + RUNG_BYTES * rungs + SOURCE_BYTES * plan.source.video.width * plan.source.video.height
+    return int(memory * SHARE_OF_MEMORY) // each
 
 
 def _threads(cores: int, chunks: int) -> int:
     """Return the threads of a chunk that shares the cores: one and a half for each core, since frame threads wait for each other."""
-    return 1 if cores == 1 else max(1, min(cores * 3 // (2 * chunks), MOST_THREADS))
-
-
-def cores_here() -> int:
-    """Return the cores that this process may use: fewer than the machine's in a container or under taskset."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        cores = os.cpu_count() or 1
-    shares = [int(quota) / int(period) for quota, period in _limits("cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")]
-    return max(1, int(min([cores, *shares])))
-
-
-def memory_here() -> int:
-    """Return the bytes of memory of this machine, or what a container may use of it."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([memory, *(int(limit) for limit, *_ in _limits("memory", "memory.max", "memory.limit_in_bytes"))])
-
-
-def _limits(controller: str, unified: str, *separate: str) -> Iterator[list[str]]:
-    """Yield what the control groups of this process and all above them limit: the words of ``unified``, or of the ``separate`` files.
-
-    unified: of version 2 (Linux Documentation/admin-guide/cgroup-v2.rst).  separate: of version 1, one word each.  No limit yields nothing.
-    """
-    try:
-        lines = MY_CGROUPS.read_text().splitlines()
-    except OSError:  # not Linux
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        top, files = (CGROUPS / controller, separate) if controllers else (CGROUPS, (unified,))
-        group = top / path.lstrip("/")
-        for folder in (group, *group.parents):
-            if not folder.is_relative_to(top):
-                break
-            try:
-                words = [word for file in files for word in (folder / file).read_text().split()]
-            except OSError:  # the top has none; of a container, the path may be that outside
-                continue
-            if all(word.isdigit() for word in words):  # neither "max" nor -1
-                yield words
+    return max(1, min(cores * 3 // (2 * chunks), MOST_THREADS))

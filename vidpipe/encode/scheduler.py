@@ -21,7 +21,8 @@ from typing import Any
 
 from vidpipe.encode import audio, command, keys, subtitles
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.pace import Pace, memory_of_a_chunk, pace
+from vidpipe.encode.machine import cores_here, memory_here
+from vidpipe.encode.pace import Pace, chunks_in, pace
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
@@ -65,8 +66,11 @@ def encode(
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
-    each = memory_of_a_chunk(plan) if executor is None else 0  # on other machines there is other memory
-    chosen = pace(len(plan.chunks), bytes_each=each, workers=workers, threads=threads if executor is None else threads or 1)
+    if executor is None:
+        room = chunks_in(memory_here(), plan)
+        chosen = pace(len(plan.chunks), cores=cores_here(), room=room, workers=workers, threads=threads)
+    else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
+        chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
     reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
     store.sweep()
