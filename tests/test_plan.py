@@ -153,7 +153,10 @@ def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
     made = planned(source(audio=(early, empty, sound(3))))
     assert [r.stream for r in made.audio] == [3]
     assert made.audio[0].default
-    assert sum("left out" in note for note in made.notes) == 2
+    assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
+        (1, "audio", "it ends before the picture begins"),
+        (2, "audio", "it is empty"),
+    ]
 
 
 def words(index: int, **changes: Any) -> SubtitleStream:
@@ -172,10 +175,10 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
     )
     made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
-        (2, "en-sub", "en"),
+        (2, "en-sub", "English"),
         (3, "en-sub-2", "Director 'says'"),
-        (4, "en-forced", "en (forced)"),
-        (5, "fr-sdh", "fr (SDH)"),
+        (4, "en-forced", "English (forced)"),
+        (5, "fr-sdh", "French (SDH)"),
         (6, "track5-sub", "Subtitles 5"),
         (7, "fr-sdh-2", "Pour sourds (sdh)"),
     ]
@@ -226,8 +229,8 @@ def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can be", id="pictures"),
-        pytest.param({"start": None, "duration": None, "packets": 0}, "shows nothing while the picture runs", id="empty"),
+        pytest.param({"codec": "dvb_subtitle", "text": False}, "pictures or of an unknown format", id="pictures"),
+        pytest.param({"start": None, "duration": None, "packets": 0}, "it is empty", id="empty"),
         pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
         pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
     ],
@@ -235,9 +238,9 @@ def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
 def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:
     made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
     assert [r.stream for r in made.subtitles] == [2]
-    (note,) = (note for note in made.notes if "not published" in note)
-    assert note.startswith("subtitle stream 1 (")
-    assert note.endswith(reason)
+    (left,) = made.left_out
+    assert str(left).startswith(f"subtitles stream 1 ({left.codec}) is not published: ")
+    assert left.reason.endswith(reason)
 
 
 def test_a_ladder_without_rungs_is_refused() -> None:

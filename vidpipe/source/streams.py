@@ -14,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -149,6 +149,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         language=language_tag(_tag(stream, "language")),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
+        role=_role(stream.disposition),
         start=start * base,
         duration=duration,
         offset=start * base - video.start,
@@ -159,6 +160,19 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
     )
+
+
+_ROLES: tuple[tuple[Disposition, AudioRole], ...] = (
+    # "descriptions" is how libav reads the role "description" of MP4 and DASH; MPEG-TS and Matroska have a flag for the viewers instead
+    (Disposition.visual_impaired | Disposition.descriptions, "description"),
+    (Disposition.comment, "commentary"),
+    (Disposition.hearing_impaired, "clear-speech"),
+)
+"""Audio tracks by their flags; the first that fits, so that described audio for everybody is not taken for an ordinary track."""
+
+
+def _role(flags: Disposition) -> AudioRole:
+    return next((role for flag, role in _ROLES if flags & flag), "main")
 
 
 def codec_of(context: Any) -> str:
