@@ -101,6 +101,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
         "renditions",
         "audio",
         "subtitles",
+        "left_out",
         "thumbnails",
         "encryption",
         "cache",

@@ -229,7 +229,7 @@ def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"codec": "dvb_subtitle", "text": False}, "pictures or of an unknown format", id="pictures"),
+        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text becomes WebVTT, and this is pictures or unknown", id="pictures"),
         pytest.param({"start": None, "duration": None, "packets": 0}, "it is empty", id="empty"),
         pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
         pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
@@ -239,7 +239,7 @@ def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], rea
     made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
     assert [r.stream for r in made.subtitles] == [2]
     (left,) = made.left_out
-    assert str(left).startswith(f"subtitles stream 1 ({left.codec}) is not published: ")
+    assert str(left).startswith(f"subtitles stream 1 ({left.codec}): ")
     assert left.reason.endswith(reason)
 
 

@@ -51,6 +51,7 @@ from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
+from vidpipe.plan.languages import with_languages
 from vidpipe.progress import Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
@@ -63,7 +64,7 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
+from vidpipe.title import cues_of, expected, left_out, playlists, put_together, record, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
@@ -81,6 +82,7 @@ class IngestRequest(Data):
 
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
     content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
+    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track.
     new_key: publish a new version under a fresh key even if nothing else changed.
     """
 
@@ -88,6 +90,7 @@ class IngestRequest(Data):
     content_id: str | None = None
     title: str | None = None
     metadata: dict[str, str] = {}
+    languages: dict[int | None, str] = {}
     new_key: bool = False
 
 
@@ -97,6 +100,7 @@ class IngestResult(Data):
     unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
     artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
+    warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
 
     record: Record
@@ -108,6 +112,7 @@ class IngestResult(Data):
     chunks: int = 0
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -117,7 +122,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     stages = Stages(reporter or Silent())
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        return _prepare(origin, settings, stages)[0]
+        return _prepare(origin, request, settings, stages)[0]
 
 
 def ingest(
@@ -135,7 +140,7 @@ def ingest(
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
-        made, facts = _prepare(origin, settings, stages)
+        made, facts = _prepare(origin, request, settings, stages)
         ffmpeg, storage, catalog = doors()
         fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
         if held.unfinished and is_known(catalog, held.unfinished):
@@ -143,12 +148,17 @@ def ingest(
         live = catalog.live(content_id)
         if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
             where = live[0].playback.hls
-            return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
+            return IngestResult(
+                record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings, warnings=made.warnings
+            )
+        for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
+            reporter.emit(Note(level="warning", text=text))
         if live and live[0].source.sha256 != made.source.sha256:
             was = live[0].source.name
             reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
         storage.check()
-        made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
+        # so far, what was remembered of a remote source was enough
+        made = made.model_copy(update={"source": with_languages(origin.bring(), request.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
         target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
@@ -215,11 +225,11 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
+def _prepare(origin: Origin, request: IngestRequest, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
     """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
     policy, ladder = load_policy(settings.policy), load(settings.ladder)
     with stages("validate"):
-        source = origin.facts()
+        source = with_languages(origin.facts(), request.languages)
         quality = accepted(source, fact_findings(source, policy))
     with stages("plan"):
         made = plan(
@@ -296,6 +306,7 @@ def _make(
         made,
         tracks,
         subtitles,
+        left_out(made, results, subtitles),
         content_id=job.content_id,
         version=job.version,
         title=request.title,
@@ -315,6 +326,7 @@ def _make(
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
+        warnings=made.warnings,
     )
 
 

@@ -32,8 +32,12 @@ from vidpipe.storage.base import Storage
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
+
+
+WORDS = {"left_out": True, "warnings": True, "notes": True}
+"""Parts of a plan that only say what follows from the others: another wording makes no other title."""
 
 
 def fingerprint_of(made: Plan, title: str | None, metadata: dict[str, str], settings: Settings, ffmpeg: FFmpeg) -> str:
@@ -42,7 +46,7 @@ def fingerprint_of(made: Plan, title: str | None, metadata: dict[str, str], sett
         "format": FORMAT,
         # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
         "plan": made.model_dump(
-            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True, "grid": {"chunk_frames"}}
+            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "grid": {"chunk_frames"}, **WORDS}
         ),
         "title": title,
         "metadata": metadata,

@@ -82,7 +82,21 @@ class AudioRecord(RecordPart):
     name: str = Field(description="Name for viewers, unique among the audio tracks.")
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     channels: int = Field(ge=1, description="Number of channels.")
-    default: bool = Field(description="Played unless the viewer chooses another.")
+    default: bool = Field(description="Played unless the viewer chooses another; players that can take the same track in more channels.")
+    role: Literal["main", "description", "clear-speech", "commentary"] = Field(
+        default="main",
+        description="description: also describes the picture; clear-speech: mixed for understanding speech; commentary: about the film.",
+    )
+
+
+class LeftOutRecord(RecordPart):
+    """A track of the source that the title does not have."""
+
+    stream: int = Field(ge=0, description="Index of the stream in the source.")
+    kind: Literal["audio", "subtitles", "video"] = Field(description="What the track holds.")
+    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
+    codec: str | None = Field(default=None, description="Name of its codec; null if it is not known.")
+    reason: str = Field(min_length=1, description="Why it is not there, for people.")
 
 
 class SubtitleRecord(RecordPart):
@@ -142,6 +156,7 @@ class Record(RecordPart):
     renditions: tuple[RenditionRecord, ...] = Field(min_length=1, description="Every rendition, video in ascending order, then audio.")
     audio: tuple[AudioRecord, ...] = Field(default=(), description="The audio tracks to choose from; empty for a silent title.")
     subtitles: tuple[SubtitleRecord, ...] = Field(default=(), description="The subtitle tracks to choose from.")
+    left_out: tuple[LeftOutRecord, ...] = Field(default=(), description="Tracks of the source that the title does not have, and why.")
     thumbnails: Thumbnails
     encryption: Encryption
     cache: Cache

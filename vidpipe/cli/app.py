@@ -85,6 +85,7 @@ def ingest(
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
+    language: options.Language = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
@@ -112,9 +113,15 @@ def ingest(
             cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
+        from vidpipe.plan.languages import read_languages
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key
+            source=source,
+            content_id=content_id,
+            title=title,
+            metadata=options.metadata(meta),
+            languages=read_languages(language or ()),
+            new_key=new_key,
         )
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
@@ -126,6 +133,7 @@ def ingest(
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
+    language: options.Language = None,
     policy: options.Policy = None,
     json: options.Json = False,
     home: options.Home = None,
@@ -136,8 +144,9 @@ def plan(
     with watching(options.Progress.auto) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
+        from vidpipe.plan.languages import read_languages
 
-        _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+        _print_plan(IngestRequest(source=source, languages=read_languages(language or ())), settings, reporter, cancel, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:

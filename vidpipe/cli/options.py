@@ -69,6 +69,14 @@ Title = Annotated[str | None, typer.Option(metavar="T", help="Title for people, 
 Meta = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Free text for the record; may be given several times.", show_default=False)
 ]
+Language = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[STREAM=]TAG",
+        help="Language (BCP 47, such as de) of the one track that does not say its own, or of a stream; may be given several times.",
+        show_default=False,
+    ),
+]
 Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]

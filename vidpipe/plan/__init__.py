@@ -4,4 +4,16 @@ from vidpipe.plan.decide import plan
 from vidpipe.plan.model import AudioRendition, Chunk, Grid, LeftOut, Picture, Plan, SubtitleRendition, ThumbnailPlan, VideoRendition
 from vidpipe.plan.rungs import fit
 
-__all__ = ["AudioRendition", "Chunk", "Grid", "LeftOut", "Picture", "Plan", "SubtitleRendition", "ThumbnailPlan", "VideoRendition", "fit", "plan"]
+__all__ = [
+    "AudioRendition",
+    "Chunk",
+    "Grid",
+    "LeftOut",
+    "Picture",
+    "Plan",
+    "SubtitleRendition",
+    "ThumbnailPlan",
+    "VideoRendition",
+    "fit",
+    "plan",
+]

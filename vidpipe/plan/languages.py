@@ -40,9 +40,10 @@ def with_languages(source: Source, languages: Mapping[int | None, str]) -> Sourc
     """Return the source with these languages. Raises UsageError if a track is not there, or if it is not clear which one is meant."""
     if not languages:
         return source
-    audio, subtitles = ({track.index: track.language for track in source.audio}, {track.index: track.language for track in source.subtitles})
-    said = audio | subtitles
-    listed = ", ".join(f"{index} ({'audio' if index in audio else 'subtitles'}, {language or 'no language'})" for index, language in said.items()) or "none"
+    audio = {track.index: track.language for track in source.audio}
+    said = audio | {track.index: track.language for track in source.subtitles}
+    kinds = {index: "audio" if index in audio else "subtitles" for index in said}
+    listed = ", ".join(f"{index} ({kinds[index]}, {language or 'no language'})" for index, language in said.items()) or "none"
     given = {index: tag for index, tag in languages.items() if index is not None}
     for index in given:
         if index not in said:

@@ -155,7 +155,7 @@ class LeftOut(Data):
 
     def __str__(self) -> str:
         described = ", ".join(filter(None, (self.language, self.codec)))
-        return f"{self.kind} stream {self.stream}" + (f" ({described})" if described else "") + f" is not published: {self.reason}"
+        return f"{self.kind} stream {self.stream}" + (f" ({described})" if described else "") + f": {self.reason}"
 
 
 class Plan(Data):

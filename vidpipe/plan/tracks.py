@@ -134,7 +134,7 @@ def _unheard(track: AudioStream, source: Source) -> str:
 def _unshown(track: SubtitleStream) -> str:
     if not track.packets:
         return "it is empty"
-    return "it shows nothing while the picture runs" if track.text else "only text becomes WebVTT, and these are pictures or of an unknown format"
+    return "it shows nothing while the picture runs" if track.text else "only text becomes WebVTT, and this is pictures or unknown"
 
 
 def _default(heard: Sequence[AudioStream]) -> int:
