@@ -155,7 +155,7 @@ def test_a_track_that_cannot_be_shown_breaks_nothing(tmp_path: Path) -> None:
     assert "subtitle stream 4 (French) is not published: it has no text" in warnings[1]
     assert [(track.stream, track.language, track.reason) for track in result.record.left_out] == [
         (2, "de", "most of it cannot be decoded"),  # without the words of ffmpeg, which hold addresses of its memory
-        (4, "fr", "it has no text"),
+        (4, "fr", "it has no text that is shown while the picture runs"),
     ]
     assert not [path for path in version(result).rglob("*") if "de-sub" in path.name or "fr-sub" in path.name]
     assert inspect(str(version(result))).problems == ()

@@ -161,7 +161,8 @@ def ingest(
         made = made.model_copy(update={"source": with_languages(origin.bring(), request.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+        key = keys.get(job.key_id) if job.key_id else None
+        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, key, settings.gzip_playlists)
         try:
             result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
             _stop_if(cancel)
@@ -199,19 +200,23 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear."""
+    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear.
+
+    gzip: store playlists compressed.
+    """
 
     storage: Storage
     prefix: str
     keys: KeyStore
     key: ContentKey | None
+    gzip: bool
 
     def protect(self, segment: Segment) -> ProtectedSegment:
         return clear(segment) if self.key is None else encrypt(segment, self.key)
 
     def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
         _stop_if(cancel)
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
 
     def location(self, path: str) -> str:
         return self.storage.location(f"{self.prefix}/{path}")

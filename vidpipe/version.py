@@ -53,6 +53,7 @@ def fingerprint_of(made: Plan, title: str | None, metadata: dict[str, str], sett
         "target": settings.target,
         "encrypt": settings.encrypt,
         "key_url": settings.key_url,
+        "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
         "ffmpeg": ffmpeg.version,
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
