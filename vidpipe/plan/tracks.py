@@ -31,7 +31,7 @@ def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
                 continue
             surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
             base = (stream.language or ("und" if len(heard) == 1 else f"track{number}")) + surround
-            surround_name = qualified(name, "5.1" if "5.1" not in name else "surround")
+            surround_name = f"{name} ({rung.channels} channels)" if "5.1" in name else f"{name} (5.1)"
             taken_ids, taken_names = rungs | {r.id for r in renditions}, {r.name for r in renditions}
             renditions.append(
                 AudioRendition(
