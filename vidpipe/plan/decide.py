@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoCodec, VideoRendition
+from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoCodec, VideoRendition
 from vidpipe.plan.rungs import choose, fit, slowdown, text
 from vidpipe.plan.tracks import audio_renditions, is_heard, left_out, subtitle_notes, subtitle_renditions
 from vidpipe.source.facts import Source
@@ -60,7 +60,7 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
         left_out=tuple(left_out(source, audio, subtitles)),
-        warnings=tuple(_warnings(source, ladder, video)),
+        warnings=tuple(_warnings(source, ladder, video, audio)),
         notes=(*_notes(source, grid, nth), *subtitle_notes(source, subtitles)),
     )
 
@@ -110,7 +110,7 @@ def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
     )
 
 
-def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition]) -> list[str]:
+def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
     warnings = []
     if not any(rendition.codec == "h264" for rendition in video):
         named = " and ".join(sorted({CODEC_NAMES[rendition.codec] for rendition in video}))
@@ -124,6 +124,8 @@ def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition]) -
             f"only one of {len(ladder.rungs)} rungs is made, because the source shows {width}x{height}: "
             "players cannot adapt to a slower connection"
         )
+    if source.audio and not audio:
+        warnings.append("the source has audio, but this title will be silent: no track of it can be used")
     return warnings
 
 
