@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.title_support import PREFIX, encode_title, publish_title
+from tests.title_support import KEY, PREFIX, encode_title, publish_title
 from vidpipe.data import report
 from vidpipe.errors import UsageError
 from vidpipe.inspect.inspection import inspect
-from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, PlaylistError, parse
+from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
 
@@ -46,6 +46,7 @@ three.m4s
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library")
     publish_title(encode_title(tmp_path_factory.mktemp("encoded")), LocalStorage(folder))
+    (folder / PREFIX / "record.json").write_text(json.dumps({"encryption": {"key_ids": [KEY.key_id]}}))
     return folder
 
 
@@ -127,7 +128,10 @@ def test_a_title_on_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library:
 def test_a_media_playlist(tmp_path: Path) -> None:
     (tmp_path / "my list #1.m3u8").write_text(MEDIA)
     (tmp_path / "two.m4s").write_bytes(bytes(2000))
+    (tmp_path / "all.mp4").write_bytes(bytes(1600))
+    (tmp_path / "k").write_bytes(bytes(16))
     found = inspect(str(tmp_path / "my list #1.m3u8"))
+    assert found.problems == ()
     assert (found.kind, found.version, found.duration) == ("media", 4, Fraction("11.506"))
     (only,) = found.playlists
     assert (only.segments, only.discontinuities, only.clear_segments, only.media_sequence) == (3, 1, 2, 0)
@@ -146,14 +150,14 @@ def test_what_is_missing_is_a_problem_and_hides_nothing_else(tmp_path: Path) -> 
     found = inspect(str(tmp_path))
     assert found.duration == Fraction("11.506")
     assert found.problems == (
-        "a.m3u8: line 12: two.m4s: it cannot be read: No such file or directory",
+        "a.m3u8: line 5: init section all.mp4: it cannot be read: No such file or directory (3 more like this)",
         "none.m3u8: it cannot be read: No such file or directory",
         "junk.m3u8: line 1: EXT-X-TARGETDURATION is missing",
         "master.m3u8: it is a master playlist; a media playlist was expected",
-        "https://x.example/b.m3u8: it lies elsewhere and was not looked at",
         "../c.m3u8: it lies outside the folder and was not looked at",
         "/etc/passwd: it lies outside the folder and was not looked at",
     )
+    assert found.notes == ("https://x.example/b.m3u8: it lies at https://x.example, and was not looked at",)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,17 @@ VARIANT = "#EXTM3U\n#EXT-X-STREAM-INF:"
     [
         pytest.param("\ufeff#EXTM3U\n", 1, "byte-order mark", id="bom"),
         pytest.param(" #EXTM3U\n", 1, "begins with #EXTM3U", id="indented"),
-        pytest.param(HEAD + "#EXTINF:6,\ta\na", 3, "control character", id="tab"),
+        pytest.param(HEAD + "#EXT-X-MAP:URI=\"\ta\"\n", 3, "control character", id="tab"),
+        pytest.param(HEAD + "#EXTINF:6,\x00\na", 3, "control character", id="zero-byte-in-a-title"),
+        pytest.param(HEAD + f"#EXTINF:{'6' * 6000},\na\n", 3, "is not a decimal", id="extinf-6000-digits"),
+        pytest.param(HEAD + f"#EXTINF:6,\n#EXT-X-BYTERANGE:{'6' * 6000}\na\n", 4, "is not a byte range", id="range-6000-digits"),
+        pytest.param(HEAD + "#EXTINF:6,\n#EXT-X-BYTERANGE:9\na\n", 4, "has no offset", id="range-without-offset"),
+        pytest.param(VARIANT + f"BANDWIDTH=1,RESOLUTION=1x{'6' * 6000}\na\n", 2, "not WIDTHxHEIGHT", id="resolution-6000-digits"),
+        pytest.param(VARIANT + "BANDWIDTH=1\n{$x}\n", 3, "defines the variable x", id="variable-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:IMPORT=\"x\"\n", 3, "does not define the variable x", id="import-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:QUERYPARAM=\"x\"\n", 3, "no query parameter x", id="query-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:VALUE=\"x\"\n", 3, "neither NAME", id="define-nothing"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:NAME=\"x\",VALUE=\"\"\n" * 2, 4, "a second time", id="define-twice"),
         pytest.param(HEAD + "#EXTINF:6,\na b\n", 4, "no blanks", id="blank-in-uri"),
         pytest.param(HEAD + "#EXTINF:6\na\n", 3, "no comma", id="extinf-without-comma"),
         pytest.param(HEAD + "#EXTINF:nan,\na\n", 3, "'nan' is not a decimal", id="extinf-nan"),
@@ -240,9 +254,9 @@ def test_what_stands_where(tmp_path: Path) -> None:
     assert isinstance(playlist, MediaPlaylist)
     first, second, third = playlist.segments
     assert first.init is not None
-    assert (first.line, first.init.key, first.init.byte_range, first.byte_range, first.key) == (8, None, "600@0", "1000@600", None)
-    assert second.key is not None
-    assert (second.key.iv, second.discontinuity, third.key, third.gap) == ("AB".rjust(32, "0"), True, None, True)
+    assert (first.line, first.init.keys, first.keys) == (8, (), ())
+    assert (first.init.byte_range, first.byte_range) == (ByteRange(length=600, offset=0), ByteRange(length=1000, offset=600))
+    assert ([key.iv for key in second.keys], second.discontinuity, third.keys, third.gap) == (["AB".rjust(32, "0")], True, (), True)
 
 
 def test_a_map_under_a_key_is_seen() -> None:
@@ -250,7 +264,7 @@ def test_a_map_under_a_key_is_seen() -> None:
     playlist = parse(text.encode())
     assert isinstance(playlist, MediaPlaylist)
     assert playlist.segments[0].init is not None
-    assert playlist.segments[0].init.key is not None
+    assert playlist.segments[0].init.keys
 
 
 def test_media_is_not_media_sequence() -> None:

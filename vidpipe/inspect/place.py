@@ -2,11 +2,15 @@
 
 In:   the location that the user gave.
 Out:  a Place, and the name of the playlist in it.
-Wrong: UsageError for a location that cannot be opened; Unreachable for an object in it.
+Wrong: UsageError for a location that cannot be opened; Unreachable for an object in it; of these, Elsewhere for one that lies where this
+       place does not look, and Forbidden for one that is there, but not for us.
 """
 
 from __future__ import annotations
 
+import posixpath
+import stat
+import zlib
 from pathlib import Path
 from typing import Protocol
 from urllib.error import URLError
@@ -22,6 +26,7 @@ MOST_PLAYLIST_BYTES = 64 << 20
 HTTP_SECONDS = 20.0
 """How long a web server may be silent."""
 
+_TOO_LARGE = "it is too large for a playlist"
 FIX = "give the path of a playlist, or a directory with a master.m3u8"
 
 
@@ -29,11 +34,24 @@ class Unreachable(Exception):
     """An object cannot be read; the text says why."""
 
 
+class Elsewhere(Unreachable):
+    """An object lies where this place does not look, which says nothing against it."""
+
+
+class Forbidden(Unreachable):
+    """An object needs an authorization that we do not have."""
+
+
 class Place(Protocol):
-    """A package. URIs are those of its playlists, relative to the playlist that was opened (base: to that playlist)."""
+    """A package. URIs are those of its playlists, relative to the playlist that was opened (base: to that playlist).
+
+    most_asked: objects of one playlist that are looked up at most; None is all.
+    """
+
+    most_asked: int | None
 
     def read(self, uri: str) -> bytes:
-        """Return the bytes of a playlist. Raises Unreachable."""
+        """Return the bytes of a playlist, without the gzip that it may be stored in. Raises Unreachable."""
 
     def size(self, uri: str, base: str = "") -> int | None:
         """Return the size of an object in bytes, None if it cannot be asked. Raises Unreachable if it is not there."""
@@ -82,18 +100,39 @@ def _open_s3(location: str) -> tuple[Place, str]:
 
 
 def _path(uri: str, base: str) -> str:
-    """Return the path of a relative URI below the opened playlist's folder; absolute URLs and what leaves the folder are not there."""
-    url = urlsplit(urljoin(base, uri))
-    if url.scheme or url.netloc:
-        raise Unreachable("it lies elsewhere and was not looked at")
+    """Return the path of a relative URI below the opened playlist's folder; absolute URLs and what leaves the folder are elsewhere."""
     try:
-        return clean_path(unquote(url.path))
+        url = urlsplit(urljoin(base, uri))
     except ValueError as error:
-        raise Unreachable("it lies outside the folder and was not looked at") from error
+        raise Unreachable("it is not a valid URL") from error
+    if url.scheme or url.netloc:
+        raise Elsewhere(f"it lies at {url.scheme}://{url.netloc.rpartition('@')[2]}" if url.scheme else f"it lies at {url.netloc}")
+    path = posixpath.normpath(unquote(url.path))
+    try:
+        return clean_path(path)
+    except ValueError as error:
+        if path.startswith(("/", "..")):
+            raise Unreachable("it lies outside the folder and was not looked at") from error
+        raise Unreachable("it is not the path of a file") from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return a playlist without its gzip: S3 and web servers store and send it so."""
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        text = zlib.decompressobj(wbits=31).decompress(data, MOST_PLAYLIST_BYTES + 1)  # 31: gzip
+    except zlib.error as error:
+        raise Unreachable(f"its gzip is broken: {error}") from error
+    if len(text) > MOST_PLAYLIST_BYTES:
+        raise Unreachable(_TOO_LARGE)
+    return text
 
 
 class _Folder:
     """The local directory of a playlist."""
+
+    most_asked: int | None = None
 
     def __init__(self, playlist: Path) -> None:
         self._folder = playlist.parent
@@ -101,21 +140,27 @@ class _Folder:
 
     def read(self, uri: str) -> bytes:
         file = self._file(uri)
+        if self._size(file) > MOST_PLAYLIST_BYTES:
+            raise Unreachable(_TOO_LARGE)
         try:
-            if file.stat().st_size > MOST_PLAYLIST_BYTES:
-                raise Unreachable("it is too large for a playlist")
-            return file.read_bytes()
+            return _unpacked(file.read_bytes())
         except OSError as error:
             raise Unreachable(f"it cannot be read: {error.strerror or error}") from error
 
     def size(self, uri: str, base: str = "") -> int | None:
-        try:
-            return self._file(uri, base).stat().st_size
-        except OSError as error:
-            raise Unreachable(f"it cannot be read: {error.strerror or error}") from error
+        return self._size(self._file(uri, base))
 
     def where(self, uri: str) -> str:
         return str(self._folder / uri)
+
+    def _size(self, file: Path) -> int:
+        try:
+            facts = file.stat()
+        except (OSError, ValueError) as error:  # ValueError: a zero byte
+            raise Unreachable(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for
+            raise Unreachable("it is a directory" if stat.S_ISDIR(facts.st_mode) else "it is not a file")
+        return facts.st_size
 
     def _file(self, uri: str, base: str = "") -> Path:
         if uri == self._opened:
@@ -126,13 +171,19 @@ class _Folder:
 class _Bucket:
     """An S3 prefix. Sizes come from one listing."""
 
+    most_asked: int | None = None
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._sizes: dict[str, int] | None = None
 
     def read(self, uri: str) -> bytes:
+        path = _path(uri, "")
         try:
-            return self._storage.get(_path(uri, ""))
+            stored = self._storage.head(path)
+            if stored is not None and stored.size > MOST_PLAYLIST_BYTES:
+                raise Unreachable(_TOO_LARGE)
+            return _unpacked(self._storage.get(path))
         except PublishFailed as error:
             raise Unreachable(error.what) from error
 
