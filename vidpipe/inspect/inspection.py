@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -85,25 +86,36 @@ class VariantReport(Variant):
 class Inspection(Data):
     """What was found. location: of the playlist that was read.  duration: of the longest media playlist.
 
-    variants, renditions: of a master playlist.  problems, notes: of all playlists, each with its playlist.
+    kind: "unreadable" if it cannot be read at all.  variants, renditions: of a master playlist.
+    problems, notes: of all playlists, each with its playlist.
     """
 
     format: Literal["vidpipe.inspection/1"] = "vidpipe.inspection/1"
     location: str
-    kind: Literal["master", "media"]
-    version: int | None
-    independent_segments: bool
-    duration: Seconds
+    kind: Literal["master", "media", "unreadable"]
+    version: int | None = None
+    independent_segments: bool = False
+    duration: Seconds = Fraction(0)
     variants: tuple[VariantReport, ...] = ()
     renditions: tuple[Rendition, ...] = ()
-    playlists: tuple[PlaylistReport, ...]
+    playlists: tuple[PlaylistReport, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def unreadable(location: str, error: UsageError) -> Inspection:
+    """Return the report of a location that cannot be inspected, for programs that expect one."""
+    return Inspection(location=error.where or location, kind="unreadable", problems=(error.what,))
 
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
     place, name = open_place(location)
+    with closing(place):
+        return _inspect(place, name)
+
+
+def _inspect(place: Place, name: str) -> Inspection:
     try:
         playlist = parse(place.read(name), query=_query(name))
     except Unreachable as error:

@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import posixpath
 import stat
+import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
-from urllib.error import URLError
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import Request, urlopen
 
 from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.layout import MASTER
 from vidpipe.storage.base import Storage, clean_path
+from vidpipe.web import Answer, NoAddress, Web, WebError
 
 MOST_PLAYLIST_BYTES = 64 << 20
 """A larger file is no playlist."""
 HTTP_SECONDS = 20.0
 """How long a web server may be silent."""
+HTTP_SECONDS_IN_ALL = 300.0
+"""How long an inspection asks a web server; a slow answer ends by itself (``vidpipe.web``)."""
+MOST_ASKED = 5
+"""Segments of a playlist that a web server is asked for: the first, the last, and some between."""
 
 _TOO_LARGE = "it is too large for a playlist"
 FIX = "give the path of a playlist, or a directory with a master.m3u8"
@@ -58,6 +65,9 @@ class Place(Protocol):
 
     def where(self, uri: str) -> str:
         """Return where an object lies, for people."""
+
+    def close(self) -> None:
+        """Release connections."""
 
 
 def open_place(location: str) -> tuple[Place, str]:
@@ -153,6 +163,9 @@ class _Folder:
     def where(self, uri: str) -> str:
         return str(self._folder / uri)
 
+    def close(self) -> None:
+        pass
+
     def _size(self, file: Path) -> int:
         try:
             facts = file.stat()
@@ -201,29 +214,77 @@ class _Bucket:
     def where(self, uri: str) -> str:
         return self._storage.location(uri)
 
+    def close(self) -> None:
+        self._storage.close()
+
 
 class _Web:
-    """A web server. Sizes are not asked: thousands of requests would be rude."""
+    """A web server. Of each playlist only a few objects are asked for: thousands of requests would be rude."""
+
+    most_asked: int | None = MOST_ASKED
 
     def __init__(self, location: str) -> None:
-        self._location = location
+        self._web = Web(silence=HTTP_SECONDS)
+        self._addresses: dict[str, str] = {}  # of playlists, after redirects: what they name lies beside them
+        self._opened = location
+        self._end = time.monotonic() + HTTP_SECONDS_IN_ALL
 
     def read(self, uri: str) -> bytes:
-        url = urljoin(self._location, uri)
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise Unreachable("it lies elsewhere and was not looked at")
-        try:
-            # The scheme was checked above, so no local file can be opened.
-            with urlopen(Request(url, headers={"Accept-Encoding": "identity"}), timeout=HTTP_SECONDS) as answer:  # noqa: S310 - see above
-                data: bytes = answer.read(MOST_PLAYLIST_BYTES + 1)
-        except (URLError, OSError, ValueError) as error:
-            raise Unreachable(f"it cannot be read: {getattr(error, 'reason', None) or error}") from error
-        if len(data) > MOST_PLAYLIST_BYTES:
-            raise Unreachable("it is too large for a playlist")
-        return data
+        data = b""
+        with self._answer(self._address(uri, ""), "GET") as answer:
+            for block in answer.blocks:
+                data += block
+                if len(data) > MOST_PLAYLIST_BYTES:
+                    raise Unreachable(_TOO_LARGE)
+            self._addresses[uri] = answer.url
+        return _unpacked(data)
 
     def size(self, uri: str, base: str = "") -> int | None:
-        return None
+        try:
+            with self._answer(self._address(uri, base), "HEAD") as answer:
+                length = answer.headers.get("content-length", "")
+                return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+        except _NoHead:
+            return None
 
     def where(self, uri: str) -> str:
-        return urljoin(self._location, uri)
+        try:
+            return self._addresses.get(uri) or self._address(uri, "")
+        except Unreachable:
+            return uri
+
+    def close(self) -> None:
+        self._web.close()
+
+    def _address(self, uri: str, base: str) -> str:
+        try:
+            address = urljoin(self._addresses.get(base or self._opened, self._opened), uri)
+            scheme = urlsplit(address).scheme
+        except ValueError as error:
+            raise Unreachable("it is not a valid URL") from error
+        if scheme not in ("http", "https"):
+            raise Elsewhere(f"it lies at {scheme}:")
+        return address
+
+    @contextmanager
+    def _answer(self, address: str, method: str) -> Iterator[Answer]:
+        if time.monotonic() > self._end:
+            raise Unreachable(f"the server was asked for {HTTP_SECONDS_IN_ALL:.0f} s, which has to be enough")
+        try:
+            with self._web.answered(address, method) as answer:
+                if answer.status == HTTPStatus.OK:
+                    yield answer
+                elif answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                    raise Forbidden(f"the server answers {answer.status} {answer.reason}")
+                elif answer.status in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED) and method == "HEAD":
+                    raise _NoHead
+                else:
+                    raise Unreachable(f"the server answers {answer.status} {answer.reason}")
+        except NoAddress as error:
+            raise Unreachable("it is not a valid URL") from error
+        except WebError as error:
+            raise Unreachable(f"it cannot be read: {error.what}") from error
+
+
+class _NoHead(Exception):
+    """The server does not answer HEAD, which says nothing of the object."""
