@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import servers
@@ -259,6 +259,7 @@ def test_faults_are_named_with_their_line(text: str, line: int, what: str) -> No
 PIECES = [*(MEDIA + HEAD).splitlines(), "#EXT-X-STREAM-INF:BANDWIDTH=1", '#EXT-X-DEFINE:NAME="a",VALUE="b"', "{$a}", "9" * 6000]
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=20)), max_size=12), st.sampled_from(["\n", "\r\n", ":", ",", "="]))
 def test_whatever_it_says_it_is_read_or_refused_with_a_line(pieces: list[str], joint: str) -> None:
     with suppress(PlaylistError):
