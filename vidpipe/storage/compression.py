@@ -2,7 +2,7 @@
 
 In:   bytes.
 Out:  ``compressed``: gzip, the same for the same bytes; ``decompressed``: the text, from either form.
-Wrong: ValueError for gzip that is broken or unpacks to more than a playlist can have.
+Wrong: ValueError for gzip that is broken, cut off, or unpacks to more than a playlist can have.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ def decompressed(data: bytes) -> bytes:
         return data
     unpacker = zlib.decompressobj(wbits=31)  # 31: with the header and the checksum of gzip
     try:
-        text = unpacker.decompress(data, LARGEST)
+        text = unpacker.decompress(data, LARGEST + 1)
     except zlib.error as error:
         raise ValueError(f"its gzip is broken: {error}") from error
+    if len(text) > LARGEST:
+        raise ValueError("it is too large for a playlist")
     if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("its gzip is cut off, too long, or followed by something else")
+        raise ValueError("its gzip is cut off, or something follows it")
     return text
