@@ -207,7 +207,8 @@ def _span(stream: Any, track: Track) -> dict[str, Any]:
 
 def other_stream(stream: Any, track: Track) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
-    kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
     return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 
