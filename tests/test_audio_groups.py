@@ -298,5 +298,7 @@ def test_a_language_is_given_to_a_track(tmp_path: Path) -> None:
     assert ('LANGUAGE="de",NAME="German"') in Path(result.manifest).read_text()
     assert result.artifacts_reused == result.artifacts, "a language needs no encode"
     assert ingest(IngestRequest(source=str(source), languages={1: "de"}), configured).unchanged
+    assert ingest(IngestRequest(source=str(source)), configured).unchanged, "what is not named is kept"
+    assert ingest(IngestRequest(source=str(source), languages={1: "fr"}), configured).record.audio[0].language == "fr"
     with pytest.raises(UsageError, match="neither audio nor subtitles"):
         prepare(IngestRequest(source=str(source), languages={7: "de"}), configured)

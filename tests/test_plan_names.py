@@ -9,7 +9,7 @@ import pytest
 from tests.test_plan import LADDER, planned, sound, source, words
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung
-from vidpipe.plan.languages import read_languages, with_languages
+from vidpipe.plan.languages import by_stream, read_languages, with_languages
 from vidpipe.plan.names import language_name
 
 SURROUND = LADDER.model_copy(update={"audio": (AudioRung(channels=6, bitrate=320_000), AudioRung())})
@@ -98,7 +98,9 @@ def test_what_the_command_line_may_say() -> None:
 
 def test_a_language_goes_to_the_one_track_without() -> None:
     film = source(audio=(sound(1, language="en"), sound(2))).model_copy(update={"subtitles": (words(3, language="fr"),)})
-    named = with_languages(film, {None: "de", 3: "nl"})
+    given = by_stream(film, {None: "de", 3: "nl"})
+    assert given == {2: "de", 3: "nl"}
+    named = with_languages(film, given)
     assert [track.language for track in (*named.audio, *named.subtitles)] == ["en", "de", "nl"]
     assert [(r.id, r.name, r.language) for r in planned(named).audio] == [("en", "English", "en"), ("de", "German", "de")]
     assert with_languages(film, {}) is film
@@ -115,5 +117,5 @@ def test_a_language_goes_to_the_one_track_without() -> None:
 def test_a_language_that_fits_no_track_is_refused(languages: dict[int | None, str], what: str) -> None:
     film = source(audio=(sound(1),)).model_copy(update={"subtitles": (words(2),)})
     with pytest.raises(UsageError, match=what) as caught:
-        with_languages(film, languages)
+        by_stream(film, languages)
     assert "1 (audio, no language), 2 (subtitles, no language)" in str(caught.value.fix)

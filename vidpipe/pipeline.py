@@ -41,7 +41,7 @@ from vidpipe.encode.tasks.marks import lacks_cues
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
-from vidpipe.ladder import load
+from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
@@ -51,14 +51,14 @@ from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
-from vidpipe.plan.languages import with_languages
+from vidpipe.plan.languages import by_stream, with_languages
 from vidpipe.progress import Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.facts import Finding, QualityReport
+from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
@@ -82,7 +82,8 @@ class IngestRequest(Data):
 
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
     content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
-    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track.
+    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
+    given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
     """
 
@@ -122,7 +123,9 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     stages = Stages(reporter or Silent())
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        return _prepare(origin, request, settings, stages)[0]
+        ladder = load(settings.ladder)
+        source, _ = _measured(origin, settings, stages)
+        return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
 
 
 def ingest(
@@ -140,12 +143,16 @@ def ingest(
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
-        made, facts = _prepare(origin, request, settings, stages)
+        ladder = load(settings.ladder)
+        source, facts = _measured(origin, settings, stages)
+        given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = doors()
+        live = catalog.live(content_id)
+        kept = live[0].source.languages if live and live[0].source.sha256 == source.sha256 else {}
+        made = _planned(origin, source, ladder, {**kept, **given}, settings, stages)
         fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        live = catalog.live(content_id)
         if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
             where = live[0].playback.hls
             return IngestResult(
@@ -158,7 +165,7 @@ def ingest(
             reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
         storage.check()
         # so far, what was remembered of a remote source was enough
-        made = made.model_copy(update={"source": with_languages(origin.bring(), request.languages)})
+        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
         key = keys.get(job.key_id) if job.key_id else None
@@ -230,21 +237,25 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(origin: Origin, request: IngestRequest, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
-    policy, ladder = load_policy(settings.policy), load(settings.ladder)
+def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
+    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    policy = load_policy(settings.policy)
     with stages("validate"):
-        source = with_languages(origin.facts(), request.languages)
-        quality = accepted(source, fact_findings(source, policy))
+        source = origin.facts()
+        return source, accepted(source, fact_findings(source, policy))
+
+
+def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+    """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
-            source,
+            with_languages(source, languages),
             ladder,
             gop_seconds=settings.gop_seconds,
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"notes": (*origin.remarks, *made.notes)}), quality
+    return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
 def _make(

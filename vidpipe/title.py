@@ -254,7 +254,7 @@ def record(
         title=title or Path(made.source.name).stem,
         created_at=datetime.now(UTC),
         duration=float(made.grid.duration),
-        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
+        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages),
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
         audio=tuple(

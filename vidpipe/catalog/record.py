@@ -52,6 +52,7 @@ class SourceFile(RecordPart):
     name: str = Field(description="Name of the source file, without its directory.")
     sha256: Sha256 = Field(description="SHA-256 of the source file, lower-case hex.")
     size: int = Field(ge=0, description="Size of the source file in bytes.")
+    languages: dict[int, str] = Field(default={}, description="BCP 47 tags that were given with --language, by index of the stream.")
 
 
 class Playback(RecordPart):

@@ -108,21 +108,15 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
-            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
-            cluster_work=cluster_work,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
-        from vidpipe.plan.languages import read_languages
 
         request = pipeline.IngestRequest(
-            source=source,
-            content_id=content_id,
-            title=title,
-            metadata=options.metadata(meta),
-            languages=read_languages(language or ()),
-            new_key=new_key,
-        )
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
+            languages=options.languages(language), new_key=new_key,
+        )  # fmt: skip
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
@@ -144,9 +138,8 @@ def plan(
     with watching(options.Progress.auto) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
-        from vidpipe.plan.languages import read_languages
 
-        _print_plan(IngestRequest(source=source, languages=read_languages(language or ())), settings, reporter, cancel, json=json)
+        _print_plan(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:

@@ -100,3 +100,10 @@ def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"the key {key.strip()!r} is given twice", where="--meta", fix="keep one of them")
         read[key.strip()] = value
     return read
+
+
+def languages(given: Sequence[str] | None) -> dict[int | None, str]:
+    """Read the ``--language`` options.  Raises UsageError."""
+    from vidpipe.plan.languages import read_languages
+
+    return read_languages(given or ())

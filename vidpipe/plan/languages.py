@@ -1,7 +1,7 @@
 """Say what language tracks are in, where their file does not: Source + languages that a person gave -> Source.
 
 In:   a Source; languages by stream index, or for the one track that says none.
-Out:  the Source with these languages.
+Out:  the languages by stream; the Source with them.
 Wrong: UsageError that names the tracks that could be meant.
 """
 
@@ -36,10 +36,8 @@ def read_languages(texts: Sequence[str]) -> dict[int | None, str]:
     return read
 
 
-def with_languages(source: Source, languages: Mapping[int | None, str]) -> Source:
-    """Return the source with these languages. Raises UsageError if a track is not there, or if it is not clear which one is meant."""
-    if not languages:
-        return source
+def by_stream(source: Source, languages: Mapping[int | None, str]) -> dict[int, str]:
+    """Return what was given, each for its stream. Raises UsageError if a track is not there, or if it is not clear which one is meant."""
     audio = {track.index: track.language for track in source.audio}
     said = audio | {track.index: track.language for track in source.subtitles}
     kinds = {index: "audio" if index in audio else "subtitles" for index in said}
@@ -55,9 +53,18 @@ def with_languages(source: Source, languages: Mapping[int | None, str]) -> Sourc
             fix = f"write for example --language {(mute or list(said) or [1])[0]}={languages[None]}; its tracks are: {listed}"
             raise UsageError(what, where=source.name, fix=fix)
         given[mute[0]] = languages[None]
+    return given
+
+
+def with_languages(source: Source, languages: Mapping[int, str]) -> Source:
+    """Return the source with these languages, by stream."""
+    if not languages:
+        return source
     return source.model_copy(
         update={
-            "audio": tuple(track.model_copy(update={"language": given.get(track.index, track.language)}) for track in source.audio),
-            "subtitles": tuple(track.model_copy(update={"language": given.get(track.index, track.language)}) for track in source.subtitles),
+            "audio": tuple(track.model_copy(update={"language": languages.get(track.index, track.language)}) for track in source.audio),
+            "subtitles": tuple(
+                track.model_copy(update={"language": languages.get(track.index, track.language)}) for track in source.subtitles
+            ),
         }
     )

@@ -161,6 +161,7 @@ class LeftOut(Data):
 class Plan(Data):
     """Everything that will be made, decided.
 
+    languages: stream -> BCP 47 tag, of tracks whose language a person gave.
     left_out: tracks of the source that will not be made.  warnings: what makes the title less than its viewers may expect.
     notes: what else is good to know (deinterlacing, tone mapping, one chunk …).
     """
@@ -175,6 +176,7 @@ class Plan(Data):
     chunks: tuple[Chunk, ...]
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
+    languages: dict[int, str] = {}
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
