@@ -181,7 +181,10 @@ def test_a_codec_of_the_same_layout_has_a_group_of_its_own() -> None:
     ],
 )
 def test_players_choose_audio_for_everybody(roles: list[AudioRole], default: str, chosen: list[str]) -> None:
-    tracks = [audio(str(n), str(n), language).model_copy(update={"role": role}) for n, (role, language) in enumerate(zip(roles, ("en", "fr"), strict=True))]
+    tracks = [
+        audio(str(number), str(number), language).model_copy(update={"role": role})
+        for number, (role, language) in enumerate(zip(roles, ("en", "fr"), strict=True))
+    ]
     (group,) = audio_groups(tracks)
     assert default_of(group).name == default
     assert [track.name for track in automatic(group)] == chosen
