@@ -58,8 +58,8 @@ class Keys:
         """Return file name -> key for a subtitle track. Nothing of the plan but the stream and the channel shapes it."""
         if rendition.channel:
             captions = caption_job(self._plan, ((rendition.stream, rendition.channel),)).model_copy(update={"location": "", "mtime_ns": 0})
-            # decoded by libavcodec as PyAV has it, and not by ffmpeg
-            key = key_of(kind="captions", pyav=metadata.version("av"), source=self._plan.source.sha256, job=captions.model_dump(mode="json"))
+            pyav = metadata.version("av")  # its libavcodec decodes them, and not ffmpeg's
+            key = key_of(kind="captions", pyav=pyav, source=self._plan.source.sha256, job=captions.model_dump(mode="json"))
             return {subtitle_file(rendition.stream, rendition.channel): key}
         job = subtitle_job(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
         key = key_of(kind="subtitles", ffmpeg=self._version, source=self._plan.source.sha256, command=subtitle_arguments(job))

@@ -178,21 +178,22 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(_subtitles(video, tracks, scan)),
+        "subtitles": tuple(_subtitles(container, tracks, scan)),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
     }
 
 
-def _subtitles(video: Any, tracks: dict[int, tuple[Any, Track]], scan: Scan) -> Iterator[SubtitleStream]:
-    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside the video."""
+def _subtitles(container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others."""
     for stream, track in tracks.values():
         if stream.type == "subtitle":
             described, found = subtitle_stream(stream, track), scan.carriers.get(stream.index)
             yield from caption_streams(stream, found, described) if found else [described]
-    if video.index in scan.carriers:
-        yield from caption_streams(video, scan.carriers[video.index], None)
+    for index, found in scan.carriers.items():
+        if container.streams[index].type != "subtitle":
+            yield from caption_streams(container.streams[index], found, None)
 
 
 def _no_video(streams: list[Stream]) -> str:

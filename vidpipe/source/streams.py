@@ -186,7 +186,10 @@ def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
 
 
 def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None) -> list[SubtitleStream]:
-    """Describe the closed captions that a stream carries, each channel and service that shows something. track: the stream, if it is theirs."""
+    """Describe the closed captions that a stream carries: each channel and service that shows something.
+
+    track: the stream, if it holds nothing else.
+    """
     _, shown = taken_apart(carrier.triples)
     found = [
         SubtitleStream(

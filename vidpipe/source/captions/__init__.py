@@ -1,4 +1,4 @@
-"""Closed captions (CEA-608 and CEA-708) that lie inside the picture's packets, or in a track of their own.
+"""Closed captions (CEA-608 and CEA-708) that lie inside the picture's packets, in a track of their own, or in the ancillary data of MXF.
 
     userdata   where they are in a packet        carried   gathered while the packets pass by
     channels   whose the bytes are               screens   WebVTT of a channel

@@ -5,9 +5,9 @@ Out:  triples of cc_data (CTA-708, 4.3.5): one byte of flags and two of data, wi
       meant (0 but for discs).
 Wrong: nothing; what is damaged gives no triples.
 
-Where captions lie: H.264, HEVC and VVC carry them in SEI messages, AV1 in metadata OBUs, both as ITU-T T.35 user data of ATSC ("GA94"); MPEG-2
-has the same after a picture header, and two older kinds, SCTE 20 and that of DVDs. VANC of MXF, the VAUX of DV, and captions as a teletext
-page are elsewhere, and not read here.
+Where captions lie: H.264, HEVC and VVC carry them in SEI messages, AV1 in metadata OBUs, both as ITU-T T.35 user data of ATSC ("GA94");
+MPEG-2 has the same after a picture header, and two older kinds, SCTE 20 and that of DVDs. Not read: the VAUX of DV,
+line 21 as a picture, and the MPEG-2 user data of single satellite operators.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ MOST_BYTES = 2 + 3 * 31 + 48  # of one cc_data, with the bytes that keep it from
 SEI_TYPES = {"h264": (0x1F, 0, {6}), "hevc": (0x7E, 1, {39, 40}), "vvc": (0xF8, 3, {23, 24})}
 """Codec -> mask and shift of a NAL unit's type, and the types that hold SEI messages. The type of VVC stands in the second byte."""
 
-_MPEG2_USER_DATA = b"\0\0\1\xb2"
-_MPEG2_EXTENSION = b"\0\0\1\xb5"
+_USER_DATA = b"\0\0\1\xb2"
+_EXTENSION = b"\0\0\1\xb5"
+MOST_BLOCKS = 3 * 2 * 64  # bytes of the captions of one GOP of a disc: it has 18 frames at most
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -36,7 +37,7 @@ def reader(codec: str, extradata: bytes) -> Callable[[bytes], Iterator[Triple]] 
         return (lambda packet: _prefixed(packet, codec, size)) if size else lambda packet: _searched(packet, escaped=True)
     if codec == "av1":
         return lambda packet: _searched(packet, escaped=False)
-    return _mpeg2 if codec == "mpeg2video" else None
+    return _Mpeg2() if codec == "mpeg2video" else None
 
 
 def _length_size(codec: str, extradata: bytes) -> int:
@@ -74,18 +75,39 @@ def _cc_data(part: bytes) -> Iterator[Triple]:
             yield part[at : at + 3], 0
 
 
-def _mpeg2(packet: bytes) -> Iterator[Triple]:
-    at = packet.find(_MPEG2_USER_DATA)
-    while at >= 0:
-        at += 4
-        part = packet[at : at + MOST_BYTES]
-        if part.startswith(b"GA94\3"):
-            yield from _cc_data(part[5:])
-        elif part.startswith(b"CC\1\xf8"):
-            yield from _disc(packet[at + 5 : at + 5 + 3 * 2 * 64])
-        elif part[:1] == b"\3" and part[1:2] in (b"\1", b"\x81"):
-            yield from _scte20(part[2:], packet)
-        at = packet.find(_MPEG2_USER_DATA, at)
+class _Mpeg2:
+    """Finds the user data of MPEG-2 pictures."""
+
+    def __init__(self) -> None:
+        self._progressive = False
+
+    def __call__(self, packet: bytes) -> Iterator[Triple]:
+        """Yield the triples of a packet."""
+        top_first = self._top_first(packet)
+        at = packet.find(_USER_DATA)
+        while at >= 0:
+            at += 4
+            part = packet[at : at + MOST_BYTES]
+            if part.startswith(b"GA94\3"):
+                yield from _cc_data(part[5:])
+            elif part.startswith(b"CC\1\xf8"):
+                yield from _disc(packet[at + 5 : at + 5 + MOST_BLOCKS])
+            elif part[:1] == b"\3" and part[1:2] in (b"\1", b"\x81"):
+                yield from _scte20(part[2:], top_first)
+            at = packet.find(_USER_DATA, at)
+
+    def _top_first(self, packet: bytes) -> bool:
+        """Tell whether the top field, which is field 1 of line 21, is shown first (ISO/IEC 13818-2, 6.2.2.3 and 6.2.3.1)."""
+        at, first = packet.find(_EXTENSION), True
+        while at >= 0 and at + 7 < len(packet):
+            kind = packet[at + 4] >> 4
+            if kind == 1:  # of the sequence
+                self._progressive = bool(packet[at + 5] & 8)
+            elif kind == 8:  # of the picture
+                first = bool(packet[at + 7] & 0x80)
+                break
+            at = packet.find(_EXTENSION, at + 4)
+        return first or self._progressive
 
 
 def _disc(blocks: bytes) -> Iterator[Triple]:
@@ -99,7 +121,7 @@ def _disc(blocks: bytes) -> Iterator[Triple]:
         fields[second] += 1
 
 
-def _scte20(part: bytes, packet: bytes) -> Iterator[Triple]:
+def _scte20(part: bytes, top_first: bool) -> Iterator[Triple]:
     """ANSI/SCTE 20: five bits of count, then 26 bits each: priority 2, field 2, line 5, two mirrored bytes, marker 1."""
     bits, left = int.from_bytes(part, "big"), 8 * len(part) - 5
     for _ in range(part[0] >> 3 if part else 0):
@@ -109,14 +131,4 @@ def _scte20(part: bytes, packet: bytes) -> Iterator[Triple]:
         block = bits >> left
         field = block >> 22 & 3  # 1: the field that is shown first, 2: the other
         if field in (1, 2):
-            yield bytes([0xFC | (field == 1) ^ _top_first(packet), _MIRRORED[block >> 9 & 255], _MIRRORED[block >> 1 & 255]]), 0
-
-
-def _top_first(packet: bytes) -> bool:
-    """Whether the top field is shown first: the picture coding extension says it (ISO/IEC 13818-2, 6.2.3.1)."""
-    at = packet.find(_MPEG2_EXTENSION)
-    while at >= 0:
-        if packet[at + 4 : at + 5].hex()[:1] == "8":
-            return bool(packet[at + 7 : at + 8] and packet[at + 7] & 0x80)
-        at = packet.find(_MPEG2_EXTENSION, at + 4)
-    return True
+            yield bytes([0xFC | ((field == 1) != top_first), _MIRRORED[block >> 9 & 255], _MIRRORED[block >> 1 & 255]]), 0

@@ -18,6 +18,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_corrupt(source, policy),
         *_sound_facts(source, policy),
         *changing_sound(source, policy),
+        *_captions(source, policy),
         *_timestamps(source, policy),
         *_size(source, policy),
         *_fields(source, policy),
@@ -168,6 +169,23 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 limit=f"{check.most:g} changes",
                 advice="all of it becomes one layout and sample rate; check that the change was meant",
             )
+
+
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
+    kept = [stream for stream in source.subtitles if stream.channel and stream.text]
+    services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
+    if lost := services[len(kept) :]:
+        names = ", ".join(str(stream.channel) for stream in lost)
+        yield from found(
+            policy.captions,
+            "captions-left-out",
+            f"closed captions are lost: {names} of CEA-708 have no counterpart in CEA-608, and only that can be kept",
+            stream=lost[0].index,
+            measured=f"{len(services)} services",
+            limit=f"{len(kept)} channels",
+            advice="add the words to the source as a text subtitle track",
+        )
 
 
 def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
