@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 
 from tests.encode_support import clip, ffmpeg
+from vidpipe.package.subtitles import clean_text
 
 RCL, EDM, ENM, EOC, RU2, RU3, CR, RDC, TR = 0x20, 0x2C, 0x2E, 0x2F, 0x25, 0x26, 0x2D, 0x29, 0x2A
 ROW_14, ROW_15, ITALICS, NOTE = (0x14, 0x50), (0x14, 0x70), (0x11, 0x2E), (0x11, 0x37)
@@ -162,13 +163,19 @@ def user_data(triples: bytes, kind: str) -> bytes:
 
 
 def by_ffmpeg(source: Path) -> list[tuple[float, float, str]]:
-    """Return the cues that ffmpeg itself finds in a video, by decoding all of it."""
-    text = ffmpeg("-copyts", "-f", "lavfi", "-i", f"movie={source}[out0+subcc]", "-map", "0:s", "-f", "webvtt", "-").decode()
-    found = re.findall(r"((?:\d+:)?\d\d:\d\d\.\d{3}) --> ((?:\d+:)?\d\d:\d\d\.\d{3})\n(.*?)(?:\n\n|\Z)", text, re.DOTALL)
-    return [(seconds(start), seconds(end), words) for start, end, words in found]
+    """Return the cues that ffmpeg itself finds in a video, by decoding all of it: those of the first channel."""
+    return read(ffmpeg("-copyts", "-f", "lavfi", "-i", f"movie={source}[out0+subcc]", "-map", "0:s", "-f", "webvtt", "-").decode())
 
 
-def seconds(clock: str) -> float:
+def read(text: str, origin: int = 0) -> list[tuple[float, float, str]]:
+    """Return (start, end, text) of the cues of a WebVTT file, the text as it will be published."""
+    cues = [block.split("\n") for block in text.split("\n\n") if " --> " in block]
+    return [
+        (*(round(_seconds(clock) - origin, 3) for clock in time.split(" --> ")), clean_text(words, codec="eia_608")) for time, *words in cues
+    ]
+
+
+def _seconds(clock: str) -> float:
     whole = 0.0
     for part in clock.split(":"):
         whole = 60 * whole + float(part)

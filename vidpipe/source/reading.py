@@ -68,7 +68,8 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
-    scan.carriers = {stream.index: found for stream in (video, *container.streams.subtitles, *container.streams.data) if (found := carrier(stream))}
+    others = (*container.streams.subtitles, *container.streams.data)
+    scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     number = 0
     try:

@@ -12,12 +12,13 @@ from fractions import Fraction
 from typing import Any
 
 import av.error
-from av.bitstream import BitStreamFilterContext
+from av.bitstream import BitStreamFilterContext, bitstream_filters_available
 
 from vidpipe.source.captions.channels import Triples
 from vidpipe.source.captions.userdata import Triple, reader
 
 FRAME = Fraction(1001, 30_000)  # seconds of a frame of the 525-line television that line 21 belongs to
+EXTRACTION = "smpte436m_to_eia608"  # libav's filter; older ones lack it
 ANCILLARY = "smpte_436m_anc"
 """What libav calls a stream with the ancillary data (VANC) of MXF."""
 
@@ -50,7 +51,8 @@ def carrier(stream: Any) -> Carrier | None:
 def _finder(stream: Any) -> Callable[[Any], Iterator[Triple]] | None:
     context = stream.codec_context
     if stream.type == "data":
-        return _ancillary(stream) if stream.name == ANCILLARY else None
+        known = stream.name == ANCILLARY and EXTRACTION in bitstream_filters_available
+        return _ancillary(stream) if known else None
     if context is None or context.codec is None:
         return None
     name = context.codec.canonical_name
@@ -62,7 +64,7 @@ def _finder(stream: Any) -> Callable[[Any], Iterator[Triple]] | None:
 
 def _ancillary(stream: Any) -> Callable[[Any], Iterator[Triple]]:
     """Take the captions (SMPTE ST 334) out of ancillary data."""
-    extract = BitStreamFilterContext("smpte436m_to_eia608", stream)
+    extract = BitStreamFilterContext(EXTRACTION, stream)
 
     def find(packet: Any) -> Iterator[Triple]:
         try:

@@ -25,7 +25,7 @@ from vidpipe.source.captions.channels import Pair, taken_apart, with_parity
 from vidpipe.source.opening import open_media, packets
 
 PAUSE = Fraction(1)
-"""Seconds after which letters that are added to a screen make it a new cue."""
+"""Seconds after which letters that are added to a line make it a new cue."""
 STAYS = Fraction(16)
 """Seconds that the last caption stays if nothing erases it and nothing comes after it (CTA-608-E, C.9)."""
 
@@ -43,7 +43,8 @@ def extracted(job: CaptionJob) -> list[str]:
         }
         try:
             for packet in packets(container, *(container.streams[index] for index in carriers)):
-                carriers[packet.stream_index].look(packet)
+                if packet.size:
+                    carriers[packet.stream_index].look(packet)
         except av.error.FFmpegError:
             pass  # the end of what can be read; the packet scan has found it before
     pairs = {index: taken_apart(found.triples)[0] for index, found in carriers.items()}
@@ -59,7 +60,7 @@ def cues(pairs: Iterable[Pair], base: Fraction) -> Iterator[tuple[Fraction, Frac
     for time, text in screens(pairs, base):
         if text == now:
             continue
-        if now and text.startswith(now) and time - last <= PAUSE:
+        if now and text.startswith(now) and "\n" not in text[len(now) :] and time - last <= PAUSE:
             last, now = time, text
             continue
         if now and time > start:
