@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 
 from tests.encode_support import clip, ffmpeg
+from tests.teletext_support import PACKET, PMT, checked
 from vidpipe.package.subtitles import clean_text
 
 RCL, EDM, ENM, EOC, RU2, RU3, CR, RDC, TR = 0x20, 0x2C, 0x2E, 0x2F, 0x25, 0x26, 0x2D, 0x29, 0x2A
@@ -162,6 +163,29 @@ def user_data(triples: bytes, kind: str) -> bytes:
     return b"\3\x81" + bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
 
 
+def announced(path: Path, *entries: tuple[str, int]) -> Path:
+    """Declare captions in the program map of a transport stream. entries: language; 0x80 + service, or the field of line 21."""
+    body = bytes([0xE0 | len(entries)]) + b"".join(language.encode() + bytes([kind | 0x40, 0x3F, 0xFF]) for language, kind in entries)
+    descriptor = bytes([0x86, len(body)]) + body
+    data, out = path.read_bytes(), bytearray()
+    for at in range(0, len(data), PACKET):
+        packet = data[at : at + PACKET]
+        out += described(packet, descriptor) if ((packet[1] & 31) << 8 | packet[2]) == PMT else packet
+    path.write_bytes(out)
+    return path
+
+
+def described(packet: bytes, descriptor: bytes) -> bytes:
+    """Add a descriptor to the first stream of a program map in one packet."""
+    length, info = (packet[6] & 15) << 8 | packet[7], (packet[15] & 15) << 8 | packet[16]
+    section, stream = bytearray(packet[5 : 5 + 3 + length - 4]), 12 + info
+    size = (section[stream + 3] & 15) << 8 | section[stream + 4]
+    section[stream + 5 : stream + 5] = descriptor
+    section[stream + 4] = size + len(descriptor)
+    section[2] = len(section) + 4 - 3
+    return packet[:5] + (bytes(section) + checked(section)).ljust(PACKET - 5, b"\xff")
+
+
 def by_ffmpeg(source: Path) -> list[tuple[float, float, str]]:
     """Return the cues that ffmpeg itself finds in a video, by decoding all of it: those of the first channel."""
     return read(ffmpeg("-copyts", "-f", "lavfi", "-i", f"movie={source}[out0+subcc]", "-map", "0:s", "-f", "webvtt", "-").decode())
@@ -169,10 +193,11 @@ def by_ffmpeg(source: Path) -> list[tuple[float, float, str]]:
 
 def read(text: str, origin: int = 0) -> list[tuple[float, float, str]]:
     """Return (start, end, text) of the cues of a WebVTT file, the text as it will be published."""
-    cues = [block.split("\n") for block in text.split("\n\n") if " --> " in block]
-    return [
-        (*(round(_seconds(clock) - origin, 3) for clock in time.split(" --> ")), clean_text(words, codec="eia_608")) for time, *words in cues
-    ]
+    found = []
+    for time, *words in [block.split("\n") for block in text.split("\n\n") if " --> " in block]:
+        start, end = [round(_seconds(clock) - origin, 3) for clock in time.split(" --> ")]
+        found.append((start, end, clean_text(words, codec="eia_608")))
+    return found
 
 
 def _seconds(clock: str) -> float:

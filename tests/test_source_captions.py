@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, by_ffmpeg, captioned, command, letters, lines, read, sei
+from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, announced, by_ffmpeg, captioned, command, letters, lines, read, sei
 from tests.encode_support import FIXTURES, ffmpeg
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.source.captions import CaptionJob
 from vidpipe.source.captions.channels import Services, Triples, taken_apart
+from vidpipe.source.captions.declared import declared_languages
 from vidpipe.source.captions.screens import cues, extracted
 from vidpipe.source.captions.userdata import reader
 from vidpipe.source.facts import Source
@@ -174,6 +176,24 @@ def test_a_video_without_captions_has_none(tmp_path: Path) -> None:
     assert probe(str(captioned(tmp_path / "plain.mp4", {}, frames=30))).subtitles == ()
     silent = Line21(RATE)  # nothing but padding, as most encoders send
     assert probe(str(captioned(tmp_path / "padded.mp4", silent, frames=30))).subtitles == ()
+
+
+def test_a_transport_stream_declares_their_languages(tmp_path: Path) -> None:
+    sent = film()
+    sent.send(0.1, [*command(RCL), *lines("hm"), *command(0x2F)], "CC2")
+    path = captioned(tmp_path / "film.ts", sent)
+    announced(path, ("eng", 0x81), ("spa", 0x82), ("fra", 0x01))  # of field 2, the analog entry knows better
+    source = probe(str(path))
+    assert [(stream.channel, stream.language) for stream in source.subtitles] == [("CC1", "en"), ("CC2", None), ("CC3", "fr")]
+
+
+@given(st.binary(max_size=600), st.integers(0, 8191))
+def test_no_program_map_is_too_odd(noise: bytes, video: int) -> None:
+    padded = noise.ljust(752, b"\0")
+    packets = b"".join(b"G" + padded[at : at + 187] for at in range(0, 748, 187))
+    declared_languages(io.BytesIO(packets), video)
+    association = b"G\x40\0\x10\0" + b"\0\xb0\x0d\0\1\xc1\0\0\0\1\xf0\0crc4".ljust(183, b"\xff")
+    declared_languages(io.BytesIO(association + b"G\x50\0\x10\0" + noise.ljust(183, b"\0")[:183] + packets), video)
 
 
 # Bytes

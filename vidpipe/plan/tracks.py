@@ -63,12 +63,13 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
         kind = stream.channel.lower() if stream.channel else "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
         name = _name(stream.title or stream.language or stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
+        own = f"{language}-{kind}" if stream.language or not stream.channel else kind
         told = "CC" if stream.channel else {"forced": "forced", "sdh": "SDH"}.get(kind, "")
         if told.lower() not in name.lower():
             name = f"{name} ({told})"
         renditions.append(
             SubtitleRendition(
-                id=_unique(f"{language}-{kind}", taken | {r.id for r in renditions}, "-"),
+                id=_unique(own, taken | {r.id for r in renditions}, "-"),
                 stream=stream.index,
                 language=stream.language,
                 name=_unique(name, {r.name for r in renditions}, " "),

@@ -26,6 +26,7 @@ import av.error
 from av.stream import Stream
 
 from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions.declared import declared_languages
 from vidpipe.source.captions.screens import extracted
 from vidpipe.source.damage import damaged
 from vidpipe.source.facts import Source, SubtitleStream
@@ -90,6 +91,7 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     try:
         with open_media(path, DEMUXERS) as container:
             source = _measure(container, limits)
+            source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -194,6 +196,17 @@ def _subtitles(container: av.container.InputContainer, tracks: dict[int, tuple[A
     for index, found in scan.carriers.items():
         if container.streams[index].type != "subtitle":
             yield from caption_streams(container.streams[index], found, None)
+
+
+def _with_languages(path: str, container: av.container.InputContainer, source: dict[str, Any]) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those of closed captions with the language that a transport stream declares for them."""
+    video, languages = source["video"].index, {}
+    if source["demuxer"] == "mpegts" and any(stream.channel for stream in source["subtitles"]):
+        with Path(path).open("rb") as file:
+            languages = declared_languages(file, container.streams[video].id)
+    for stream in source["subtitles"]:
+        language = languages.get(stream.channel) if stream.index == video else None
+        yield stream.model_copy(update={"language": language}) if language else stream
 
 
 def _no_video(streams: list[Stream]) -> str:

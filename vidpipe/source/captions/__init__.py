@@ -2,6 +2,7 @@
 
     userdata   where they are in a packet        carried   gathered while the packets pass by
     channels   whose the bytes are               screens   WebVTT of a channel
+    declared   their languages, if a transport stream says them
 
 The probe looks at every packet, because captions may begin late, and says which channels show something; the text is made later, as other
 subtitles are, by one more pass over the packets. No picture is decoded for it.
