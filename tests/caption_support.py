@@ -100,6 +100,7 @@ ENCODERS = {
     "h264": ["-c:v", "libx264", "-preset", "ultrafast"],
     "hevc": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error"],
     "mpeg2video": ["-c:v", "mpeg2video"],
+    "av1": ["-c:v", "libsvtav1", "-preset", "12"],
 }
 
 
@@ -113,11 +114,11 @@ def captioned(
     rate: str = "30",
 ) -> Path:
     """Write a clip with captions. sent: Line21, or triples by frame.  kind: of MPEG-2's user data ("a53", "scte20", "dvd")."""
-    plain = clip(target.with_name(f"plain-{target.name}"), rate, frames, options=["-bf", "2", *ENCODERS[codec]])
+    plain = clip(target.with_name(f"plain-{target.name}"), rate, frames, options=[*([] if codec == "av1" else ["-bf", "2"]), *ENCODERS[codec]])
     per_frame = 1 / Fraction(rate)
     with av.open(str(plain)) as source, av.open(str(target), "w") as out:
         video = source.streams.video[0]
-        stream = out.add_stream_from_template(video)
+        stream = out.add_stream_from_template(video, opaque=codec == "av1")  # its decoder has no encoder of that name
         prefixed = bool(video.codec_context.extradata and video.codec_context.extradata[0] == 1)
         first = min(packet.pts for packet in source.demux(video) if packet.pts is not None)
         source.seek(0)
@@ -139,6 +140,10 @@ def beside(picture: bytes, triples: bytes, codec: str, kind: str, prefixed: bool
     if codec == "mpeg2video":
         place = picture.index(b"\0\0\1\1")
         return picture[:place] + b"\0\0\1\xb2" + user_data(triples, kind) + picture[place:]
+    if codec == "av1":  # after the sequence header, if there is one
+        payload = b"\4\xb5\x00\x31GA94\x03" + cc_data(triples) + b"\x80"
+        place = 2 + picture[1] if picture[0] >> 3 == 1 else 0
+        return picture[:place] + bytes([0x2A, len(payload)]) + payload + picture[place:]
     unit = sei(triples, codec)
     if prefixed:
         return len(unit).to_bytes(4, "big") + unit + picture

@@ -61,6 +61,7 @@ def on_title(cues_: list[tuple[float, float, str]], source: Source) -> list[tupl
         ("film.ts", "h264", "a53"),  # start codes; times begin at 1.4 s
         ("film.mp4", "hevc", "a53"),
         ("film.ts", "hevc", "a53"),
+        ("film.mp4", "av1", "a53"),
         ("film.ts", "mpeg2video", "a53"),
         ("film.mpg", "mpeg2video", "a53"),
         ("film.mxf", "mpeg2video", "a53"),

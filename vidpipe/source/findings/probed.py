@@ -182,8 +182,8 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             "captions-left-out",
             f"closed captions are lost: {names} of CEA-708 have no counterpart in CEA-608, and only that can be kept",
             stream=lost[0].index,
-            measured=f"{len(services)} services",
-            limit=f"{len(kept)} channels",
+            measured=f"{len(services)} in CEA-708",
+            limit=f"{len(kept)} in CEA-608",
             advice="add the words to the source as a text subtitle track",
         )
 
