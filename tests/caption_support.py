@@ -118,7 +118,8 @@ def captioned(
     per_frame = 1 / Fraction(rate)
     with av.open(str(plain)) as source, av.open(str(target), "w") as out:
         video = source.streams.video[0]
-        stream = out.add_stream_from_template(video, opaque=codec == "av1")  # its decoder has no encoder of that name
+        opaque = codec == "av1"  # no encoder has the name of its decoder
+        stream = out.add_stream_from_template(video, opaque=opaque)
         prefixed = bool(video.codec_context.extradata and video.codec_context.extradata[0] == 1)
         first = min(packet.pts for packet in source.demux(video) if packet.pts is not None)
         source.seek(0)
