@@ -97,9 +97,9 @@ def sei(triples: bytes, codec: str) -> bytes:
 
 
 ENCODERS = {
-    "h264": ["-c:v", "libx264", "-preset", "ultrafast"],
-    "hevc": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error"],
-    "mpeg2video": ["-c:v", "mpeg2video"],
+    "h264": ["-bf", "2", "-c:v", "libx264", "-preset", "ultrafast"],
+    "hevc": ["-bf", "2", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error"],
+    "mpeg2video": ["-bf", "2", "-c:v", "mpeg2video"],
     "av1": ["-c:v", "libsvtav1", "-preset", "12"],
 }
 
@@ -114,7 +114,7 @@ def captioned(
     rate: str = "30",
 ) -> Path:
     """Write a clip with captions. sent: Line21, or triples by frame.  kind: of MPEG-2's user data ("a53", "scte20", "dvd")."""
-    plain = clip(target.with_name(f"plain-{target.name}"), rate, frames, options=[*([] if codec == "av1" else ["-bf", "2"]), *ENCODERS[codec]])
+    plain = clip(target.with_name(f"plain-{target.name}"), rate, frames, options=ENCODERS[codec])
     per_frame = 1 / Fraction(rate)
     with av.open(str(plain)) as source, av.open(str(target), "w") as out:
         video = source.streams.video[0]

@@ -84,7 +84,7 @@ def test_captions_that_cannot_be_kept_are_a_warning(tmp_path: Path) -> None:
     assert left in notes
 
 
-def test_a_killed_run_extracts_nothing_again(tmp_path: Path) -> None:
+def test_another_version_extracts_nothing_again(tmp_path: Path) -> None:
     source = captioned(tmp_path / "film.mp4", film())
     configured, events = settings(tmp_path, 90), Recorder()
     first = run(source, configured)

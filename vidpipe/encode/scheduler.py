@@ -44,7 +44,7 @@ def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
     encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
-    text = {"webvtt"} if plan.subtitles else set()
+    text = {"webvtt"} if any(not rendition.channel for rendition in plan.subtitles) else set()  # ffmpeg makes no closed captions
     return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
 
 
