@@ -233,6 +233,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         captions("CC1", language="en"),
         captions("CC3"),
         captions("CC4", start=Fraction(60)),
+        captions("CC2", text=False),
         captions("T1"),
         captions("SERVICE1", codec="eia_708"),
     )
@@ -246,6 +247,8 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         "closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'en (CC)': words and italics are kept, places and colours are not",
         "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
         "closed captions CC4 (CEA-608, in stream 0) are not published: they show nothing while the picture runs",
+        "closed captions CC2 (CEA-608, in stream 0) are not published:"
+        " the container does not say in which order the pictures are shown that carry them",
         "closed captions T1 (CEA-608, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
         "closed captions SERVICE1 (CEA-708, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
     ]

@@ -277,7 +277,7 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
     ),
     "captions-left-out": (
         lambda s: s.model_copy(update={"subtitles": (SubtitleStream(index=0, codec="eia_708", channel="SERVICE2", text=False),)}),
-        NOTHING, (0, None, "1 in CEA-708", "0 in CEA-608"),
+        NOTHING, (0, None, "1 lost", "0 lost"),
     ),
     "duplicate-timestamps": (
         lambda s: with_video(s, duplicate_timestamps=5, duplicate_at=(span("2", "3"),)),

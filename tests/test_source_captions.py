@@ -148,6 +148,19 @@ def test_ancillary_data_of_mxf(tmp_path: Path) -> None:
     assert [text for _, _, text in shown(source, "CC1")] == ["Hello"]
 
 
+def test_pictures_without_times_that_are_reordered_would_give_nonsense(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    ffmpeg("-i", captioned(tmp_path / "film.ts", film()), "-c", "copy", "-bsf:v", "h264_mp4toannexb", path)
+    source = probe(str(path))
+    assert told(source) == [("CC1", False), ("CC3", False)]
+    (finding,) = [each for each in fact_findings(source, load_policy()) if each.id == "captions-left-out"]
+    assert "CC1, CC3 cannot be put in order" in finding.message
+    digital = captioned(tmp_path / "mpeg2.ts", film(), codec="mpeg2video")  # whose order libav knows
+    ffmpeg("-i", digital, "-c", "copy", tmp_path / "mpeg2.avi")
+    source = probe(str(tmp_path / "mpeg2.avi"))
+    assert [text for _, _, text in shown(source, "CC1")] == ["Hello ♪\n[MUSIC]", "<i>in italics</i>"]
+
+
 def dtvcc(*blocks: tuple[int, bytes]) -> bytes:
     """Return the triples of one CEA-708 packet. blocks: (service, data)."""
     body = b"".join(bytes([service << 5 | len(data)]) + data for service, data in blocks)

@@ -116,6 +116,8 @@ def _caption_note(stream: SubtitleStream, name: str | None) -> str:
         return f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not"
     if stream.text:
         return f"{what} are not published: they show nothing while the picture runs"
+    if (stream.channel or "").startswith("CC"):
+        return f"{what} are not published: the container does not say in which order the pictures are shown that carry them"
     return f"{what} are not published: only the channels CC1 to CC4 of CEA-608 can be"
 
 

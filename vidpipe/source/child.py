@@ -180,22 +180,27 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(_subtitles(container, tracks, scan)),
+        "subtitles": tuple(_subtitles(container, tracks, scan, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
     }
 
 
-def _subtitles(container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan) -> Iterator[SubtitleStream]:
-    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others."""
+def _subtitles(
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, *, ordered: bool
+) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
+
+    ordered: the order of the pictures is known without decoding them.
+    """
     for stream, track in tracks.values():
         if stream.type == "subtitle":
             described, found = subtitle_stream(stream, track), scan.carriers.get(stream.index)
             yield from caption_streams(stream, found, described) if found else [described]
     for index, found in scan.carriers.items():
         if container.streams[index].type != "subtitle":
-            yield from caption_streams(container.streams[index], found, None)
+            yield from caption_streams(container.streams[index], found, None, ordered=ordered)
 
 
 def _with_languages(path: str, container: av.container.InputContainer, source: dict[str, Any]) -> Iterator[SubtitleStream]:

@@ -185,10 +185,10 @@ def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
     )
 
 
-def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None) -> list[SubtitleStream]:
+def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None, *, ordered: bool = True) -> list[SubtitleStream]:
     """Describe the closed captions that a stream carries: each channel and service that shows something.
 
-    track: the stream, if it holds nothing else.
+    track: the stream, if it holds nothing else.  ordered: the order in which its packets are shown is known.
     """
     _, shown = taken_apart(carrier.triples)
     found = [
@@ -199,7 +199,7 @@ def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None)
             language=track.language if track else None,
             title=track.title if track else None,
             hearing_impaired=True,
-            text=name in CAPTIONS,
+            text=ordered and name in CAPTIONS,
             start=seen.first * carrier.base,
             duration=(seen.last - seen.first) * carrier.base,
         )

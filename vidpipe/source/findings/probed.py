@@ -173,19 +173,21 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
 
 def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
     """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
-    kept = [stream for stream in source.subtitles if stream.channel and stream.text]
+    channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
     services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
-    if lost := services[len(kept) :]:
-        names = ", ".join(str(stream.channel) for stream in lost)
-        yield from found(
-            policy.captions,
-            "captions-left-out",
-            f"closed captions are lost: {names} of CEA-708 have no counterpart in CEA-608, and only that can be kept",
-            stream=lost[0].index,
-            measured=f"{len(services)} in CEA-708",
-            limit=f"{len(kept)} in CEA-608",
-            advice="add the words to the source as a text subtitle track",
-        )
+    digital = "of CEA-708 have no counterpart in CEA-608, and only that can be kept"
+    disordered = "cannot be put in order: the container does not say when the pictures are shown that carry them"
+    for lost, reason in ((services[len(channels) :], digital), ([stream for stream in channels if not stream.text], disordered)):
+        if lost:
+            yield from found(
+                policy.captions,
+                "captions-left-out",
+                f"closed captions are lost: {', '.join(str(stream.channel) for stream in lost)} {reason}",
+                stream=lost[0].index,
+                measured=f"{len(lost)} lost",
+                limit="0 lost",
+                advice="add the words to the source as a text subtitle track",
+            )
 
 
 def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
