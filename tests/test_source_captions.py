@@ -231,6 +231,12 @@ def test_noise_of_an_old_tape_is_dropped() -> None:
     assert taken_apart(triples)[0] == taken_apart(gathered(film()))[0]
 
 
+def test_two_notes_side_by_side_stay_two() -> None:
+    sent = Line21(RATE)
+    sent.pop_on(1, 2, "♪♪ la la ♪♪")
+    assert [text for _, _, text in cues(taken_apart(gathered(sent))[0]["CC1"], 1 / RATE)] == ["♪♪ la la ♪♪"]
+
+
 def test_the_last_caption_ends_if_nothing_erases_it() -> None:
     sent = Line21(RATE)
     sent.send(0, [*command(RCL), *lines("end"), *command(0x2F)])

@@ -27,6 +27,9 @@ _BEGINS_TEXT = frozenset({0x2A, 0x2B})  # text restart, resume text display
 _ENDS_TEXT = frozenset({0x20, 0x25, 0x26, 0x27, 0x29, 0x2F})  # pop-on, roll-up, paint-on, end of caption
 _ALWAYS = frozenset({0x2C, 0x2E})  # erase the screen, or what is not shown yet: of the captions whatever is sent
 
+_NOTHING = (0x17, 0x24)
+"""A code that ffmpeg's decoder knows and ignores. It drops what equals the code before; with this between, two notes stay two."""
+
 Pair = tuple[int, bytes]
 """Tick, two bytes with parity."""
 
@@ -77,16 +80,20 @@ class Line21:
         self._trusted = trusted
         self._channel: int | None = None  # whose the characters are; None: nobody's yet, or the programme's
         self._text = [False, False]
+        self._before: tuple[int, int] | None = None  # the code that may come once more: all are sent twice
 
     def hear(self, time: int, pair: bytes) -> None:
         """Take the next pair."""
         if self._trusted and not PARITY[pair[1]]:
             return
         high, low = pair[0] & 0x7F if PARITY[pair[0]] or not self._trusted else 0x7F, pair[1] & 0x7F
+        repeated = (high, low) == self._before
+        self._before = (high, low) if 0x10 <= high < 0x20 and not repeated else None
         if 0 < high < 0x10 and self._second:
             self._channel = None  # XDS, until the next control code
         elif 0x10 <= high < 0x20:
-            self._control(time, high, low)
+            if not repeated:
+                self._control(time, high, low)
         elif high >= 0x20 and self._channel is not None:
             self._sent(time, self._channel, high, low)
 
@@ -101,14 +108,21 @@ class Line21:
         if high in (0x11, 0x12, 0x13) and 0x20 <= low < 0x40 and not (high == 0x11 and low < 0x30):
             self._sent(time, channel, high, low)  # special characters
         elif not self._text[channel] or (mode and low in _ALWAYS):
-            self.channels[channel].append((time, with_parity(high, low)))
+            self._pass_on(time, channel, high, low)
 
     def _sent(self, time: int, channel: int, high: int, low: int) -> None:
         if not self._text[channel]:
-            self.channels[channel].append((time, with_parity(high, low)))
+            self._pass_on(time, channel, high, low)
         if high not in (0x20, 0x7F) or low > 0x20:  # not only spaces
             name = (TEXT if self._text[channel] else CAPTIONS)[2 * self._second + channel]
             note(self.shown, name, time)
+
+
+    def _pass_on(self, time: int, channel: int, high: int, low: int) -> None:
+        pairs, pair = self.channels[channel], with_parity(high, low)
+        if high < 0x20 and pairs and pairs[-1][1] == pair:
+            pairs.append((time, with_parity(*_NOTHING)))
+        pairs.append((time, pair))
 
 
 class Services:
