@@ -223,6 +223,37 @@ def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
     assert [(r.id, r.name, r.default) for r in made.subtitles] == [("und-sub", "Subtitles", False)]
 
 
+def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_named() -> None:
+    def captions(channel: str, **changes: Any) -> SubtitleStream:
+        facts = {"codec": "eia_608", "channel": channel, "hearing_impaired": True, "text": channel.startswith("CC")}
+        return words(0, **facts | changes)
+
+    streams = (
+        words(2, language="en", default=True),
+        captions("CC1", language="en"),
+        captions("CC3"),
+        captions("CC4", start=Fraction(60)),
+        captions("CC2", text=False),
+        captions("T1"),
+        captions("SERVICE1", codec="eia_708"),
+    )
+    made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
+    assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
+        (2, None, "en-sub", "en", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
+        (0, "CC1", "en-cc1", "en (CC)", False, True),
+        (0, "CC3", "cc3", "CC3", False, True),
+    ]
+    assert [note for note in made.notes if "captions" in note] == [
+        "closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'en (CC)': words and italics are kept, places and colours are not",
+        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
+        "closed captions CC4 (CEA-608, in stream 0) are not published: they show nothing while the picture runs",
+        "closed captions CC2 (CEA-608, in stream 0) are not published:"
+        " the container does not say in which order the pictures are shown that carry them",
+        "closed captions T1 (CEA-608, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
+        "closed captions SERVICE1 (CEA-708, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -165,7 +165,7 @@ def _source(console: Console, source: Source) -> None:
     rows += [
         (
             "subtitle",
-            f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}{_span(item)}"
+            f"stream {item.index}: {item.codec}{_channel(item)}, {item.language or 'no language'}, {_form(item)}{_span(item)}"
             + (", default" if item.default else "")
             + (", forced" if item.forced else "")
             + (", for the hard of hearing" if item.hearing_impaired else ""),
@@ -213,6 +213,14 @@ def _audio(audio: AudioStream) -> str:
     parts += [f"starts {float(audio.offset):+.3f} s from the picture", f"lasts {_seconds(audio.duration)}"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
+
+
+def _channel(stream: SubtitleStream) -> str:
+    return f" {stream.channel}" if stream.channel else ""
+
+
+def _form(stream: SubtitleStream) -> str:
+    return "closed captions" if stream.channel else "text" if stream.text else "pictures"
 
 
 def _span(stream: SubtitleStream | OtherStream) -> str:

@@ -96,7 +96,7 @@ class SubtitleRendition(Data):
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
     forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
-    codec: of the source's track; it decides what has to be taken out of the text.
+    codec: of the source's track; it decides what has to be taken out of the text.  channel: CC1 to CC4 of closed captions.
     """
 
     id: str
@@ -107,6 +107,7 @@ class SubtitleRendition(Data):
     forced: bool = False
     hearing_impaired: bool = False
     codec: str
+    channel: str | None = None
 
 
 class Picture(Data):
