@@ -32,7 +32,7 @@ REORDERING = 2
 """Frames by which x264 and x265 delay decoding at most: the depth of their pyramids of B-frames."""
 
 LOOKUP_TOLERANCE = Fraction(1, 4)
-"""Seconds by which hls.js may miss a place (maxFragLookUpTolerance): a last segment is longer than the delay by at least as much."""
+"""Seconds by which hls.js may miss a place (maxFragLookUpTolerance): segments are longer than the delay by at least as much."""
 
 SPRITE_BOX = (160, 90)
 SPRITE_COLUMNS, SPRITE_ROWS = 10, 10
@@ -74,7 +74,8 @@ def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segme
     """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
     unit = math.lcm(*steps)
     gop_frames = max(1, round(gop * rate / unit)) * unit
-    segment_frames = max(1, round(segment / gop)) * gop_frames
+    shortest = REORDERING * max(steps) / rate + LOOKUP_TOLERANCE
+    segment_frames = max(round(segment / gop), math.ceil(shortest * rate / gop_frames)) * gop_frames
     chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
     frames = max(1, _rounded(source.duration * rate))
     return Grid(
@@ -83,11 +84,11 @@ def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segme
         gop_frames=gop_frames,
         segment_frames=segment_frames,
         chunk_frames=chunk_frames,
-        borrowed=_borrowed(frames, gop_frames, segment_frames, rate, shortest=REORDERING * max(steps) / rate + LOOKUP_TOLERANCE),
+        borrowed=_borrowed(frames, gop_frames, segment_frames, rate, shortest),
     )
 
 
-def _borrowed(frames: int, gop: int, segment: int, rate: Fraction, *, shortest: Fraction) -> int:
+def _borrowed(frames: int, gop: int, segment: int, rate: Fraction, shortest: Fraction) -> int:
     """Return how many frames the last segment takes from the one before it. shortest: seconds that it has to last.
 
     All of them, if the two together still count as no longer than the others (EXT-X-TARGETDURATION is rounded); otherwise as many
