@@ -46,7 +46,8 @@ from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.origin import STDIN, Origin, opened
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection
+from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
@@ -63,7 +64,7 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
+from vidpipe.title import cues_of, expected, playlists, put_together, record, rungs_of, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
@@ -250,7 +251,7 @@ def _make(
     judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
-    store = Store(settings.work)
+    store, sizes = Store(settings.work), FrameSizes()
     # Packaging, protection and upload of finished chunks run inside the encode.
     with stages("encode"), _workers(settings, made, ffmpeg, store, reporter, cancel) as (executor, workers):
         encoded = encode(
@@ -269,7 +270,7 @@ def _make(
                 publish_segments(
                     target.storage,
                     target.prefix,
-                    _protected(_judged(encoded, results, judge), made, target, stages, reporter),
+                    _protected(_judged(encoded, results, judge), made, target, stages, sizes, reporter),
                     paths=partial(_segment_path, made),
                     reporter=reporter,
                     cancel=cancel,
@@ -281,7 +282,7 @@ def _make(
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks, subtitles = put_together(made, results, segments), texts_of(made, results, segments)
+        tracks, subtitles = put_together(made, results, segments, sizes), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, job.content_id)
         texts = playlists(tracks, subtitles, uri if target.key else None)
     with stages("publish"):
@@ -360,18 +361,23 @@ def _judged(encoded: Results, results: list[Encoded], judge: Judge) -> Results:
             yield result
 
 
-def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages, reporter: Reporter) -> Iterator[ProtectedSegment]:
-    """Cut every result into segments and encrypt them, one at a time."""
+def _protected(
+    encoded: Results, made: Plan, target: _Target, stages: Stages, sizes: FrameSizes, reporter: Reporter
+) -> Iterator[ProtectedSegment]:
+    """Cut every result into segments, measure and encrypt them, one at a time."""
     inits: dict[str, InitSection] = {}
     with closing(encoded):
         for result in encoded:
-            yield from _segments(result, made, target, stages, inits, reporter)
+            for segment in _segments(result, made, stages, inits, reporter):
+                sizes.add(segment)
+                begun = time.monotonic()
+                protected = target.protect(segment)
+                stages.add("protect", time.monotonic() - begun)
+                yield protected
 
 
-def _segments(
-    result: Encoded, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection], reporter: Reporter
-) -> Iterator[ProtectedSegment]:
-    """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
+def _segments(result: Encoded, made: Plan, stages: Stages, inits: dict[str, InitSection], reporter: Reporter) -> Iterator[Segment]:
+    """Cut one result. inits: of every rung, from the first chunk that came; every other chunk must have the same."""
     runs: list[Iterator[Segment]]
     if isinstance(result, EncodedSubtitles):
         what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
@@ -385,17 +391,14 @@ def _segments(
     elif isinstance(result, EncodedAudio):
         runs = [audio_segments(result.artifact, result.rendition, made.grid)]
     else:
-        for id_, artifact in result.video.items():
-            inits.setdefault(id_, read_init(artifact.path, id_))
+        if not inits:
+            inits.update(rungs_of(made, result.video))
         runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
     for segments in runs:
         begun = time.monotonic()
         for segment in segments:
-            cut = time.monotonic()
-            protected = target.protect(segment)
-            stages.add("package", cut - begun)
-            stages.add("protect", time.monotonic() - cut)
-            yield protected
+            stages.add("package", time.monotonic() - begun)
+            yield segment
             begun = time.monotonic()
 
 

@@ -32,7 +32,7 @@ from vidpipe.storage.base import Storage
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 

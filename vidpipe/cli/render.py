@@ -117,7 +117,7 @@ def plan(console: Console, decided: Plan) -> None:
     lines(
         console,
         f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
-        f"{count(grid.segments, 'segment')} of up to {float(grid.segment_duration):.3f} s, "
+        f"{count(grid.segments, 'segment')} of up to {float(grid.longest_segment):.3f} s, "
         f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
         *(f"note: {note}" for note in decided.notes),
     )
