@@ -36,7 +36,7 @@ FORMAT = 2
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 
-def fingerprint_of(made: Plan, title: str | None, metadata: dict[str, str], settings: Settings, ffmpeg: FFmpeg) -> str:
+def fingerprint_of(made: Plan, title: str, metadata: dict[str, str], settings: Settings, ffmpeg: FFmpeg) -> str:
     """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
     decided = {
         "format": FORMAT,

@@ -88,6 +88,7 @@ def ingest(
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
+    replace: options.Replace = False,
     policy: options.Policy = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -114,7 +115,7 @@ def ingest(
         from vidpipe import pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key, replace=replace
         )
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
