@@ -63,7 +63,7 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.succession import check_source, check_text, text_of
+from vidpipe.succession import Description, check_source, check_text, described
 from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
@@ -144,9 +144,8 @@ def ingest(
         live = catalog.live(content_id)
         was = live[0] if live else None
         check_source(was, made.source, replace=request.replace)
-        title, metadata = text_of(was, made.source, request.title, request.metadata)
-        request = request.model_copy(update={"title": title, "metadata": metadata})
-        fingerprint = fingerprint_of(made, title, metadata, settings, ffmpeg)
+        about = described(was, made.source, request.title, request.metadata)
+        fingerprint = fingerprint_of(made, about, settings, ffmpeg)
         if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
             where = live[0].playback.hls
             return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
@@ -156,7 +155,7 @@ def ingest(
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
         target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
         try:
-            result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            result = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
             _stop_if(cancel)
             with stages("catalog"):
                 catalog.publish(result.record, fingerprint)
@@ -236,7 +235,7 @@ def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, 
 
 
 def _make(
-    request: IngestRequest,
+    about: Description,
     made: Plan,
     facts: QualityReport,
     settings: Settings,
@@ -301,8 +300,8 @@ def _make(
         subtitles,
         content_id=job.content_id,
         version=job.version,
-        title=request.title,
-        metadata=request.metadata,
+        title=about.title,
+        metadata=about.metadata,
         key_ids=target.key_ids,
         location=target.location,
     )

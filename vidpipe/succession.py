@@ -1,7 +1,7 @@
 """What a new version of a title takes over from the live one, and whether it may take its place.
 
 In:   the title and metadata as the user gave them, the live record if there is one, the source.
-Out:  the title and metadata of the new version; silence if it may replace the live one.
+Out:  the Description of the new version; silence if it may replace the live one.
 Wrong: UsageError for text that no record can hold, and for another source under the id of a live title.
 """
 
@@ -11,8 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vidpipe.catalog.record import Record
+from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.source.facts import Source
+
+
+class Description(Data):
+    """What the record says for people."""
+
+    title: str
+    metadata: dict[str, str]
 
 
 def check_text(title: str | None, metadata: Mapping[str, str]) -> None:
@@ -39,12 +47,12 @@ def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
     )
 
 
-def text_of(live: Record | None, source: Source, title: str | None, metadata: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return title and metadata of the new version: what was given, and what the live version has where nothing was given.
+def described(live: Record | None, source: Source, title: str | None, metadata: Mapping[str, str]) -> Description:
+    """Return the description of the new version: what was given, and what the live version has where nothing was given.
 
     An empty title stands for the name of the source, a key with an empty text for its removal.
     """
     if title is None and live is not None:
         title = live.title
     merged = {**(live.metadata if live else {}), **metadata}
-    return title or Path(source.name).stem, {key: text for key, text in merged.items() if text}
+    return Description(title=title or Path(source.name).stem, metadata={key: text for key, text in merged.items() if text})

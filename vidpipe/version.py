@@ -28,6 +28,7 @@ from vidpipe.publish import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
+from vidpipe.succession import Description
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -36,7 +37,7 @@ FORMAT = 2
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 
-def fingerprint_of(made: Plan, title: str, metadata: dict[str, str], settings: Settings, ffmpeg: FFmpeg) -> str:
+def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: FFmpeg) -> str:
     """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
     decided = {
         "format": FORMAT,
@@ -44,8 +45,8 @@ def fingerprint_of(made: Plan, title: str, metadata: dict[str, str], settings: S
         "plan": made.model_dump(
             mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True, "grid": {"chunk_frames"}}
         ),
-        "title": title,
-        "metadata": metadata,
+        "title": about.title,
+        "metadata": about.metadata,
         "target": settings.target,
         "encrypt": settings.encrypt,
         "key_url": settings.key_url,

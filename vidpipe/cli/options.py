@@ -63,9 +63,14 @@ Ladder = Annotated[str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE
 To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
 ContentId = Annotated[
     str | None,
-    typer.Option("--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: made of the file's name.", show_default=False),
+    typer.Option(
+        "--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: made of the file's name.", show_default=False
+    ),
 ]
-Title = Annotated[str | None, typer.Option(metavar="T", help="Title for people, written into the record. Default: kept, at first the file's name.", show_default=False)]
+Title = Annotated[
+    str | None,
+    typer.Option(metavar="T", help="Title for people. Default: that of the live version, else the file's name.", show_default=False),
+]
 Meta = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,7 +98,7 @@ def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"{pair!r} is not key=value", where="--meta", fix="write for example: --meta season=2, or season= to remove it")
+            raise UsageError(f"{pair!r} is not key=value", where="--meta", fix="write for example: --meta season=2")
         if key.strip() in read:
             raise UsageError(f"the key {key.strip()!r} is given twice", where="--meta", fix="keep one of them")
         read[key.strip()] = value
