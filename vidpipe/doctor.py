@@ -76,9 +76,9 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 def _variables(environ: Mapping[str, str]) -> Check:
     unknown = unknown_variables(environ)
     if unknown:
-        return Check(
-            name="settings", state="warning", detail=f"no setting reads {', '.join(unknown)}", fix="correct the spelling; see the README"
-        )
+        meant = [name for name in unknown.values() if name]
+        fix = f"did you mean {', '.join(meant)}?" if meant else "unset it; the variables are listed in the README"
+        return Check(name="settings", state="error", detail=f"no setting reads {', '.join(unknown)}", fix=fix)
     return _ok("settings", "every VIDPIPE_ variable is known")
 
 
@@ -143,13 +143,7 @@ def _catalog(settings: Settings) -> Check:
     from vidpipe.catalog import open_catalog
 
     with open_catalog(settings.catalog_url) as catalog:
-        return _ok("catalog", f"live titles: {len(catalog.list())}, in {_without_password(settings.catalog_url)}")
-
-
-def _without_password(url: str) -> str:
-    """A database URL for people: neither user, password nor options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return _ok("catalog", f"live titles: {len(catalog.list())}, in {catalog.where}")
 
 
 def _cluster(address: str) -> Check:

@@ -249,7 +249,9 @@ def doctor(
 
     The exit code is 2 if something is broken.
     """
-    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work)
+    settings = options.settings(
+        target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work, any_variables=True
+    )
     from vidpipe.doctor import examine
 
     checks = examine(settings, os.environ)

@@ -87,9 +87,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; en
 ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
 
 
-def settings(**flags: object) -> Settings:
+def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
-    return resolve(flags, os.environ, Path.cwd())
+    return resolve(flags, os.environ, Path.cwd(), any_variables=any_variables)
 
 
 def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
