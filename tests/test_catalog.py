@@ -384,13 +384,14 @@ def test_a_catalog_lies_in_its_home_whatever_its_name(tmp_path: Path, name: str)
         ("mysql://u:TOPSECRET@h/d", "mysql is not supported"),
         ("sqlite://", "memory"),
         ("sqlite:///:memory:", "memory"),
+        ("sqlite:////tmp/x%00.db", "NUL"),
         ("postgresql+nodriver://u:TOPSECRET@h/d", "not installed"),
         ("postgresql://u:TOPSECRET@h:port/d", "cannot be read"),
         ("postgresql://u:p@TOPSECRET@h/d", "more than one @"),
         ("postgresql://u:p@TOPSECRET/w@h/d", "more than one @"),
         ("postgresql://u:p?@TOPSECRET#@h/d", "more than one @"),
     ],
-    ids=["nonsense", "mysql", "memory", "memory-name", "driver", "port", "at", "at-slash", "at-question-mark"],
+    ids=["nonsense", "mysql", "memory", "memory-name", "nul", "driver", "port", "at", "at-slash", "at-question-mark"],
 )
 def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as failure:

@@ -136,6 +136,7 @@ FILES = {
     "master key": (f'master_key = "{KEY}"', "the key master_key may not stand in a file", "VIDPIPE_MASTER_KEY"),
     "limits no table": ("limits = 5", "the key limits must be a table", "[limits]"),
     "unknown limit": ("[limits]\nmax_pixel = 5", "unknown key in [limits]: max_pixel", "did you mean max_pixels?"),
+    "NUL in a path": ('policy = "a\\u0000b"', "a NUL character is not allowed", "thresholds"),
     "limit as text": ('[limits]\nmax_pixels = "5"', "'5' is not allowed", "a whole number above 0"),
 }
 

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
+from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.keys import KeyStore
@@ -171,7 +172,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
 def live_record(settings: Settings, content_id: str) -> Record:
     """Return the live record of a title.  Raises UsageError if there is none, with the nearest id."""
     with open_catalog(settings.catalog_url) as catalog:
-        found = catalog.live(content_id)
+        found = catalog.live(content_id) if CONTENT_ID.fullmatch(content_id) else None
         if found is not None:
             return found[0]
         close = difflib.get_close_matches(content_id, [record.content_id for record in catalog.list()], 1)

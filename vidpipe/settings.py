@@ -257,6 +257,8 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
     if name == "key_url" and checked is not None:
         check_key_url(checked, origin)
     placed = _absolute(name, checked, base, origin)
+    if "\0" in str(placed):
+        raise UsageError("a NUL character is not allowed", where=origin, fix=field.description)
     try:
         str(placed).encode()
     except UnicodeEncodeError as error:  # records and playlists, where it may come to stand, are UTF-8

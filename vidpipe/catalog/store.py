@@ -244,6 +244,8 @@ def _engine(where: str | Path) -> sa.Engine:
     options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else {"connect_timeout": WAIT}}
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise UsageError("a catalog in memory would be gone at once", fix="use sqlite:///FILE")
+    if "\0" in str(parsed.database):
+        raise UsageError("the catalog URL holds a NUL character", fix=advice)
     try:
         # NullPool: the catalog is used a few times in a run; a connection that stays open would only time out during the encode.
         engine = sa.create_engine(parsed, poolclass=NullPool, **options)
