@@ -117,9 +117,19 @@ def _keys(settings: Settings) -> Check:
     from vidpipe.protect.master import FILE, load_master_key
 
     folder = settings.keys
-    kept = len(KeyStore(folder).find()) if folder.is_dir() else 0
+    store = KeyStore(folder, settings.master_key.get_secret_value() if settings.master_key else None)
+    kept = len(store.find()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Check(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
+    foreign = store.foreign() if kept else ()
+    if foreign:
+        titles = ", ".join(sorted({info.content_id for info in foreign})[:3])
+        return Check(
+            name="keys",
+            state="warning",
+            detail=f"{len(foreign)} of {kept} in {folder} were wrapped by another master key, such as those of {titles}",
+            fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, or keep it: they play only with that one",
+        )
     if settings.master_key is not None:
         return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")
     if not kept and not (folder / FILE).exists():

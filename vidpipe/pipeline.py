@@ -139,9 +139,9 @@ def ingest(
     ):
         made, facts = _prepare(origin, settings, stages)
         ffmpeg, storage, catalog = doors()
+        live = catalog.live(content_id)
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        live = catalog.live(content_id)
         was = live[0] if live else None
         check_source(was, made.source, replace=request.replace)
         about = described(was, made.source, request.title, request.metadata)
