@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status, kind, body = self.server.answer(unquote(asked.path), asked.query)
             except VidpipeError:
                 status, kind, body = _plain(HTTPStatus.BAD_GATEWAY)
-            except ValueError:  # no address ("//[x"), or to be decrypted though it is not encrypted
+            except ValueError:  # no address: "//[x"
                 status, kind, body = _plain(HTTPStatus.BAD_REQUEST)
         total = len(body)
         window = _window(self.headers.get("Range"), total) if status == HTTPStatus.OK else None
