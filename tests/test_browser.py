@@ -1,6 +1,6 @@
 """A real browser plays what was published: Chromium, headless. Encrypted titles with hls.js, clear ones also by its own HLS.
 
-Needs chromium (Debian: ``apt-get install chromium``) and, for hls.js, its file named by VIDPIPE_TEST_HLSJS (``npm install hls.js``);
+Needs chromium (Debian: ``apt-get install chromium``) and, for hls.js, its file named by TEST_HLSJS (``npm install hls.js``);
 without them the tests are skipped and say so. Chromium's own HLS cannot decrypt AES-128 in fragmented MP4: it joins the init
 section to the segment before it decrypts. So there only the clear title is played natively.
 """
@@ -24,7 +24,7 @@ from tests.ingest_support import FIXTURES, key_of, run, settings, version
 from tests.subtitle_support import Words, srt, subtitled
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-HLSJS = os.environ.get("VIDPIPE_TEST_HLSJS", "")
+HLSJS = os.environ.get("TEST_HLSJS", "")
 PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
 const v = document.getElementById('v'); let errors = [];
 const cues = () => [...v.textTracks].flatMap(t => [...(t.cues || [])].map(c => [t.label, c.startTime, c.endTime, c.text]));
@@ -114,7 +114,7 @@ def play(folder: Path, key: Any, how: str, profile: Path) -> dict[str, Any]:
     return site.report
 
 
-@pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)")
+@pytest.mark.skipif(not Path(HLSJS).is_file(), reason="TEST_HLSJS does not name hls.js (npm install hls.js)")
 def test_an_encrypted_title_plays_with_hls_js(tmp_path: Path) -> None:
     configured = settings(tmp_path)
     result = run(FIXTURES / "portrait-25.mp4", configured)
@@ -127,7 +127,7 @@ def test_an_encrypted_title_plays_with_hls_js(tmp_path: Path) -> None:
     assert seen["frames"] >= 70
 
 
-@pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)")
+@pytest.mark.skipif(not Path(HLSJS).is_file(), reason="TEST_HLSJS does not name hls.js (npm install hls.js)")
 def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
     spoken = srt(("00:00:00,500", "00:00:01,000", "<i>One</i> & two"), ("00:00:01,200", "00:00:02,400", "over the border"))
     # Only the one that the source asks for is loaded; a lone track of a Matroska file asks for nothing.
