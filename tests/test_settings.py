@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
 from vidpipe.settings import Settings, _flag, resolve, unknown_variables
@@ -226,6 +231,36 @@ def test_limits_come_from_files_and_variables(here: Path) -> None:
     (here / "home" / "vidpipe.toml").write_text("[limits]\nmax_pixels = 1000\nmax_streams = 3\n")
     limits = resolve({"home": "home"}, {"VIDPIPE_LIMITS_MAX_PIXELS": "2000", "VIDPIPE_LIMITS_MAX_PACKETS": "7"}, here).limits
     assert (limits.max_pixels, limits.max_streams, limits.max_packets) == (2000, 3, 7)
+
+
+TEXT = st.one_of(
+    st.text(st.characters(), max_size=20),  # lone surrogates too: what an argument that is not UTF-8 becomes
+    st.from_regex(r"\A(~[a-z]{0,3}|s3|file|https?|[a-z]{2,4})?[:;]{0,2}/{0,3}[\w.%?#@~-]{0,8}\Z"),
+)
+
+
+@hypothesis.settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([*Settings.model_fields, "limits_max_pixels"]), text=TEXT)
+def test_any_text_is_a_setting_or_a_usage_error(here: Path, name: str, text: str) -> None:
+    flags = {name: text} if name in Settings.model_fields and name not in ("master_key", "limits") else {}
+    for given_flags, environ in (({"home": "home", **flags}, {}), ({"home": "home"}, {f"VIDPIPE_{name.upper()}": text})):
+        with suppress(UsageError):
+            settings = resolve(given_flags, environ, here)
+            settings.model_dump_json()
+            assert settings.home.is_absolute()
+            assert settings.target.startswith(("/", "s3://"))
+
+
+@hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([*Settings.model_fields, "lader"]),
+    value=st.one_of(TEXT, st.integers(), st.booleans(), st.floats(), st.lists(TEXT)),
+)
+def test_any_value_in_a_file_is_a_setting_or_a_usage_error(here: Path, name: str, value: object) -> None:
+    toml = json.dumps(value) if not isinstance(value, float) else str(value)
+    (here / "home" / "vidpipe.toml").write_text(f"{name} = {toml}\n", encoding="utf-8")
+    with suppress(UsageError):
+        resolve({"home": "home"}, {}, here).model_dump_json()
 
 
 def test_the_secret_is_in_no_text(here: Path) -> None:
