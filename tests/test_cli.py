@@ -231,6 +231,14 @@ def test_a_misspelt_variable_stops_every_command_that_has_settings(run: Run, mon
         )  # fmt: skip
 
 
+def test_a_working_directory_that_is_gone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run("catalog", "list").err == "error: the working directory is gone\nfix: change to another one\n"
+    monkeypatch.chdir(tmp_path)
+
+
 # -- ladders
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 from contextlib import suppress
@@ -122,6 +123,12 @@ def test_numbers_are_exact(here: Path) -> None:
     (here / "vidpipe.toml").write_text("chunk_seconds = 10.1\n")
     assert resolve({"home": "home"}, {}, here).chunk_seconds == Fraction(101, 10)
     assert resolve({"chunk_seconds": "20/1"}, {}, here).chunk_seconds == 20
+
+
+def test_a_file_of_settings_that_is_a_pipe_does_not_hang(here: Path) -> None:
+    os.mkfifo(here / "vidpipe.toml")
+    with pytest.raises(UsageError, match="is not a file"):
+        resolve({"home": "home"}, {}, here)
 
 
 def test_an_empty_variable_is_not_set(here: Path) -> None:

@@ -200,6 +200,8 @@ def _variable(name: str) -> str:
 
 def _read_file(path: Path) -> dict[str, Any]:
     """Return the settings of one vidpipe.toml, {} if there is none."""
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise UsageError("is not a file", where=str(path), fix="move it away")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

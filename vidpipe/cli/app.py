@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="vidpipe",
     help="Turn a source video into a published, encrypted, proven HLS title.",
-    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (here, then in the home folder).",
+    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (some of them here, all in the home folder).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

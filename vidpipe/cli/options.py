@@ -89,7 +89,11 @@ ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to sho
 
 def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
-    return resolve(flags, os.environ, Path.cwd(), any_variables=any_variables)
+    try:
+        cwd = Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working directory is gone", fix="change to another one") from error
+    return resolve(flags, os.environ, cwd, any_variables=any_variables)
 
 
 def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
