@@ -288,6 +288,17 @@ def test_a_wrong_master_key_is_not_repeated(here: Path) -> None:
     assert "5ec7e7" not in str(refused.value.lines())
 
 
+def test_the_password_of_the_catalog_is_in_no_message(here: Path) -> None:
+    for url in ("postgresql://me:hidden\udcff@host/db", "postgresql://me:hidden\0@host/db"):
+        with pytest.raises(UsageError) as refused:
+            resolve({"home": "home"}, {"VIDPIPE_CATALOG_URL": url}, here)
+        assert "hidden" not in str(refused.value.lines())
+    (here / "home" / "vidpipe.toml").write_text('catalog_url = ["postgresql://me:hidden@host/db"]\n')
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {}, here)
+    assert "hidden" not in str(refused.value.lines())
+
+
 def test_the_password_of_the_catalog_is_not_in_the_repr() -> None:
     assert "hidden" not in repr(Settings(catalog_url="postgresql://me:hidden@host/db"))
 

@@ -171,6 +171,19 @@ def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path
     assert keys_of(configured) == used(configured) != set()
 
 
+@pytest.mark.parametrize("how", ["altered", "another master key"])
+def test_an_unfinished_version_whose_key_does_not_open_blocks_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    killed(configured, monkeypatch, content_id="film")
+    if how == "altered":
+        (file,) = configured.keys.glob("*.json")
+        file.write_text("{}")
+    else:
+        configured = configured.model_copy(update={"master_key": SecretBytes(b"x" * 32)})
+    run(CLIP, configured, content_id="film")
+    assert keys_of(configured) == used(configured) != set()
+
+
 def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     for content_id in ("film", "other"):

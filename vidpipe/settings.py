@@ -258,7 +258,8 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
             checked = adapter.validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["msg"]
-        raise UsageError(f"{value!r} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
+        shown = repr(value) if field.repr else "this value"  # which may hold a password
+        raise UsageError(f"{shown} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
     if name == "key_url" and checked is not None:
         check_key_url(checked, origin)
     placed = _absolute(name, checked, base, origin)
@@ -267,7 +268,8 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
     try:
         str(placed).encode()
     except UnicodeEncodeError as error:  # records and playlists, where it may come to stand, are UTF-8
-        raise UsageError(f"{str(placed)!r} is not UTF-8", where=origin, fix="use another name") from error
+        shown = repr(str(placed)) if field.repr else "this value"
+        raise UsageError(f"{shown} is not UTF-8", where=origin, fix="use another name") from error
     return placed
 
 

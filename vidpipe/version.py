@@ -71,9 +71,12 @@ def begin(
     if settings.encrypt != "none":
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
+    if left and _is_elsewhere(catalog, left):
+        text = f"the unfinished version {left.version} for the catalog {left.catalog} is forgotten; what it uploaded to {left.target} stays"
+        reporter.emit(Note(level="warning", text=text))
     if left and is_known(catalog, left):
         left = None
-    if left and left.fingerprint == fingerprint and not fresh:
+    if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
         return _with_key(left, keys)
     if left:
         try:
@@ -107,6 +110,14 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
             f"with that one. Keep it, or stop now and set {MASTER_KEY_VARIABLE} to it"
         )
         reporter.emit(Note(level="warning", text=text))
+
+
+def _opens(job: Job, keys: KeyStore) -> bool:
+    """Whether the key of an unfinished version can be used; not if it was altered, or wrapped by another master key."""
+    try:
+        return job.key_id is None or not keys.holds(job.key_id) or bool(keys.get(job.key_id))
+    except UsageError:
+        return False
 
 
 def _with_key(job: Job, keys: KeyStore) -> Job:
