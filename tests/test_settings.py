@@ -125,6 +125,13 @@ def test_numbers_are_exact(here: Path) -> None:
     assert resolve({"chunk_seconds": "20/1"}, {}, here).chunk_seconds == 20
 
 
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in ("master_key", "limits")])
+def test_an_empty_flag_is_not_the_default(here: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="the value is empty") as refused:
+        resolve({"home": "home", name: ""}, {}, here)
+    assert refused.value.where == _flag(name)
+
+
 def test_a_file_of_settings_that_is_a_pipe_does_not_hang(here: Path) -> None:
     os.mkfifo(here / "vidpipe.toml")
     with pytest.raises(UsageError, match="is not a file"):
