@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from vidpipe import layout
 from vidpipe.catalog.record import (
@@ -222,7 +221,7 @@ def record(
     *,
     content_id: str,
     version: str,
-    title: str | None,
+    title: str,
     metadata: dict[str, str],
     key_ids: tuple[str, ...],
     location: Callable[[str], str],
@@ -231,7 +230,7 @@ def record(
     return Record(
         content_id=content_id,
         version=version,
-        title=title or Path(made.source.name).stem,
+        title=title,
         created_at=datetime.now(UTC),
         duration=float(made.grid.duration),
         source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
