@@ -104,6 +104,10 @@ def test_a_language_goes_to_the_one_track_without() -> None:
     assert [track.language for track in (*named.audio, *named.subtitles)] == ["en", "de", "nl"]
     assert [(r.id, r.name, r.language) for r in planned(named).audio] == [("en", "English", "en"), ("de", "German", "de")]
     assert with_languages(film, {}) is film
+    captions = words(0, codec="eia_608", channel="CC1")  # in the stream of the picture
+    shown = film.model_copy(update={"subtitles": (captions,)})
+    assert by_stream(shown, {None: "de"}) == {2: "de"}, "captions are not meant unless their stream is named"
+    assert with_languages(shown, by_stream(shown, {0: "en"})).subtitles[0].language == "en"
 
 
 @pytest.mark.parametrize(

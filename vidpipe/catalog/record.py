@@ -95,6 +95,7 @@ class LeftOutRecord(RecordPart):
 
     stream: int = Field(ge=0, description="Index of the stream in the source.")
     kind: Literal["audio", "subtitles", "video"] = Field(description="What the track holds.")
+    channel: str | None = Field(default=None, description="CC1 to SERVICE63 of closed captions, which lie in the stream; else null.")
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     codec: str | None = Field(default=None, description="Name of its codec; null if it is not known.")
     reason: str = Field(min_length=1, description="Why it is not there, for people.")

@@ -39,7 +39,9 @@ def read_languages(texts: Sequence[str]) -> dict[int | None, str]:
 def by_stream(source: Source, languages: Mapping[int | None, str]) -> dict[int, str]:
     """Return what was given, each for its stream. Raises UsageError if a track is not there, or if it is not clear which one is meant."""
     audio = {track.index: track.language for track in source.audio}
-    said = audio | {track.index: track.language for track in source.subtitles}
+    # closed captions lie in the stream of the picture: they are named by it, but not meant by a language without a stream
+    captions = {track.index: track.language for track in source.subtitles if track.channel}
+    said = audio | captions | {track.index: track.language for track in source.subtitles if not track.channel}
     kinds = {index: "audio" if index in audio else "subtitles" for index in said}
     listed = ", ".join(f"{index} ({kinds[index]}, {language or 'no language'})" for index, language in said.items()) or "none"
     given = {index: tag for index, tag in languages.items() if index is not None}
@@ -47,7 +49,7 @@ def by_stream(source: Source, languages: Mapping[int | None, str]) -> dict[int, 
         if index not in said:
             raise UsageError(f"stream {index} is neither audio nor subtitles", where=source.name, fix=f"its tracks are: {listed}")
     if None in languages:
-        mute = [index for index, language in said.items() if language is None and index not in given]
+        mute = [index for index, language in said.items() if language is None and index not in (*given, *captions)]
         if len(mute) != 1:
             what = f"{len(mute)} tracks say no language, and --language names no stream" if mute else "there is no track without a language"
             fix = f"write for example --language {(mute or list(said) or [1])[0]}={languages[None]}; its tracks are: {listed}"

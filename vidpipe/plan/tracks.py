@@ -62,13 +62,14 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
     default = next((stream.index for stream in shown if stream.default), None) if _chooses(source) else None
     renditions: list[SubtitleRendition] = []
     for number, stream in enumerate(shown, 1):
-        kind = "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
+        kind = stream.channel.lower() if stream.channel else "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
-        name = track_name(stream.title, stream.language, "Subtitles" if len(shown) == 1 else f"Subtitles {number}")
-        name = qualified(name, {"forced": "forced", "sdh": "SDH"}.get(kind, ""))
+        name = track_name(stream.title, stream.language, stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
+        name = qualified(name, "CC" if stream.channel else {"forced": "forced", "sdh": "SDH"}.get(kind, ""))
+        own = f"{language}-{kind}" if stream.language or not stream.channel else kind
         renditions.append(
             SubtitleRendition(
-                id=unique(f"{language}-{kind}", taken | {r.id for r in renditions}, "-"),
+                id=unique(own, taken | {r.id for r in renditions}, "-"),
                 stream=stream.index,
                 language=stream.language,
                 name=unique(name, {r.name for r in renditions}, " "),
@@ -76,6 +77,7 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
                 codec=stream.codec,
+                channel=stream.channel,
             )
         )
     return renditions
@@ -83,7 +85,9 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
 
 def _chooses(source: Source) -> bool:
     """Tell whether somebody chose subtitles that are shown unasked."""
-    return source.demuxer != "mov" and not all(stream.default for stream in source.subtitles if stream.text)
+    return source.demuxer != "mov" and not all(
+        stream.default for stream in source.subtitles if stream.text and not stream.channel
+    )
 
 
 def _is_shown(stream: SubtitleStream, source: Source) -> bool:
@@ -94,26 +98,39 @@ def _is_shown(stream: SubtitleStream, source: Source) -> bool:
 
 def subtitle_notes(source: Source, renditions: Sequence[SubtitleRendition]) -> list[str]:
     """Say what becomes of the subtitle tracks that are published."""
-    streams = {stream.index: stream for stream in source.subtitles}
-    described = [(r, ", ".join(filter(None, [streams[r.stream].language, r.codec]))) for r in renditions]
-    return [
-        f"subtitle stream {r.stream} ({what}) becomes WebVTT {r.name!r}: its words are kept, its fonts and places are not"
-        for r, what in described
-    ]
+    notes = []
+    for stream in source.subtitles:
+        name = next((r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel)), None)
+        if name is None:
+            continue  # it is named with the other tracks that are left out
+        if stream.channel:
+            what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} (CEA-608, in stream {stream.index})"
+            notes.append(f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not")
+        else:
+            what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
+            notes.append(f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not")
+    return notes
 
 
 def left_out(source: Source, audio: Sequence[AudioRendition], subtitles: Sequence[SubtitleRendition]) -> list[LeftOut]:
     """Name every track that a viewer of the source could choose and a viewer of the title cannot, in the order of the source."""
-    made = {rendition.stream for rendition in audio} | {rendition.stream for rendition in subtitles}
+    heard, shown = {rendition.stream for rendition in audio}, {(rendition.stream, rendition.channel) for rendition in subtitles}
     missing = [
         LeftOut(stream=track.index, kind="audio", language=track.language, codec=track.codec, reason=_unheard(track, source))
         for track in source.audio
-        if track.index not in made
+        if track.index not in heard
     ]
     missing += [
-        LeftOut(stream=track.index, kind="subtitles", language=track.language, codec=track.codec, reason=_unshown(track))
+        LeftOut(
+            stream=track.index,
+            kind="subtitles",
+            channel=track.channel,
+            language=track.language,
+            codec=track.codec,
+            reason=_uncaptioned(track) if track.channel else _unshown(track),
+        )
         for track in source.subtitles
-        if track.index not in made
+        if (track.index, track.channel) not in shown
     ]
     missing += [
         LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {source.video.index}")
@@ -121,6 +138,15 @@ def left_out(source: Source, audio: Sequence[AudioRendition], subtitles: Sequenc
         if other.kind == "video"
     ]
     return sorted(missing, key=lambda each: each.stream)
+
+
+def _uncaptioned(track: SubtitleStream) -> str:
+    """Say why a channel of closed captions is not published."""
+    if track.text:
+        return "it shows nothing while the picture runs"
+    if (track.channel or "").startswith("CC"):
+        return "the container does not say in which order the pictures are shown that carry it"
+    return "only the channels CC1 to CC4 of CEA-608 can be published"
 
 
 def _unheard(track: AudioStream, source: Source) -> str:
