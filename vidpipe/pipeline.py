@@ -41,7 +41,7 @@ from vidpipe.encode.tasks.marks import lacks_cues
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
-from vidpipe.ladder import load
+from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
@@ -52,20 +52,21 @@ from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
+from vidpipe.plan.languages import by_stream, with_languages
 from vidpipe.progress import Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.facts import Finding, QualityReport
+from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.succession import Description, check_source, check_text, described
-from vidpipe.title import cues_of, expected, playlists, put_together, record, rungs_of, texts_of
+from vidpipe.succession import Description, check_source, check_text, described, given_languages
+from vidpipe.title import cues_of, expected, left_out, playlists, put_together, record, rungs_of, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
@@ -81,6 +82,8 @@ class IngestRequest(Data):
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
     content_id: None takes the name of the source.  metadata: free text by key, for the record; a key with an empty text is removed.
     title: None keeps that of the live version, and takes the name of the source if there is none, or if it is empty.
+    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
+    given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
     replace: the source may be another one than that of the live version.
     """
@@ -89,6 +92,7 @@ class IngestRequest(Data):
     content_id: str | None = None
     title: str | None = None
     metadata: dict[str, str] = {}
+    languages: dict[int | None, str] = {}
     new_key: bool = False
     replace: bool = False
 
@@ -99,6 +103,7 @@ class IngestResult(Data):
     unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
     artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
+    warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
 
     record: Record
@@ -110,6 +115,7 @@ class IngestResult(Data):
     chunks: int = 0
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -119,7 +125,9 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     stages = Stages(reporter or Silent())
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        return _prepare(origin, settings, stages)[0]
+        ladder = load(settings.ladder)
+        source, _ = _measured(origin, settings, stages)
+        return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
 
 
 def ingest(
@@ -138,23 +146,32 @@ def ingest(
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
-        made, facts = _prepare(origin, settings, stages)
+        ladder = load(settings.ladder)
+        source, facts = _measured(origin, settings, stages)
+        given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = doors()
         live = catalog.live(content_id)
+        was = live[0] if live else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        was = live[0] if live else None
-        check_source(was, made.source, replace=request.replace)
+        check_source(was, source, replace=request.replace)
+        made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
         if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
             where = live[0].playback.hls
-            return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
+            return IngestResult(
+                record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings, warnings=made.warnings
+            )
+        for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
+            reporter.emit(Note(level="warning", text=text))
         storage.check()
-        made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
+        # so far, what was remembered of a remote source was enough
+        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+        key = keys.get(job.key_id) if job.key_id else None
+        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, key, settings.gzip_playlists)
         try:
             result = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
             _stop_if(cancel)
@@ -192,19 +209,23 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear."""
+    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear.
+
+    gzip: store playlists compressed.
+    """
 
     storage: Storage
     prefix: str
     keys: KeyStore
     key: ContentKey | None
+    gzip: bool
 
     def protect(self, segment: Segment) -> ProtectedSegment:
         return clear(segment) if self.key is None else encrypt(segment, self.key)
 
     def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
         _stop_if(cancel)
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
 
     def location(self, path: str) -> str:
         return self.storage.location(f"{self.prefix}/{path}")
@@ -218,21 +239,25 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
-    policy, ladder = load_policy(settings.policy), load(settings.ladder)
+def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
+    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()
-        quality = accepted(source, fact_findings(source, policy))
+        return source, accepted(source, fact_findings(source, policy))
+
+
+def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+    """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
-            source,
+            with_languages(source, languages),
             ladder,
             gop_seconds=settings.gop_seconds,
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"notes": (*origin.remarks, *made.notes)}), quality
+    return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
 def _make(
@@ -299,6 +324,7 @@ def _make(
         made,
         tracks,
         subtitles,
+        left_out(made, results, subtitles),
         content_id=job.content_id,
         version=job.version,
         title=about.title,
@@ -318,6 +344,7 @@ def _make(
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
+        warnings=made.warnings,
     )
 
 

@@ -33,11 +33,14 @@ from vidpipe.succession import Description
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
+
+WORDS = {"left_out": True, "warnings": True, "notes": True}
+"""Parts of a plan that only say what follows from the others: another wording makes no other title."""
 
 
 def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: FFmpeg) -> str:
@@ -46,13 +49,14 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "format": FORMAT,
         # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
         "plan": made.model_dump(
-            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True, "grid": {"chunk_frames"}}
+            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "grid": {"chunk_frames"}, **WORDS}
         ),
         "title": about.title,
         "metadata": about.metadata,
         "target": settings.target,
         "encrypt": settings.encrypt,
         "key_url": settings.key_url,
+        "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
         "ffmpeg": ffmpeg.version,
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()

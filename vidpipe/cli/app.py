@@ -85,6 +85,7 @@ def ingest(
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
+    language: options.Language = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
@@ -108,15 +109,15 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
-            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
-            cluster_work=cluster_work,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key, replace=replace
-        )
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
+            languages=options.languages(language), new_key=new_key, replace=replace,
+        )  # fmt: skip
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
@@ -127,6 +128,7 @@ def ingest(
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
+    language: options.Language = None,
     policy: options.Policy = None,
     json: options.Json = False,
     home: options.Home = None,
@@ -138,7 +140,7 @@ def plan(
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
 
-        _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+        _print_plan(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:

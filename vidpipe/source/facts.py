@@ -13,6 +13,10 @@ from vidpipe.data import Data, Rational, Seconds
 
 DynamicRange = Literal["SDR", "HDR10", "HLG"]
 Severity = Literal["error", "warning"]
+AudioRole = Literal["main", "description", "clear-speech", "commentary"]
+"""What an audio track is for. description: also describes the picture, for viewers who do not see it.  clear-speech: mixed so that speech
+is understood more easily.  commentary: talks about the film. Everything else (original, dub, music) is main.
+"""
 
 
 class Stretch(Data):
@@ -133,6 +137,7 @@ class SoundChange(Data):
 class AudioStream(Data):
     """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
 
+    role: what its flags say that it is for.
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
     offset: seconds that the sound begins after the first video frame (negative: before).
     """
@@ -146,6 +151,7 @@ class AudioStream(Data):
     language: str | None = None
     title: str | None = None
     default: bool = False
+    role: AudioRole = "main"
     start: Seconds
     duration: Seconds
     offset: Seconds = Fraction(0)
