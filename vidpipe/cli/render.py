@@ -301,6 +301,9 @@ def summary(console: Console, result: IngestResult) -> None:
     record = result.record
     if result.unchanged:
         lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
+    elif result.restored:
+        back = count(result.restored, "lost object")
+        lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
