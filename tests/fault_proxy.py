@@ -1,9 +1,14 @@
-"""A proxy in front of an S3 server that loses or damages what it is told to, and answers as if all were well."""
+"""Proxies in front of real servers. Of S3: loses or damages what it is told to, and answers as if all were well. Of PostgreSQL: breaks the
+connection at a COMMIT, before it arrives or before its answer does.
+"""
 
 from __future__ import annotations
 
 import http.client
 import http.server
+import select
+import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +81,58 @@ def faulty(server: S3Server) -> Iterator[tuple[S3Server, Proxy]]:
         thread.start()
         try:
             yield S3Server(f"http://127.0.0.1:{listening.server_address[1]}", server.access_key, server.secret_key, server.bucket), proxy
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+Loss = str
+"""answer: the server commits, and its answer does not arrive.  question: the COMMIT does not arrive.  In both the connection breaks."""
+
+
+@dataclass
+class Wire:
+    """Between a client and a PostgreSQL server. port: of this end.  armed: what befalls the next COMMITs, in order, as in ``Loss``."""
+
+    port: int = 0
+    armed: list[Loss] = field(default_factory=list)
+    befell: list[Loss] = field(default_factory=list)
+
+
+class _WireHandler(socketserver.BaseRequestHandler):
+    wire: Wire
+    server_socket: str
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(self.server_socket)
+            while True:
+                for side in select.select([self.request, server], [], [], 30)[0]:
+                    data = side.recv(65536)
+                    if not data or self.falls(data, asked=side is self.request):
+                        return
+                    (server if side is self.request else self.request).sendall(data)
+
+    def falls(self, data: bytes, *, asked: bool) -> bool:
+        wire = self.wire
+        if wire.armed and (b"COMMIT\0" in data) and (wire.armed[0] == "question") == asked:
+            wire.befell.append(wire.armed.pop(0))
+            return True
+        return False
+
+
+@contextmanager
+def breaking(socket_path: str) -> Iterator[Wire]:
+    """Give a wire to the PostgreSQL server that listens at a Unix socket. Its messages are small: each arrives in one piece."""
+    wire = Wire()
+    handler = type("Handler", (_WireHandler,), {"wire": wire, "server_socket": socket_path})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as listening:
+        listening.daemon_threads = True
+        wire.port = listening.server_address[1]
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield wire
         finally:
             listening.shutdown()
             thread.join()

@@ -324,6 +324,12 @@ def summary(console: Console, result: IngestResult) -> None:
     )
 
 
+def lost_result(console: Console, content_id: str, reason: str) -> None:
+    """Say that the result of an ingest could not be written, and where it can be had."""
+    again = f"vidpipe catalog show {shlex.quote(content_id)} --json"
+    lines(console, f"warning: {content_id} is live, but its record could not be written ({reason}); it is shown by: {again}")
+
+
 def ladders(console: Console, found: Sequence[Ladder]) -> None:
     """List ladders."""
     table(console, ("ladder", ">rungs", "description"), [(ladder.name, len(ladder.rungs), ladder.description) for ladder in found])
