@@ -7,7 +7,8 @@ Wrong: SourceRefused: no address, not there, not allowed, too large, cut off, re
        UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
        OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
-Certificates are verified; a redirect may lead from http to https, never back, and never to a file. What broke off is continued (Range
+Certificates are verified; a redirect may lead from http to https, never back, never to a file, and not from a public address into this
+machine's network; an answer that drips comes to an end (``guard``). What broke off is continued (Range
 and If-Range) where a strong ETag proves that the rest belongs to it.
 """
 
@@ -32,6 +33,7 @@ from typing import IO, TYPE_CHECKING
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
+from vidpipe.source.guard import Guard, TooSlow
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
 
@@ -84,14 +86,15 @@ def is_remote(location: str) -> bool:
 
 def look(location: str, limits: SourceLimits | None = None) -> Version | None:
     """Ask which version of the file lies at an address; nothing of it is sent. None if the server says nothing that can be relied on."""
-    most = (limits or SourceLimits()).max_bytes
+    limits = limits or SourceLimits()
+    most = limits.max_bytes
     if _is_s3(location):
         with _object(location) as (storage, name):
             return _s3_version(storage, name, location, most)
     try:
-        with _answered(location, "HEAD") as answer:
+        with _answered(location, "HEAD", limits) as answer:
             version = _http_version(answer)
-    except _NoFile:  # not every server answers HEAD, and signed addresses may be signed for GET alone
+    except (_NoFile, TooSlow):  # not every server answers HEAD, and signed addresses may be signed for GET alone
         return None
     if version is not None:
         _check_size(version.size, most, public(location))
@@ -108,14 +111,14 @@ def fetch(
     on_bytes: OnBytes | None = None,
 ) -> None:
     """Copy the file at an address to ``file``. version: what ``look`` said of it; anything else is not accepted (OtherVersion)."""
-    most = (limits or SourceLimits()).max_bytes
+    limits = limits or SourceLimits()
     partial = file.with_name(PARTIAL)
     arrived = _Arrived(public(location), cancel, on_bytes)
     try:
         if _is_s3(location):
-            _from_s3(location, partial, version, most, arrived)
+            _from_s3(location, partial, version, limits.max_bytes, arrived)
         else:
-            _download(location, partial, version, most, arrived)
+            _download(location, partial, version, limits, arrived)
         _settle(partial, file)
     except OtherVersion:
         partial.unlink(missing_ok=True)
@@ -198,10 +201,13 @@ def _no_address(location: str) -> SourceRefused:
 
 
 class _Arrived:
-    """Counts what arrives, tells about it, and stops on request. total: bytes in all, once they are known."""
+    """Counts what arrives, tells about it, and stops on request.
+
+    total: bytes in all, once they are known.  kept: bytes of an earlier run.
+    """
 
     def __init__(self, where: str, cancel: threading.Event | None, on_bytes: OnBytes | None) -> None:
-        self.bytes = 0
+        self.bytes = self.kept = 0
         self.total: int | None = None
         self._where, self._cancel, self._on_bytes = where, cancel, on_bytes
         self._lock = threading.Lock()
@@ -257,7 +263,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 @contextmanager
-def _answered(location: str, method: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+def _answered(
+    location: str, method: str, limits: SourceLimits, headers: dict[str, str] | None = None, arrived: Callable[[], int] = lambda: 0
+) -> Iterator[http.client.HTTPResponse]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
     where, parts = public(location), taken_apart(location)
     kind = parts.scheme
@@ -269,14 +277,14 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None)
         )
     # build_opener would add file:, ftp: and data: handlers; only the web is wanted here
     opener = urllib.request.OpenerDirector()
-    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects):
-        opener.add_handler(handler())
-    opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
+    guard = Guard(where, limits, arrived)
+    for handler in (urllib.request.ProxyHandler(), *guard.handlers(), _Redirects(), urllib.request.HTTPDefaultErrorHandler()):
+        opener.add_handler(handler)
     opener.add_handler(urllib.request.HTTPErrorProcessor())
     wanted = {"User-Agent": "vidpipe", "Accept-Encoding": "identity", **(headers or {})}
     try:
         request = urllib.request.Request(location, headers=wanted, method=method)  # noqa: S310 - http(s) only, see above
-        with opener.open(request, timeout=TIMEOUT) as answer:
+        with guard, opener.open(request, timeout=TIMEOUT) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         error.close()
@@ -323,13 +331,13 @@ def _http_version(answer: http.client.HTTPResponse) -> Version | None:
     return Version(tag=json.dumps([url, modified.isoformat(), size]), size=size)
 
 
-def _download(location: str, partial: Path, version: Version | None, most: int, arrived: _Arrived) -> None:
+def _download(location: str, partial: Path, version: Version | None, limits: SourceLimits, arrived: _Arrived) -> None:
     """Copy the body, or what is missing of it: ``partial``, if there is one, is the beginning of ``version``."""
-    have, headers = 0, {}
+    have, headers, most = 0, {}, limits.max_bytes
     if version is not None and version.etag and version.size and partial.exists() and partial.stat().st_size < version.size:
         have = partial.stat().st_size
         headers = {"Range": f"bytes={have}-", "If-Range": version.etag}
-    with _answered(location, "GET", headers) as answer:
+    with _answered(location, "GET", limits, headers, lambda: arrived.bytes - arrived.kept) as answer:
         if version is not None and not version.same(_http_version(answer)):
             raise OtherVersion
         if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
@@ -344,6 +352,7 @@ def _download(location: str, partial: Path, version: Version | None, most: int, 
         _check_size(promised, most, public(location))
         arrived.total = promised
         with partial.open("ab" if have else "wb") as file:
+            arrived.kept = have
             arrived.add(have)
             while block := answer.read1(BLOCK):  # what is there, without waiting for a whole block: a slow server does not look dead
                 file.write(block)

@@ -5,6 +5,8 @@ In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` 
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from vidpipe.data import Data
 from vidpipe.media.process import Limits
 
@@ -17,6 +19,8 @@ class SourceLimits(Data):
     memory_bytes: address space of a child (8K 10-bit pictures with 16 references need 2 GB).  open_files, output_bytes: of a child.
     decode_seconds_per_second: CPU and wall seconds for each second of the source when all of it is decoded.
     decode_memory_bytes: address space of that child (ffmpeg's threads each reserve a stack that they never fill).
+    fetch_seconds, fetch_bytes_per_second: a server may take so long, and a second more for so many bytes that have arrived.
+    private_redirects: whether a public address may redirect to one inside of this machine's network.
     wall_seconds, cpu_seconds: of a child, plus seconds_per_gigabyte for each GB of the file (hashing and scanning run at disk speed).
     """
 
@@ -26,6 +30,9 @@ class SourceLimits(Data):
     max_packets: int = 50_000_000
     max_bytes: int = 2 * 1000**4
     max_frame_rate: int = 240
+    fetch_seconds: int = Field(default=60, ge=1)
+    fetch_bytes_per_second: int = Field(default=10_000, ge=1)
+    private_redirects: bool = False
     memory_bytes: int = 4 * 1024**3
     wall_seconds: int = 60
     cpu_seconds: int = 60
