@@ -5,8 +5,6 @@ In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` 
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from vidpipe.data import Data
 from vidpipe.media.process import Limits
 
@@ -19,8 +17,7 @@ class SourceLimits(Data):
     memory_bytes: address space of a child (8K 10-bit pictures with 16 references need 2 GB).  open_files, output_bytes: of a child.
     decode_seconds_per_second: CPU and wall seconds for each second of the source when all of it is decoded.
     decode_memory_bytes: address space of that child (ffmpeg's threads each reserve a stack that they never fill).
-    fetch_seconds, fetch_bytes_per_second: a server may take so long, and a second more for so many bytes that have arrived.
-    private_redirects: whether a public address may redirect to one inside of this machine's network.
+    private_redirects: whether the web server of a source may redirect from a public address to a private one (loopback, internal).
     wall_seconds, cpu_seconds: of a child, plus seconds_per_gigabyte for each GB of the file (hashing and scanning run at disk speed).
     """
 
@@ -30,9 +27,6 @@ class SourceLimits(Data):
     max_packets: int = 50_000_000
     max_bytes: int = 2 * 1000**4
     max_frame_rate: int = 240
-    fetch_seconds: int = Field(default=60, ge=1)
-    fetch_bytes_per_second: int = Field(default=10_000, ge=1)
-    private_redirects: bool = False
     memory_bytes: int = 4 * 1024**3
     wall_seconds: int = 60
     cpu_seconds: int = 60
@@ -41,6 +35,7 @@ class SourceLimits(Data):
     output_bytes: int = 256 * 1024**2
     decode_seconds_per_second: int = 20
     decode_memory_bytes: int = 8 * 1024**3
+    private_redirects: bool = False
 
     def child(self, size: int) -> Limits:
         """Return the limits of a child that reads a file of ``size`` bytes once."""
