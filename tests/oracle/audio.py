@@ -25,6 +25,8 @@ SIMILAR = 0.97
 """Tones fit at every period: of the offsets that fit nearly as well as the best, the smallest counts."""
 ENVELOPE = AUDIO_RATE // 200
 """Samples of 5 ms."""
+LEAD, TAIL = 0.1, 0.5
+"""Seconds of audio before and after the picture that may be cut without a word."""
 LOUDER = 2.0
 """Decibels by which the level may differ."""
 
@@ -74,8 +76,8 @@ def cut(source: Audio, zero: float, length: float) -> list[tuple[str, float]]:
     before = max(0, min(len(source.samples), round((zero - source.start) * AUDIO_RATE)))
     after = max(0, min(len(source.samples), round((zero + length - source.start) * AUDIO_RATE)))
     for name, part in (("before the first picture", source.samples[:before]), ("after the last picture", source.samples[after:])):
-        loud = _levels(part) > SILENT
-        if loud.sum() > 20:  # a tenth of a second
+        # A little too much audio at the end is everywhere.
+        if (_levels(part) > SILENT).sum() * 0.005 > (LEAD if "before" in name else TAIL):
             found.append((name, len(part) / AUDIO_RATE))
     return found
 

@@ -53,15 +53,6 @@ class Stream:
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     @property
-    def colour(self) -> tuple[str, str, str]:
-        """Matrix, primaries and transfer; "" where the file says nothing that has a meaning."""
-        found = re.search(r"[a-z0-9]+\((?:(?:tv|pc), )?([a-z0-9-]+(?:/[a-z0-9-]+){2}|[a-z0-9-]+)[,)]", self.text.split(", ", 1)[-1])
-        words = found[1].split("/") if found else []
-        matrix, primaries, transfer = words if len(words) == 3 else words * 3 if words and words[0] in MATRICES else ("", "", "")
-        known = matrix if matrix in MATRICES else "", primaries if primaries in PRIMARIES else "", transfer
-        return known
-
-    @property
     def channels(self) -> int:
         found = re.search(r"Hz, (mono|stereo|\d+ channels|\d\.\d)", self.text)
         if not found:
@@ -71,9 +62,23 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The streams of a file."""
+class Colour:
+    """What a decoded picture says of its colours; "" where it says nothing that has a meaning."""
 
+    matrix: str
+    primaries: str
+    transfer: str
+
+    @property
+    def hdr(self) -> bool:
+        return self.transfer in HDR
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The streams of a file. container: the names of its demuxer."""
+
+    container: str
     streams: tuple[Stream, ...]
 
     def of(self, kind: str) -> list[Stream]:
@@ -123,9 +128,10 @@ class Audio:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a file shows and plays."""
+    """What a file shows and plays. complaints: what ffmpeg had to say."""
 
     pictures: Pictures
+    colour: Colour
     audio: dict[int, Audio] = field(default_factory=dict)
     complaints: str = ""
 
@@ -142,20 +148,31 @@ STREAM = re.compile(r"^\s*Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((\w+)\))?: (\w
 def listing(file: Path) -> Listing:
     """Return the streams that ffmpeg finds."""
     printed = ffmpeg("-i", f"file:{file}").stderr.decode(errors="replace").split("\nAt least one output")[0]
+    container = re.search(r"Input #0, ([\w,]+), from", printed)
     streams = []
     for line in printed.splitlines():
         found = STREAM.match(line)
         if found:
             flags = frozenset(re.findall(r"\(([a-z ]+)\)", found[4]))
             streams.append(Stream(int(found[1]), found[3].lower(), found[4], flags, found[2]))
-    return Listing(tuple(streams))
+    return Listing(container[1] if container else "", tuple(streams))
+
+
+def colour(file: Path, video: Stream) -> Colour:
+    """Return the colours of the first picture: decoders know what no header says."""
+    show = ["-map", f"0:{video.index}", "-vf", "showinfo", "-frames:v", "1", "-f", "null", "-"]
+    printed = ffmpeg("-i", f"file:{file}", *show).stderr.decode(errors="replace")
+    said = dict(re.findall(r"color_(space|primaries|trc):(\S+)", printed))
+    matrix, primaries = said.get("space", ""), said.get("primaries", "")
+    return Colour(matrix if matrix in MATRICES else "", primaries if primaries in PRIMARIES else "", said.get("trc", ""))
 
 
 def decode(file: Path, video: Stream, audio: Sequence[Stream] = (), seconds: float | None = None) -> Decoded:
     """Decode a video stream and audio streams in one run."""
     with tempfile.TemporaryDirectory(prefix="oracle-") as name:
         folder = Path(name)
-        graph = [f"[0:{video.index}]split[whole][all]", f"[all]{small(video)},split[rgb][time]", "[whole]trim=end_frame=1[first]"]
+        tint = colour(file, video)
+        graph = [f"[0:{video.index}]split[whole][all]", f"[all]{small(video, tint)},split[rgb][time]", "[whole]trim=end_frame=1[first]"]
         outputs: list[str | Path] = [
             *("-map", "[rgb]", "-fps_mode", "passthrough", "-f", "rawvideo", folder / "rgb"),
             # demux: the file's own ticks, so that no time is rounded to a frame rate that was guessed
@@ -173,7 +190,7 @@ def decode(file: Path, video: Stream, audio: Sequence[Stream] = (), seconds: flo
         tracks = {track.index: _audio(folder, track.index) for track in audio}
     if pictures is None:
         raise Unreadable(complaints.strip().splitlines()[-1] if complaints.strip() else "no picture")
-    return Decoded(pictures, {n: track for n, track in tracks.items() if track}, complaints)
+    return Decoded(pictures, tint, {n: track for n, track in tracks.items() if track}, complaints)
 
 
 def decode_audio(file: Path, seconds: float | None = None) -> tuple[Audio, str]:
@@ -199,15 +216,15 @@ def _mono_files(number: int, folder: Path) -> list[str | Path]:
     return [*samples, "-map", f"[y{number}]", "-f", "framecrc", folder / f"{number}.times"]
 
 
-def small(video: Stream) -> str:
+def small(video: Stream, colour: Colour) -> str:
     """Return the filters that make a small RGB picture as a screen would show it."""
-    matrix, primaries, transfer = video.colour
     width, height = GRID
     # Every shortcut of swscale off: each costs up to a level.
     flags = "flags=area+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-    matrix = matrix or ("bt709" if min(video.size) >= HD_LINES else "smpte170m")
-    if transfer in HDR:
-        known = f"tin={transfer}:pin={primaries or 'bt2020'}:min={matrix}:rin=limited"
+    primaries = colour.primaries
+    matrix = colour.matrix or ("bt709" if min(video.size) >= HD_LINES else "smpte170m")
+    if colour.hdr:
+        known = f"tin={colour.transfer}:pin={primaries or 'bt2020'}:min={matrix}:rin=limited"
         light = f"zscale={known}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0"
         return f"scale={width}:{height}:{flags},format=yuv444p10le,{light},zscale=t=bt709:m=gbr:r=full,format=gbrp,format=rgb24"
     # Primaries and transfer are replaced first: codes without a meaning stop the scaler.
