@@ -60,16 +60,24 @@ def _fine(pictures: Pictures) -> np.ndarray:
 
 
 def _pairs(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictures, zero: float) -> list[tuple[int, int]]:
-    """Pair some of the title's pictures with those of the source that look most like them, whatever their times say."""
+    """Pair some of the title's pictures with those of the source whose structure is most like theirs, whatever times and colours say."""
     pairs = []
+    wanted = _structure(theirs)
     for number in np.unique(np.linspace(0, len(ours) - 1, 120).astype(int)):
         time = title.times[number] + zero
         first, last = np.searchsorted(source.times, [time - WINDOW, time + WINDOW])
         first, last = max(0, first - 1), max(last, 1)
-        distance = np.abs(theirs[first:last] - ours[number]).mean(axis=1)
-        if len(distance) and distance.min() < STRANGE:
-            pairs.append((int(number), int(first + distance.argmin())))
+        likeness = wanted[first:last] @ _structure(ours[number : number + 1])[0]
+        if len(likeness) and likeness.max() > 0.6:
+            pairs.append((int(number), int(first + likeness.argmax())))
     return pairs
+
+
+def _structure(pictures: np.ndarray) -> np.ndarray:
+    """Brightness without its mean and contrast."""
+    luma = pictures.reshape(len(pictures), -1, 3) @ np.array((0.2126, 0.7152, 0.0722), np.float32)
+    luma -= luma.mean(axis=1, keepdims=True)
+    return luma / np.maximum(np.linalg.norm(luma, axis=1, keepdims=True), 1e-3)
 
 
 def _geometry(source: Pictures, title: Pictures, seen: Seen) -> None:
@@ -95,14 +103,12 @@ def _colours(
     ours: np.ndarray, theirs: np.ndarray, pairs: list[tuple[int, int]], seen: Seen, *, hdr: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare levels and colours where both show the same; return both without the difference that is found."""
-    if hdr:  # levels differ too much to find pairs: trust the times
-        pairs = [(n, min(n, len(theirs) - 1)) for n in range(len(ours))] if not pairs else pairs
     if not pairs:
         seen.remarks.append("levels cannot be told")
         return ours, theirs
     mine, other = np.array(pairs).T
     distance = np.abs(ours[mine] - theirs[other]).mean(axis=1)
-    alike = distance <= max(np.median(distance) * 1.2, 1.0)
+    alike = distance <= max(float(np.median(distance)) * 1.2, 1.0)
     a, b = ours[mine[alike]].reshape(-1, 3), theirs[other[alike]].reshape(-1, 3)
     inside = ((b > 6) & (b < 249)).all(axis=1)  # what was clipped says nothing
     if inside.sum() < 200:
@@ -157,7 +163,8 @@ def _times(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictur
             first = min(first, len(theirs) - 1)
         distance = np.abs(theirs[first:last] - picture).mean(axis=1)
         best = int(distance.argmin())
-        right = (begins[first:last] <= time + slack) & (ends[first:last] >= time - slack)
+        # The picture that is shown, or the one that comes within half a frame. A file's clock may be as coarse as a millisecond.
+        right = (begins[first:last] <= time + slack) & (ends[first:last] > time + 0.0015)
         fits = float(distance[right].min()) if right.any() else np.inf
         wrong = fits - distance[best] > max(BETTER_BY, BETTER * float(distance[best]))
         tellable += bool(not right.all() and float(np.median(distance[~right])) - fits > BETTER_BY) or wrong
@@ -176,10 +183,13 @@ def _times(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictur
     seen.told = tellable / len(ours)
     if seen.told < 0.05:
         seen.remarks.append("the pictures' times cannot be told: they do not move")
-    seen.faults += _runs(states, offsets, best_of, ours, title, frame)
+    motion = float(np.median(np.abs(np.diff(theirs, axis=0)).mean(axis=1))) if len(theirs) > 1 else 0.0
+    seen.faults += _runs(states, offsets, best_of, ours, title, frame, motion)
 
 
-def _runs(states: list[str], offsets: np.ndarray, best_of: np.ndarray, ours: np.ndarray, title: Pictures, frame: float) -> list[str]:
+def _runs(
+    states: list[str], offsets: np.ndarray, best_of: np.ndarray, ours: np.ndarray, title: Pictures, frame: float, motion: float
+) -> list[str]:
     """Say what is wrong with each run of pictures at wrong times; short rights in between do not part a run."""
     wrong = [number for number, state in enumerate(states) if state != "right"]
     if not wrong:
@@ -198,7 +208,7 @@ def _runs(states: list[str], offsets: np.ndarray, best_of: np.ndarray, ours: np.
         middle = float(np.median(moved))
         if all(states[number] == "strange" for number in run):
             found.append(f"{at}: not in the source")
-        elif len(run) * frame >= 0.3 and float((still < 0.15).mean()) > 0.9:
+        elif len(run) * frame >= 0.3 and float((still < 0.3 * motion).mean()) > 0.9:
             found.append(f"{at}: frozen")
         elif len(run) > 1 and (np.diff(best_of[run]) < 0).mean() > 0.2:
             found.append(f"{at}: out of order")
