@@ -231,10 +231,12 @@ def small(video: Stream, colour: Colour) -> str:
     tags = "setparams=color_primaries=bt709:color_trc=bt709" + ("" if matrix == "gbr" else f":colorspace={matrix}")
     if re.search(r"(?:^|[ ,])(?:rgb|bgr|gbr|argb|abgr|pal8|gray|mono)", video.text):
         tags = "setparams=color_primaries=bt709:color_trc=bt709"
-    chain = f"{tags},scale={width}:{height}:{flags},format=gbrp"
-    if primaries:
-        chain += f",zscale=min=gbr:m=gbr:rin=full:r=full:tin=bt709:t=bt709:pin={primaries}:p=bt709,format=gbrp"
-    return f"{chain},format=rgb24"
+    if primaries and matrix != "gbr":
+        # Before the picture becomes small: the mean of converted colours is not the converted mean.
+        larger = f"scale={4 * width}:{4 * height}:{flags},format=yuv444p12le"
+        convert = f"zscale=min={matrix}:pin={primaries}:tin=bt709:m=gbr:p=bt709:t=bt709:r=full,format=gbrp"
+        return f"{tags},{larger},{convert},scale={width}:{height}:{flags},format=gbrp,format=rgb24"
+    return f"{tags},scale={width}:{height}:{flags},format=gbrp,format=rgb24"
 
 
 def _lines(file: Path) -> tuple[dict[str, str], list[list[float]]]:

@@ -16,7 +16,7 @@ def _(file: Path) -> None:
     )  # fmt: skip
 
 
-@trap("raw.h264", refused="(?i)raw|elementary|ffmpeg .*-c copy|remux")
+@trap("raw.h264", refused="ffmpeg .*-c copy")
 def _(file: Path) -> None:
     clip(file, "-an", audio=[])
 

@@ -91,7 +91,7 @@ def _(file: Path) -> None:
     clip(file, size="640x96", seconds=2)
 
 
-@trap("cropped-in-stream.mp4")
+@trap("cropped-in-stream.mkv")
 def _(file: Path) -> None:
     clip(file, "-bsf:v", "h264_metadata=crop_left=32:crop_right=16:crop_top=0:crop_bottom=20", seconds=2)
 

@@ -9,13 +9,13 @@ from tests.oracle.traps.trap import AAC, X264, clip, picture, run, sound, trap
 
 SPEECH = (
     "aevalsrc='0.5*sin(2*PI*(180+60*sin(2*PI*0.7*t))*t)*pow(sin(2*PI*2.3*t)\\,8)+0.6*(random(0)-0.5)*lt(mod(t\\,0.29)\\,0.01)"
-    "+0.03*sin(2*PI*(300*t+40*t*t))':s=44100:c=mono:d={seconds}"
+    "+0.03*sin(2*PI*(300*t+40*t*t))':s={rate}:c=mono:d={seconds}"
 )
 
 
-def _vorbis(file: Path, *options: str, seconds: float = 8) -> None:
+def _vorbis(file: Path, *options: str, seconds: float = 8, rate: int = 44100) -> None:
     """Swelling tones with sharp attacks: the encoder takes long and short blocks in turns."""
-    audio = ["-f", "lavfi", "-i", SPEECH.format(seconds=seconds)]
+    audio = ["-f", "lavfi", "-i", SPEECH.format(seconds=seconds, rate=rate)]
     clip(file, *options, seconds=seconds, audio=audio)
 
 
@@ -36,6 +36,26 @@ def _(file: Path) -> None:
 @trap("vorbis-blocks-in-matroska.mkv")
 def _(file: Path) -> None:
     _vorbis(file, *VORBIS)
+
+
+@trap("vorbis-blocks-16khz.webm")
+def _(file: Path) -> None:
+    _vorbis(file, *VP8, *VORBIS, rate=16000)
+
+
+@trap("vorbis-blocks-22khz.ogv")
+def _(file: Path) -> None:
+    _vorbis(file, "-c:v", "libtheora", "-q:v", "7", *VORBIS, rate=22050)
+
+
+@trap("vorbis-blocks-8khz.mkv")
+def _(file: Path) -> None:
+    _vorbis(file, *VORBIS, rate=8000)
+
+
+@trap("vorbis-blocks-32khz-good.mkv")
+def _(file: Path) -> None:
+    _vorbis(file, "-c:a", "libvorbis", "-q:a", "8", rate=32000)
 
 
 @trap("opus-packets-of-60ms.webm")

@@ -80,7 +80,7 @@ def expected(made: Trap, verdict: Verdict) -> Verdict:
             verdict.word, verdict.reasons = "differs", [f"refused ({verdict.exit_code}): {' '.join(verdict.reasons)}"]
     elif verdict.word in ("same", "unknown"):
         verdict.word, verdict.reasons = "differs", [f"accepted, although it should be refused with /{made.refused}/"]
-    elif verdict.word == "refused" and not re.search(made.refused, " ".join(verdict.reasons)):
+    elif verdict.word == "refused" and not re.search(made.refused, " ".join(verdict.reasons).replace(made.file, "")):
         verdict.word, verdict.reasons = "differs", [f"refused in other words than /{made.refused}/: {' '.join(verdict.reasons)}"]
     return verdict
 
