@@ -112,20 +112,37 @@ def _(file: Path) -> None:
     _drifting(file, "0.99")
 
 
-@trap("audio-jitters.mkv")
-def _(file: Path) -> None:
+def _restamped(file: Path, times: str, *codec: str) -> None:
     plain = file.with_suffix(".plain.mkv")
-    clip(plain)
-    run("-i", plain, "-c", "copy", "-bsf:a", "setts=ts=TS+9*mod(N\\,3)", file)
+    clip(plain, *codec)
+    run("-i", plain, "-c", "copy", "-bsf:a", f"setts=ts={times}", file)
     plain.unlink()
+
+
+@trap("audio-jitters-18ms.mkv")
+def _(file: Path) -> None:
+    _restamped(file, "TS+9*mod(N\\,3)")
+
+
+@trap("audio-jitters-30ms.mkv")
+def _(file: Path) -> None:
+    _restamped(file, "TS+15*mod(N\\,3)")
+
+
+@trap("audio-uneven-packets.mkv")
+def _(file: Path) -> None:
+    # What older muxers wrote of Vorbis with long and short blocks: runs of packets that claim to lie later than they do.
+    _restamped(file, "TS+if(mod(floor(N/9)\\,2)\\,26\\,0)", *VORBIS)
+
+
+@trap("audio-uneven-packets-early.mkv")
+def _(file: Path) -> None:
+    _restamped(file, "TS-if(mod(floor(N/9)\\,2)\\,26\\,0)+if(N\\,0\\,26)", *VORBIS)
 
 
 @trap("audio-overlaps.mkv")
 def _(file: Path) -> None:
-    plain = file.with_suffix(".plain.mkv")
-    clip(plain)
-    run("-i", plain, "-c", "copy", "-bsf:a", "setts=ts=TS-if(gt(N\\,90)\\,300\\,0)", file)
-    plain.unlink()
+    _restamped(file, "TS-if(gt(N\\,90)\\,300\\,0)")
 
 
 @trap("audio-mono.mp4")
@@ -245,6 +262,14 @@ def _(file: Path) -> None:
     _subtitles(file, "-c:s", "webvtt")
 
 
+@trap("subtitles-webvtt-as-in-the-standard.mkv")
+def _(file: Path) -> None:
+    _subtitles(file, "-c:s", "webvtt")
+    # ffmpeg writes WebM's name of the codec; Matroska's is shorter, and its strings may end in zeros.
+    ours, theirs = b"D_WEBVTT/SUBTITLES", b"S_TEXT/WEBVTT"
+    file.write_bytes(file.read_bytes().replace(ours, theirs.ljust(len(ours), b"\0")))
+
+
 @trap("subtitles-pictures.mkv")
 def _(file: Path) -> None:
     _pictures(file, "dvdsub")
@@ -269,7 +294,7 @@ def _pictures(file: Path, codec: str) -> None:
     import av
 
     plain = file.with_suffix(".plain.mkv")
-    clip(plain)
+    clip(plain, "-bf", "0")
     # A track of pictures without a packet at the right rate: the encoders take bitmaps only, which no lavfi source gives.
     with av.open(str(plain)) as source, av.open(str(file), "w") as target:
         streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
