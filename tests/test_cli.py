@@ -184,6 +184,14 @@ def test_inspect_of_a_broken_title_ends_with_six(run: Run, tmp_path: Path) -> No
     assert "problem: missing.m3u8: " in done.out
 
 
+def test_inspect_of_what_cannot_be_read_is_json_too(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "master.m3u8").write_text("<html>")
+    done = run("inspect", str(tmp_path / "master.m3u8"), "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["kind"]) == (2, "unreadable")
+    assert found["problems"] == ["this is no HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
+
+
 def test_work(run: Run) -> None:
     held = json.loads(run("work", "list", "--json").out)
     assert {share["kind"] for share in held["shares"]} >= {"chunks", "jobs"}

@@ -86,8 +86,8 @@ REFUSED = {
     "404/film.mp4": ("answers 404", "check the address"),
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
-    "cut/film.mp4": ("stopped after|IncompleteRead", "try again|check the address"),
-    "redirect/?file:///etc/passwd": ("redirects to an address that is not followed", "final address"),
+    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "try again"),
+    "redirect/?file:///etc/passwd": ("redirects to file", "final address"),
     "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final address"),
     "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a circle", "final address"),
 }
@@ -343,7 +343,7 @@ def broken_off(shop: servers.Web, folder: Path, count: int = 5000) -> Any:
     """Let a fetch break off after some bytes, and return the version."""
     version = look(f"{shop.url}/film.mp4")
     shop.cut = count
-    with pytest.raises(SourceRefused, match=f"{count} of {len(FILM)}|IncompleteRead"):
+    with pytest.raises(SourceRefused, match=f"{count} of {len(FILM)}"):
         fetch(f"{shop.url}/film.mp4", folder / "film.mp4", version=version)
     shop.cut = None
     shop.asked.clear()

@@ -186,7 +186,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         if not isinstance(limits, dict):
             raise UsageError("the key limits must be a table", where=str(path), fix="write [limits] and one limit a line below it")
         _known(limits, set(SourceLimits.model_fields), path, "unknown key in [limits]:")
-        read["limits"] = {key: _limit(value, f"{path}, key limits.{key}") for key, value in limits.items()}
+        read["limits"] = {key: _limit(key, value, f"{path}, key limits.{key}") for key, value in limits.items()}
     return read
 
 
@@ -198,17 +198,20 @@ def _known(values: Mapping[str, Any], allowed: set[str], path: Path, what: str) 
             raise UsageError(f"{what} {key}", where=str(path), fix=fix)
 
 
-def _limits_of(environ: Mapping[str, str]) -> dict[str, int]:
+def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:
     """The source limits that the environment sets."""
     names = {name: _variable(f"limits_{name}") for name in SourceLimits.model_fields}
-    return {name: _limit(environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
+    return {name: _limit(name, environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
 
 
-def _limit(value: object, origin: str, *, typed: bool = True) -> int:
+def _limit(name: str, value: object, origin: str, *, typed: bool = True) -> int | bool:
+    switch = SourceLimits.model_fields[name].annotation is bool
+    adapter: TypeAdapter[int | bool] = TypeAdapter(bool if switch else PositiveInt)
     try:
-        return TypeAdapter(PositiveInt).validate_python(value, strict=typed)
+        return adapter.validate_python(value, strict=typed)
     except ValidationError:
-        raise UsageError(f"{value!r} is not allowed", where=origin, fix="give a whole number above 0") from None
+        fix = "give true or false" if switch else "give a whole number above 0"
+        raise UsageError(f"{value!r} is not allowed", where=origin, fix=fix) from None
 
 
 def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:

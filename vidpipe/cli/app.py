@@ -19,7 +19,7 @@ from vidpipe.cli import exits, groups, options, render
 from vidpipe.cli.reporters import Watcher, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
-from vidpipe.errors import SourceRefused, VerificationFailed
+from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult
@@ -204,11 +204,17 @@ def inspect(
 ) -> None:
     """Show what playlists say: variants, renditions, segments, durations, keys.
 
-    The exit code is 6 if something in it is missing or broken.
+    The exit code is 6 if something in it is missing or broken. Segments are looked up, not read; of a web server, a few of each playlist.
     """
     from vidpipe.inspect.inspection import inspect as look
+    from vidpipe.inspect.inspection import unreadable
 
-    found = look(location)
+    try:
+        found = look(location)
+    except UsageError as error:
+        if json:
+            write_json(report(unreadable(location, error)))
+        raise
     if json:
         write_json(report(found))
     else:

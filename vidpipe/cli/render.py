@@ -266,7 +266,7 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
-    lines(console, *(f"problem: {problem}" for problem in found.problems))
+    lines(console, *(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes))
 
 
 def _variant(item: VariantReport) -> tuple[str, ...]:

@@ -247,10 +247,10 @@ def _check_playlist(
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
-        if init and (entry.init is None or entry.init.key is not None or entry.init.byte_range is not None):
+        if init and (entry.init is None or entry.init.keys or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
-        target.same(where, "EXT-X-KEY", _key(segment, expected), _found_key(entry))
+        target.same(where, "EXT-X-KEY", _keys(segment, expected), _found_keys(entry))
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
@@ -272,12 +272,12 @@ def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -
     target.same(text.playlist, "the time line", borders, [(segment.start, segment.start + segment.duration) for segment in text.segments])
 
 
-def _key(segment: PublishedSegment, expected: Expected) -> tuple[str, str | None, str | None] | None:
-    return ("AES-128", expected.key_uris.get(segment.key_id), segment.iv) if segment.key_id else None
+def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
+    return [("AES-128", expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id else []
 
 
-def _found_key(entry: Entry) -> tuple[str, str | None, str | None] | None:
-    return (entry.key.method, entry.key.uri, entry.key.iv) if entry.key else None
+def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
+    return [(key.method, key.uri, key.iv) for key in entry.keys]
 
 
 def _check_track(
