@@ -13,8 +13,12 @@ from pathlib import Path
 from tests.oracle.judge import Options, Verdict, judge
 
 MEDIA = frozenset(
-    "3g2 3gp amv asf avi dif divx dv f4v flv gxf h264 h265 hevc ivf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 mpeg mpg mpv mts "
-    "mxf nut nuv obu ogg ogm ogv ogx qt rm rmvb roq swf tod trp ts vob vp8 vp9 vro webm wmv wtv y4m".split()
+    f".{end}"
+    for line in (
+        "3g2 3gp amv asf avi dif divx dv f4v flv gxf h264 h265 hevc ivf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4",
+        "mpeg mpg mpv mts mxf nut nuv obu ogg ogm ogv ogx qt rm rmvb roq swf tod trp ts vob vp8 vp9 vro webm wmv wtv y4m",
+    )
+    for end in line.split()
 )
 """Ends of the names of files that may be video."""
 
@@ -23,7 +27,7 @@ def media_files(places: list[Path]) -> Iterator[Path]:
     """Yield files as named, and media files below folders."""
     for place in places:
         if place.is_dir():
-            yield from sorted(path for path in place.rglob("*") if path.is_file() and path.suffix[1:].lower() in MEDIA)
+            yield from sorted(path for path in place.rglob("*") if path.is_file() and path.suffix.lower() in MEDIA)
         else:
             yield place
 

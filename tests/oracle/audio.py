@@ -136,7 +136,8 @@ def _offsets(known: list[tuple[int, float, float]], exact: float, heard: Heard) 
         where = "" if share > 0.8 else f" from {off[0][0]:.1f} to {off[-1][0] + SECONDS:.1f} s"
         heard.faults.append(f"audio {abs(middle) * 1000:.0f} ms {late}{where}")
     else:
-        heard.faults.append(f"audio {lags.min() * 1000:+.0f} to {lags.max() * 1000:+.0f} ms off in {share:.0%} of the time, first at {off[0][0]:.1f} s")
+        range_ = f"{lags.min() * 1000:+.0f} to {lags.max() * 1000:+.0f} ms"
+        heard.faults.append(f"audio {range_} off in {share:.0%} of the time, first at {off[0][0]:.1f} s")
 
 
 def _far(ours: np.ndarray, theirs: np.ndarray, heard: Heard) -> None:
@@ -191,4 +192,5 @@ def _presence(ours: np.ndarray, theirs: np.ndarray, known: list[tuple[int, float
     total = sum(b - a for a, b in cuts) * 0.005
     allowed = max(0.0, source.late) + min(source.jitter, 0.045)
     if cuts and total > allowed + 0.005:
-        heard.faults.append(f"{len(cuts)} silence{'s' * (len(cuts) > 1)} of {total / len(cuts) * 1000:.0f} ms inserted, first at {cuts[0][0] * 0.005:.2f} s")
+        each = f"{len(cuts)} silence{'s' * (len(cuts) > 1)} of {total / len(cuts) * 1000:.0f} ms"
+        heard.faults.append(f"{each} inserted, first at {cuts[0][0] * 0.005:.2f} s")

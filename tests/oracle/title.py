@@ -42,9 +42,8 @@ def read(version: Path, home: Path, target: Path) -> Title:
     """Decrypt the renditions of a version into ``target``."""
     target.mkdir(parents=True, exist_ok=True)
     lines = (version / "master.m3u8").read_text().splitlines()
-    variants = [
-        (int(attributes(line)["BANDWIDTH"]), lines[number + 1]) for number, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")
-    ]
+    streams = [(line, lines[number + 1]) for number, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")]
+    variants = [(int(attributes(line)["BANDWIDTH"]), uri) for line, uri in streams]
     media = [attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:")]
     audio = {m["URI"] for m in media if m["TYPE"] == "AUDIO" and "URI" in m}
     video, seconds = _join(version, max(variants)[1], home, target)

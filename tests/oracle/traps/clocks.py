@@ -118,7 +118,8 @@ def _(file: Path) -> None:
 @trap("edit-starts-inside-gop-hevc.mp4")
 def _(file: Path) -> None:
     plain = file.with_suffix(".plain.mp4")
-    clip(plain, "-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "keyint=50:open-gop=1:log-level=error", seconds=6)
+    hevc = ["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "keyint=50:open-gop=1:log-level=error"]
+    clip(plain, *hevc, seconds=6)
     run("-ss", "1.2", "-i", plain, "-c", "copy", file)
     plain.unlink()
 
@@ -229,7 +230,7 @@ def _(file: Path) -> None:
 def _vpx(file: Path, encoder: str, *options: str, rate: str = "25") -> None:
     """Two passes: only then libvpx makes frames that are decoded but never shown."""
     log = file.with_suffix(".log")
-    video = ["-c:v", encoder, "-b:v", "600k", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-deadline", "good", "-cpu-used", "5", "-threads", "1"]
+    video = ["-c:v", encoder, "-b:v", "600k", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-deadline", "good", "-cpu-used", "5"]
     for number in ("1", "2"):
         out = [file] if number == "2" else ["-an", "-f", "null", "-"]
         audio = list(options) if number == "2" else []

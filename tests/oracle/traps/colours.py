@@ -24,7 +24,8 @@ def _(file: Path) -> None:
 
 @trap("colour-hd-untagged.mp4")
 def _(file: Path) -> None:
-    clip(file, "-vf", "format=gbrp,scale=out_color_matrix=bt709,format=yuv420p", "-bsf:v", _H264.format(2, 2, 2), size="1280x720", seconds=2)
+    pixels = "format=gbrp,scale=out_color_matrix=bt709,format=yuv420p"
+    clip(file, "-vf", pixels, "-bsf:v", _H264.format(2, 2, 2), size="1280x720", seconds=2)
 
 
 _H264 = "h264_metadata=colour_primaries={}:transfer_characteristics={}:matrix_coefficients={}"
