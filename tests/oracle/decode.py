@@ -193,6 +193,12 @@ def decode(file: Path, video: Stream, audio: Sequence[Stream] = (), seconds: flo
     return Decoded(pictures, tint, {n: track for n, track in tracks.items() if track}, complaints)
 
 
+def plays(file: Path, stream: Stream) -> bool:
+    """Whether anything comes out of a stream."""
+    done = ffmpeg("-v", "error", "-i", f"file:{file}", "-map", f"0:{stream.index}", "-t", "5", "-f", "null", "-")
+    return done.returncode == 0
+
+
 def decode_audio(file: Path, seconds: float | None = None) -> tuple[Audio, str]:
     """Decode a file that holds one audio track; return it and what ffmpeg complained of."""
     with tempfile.TemporaryDirectory(prefix="oracle-") as name:

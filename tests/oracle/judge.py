@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap
 
 from tests.oracle import audio, picture
-from tests.oracle.decode import Audio, Decoded, Listing, Stream, Unreadable, decode, decode_audio, listing
+from tests.oracle.decode import Audio, Decoded, Listing, Stream, Unreadable, decode, decode_audio, listing, plays
 from tests.oracle.title import Title, read
 
 LADDER = """\
@@ -129,9 +129,9 @@ def compare(file: Path, title: Title, said: str, seconds: float | None = None) -
     shown = source.shown()
     if shown is None:
         return Verdict(str(file), "unknown", ["ffmpeg finds no video stream"], exit_code=0)
-    heard = [stream for stream in source.of("audio") if "none" not in stream.text.split(",")[0]]
+    heard = [stream for stream in source.of("audio") if stream.channels]
     try:
-        there = decode(file, shown, heard, seconds)
+        there = _source(file, shown, heard, seconds)
     except Unreadable as problem:
         return Verdict(str(file), "unknown", [f"ffmpeg shows nothing: {problem}"], exit_code=0)
     try:
@@ -144,12 +144,20 @@ def compare(file: Path, title: Title, said: str, seconds: float | None = None) -
     # AVI holds no times: ffmpeg shows its first picture late by the reordering delay, other players do not.
     zeros = (zero, 0.0) if source.container == "avi" and zero < 0.25 else (zero,)
     covered = _tracks(there, here, heard, title, zeros, length, said, verdict, whole=whole)
-    _named(source, heard, covered, title, said, verdict)
+    _named(source, covered, title, said, verdict)
     if here.complaints.strip():
         verdict.reasons.append(f"decoding the title: {here.complaints.strip().splitlines()[0][:120]}")
     if verdict.reasons:
         verdict.word = "differs"
     return verdict
+
+
+def _source(file: Path, shown: Stream, heard: list[Stream], seconds: float | None) -> Decoded:
+    """Decode the source; a track that ffmpeg cannot begin to decode must not keep the others from being seen."""
+    try:
+        return decode(file, shown, heard, seconds)
+    except Unreadable:
+        return decode(file, shown, [stream for stream in heard if plays(file, stream)], seconds)
 
 
 def _title(title: Title, seconds: float | None) -> Decoded:
@@ -239,13 +247,15 @@ def _told(said: str, where: str) -> bool:
     return bool(re.search(rf"(?is)audio[^.]{{0,90}}\b({where}|{words})\b", said))
 
 
-def _named(source: Listing, heard: list[Stream], covered: set[int], title: Title, said: str, verdict: Verdict) -> None:
+def _named(source: Listing, covered: set[int], title: Title, said: str, verdict: Verdict) -> None:
     """Every audio and subtitle stream is in the title or named as left out."""
-    subtitles = source.of("subtitle")
-    left = [s for s in source.of("audio") if s.index not in covered]
-    left += subtitles if len(title.subtitles) < len(subtitles) else []
-    lost = [s for s in left if not re.search(rf"(?i)(stream|track) #?{s.index}\b", said)]
-    excess = max(0, len(lost) - (len(title.subtitles) if lost and lost[0] in subtitles else 0))
-    for stream in lost[:excess] if excess < len(lost) else lost:
-        verdict.reasons.append(f"{stream.kind} stream {stream.index} left out without a word")
 
+    def unnamed(stream: Stream) -> bool:
+        return not re.search(rf"(?i)(stream|track) #?{stream.index}\b", said)
+
+    for stream in source.of("audio"):
+        if stream.index not in covered and unnamed(stream):
+            verdict.reasons.append(f"audio stream {stream.index} left out without a word")
+    lost = sum(map(unnamed, source.of("subtitle"))) - len(title.subtitles)
+    if lost > 0:
+        verdict.reasons.append(f"{lost} of {len(source.of('subtitle'))} subtitle streams left out without a word")
