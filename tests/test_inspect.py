@@ -196,6 +196,23 @@ def test_places_that_are_not_known(location: str) -> None:
         inspect(location)
 
 
+@pytest.mark.parametrize(
+    ("location", "what", "fix"),
+    [
+        ("~nosuchuser/master.m3u8", "home directory", "give the path"),
+        ("file://[x/master.m3u8", "Invalid IPv6", "give the path"),
+        ("s3:/media/vod", "not a valid URL", "did you mean s3://media/vod?"),
+        ("https:/host/master.m3u8", "not a valid URL", "did you mean https://host/master.m3u8?"),
+        ("https:/me:secret@host/master.m3u8", "not a valid URL", "begin it with"),
+    ],
+)
+def test_a_location_with_a_slip(location: str, what: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=what) as caught:
+        inspect(location)
+    assert fix in str(caught.value.fix)
+    assert "secret" not in str(caught.value.lines())
+
+
 # --- the reader -----------------------------------------------------------------------------------------------------
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n"

@@ -20,7 +20,7 @@ import pytest
 
 from tests import servers
 from vidpipe.errors import Interrupted, SourceRefused, UsageError
-from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, look, public, safe_name, spool
+from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 
 FILM = (Path(__file__).parent.parent / "fixtures" / "one-second.mp4").read_bytes()
@@ -65,6 +65,32 @@ def web() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("s3:/masters/film.mov", "s3://masters/film.mov"),
+        ("s3//masters/film.mov", "s3://masters/film.mov"),
+        ("S3:masters/film.mov", "s3://masters/film.mov"),
+        ("https:/host/film.mov?sig=TOPSECRET", "https://host/film.mov?"),
+        ("https:/me:TOPSECRET@host/film.mov", "https://host/film.mov?"),
+        ("file:/masters/film.mov", "give a path"),
+        ("gs:masters/film.mov", "give a path"),
+    ],
+)
+def test_an_address_with_a_slip_is_no_path(slip: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        local_path(slip)
+    assert meant in str(caught.value.fix)
+    assert "TOPSECRET" not in str(caught.value.lines())
+
+
+def test_a_file_may_have_the_name_of_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:film.mov").write_bytes(b"")
+    for name in ("s3:film.mov", "./s3:/missing.mov", "a:b.mp4", "s3/film.mov", str(tmp_path / "s3:film.mov")):
+        assert local_path(name) == Path(name)
 
 
 def test_what_is_an_address() -> None:

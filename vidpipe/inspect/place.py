@@ -22,6 +22,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.layout import MASTER
 from vidpipe.storage.base import Storage, clean_path
+from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, NoAddress, Web, WebError
 
 MOST_PLAYLIST_BYTES = 64 << 20
@@ -77,11 +78,19 @@ def open_place(location: str) -> tuple[Place, str]:
         return _Web(location), location
     if scheme == "s3":
         return _open_s3(location)
-    if scheme == "file":
-        location = unquote(urlsplit(location).path)
-    elif scheme:
-        raise UsageError(f"playlists cannot be read from {scheme}:// locations", fix="use a local path, s3:// or https://")
-    return _open_folder(Path(location).expanduser())
+    try:
+        if scheme == "file":
+            return _open_folder(Path(unquote(urlsplit(location).path)))
+        if scheme:
+            raise UsageError(f"playlists cannot be read from {scheme}:// locations", fix="use a local path, s3:// or https://")
+        path, meant = Path(location).expanduser(), misspelt(location)
+        if meant and not path.exists():
+            # What may hold a password is not repeated.
+            fix = f"did you mean {meant}?" if not any(char in meant for char in "@?") else "begin it with s3:// or https://"
+            raise UsageError("there is no such file, and this is not a valid URL", fix=fix)
+        return _open_folder(path)
+    except (RuntimeError, ValueError) as error:  # "~nobody" has no home; "file://[x"
+        raise UsageError(f"it cannot be opened: {error}", where=location, fix=FIX) from error
 
 
 def _open_folder(path: Path) -> tuple[Place, str]:
