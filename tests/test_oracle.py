@@ -20,8 +20,15 @@ from tests.oracle.traps.trap import picture as moving
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"
 CLIPS = sorted(path for path in MEDIA.glob("*.*") if path.suffix not in (".txt", ".tsv"))
-QUICK = ["rate-29.97", "rotated-90", "starts-late", "audio-44khz", "text-in-disguise"]
-"""Traps of the ordinary run: a container, a clock, a shape, a track and a refusal."""
+QUICK = ["joined-same-base", "audio-uneven-packets", "wide-pixels"]
+"""Traps of the ordinary run: a clock, a track, a shape."""
+
+MENDING = {
+    "cropped-in-stream": "the size of the first decoded picture is believed, which libav crops only as far as alignment allows",
+}
+"""Traps that vidpipe does not pass yet, and why. Each has to be struck off as soon as it does."""
+
+ALL = [pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=MENDING[name])) if name in MENDING else name for name in TRAPS]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +196,7 @@ def test_the_command_says_a_line_a_file_and_fails_for_what_is_asked(tmp_path: Pa
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", TRAPS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_trap_becomes_what_is_expected(name: str) -> None:
     verdict = check(TRAPS[name])
     assert verdict.word in ("same", "refused"), verdict.sentence

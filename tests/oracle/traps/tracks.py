@@ -240,16 +240,17 @@ def _(file: Path) -> None:
 def _(file: Path) -> None:
     _tracks(file)
 
-    def unknown(section: bytearray) -> None:
+    def private(section: bytearray) -> None:
         at = 12 + ((section[10] & 0x0F) << 8 | section[11])
-        number = 0
-        while at < len(section):
-            if number == 2:
-                section[at] = 0xE7  # private use: nobody knows what it is
-            at += 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
-            number += 1
+        at += 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
+        at += 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
+        section[at] = 0x06  # private data, of which no descriptor says what it is
 
-    file.write_bytes(transport.restamp_program(file.read_bytes(), 0x1000, unknown))
+    parts = transport.packets(transport.restamp_program(file.read_bytes(), 0x1000, private))
+    for packet in parts:
+        if transport.pid(packet) == 0x102:
+            transport.scramble(packet)
+    file.write_bytes(b"".join(parts))
 
 
 @trap("subtitles-text.mkv")

@@ -63,6 +63,15 @@ def _time(packet: bytearray, at: int, ticks: int) -> None:
     )
 
 
+def scramble(packet: bytearray) -> None:
+    """Make private data of a packet's payload, which no decoder knows."""
+    at = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+    if packet[1] & 0x40:
+        packet[at + 3] = 0xBD
+        at += 9 + packet[at + 8]
+    packet[at:] = bytes(byte ^ 0x5A for byte in packet[at:])
+
+
 def restamp_program(data: bytes, table: int, change: Callable[[bytearray], None]) -> bytes:
     """Change the section of a program map (``table``: its PID) and mend its checksum."""
     parts = packets(data)
