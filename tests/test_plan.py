@@ -305,10 +305,10 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         (0, "CC1", "en-cc1", "English (CC)", False, True),
         (0, "CC3", "cc3", "CC3", False, True),
     ]
+    kept = "words and italics are kept, places and colours are not"
     assert [note for note in made.notes if "captions" in note] == [
-        "closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)':"
-        " words and italics are kept, places and colours are not",
-        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
+        f"closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)': {kept}",
+        f"closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': {kept}",
     ]
     assert [str(track) for track in made.left_out] == [
         "subtitles stream 0 (CC4, eia_608): it shows nothing while the picture runs",

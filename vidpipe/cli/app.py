@@ -16,10 +16,11 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import exits, groups, options, render
-from vidpipe.cli.reporters import Watcher, watcher
+from vidpipe.cli.reporters import UntilLive, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
+from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult
@@ -49,13 +50,13 @@ def invoke(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[Watcher, Event]]:
+def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
     """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
     shown = watcher(progress.value)
     shown.open()
     with exits.stopping(shown.interrupting) as cancel:
         try:
-            yield shown, cancel
+            yield UntilLive(shown, cancel), cancel
         except BaseException as error:
             problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
             if shown.close(problem):
@@ -144,19 +145,20 @@ def plan(
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
-    """The record goes to standard output, the summary to the person."""
+    """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
     if json:
-        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        try:
+            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        except OSError as lost:
+            exits.drop(sys.stdout)
+            with suppress(OSError):
+                render.lost_result(err(), result.record.content_id, lost.strerror or str(lost))
     if summary:
-        _print_summary(result)
+        with suppress(OSError):  # nobody reads
+            render.summary(err(), result)
 
 
-def _print_summary(result: IngestResult) -> None:
-    with suppress(OSError):  # nobody reads; the title is live all the same
-        render.summary(err(), result)
-
-
-def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, cancel: Event, *, json: bool) -> None:
+def _print_plan(request: IngestRequest, settings: Settings, reporter: Reporter, cancel: Event, *, json: bool) -> None:
     from vidpipe.pipeline import prepare
 
     decided = prepare(request, settings, reporter, cancel)

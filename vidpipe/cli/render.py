@@ -312,6 +312,9 @@ def summary(console: Console, result: IngestResult) -> None:
     record = result.record
     if result.unchanged:
         lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
+    elif result.restored:
+        back = count(result.restored, "lost object")
+        lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
@@ -331,6 +334,12 @@ def summary(console: Console, result: IngestResult) -> None:
         f"  look inside      vidpipe inspect {shlex.quote(result.manifest)}",
         f"  its record       vidpipe catalog show {content_id}",
     )
+
+
+def lost_result(console: Console, content_id: str, reason: str) -> None:
+    """Say that the result of an ingest could not be written, and where it can be had."""
+    again = f"vidpipe catalog show {shlex.quote(content_id)} --json"
+    lines(console, f"warning: {content_id} is live, but its record could not be written ({reason}); it is shown by: {again}")
 
 
 def ladders(console: Console, found: Sequence[Ladder]) -> None:

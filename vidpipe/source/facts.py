@@ -52,6 +52,7 @@ class VideoStream(Data):
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
     start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
     and start_pts is only what ffmpeg makes of it (sound is aligned by ``start``).  frames: decodable frames by packet scan.
+    packets: that are shown; there cannot be more pictures.
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
     longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
     missing, duplicate, backward timestamps and corrupt packets are counts.
@@ -87,6 +88,7 @@ class VideoStream(Data):
     start: Seconds
     duration: Seconds
     frames: int
+    packets: int | None = None
     key_pts: tuple[int, ...] = ()
     longest_gop: Seconds = Fraction(0)
     shortest_gop: Seconds = Fraction(0)
