@@ -145,7 +145,7 @@ def verify(
                 facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
                 rates[track.facts.id] = _rate(track.segments, playlist)
                 decoded += sum(segment.decoded for segment in measured)
-        _check_delays(target, readers)
+        _check_delays(target, sorted(readers, key=lambda reader: expected.tracks.index(reader.expected)))
         for text in expected.subtitles:
             _check_playlist(target, text, None, expected, playlists)
             check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
