@@ -1,6 +1,6 @@
 """A real browser plays what was published: Chromium, headless. Encrypted titles with hls.js, clear ones also by its own HLS.
 
-Needs chromium (Debian: ``apt-get install chromium``) and, for hls.js, VIDPIPE_TEST_HLSJS: its file (``npm install hls.js``), or those of
+Needs chromium (Debian: ``apt-get install chromium``) and, for hls.js, TEST_HLSJS: its file (``npm install hls.js``), or those of
 several versions with a colon between them, the newest last, which then all play the titles that one of them stumbled over;
 without them the tests are skipped and say so. Chromium's own HLS cannot decrypt AES-128 in fragmented MP4: it joins the init
 section to the segment before it decrypts. So there only the clear title is played natively.
@@ -28,7 +28,7 @@ from tests.ingest_support import FIXTURES, key_of, run, settings, version
 from tests.subtitle_support import Words, srt, subtitled
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-HLSJS = [Path(name) for name in os.environ.get("VIDPIPE_TEST_HLSJS", "").split(os.pathsep) if name]
+HLSJS = [Path(name) for name in os.environ.get("TEST_HLSJS", "").split(os.pathsep) if name]
 NEWEST = len(HLSJS) - 1
 PLAYER = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls/{how}.js></script><script>
 const v = document.getElementById('v'); let errors = [], first = null;
@@ -46,7 +46,7 @@ setTimeout(tell, 30000);</script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 with_hlsjs = pytest.mark.skipif(
-    not HLSJS or not all(file.is_file() for file in HLSJS), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)"
+    not HLSJS or not all(file.is_file() for file in HLSJS), reason="TEST_HLSJS does not name hls.js (npm install hls.js)"
 )
 
 
@@ -167,7 +167,7 @@ def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
     (seen,) = play([Show(version(result), key_of(configured), NEWEST)], tmp_path / "profile")
     assert seen["errors"] == []
     assert seen["ended"]
-    assert seen["cues"] == [["en", 0.5, 1.0, "<i>One</i> &amp; two"], ["en", 1.2, 2.4, "over the border"]]
+    assert seen["cues"] == [["English", 0.5, 1.0, "<i>One</i> &amp; two"], ["English", 1.2, 2.4, "over the border"]]
 
 
 def test_a_clear_title_plays_natively(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_a_title_of_our_own(library: Path, location: str) -> None:
     assert found.location == str(library / PREFIX / "master.m3u8")
     assert (found.kind, found.version, found.independent_segments, found.problems) == ("master", None, True, ())
     assert [(variant.uri, variant.width, variant.frame_rate, variant.audio) for variant in found.variants] == [
-        ("video-high.m3u8", 160, "24.000", "audio"),
-        ("video-low.m3u8", 160, "24.000", "audio"),
+        ("video-high.m3u8", 160, "24.000", "audio-2ch"),
+        ("video-low.m3u8", 160, "24.000", "audio-2ch"),
     ]
     for variant in found.variants:  # what is declared is what anybody can measure
         assert variant.measured is not None
@@ -194,6 +194,23 @@ def test_what_is_no_playlist(tmp_path: Path, name: str | None, content: bytes | 
 def test_places_that_are_not_known(location: str) -> None:
     with pytest.raises(UsageError, match="cannot be read from"):
         inspect(location)
+
+
+@pytest.mark.parametrize(
+    ("location", "what", "fix"),
+    [
+        ("~nosuchuser/master.m3u8", "home directory", "give the path"),
+        ("file://[x/master.m3u8", "Invalid IPv6", "give the path"),
+        ("s3:/media/vod", "not a valid URL", "did you mean s3://media/vod?"),
+        ("https:/host/master.m3u8", "not a valid URL", "did you mean https://host/master.m3u8?"),
+        ("https:/me:secret@host/master.m3u8", "not a valid URL", "begin it with"),
+    ],
+)
+def test_a_location_with_a_slip(location: str, what: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=what) as caught:
+        inspect(location)
+    assert fix in str(caught.value.fix)
+    assert "secret" not in str(caught.value.lines())
 
 
 # --- the reader -----------------------------------------------------------------------------------------------------

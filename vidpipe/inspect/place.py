@@ -11,7 +11,6 @@ from __future__ import annotations
 import posixpath
 import stat
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -22,6 +21,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.layout import MASTER
 from vidpipe.storage.base import Storage, clean_path
+from vidpipe.storage.compression import decompressed
+from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, NoAddress, Web, WebError
 
 MOST_PLAYLIST_BYTES = 64 << 20
@@ -77,11 +78,19 @@ def open_place(location: str) -> tuple[Place, str]:
         return _Web(location), location
     if scheme == "s3":
         return _open_s3(location)
-    if scheme == "file":
-        location = unquote(urlsplit(location).path)
-    elif scheme:
-        raise UsageError(f"playlists cannot be read from {scheme}:// locations", fix="use a local path, s3:// or https://")
-    return _open_folder(Path(location).expanduser())
+    try:
+        if scheme == "file":
+            return _open_folder(Path(unquote(urlsplit(location).path)))
+        if scheme:
+            raise UsageError(f"playlists cannot be read from {scheme}:// locations", fix="use a local path, s3:// or https://")
+        path, meant = Path(location).expanduser(), misspelt(location)
+        if meant and not path.exists():
+            # What may hold a password is not repeated.
+            fix = f"did you mean {meant}?" if not any(char in meant for char in "@?") else "begin it with s3:// or https://"
+            raise UsageError("there is no such file, and this is not a valid URL", fix=fix)
+        return _open_folder(path)
+    except (RuntimeError, ValueError) as error:  # "~nobody" has no home; "file://[x"
+        raise UsageError(f"it cannot be opened: {error}", where=location, fix=FIX) from error
 
 
 def _open_folder(path: Path) -> tuple[Place, str]:
@@ -128,15 +137,10 @@ def _path(uri: str, base: str) -> str:
 
 def _unpacked(data: bytes) -> bytes:
     """Return a playlist without its gzip: S3 and web servers store and send it so."""
-    if not data.startswith(b"\x1f\x8b"):
-        return data
     try:
-        text = zlib.decompressobj(wbits=31).decompress(data, MOST_PLAYLIST_BYTES + 1)  # 31: gzip
-    except zlib.error as error:
-        raise Unreachable(f"its gzip is broken: {error}") from error
-    if len(text) > MOST_PLAYLIST_BYTES:
-        raise Unreachable(_TOO_LARGE)
-    return text
+        return decompressed(data)
+    except ValueError as error:
+        raise Unreachable(str(error)) from error
 
 
 class _Folder:

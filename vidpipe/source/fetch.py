@@ -33,6 +33,7 @@ from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
+from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
 
 if TYPE_CHECKING:
@@ -80,6 +81,17 @@ class OtherVersion(Exception):
 def is_remote(location: str) -> bool:
     """Whether ``location`` is an address and not a path."""
     return _SCHEME.match(location) is not None
+
+
+def local_path(location: str) -> Path:
+    """Return the path of a source that is no address. Raises UsageError for an address with a slip ("s3:/bucket/key")."""
+    path, meant = Path(location), misspelt(location)
+    if meant is not None and not os.path.lexists(path):
+        known = meant.startswith(("s3://", "https://", "http://"))
+        fix = f"did you mean {public(meant)}?" if known else "give a path, or an address that begins with https://, http:// or s3://"
+        where = clean(location.partition("?")[0]) if "@" not in location else None  # it may hold a password
+        raise UsageError("there is no such file, and this is no address of a source", where=where, fix=fix)
+    return path
 
 
 def look(location: str, limits: SourceLimits | None = None) -> Version | None:

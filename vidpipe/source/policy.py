@@ -114,9 +114,11 @@ class QualityPolicy(Data):
     duration_mismatch: Most
     changing_sound: Most
     interlaced: Share
+    captions: Check
     duplicate_timestamps: Most
     broken_timestamps: Most
     gaps: Longest
+    stretched: Lowest
     resolution: Lowest
     bit_rate: Lowest
 

@@ -15,7 +15,8 @@ __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictur
 
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "changing-sound"),
-    *("duplicate-timestamps", "broken-timestamps", "timestamp-gap", "low-resolution", "low-bit-rate"),
+    "captions-left-out",
+    *("duplicate-timestamps", "broken-timestamps", "timestamp-gap", "stretched-time", "low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),
     *("silence", "loudness", "true-peak", "dead-channel"),
 )
