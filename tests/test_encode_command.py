@@ -163,7 +163,7 @@ CASES = [
                 "-map '[s19]' -f mp4 -bufsize 5000000 -c:v libx264 -crf 23 -enc_time_base 1001/15000 -fflags +bitexact -flags"
                 " +cgop -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
-                " fast -profile:v high -sc_threshold 0 -threads 1 -video_track_timescale 15000 -x264-params stitchable=1"
+                " fast -profile:v high -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1"
                 " file:720p.mp4"
             ),
         ],
@@ -330,7 +330,7 @@ def test_where_a_chunk_seeks(start: int, changes: dict[str, object], expected: F
     ],
 )
 def test_a_frame_is_a_whole_number_of_ticks(rate: str, expected: int) -> None:
-    assert timescale(Fraction(rate)) == expected
+    assert timescale(GRID.model_copy(update={"frame_rate": Fraction(rate)})) == expected
     assert (expected / Fraction(rate)).denominator == 1
 
 
