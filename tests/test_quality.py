@@ -230,6 +230,23 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "no audio": (lambda s: s.model_copy(update={"audio": ()}), [("no-audio", "warning")]),
     "short audio": (lambda s: with_audio(s, duration=Fraction(9), declared_duration=None), [("duration-mismatch", "warning")]),
     "late audio": (lambda s: with_audio(s, offset=Fraction(3)), [("start-mismatch", "warning")]),
+    "audio 2 s before": (lambda s: with_audio(s, offset=Fraction(-2)), [("start-mismatch", "warning")]),
+    "audio 1 s before": (lambda s: with_audio(s, offset=Fraction(-1)), [("early-audio", "warning")]),
+    "an encoder's delay": (lambda s: with_audio(s, offset=Fraction(-1024, 24000)), []),
+    "audio too fast": (lambda s: with_audio(s, sounding=Fraction(28)), [("discarded-audio", "error")]),
+    "audio too slow": (
+        lambda s: with_audio(s, duration=Fraction(140), sounding=Fraction(14)),
+        [("duration-mismatch", "warning"), ("discarded-audio", "error")],
+    ),
+    "audio of another time": (
+        lambda s: with_audio(s, offset=Fraction(2400)),
+        [("start-mismatch", "warning"), ("discarded-audio", "error")],
+    ),
+    "a dead track beside a good one": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "offset": Fraction(2400)}))}),
+        [("start-mismatch", "warning")],
+    ),
+    "nobody knows how long it is": (lambda s: with_audio(s, sounding=Fraction(0)), []),
     "duplicates": (lambda s: with_video(s, duplicate_timestamps=1), [("duplicate-timestamps", "warning")]),
     "backwards": (lambda s: with_video(s, backward_timestamps=1), [("broken-timestamps", "warning")]),
     "gap": (lambda s: with_video(s, longest_gap=Fraction(2)), [("timestamp-gap", "warning")]),
@@ -271,6 +288,11 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         NOTHING, (1, ("9", "14"), "-5.000 s", "1.000 s"),
     ),
     "start-mismatch": (lambda s: with_audio(s, offset=Fraction(3)), NOTHING, (1, ("0", "3"), "3.000 s", "1.000 s")),
+    "early-audio": (
+        lambda s: with_audio(s, offset=Fraction(-1, 2), duration=14 + Fraction(1, 2) - s.audio[0].start),
+        NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
+    ),
+    "discarded-audio": (lambda s: with_audio(s, sounding=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
     "changing-sound": (
         lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
         NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),

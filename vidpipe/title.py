@@ -228,7 +228,17 @@ def record(
         source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
-        audio=tuple(AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default) for r in made.audio),
+        audio=tuple(
+            AudioRecord(
+                id=r.id,
+                name=r.name,
+                language=r.language,
+                channels=r.channels,
+                default=r.default,
+                cut=float(next(stream.cut for stream in made.source.audio if stream.index == r.stream)),
+            )
+            for r in made.audio
+        ),
         subtitles=tuple(
             SubtitleRecord(
                 id=text.plan.id,

@@ -83,6 +83,9 @@ class AudioRecord(RecordPart):
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     channels: int = Field(ge=1, description="Number of channels.")
     default: bool = Field(description="Played unless the viewer chooses another.")
+    cut: float = Field(
+        default=0, ge=0, description="Seconds of the source's track that lie before its first picture, and so are not in the title."
+    )
 
 
 class SubtitleRecord(RecordPart):

@@ -132,6 +132,8 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
             notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
         elif stream.widest.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
+        if is_heard(stream, source) and stream.cut:
+            notes.append(f"audio stream {stream.index} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
         if stream.changes:
             notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

@@ -15,6 +15,10 @@ DynamicRange = Literal["SDR", "HDR10", "HLG"]
 Severity = Literal["error", "warning"]
 
 
+LEAST_EARLY = Fraction(1, 20)
+"""Seconds of audio before the picture that are not worth a word: the delay of an encoder."""
+
+
 class Stretch(Data):
     """A stretch of the time line, seconds from the first presentable video frame."""
 
@@ -135,6 +139,7 @@ class AudioStream(Data):
 
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
     offset: seconds that the sound begins after the first video frame (negative: before).
+    sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
     """
 
     index: int
@@ -148,6 +153,7 @@ class AudioStream(Data):
     default: bool = False
     start: Seconds
     duration: Seconds
+    sounding: Seconds = Fraction(0)
     offset: Seconds = Fraction(0)
     declared_duration: Seconds | None = None
     packets: int
@@ -155,6 +161,11 @@ class AudioStream(Data):
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
+
+    @property
+    def cut(self) -> Fraction:
+        """Seconds at its beginning that lie before the picture, and so are not published; 0 if they are not worth a word."""
+        return max(Fraction(0), -self.offset) if -self.offset > LEAST_EARLY else Fraction(0)
 
     @property
     def widest(self) -> Sound:

@@ -151,6 +151,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         default=bool(stream.disposition & Disposition.default),
         start=start * base,
         duration=duration,
+        sounding=track.sounding * base,
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,

@@ -14,7 +14,8 @@ from vidpipe.source.findings.probed import changing_sound, fact_findings
 __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures"]
 
 IDS = (
-    *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "changing-sound"),
+    *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),
+    *("discarded-audio", "changing-sound"),
     *("duplicate-timestamps", "broken-timestamps", "timestamp-gap", "low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),
     *("silence", "loudness", "true-peak", "dead-channel"),

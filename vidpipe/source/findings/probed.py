@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
 from vidpipe.source.findings.telling import clock, found, show
-from vidpipe.source.policy import QualityPolicy
+from vidpipe.source.policy import Check, QualityPolicy
+
 
 
 def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
@@ -17,6 +18,8 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_read_error(source, policy),
         *_corrupt(source, policy),
         *_sound_facts(source, policy),
+        *_early(source, policy),
+        *_discarded(source, policy),
         *changing_sound(source, policy),
         *_timestamps(source, policy),
         *_size(source, policy),
@@ -148,6 +151,48 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 limit=show(most),
                 advice="the title begins with the first whole picture; check that this is where it should",
             )
+
+
+def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
+    check = policy.duration_mismatch
+    for audio in source.audio:
+        if audio.cut and audio.cut <= Fraction(str(check.most)):
+            yield from found(
+                Check(severity="off" if check.severity == "off" else "warning"),
+                "early-audio",
+                f"audio stream {audio.index} begins {show(audio.cut)} before the picture: that much of it is cut",
+                stream=audio.index,
+                span=Stretch(start=audio.offset, end=Fraction(0)),
+                measured=show(audio.cut),
+                limit=show(LEAST_EARLY),
+                advice="the title begins with the first picture that can be decoded; check that nothing is missed, or start the export there",
+            )
+
+
+def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Compare how long audio is with what of it falls into the time of the picture."""
+    check, picture = policy.discarded_audio, source.video.duration
+    kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
+    for audio in source.audio:
+        whole = max(audio.sounding, audio.duration)
+        if not audio.sounding or not audio.packets or kept[audio.index] >= Fraction(str(check.share)) * whole:
+            continue
+        if kept[audio.index] <= 0 and max(kept.values()) > 0:
+            continue  # the plan leaves it out, and says so
+        share = max(kept[audio.index], Fraction(0)) / whole
+        yield from found(
+            check,
+            "discarded-audio",
+            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
+            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
+            stream=audio.index,
+            span=Stretch(start=Fraction(0), end=picture),
+            measured=f"{float(share):.0%} kept",
+            limit=f"{check.share:.0%} kept",
+            advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
+        )
 
 
 def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
