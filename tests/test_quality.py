@@ -246,6 +246,15 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "offset": Fraction(2400)}))}),
         [("start-mismatch", "warning")],
     ),
+    "audio without a decoder": (lambda s: with_audio(s, decodable=False), [("undecodable-audio", "error")]),
+    "audio without a decoder beside a good track": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "decodable": False}))}),
+        [("undecodable-audio", "warning")],
+    ),
+    "an empty track": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "packets": 0, "duration": 0}))}),
+        [],
+    ),
     "nobody knows how long it is": (lambda s: with_audio(s, sounding=Fraction(0)), []),
     "duplicates": (lambda s: with_video(s, duplicate_timestamps=1), [("duplicate-timestamps", "warning")]),
     "backwards": (lambda s: with_video(s, backward_timestamps=1), [("broken-timestamps", "warning")]),
@@ -293,6 +302,10 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
     ),
     "discarded-audio": (lambda s: with_audio(s, sounding=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
+    "undecodable-audio": (
+        lambda s: with_audio(s, decodable=False, channels=0, sample_rate=0),
+        NOTHING, (1, None, "0 channels, 0 Hz", "a known codec, channels and sample rate"),
+    ),
     "changing-sound": (
         lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
         NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),

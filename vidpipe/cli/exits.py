@@ -58,7 +58,8 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if isinstance(error, BrokenPipeError):
         return Failure(EXIT_PIPE, (CODES[EXIT_PIPE],), trace)
     if isinstance(error, VidpipeError):
-        return Failure(error.exit_code, tuple(error.lines()), trace)
+        more = error.debug if debug else ()
+        return Failure(error.exit_code, (*error.lines(), *(f"debug: {line}" for line in more)), trace)
     message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
     if callable(message):
         context = getattr(error, "ctx", None)

@@ -18,7 +18,7 @@ from itertools import pairwise
 from vidpipe.ladder import Ladder
 from vidpipe.plan.model import Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap
 from vidpipe.plan.rungs import choose, fit, slowdown, text
-from vidpipe.plan.tracks import audio_renditions, is_heard, subtitle_note, subtitle_renditions
+from vidpipe.plan.tracks import audio_renditions, is_heard, subtitle_note, subtitle_renditions, unheard
 from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
@@ -129,7 +129,7 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
         notes.append("no audio: the title has none")
     for stream in source.audio:
         if not is_heard(stream, source):
-            notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
+            notes.append(f"audio stream {stream.index} is left out: {unheard(stream)}")
         elif stream.widest.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
         if is_heard(stream, source) and stream.cut:

@@ -49,9 +49,18 @@ def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
 
 
 def is_heard(stream: AudioStream, source: Source) -> bool:
-    """Tell whether any of the sound falls into the time of the picture."""
+    """Whether it can be decoded, and any of it falls into the time of the picture."""
     begin, end = source.video.start, source.video.start + source.duration
-    return stream.packets > 0 and stream.start < end and stream.start + stream.duration > begin
+    return stream.packets > 0 and stream.decodable and stream.start < end and stream.start + stream.duration > begin
+
+
+def unheard(stream: AudioStream) -> str:
+    """Say why a track that is not heard is left out."""
+    if not stream.packets:
+        return "it is empty"
+    if not stream.decodable:
+        return f"it cannot be decoded (codec {stream.codec}, {stream.channels} channels, {stream.sample_rate} Hz)"
+    return "it has no sound while the picture runs"
 
 
 def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRendition]:

@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ import av.error
 from av.stream import Stream
 
 from vidpipe.source.damage import damaged
+from vidpipe.source.declared import Dolby, declared
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
+from vidpipe.source.picture import dolby_in
 from vidpipe.source.reading import Track, base_of, read
 from vidpipe.source.scan import Decoded, timeline
 from vidpipe.source.sound import heard
@@ -49,6 +52,8 @@ from vidpipe.source.text import clean
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
 
 BLOCK = 1 << 20
+LINES_KEPT = 30  # of a traceback
+UNFORESEEN = "there is something in it that vidpipe is not prepared for"
 
 
 def main(argv: list[str]) -> None:
@@ -72,7 +77,9 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
     try:
         return {"source": examine(path, name, limits).model_dump(mode="json")}
     except Refusal as refusal:
-        return {"problems": [clean(problem, 400) for problem in refusal.problems]}
+        return {"problems": [clean(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
+    except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
+        return {"problems": [UNFORESEEN], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 
 def examine(path: str, name: str, limits: SourceLimits) -> Source:
@@ -81,9 +88,16 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     before = Path(path).stat()
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
     hashing.start()
+    with Path(path).open("rb") as file:
+        told = declared(file)
+    if told.encrypted:
+        raise Refusal(
+            f"it is encrypted ({told.encrypted}), and can be decoded only with its key",
+            fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
+        )
     try:
         with open_media(path, DEMUXERS) as container:
-            source = _measure(container, limits)
+            source = _measure(container, limits, told.dolby)
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -118,7 +132,7 @@ def _hash(path: str, digest: list[str]) -> None:
     digest.append(sha.hexdigest())
 
 
-def _measure(container: av.container.InputContainer, limits: SourceLimits) -> dict[str, Any]:
+def _measure(container: av.container.InputContainer, limits: SourceLimits, dolby: Dolby | None) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
@@ -152,8 +166,16 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         problems.append(f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
+    dolby = dolby or dolby_in(scan.frames[0])
+    if dolby is not None and not dolby.has_base:
+        raise Refusal(
+            f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green",
+            fix="export it as HDR10, HLG or SDR, or as Dolby Vision profile 8.1 or 8.4; or convert it with an ffmpeg that has libplacebo: "
+            "ffmpeg -i FILE -vf libplacebo=apply_dolbyvision=1:colorspace=bt709:color_primaries=bt709:color_trc=bt709:format=yuv420p "
+            "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
+        )
     demuxer = container.format.name.split(",")[0]
-    picture = video_stream(container, video, scan, line, demuxer)
+    picture = video_stream(container, video, scan, line, demuxer, dolby)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
     tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}

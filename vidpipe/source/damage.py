@@ -27,7 +27,9 @@ def damaged(source: Source) -> list[tuple[str, str]]:
     spans: list[tuple[Fraction, Fraction]] = []
     with open_media(source.location, [source.demuxer]) as container:
         for stream in container.streams:
-            if stream.index in wanted and stream.codec_context is not None:
+            if stream.codec_context is None:  # nobody knows its codec, so nobody decodes it
+                wanted.pop(stream.index, None)
+            elif stream.index in wanted:
                 stream.codec_context.thread_type = "SLICE"  # frame threads would report an error some packets late
         try:
             for packet in packets(container):

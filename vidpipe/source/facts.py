@@ -139,6 +139,7 @@ class AudioStream(Data):
 
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
     offset: seconds that the sound begins after the first video frame (negative: before).
+    decodable: there is a decoder, and what it gives is described: channels and sample rate.
     sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
     """
 
@@ -154,6 +155,7 @@ class AudioStream(Data):
     start: Seconds
     duration: Seconds
     sounding: Seconds = Fraction(0)
+    decodable: bool = True
     offset: Seconds = Fraction(0)
     declared_duration: Seconds | None = None
     packets: int

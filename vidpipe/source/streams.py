@@ -14,6 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
+from vidpipe.source.declared import Dolby
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
@@ -37,7 +38,9 @@ def is_picture(stream: Stream) -> bool:
     return stream.type == "video" and not stream.disposition & still and context is not None and context.width > 0
 
 
-def video_stream(container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str) -> VideoStream:
+def video_stream(
+    container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str, dolby: Dolby | None
+) -> VideoStream:
     """Describe the video; a sample of its fields is decoded, and some seeks are tried."""
     frame, context, base = scan.frames[0], video.codec_context, base_of(video)
     aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
@@ -48,7 +51,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
     if not flagged or order == "progressive":
         order = "unknown" if flagged else "progressive"
     problem = _seek_problem(container, video, scan, line, demuxer)
-    described = colour(frame, context)
+    described = colour(frame, context, dolby)
     # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
     fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
@@ -152,6 +155,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         start=start * base,
         duration=duration,
         sounding=track.sounding * base,
+        decodable=bool(context and context.codec is not None and context.sample_rate and context.channels),
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,

@@ -10,7 +10,6 @@ from vidpipe.source.findings.telling import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
 
-
 def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
     """Return what the probe alone shows; nothing is decoded for it."""
     return (
@@ -20,6 +19,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_sound_facts(source, policy),
         *_early(source, policy),
         *_discarded(source, policy),
+        *_undecodable(source, policy),
         *changing_sound(source, policy),
         *_timestamps(source, policy),
         *_size(source, policy),
@@ -42,7 +42,7 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             advice="copy the file again from its origin and compare the sizes",
         )
         return
-    streams: list[VideoStream | AudioStream] = [video, *source.audio]
+    streams: list[VideoStream | AudioStream] = [video, *_filled(source)]
     claims: list[tuple[Fraction, Fraction, Fraction, str, int | None]] = []
     if source.declared_duration is not None and source.scanned_duration is not None:
         end = max(stream.start + stream.duration for stream in streams) - video.start
@@ -64,6 +64,11 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             limit=show(claimed - tolerance - claimed / 100),
             advice="copy the file again from its origin and compare the sizes",
         )
+
+
+def _filled(source: Source) -> list[AudioStream]:
+    """Return the audio streams with anything in them: transport streams announce many that are empty; the plan leaves those out."""
+    return [audio for audio in source.audio if audio.packets]
 
 
 def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
@@ -126,7 +131,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             advice="check that the sound was not lost in the export",
         )
     most = Fraction(str(check.most))
-    for audio in source.audio:
+    for audio in _filled(source):
         end = audio.start + audio.duration - video.start
         apart = end - video.duration
         if abs(apart) > most:
@@ -156,7 +161,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
 def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
     """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
-    for audio in source.audio:
+    for audio in _filled(source):
         if audio.cut and audio.cut <= Fraction(str(check.most)):
             yield from found(
                 Check(severity="off" if check.severity == "off" else "warning"),
@@ -166,7 +171,7 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 span=Stretch(start=audio.offset, end=Fraction(0)),
                 measured=show(audio.cut),
                 limit=show(LEAST_EARLY),
-                advice="the title begins with the first picture that can be decoded; check that nothing is missed, or start the export there",
+                advice="the title begins with the first whole picture; start the export there if nothing may be missed",
             )
 
 
@@ -193,6 +198,23 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
             "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
         )
+
+
+def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
+    check = policy.decode_errors
+    good = any(audio.packets and audio.decodable for audio in source.audio)
+    for audio in _filled(source):
+        if not audio.decodable:
+            yield from found(
+                Check(severity="warning") if good and check.severity == "error" else check,
+                "undecodable-audio",
+                f"audio stream {audio.index} cannot be decoded: its codec ({audio.codec}) is not known, or it does not say what it holds",
+                stream=audio.index,
+                measured=f"{audio.channels} channels, {audio.sample_rate} Hz",
+                limit="a known codec, channels and sample rate",
+                advice="export the audio as AAC, AC-3 or PCM",
+            )
 
 
 def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
