@@ -15,6 +15,7 @@ import ffmpeg
 from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
+from vidpipe.source.facts import Source
 
 ORIGIN = 86_400
 """Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
@@ -32,7 +33,7 @@ TELETEXT = {
 
 
 class SubtitleJob(Data):
-    """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext."""
+    """What decides the command. streams: indexes in the source.  teletext, webvtt: those of them that are teletext, WebVTT."""
 
     location: str
     size: int
@@ -40,6 +41,7 @@ class SubtitleJob(Data):
     demuxer: str
     streams: tuple[int, ...]
     teletext: tuple[int, ...] = ()
+    webvtt: tuple[int, ...] = ()
 
 
 def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
@@ -51,8 +53,13 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
         mtime_ns=source.mtime_ns,
         demuxer=source.demuxer,
         streams=streams,
-        teletext=tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == "dvb_teletext"),
+        teletext=_coded(source, streams, "dvb_teletext"),
+        webvtt=_coded(source, streams, "webvtt"),
     )
+
+
+def _coded(source: Source, streams: tuple[int, ...], codec: str) -> tuple[int, ...]:
+    return tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == codec)
 
 
 def subtitle_file(stream: int) -> str:
@@ -63,6 +70,8 @@ def subtitle_file(stream: int) -> str:
 def subtitle_arguments(job: SubtitleJob) -> list[str]:
     """Return ffmpeg's arguments for all streams of the job."""
     decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
+    # Said outright, because libav does not know the name that Matroska has for it (S_TEXT/WEBVTT).
+    decoders |= {f"c:{stream}": "webvtt" for stream in job.webvtt}
     source = ffmpeg.input(**source_options(job.location, job.demuxer), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
     outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]

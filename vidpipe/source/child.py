@@ -26,7 +26,7 @@ import av.error
 from av.stream import Stream
 
 from vidpipe.source.damage import damaged
-from vidpipe.source.declared import Dolby, declared
+from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
@@ -97,7 +97,7 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         )
     try:
         with open_media(path, DEMUXERS) as container:
-            source = _measure(container, limits, told.dolby)
+            source = _measure(container, limits, told)
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -132,7 +132,7 @@ def _hash(path: str, digest: list[str]) -> None:
     digest.append(sha.hexdigest())
 
 
-def _measure(container: av.container.InputContainer, limits: SourceLimits, dolby: Dolby | None) -> dict[str, Any]:
+def _measure(container: av.container.InputContainer, limits: SourceLimits, told: Declared) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
@@ -166,7 +166,7 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits, dolby
         problems.append(f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
-    dolby = dolby or dolby_in(scan.frames[0])
+    dolby = told.dolby or dolby_in(scan.frames[0])
     if dolby is not None and not dolby.has_base:
         raise Refusal(
             f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green",
@@ -194,7 +194,7 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits, dolby
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(subtitle_stream(stream, track) for stream, track in tracks.values() if stream.type == "subtitle"),
+        "subtitles": tuple(subtitle_stream(stream, track, told) for stream, track in tracks.values() if stream.type == "subtitle"),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),

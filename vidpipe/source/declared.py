@@ -1,4 +1,4 @@
-"""What headers declare and libav does not pass on: that a file is encrypted, and which kind of Dolby Vision its picture is.
+"""What headers declare and libav does not pass on: that a file is encrypted, which kind of Dolby Vision its picture is, WebVTT in Matroska.
 
 In:   an open file of any kind.
 Out:  Declared.
@@ -40,10 +40,11 @@ class Dolby:
 
 @dataclass(frozen=True)
 class Declared:
-    """encrypted: how, as a name; None if it is not, or does not say so."""
+    """encrypted: how, as a name; None if it is not, or does not say so.  webvtt: numbers of Matroska's WebVTT tracks, from 0 on."""
 
     encrypted: str | None = None
     dolby: Dolby | None = None
+    webvtt: frozenset[int] = frozenset()
 
 
 def declared(file: BinaryIO) -> Declared:
@@ -123,16 +124,18 @@ def _dolby(record: bytes) -> Dolby | None:
 
 # Matroska: RFC 9559
 
-_SEGMENT, _TRACKS, _ENTRY, _CLUSTER = 0x18538067, 0x1654AE6B, 0xAE, 0x1F43B675
+_SEGMENT, _TRACKS, _ENTRY, _CODEC = 0x18538067, 0x1654AE6B, 0xAE, 0x86
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 _MAPPING, _ID_TYPE, _ID_EXTRA = 0x41E4, 0x41E7, 0x41ED
 
 
 def _matroska(file: BinaryIO) -> Declared:
     tracks = _tracks(file)
-    encrypted, dolby = None, None
-    for entry in (body for kind, body in _elements(tracks) if kind == _ENTRY):
+    encrypted, dolby, webvtt = None, None, set()
+    for number, entry in enumerate(body for kind, body in _elements(tracks) if kind == _ENTRY):
         for kind, body in _elements(entry):
+            if kind == _CODEC and body.rstrip(b"\0") == b"S_TEXT/WEBVTT":  # libav only knows WebM's D_WEBVTT
+                webvtt.add(number)
             if kind == _ENCODINGS:
                 codings = [inner for name, coding in _elements(body) if name == _ENCODING for inner, _ in _elements(coding)]
                 encrypted = "Matroska ContentEncryption" if _ENCRYPTION in codings else encrypted
@@ -140,7 +143,7 @@ def _matroska(file: BinaryIO) -> Declared:
                 mapping = dict(_elements(body))
                 if mapping.get(_ID_TYPE, b"")[-4:] in (b"dvcC", b"dvvC", b"dvwC"):
                     dolby = _dolby(mapping.get(_ID_EXTRA, b""))
-    return Declared(encrypted, dolby)
+    return Declared(encrypted, dolby, frozenset(webvtt))
 
 
 def _tracks(file: BinaryIO) -> bytes:

@@ -14,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
-from vidpipe.source.declared import Dolby
+from vidpipe.source.declared import Declared, Dolby
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
@@ -171,9 +171,10 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: Track, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
-    unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
+    # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
+    unnamed = "webvtt" if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,

@@ -16,7 +16,7 @@ from pathlib import Path
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed, run
-from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch
+from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch, VideoStream
 from vidpipe.source.findings import fact_findings, findings, missing_pictures
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
@@ -117,7 +117,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     """
     video = source.video
     chains = [
-        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},"
+        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},{_labels(video)}"
         # area: each pixel of the small picture is a true mean, so noise does not hide that nothing moves
         f"scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy)}[v]"
     ]
@@ -162,6 +162,12 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     ]
 
 
+def _labels(video: VideoStream) -> str:
+    """Overwrite labels of colour that may be reserved, which would stop swscale; brightness is the same by any of them."""
+    labelled = video.pixel_format.startswith(("yuv", "nv", "p0", "p2", "gray"))
+    return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709," if labelled else ""
+
+
 def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits, cancel: threading.Event | None) -> Completed:
     printed = PRINTED_A_PICTURE * (source.video.frames + 10 * int(source.duration))
     spent = limits.decoding(float(source.duration), printed)
@@ -179,11 +185,13 @@ def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits,
             where=source.name,
             fix="run the same command again, with more free memory",
         )
-    if done.returncode < 0 or done.returncode > 128:
+    if done.returncode < 0 or done.returncode > 128:  # AVERROR codes are negative; of them a byte is left
+        crashed = "decoding it crashed the decoder"
         raise SourceRefused(
-            "decoding it crashed the decoder",
+            crashed if done.returncode < 0 else "ffmpeg cannot decode it",
             where=source.name,
             fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
+            details=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()[-1:]],
             debug=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()],
         )
     return done

@@ -45,8 +45,8 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
 
 
 def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) -> Made:
-    teletext = tuple(stream for stream in task.job.teletext if stream in streams)
-    job = task.job.model_copy(update={"streams": streams, "teletext": teletext})
+    teletext, webvtt = (tuple(index for index in kind if index in streams) for kind in (task.job.teletext, task.job.webvtt))
+    job = task.job.model_copy(update={"streams": streams, "teletext": teletext, "webvtt": webvtt})
     names = [subtitle_file(stream) for stream in streams]
     seconds = STALLED_SECONDS + job.size / SLOWEST_READ  # cues are rare: long silence is nothing special, so only the whole is limited
     limits = LIMITS.model_copy(update={"output_bytes": LARGEST, "wall_seconds": seconds})
