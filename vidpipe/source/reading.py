@@ -74,7 +74,7 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
     number = 0
     try:
         for packet in packets(container):
-            index, size = packet.stream_index, packet.size
+            index, size = packet.stream.index, packet.size  # not stream_index: of the empty packets at the end that is always 0
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:
                     _decode(scan, video, None)  # the end: let the last pictures out
