@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
+from vidpipe.cli.exits import failure
 from vidpipe.encode import silence
 from vidpipe.encode.check import check_pictures, check_video
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
@@ -90,6 +91,9 @@ def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg
     )
     assert any("impossible" in line for line in error.details if line.startswith("ffmpeg: "))
     assert "continues after the finished chunks" in (error.fix or "")
+    assert len("\n".join(error.lines())) < 1000, "no command, and a few of ffmpeg's words"
+    assert failure(error, debug=False).lines == tuple(error.lines())
+    assert any("debug: command: " in line for line in failure(error, debug=True).lines)
     (command,) = [line.removeprefix("command: ") for line in error.debug if line.startswith("command: ")]
     pasted = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert pasted.returncode != 0, "the same command fails in the same way"

@@ -273,8 +273,10 @@ def test_untagged_sd_is_not_darkened(tmp_path: Path, program: FFmpeg) -> None:
 
 @pytest.mark.parametrize(
     "codes",
-    ["matrix_coefficients=15", "matrix_coefficients=8", "matrix_coefficients=12", "transfer_characteristics=10"]
-    + ["colour_primaries=3:transfer_characteristics=3:matrix_coefficients=3", "colour_primaries=20:matrix_coefficients=40"],
+    [
+        *("matrix_coefficients=15", "matrix_coefficients=8", "matrix_coefficients=12", "transfer_characteristics=10"),
+        *("colour_primaries=3:transfer_characteristics=3:matrix_coefficients=3", "colour_primaries=20:matrix_coefficients=40"),
+    ],
 )
 def test_colour_codes_that_mean_nothing_are_no_obstacle(codes: str, tmp_path: Path, program: FFmpeg) -> None:
     """Reserved or rare codes stop swscale: the frames are encoded as what they are taken for."""

@@ -213,6 +213,6 @@ def test_matroska_s_webvtt_is_text(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1", "-i", words, *X264, "-c:s", "webvtt", source)
     source.write_bytes(source.read_bytes().replace(b"D_WEBVTT/SUBTITLES", b"S_TEXT/WEBVTT\0\0\0\0\0").replace(b"\n\nHello", b"Hello!!"))
     (stream,) = probe(str(source)).subtitles
-    assert (stream.codec, stream.text) == ("webvtt", True)
+    assert (stream.codec, stream.text) == ("S_TEXT/WEBVTT", True)
     (rendition,) = tiny_plan(source).subtitles
-    assert rendition.codec == "webvtt"
+    assert rendition.codec == "S_TEXT/WEBVTT"

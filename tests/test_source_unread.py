@@ -17,8 +17,11 @@ from tests.ingest_support import settings
 from tests.source_support import X264
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
+from vidpipe.media.process import Completed, Limits
+from vidpipe.source import child
+from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
-from vidpipe.source.probe import probe
+from vidpipe.source.probe import _ending, probe
 from vidpipe.source.validate import validate
 
 SMALL = ["-f", "lavfi", "-i", "testsrc2=s=176x144:r=25:d=1"]
@@ -164,3 +167,34 @@ def test_a_title_whose_only_audio_has_no_decoder_is_refused(tmp_path: Path) -> N
         ingested(undescribed(source, 0), settings(tmp_path))
     assert caught.value.where == str(source), "named as it was given, in every message"
     assert caught.value.details[0].startswith("undecodable-audio: audio stream 1 cannot be decoded")
+
+
+def test_what_nobody_was_prepared_for_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of a Python exception, and a traceback for those only who ask for one."""
+
+    def measure(*_: object) -> None:
+        raise ValueError("29 is not a valid Type")
+
+    ffmpeg(*SMALL, *X264, tmp_path / "a.mp4")
+    monkeypatch.setattr(child, "_measure", measure)
+    answer = child.answer(str(tmp_path / "a.mp4"), "a.mp4", SourceLimits())
+    assert answer["problems"] == [child.UNFORESEEN]
+    assert "Error" not in child.UNFORESEEN
+    assert answer["debug"][-1] == "ValueError: 29 is not a valid Type"
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (-11, "reading it crashed the demuxer or the decoder"),
+        (-9, "was killed"),
+        (-24, "more processor time than allowed"),
+        (1, "the program that reads it failed"),
+    ],
+)
+def test_only_a_crash_is_called_one(code: int, what: str) -> None:
+    done = Completed(argv=(), returncode=code, stdout=b"", stderr_tail="Traceback\nValueError: odd")
+    sentence, _ = _ending(done, Limits(memory_bytes=1 << 30))
+    assert what in sentence
+    assert ("crashed" in sentence) == (code == -11)
+    assert "ValueError" not in sentence

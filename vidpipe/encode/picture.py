@@ -91,7 +91,8 @@ def jpeg(stream: Any, width: int, height: int, video: VideoStream, picture: Pict
 
 def _tone_map(stream: Any, known: dict[str, str], picture: Picture) -> Any:
     """Bring PQ or HLG down to SDR: to linear light, to BT.709 primaries, roll off the highlights, back to a gamma."""
-    stream = stream.filter("zscale", **known, tin=TRANSFERS[picture.tone_map], t="linear", npl=SDR_WHITE_NITS).filter("format", pix_fmts="gbrpf32le")
+    stream = stream.filter("zscale", **known, tin=TRANSFERS[picture.tone_map], t="linear", npl=SDR_WHITE_NITS)
+    stream = stream.filter("format", pix_fmts="gbrpf32le")
     stream = stream.filter("zscale", p="bt709")
     # mobius keeps everything below diffuse white nearly as it was (hable darkens the whole picture) and bends only the highlights.
     # desat=0: highlights keep their colour. peak in units of npl: 1000 nits, the usual master; fixed, so that no chunk differs.

@@ -33,7 +33,10 @@ TELETEXT = {
 
 
 class SubtitleJob(Data):
-    """What decides the command. streams: indexes in the source.  teletext, webvtt: those of them that are teletext, WebVTT."""
+    """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext.
+
+    webvtt: those that are WebVTT in Matroska's own layout.
+    """
 
     location: str
     size: int
@@ -54,7 +57,7 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
         demuxer=source.demuxer,
         streams=streams,
         teletext=_coded(source, streams, "dvb_teletext"),
-        webvtt=_coded(source, streams, "webvtt"),
+        webvtt=_coded(source, streams, "S_TEXT/WEBVTT"),
     )
 
 
@@ -70,8 +73,9 @@ def subtitle_file(stream: int) -> str:
 def subtitle_arguments(job: SubtitleJob) -> list[str]:
     """Return ffmpeg's arguments for all streams of the job."""
     decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
-    # Said outright, because libav does not know the name that Matroska has for it (S_TEXT/WEBVTT).
-    decoders |= {f"c:{stream}": "webvtt" for stream in job.webvtt}
+    # libav does not know the name S_TEXT/WEBVTT. A cue's text stands there alone, as in SubRip; if it were called WebVTT, the demuxer
+    # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
+    decoders |= {f"c:{stream}": "subrip" for stream in job.webvtt}
     source = ffmpeg.input(**source_options(job.location, job.demuxer), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
     outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]

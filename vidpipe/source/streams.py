@@ -28,7 +28,10 @@ INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the othe
 SEEKS_TRIED = 6
 
 TELETEXT = range(0x10, 0x20)  # what a packet of it begins with (ETSI EN 301 775, table 1)
-TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext"})  # ffmpeg reads no TTML
+MATROSKA_WEBVTT = "S_TEXT/WEBVTT"
+"""Its name there, because libav has none for it: WebM's D_WEBVTT is another layout."""
+TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext", MATROSKA_WEBVTT})
+"""Without TTML, which ffmpeg does not read."""
 
 
 def is_picture(stream: Stream) -> bool:
@@ -174,7 +177,7 @@ def codec_of(context: Any) -> str:
 def subtitle_stream(stream: Any, track: Track, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
-    unnamed = "webvtt" if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
+    unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,
