@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +12,24 @@ import pytest
 from tests.cluster_support import Dask
 from vidpipe.media.ffmpeg import FFmpeg, find
 
+for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
+    del os.environ[_name]  # settings of whoever runs the tests, such as a real target; variables of the tests begin with TEST_
+
 
 @pytest.fixture(scope="session")
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""
     return find()
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Put the signal handlers back: a command that made a title live leaves its own until the process ends."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -18,9 +18,13 @@ from typing import Any
 import jsonschema
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests import servers
+from tests.fault_proxy import Wire, breaking
+from vidpipe.catalog import store
 from vidpipe.catalog.record import (
     AudioRecord,
     Cache,
@@ -35,6 +39,7 @@ from vidpipe.catalog.record import (
 )
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, UsageError
+from vidpipe.settings import Settings
 
 BASE = "s3://titles/p/t/v"
 
@@ -101,6 +106,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
         "renditions",
         "audio",
         "subtitles",
+        "left_out",
         "thumbnails",
         "encryption",
         "cache",
@@ -110,7 +116,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
     assert written["status"] == "live"
     assert written["created_at"] == "2026-11-20T22:15:00Z"
     assert written["duration"] == 10.01
-    assert set(written["source"]) == {"name", "sha256", "size"}
+    assert set(written["source"]) == {"name", "sha256", "size", "languages"}
     assert set(written["playback"]) == {"hls"}
     assert " ".join(written["renditions"][0]) == "id type codecs width height frame_rate bandwidth average_bandwidth url segments"
     assert written["renditions"][0]["frame_rate"] == 29.97003
@@ -266,6 +272,46 @@ def test_a_version_never_changes(catalog: Catalog) -> None:
     assert catalog.live("t") == (record(), "1")
 
 
+@pytest.fixture
+def wire(postgres: str | servers.Unavailable) -> Iterator[tuple[str, Wire]]:
+    """A catalog's URL that leads through a wire which can break, and the wire."""
+    if isinstance(postgres, servers.Unavailable):
+        pytest.skip(str(postgres))
+    url = sa.make_url(postgres)
+    with breaking(f"{url.query['host']}/.s.PGSQL.5432") as between:
+        reached = url.set(host="127.0.0.1", port=between.port, query={})
+        yield reached.render_as_string(hide_password=False), between
+
+
+@pytest.mark.parametrize("falls", [["answer"], ["question"], ["answer", "answer"], ["question", "answer"]], ids="-".join)
+def test_a_connection_that_is_lost_at_the_commit_decides_nothing(
+    falls: list[str], wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PAUSE", 0.1)
+    url, between = wire
+    content_id = f"lost-{'-'.join(falls)}"
+    with Catalog(url) as catalog:
+        catalog.publish(record(content_id), "f1")
+        between.armed = list(falls)
+        catalog.publish(record(content_id, "v2"), "f2")
+        assert (between.armed, between.befell) == ([], falls)
+        assert status(catalog, content_id) == [("v2", "live"), ("v1", "superseded")]
+
+
+def test_a_commit_of_which_nothing_is_known_is_told_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PAUSE", 0.05)
+    monkeypatch.setattr(store, "WAIT", 1)
+    url, between = wire
+    with Catalog(url) as catalog:
+        catalog.publish(record("unknown"), "f")
+        between.armed = ["answer"] * 1000
+        with pytest.raises(CatalogFailed, match="v2 of unknown was made live, and it is not known whether it is") as failure:
+            catalog.publish(record("unknown", "v2"), "f")
+        assert "run the same command again" in str(failure.value.fix)
+        between.armed = []
+        catalog.publish(record("unknown", "v2"), "f")
+
+
 def test_text_stays_text(catalog: Catalog) -> None:
     odd = record(content_id="a'b;--%s", title='"; DROP TABLE x; -- 🎬', metadata={"ключ": "值\n"})
     catalog.publish(odd, "f'")
@@ -340,6 +386,37 @@ def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
     assert "content_id: Field required" in failure.value.details
 
 
+@pytest.mark.parametrize("damage", ["'no JSON'", "''", "X'ff'", "5", "'5'", "'null'"])
+def test_a_row_that_is_no_json_is_named_and_blocks_no_other_title(damage: str, tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        catalog.publish(record(), "1")
+        catalog.publish(record("u"), "1")
+        with catalog._engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE vidpipe_versions SET record = {damage} WHERE content_id = 't'")
+        for look in (catalog.list, lambda: catalog.live("t"), lambda: catalog.versions("t"), lambda: catalog.publish(record(), "1")):
+            with pytest.raises(CatalogFailed, match="record of t v1 is not a valid"):
+                look()
+        assert catalog.live("u") is not None
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=60).filter(lambda name: name.strip(".")))
+@example("p%41c")
+@example("q?x=1")
+@example("a#b")
+@example("file:x?mode=memory")
+@example(":memory:")
+@example(" two  words ")
+def test_a_catalog_lies_in_its_home_whatever_its_name(tmp_path: Path, name: str) -> None:
+    top = tmp_path / secrets.token_hex(4)
+    home = Settings(home=top / name).home
+    with Catalog(Settings(home=home).catalog_url) as catalog:
+        catalog.publish(record(), "f")
+        assert str(home) in catalog.where
+    assert [path.relative_to(top) for path in top.rglob("catalog.db")] == [Path(name) / "catalog.db"]
+    assert [path.name for path in top.iterdir()] == [name]
+
+
 # -- what cannot work --------------------------------------------------------------------------------------------------------------------
 
 
@@ -350,10 +427,14 @@ def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
         ("mysql://u:TOPSECRET@h/d", "mysql is not supported"),
         ("sqlite://", "memory"),
         ("sqlite:///:memory:", "memory"),
+        ("sqlite:////tmp/x%00.db", "NUL"),
         ("postgresql+nodriver://u:TOPSECRET@h/d", "not installed"),
         ("postgresql://u:TOPSECRET@h:port/d", "cannot be read"),
+        ("postgresql://u:p@TOPSECRET@h/d", "more than one @"),
+        ("postgresql://u:p@TOPSECRET/w@h/d", "more than one @"),
+        ("postgresql://u:p?@TOPSECRET#@h/d", "more than one @"),
     ],
-    ids=["nonsense", "mysql", "memory", "memory-name", "driver", "port"],
+    ids=["nonsense", "mysql", "memory", "memory-name", "nul", "driver", "port", "at", "at-slash", "at-question-mark"],
 )
 def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as failure:
@@ -362,8 +443,9 @@ def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     assert "TOPSECRET" not in " ".join(failure.value.lines())
 
 
-def test_a_server_that_is_not_there() -> None:
-    with Catalog("postgresql://u:TOPSECRET@127.0.0.1:9/d") as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
+@pytest.mark.parametrize("url", ["postgresql://u:TOPSECRET@127.0.0.1:9/d", "postgresql://127.0.0.1:9/d?user=u&password=TOPSECRET"])
+def test_a_server_that_is_not_there(url: str) -> None:
+    with Catalog(url) as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
         catalog.list()
     assert "server runs" in str(failure.value.fix)
     assert "TOPSECRET" not in " ".join(failure.value.lines())

@@ -194,6 +194,20 @@ def test_a_segment_whose_first_frame_comes_late(title: tuple[Path, Expected]) ->
         check(folder, object_replaced(folder, changed, "video-low.m3u8", text))
 
 
+@pytest.mark.parametrize(
+    ("delays", "what", "where"),
+    [
+        pytest.param({"high": 1536}, "edit list is not that of the other rungs", "video/high/init.mp4", id="unequal"),
+        pytest.param({"low": 6144, "high": 6144}, "the last segment is not longer than the edit list", "00003.m4s", id="short-tail"),
+    ],
+)
+def test_edit_lists_that_players_stumble_over(encoded: Encoded, tmp_path: Path, delays: dict[str, int], what: str, where: str) -> None:
+    expected = publish_title(encoded, LocalStorage(tmp_path), delays=delays)
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(tmp_path, expected)
+    assert str(caught.value.where).endswith(where)
+
+
 def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:
     folder, expected = title
     segment = find(expected, "video/high/00001.m4s")
@@ -226,7 +240,7 @@ def object_replaced(folder: Path, expected: Expected, path: str, text: str) -> E
         pytest.param("master.m3u8", "=24.000", "=23.976", "FRAME-RATE", 4, id="frame-rate"),
         pytest.param("master.m3u8", 'CHANNELS="2"', 'CHANNELS="6"', "CHANNELS", 3, id="channels"),
         pytest.param("master.m3u8", "FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE", "VIDEO-RANGE", 4, id="video-range"),
-        pytest.param("master.m3u8", ',AUDIO="audio"', "", "audio group", 4, id="no-audio-group"),
+        pytest.param("master.m3u8", ',AUDIO="audio-2ch"', "", "audio group", 4, id="no-audio-group"),
         pytest.param("master.m3u8", "video-low.m3u8", "video-high.m3u8", "list of variants", None, id="variant-twice"),
         pytest.param("master.m3u8", "#EXT-X-INDEPENDENT-SEGMENTS\n", "", "INDEPENDENT", None, id="independent"),
         pytest.param("master.m3u8", "#EXTM3U\n", "", "cannot be read", None, id="no-header"),

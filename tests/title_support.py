@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.package_support import encode_audio, encode_video, grid, rung, sound
 from vidpipe import layout
 from vidpipe.encode.result import Artifact
+from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.keys import key_uri
-from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
+from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import measure, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.package.init import InitSection, read_init
@@ -69,8 +70,12 @@ def publish_title(
     encrypted: bool = True,
     alter: Callable[[str, str], str] = lambda _, text: text,
     words: tuple[Cue, ...] = (),
+    delays: dict[str, int] | None = None,
 ) -> Expected:
-    """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without."""
+    """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without.
+
+    delays: rung -> ticks of its edit list, instead of those it needs.
+    """
     objects: list[PublishedObject] = []
     tracks: list[ExpectedTrack] = []
 
@@ -88,6 +93,7 @@ def publish_title(
         tracks.append(
             ExpectedTrack(
                 facts=init.facts,
+                plan=sound(name) if kind == "audio" else None,
                 playlist=layout.media_playlist(kind, name),
                 init=layout.init_section(kind, name),
                 frames=sum(segment.samples for segment in segments),
@@ -97,6 +103,7 @@ def publish_title(
 
     for name in RUNGS:
         init = read_init(encoded.video[name][0].path, name)
+        init = replace(init, delay=(delays or {}).get(name, init.delay))
         segments: list[Segment] = []
         for artifact, chunk in zip(encoded.video[name], CHUNKS, strict=True):
             segments += video_segments(artifact, rung(name), chunk, GRID, init)

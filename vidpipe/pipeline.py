@@ -18,10 +18,8 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -29,7 +27,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from vidpipe import content_id as ids
 from vidpipe import layout, thumbnails
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
@@ -38,76 +38,88 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.marks import lacks_cues
-from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
+from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
+from vidpipe.inventory import Differs, Inventory, Loss, Restoring, inventory_of, loss, seal, seal_record
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
-from vidpipe.ladder import load
+from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.origin import STDIN, Origin, opened
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection
+from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
-from vidpipe.progress import Note, Reporter, Silent, Stages
+from vidpipe.plan.languages import by_stream, with_languages
+from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.facts import Finding, QualityReport
+from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
+from vidpipe.succession import Description, check_source, check_text, described, given_languages
+from vidpipe.title import cues_of, expected, left_out, playlists, put_together, record, rungs_of, texts_of
 from vidpipe.verify.proof import verify
-from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
+from vidpipe.version import abandon, begin, fingerprint_of, is_known
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
 Results = Generator[Encoded, None, None]
 
-CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
-
 
 class IngestRequest(Data):
     """What to make; how and where is said by the Settings.
 
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
-    content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
+    content_id: None takes the name of the source.  metadata: free text by key, for the record; a key with an empty text is removed.
+    title: None keeps that of the live version, and takes the name of the source if there is none, or if it is empty.
+    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
+    given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
+    replace: the source may be another one than that of the live version.
     """
 
     source: str
     content_id: str | None = None
     title: str | None = None
     metadata: dict[str, str] = {}
+    languages: dict[int | None, str] = {}
     new_key: bool = False
+    replace: bool = False
 
 
 class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
-    unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
+    unchanged: this very title was live already and nothing was done.
+    restored: it was live already, and so many of its objects, which the target had lost, were put back.
+    chunks: of the encode.  chunks_reused: those reused in every rung.
     artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
+    warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
 
     record: Record
     manifest: str
     timings: dict[str, float]
     unchanged: bool = False
+    restored: int = 0
     artifacts: int = 0
     artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -117,7 +129,9 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     stages = Stages(reporter or Silent())
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        return _prepare(origin, settings, stages)[0]
+        ladder = load(settings.ladder)
+        source, _ = _measured(origin, settings, stages)
+        return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
 
 
 def ingest(
@@ -125,38 +139,69 @@ def ingest(
 ) -> IngestResult:
     """Turn a source into a published, verified, catalogued title, or into the error that says why not.
 
-    Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published.
+    Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
+    any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
+    live: list[IngestResult] = []
+    try:
+        _ingest(request, settings, stages, cancel, live)
+    except (VidpipeError, OSError) as problem:
+        if not live:
+            raise
+        reporter.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+    return live[0].model_copy(update={"timings": stages.all()})
+
+
+def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]) -> None:
+    """Ingest, and put the result into the list as soon as the version is live."""
+    reporter = stages.reporter
     content_id = _content_id(request)
+    check_text(request.title, request.metadata)
     with (
         claim(settings.work / "jobs", content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
-        made, facts = _prepare(origin, settings, stages)
+        ladder = load(settings.ladder)
+        source, facts = _measured(origin, settings, stages)
+        given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = doors()
-        fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
+        live = catalog.live(content_id)
+        was = live[0] if live else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        live = catalog.live(content_id)
-        if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
-            where = live[0].playback.hls
-            return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
-        if live and live[0].source.sha256 != made.source.sha256:
-            was = live[0].source.name
-            reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
+        check_source(was, source, replace=request.replace)
+        made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
+        about = described(was, made.source, request.title, request.metadata)
+        fingerprint = fingerprint_of(made, about, settings, ffmpeg)
+        same = live[0] if live and live[1] == fingerprint and not request.new_key else None
+        lost = loss(storage, same) if same else None
+        if same and lost and not lost.paths:
+            where, findings = same.playback.hls, facts.findings
+            done = IngestResult(record=same, manifest=where, timings={}, unchanged=True, findings=findings, warnings=made.warnings)
+            result.append(done)
+            return
+        for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
+            reporter.emit(Note(level="warning", text=text))
         storage.check()
-        made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
+        # so far, what was remembered of a remote source was enough
+        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        if same and (again := _restored(about, made, facts, settings, ffmpeg, storage, keys, same, lost, stages, cancel)):
+            result.append(again)
+            return
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+        key = keys.get(job.key_id) if job.key_id else None
+        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, key, settings.gzip_playlists)
         try:
-            result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
-            _stop_if(cancel)
-            with stages("catalog"):
-                catalog.publish(result.record, fingerprint)
+            new, inventory = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
+            with stages(LAST_STAGE):
+                _stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+                catalog.publish(new.record, fingerprint)
+                result.append(new)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -164,7 +209,40 @@ def ingest(
                 abandon(held, storage, job, keys)
             raise
         held.finish()
-    return result.model_copy(update={"timings": stages.all()})
+
+
+def _restored(
+    about: Description,
+    made: Plan,
+    facts: QualityReport,
+    settings: Settings,
+    ffmpeg: FFmpeg,
+    storage: Storage,
+    keys: KeyStore,
+    live: Record,
+    lost: Loss | None,
+    stages: Stages,
+    cancel: threading.Event,
+) -> IngestResult | None:
+    """Put back what the target has lost of a live version. None if that needs a new version: what is there may never change."""
+    name = f"version {live.version} of {live.content_id}"
+    reporter, key_id = stages.reporter, next(iter(live.encryption.key_ids), None)
+    try:
+        if lost is None:
+            raise Differs(layout.INVENTORY)
+        reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
+        prefix = layout.version_prefix(live.content_id, live.version)
+        key = keys.get(key_id) if key_id else None
+        target = _Target(Restoring(storage, prefix, lost), prefix, keys, key, settings.gzip_playlists)
+        job = Job(content_id=live.content_id, fingerprint="", version=live.version, target=settings.target, key_id=key_id)
+        again, _ = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+        if layout.RECORD in lost.paths:
+            seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
+    except (Differs, UsageError) as problem:  # UsageError: its key is not in this key store
+        what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        reporter.emit(Note(level="warning", text=what))
+        return None
+    return again.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
 
 
 @contextmanager
@@ -189,19 +267,23 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear."""
+    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear.
+
+    gzip: store playlists compressed.
+    """
 
     storage: Storage
     prefix: str
     keys: KeyStore
     key: ContentKey | None
+    gzip: bool
 
     def protect(self, segment: Segment) -> ProtectedSegment:
         return clear(segment) if self.key is None else encrypt(segment, self.key)
 
     def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
         _stop_if(cancel)
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
 
     def location(self, path: str) -> str:
         return self.storage.location(f"{self.prefix}/{path}")
@@ -215,25 +297,29 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
-    policy, ladder = load_policy(settings.policy), load(settings.ladder)
+def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
+    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()
-        quality = accepted(source, fact_findings(source, policy))
+        return source, accepted(source, fact_findings(source, policy))
+
+
+def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+    """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
-            source,
+            with_languages(source, languages),
             ladder,
             gop_seconds=settings.gop_seconds,
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"notes": (*origin.remarks, *made.notes)}), quality
+    return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
 def _make(
-    request: IngestRequest,
+    about: Description,
     made: Plan,
     facts: QualityReport,
     settings: Settings,
@@ -243,14 +329,14 @@ def _make(
     stages: Stages,
     reporter: Reporter,
     cancel: threading.Event,
-) -> IngestResult:
-    """Everything between the plan and the catalog: encode … verify, and the record."""
+) -> tuple[IngestResult, Inventory]:
+    """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written."""
     policy = load_policy(settings.policy)
     results: list[Encoded] = []
     judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
-    store = Store(settings.work)
+    store, sizes = Store(settings.work), FrameSizes()
     # Packaging, protection and upload of finished chunks run inside the encode.
     with stages("encode"), _workers(settings, made, ffmpeg, store, reporter, cancel) as (executor, workers):
         encoded = encode(
@@ -269,7 +355,7 @@ def _make(
                 publish_segments(
                     target.storage,
                     target.prefix,
-                    _protected(_judged(encoded, results, judge), made, target, stages, reporter),
+                    _protected(_judged(encoded, results, judge), made, target, stages, sizes, reporter),
                     paths=partial(_segment_path, made),
                     reporter=reporter,
                     cancel=cancel,
@@ -281,7 +367,7 @@ def _make(
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks, subtitles = put_together(made, results, segments), texts_of(made, results, segments)
+        tracks, subtitles = put_together(made, results, segments, sizes), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, job.content_id)
         texts = playlists(tracks, subtitles, uri if target.key else None)
     with stages("publish"):
@@ -296,26 +382,28 @@ def _make(
         made,
         tracks,
         subtitles,
+        left_out(made, results, subtitles),
         content_id=job.content_id,
         version=job.version,
-        title=request.title,
-        metadata=request.metadata,
+        title=about.title,
+        metadata=about.metadata,
         key_ids=target.key_ids,
         location=target.location,
     )
-    target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter, cancel)
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
     artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    return IngestResult(
+    result = IngestResult(
         record=made_record,
         manifest=made_record.playback.hls,
-        timings=stages.all(),
+        timings={},
         artifacts=len(artifacts),
         artifacts_reused=sum(artifact.reused for artifact in artifacts),
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
+        warnings=made.warnings,
     )
+    return result, inventory_of([*segments, *objects])
 
 
 @contextmanager
@@ -360,18 +448,23 @@ def _judged(encoded: Results, results: list[Encoded], judge: Judge) -> Results:
             yield result
 
 
-def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages, reporter: Reporter) -> Iterator[ProtectedSegment]:
-    """Cut every result into segments and encrypt them, one at a time."""
+def _protected(
+    encoded: Results, made: Plan, target: _Target, stages: Stages, sizes: FrameSizes, reporter: Reporter
+) -> Iterator[ProtectedSegment]:
+    """Cut every result into segments, measure and encrypt them, one at a time."""
     inits: dict[str, InitSection] = {}
     with closing(encoded):
         for result in encoded:
-            yield from _segments(result, made, target, stages, inits, reporter)
+            for segment in _segments(result, made, stages, inits, reporter):
+                sizes.add(segment)
+                begun = time.monotonic()
+                protected = target.protect(segment)
+                stages.add("protect", time.monotonic() - begun)
+                yield protected
 
 
-def _segments(
-    result: Encoded, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection], reporter: Reporter
-) -> Iterator[ProtectedSegment]:
-    """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
+def _segments(result: Encoded, made: Plan, stages: Stages, inits: dict[str, InitSection], reporter: Reporter) -> Iterator[Segment]:
+    """Cut one result. inits: of every rung, from the first chunk that came; every other chunk must have the same."""
     runs: list[Iterator[Segment]]
     if isinstance(result, EncodedSubtitles):
         what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
@@ -385,17 +478,14 @@ def _segments(
     elif isinstance(result, EncodedAudio):
         runs = [audio_segments(result.artifact, result.rendition, made.grid)]
     else:
-        for id_, artifact in result.video.items():
-            inits.setdefault(id_, read_init(artifact.path, id_))
+        if not inits:
+            inits.update(rungs_of(made, result.video))
         runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
     for segments in runs:
         begun = time.monotonic()
         for segment in segments:
-            cut = time.monotonic()
-            protected = target.protect(segment)
-            stages.add("package", cut - begun)
-            stages.add("protect", time.monotonic() - cut)
-            yield protected
+            stages.add("package", time.monotonic() - begun)
+            yield segment
             begun = time.monotonic()
 
 
@@ -406,20 +496,12 @@ def _stop_if(cancel: threading.Event) -> None:
 
 def _content_id(request: IngestRequest) -> str:
     """Return the given id, or one made of the source's name."""
-    if request.content_id is None:
-        if request.source == STDIN:
-            raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
-        name = Path(taken_apart(request.source).path if is_remote(request.source) else request.source).stem
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        made = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:128]
-        if not made:
-            where = public(request.source) if is_remote(request.source) else request.source
-            raise UsageError("no content id can be made of this name", where=where, fix="give one with --id")
-        return made
-    if not CONTENT_ID.fullmatch(request.content_id):
-        raise UsageError(
-            f"{request.content_id!r} is not a content id",
-            where="--id",
-            fix="use letters, digits, '.', '_' and '-', beginning with a letter or digit, 128 at most",
-        )
-    return request.content_id
+    if request.content_id is not None:
+        return ids.checked(request.content_id)
+    if request.source == STDIN:
+        raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
+    name = Path(unquote(taken_apart(request.source).path) if is_remote(request.source) else request.source).stem
+    if not name:
+        where = public(request.source) if is_remote(request.source) else request.source
+        raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")
+    return ids.from_name(name)

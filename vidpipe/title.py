@@ -8,16 +8,16 @@ Wrong: EncodeFailed if an init section cannot be read, Unusable for subtitles th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from vidpipe import layout
 from vidpipe.catalog.record import (
     AudioRecord,
     Cache,
     Encryption,
+    LeftOutRecord,
     Playback,
     Record,
     RenditionRecord,
@@ -26,13 +26,15 @@ from vidpipe.catalog.record import (
     Thumbnails,
 )
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
-from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
+from vidpipe.manifest.groups import AudioTrack
+from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
 from vidpipe.manifest.media import write_media
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection, aligned, read_init
+from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import PublishedSegment
 from vidpipe.package.subtitles import Cue, Unusable, title_cues
-from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
+from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition, VideoRendition
 from vidpipe.publish import CACHE_SECONDS, PublishedObject
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
@@ -86,20 +88,28 @@ def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
     return title_cues(result.artifact, made.source.video.start, made.grid, codec=result.rendition.codec)
 
 
-def put_together(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment]) -> list[Track]:
-    """Put the facts of every rendition together, in the order of the plan."""
+def rungs_of(made: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, InitSection]:
+    """Return the init section of every rung, with the delay that they have in common. artifacts: of any chunk, by rendition."""
+    return aligned({r.id: read_init(artifacts[r.id].path, r.id) for r in made.video}, made.grid.duration)
+
+
+def put_together(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes) -> list[Track]:
+    """Put the facts of every rendition together, in the order of the plan. sizes: of the frames of all segments."""
     artifacts: dict[str, Artifact] = {}
     for result in results:
         if isinstance(result, EncodedChunk):
             artifacts.update(result.video)
         elif isinstance(result, EncodedAudio):
             artifacts[result.rendition.id] = result.artifact
+    inits = rungs_of(made, artifacts)
+    for sound in made.audio:
+        inits[sound.id] = replace(read_init(artifacts[sound.id].path, sound.id), language=sound.language)
     runs = _runs(segments)
     longest = target_duration(list(runs.values()))
     return [
         Track(
             plan=rendition,
-            init=read_init(artifacts[rendition.id].path, rendition.id),
+            init=replace(inits[rendition.id], rates=sizes.rates(rendition.id)),
             segments=tuple(runs[rendition.id]),
             bitrate=measure(runs[rendition.id], longest),
             frames=(
@@ -127,6 +137,25 @@ def texts_of(made: Plan, results: Sequence[Encoded], segments: Sequence[Publishe
         for rendition in made.subtitles
         if rendition.id in runs
     ]
+
+
+def left_out(made: Plan, results: Sequence[Encoded], texts: Sequence[Text]) -> list[LeftOut]:
+    """Return the tracks that viewers will not get: those that were not planned, and the subtitles of which nothing could be made."""
+    there = {text.plan.id for text in texts}
+    missing = list(made.left_out)
+    for result in results:
+        if isinstance(result, EncodedSubtitles) and result.rendition.id not in there:
+            missing.append(_unusable(made, result))
+    return sorted(missing, key=lambda track: track.stream)
+
+
+def _unusable(made: Plan, result: EncodedSubtitles) -> LeftOut:
+    plan, reason = result.rendition, "it has no cues that can be shown"
+    try:
+        cues_of(made, result)
+    except Unusable as problem:
+        reason = str(problem).partition(": ")[0]  # what follows are ffmpeg's own words; the warning has them
+    return LeftOut(stream=plan.stream, kind="subtitles", channel=plan.channel, language=plan.language, codec=plan.codec, reason=reason)
 
 
 def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegment]]:
@@ -157,13 +186,15 @@ def playlists(tracks: Sequence[Track], subtitles: Sequence[Text], key_uri: Calla
         for track in tracks
         if isinstance(track.plan, VideoRendition)
     ]
+    names: dict[int, str] = {}  # a stream has one name in all layouts, that of its first rendition
     audio = [
         AudioTrack(
             facts=track.init.facts,
             bitrate=track.bitrate,
             uri=track.playlist,
-            name=track.plan.name,
+            name=names.setdefault(track.plan.stream, track.plan.name),
             language=track.plan.language,
+            role=track.plan.role,
             default=track.plan.default,
         )
         for track in tracks
@@ -193,7 +224,12 @@ def expected(
         duration=made.grid.duration,
         tracks=tuple(
             ExpectedTrack(
-                facts=track.init.facts, playlist=track.playlist, init=track.init_path, frames=track.frames, segments=track.segments
+                facts=track.init.facts,
+                plan=track.plan if isinstance(track.plan, AudioRendition) else None,
+                playlist=track.playlist,
+                init=track.init_path,
+                frames=track.frames,
+                segments=track.segments,
             )
             for track in tracks
         ),
@@ -210,10 +246,11 @@ def record(
     made: Plan,
     tracks: Sequence[Track],
     subtitles: Sequence[Text],
+    left_out: Sequence[LeftOut],
     *,
     content_id: str,
     version: str,
-    title: str | None,
+    title: str,
     metadata: dict[str, str],
     key_ids: tuple[str, ...],
     location: Callable[[str], str],
@@ -222,10 +259,10 @@ def record(
     return Record(
         content_id=content_id,
         version=version,
-        title=title or Path(made.source.name).stem,
+        title=title,
         created_at=datetime.now(UTC),
         duration=float(made.grid.duration),
-        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
+        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages),
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
         audio=tuple(
@@ -235,6 +272,7 @@ def record(
                 language=r.language,
                 channels=r.channels,
                 default=r.default,
+                role=r.role,
                 cut=float(next(stream.cut for stream in made.source.audio if stream.index == r.stream)),
             )
             for r in made.audio
@@ -251,6 +289,7 @@ def record(
             )
             for text in subtitles
         ),
+        left_out=tuple(LeftOutRecord(**track.model_dump()) for track in left_out),
         thumbnails=Thumbnails(poster=location(layout.POSTER), track=location(layout.THUMBNAILS)),
         encryption=Encryption(method="aes-128" if key_ids else "none", key_ids=key_ids),
         cache=Cache(**CACHE_SECONDS),

@@ -16,10 +16,11 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import exits, groups, options, render
-from vidpipe.cli.reporters import Watcher, watcher
+from vidpipe.cli.reporters import UntilLive, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
-from vidpipe.errors import SourceRefused, VerificationFailed
+from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
+from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="vidpipe",
     help="Turn a source video into a published, encrypted, proven HLS title.",
-    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (here, then in the home folder).",
+    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (some of them here, all in the home folder).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -49,13 +50,13 @@ def invoke(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[Watcher, Event]]:
+def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
     """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
     shown = watcher(progress.value)
     shown.open()
     with exits.stopping(shown.interrupting) as cancel:
         try:
-            yield shown, cancel
+            yield UntilLive(shown, cancel), cancel
         except BaseException as error:
             problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
             if shown.close(problem):
@@ -85,9 +86,11 @@ def ingest(
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
+    language: options.Language = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
+    replace: options.Replace = False,
     policy: options.Policy = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -107,15 +110,15 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
-            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
-            cluster_work=cluster_work,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key
-        )
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
+            languages=options.languages(language), new_key=new_key, replace=replace,
+        )  # fmt: skip
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
@@ -126,6 +129,7 @@ def ingest(
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
+    language: options.Language = None,
     policy: options.Policy = None,
     json: options.Json = False,
     home: options.Home = None,
@@ -137,23 +141,24 @@ def plan(
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
 
-        _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+        _print_plan(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
-    """The record goes to standard output, the summary to the person."""
+    """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
     if json:
-        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        try:
+            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        except OSError as lost:
+            exits.drop(sys.stdout)
+            with suppress(OSError):
+                render.lost_result(err(), result.record.content_id, lost.strerror or str(lost))
     if summary:
-        _print_summary(result)
+        with suppress(OSError):  # nobody reads
+            render.summary(err(), result)
 
 
-def _print_summary(result: IngestResult) -> None:
-    with suppress(OSError):  # nobody reads; the title is live all the same
-        render.summary(err(), result)
-
-
-def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, cancel: Event, *, json: bool) -> None:
+def _print_plan(request: IngestRequest, settings: Settings, reporter: Reporter, cancel: Event, *, json: bool) -> None:
     from vidpipe.pipeline import prepare
 
     decided = prepare(request, settings, reporter, cancel)
@@ -204,11 +209,17 @@ def inspect(
 ) -> None:
     """Show what playlists say: variants, renditions, segments, durations, keys.
 
-    The exit code is 6 if something in it is missing or broken.
+    The exit code is 6 if something in it is missing or broken. Segments are looked up, not read; of a web server, a few of each playlist.
     """
     from vidpipe.inspect.inspection import inspect as look
+    from vidpipe.inspect.inspection import unreadable
 
-    found = look(location)
+    try:
+        found = look(location)
+    except UsageError as error:
+        if json:
+            write_json(report(unreadable(location, error)))
+        raise
     if json:
         write_json(report(found))
     else:
@@ -248,7 +259,9 @@ def doctor(
 
     The exit code is 2 if something is broken.
     """
-    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work)
+    settings = options.settings(
+        target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work, any_variables=True
+    )
     from vidpipe.doctor import examine
 
     checks = examine(settings, os.environ)

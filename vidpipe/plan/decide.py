@@ -7,22 +7,35 @@ Wrong: UsageError if the ladder cannot give a single rendition.
 
 The grid: frame n of the timeline is shown at n / frame_rate. A GOP is a whole number of frames, a segment a whole number
 of GOPs, a chunk a whole number of segments, so that every rung cuts at the same instants and nothing drifts.
+
+The last segment is never a short tail. Decoding of video is delayed by the depth of its reordering, which an edit list takes away
+again; hls.js 1.7 ignores edit lists, so it expects a segment to begin later than it does, by that delay. A segment that has ended
+by then adds nothing in its eyes, and it waits for the end for ever.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap
+from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoCodec, VideoRendition
 from vidpipe.plan.rungs import choose, fit, slowdown, text
-from vidpipe.plan.tracks import audio_renditions, is_heard, subtitle_note, subtitle_renditions, unheard
+from vidpipe.plan.tracks import audio_renditions, is_heard, left_out, subtitle_notes, subtitle_renditions
 from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
 """Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
+
+CODEC_NAMES: dict[VideoCodec, str] = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
+
+REORDERING = 2
+"""Frames by which x264 and x265 delay decoding at most: the depth of their pyramids of B-frames."""
+
+LOOKUP_TOLERANCE = Fraction(1, 4)
+"""Seconds by which hls.js may miss a place (maxFragLookUpTolerance): segments are longer than the delay by at least as much."""
 
 SPRITE_BOX = (160, 90)
 SPRITE_COLUMNS, SPRITE_ROWS = 10, 10
@@ -56,7 +69,9 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
         chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
-        notes=(*_notes(source, grid, nth), *(subtitle_note(stream, subtitles) for stream in source.subtitles)),
+        left_out=tuple(left_out(source, audio, subtitles)),
+        warnings=tuple(_warnings(source, ladder, video, audio)),
+        notes=(*_notes(source, grid, nth), *subtitle_notes(source, subtitles)),
     )
 
 
@@ -64,17 +79,44 @@ def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segme
     """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
     unit = math.lcm(*steps)
     gop_frames = max(1, round(gop * rate / unit)) * unit
-    segment_frames = max(1, round(segment / gop)) * gop_frames
+    shortest = REORDERING * max(steps) / rate + LOOKUP_TOLERANCE
+    segment_frames = max(round(segment / gop), math.ceil(shortest * rate / gop_frames)) * gop_frames
     chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
-    frames = max(1, math.floor(source.duration * rate + Fraction(1, 2)))
-    return Grid(frame_rate=rate, frames=frames, gop_frames=gop_frames, segment_frames=segment_frames, chunk_frames=chunk_frames)
+    frames = max(1, _rounded(source.duration * rate))
+    return Grid(
+        frame_rate=rate,
+        frames=frames,
+        gop_frames=gop_frames,
+        segment_frames=segment_frames,
+        chunk_frames=chunk_frames,
+        borrowed=_borrowed(frames, gop_frames, segment_frames, rate, shortest),
+    )
+
+
+def _borrowed(frames: int, gop: int, segment: int, rate: Fraction, shortest: Fraction) -> int:
+    """Return how many frames the last segment takes from the one before it. shortest: seconds that it has to last.
+
+    All of them, if the two together still count as no longer than the others (EXT-X-TARGETDURATION is rounded); otherwise as many
+    GOPs as it takes, which only segments of a single GOP cannot give.
+    """
+    tail = (frames - 1) % segment + 1
+    if tail == frames or tail / rate >= shortest:
+        return 0
+    if _rounded((segment + tail) / rate) <= _rounded(segment / rate):
+        return segment
+    return min(segment, math.ceil((shortest * rate - tail) / gop) * gop)
+
+
+def _rounded(value: Fraction) -> int:
+    """Half up, unlike round()."""
+    return math.floor(value + Fraction(1, 2))
 
 
 def _chunks(grid: Grid, *, whole: bool) -> list[Chunk]:
     """Share the segments evenly among chunks of about the wished length, so that parallel chunks end together."""
     segments = grid.segments
-    count = 1 if whole else max(1, round(Fraction(grid.frames, grid.chunk_frames)))
-    edges = [min(i * segments // count * grid.segment_frames, grid.frames) for i in range(count)] + [grid.frames]
+    count = 1 if whole else min(segments, max(1, round(Fraction(grid.frames, grid.chunk_frames))))
+    edges = [grid.start(i * segments // count) for i in range(count)] + [grid.frames]
     return [Chunk(index=i, start=start, frames=end - start) for i, (start, end) in enumerate(pairwise(edges))]
 
 
@@ -105,6 +147,25 @@ def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
     )
 
 
+def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
+    warnings = []
+    if not any(rendition.codec == "h264" for rendition in video):
+        named = " and ".join(sorted({CODEC_NAMES[rendition.codec] for rendition in video}))
+        warnings.append(
+            f"nothing in H.264: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
+            "will not play this title; add H.264 rungs to the ladder, or use --ladder streaming"
+        )
+    if len(video) == 1 and len(ladder.rungs) > 1:
+        width, height = (text(side) for side in source.video.display_size)
+        warnings.append(
+            f"only one of {len(ladder.rungs)} rungs is made, because the source shows {width}x{height}: "
+            "players cannot adapt to a slower connection"
+        )
+    if source.audio and not audio:
+        warnings.append("the source has audio, but this title will be silent: no track of it can be used")
+    return warnings
+
+
 def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
     video = source.video
     notes = []
@@ -129,10 +190,10 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
         notes.append("no audio: the title has none")
     for stream in source.audio:
         if not is_heard(stream, source):
-            notes.append(f"audio stream {stream.index} is left out: {unheard(stream)}")
-        elif stream.widest.channels > 2:
+            continue  # it is named with the other tracks that are left out
+        if stream.widest.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
-        if is_heard(stream, source) and stream.cut:
+        if stream.cut:
             notes.append(f"audio stream {stream.index} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
         if stream.changes:
             notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")

@@ -6,20 +6,24 @@ from fractions import Fraction
 from typing import Literal
 
 from vidpipe.data import Data, Rational
-from vidpipe.source.facts import Source
+from vidpipe.source.facts import AudioRole, Source
 
 VideoCodec = Literal["h264", "hevc", "av1"]
 ToneMap = Literal["none", "pq", "hlg"]
 
 
 class Grid(Data):
-    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline."""
+    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline.
+
+    borrowed: frames that the last segment takes from the one before it so that it is not too short; all of them joins the two.
+    """
 
     frame_rate: Rational
     frames: int
     gop_frames: int
     segment_frames: int
     chunk_frames: int
+    borrowed: int = 0
 
     @property
     def duration(self) -> Fraction:
@@ -29,12 +33,33 @@ class Grid(Data):
     @property
     def segments(self) -> int:
         """Number of segments."""
-        return -(-self.frames // self.segment_frames)
+        return -(-self._last_start // self.segment_frames) + 1
+
+    @property
+    def _last_start(self) -> int:
+        return (self.frames - 1) // self.segment_frames * self.segment_frames - self.borrowed
+
+    def start(self, segment: int) -> int:
+        """First frame of a segment, counted from 0; of the segment after the last, the end."""
+        return min(segment * self.segment_frames, self._last_start) if segment < self.segments else self.frames
+
+    def segment_of(self, frame: int) -> int:
+        """The segment that holds a frame of the timeline; frames after the end count for the last."""
+        return self.segments - 1 if frame >= self._last_start else frame // self.segment_frames
+
+    def segments_of(self, chunk: Chunk) -> range:
+        """The segments of a chunk."""
+        return range(self.segment_of(chunk.start), self.segment_of(chunk.start + chunk.frames - 1) + 1)
 
     @property
     def segment_duration(self) -> Fraction:
-        """Seconds of a full segment."""
+        """Seconds of every segment but the last."""
         return self.segment_frames / self.frame_rate
+
+    @property
+    def longest_segment(self) -> Fraction:
+        """Seconds of the longest segment."""
+        return max(self.time(self.start(1)), self.duration - self.time(self._last_start))
 
     def time(self, frame: int) -> Fraction:
         """Seconds at which a frame of the timeline is shown."""
@@ -77,7 +102,8 @@ class VideoRendition(Data):
 class AudioRendition(Data):
     """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
 
-    name: unique within the title, for people.  default: played unless the viewer chooses.
+    name: unique within the title, for people; playlists call all renditions of a stream by the first one's.
+    default: played unless the viewer chooses; one at most, and its stream is the default in every layout.
     """
 
     id: str
@@ -88,6 +114,7 @@ class AudioRendition(Data):
     sample_rate: int
     language: str | None = None
     name: str
+    role: AudioRole = "main"
     default: bool
 
 
@@ -96,7 +123,7 @@ class SubtitleRendition(Data):
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
     forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
-    codec: of the source's track; it decides what has to be taken out of the text.
+    codec: of the source's track; it decides what has to be taken out of the text.  channel: CC1 to CC4 of closed captions.
     """
 
     id: str
@@ -107,6 +134,7 @@ class SubtitleRendition(Data):
     forced: bool = False
     hearing_impaired: bool = False
     codec: str
+    channel: str | None = None
 
 
 class Picture(Data):
@@ -142,8 +170,31 @@ class Decision(Data):
     reason: str
 
 
+class LeftOut(Data):
+    """A track of the source that viewers will not get. stream: its index.  codec: None if it is not known.  reason: a sentence's end.
+
+    channel: of closed captions, which lie in the stream.
+    """
+
+    stream: int
+    kind: Literal["audio", "subtitles", "video"]
+    channel: str | None = None
+    language: str | None = None
+    codec: str | None = None
+    reason: str
+
+    def __str__(self) -> str:
+        described = ", ".join(filter(None, (self.channel, self.language, self.codec)))
+        return f"{self.kind} stream {self.stream}" + (f" ({described})" if described else "") + f": {self.reason}"
+
+
 class Plan(Data):
-    """Everything that will be made, decided. notes: sentences for the person (deinterlacing, tone mapping, one chunk …)."""
+    """Everything that will be made, decided.
+
+    languages: stream -> BCP 47 tag, of tracks whose language a person gave.
+    left_out: tracks of the source that will not be made.  warnings: what makes the title less than its viewers may expect.
+    notes: what else is good to know (deinterlacing, tone mapping, one chunk …).
+    """
 
     source: Source
     ladder: str
@@ -155,6 +206,9 @@ class Plan(Data):
     chunks: tuple[Chunk, ...]
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
+    languages: dict[int, str] = {}
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -115,9 +115,11 @@ class QualityPolicy(Data):
     discarded_audio: Share
     changing_sound: Most
     interlaced: Share
+    captions: Check
     duplicate_timestamps: Most
     broken_timestamps: Most
     gaps: Longest
+    stretched: Lowest
     resolution: Lowest
     bit_rate: Lowest
 

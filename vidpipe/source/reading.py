@@ -15,6 +15,7 @@ import av
 import av.error
 from av.stream import Stream
 
+from vidpipe.source.captions.carried import Carrier, carrier
 from vidpipe.source.fields import BATCH
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import packets, reason_of
@@ -54,6 +55,7 @@ class Scan:
     video: Packets = field(default_factory=Packets)
     tracks: dict[int, Track] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
+    carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
     error: str | None = None
     problems: list[str] = field(default_factory=list)
@@ -70,6 +72,8 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
+    others = (*container.streams.subtitles, *container.streams.data)
+    scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     number = 0
     try:
@@ -84,6 +88,8 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
                 scan.video.size += size
                 if packet.is_corrupt:
                     scan.video.corrupt.add(packet.pts if packet.pts is not None else packet.dts)
+                if index in scan.carriers:
+                    scan.carriers[index].look(packet)
                 _decode(scan, video, packet)
             elif size:
                 track = scan.tracks.setdefault(index, Track())
@@ -92,6 +98,8 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
                 track.packets += 1
                 track.size += size
                 time = packet.pts if packet.pts is not None else packet.dts
+                if index in scan.carriers:
+                    scan.carriers[index].look(packet)
                 if packet.is_corrupt:
                     track.corrupt.add(time)
                 elif track.listener:

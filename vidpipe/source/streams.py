@@ -14,8 +14,10 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
+from vidpipe.source.captions.carried import Carrier
+from vidpipe.source.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.declared import Declared, Dolby
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -89,6 +91,7 @@ def video_stream(
         duration=line.duration,
         declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED else None,
         frames=line.frames,
+        packets=len(scan.video.hidden) - sum(scan.video.hidden),
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
         shortest_gop=line.shortest_gop,
@@ -155,6 +158,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         language=language_tag(_tag(stream, "language")),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
+        role=_role(stream.disposition),
         start=start * base,
         duration=duration,
         sounding=track.sounding * base,
@@ -167,6 +171,19 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
     )
+
+
+_ROLES: tuple[tuple[Disposition, AudioRole], ...] = (
+    # "descriptions" is how libav reads the role "description" of MP4 and DASH; MPEG-TS and Matroska have a flag for the viewers instead
+    (Disposition.visual_impaired | Disposition.descriptions, "description"),
+    (Disposition.comment, "commentary"),
+    (Disposition.hearing_impaired, "clear-speech"),
+)
+"""Audio tracks by their flags; the first that fits, so that described audio for everybody is not taken for an ordinary track."""
+
+
+def _role(flags: Disposition) -> AudioRole:
+    return next((role for flag, role in _ROLES if flags & flag), "main")
 
 
 def codec_of(context: Any) -> str:
@@ -192,6 +209,29 @@ def subtitle_stream(stream: Any, track: Track, told: Declared) -> SubtitleStream
     )
 
 
+def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None, *, ordered: bool = True) -> list[SubtitleStream]:
+    """Describe the closed captions that a stream carries: each channel and service that shows something.
+
+    track: the stream, if it holds nothing else.  ordered: the order in which its packets are shown is known.
+    """
+    _, shown = taken_apart(carrier.triples)
+    found = [
+        SubtitleStream(
+            index=stream.index,
+            codec="eia_708" if name.startswith("SERVICE") else "eia_608",
+            channel=name,
+            language=track.language if track else None,
+            title=track.title if track else None,
+            hearing_impaired=True,
+            text=ordered and name in CAPTIONS,
+            start=seen.first * carrier.base,
+            duration=(seen.last - seen.first) * carrier.base,
+        )
+        for name, seen in sorted(shown.items(), key=lambda item: (item[0].rstrip("0123456789"), len(item[0]), item[0]))
+    ]
+    return found or ([track.model_copy(update={"start": None, "duration": None})] if track else [])
+
+
 def _span(stream: Any, track: Track) -> dict[str, Any]:
     """Return when the packets of a stream begin, how long they last, and how many they are."""
     if track.start is None:
@@ -202,7 +242,8 @@ def _span(stream: Any, track: Track) -> dict[str, Any]:
 
 def other_stream(stream: Any, track: Track) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
-    kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
     return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 

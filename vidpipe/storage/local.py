@@ -2,8 +2,8 @@
 
 In:   object paths and bytes.
 Out:  files below the root, each written to a temporary name beside it, synced to the disk and renamed.
-Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; UsageError never, ValueError for a path
-       that leaves the root (also through a symbolic link).
+Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; a symbolic link leads
+       out of the root; UsageError never, ValueError for a path that leaves the root.
 
 A file system has no place for Content-Type and Cache-Control: they are not kept, ``head`` says None, and the web server in
 front of the directory has to send them. The SHA-256 is computed from the file, never remembered.
@@ -29,6 +29,8 @@ _TEMPORARY = ".vidpipe-"
 class LocalStorage:
     """Objects as files below ``root``, which is created at the first write."""
 
+    keeps_headers = False
+
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links: people want the path they gave
 
@@ -49,9 +51,12 @@ class LocalStorage:
         content_type: str,
         cache_control: str,
         sha256: str,
+        content_encoding: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        """See Storage.put. It is one piece. The types and the hash are not kept; see the head of the module."""
+        """See Storage.put. It is one piece. The headers and the hash are not kept; see the head of the module."""
+        if content_encoding is not None:
+            raise ValueError("nobody would know that this file is compressed")
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +132,8 @@ class LocalStorage:
         with _translated("read", str(file)):
             inside = file.resolve().is_relative_to(self.root.resolve())
         if not inside:
-            raise ValueError(f"a symbolic link leads out of the target: {path!r}")
+            fix = "remove the link, or publish to the folder that it leads to (--to)"
+            raise PublishFailed("a symbolic link leads out of the target", where=str(file), fix=fix)
         return file
 
 

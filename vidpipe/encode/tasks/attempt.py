@@ -17,12 +17,14 @@ from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.check import SourceFault
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.silence import LIMITS, Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.limits import limits_of
+from vidpipe.encode.silence import Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
+from vidpipe.source.captions import CaptionJob
 from vidpipe.source.steady import check_understood
 from vidpipe.source.text import clean
 
@@ -72,7 +74,8 @@ def encoded(task: Task, arguments: list[str], folder: Path, watched: Watched) ->
 
     with Guard(task.ffmpeg, watched.job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:
-            completed = run([task.ffmpeg, *arguments], cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=LIMITS)
+            argv, limits = [task.ffmpeg, *arguments], limits_of(watched.job)
+            completed = run(argv, cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=limits)
         except Hangs as hangs:
             raise Failed(str(hangs), blame=hangs.blame, source=True) from hangs
         except Stalled as stalled:
@@ -108,7 +111,7 @@ def attempted(completed: Completed, check: Callable[..., int], path: Path, *argu
         raise Failed(f"{path.name} is not what was planned: {error}", completed) from error
 
 
-def check_unchanged(job: ChunkJob | AudioJob | SubtitleJob, task: Task) -> None:
+def check_unchanged(job: ChunkJob | AudioJob | SubtitleJob | CaptionJob, task: Task) -> None:
     """Never keep what was made of a file that is no longer the one that was hashed."""
     try:
         now = Path(job.location).stat()

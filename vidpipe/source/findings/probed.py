@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.telling import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
@@ -21,7 +22,9 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_discarded(source, policy),
         *_undecodable(source, policy),
         *changing_sound(source, policy),
+        *_captions(source, policy),
         *_timestamps(source, policy),
+        *_implausible(source, policy),
         *_size(source, policy),
         *_fields(source, policy),
     )
@@ -237,6 +240,25 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
+    channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
+    services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
+    digital = "of CEA-708 have no counterpart in CEA-608, and only that can be kept"
+    disordered = "cannot be put in order: the container does not say when the pictures are shown that carry them"
+    for lost, reason in ((services[len(channels) :], digital), ([stream for stream in channels if not stream.text], disordered)):
+        if lost:
+            yield from found(
+                policy.captions,
+                "captions-left-out",
+                f"closed captions are lost: {', '.join(str(stream.channel) for stream in lost)} {reason}",
+                stream=lost[0].index,
+                measured=f"{len(lost)} lost",
+                limit="0 lost",
+                advice="add the words to the source as a text subtitle track",
+            )
+
+
 def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
     video = source.video
     for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
@@ -273,6 +295,25 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             measured=show(video.longest_gap),
             limit=f"{policy.gaps.longest:g} s",
             advice="pictures may be lost there; a slide show or screen recording may be meant so",
+        )
+
+
+def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Doubt times that the file cannot fill. Nobody has to decode, or encode, hours of picture to see that 28 kB do not hold them."""
+    video = source.video
+    if video.packets is not None:
+        yield from missing_pictures(source, video.packets, policy)
+    rate = source.size * 8 / video.duration if video.duration else Fraction(0)
+    if video.frames > 1 and rate < Fraction(str(policy.stretched.lowest)):
+        yield from found(
+            policy.stretched,
+            "stretched-time",
+            f"{source.size} bytes claim to last {clock(video.duration)}: its times are damaged, or hardly anything is in it",
+            stream=video.index,
+            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
+            measured=f"{float(rate):.0f} bit/s",
+            limit=f"{policy.stretched.lowest:g} bit/s",
+            advice="remux it with new times, or ask for a new copy; if it is meant so, lower the limit in the policy",
         )
 
 
