@@ -1,6 +1,6 @@
 """A real browser chooses among audio groups: hls.js plays stereo and 5.1 of one title to the end, and never description by itself.
 
-Needs what ``tests/test_browser.py`` needs; VIDPIPE_TEST_HLSJS may name several files, of which the last is taken.
+Needs what ``tests/test_browser.py`` needs; TEST_HLSJS may name several files, of which the last is taken.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.test_browser import CHROMIUM, browser
 
 __all__ = ["film"]  # the fixture
 
-HLSJS = os.environ.get("VIDPIPE_TEST_HLSJS", "").split(os.pathsep)[-1]
+HLSJS = os.environ.get("TEST_HLSJS", "").split(os.pathsep)[-1]
 PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
 const v = document.getElementById('v'), h = new Hls(), errors = [], tracks = [];
 const tell = () => fetch('/report', {method: 'POST', body: JSON.stringify({ended: v.ended, time: v.currentTime, errors, tracks})});
@@ -33,7 +33,7 @@ h.loadSource('/master.m3u8'); h.attachMedia(v); v.onended = tell; setTimeout(tel
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)"),
+    pytest.mark.skipif(not Path(HLSJS).is_file(), reason="TEST_HLSJS does not name hls.js (npm install hls.js)"),
 ]
 
 
