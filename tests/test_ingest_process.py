@@ -44,7 +44,9 @@ def start(folder: Path, source: Path | str, *options: str, variables: dict[str, 
 def wait_for_chunks(home: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Wait until so many video chunks are in the store and uploads have begun."""
     deadline = time.monotonic() + 120
-    while len(list((home / "work" / "chunks").rglob("*.mp4"))) < count + 1:  # and the sound
+    chunks = home / "work" / "chunks"
+    # What is in the store has its facts beside it, which come last.
+    while sum((file.parent / f"{file.name.partition('.')[0]}.json").exists() for file in chunks.rglob("*.mp4")) <= count:  # and the sound
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
