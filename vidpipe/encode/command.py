@@ -18,6 +18,7 @@ is stamped 83 ms, but frame 1 (41.67 ms) 42 ms, and it must still be frame 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor
 from typing import Any
@@ -27,7 +28,8 @@ import ffmpeg
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
-from vidpipe.source.facts import VideoStream
+from vidpipe.source.clock import bitstream_filter
+from vidpipe.source.facts import Shift, VideoStream
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 FILTERS = (
@@ -186,17 +188,19 @@ GLOBAL = [
 ]
 
 
-def source_options(location: str, demuxer: str) -> dict[str, object]:
-    """Return the input options that keep ffmpeg to this one file and this one format."""
+def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Shift]] | None = None) -> dict[str, object]:
+    """Return the input options that keep ffmpeg to this one file and this one format. shifts: of the streams that are used."""
     return {
         "filename": f"file:{location}",  # file: so that no name looks like an option or a protocol
         "format": demuxer,  # as probed; no guessing, no playlist in disguise
         "protocol_whitelist": "file",
+        # With -copyts ffmpeg leaves jumps of the clock alone, and without it each process would close them in another way.
+        **{f"bsf:{index}": bitstream_filter(table) for index, table in sorted((shifts or {}).items()) if table},
     }
 
 
 def _input(job: ChunkJob) -> Any:
-    options = source_options(job.location, job.demuxer)
+    options = source_options(job.location, job.demuxer, {job.video.index: job.video.shifts})
     options["threads"] = job.threads
     options["noautorotate"] = None  # rotated by an explicit transpose
     # Frames that change size or colour mid-stream go through the running graph (scale adapts); a new graph would count from 0 again.

@@ -15,6 +15,7 @@ import ffmpeg
 from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
+from vidpipe.source.facts import Shift
 
 ORIGIN = 86_400
 """Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
@@ -32,7 +33,10 @@ TELETEXT = {
 
 
 class SubtitleJob(Data):
-    """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext."""
+    """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext.
+
+    shifts: stream index -> what makes its times continuous.
+    """
 
     location: str
     size: int
@@ -40,6 +44,7 @@ class SubtitleJob(Data):
     demuxer: str
     streams: tuple[int, ...]
     teletext: tuple[int, ...] = ()
+    shifts: dict[int, tuple[Shift, ...]] = {}
 
 
 def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
@@ -51,6 +56,7 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
         mtime_ns=source.mtime_ns,
         demuxer=source.demuxer,
         streams=streams,
+        shifts={stream.index: stream.shifts for stream in source.subtitles if stream.index in streams and stream.shifts},
         teletext=tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == "dvb_teletext"),
     )
 
@@ -63,7 +69,7 @@ def subtitle_file(stream: int) -> str:
 def subtitle_arguments(job: SubtitleJob) -> list[str]:
     """Return ffmpeg's arguments for all streams of the job."""
     decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
-    source = ffmpeg.input(**source_options(job.location, job.demuxer), **decoders)
+    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
     outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]
     arguments: list[str] = ffmpeg.get_args(outputs[::-1])

@@ -24,11 +24,12 @@ import av
 import av.error
 from av.stream import Stream
 
+from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.damage import damaged
-from vidpipe.source.facts import Source
+from vidpipe.source.facts import Shift, Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
-from vidpipe.source.reading import Track, base_of, read
+from vidpipe.source.reading import TS_DISCONT, Track, base_of, read
 from vidpipe.source.scan import Decoded, timeline
 from vidpipe.source.sound import heard
 from vidpipe.source.streams import (
@@ -82,8 +83,12 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
     hashing.start()
     try:
-        with open_media(path, DEMUXERS) as container:
-            source = _measure(container, limits)
+        try:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits)
+        except _Jumps as jumps:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits, jumps.shifts)
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -118,7 +123,17 @@ def _hash(path: str, digest: list[str]) -> None:
     digest.append(sha.hexdigest())
 
 
-def _measure(container: av.container.InputContainer, limits: SourceLimits) -> dict[str, Any]:
+class _Jumps(Exception):
+    """The clock of the file jumps; it has to be read again with these ``shifts``."""
+
+    def __init__(self, shifts: dict[int, tuple[Shift, ...]]) -> None:
+        super().__init__(shifts)
+        self.shifts = shifts
+
+
+def _measure(
+    container: av.container.InputContainer, limits: SourceLimits, shifts: dict[int, tuple[Shift, ...]] | None = None
+) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
@@ -129,13 +144,18 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
         problems.append(f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all")
-    # libav's own estimate first, so that a claim of a thousand years does not start a scan
-    claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 else None
-    if claimed is not None and claimed > limits.max_duration:
+    # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
+    # less the first, which says nothing.
+    claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
+    if claimed is not None and not container.format.flags & TS_DISCONT and claimed > limits.max_duration:
         problems.append(f"it claims to last {float(claimed):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
-    scan = read(container, video, limits)
+    scan = read(container, video, limits, shifts)
+    if shifts is None and (found := scan.clocks.shifts()):
+        if (count := max(map(len, found.values()))) > MOST_JUMPS:
+            raise Refusal(f"its clock jumps {count} times; the limit is {MOST_JUMPS}")
+        raise _Jumps(found)
     base = base_of(video)
     decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
     declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
@@ -171,8 +191,8 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits) -> di
         "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
-        "audio": tuple(audio_stream(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(subtitle_stream(stream, track) for stream, track in tracks.values() if stream.type == "subtitle"),
+        "audio": tuple(audio_stream(stream, track, picture, scan.shifts.get(stream.index, ())) for stream, track in tracks.values() if stream.type == "audio"),
+        "subtitles": tuple(subtitle_stream(stream, track, scan.shifts.get(stream.index, ())) for stream, track in tracks.values() if stream.type == "subtitle"),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),

@@ -14,6 +14,7 @@ from typing import Any
 
 import av.error
 
+from vidpipe.source.clock import moved
 from vidpipe.source.facts import Source
 from vidpipe.source.opening import open_media, packets
 
@@ -30,7 +31,7 @@ def damaged(source: Source) -> list[tuple[str, str]]:
             if stream.index in wanted and stream.codec_context is not None:
                 stream.codec_context.thread_type = "SLICE"  # frame threads would report an error some packets late
         try:
-            for packet in packets(container):
+            for packet in moved(packets(container), source.shifts):
                 if packet.stream_index in wanted:
                     _try(packet, wanted[packet.stream_index], source.video.start, spans)
         except av.error.FFmpegError:

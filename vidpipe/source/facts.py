@@ -22,6 +22,13 @@ class Stretch(Data):
     end: Seconds
 
 
+class Shift(Data):
+    """From the byte ``position`` of the file on, ``seconds`` are added to the times of a stream, up to its next Shift."""
+
+    position: int
+    seconds: Seconds
+
+
 class Colour(Data):
     """Colour description, in FFmpeg's names; "unknown" where the file says nothing.
 
@@ -55,6 +62,7 @@ class VideoStream(Data):
     interlaced: it is deinterlaced, because frames are flagged so (flagged_interlaced) or look so.
     measured_fields: what a sample of decoded frames shows, whatever the flags say.  interlaced_share: of those with a verdict.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
+    shifts: what makes its times continuous where the clock of the file jumps; all other facts are those of the moved times.
     """
 
     index: int
@@ -101,6 +109,7 @@ class VideoStream(Data):
     bit_rate: int | None = None
     exact_seek: bool = True
     seek_problem: str | None = None
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def display_size(self) -> tuple[Fraction, Fraction]:
@@ -134,7 +143,7 @@ class AudioStream(Data):
     """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
 
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
-    offset: seconds that the sound begins after the first video frame (negative: before).
+    offset: seconds that the sound begins after the first video frame (negative: before).  shifts: as those of the video.
     """
 
     index: int
@@ -155,6 +164,7 @@ class AudioStream(Data):
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def widest(self) -> Sound:
@@ -168,7 +178,7 @@ class AudioStream(Data):
 class SubtitleStream(Data):
     """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets.
 
-    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.  shifts: as those of the video.
     """
 
     index: int
@@ -182,6 +192,7 @@ class SubtitleStream(Data):
     start: Seconds | None = None
     duration: Seconds | None = None
     packets: int = 0
+    shifts: tuple[Shift, ...] = ()
 
 
 class OtherStream(Data):
@@ -238,6 +249,13 @@ class Source(Data):
     others: tuple[OtherStream, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     timecode: str | None = None
+
+    @property
+    def shifts(self) -> dict[int, tuple[Shift, ...]]:
+        """What is added to the times of each stream that is used."""
+        video = self.video
+        found = {video.index: video.shifts} | {each.index: each.shifts for each in self.audio}
+        return found | {each.index: each.shifts for each in self.subtitles}
 
 
 class Finding(Data):

@@ -7,6 +7,7 @@ Wrong: nothing is raised; what stopped the reading stands in the Scan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,8 @@ import av
 import av.error
 from av.stream import Stream
 
+from vidpipe.source.clock import Clocks, moved
+from vidpipe.source.facts import Shift
 from vidpipe.source.fields import BATCH
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import packets, reason_of
@@ -22,6 +25,7 @@ from vidpipe.source.scan import Corrupt, Packets
 from vidpipe.source.sound import Listener
 
 FRAMES_WANTED = BATCH  # enough to see fields and the order of times
+TS_DISCONT = 0x0200  # libavformat/avformat.h, AVFMT_TS_DISCONT: the clock may jump
 PACKETS_TRIED = 500  # video packets from the first key frame on, before a stream counts as undecodable
 
 
@@ -47,6 +51,8 @@ class Track:
 class Scan:
     """What the one pass over the packets gathered."""
 
+    clocks: Clocks
+    shifts: Mapping[int, tuple[Shift, ...]]
     video: Packets = field(default_factory=Packets)
     tracks: dict[int, Track] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
@@ -60,16 +66,22 @@ def base_of(stream: Stream) -> Fraction:
     return Fraction(stream.time_base or Fraction(1, 90000))
 
 
-def read(container: av.container.InputContainer, video: Any, limits: SourceLimits) -> Scan:
-    """Read all packets once; decode the first pictures of ``video`` on the way."""
-    scan = Scan()
+def read(
+    container: av.container.InputContainer, video: Any, limits: SourceLimits, shifts: Mapping[int, tuple[Shift, ...]] | None = None
+) -> Scan:
+    """Read all packets once; decode the first pictures of ``video`` on the way. shifts: what an earlier look found to be added."""
+    clocks = Clocks(video.index, jumps=bool(container.format.flags & TS_DISCONT))
+    kinds = {stream.index: (stream.type, base_of(stream)) for stream in container.streams}
+    scan = Scan(clocks=clocks, shifts=shifts or {})
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     number = 0
     try:
-        for packet in packets(container):
+        for packet in moved(packets(container), scan.shifts):
+            if packet.size and packet.stream_index in kinds:
+                clocks.add(packet.stream_index, *kinds[packet.stream_index], packet)
             index, size = packet.stream_index, packet.size
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:

@@ -14,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioStream, Chapter, OtherStream, Shift, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -81,7 +81,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         start_pts=line.start_pts,
         start=(line.start_pts - line.late) * base,
         duration=line.duration,
-        declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED else None,
+        declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED and not scan.shifts else None,
         frames=line.frames,
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
@@ -100,6 +100,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         bit_rate=int(scan.video.size * 8 / line.duration) if line.duration else None,
         exact_seek=problem is None,
         seek_problem=problem,
+        shifts=scan.shifts.get(video.index, ()),
     )
 
 
@@ -109,6 +110,8 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
         return f"the container ({demuxer}) has no index to seek by"
     if line.guessed or demuxer == "avi":  # AVI stores no times: libav counts, and is off by one where frames may be reordered
         return "the pictures have no presentation times of their own"
+    if scan.shifts:
+        return "its clock jumps"
     if line.missing:
         return f"{line.missing} pictures have no time"
     if line.backward:
@@ -130,7 +133,7 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     return None
 
 
-def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
+def audio_stream(stream: Any, track: Track, video: VideoStream, shifts: tuple[Shift, ...]) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
@@ -138,7 +141,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
-    declared = stream.duration * base if stream.duration and stream.duration > 0 else None
+    declared = stream.duration * base if stream.duration and stream.duration > 0 and not shifts else None
     return AudioStream(
         index=stream.index,
         codec=clean(codec_of(context)) if context else "unknown",
@@ -158,6 +161,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
+        shifts=shifts,
     )
 
 
@@ -166,7 +170,7 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: Track, shifts: tuple[Shift, ...]) -> SubtitleStream:
     """Describe a subtitle track."""
     unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
@@ -179,6 +183,7 @@ def subtitle_stream(stream: Any, track: Track) -> SubtitleStream:
         forced=bool(stream.disposition & Disposition.forced),
         hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
         text=codec in TEXT_SUBTITLES,
+        shifts=shifts,
         **_span(stream, track),
     )
 
