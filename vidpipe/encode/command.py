@@ -28,7 +28,7 @@ import ffmpeg
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
-from vidpipe.source.clock import bitstream_filter
+from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import Shift, VideoStream
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
@@ -194,6 +194,7 @@ def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Sh
         "filename": f"file:{location}",  # file: so that no name looks like an option or a protocol
         "format": demuxer,  # as probed; no guessing, no playlist in disguise
         "protocol_whitelist": "file",
+        **DEMUXING.get(demuxer, {}),
         # With -copyts ffmpeg leaves jumps of the clock alone, and without it each process would close them in another way.
         **{f"bsf:{index}": bitstream_filter(table) for index, table in sorted((shifts or {}).items()) if table},
     }

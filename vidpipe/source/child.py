@@ -43,7 +43,7 @@ from vidpipe.source.streams import (
     timecode,
     video_stream,
 )
-from vidpipe.source.structure import claimed_size
+from vidpipe.source.structure import claimed_size, goes_on
 from vidpipe.source.text import clean
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
@@ -100,6 +100,8 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
     with Path(path).open("rb") as file:
         claimed = claimed_size(file, source["demuxer"])
+        if goes_on(file, source["demuxer"], source.pop("last")):
+            raise Refusal("it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat")
     return Source(
         location=path,
         name=name,
@@ -191,11 +193,12 @@ def _measure(
         "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
-        "audio": tuple(audio_stream(stream, track, picture, scan.shifts.get(stream.index, ())) for stream, track in tracks.values() if stream.type == "audio"),
-        "subtitles": tuple(subtitle_stream(stream, track, scan.shifts.get(stream.index, ())) for stream, track in tracks.values() if stream.type == "subtitle"),
+        "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
+        "subtitles": tuple(subtitle_stream(*each, scan) for each in tracks.values() if each[0].type == "subtitle"),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
+        "last": scan.last,
     }
 
 

@@ -31,6 +31,8 @@ SUSPECT = Fraction(1)
 LATEST = Fraction(10)
 """Seconds by which a picture is shown after it is decoded, at most, to be believed; and audio is stored apart from its picture."""
 MOST_JUMPS = 200
+DEMUXING: dict[str, dict[str, str]] = {"mpegts": {"merge_pmt_versions": "1"}}
+"""Options of a demuxer that every reader of a source has to give: streams that get other numbers on the way (PIDs) go on."""
 
 
 Place = tuple[int, Fraction]
@@ -41,14 +43,18 @@ Place = tuple[int, Fraction]
 class Run:
     """Packets of a stream whose clock does not jump. Seconds.
 
-    position: of its first byte.  jump: by which its first packet is off.  first, end: what is shown or heard first, and last.
+    position: of its first byte.  jump: by which its first packet is off.  key: that one is a key frame.
+    first, end: what is shown or heard first, and last.  decoded, next: decoding times of its first packet, and after its last.
     beside, before: where the pictures are at its first packet, and at the packet before that.
     """
 
     position: int
     jump: Fraction
-    first: Fraction
-    end: Fraction
+    key: bool
+    decoded: Fraction
+    first: Fraction = Fraction(0)
+    end: Fraction = Fraction(0)
+    next: Fraction = Fraction(0)
     beside: Place | None = None
     before: Place | None = None
 
@@ -69,19 +75,22 @@ class Clock:
         self._next = self._step = self._first = self._end = self._position = 0
         self._beside: tuple[int, int] | None = None
 
-    def add(self, pts: int | None, dts: int | None, duration: int | None, position: int | None, picture: Clock | None = None) -> None:
+    def add(self, packet: Any, picture: Clock | None = None) -> None:
         """Take the next packet. picture: the clock of the pictures, if this is another one."""
-        time = pts if dts is None else dts
+        pts: int | None = packet.pts
+        time: int | None = pts if packet.dts is None else packet.dts
         if time is None:
             return
         shown = pts if pts is not None and 0 <= pts - time <= self._latest else time
-        length = duration or self._step
-        self._position = max(self._position, position or 0)
+        length: int = packet.duration or self._step
+        self._position = packet.pos or self._position
+        if self.runs and self._position < self.runs[-1].position:
+            return  # a straggler of the run before
         if self._last is None:
-            self._begin(0, Fraction(0), shown, picture)
+            self._begin(Run(0, Fraction(0), packet.is_keyframe, time * self.base), shown, picture)
         elif time - self._next > self._suspect or time + self._back < self._last:
             self._close()
-            self._begin(self._position, (time - self._next) * self.base, shown, picture)
+            self._begin(Run(self._position, (time - self._next) * self.base, packet.is_keyframe, time * self.base), shown, picture)
         elif time > self._last:
             self._step = time - self._last
         self._last, self._next = time, time + length
@@ -98,8 +107,7 @@ class Clock:
         """Return where this clock is."""
         return None if self._last is None else (len(self.runs) - 1, self._last * self.base)
 
-    def _begin(self, position: int, jump: Fraction, shown: int, picture: Clock | None) -> None:
-        run = Run(position, jump, Fraction(0), Fraction(0))
+    def _begin(self, run: Run, shown: int, picture: Clock | None) -> None:
         if picture is not None:
             run.beside = picture.place()
             run.before = (self._beside[0], self._beside[1] * picture.base) if self._beside else None
@@ -108,7 +116,8 @@ class Clock:
 
     def _close(self) -> None:
         if self.runs:
-            self.runs[-1].first, self.runs[-1].end = self._first * self.base, self._end * self.base
+            run = self.runs[-1]
+            run.first, run.end, run.next = self._first * self.base, self._end * self.base, self._next * self.base
 
 
 @dataclass
@@ -125,10 +134,10 @@ class Clocks:
         """Take the next packet of the file."""
         if index == self.video:
             self.pictures = self.pictures or Clock(base, self.jumps)
-            self.pictures.add(packet.pts, packet.dts, packet.duration, packet.pos)
+            self.pictures.add(packet)
         elif kind == "audio":
             clock = self.audio.get(index) or self.audio.setdefault(index, Clock(base, self.jumps))
-            clock.add(packet.pts, packet.dts, packet.duration, packet.pos, self.pictures)
+            clock.add(packet, self.pictures)
         elif kind == "subtitle" and self.pictures and packet.pts is not None and packet.pos is not None and (now := self.pictures.place()):
             self.texts.setdefault(index, []).append((packet.pos, packet.pts * base, now))
 
@@ -155,7 +164,9 @@ def _pictures(runs: list[Run], *, jumps: bool) -> list[Fraction]:
         undoes = before < 0 < run.jump and abs(before + run.jump) < SUSPECT + runs[number - 1].end - runs[number - 1].first
         undone = run.jump > 0 > after and abs(run.jump + after) < SUSPECT + run.end - run.first
         if run.jump < 0 or (jumps and run.jump > AHEAD) or undoes or undone:
-            shift = runs[number - 1].end + moved[-1] - run.first
+            last = runs[number - 1]
+            # A new recording follows the last picture; in the middle of one, pictures may lie between those that were shown already
+            shift = moved[-1] + (last.end - run.first if run.key else last.next - run.decoded)
             # A clock that comes back to what it was, after a packet or more with wrong times, is the same clock
             same = next((old for old in moved[-2::-1] if abs(old - shift) < SUSPECT), shift)
             moved.append(same)

@@ -57,6 +57,7 @@ class Scan:
     tracks: dict[int, Track] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
     tried: int = 0
+    last: int = 0  # where the last packet begins
     error: str | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ def read(
         for packet in moved(packets(container), scan.shifts):
             if packet.size and packet.stream_index in kinds:
                 clocks.add(packet.stream_index, *kinds[packet.stream_index], packet)
+            scan.last = max(scan.last, packet.pos or 0)
             index, size = packet.stream_index, packet.size
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:

@@ -14,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, Shift, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -53,6 +53,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
     fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
         order = "tt" if fields.top_first else "bb"
+    claims = demuxer in INDEXED and not scan.shifts  # of others, it is the last time less the first
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
@@ -81,7 +82,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         start_pts=line.start_pts,
         start=(line.start_pts - line.late) * base,
         duration=line.duration,
-        declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED and not scan.shifts else None,
+        declared_duration=video.duration * base if claims and video.duration and video.duration > 0 else None,
         frames=line.frames,
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
@@ -133,7 +134,7 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     return None
 
 
-def audio_stream(stream: Any, track: Track, video: VideoStream, shifts: tuple[Shift, ...]) -> AudioStream:
+def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
@@ -141,7 +142,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, shifts: tuple[Sh
         start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
-    declared = stream.duration * base if stream.duration and stream.duration > 0 and not shifts else None
+    declared = stream.duration * base if stream.duration and stream.duration > 0 and not scan.shifts else None
     return AudioStream(
         index=stream.index,
         codec=clean(codec_of(context)) if context else "unknown",
@@ -161,7 +162,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, shifts: tuple[Sh
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
-        shifts=shifts,
+        shifts=scan.shifts.get(stream.index, ()),
     )
 
 
@@ -170,7 +171,7 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track, shifts: tuple[Shift, ...]) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: Track, scan: Scan) -> SubtitleStream:
     """Describe a subtitle track."""
     unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
@@ -183,7 +184,7 @@ def subtitle_stream(stream: Any, track: Track, shifts: tuple[Shift, ...]) -> Sub
         forced=bool(stream.disposition & Disposition.forced),
         hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
         text=codec in TEXT_SUBTITLES,
-        shifts=shifts,
+        shifts=scan.shifts.get(stream.index, ()),
         **_span(stream, track),
     )
 
