@@ -219,7 +219,10 @@ def _timeline(job: ChunkJob) -> Any:
     stream = _input(job)
     if job.quality:
         stream = stream.filter(RAW_SOURCE)
-    if job.demuxer == "avi":
+    if job.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
+        # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
+        stream = stream.filter("setpts", expr="PTS-STARTPTS")
+    elif job.demuxer == "avi":
         # AVI stores no times; libav's guesses are off by the reordering delay. Its frames follow each other at the rate of the header.
         stream = stream.filter("setpts", expr=f"round(N/({_ratio(video.frame_rate)})/TB)")
     else:

@@ -124,6 +124,8 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         times = times[::2]
     start, steps = times[0], _steps(times)
     rate, variable = _rate(steps, declared, base, most)
+    if declared and 1 <= declared[0] <= most and declared[0] * base == 1:
+        rate = declared[0]  # a tick is a frame: where pictures are left out (empty chunks of AVI), the one before stands that long
     believed = next((claim for claim in declared if rate * Fraction(11, 10) < claim <= min(most, BUSY_RATE)), None)
     if missing and believed and len(packets.pts) > 2:
         rate, variable = believed, False  # pictures without a time lie between those with one, so the steps say too little
@@ -291,7 +293,7 @@ def _duration(packets: Packets, times: list[int], rate: Fraction, variable: bool
         last = frame
     duration = (times[-1] - times[0]) * base + last
     exact = len(times) * frame
-    return exact if not variable and abs(duration - exact) <= 2 * base + frame / 10 else duration
+    return exact if not variable and abs(duration - exact) <= min(2 * base, frame / 2) + frame / 10 else duration
 
 
 def _backward(packets: Packets) -> list[int]:
