@@ -19,6 +19,7 @@ from av.stream import Stream
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
 from vidpipe.source.fields import BATCH
+from vidpipe.source.hidden import can_hide, is_hidden
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import packets, reason_of
 from vidpipe.source.scan import Corrupt, Packets
@@ -78,6 +79,8 @@ def read(
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
+    codec = str(video.codec_context.codec.canonical_name if video.codec_context.codec is not None else "")
+    hiding = can_hide(codec)
     number = 0
     try:
         for packet in moved(packets(container), scan.shifts):
@@ -89,7 +92,7 @@ def read(
                 if packet.dts is None and packet.pts is None and not size:
                     _decode(scan, video, None)  # the end: let the last pictures out
                     continue
-                hidden = packet.is_discard or _invisible(video, packet)
+                hidden = packet.is_discard or (hiding and is_hidden(codec, bytes(packet)))
                 scan.video.add(packet.pts, packet.dts, packet.duration, key=packet.is_keyframe, hidden=hidden)
                 scan.video.size += size
                 if packet.is_corrupt:
@@ -117,11 +120,6 @@ def read(
     if not scan.frames and scan.video.pts and scan.tried and not scan.error:
         scan.error = "the decoder gives no picture"
     return scan
-
-
-def _invisible(video: Any, packet: Any) -> bool:
-    """Whether a VP8 packet holds a picture that is only a reference (RFC 6386, 9.1: bit 4 of the frame tag is show_frame)."""
-    return video.codec_context.name == "vp8" and packet.size > 0 and not memoryview(packet)[0] & 0x10
 
 
 def _decode(scan: Scan, video: Any, packet: Any) -> None:
