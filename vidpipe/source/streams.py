@@ -82,7 +82,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         start_pts=line.start_pts,
         start=(line.start_pts - line.late) * base,
         duration=line.duration,
-        declared_duration=video.duration * base if claims and video.duration and video.duration > 0 else None,
+        declared_duration=_claimed(video, (line.start_pts - line.late) * base) if claims else None,
         frames=line.frames,
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
@@ -134,6 +134,16 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     return None
 
 
+def _claimed(stream: Any, start: Fraction) -> Fraction | None:
+    """Return how long a stream says that it is. start: of its first packet."""
+    if not stream.duration or stream.duration < 0:
+        return None
+    claimed: Fraction = stream.duration * base_of(stream)
+    # Without samples in its index (fragments only), libav counts from zero, and the first fragment may be a later one.
+    later = stream.container.format.name.startswith("mov") and not stream.frames
+    return max(claimed - max(start, Fraction(0)), Fraction(0)) if later else claimed
+
+
 def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
@@ -142,7 +152,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
         start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
-    declared = stream.duration * base if stream.duration and stream.duration > 0 and not scan.shifts else None
+    declared = _claimed(stream, start * base) if not scan.shifts else None
     return AudioStream(
         index=stream.index,
         codec=clean(codec_of(context)) if context else "unknown",
