@@ -38,6 +38,7 @@ from vidpipe.source.streams import (
     chapters,
     codec_of,
     is_picture,
+    is_whole,
     other_stream,
     subtitle_stream,
     timecode,
@@ -99,7 +100,7 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         raise Refusal("it cannot be read to its end: the disk or the network drive reports an error")
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
     with Path(path).open("rb") as file:
-        claimed = claimed_size(file, source["demuxer"])
+        claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
         if goes_on(file, source["demuxer"], source.pop("last")):
             raise Refusal("it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat")
     return Source(
@@ -149,8 +150,9 @@ def _measure(
     # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
     # less the first, which says nothing.
     claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
-    if claimed is not None and not container.format.flags & TS_DISCONT and claimed > limits.max_duration:
-        problems.append(f"it claims to last {float(claimed):.0f} s; the limit is {limits.max_duration} s")
+    lasting = (claimed or 0) - max(Fraction(container.start_time or 0, av.time_base), Fraction(0))  # fragments may begin at any time
+    if not container.format.flags & TS_DISCONT and lasting > limits.max_duration:
+        problems.append(f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
     scan = read(container, video, limits, shifts)
@@ -199,6 +201,7 @@ def _measure(
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
         "last": scan.last,
+        "whole": demuxer == "mov" and is_whole(video, streams, scan),
     }
 
 

@@ -134,6 +134,25 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     return None
 
 
+def is_whole(video: Any, streams: list[Any], scan: Scan) -> bool:
+    """Whether every sample was read that the tables of an MP4 file list, whatever the sizes of its boxes say.
+
+    Of fragments libav counts no samples, but how long they last.
+    """
+    if scan.error or scan.video.corrupt.count or any(track.corrupt.count for track in scan.tracks.values()):
+        return False
+    for stream in streams:
+        if stream.index == video.index:
+            read, end = len(scan.video.pts), max(scan.video.dts, default=0) + max(scan.video.durations[-1:], default=0)
+        elif stream.type == "audio" and (track := scan.tracks.get(stream.index)):
+            read, end = track.packets, track.end
+        else:
+            continue
+        if read != stream.frames and end < (stream.duration or 0):
+            return False
+    return True
+
+
 def _claimed(stream: Any, start: Fraction) -> Fraction | None:
     """Return how long a stream says that it is. start: of its first packet."""
     if not stream.duration or stream.duration < 0:
