@@ -50,6 +50,9 @@ from vidpipe.source.text import clean
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
 
+LEADING = ("hevc", "vvc")
+"""Codecs that tell leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
+
 BLOCK = 1 << 20
 
 
@@ -163,7 +166,8 @@ def _measure(
     base = base_of(video)
     decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
     declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
-    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate))
+    leading = codec_of(video.codec_context) in LEADING
+    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
     problems = scan.problems
     if not scan.video.pts:
         problems.append("its video stream is empty")

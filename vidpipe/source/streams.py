@@ -82,7 +82,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         start_pts=line.start_pts,
         start=(line.start_pts - line.late) * base,
         duration=line.duration,
-        declared_duration=_claimed(video, (line.start_pts - line.late) * base) if claims else None,
+        declared_duration=_claimed(video, (line.start_pts - line.late) * base, line.lead * base) if claims else None,
         frames=line.frames,
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
@@ -153,14 +153,14 @@ def is_whole(video: Any, streams: list[Any], scan: Scan) -> bool:
     return True
 
 
-def _claimed(stream: Any, start: Fraction) -> Fraction | None:
-    """Return how long a stream says that it is. start: of its first packet."""
+def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Fraction | None:
+    """Return how long a stream says that it is, from ``start`` on. lead: what lies before and cannot be shown."""
     if not stream.duration or stream.duration < 0:
         return None
     claimed: Fraction = stream.duration * base_of(stream)
     # Without samples in its index (fragments only), libav counts from zero, and the first fragment may be a later one.
     later = stream.container.format.name.startswith("mov") and not stream.frames
-    return max(claimed - max(start, Fraction(0)), Fraction(0)) if later else claimed
+    return max(claimed - (max(start, Fraction(0)) if later else lead), Fraction(0))
 
 
 def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
