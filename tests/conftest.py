@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from tests.cluster_support import Dask
 from vidpipe.media.ffmpeg import FFmpeg, find
+
+for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
+    del os.environ[_name]  # settings of whoever runs the tests, such as a real target; variables of the tests begin with TEST_
 
 
 @pytest.fixture(scope="session")

@@ -44,15 +44,18 @@ def subtitled(target: Path, *tracks: Words, options: tuple[str, ...] = (), video
     return target
 
 
+OPENSSL = ("openssl", "enc", "-d", "-aes-128-cbc")
+
+
 def texts(folder: Path, playlist: str, key: Callable[[str], bytes]) -> list[str]:
     """Decrypt the segments of a subtitle track with openssl; return their texts."""
     found = parse((folder / playlist).read_bytes())
     assert isinstance(found, MediaPlaylist)
     return [
         (folder / entry.uri).read_text(encoding="utf-8")
-        if entry.key is None or entry.key.iv is None
+        if not entry.keys
         else subprocess.run(
-            ["openssl", "enc", "-d", "-aes-128-cbc", "-K", key(str(entry.key.uri).rpartition("/")[2]).hex(), "-iv", entry.key.iv],
+            [*OPENSSL, "-K", key(str(entry.keys[0].uri).rpartition("/")[2]).hex(), "-iv", str(entry.keys[0].iv)],
             input=(folder / entry.uri).read_bytes(),
             capture_output=True,
             check=True,

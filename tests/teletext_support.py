@@ -42,12 +42,17 @@ def _announced(packet: bytes) -> bytes:
     section = bytearray(packet[5 : 5 + 3 + length - 4])
     section += bytes([6, 0xE0 | PID >> 8, PID & 255, 0xF0, len(descriptor)]) + descriptor
     section[2] = len(section) + 4 - 3
-    check = 0xFFFFFFFF  # CRC-32/MPEG-2
+    return packet[:5] + (bytes(section) + checked(section)).ljust(PACKET - 5, b"\xff")
+
+
+def checked(section: bytes | bytearray) -> bytes:
+    """Return the CRC-32/MPEG-2 of a section."""
+    check = 0xFFFFFFFF
     for byte in section:
         check ^= byte << 24
         for _ in range(8):
             check = (check << 1 ^ (0x04C11DB7 if check & 0x80000000 else 0)) & 0xFFFFFFFF
-    return packet[:5] + (bytes(section) + check.to_bytes(4, "big")).ljust(PACKET - 5, b"\xff")
+    return check.to_bytes(4, "big")
 
 
 def _packets(pes: bytes, count: int) -> bytes:

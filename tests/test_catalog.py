@@ -18,6 +18,8 @@ from typing import Any
 import jsonschema
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests import servers
@@ -35,6 +37,7 @@ from vidpipe.catalog.record import (
 )
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, UsageError
+from vidpipe.settings import Settings
 
 BASE = "s3://titles/p/t/v"
 
@@ -340,6 +343,37 @@ def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
     assert "content_id: Field required" in failure.value.details
 
 
+@pytest.mark.parametrize("damage", ["'no JSON'", "''", "X'ff'", "5", "'5'", "'null'"])
+def test_a_row_that_is_no_json_is_named_and_blocks_no_other_title(damage: str, tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        catalog.publish(record(), "1")
+        catalog.publish(record("u"), "1")
+        with catalog._engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE vidpipe_versions SET record = {damage} WHERE content_id = 't'")
+        for look in (catalog.list, lambda: catalog.live("t"), lambda: catalog.versions("t"), lambda: catalog.publish(record(), "1")):
+            with pytest.raises(CatalogFailed, match="record of t v1 is not a valid"):
+                look()
+        assert catalog.live("u") is not None
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=60).filter(lambda name: name.strip(".")))
+@example("p%41c")
+@example("q?x=1")
+@example("a#b")
+@example("file:x?mode=memory")
+@example(":memory:")
+@example(" two  words ")
+def test_a_catalog_lies_in_its_home_whatever_its_name(tmp_path: Path, name: str) -> None:
+    top = tmp_path / secrets.token_hex(4)
+    home = Settings(home=top / name).home
+    with Catalog(Settings(home=home).catalog_url) as catalog:
+        catalog.publish(record(), "f")
+        assert str(home) in catalog.where
+    assert [path.relative_to(top) for path in top.rglob("catalog.db")] == [Path(name) / "catalog.db"]
+    assert [path.name for path in top.iterdir()] == [name]
+
+
 # -- what cannot work --------------------------------------------------------------------------------------------------------------------
 
 
@@ -350,10 +384,14 @@ def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
         ("mysql://u:TOPSECRET@h/d", "mysql is not supported"),
         ("sqlite://", "memory"),
         ("sqlite:///:memory:", "memory"),
+        ("sqlite:////tmp/x%00.db", "NUL"),
         ("postgresql+nodriver://u:TOPSECRET@h/d", "not installed"),
         ("postgresql://u:TOPSECRET@h:port/d", "cannot be read"),
+        ("postgresql://u:p@TOPSECRET@h/d", "more than one @"),
+        ("postgresql://u:p@TOPSECRET/w@h/d", "more than one @"),
+        ("postgresql://u:p?@TOPSECRET#@h/d", "more than one @"),
     ],
-    ids=["nonsense", "mysql", "memory", "memory-name", "driver", "port"],
+    ids=["nonsense", "mysql", "memory", "memory-name", "nul", "driver", "port", "at", "at-slash", "at-question-mark"],
 )
 def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as failure:
@@ -362,8 +400,9 @@ def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     assert "TOPSECRET" not in " ".join(failure.value.lines())
 
 
-def test_a_server_that_is_not_there() -> None:
-    with Catalog("postgresql://u:TOPSECRET@127.0.0.1:9/d") as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
+@pytest.mark.parametrize("url", ["postgresql://u:TOPSECRET@127.0.0.1:9/d", "postgresql://127.0.0.1:9/d?user=u&password=TOPSECRET"])
+def test_a_server_that_is_not_there(url: str) -> None:
+    with Catalog(url) as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
         catalog.list()
     assert "server runs" in str(failure.value.fix)
     assert "TOPSECRET" not in " ".join(failure.value.lines())

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.servers import S3Server
 from vidpipe import __version__, errors
 from vidpipe.cli import exits, render
 from vidpipe.cli.app import app, invoke
@@ -184,6 +185,14 @@ def test_inspect_of_a_broken_title_ends_with_six(run: Run, tmp_path: Path) -> No
     assert "problem: missing.m3u8: " in done.out
 
 
+def test_inspect_of_what_cannot_be_read_is_json_too(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "master.m3u8").write_text("<html>")
+    done = run("inspect", str(tmp_path / "master.m3u8"), "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["kind"]) == (2, "unreadable")
+    assert found["problems"] == ["this is no HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
+
+
 def test_work(run: Run) -> None:
     held = json.loads(run("work", "list", "--json").out)
     assert {share["kind"] for share in held["shares"]} >= {"chunks", "jobs"}
@@ -191,24 +200,43 @@ def test_work(run: Run) -> None:
     assert run("work", "clean", "--older-than", "1").out == "freed 0 B in 0 files\n"
 
 
-def test_doctor(run: Run, tmp_path: Path) -> None:
+def test_doctor(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     done = run("doctor", "--json")
     found = json.loads(done.out)
     assert (done.code, found["ok"]) == (0, True)
     assert [check["name"] for check in found["checks"]] == ["vidpipe", "settings", "ffmpeg", "ladder", "home", "keys", "target", "catalog"]
-    broken = run("doctor", "--ffmpeg", "/nowhere/ffmpeg", "--to", CLIP, "--cluster", "tcp://127.0.0.1:1", "--cluster-work", "s3://b/../x")
+    broken = run("doctor", "--ffmpeg", "/nowhere/ffmpeg", "--to", CLIP, "--cluster", "tcp://127.0.0.1:1", "--cluster-work", "s3://gone/x")
     assert broken.code == 2
     assert re.findall(r"^(\w+) +error ", broken.out, re.M) == ["ffmpeg", "target", "cluster", "cluster_work"]
 
 
 def test_doctor_finds_misspelt_variables_and_loose_keys(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VIDPIPE_TEST_HLSJS", raising=False)  # read by the tests alone
     monkeypatch.setenv("VIDPIPE_WROKERS", "3")
     (tmp_path / "keys").mkdir(mode=0o755)
     (tmp_path / "keys").chmod(0o755)
     checks = {check["name"]: check for check in json.loads(run("doctor", "--home", str(tmp_path), "--json").out)["checks"]}
-    assert (checks["settings"]["state"], checks["settings"]["detail"]) == ("warning", "no setting reads VIDPIPE_WROKERS")
+    assert (checks["settings"]["state"], checks["settings"]["detail"]) == ("error", "no setting reads VIDPIPE_WROKERS")
+    assert checks["settings"]["fix"] == "did you mean VIDPIPE_WORKERS?"
     assert checks["keys"]["state"] == "warning"
+
+
+def test_a_misspelt_variable_stops_every_command_that_has_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDPIPE_TARGT", "s3://media")
+    for command in (["ingest", CLIP], ["plan", CLIP], ["validate", CLIP], ["catalog", "list"], ["work", "clean"], ["preview", "demo"]):
+        done = run(*command)
+        assert (done.code, done.err) == (
+            2, "error: VIDPIPE_TARGT: no setting reads this variable\nfix: did you mean VIDPIPE_TARGET? Else unset it\n",
+        )  # fmt: skip
+
+
+def test_a_working_directory_that_is_gone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run("catalog", "list").err == "error: the working directory is gone\nfix: change to another one\n"
+    monkeypatch.chdir(tmp_path)
 
 
 # -- ladders
@@ -245,6 +273,19 @@ USAGE = {
     "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "Chunks encoded side by side"),
     "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "Encryption of the segments"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
+    "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a place", "did you mean s3://media/vod?"),
+    "source with a slip": (["plan", "s3:/media/film.mov"], "this is no address of a source", "did you mean s3://media/film.mov?"),
+    "nobody's home": (["ingest", CLIP, "--home", "~nosuchuser"], "--home: the home directory is unknown", "write the full path"),
+    "nobody's target": (["ingest", CLIP, "--to", "~nosuchuser/x"], "--to: the home directory is unknown", "write the full path"),
+    "nobody's ladder": (["ingest", CLIP, "--ladder", "~nosuchuser/x.yaml"], "--ladder: the home directory is", "write the full path"),
+    "title in Latin-1": (["ingest", CLIP, "--title", "\udcfc"], "--title: '\\udcfc' is not UTF-8", "encoding of the terminal"),
+    "metadata in Latin-1": (["ingest", CLIP, "--meta", "a=\udcfc"], "--meta: 'a=\\udcfc' is not UTF-8", "encoding of the terminal"),
+    "id in Latin-1": (["catalog", "show", "\udcfc"], "there is no title '\\udcfc'", "catalog list"),
+    "another source": (
+        ["ingest", str(FIXTURES / "silent-video.mp4"), "--ladder", "fast", "--id", "demo"],
+        "demo is live and was made of another source: one-second.mp4",
+        "or replace demo with --replace",
+    ),
     "no such ladder": (["plan", CLIP, "--ladder", "steaming"], "there is no ladder 'steaming'", "did you mean streaming?"),
 }
 

@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from tests.caption_support import Line21, captioned
 from tests.cluster_support import PATIENCE, QUIET, Dask, alive, ffmpeg_below, stop
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
@@ -76,7 +78,7 @@ def test_a_killed_worker_costs_its_chunk_only(dask: Dask, tmp_path: Path, progra
     assert all(done.video["a"].reused for done in chunks_of(list(encode(plan, store, ffmpeg=program, threads=1))))
 
 
-def test_subtitles_are_extracted_by_a_worker(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
+def test_subtitles_and_captions_are_extracted_by_a_worker(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
     dask.worker("one")
     dask.wait(1)
     words = Words(srt(("00:00:00,500", "00:00:01,000", "Hello")), language="eng")
@@ -84,6 +86,12 @@ def test_subtitles_are_extracted_by_a_worker(dask: Dask, tmp_path: Path, program
     (track,) = (made for made in everything(plan, Store(tmp_path / "work"), program, dask) if isinstance(made, EncodedSubtitles))
     assert track.artifact is not None
     assert "Hello" in track.artifact.path.read_text()
+    sent = Line21(Fraction(30))
+    sent.pop_on(0.5, 1, "Captions")
+    plan = tiny_plan(captioned(tmp_path / "b.mp4", sent, frames=45), chunk=1000)
+    (track,) = (made for made in everything(plan, Store(tmp_path / "work"), program, dask) if isinstance(made, EncodedSubtitles))
+    assert track.artifact is not None
+    assert "Captions" in track.artifact.path.read_text()
 
 
 def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:

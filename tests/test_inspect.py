@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.server
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import servers
-from tests.title_support import PREFIX, encode_title, publish_title
+from tests.title_support import KEY, PREFIX, encode_title, publish_title
 from vidpipe.data import report
 from vidpipe.errors import UsageError
 from vidpipe.inspect.inspection import inspect
-from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, PlaylistError, parse
+from vidpipe.inspect.place import MOST_PLAYLIST_BYTES
+from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
 
@@ -46,6 +52,7 @@ three.m4s
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library")
     publish_title(encode_title(tmp_path_factory.mktemp("encoded")), LocalStorage(folder))
+    (folder / PREFIX / "record.json").write_text(json.dumps({"encryption": {"key_ids": [KEY.key_id]}}))
     return folder
 
 
@@ -103,7 +110,8 @@ def test_the_report_is_json_with_plain_seconds(library: Path) -> None:
 def test_a_title_on_a_web_server(server: str, library: Path) -> None:
     found = inspect(f"{server}/{PREFIX}/master.m3u8")
     assert [playlist.segments for playlist in found.playlists] == [3, 3, 3]
-    assert {playlist.bytes for playlist in found.playlists} == {None}
+    assert all(playlist.bytes for playlist in found.playlists)  # few enough to be asked for
+    assert (found.problems, found.notes) == ((), ())
     with pytest.raises(UsageError, match="not found"):
         inspect(f"{server}/{PREFIX}/none.m3u8")
 
@@ -127,7 +135,10 @@ def test_a_title_on_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library:
 def test_a_media_playlist(tmp_path: Path) -> None:
     (tmp_path / "my list #1.m3u8").write_text(MEDIA)
     (tmp_path / "two.m4s").write_bytes(bytes(2000))
+    (tmp_path / "all.mp4").write_bytes(bytes(1600))
+    (tmp_path / "k").write_bytes(bytes(16))
     found = inspect(str(tmp_path / "my list #1.m3u8"))
+    assert found.problems == ()
     assert (found.kind, found.version, found.duration) == ("media", 4, Fraction("11.506"))
     (only,) = found.playlists
     assert (only.segments, only.discontinuities, only.clear_segments, only.media_sequence) == (3, 1, 2, 0)
@@ -146,14 +157,14 @@ def test_what_is_missing_is_a_problem_and_hides_nothing_else(tmp_path: Path) -> 
     found = inspect(str(tmp_path))
     assert found.duration == Fraction("11.506")
     assert found.problems == (
-        "a.m3u8: line 12: two.m4s: it cannot be read: No such file or directory",
+        "a.m3u8: line 5: init section all.mp4: it cannot be read: No such file or directory (3 more like this)",
         "none.m3u8: it cannot be read: No such file or directory",
         "junk.m3u8: line 1: EXT-X-TARGETDURATION is missing",
         "master.m3u8: it is a master playlist; a media playlist was expected",
-        "https://x.example/b.m3u8: it lies elsewhere and was not looked at",
         "../c.m3u8: it lies outside the folder and was not looked at",
         "/etc/passwd: it lies outside the folder and was not looked at",
     )
+    assert found.notes == ("https://x.example/b.m3u8: it lies at https://x.example, and was not looked at",)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +196,23 @@ def test_places_that_are_not_known(location: str) -> None:
         inspect(location)
 
 
+@pytest.mark.parametrize(
+    ("location", "what", "fix"),
+    [
+        ("~nosuchuser/master.m3u8", "home directory", "give the path"),
+        ("file://[x/master.m3u8", "Invalid IPv6", "give the path"),
+        ("s3:/media/vod", "not a valid URL", "did you mean s3://media/vod?"),
+        ("https:/host/master.m3u8", "not a valid URL", "did you mean https://host/master.m3u8?"),
+        ("https:/me:secret@host/master.m3u8", "not a valid URL", "begin it with"),
+    ],
+)
+def test_a_location_with_a_slip(location: str, what: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=what) as caught:
+        inspect(location)
+    assert fix in str(caught.value.fix)
+    assert "secret" not in str(caught.value.lines())
+
+
 # --- the reader -----------------------------------------------------------------------------------------------------
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n"
@@ -196,7 +224,17 @@ VARIANT = "#EXTM3U\n#EXT-X-STREAM-INF:"
     [
         pytest.param("\ufeff#EXTM3U\n", 1, "byte-order mark", id="bom"),
         pytest.param(" #EXTM3U\n", 1, "begins with #EXTM3U", id="indented"),
-        pytest.param(HEAD + "#EXTINF:6,\ta\na", 3, "control character", id="tab"),
+        pytest.param(HEAD + "#EXT-X-MAP:URI=\"\ta\"\n", 3, "control character", id="tab"),
+        pytest.param(HEAD + "#EXTINF:6,\x00\na", 3, "control character", id="zero-byte-in-a-title"),
+        pytest.param(HEAD + f"#EXTINF:{'6' * 6000},\na\n", 3, "is not a decimal", id="extinf-6000-digits"),
+        pytest.param(HEAD + f"#EXTINF:6,\n#EXT-X-BYTERANGE:{'6' * 6000}\na\n", 4, "is not a byte range", id="range-6000-digits"),
+        pytest.param(HEAD + "#EXTINF:6,\n#EXT-X-BYTERANGE:9\na\n", 4, "has no offset", id="range-without-offset"),
+        pytest.param(VARIANT + f"BANDWIDTH=1,RESOLUTION=1x{'6' * 6000}\na\n", 2, "not WIDTHxHEIGHT", id="resolution-6000-digits"),
+        pytest.param(VARIANT + "BANDWIDTH=1\n{$x}\n", 3, "defines the variable x", id="variable-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:IMPORT=\"x\"\n", 3, "does not define the variable x", id="import-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:QUERYPARAM=\"x\"\n", 3, "no query parameter x", id="query-unknown"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:VALUE=\"x\"\n", 3, "neither NAME", id="define-nothing"),
+        pytest.param(HEAD + "#EXT-X-DEFINE:NAME=\"x\",VALUE=\"\"\n" * 2, 4, "a second time", id="define-twice"),
         pytest.param(HEAD + "#EXTINF:6,\na b\n", 4, "no blanks", id="blank-in-uri"),
         pytest.param(HEAD + "#EXTINF:6\na\n", 3, "no comma", id="extinf-without-comma"),
         pytest.param(HEAD + "#EXTINF:nan,\na\n", 3, "'nan' is not a decimal", id="extinf-nan"),
@@ -235,14 +273,24 @@ def test_faults_are_named_with_their_line(text: str, line: int, what: str) -> No
     assert caught.value.line == line
 
 
+PIECES = [*(MEDIA + HEAD).splitlines(), "#EXT-X-STREAM-INF:BANDWIDTH=1", '#EXT-X-DEFINE:NAME="a",VALUE="b"', "{$a}", "9" * 6000]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=20)), max_size=12), st.sampled_from(["\n", "\r\n", ":", ",", "="]))
+def test_whatever_it_says_it_is_read_or_refused_with_a_line(pieces: list[str], joint: str) -> None:
+    with suppress(PlaylistError):
+        parse(("#EXTM3U\n" + joint.join(pieces)).encode("utf-8", "surrogatepass"))
+
+
 def test_what_stands_where(tmp_path: Path) -> None:
     playlist = parse(MEDIA.replace("\n", "\r\n").encode())
     assert isinstance(playlist, MediaPlaylist)
     first, second, third = playlist.segments
     assert first.init is not None
-    assert (first.line, first.init.key, first.init.byte_range, first.byte_range, first.key) == (8, None, "600@0", "1000@600", None)
-    assert second.key is not None
-    assert (second.key.iv, second.discontinuity, third.key, third.gap) == ("AB".rjust(32, "0"), True, None, True)
+    assert (first.line, first.init.keys, first.keys) == (8, (), ())
+    assert (first.init.byte_range, first.byte_range) == (ByteRange(length=600, offset=0), ByteRange(length=1000, offset=600))
+    assert ([key.iv for key in second.keys], second.discontinuity, third.keys, third.gap) == (["AB".rjust(32, "0")], True, (), True)
 
 
 def test_a_map_under_a_key_is_seen() -> None:
@@ -250,7 +298,7 @@ def test_a_map_under_a_key_is_seen() -> None:
     playlist = parse(text.encode())
     assert isinstance(playlist, MediaPlaylist)
     assert playlist.segments[0].init is not None
-    assert playlist.segments[0].init.key is not None
+    assert playlist.segments[0].init.keys
 
 
 def test_media_is_not_media_sequence() -> None:
@@ -258,3 +306,207 @@ def test_media_is_not_media_sequence() -> None:
     master = parse(b'#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,URI="i.m3u8"\n#EXT-X-NEW-TAG:whatever\n')
     assert isinstance(master, MasterPlaylist)
     assert master.variants[0].i_frames
+
+
+def test_what_players_read_over() -> None:
+    """27 real playlists have a tab behind EXTINF's comma; players do not mind."""
+    playlist = parse((HEAD + "#EXTINF:6,\tno desc\n#\ta comment\na\n").encode())
+    assert isinstance(playlist, MediaPlaylist)
+    assert playlist.segments[0].uri == "a"
+
+
+def test_keys_of_several_systems_cover_a_segment_until_their_own_is_replaced() -> None:
+    system = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{}",KEYFORMAT="{}"\n'
+    apple, other = "com.apple.streamingkeydelivery", "urn:uuid:edef8ba9"
+    text = HEAD + system.format("skd://1", apple) + system.format("data:1", other) + "#EXTINF:6,\na\n"
+    text += system.format("skd://2", apple) + "#EXTINF:6,\nb\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:6,\nc\n"
+    playlist = parse(text.encode())
+    assert isinstance(playlist, MediaPlaylist)
+    assert [[key.uri for key in entry.keys] for entry in playlist.segments] == [["skd://1", "data:1"], ["skd://2", "data:1"], []]
+
+
+def test_byte_ranges_continue() -> None:
+    text = HEAD + "".join(f"#EXTINF:6,\n#EXT-X-BYTERANGE:{part}\n{uri}\n" for part, uri in (("9@1", "a"), ("5", "a"), ("7@0", "b")))
+    playlist = parse(text.encode())
+    assert isinstance(playlist, MediaPlaylist)
+    ranges = [entry.byte_range for entry in playlist.segments if entry.byte_range]
+    assert [(part.offset, part.length) for part in ranges] == [(1, 9), (10, 5), (0, 7)]
+
+
+def test_variables(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "master.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-DEFINE:NAME="where",VALUE="v"\n#EXT-X-DEFINE:NAME="none",VALUE=""\n'
+        "#EXT-X-STREAM-INF:BANDWIDTH=1000\n{$where}{$none}/p.m3u8?token=seg\n"
+    )
+    (tmp_path / "v" / "p.m3u8").write_text(
+        HEAD + '#EXT-X-DEFINE:IMPORT="where"\n#EXT-X-DEFINE:QUERYPARAM="token"\n#EXTINF:6,{$title}\n../{$where}/{$token}.m4s\n'
+    )
+    (tmp_path / "v" / "seg.m4s").write_bytes(bytes(750))
+    found = inspect(str(tmp_path))
+    assert (found.problems, [variant.measured and variant.measured.peak for variant in found.variants]) == ((), [1000])
+
+
+def test_every_object_is_looked_for(tmp_path: Path) -> None:
+    """A missing init section or key, a directory instead of a segment, a range beyond the end: each is a problem."""
+    write = (tmp_path / "p.m3u8").write_text
+    (tmp_path / "a").write_bytes(bytes(10))
+    (tmp_path / "folder").mkdir()
+    for text, expected in (
+        ('#EXT-X-MAP:URI="i"\n#EXTINF:6,\na\n', ("line 3: init section i: it cannot be read: No such file or directory",)),
+        ('#EXT-X-MAP:URI="a",BYTERANGE="9@2"\n#EXTINF:6,\na\n', ("line 3: init section a: it ends at byte 10, its range at 11",)),
+        ('#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:6,\na\n', ("line 3: key k: it cannot be read: No such file or directory",)),
+        ("#EXTINF:6,\nfolder\n", ("line 4: folder: it is a directory",)),
+        ("#EXTINF:6,\n#EXT-X-BYTERANGE:5@8\na\n", ("line 5: a: it ends at byte 10, its range at 13",)),
+        ("#EXTINF:6,\n#EXT-X-BYTERANGE:5@0\nb\n", ("line 5: b: it cannot be read: No such file or directory",)),
+        ("#EXTINF:6,\nhttp://[x/\n", ("line 4: http://[x/: it is not a valid URL",)),
+        ("#EXTINF:6,\n%00\n", ("line 4: %00: it is not the path of a file",)),
+        ("#EXTINF:6,\n./a\n#EXTINF:6,\nb/../a\n", ()),
+        ('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"\n#EXTINF:6,\na\n', ()),
+    ):
+        write(HEAD + text)
+        assert inspect(str(tmp_path / "p.m3u8")).problems == expected
+
+
+def test_what_lies_elsewhere_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "p.m3u8").write_text(
+        HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="https://keys.example/1"\n#EXTINF:6,\nhttps://u:p@cdn.example/a\n#EXTINF:6,\n//cdn.example/b\n'
+    )
+    found = inspect(str(tmp_path / "p.m3u8"))
+    assert (found.problems, found.playlists[0].measured) == ((), None)
+    assert found.notes == (
+        "1 of its objects were not looked at: it lies at https://keys.example",
+        "1 of its objects were not looked at: it lies at https://cdn.example",
+        "1 of its objects were not looked at: it lies at cdn.example",
+    )
+
+
+def test_a_pipe_is_no_playlist_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.m3u8")
+    (tmp_path / "master.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv.m3u8\n")
+    assert inspect(str(tmp_path)).problems == ("v.m3u8: it is not a file",)
+
+
+def test_an_audio_only_variant_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "master.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="b",URI="a.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO="a"\na.m3u8\n'
+    )
+    (tmp_path / "a.m3u8").write_text(HEAD + "#EXTINF:6,\na\n")
+    (tmp_path / "a").write_bytes(bytes(750))
+    (variant,) = inspect(str(tmp_path)).variants
+    assert variant.measured is not None
+    assert variant.measured.peak == 1000
+
+
+def test_a_playlist_in_gzip(tmp_path: Path) -> None:
+    text = (HEAD + "#EXTINF:6,\na\n").encode()
+    (tmp_path / "a").write_bytes(bytes(10))
+    (tmp_path / "p.m3u8").write_bytes(gzip.compress(text))
+    assert inspect(str(tmp_path / "p.m3u8")).problems == ()
+    (tmp_path / "p.m3u8").write_bytes(gzip.compress(text)[:20] + b"\xff" * 20)
+    with pytest.raises(UsageError, match="gzip is broken"):
+        inspect(str(tmp_path / "p.m3u8"))
+    (tmp_path / "p.m3u8").write_bytes(gzip.compress(bytes(MOST_PLAYLIST_BYTES + 1)))
+    with pytest.raises(UsageError, match="too large"):
+        inspect(str(tmp_path / "p.m3u8"))
+
+
+# --- web servers ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(answers: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
+    """A web server with these paths: status, headers, body."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = answers.get(self.path, (404, {}, b""))
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        thread.join()
+
+
+def page(text: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    return 200, {name.replace("_", "-"): value for name, value in headers.items()}, text.encode()
+
+
+TEN = HEAD + "".join(f"#EXTINF:6,\n{number}.m4s\n" for number in range(10))
+
+
+def test_a_web_server_without_the_segments() -> None:
+    with answering({"/p.m3u8": page(TEN)}) as url:
+        found = inspect(f"{url}/p.m3u8")
+    assert found.problems == ("line 4: 0.m4s: the server answers 404 Not Found (4 more like this)",)
+    assert found.notes == ("5 of its segments were not asked for",)
+
+
+def test_what_a_redirected_playlist_names_lies_beside_the_new_address() -> None:
+    answers = {
+        "/m.m3u8": page("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv.m3u8?token=seg\n"),
+        "/v.m3u8?token=seg": (302, {"Location": "/deep/v.m3u8?token=seg"}, b""),
+        "/deep/v.m3u8?token=seg": page(HEAD + '#EXT-X-DEFINE:QUERYPARAM="token"\n#EXTINF:6,\n{$token}.m4s\n'),
+        "/deep/seg.m4s": page("x" * 750),
+    }
+    with answering(answers) as url:
+        found = inspect(f"{url}/m.m3u8")
+    assert (found.problems, found.notes) == ((), ())
+    assert found.variants[0].measured is not None
+    assert found.variants[0].measured.peak == 1000
+
+
+def test_a_body_in_gzip_and_one_that_is_cut_off() -> None:
+    packed = gzip.compress((HEAD + "#EXTINF:6,\na\n").encode())
+    answers = {
+        "/gzip.m3u8": (200, {"Content-Encoding": "gzip"}, packed),
+        "/a": page("a"),
+        "/cut.m3u8": (200, {"Content-Length": "5000"}, b"#EXTM3U\n"),
+    }
+    with answering(answers) as url:
+        assert inspect(f"{url}/gzip.m3u8").problems == ()
+        with pytest.raises(UsageError, match="expected 5000"):
+            inspect(f"{url}/cut.m3u8")
+
+
+def test_a_server_that_guards_its_keys_and_one_without_head() -> None:
+    text = HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF:6,\na\n'
+    with answering({"/p.m3u8": page(text), "/key": (403, {}, b""), "/a": (405, {}, b"")}) as url:
+        found = inspect(f"{url}/p.m3u8")
+    assert (found.problems, found.notes) == ((), ("line 3: key key: the server answers 403 Forbidden",))
+
+
+def test_a_playlist_of_the_web_leads_to_no_file_and_to_no_nonsense() -> None:
+    uris = ("file:///etc/passwd", "http://[x/", "data:,x")
+    answers = {"/m.m3u8": page("#EXTM3U\n" + "".join(f"#EXT-X-STREAM-INF:BANDWIDTH=1000\n{uri}\n" for uri in uris))}
+    with answering(answers) as url:
+        found = inspect(f"{url}/m.m3u8")
+    assert found.problems == ("http://[x/: it is not a valid URL",)
+    assert found.notes == (
+        "file:///etc/passwd: it lies at file:, and was not looked at",
+        "data:,x: it lies at data:, and was not looked at",
+    )
+
+
+def test_a_public_playlist_leads_to_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """127.0.0.1 plays the public server."""
+    monkeypatch.setattr("vidpipe.web._is_private", lambda address: str(address) != "127.0.0.1")
+    with socket.create_server(("127.0.0.2", 0)) as inside:
+        port = inside.getsockname()[1]
+        text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nhttp://127.0.0.2:{port}/v.m3u8\n"
+        with answering({"/m.m3u8": page(text)}) as url:
+            found = inspect(f"{url}/m.m3u8")
+    assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: it cannot be read: it leads from a public server to a private address",)

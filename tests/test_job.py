@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from vidpipe.errors import UsageError
 from vidpipe.job import Job, claim
 
-JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_id="k")
+JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_id="a" * 32)
 
 
 def test_a_note_survives_the_run_until_it_is_finished(tmp_path: Path) -> None:
@@ -31,8 +32,25 @@ def test_one_title_is_made_by_one_run(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"content_id": 1}'], ids=["empty", "cut", "wrong"])
-def test_a_broken_note_is_no_note(tmp_path: Path, text: str) -> None:
-    (tmp_path / "film.json").write_text(text)
+WRONG: dict[str, bytes | dict[str, str]] = {
+    "empty": b"",
+    "cut": b"{",
+    "wrong": b'{"content_id": 1}',
+    "not UTF-8": b"\xff",
+    "another title": {"content_id": "other"},
+    "way up": {"content_id": "../film"},
+    "version up": {"version": "../../other/v1"},
+    "version with a folder": {"version": "a/b"},
+    "no version": {"version": ""},
+    "key up": {"key_id": "../master"},
+    "line break": {"version": "v1\n"},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_broken_note_is_no_note(tmp_path: Path, name: str) -> None:
+    change = WRONG[name]
+    text = change if isinstance(change, bytes) else json.dumps(JOB.model_dump() | change).encode()
+    (tmp_path / "film.json").write_bytes(text)
     with claim(tmp_path, "film") as held:
         assert held.unfinished is None

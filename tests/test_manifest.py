@@ -261,6 +261,15 @@ def test_the_peak_is_that_of_every_window(rows: list[tuple[int, Fraction]]) -> N
     assert 0 <= average(sizes, durations) - Fraction(8 * sum(sizes)) / sum(durations) < 1
 
 
+@pytest.mark.timeout(120)
+def test_the_peak_is_found_in_a_time_linear_in_the_segments() -> None:
+    """Here every window holds all that follow: adding up each would be a thousand million sums, which take longer than this may."""
+    sizes = [1000 + number % 977 for number in range(50_000)]
+    durations = [Fraction(999_983 + number % 31, 1_000_000) for number in range(50_000)]
+    assert peak(sizes, durations, 60_000) >= average(sizes, durations)
+
+
+
 def test_rates_are_measured_from_what_the_playlist_states() -> None:
     tail = segments(Fraction(1, 3), Fraction(1, 3), sizes=(1000, 1000))
     assert extinf(tail) == [Decimal("0.333333"), Decimal("0.333334")]

@@ -117,6 +117,65 @@ def test_a_source_of_one_frame_is_one_segment() -> None:
     assert (grid.frames, grid.segments) == (1, 1)
 
 
+def whole(seconds: Fraction) -> int:
+    """As EXT-X-TARGETDURATION rounds."""
+    return int(seconds + Fraction(1, 2))
+
+
+TAILS = {
+    # rate, GOP, segment, frames of the source, half-rate rung -> frames of the segments
+    "joined": ("30", "2", "6", 363, False, [180, 183]),
+    "long enough": ("30", "2", "6", 370, False, [180, 180, 10]),
+    "joined, because the rung of half the rate delays twice as long": ("30", "2", "6", 371, True, [180, 191]),
+    "long enough at half the rate": ("30", "2", "6", 372, True, [180, 180, 12]),
+    "12.5 fps": ("25/2", "2", "6", 377, False, [75, 75, 75, 75, 77]),
+    "29.97 fps": ("30000/1001", "2", "6", 361, False, [180, 181]),
+    "the first segment of two": ("25", "2", "6", 151, False, [151]),
+    "no room before the next whole second: a GOP goes over": ("2", "2", "6", 25, False, [12, 8, 5]),
+    "no room and no second GOP: joined all the same": ("10", "12/5", "12/5", 25, False, [25]),
+    "a slide show": ("1", "2", "6", 13, False, [6, 4, 3]),
+    "shorter than a segment": ("25", "2", "6", 3, False, [3]),
+}
+
+
+@pytest.mark.parametrize(("rate", "gop", "segment", "frames", "half", "segments"), TAILS.values(), ids=TAILS.keys())
+def test_the_last_segment_is_no_short_tail(rate: str, gop: str, segment: str, frames: int, half: bool, segments: list[int]) -> None:
+    rungs = (rung(240, max_frame_rate=Fraction(rate) / 2), rung(720)) if half else (rung(240),)
+    made = planned(source(rate=rate, duration=str(frames / Fraction(rate))), Ladder(name="t", description="", rungs=rungs), gop, segment)
+    grid = made.grid
+    assert [grid.start(index + 1) - grid.start(index) for index in range(grid.segments)] == segments
+    assert float(grid.longest_segment) == pytest.approx(max(segments) / Fraction(rate))
+
+
+@given(
+    st.sampled_from(RATES),
+    st.integers(1, 3000),
+    st.sampled_from(["1/2", "1", "2", "12/5", "4"]),
+    st.sampled_from(["1", "2", "6", "13/2", "10"]),
+    st.booleans(),
+)
+def test_every_grid_of_segments(rate: str, frames: int, gop: str, segment: str, half: bool) -> None:
+    rungs = (rung(240, max_frame_rate=Fraction(30 if half else 60)), rung(720))
+    ladder = Ladder(name="t", description="", rungs=rungs)
+    made = planned(source(rate=rate, duration=str(frames / Fraction(rate))), ladder, gop, segment, "12")
+    grid = made.grid
+    starts = [grid.start(index) for index in range(grid.segments)]
+    lengths = [b - a for a, b in pairwise([*starts, grid.frames])]
+    assert starts[0] == 0
+    assert all(start % grid.gop_frames == 0 for start in starts)
+    assert set(lengths[:-2]) <= {grid.segment_frames}
+    assert all(length > 0 for length in lengths)
+    slowest = max(rendition.frame_step for rendition in made.video)
+    assert grid.segments == 1 or lengths[-1] / grid.frame_rate >= 2 * slowest / grid.frame_rate + Fraction(1, 4)
+    if 0 < grid.borrowed < grid.segment_frames:  # only segments of so few GOPs that all of them must go over are joined at any length
+        assert whole(lengths[-1] / grid.frame_rate) <= whole(grid.segment_duration)
+    assert [made.chunks[0].start, *(chunk.start + chunk.frames for chunk in made.chunks)][-1] == grid.frames
+    assert all(a.start + a.frames == b.start for a, b in pairwise(made.chunks))
+    assert all(chunk.start in starts and chunk.frames > 0 for chunk in made.chunks)
+    assert [index for chunk in made.chunks for index in grid.segments_of(chunk)] == list(range(grid.segments))
+    assert all(starts[grid.segment_of(frame)] <= frame < grid.start(grid.segment_of(frame) + 1) for frame in range(grid.frames))
+
+
 def test_an_unseekable_source_is_one_chunk_and_the_plan_says_so() -> None:
     made = planned(source(duration="600", exact_seek=False, seek_problem="the container has no index"))
     assert len(made.chunks) == 1
@@ -221,6 +280,37 @@ def test_sound_that_is_surround_only_later_has_a_surround_rendition() -> None:
 def test_no_subtitles_are_shown_unless_the_source_asks() -> None:
     made = planned(source().model_copy(update={"subtitles": (words(1),)}))
     assert [(r.id, r.name, r.default) for r in made.subtitles] == [("und-sub", "Subtitles", False)]
+
+
+def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_named() -> None:
+    def captions(channel: str, **changes: Any) -> SubtitleStream:
+        facts = {"codec": "eia_608", "channel": channel, "hearing_impaired": True, "text": channel.startswith("CC")}
+        return words(0, **facts | changes)
+
+    streams = (
+        words(2, language="en", default=True),
+        captions("CC1", language="en"),
+        captions("CC3"),
+        captions("CC4", start=Fraction(60)),
+        captions("CC2", text=False),
+        captions("T1"),
+        captions("SERVICE1", codec="eia_708"),
+    )
+    made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
+    assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
+        (2, None, "en-sub", "en", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
+        (0, "CC1", "en-cc1", "en (CC)", False, True),
+        (0, "CC3", "cc3", "CC3", False, True),
+    ]
+    assert [note for note in made.notes if "captions" in note] == [
+        "closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'en (CC)': words and italics are kept, places and colours are not",
+        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
+        "closed captions CC4 (CEA-608, in stream 0) are not published: they show nothing while the picture runs",
+        "closed captions CC2 (CEA-608, in stream 0) are not published:"
+        " the container does not say in which order the pictures are shown that carry them",
+        "closed captions T1 (CEA-608, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
+        "closed captions SERVICE1 (CEA-708, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
+import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -98,6 +102,10 @@ RANGES = {
     "bytes=9-3": (200, None, slice(None)),
     "bytes=0-1,4-5": (200, None, slice(None)),
     "lines=1-2": (200, None, slice(None)),
+    f"bytes={'9' * 5000}-": (200, None, slice(None)),
+    f"bytes=0-{'9' * 5000}": (200, None, slice(None)),
+    f"bytes=-{'9' * 5000}": (200, None, slice(None)),
+    f"bytes=0-{'9' * 18}": (206, "bytes 0-{last}/{n}", slice(None)),
 }
 
 
@@ -110,6 +118,32 @@ def test_ranges(server: Preview, asked: str) -> None:
     assert (got_status, body) == (status, whole[part])
     expected = shown.format(n=len(whole), last=len(whole) - 1, tail=len(whole) - 7) if shown else None
     assert headers.get("Content-Range") == expected
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    ["GET //[x HTTP/1.1", "GET http://[x/ HTTP/1.1", "GET /%ff%00 HTTP/1.1", "GET", "\x00\xff", "GET / HTTP/9.9",
+     f"GET /{'x' * 70000} HTTP/1.1",
+     "GET /clear/{base}/video/240p/init.mp4?key={key}&iv=00000000000000000000000000000000 HTTP/1.1", "POST / HTTP/1.1"],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["answered", "reset", "reset at once"])
+def test_no_request_and_no_viewer_that_goes_makes_it_print(
+    request_line: str, how: str, server: Preview, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (key_id,) = server.key_ids
+    text = request_line.format(base=server.prefix, key=key_id) + f"\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        if how != "answered":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets the connection
+        if how != "reset at once":
+            connection.sendall(text.encode("latin-1"))
+        if how == "answered":
+            with contextlib.suppress(ConnectionError):  # what was too long was not read
+                while connection.recv(1 << 16):
+                    pass
+    assert ask(server, "/")[0] == 200, "it goes on"
+    time.sleep(0.05)
+    assert capfd.readouterr().err == ""
 
 
 def test_head_has_no_body(server: Preview) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.source_support import AAC, X264, make, run
 from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.media.ffmpeg import find
-from vidpipe.source.facts import Shift, Sound, SoundChange, Source, Stretch
+from vidpipe.source.facts import Shift, Sound, SoundChange, Source, Stretch, SubtitleStream
 from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
 from vidpipe.source.policy import QualityPolicy, default_text, load_policy
 from vidpipe.source.probe import probe
@@ -274,6 +274,10 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
     "changing-sound": (
         lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
         NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),
+    ),
+    "captions-left-out": (
+        lambda s: s.model_copy(update={"subtitles": (SubtitleStream(index=0, codec="eia_708", channel="SERVICE2", text=False),)}),
+        NOTHING, (0, None, "1 lost", "0 lost"),
     ),
     "duplicate-timestamps": (
         lambda s: with_video(s, duplicate_timestamps=5, duplicate_at=(span("2", "3"),)),

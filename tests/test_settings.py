@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
 import re
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
-from vidpipe.settings import Settings, resolve, unknown_variables
+from vidpipe.settings import Settings, _flag, resolve, unknown_variables
 
 KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
@@ -26,7 +32,7 @@ def test_defaults(here: Path) -> None:
     settings = resolve({"home": "home"}, {}, here)
     assert settings.home == here / "home"
     assert settings.target == str(here / "home" / "library")
-    assert settings.catalog_url == f"sqlite:///{here}/home/catalog.db"
+    assert settings.catalog_url == here / "home" / "catalog.db"
     assert (settings.work, settings.keys) == (here / "home" / "work", here / "home" / "keys")
     assert (settings.ladder, settings.encrypt) == ("streaming", "aes-128")
     assert (settings.chunk_seconds, settings.segment_seconds, settings.gop_seconds) == (30, 6, 2)
@@ -53,16 +59,54 @@ def test_precedence(here: Path, first: int) -> None:
     assert resolve(flags, environ, here).workers == (first + 11 if first < 4 else None)
 
 
-def test_the_home_itself_may_come_from_anywhere(here: Path) -> None:
-    (here / "vidpipe.toml").write_text('home = "home"\n')
-    assert resolve({}, {}, here).home == here / "home"
+def test_the_home_comes_from_flag_or_variable(here: Path) -> None:
     assert resolve({}, {"VIDPIPE_HOME": "other"}, here).home == here / "other"
     assert resolve({"home": "third"}, {"VIDPIPE_HOME": "other"}, here).home == here / "third"
 
 
 def test_a_working_directory_that_is_the_home(here: Path) -> None:
-    (here / "vidpipe.toml").write_text('home = "."\nworkers = 3\n')
-    assert resolve({}, {}, here).workers == 3
+    (here / "vidpipe.toml").write_text('workers = 3\nencrypt = "none"\n')
+    (here / "link").symlink_to(here)
+    for home in (".", "link", "home/.."):
+        assert resolve({"home": home}, {}, here).workers == 3
+        assert resolve({"home": home}, {}, here).encrypt == "none"
+
+
+UNTRUSTED = {
+    "home": '"mine"', "target": '"s3://theirs/x"', "encrypt": '"none"', "key_url": '"https://k/{key_id}"', "ffmpeg": '"./ff"',
+    "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
+    "master_key": f'"{KEY}"',
+}  # fmt: skip
+TRUSTED = {
+    "ladder": '"fast"', "policy": '"p.yaml"', "chunk_seconds": "30", "segment_seconds": "6", "gop_seconds": "2", "workers": "1",
+    "threads": "1", "upload_workers": "1",
+}  # fmt: skip
+
+
+def test_every_setting_is_decided_upon() -> None:
+    assert {*UNTRUSTED, *TRUSTED} == {*Settings.model_fields}
+
+
+@pytest.mark.parametrize("name", UNTRUSTED)
+def test_a_working_directory_names_no_program_no_address_and_no_place(here: Path, name: str) -> None:
+    (here / "vidpipe.toml").write_text(f"{name} = {UNTRUSTED[name]}\n")
+    for environ in ({}, {"VIDPIPE_TARGET": "lib"}):
+        with pytest.raises(UsageError, match=f"the key {name} may not stand in") as refused:
+            resolve({"home": "home"}, environ, here)
+        assert refused.value.where == str(here / "vidpipe.toml")
+        assert "VIDPIPE_" in str(refused.value.fix) or str(here / "home" / "vidpipe.toml") in str(refused.value.fix)
+    (here / "vidpipe.toml").rename(here / "home" / "vidpipe.toml")
+    if name in ("home", "master_key"):  # a file at home that moved the home would bring in another one
+        with pytest.raises(UsageError, match=f"the key {name} may not stand in a file"):
+            resolve({"home": "home"}, {}, here)
+    else:
+        resolve({"home": "home"}, {}, here)
+
+
+@pytest.mark.parametrize("name", TRUSTED)
+def test_a_working_directory_says_what_to_make_and_how_hard_to_work(here: Path, name: str) -> None:
+    (here / "vidpipe.toml").write_text(f"{name} = {TRUSTED[name]}\n")
+    resolve({"home": "home"}, {}, here)
 
 
 def test_paths_are_relative_to_where_they_stand(here: Path) -> None:
@@ -76,9 +120,22 @@ def test_paths_are_relative_to_where_they_stand(here: Path) -> None:
 
 
 def test_numbers_are_exact(here: Path) -> None:
-    (here / "vidpipe.toml").write_text('home = "home"\nchunk_seconds = 10.1\n')
-    assert resolve({}, {}, here).chunk_seconds == Fraction(101, 10)
+    (here / "vidpipe.toml").write_text("chunk_seconds = 10.1\n")
+    assert resolve({"home": "home"}, {}, here).chunk_seconds == Fraction(101, 10)
     assert resolve({"chunk_seconds": "20/1"}, {}, here).chunk_seconds == 20
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in ("master_key", "limits")])
+def test_an_empty_flag_is_not_the_default(here: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="the value is empty") as refused:
+        resolve({"home": "home", name: ""}, {}, here)
+    assert refused.value.where == _flag(name)
+
+
+def test_a_file_of_settings_that_is_a_pipe_does_not_hang(here: Path) -> None:
+    os.mkfifo(here / "vidpipe.toml")
+    with pytest.raises(UsageError, match="is not a file"):
+        resolve({"home": "home"}, {}, here)
 
 
 def test_an_empty_variable_is_not_set(here: Path) -> None:
@@ -98,6 +155,7 @@ FILES = {
     "master key": (f'master_key = "{KEY}"', "the key master_key may not stand in a file", "VIDPIPE_MASTER_KEY"),
     "limits no table": ("limits = 5", "the key limits must be a table", "[limits]"),
     "unknown limit": ("[limits]\nmax_pixel = 5", "unknown key in [limits]: max_pixel", "did you mean max_pixels?"),
+    "NUL in a path": ('policy = "a\\u0000b"', "a NUL character is not allowed", "thresholds"),
     "limit as text": ('[limits]\nmax_pixels = "5"', "'5' is not allowed", "a whole number above 0"),
 }
 
@@ -113,12 +171,6 @@ def test_a_wrong_file_is_refused_by_name(here: Path, name: str) -> None:
     assert what in refused.value.what
     assert fix in str(refused.value.fix)
     assert KEY not in str(refused.value.lines())
-
-
-def test_the_home_file_may_not_move_the_home(here: Path) -> None:
-    (here / "home" / "vidpipe.toml").write_text('home = "elsewhere"\n')
-    with pytest.raises(UsageError, match="the key home has no meaning"):
-        resolve({"home": "home"}, {}, here)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +242,39 @@ def test_lengths_that_do_not_fit_are_named_with_their_file(here: Path, first: st
 
 
 def test_limits_come_from_files_and_variables(here: Path) -> None:
-    (here / "vidpipe.toml").write_text("[limits]\nmax_pixels = 1000\nmax_streams = 3\n")
-    (here / "home" / "vidpipe.toml").write_text("[limits]\nmax_packets = 7\nmax_streams = 9\n")
-    limits = resolve({"home": "home"}, {"VIDPIPE_LIMITS_MAX_PIXELS": "2000"}, here).limits
+    (here / "home" / "vidpipe.toml").write_text("[limits]\nmax_pixels = 1000\nmax_streams = 3\n")
+    limits = resolve({"home": "home"}, {"VIDPIPE_LIMITS_MAX_PIXELS": "2000", "VIDPIPE_LIMITS_MAX_PACKETS": "7"}, here).limits
     assert (limits.max_pixels, limits.max_streams, limits.max_packets) == (2000, 3, 7)
+
+
+TEXT = st.one_of(
+    st.text(st.characters(), max_size=20),  # lone surrogates too: what an argument that is not UTF-8 becomes
+    st.from_regex(r"\A(~[a-z]{0,3}|s3|file|https?|[a-z]{2,4})?[:;]{0,2}/{0,3}[\w.%?#@~-]{0,8}\Z"),
+)
+
+
+@hypothesis.settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([*Settings.model_fields, "limits_max_pixels"]), text=TEXT)
+def test_any_text_is_a_setting_or_a_usage_error(here: Path, name: str, text: str) -> None:
+    flags = {name: text} if name in Settings.model_fields and name not in ("master_key", "limits") else {}
+    for given_flags, environ in (({"home": "home", **flags}, {}), ({"home": "home"}, {f"VIDPIPE_{name.upper()}": text})):
+        with suppress(UsageError):
+            settings = resolve(given_flags, environ, here)
+            settings.model_dump_json()
+            assert settings.home.is_absolute()
+            assert settings.target.startswith(("/", "s3://"))
+
+
+@hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([*Settings.model_fields, "lader"]),
+    value=st.one_of(TEXT, st.integers(), st.booleans(), st.floats(), st.lists(TEXT)),
+)
+def test_any_value_in_a_file_is_a_setting_or_a_usage_error(here: Path, name: str, value: object) -> None:
+    toml = json.dumps(value) if not isinstance(value, float) else str(value)
+    (here / "home" / "vidpipe.toml").write_text(f"{name} = {toml}\n", encoding="utf-8")
+    with suppress(UsageError):
+        resolve({"home": "home"}, {}, here).model_dump_json()
 
 
 def test_the_secret_is_in_no_text(here: Path) -> None:
@@ -214,13 +295,81 @@ def test_a_wrong_master_key_is_not_repeated(here: Path) -> None:
     assert "5ec7e7" not in str(refused.value.lines())
 
 
+def test_the_password_of_the_catalog_is_in_no_message(here: Path) -> None:
+    for url in ("postgresql://me:hidden\udcff@host/db", "postgresql://me:hidden\0@host/db"):
+        with pytest.raises(UsageError) as refused:
+            resolve({"home": "home"}, {"VIDPIPE_CATALOG_URL": url}, here)
+        assert "hidden" not in str(refused.value.lines())
+    (here / "home" / "vidpipe.toml").write_text('catalog_url = ["postgresql://me:hidden@host/db"]\n')
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {}, here)
+    assert "hidden" not in str(refused.value.lines())
+
+
 def test_the_password_of_the_catalog_is_not_in_the_repr() -> None:
     assert "hidden" not in repr(Settings(catalog_url="postgresql://me:hidden@host/db"))
 
 
 def test_misspelt_variables_are_found() -> None:
     known = {"VIDPIPE_WORKERS": "1", "VIDPIPE_LIMITS_MAX_PIXELS": "1", "VIDPIPE_MASTER_KEY": KEY, "HOME": "/"}
-    assert unknown_variables({**known, "VIDPIPE_WROKERS": "1"}) == ["VIDPIPE_WROKERS"]
+    assert unknown_variables({**known, "VIDPIPE_WROKERS": "1"}) == {"VIDPIPE_WROKERS": "VIDPIPE_WORKERS"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("VIDPIPE_TARGT", "did you mean VIDPIPE_TARGET?"),
+        ("VIDPIPE_LADER", "did you mean VIDPIPE_LADDER?"),
+        ("vidpipe_target", "did you mean VIDPIPE_TARGET?"),
+        ("VIDPIPE_MASTERKEY", "did you mean VIDPIPE_MASTER_KEY?"),
+        ("VIDPIPE_LIMIT_MAX_PIXELS", "did you mean VIDPIPE_LIMITS_MAX_PIXELS?"),
+        ("VIDPIPE_XYZZY", "README"),
+        ("VIDPIPE_LIMITS", ""),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_refused(here: Path, name: str, fix: str) -> None:
+    with pytest.raises(UsageError, match="no setting reads this variable") as refused:
+        resolve({"home": "home"}, {name: KEY}, here)
+    assert refused.value.where == name
+    assert fix in str(refused.value.fix)
+    assert KEY not in str(refused.value.lines())
+    assert resolve({"home": "home"}, {name: KEY}, here, any_variables=True) == resolve({"home": "home"}, {name: ""}, here)
+
+
+def test_what_kubernetes_sets_for_a_service_is_nobodys_mistake(here: Path) -> None:
+    service = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "80", "SERVICE_PORT_HTTP": "80", "PORT": "tcp://10.0.0.1:80"}
+    service |= {"PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_PROTO": "tcp", "PORT_80_TCP_PORT": "80", "PORT_80_TCP_ADDR": "10.0.0.1"}
+    names = {f"VIDPIPE_{between}{name}": value for between in ("", "SCHEDULER_") for name, value in service.items()}
+    assert resolve({"home": "home"}, names, here) == resolve({"home": "home"}, {}, here)
+
+
+@pytest.mark.parametrize(("name", "variable"), [("target", "VIDPIPE_TARGET"), ("cluster_work", "VIDPIPE_CLUSTER_WORK")])
+@pytest.mark.parametrize("wrong", ["s3:/media/vod", "s3:media/vod", "s3//media/vod", "S3:///media/vod"])
+def test_a_target_with_a_slip_is_refused_by_its_origin(here: Path, name: str, variable: str, wrong: str) -> None:
+    for flags, environ, where in (({name: wrong}, {}, _flag(name)), ({}, {variable: wrong}, variable)):
+        with pytest.raises(UsageError) as refused:
+            resolve({"home": "home", **flags}, environ, here)
+        assert (refused.value.where, "did you mean s3://media/vod?" in str(refused.value.fix)) == (where, True)
+    (here / "home" / "vidpipe.toml").write_text(f'{name} = "{wrong}"\n')
+    with pytest.raises(UsageError) as refused:
+        resolve({"home": "home"}, {}, here)
+    assert (str(refused.value.where).partition(",")[0], name in str(refused.value.where)) == (str(here / "home" / "vidpipe.toml"), True)
+
+
+def test_targets_are_written_in_one_way(here: Path) -> None:
+    for text, meant in (("S3://b/p/", "s3://b/p"), ("s3://b/", "s3://b"), (f"file://{here}/l", f"{here}/l"), ("./s3:/x", f"{here}/s3:/x")):
+        assert resolve({"home": "home", "target": text}, {}, here).target == meant
+    assert resolve({"home": "home", "cluster_work": "S3://b/p/"}, {}, here).cluster_work == "s3://b/p"
+
+
+@pytest.mark.parametrize("name", ["home", "target", "ladder", "policy", "ffmpeg"])
+@pytest.mark.parametrize("path", ["~nosuchuser/x.yaml", "~nosuchuser", "\udcff.yaml", "\udcff/x.yaml"])
+def test_a_path_that_cannot_be_used_is_refused_by_its_origin(here: Path, name: str, path: str) -> None:
+    if name == "ladder" and "." not in path:
+        return  # the name of a shipped one
+    with pytest.raises(UsageError, match=r"home directory is unknown|is not UTF-8") as refused:
+        resolve({"home": "home", name: path}, {}, here)
+    assert refused.value.where == _flag(name)
 
 
 def test_the_readme_lists_every_setting_as_it_is() -> None:

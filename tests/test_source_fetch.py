@@ -20,7 +20,7 @@ import pytest
 
 from tests import servers
 from vidpipe.errors import Interrupted, SourceRefused, UsageError
-from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, look, public, safe_name, spool
+from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 
 FILM = (Path(__file__).parent.parent / "fixtures" / "one-second.mp4").read_bytes()
@@ -67,6 +67,32 @@ def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("s3:/masters/film.mov", "s3://masters/film.mov"),
+        ("s3//masters/film.mov", "s3://masters/film.mov"),
+        ("S3:masters/film.mov", "s3://masters/film.mov"),
+        ("https:/host/film.mov?sig=TOPSECRET", "https://host/film.mov?"),
+        ("https:/me:TOPSECRET@host/film.mov", "https://host/film.mov?"),
+        ("file:/masters/film.mov", "give a path"),
+        ("gs:masters/film.mov", "give a path"),
+    ],
+)
+def test_an_address_with_a_slip_is_no_path(slip: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        local_path(slip)
+    assert meant in str(caught.value.fix)
+    assert "TOPSECRET" not in str(caught.value.lines())
+
+
+def test_a_file_may_have_the_name_of_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:film.mov").write_bytes(b"")
+    for name in ("s3:film.mov", "./s3:/missing.mov", "a:b.mp4", "s3/film.mov", str(tmp_path / "s3:film.mov")):
+        assert local_path(name) == Path(name)
+
+
 def test_what_is_an_address() -> None:
     assert not is_remote("films/a:b.mp4")
     assert not is_remote("C:\\film.mp4")
@@ -86,8 +112,8 @@ REFUSED = {
     "404/film.mp4": ("answers 404", "check the address"),
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
-    "cut/film.mp4": ("stopped after|IncompleteRead", "try again|check the address"),
-    "redirect/?file:///etc/passwd": ("redirects to an address that is not followed", "final address"),
+    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "try again"),
+    "redirect/?file:///etc/passwd": ("redirects to file", "final address"),
     "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final address"),
     "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a circle", "final address"),
 }
@@ -343,7 +369,7 @@ def broken_off(shop: servers.Web, folder: Path, count: int = 5000) -> Any:
     """Let a fetch break off after some bytes, and return the version."""
     version = look(f"{shop.url}/film.mp4")
     shop.cut = count
-    with pytest.raises(SourceRefused, match=f"{count} of {len(FILM)}|IncompleteRead"):
+    with pytest.raises(SourceRefused, match=f"{count} of {len(FILM)}"):
         fetch(f"{shop.url}/film.mp4", folder / "film.mp4", version=version)
     shop.cut = None
     shop.asked.clear()

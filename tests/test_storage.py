@@ -138,15 +138,18 @@ BAD_TARGETS = {
     "  ": "empty",
     "https://host/path": "https://",
     "gs://bucket": "gs://",
-    "s3:bucket/prefix": "two slashes",
-    "s3:/bucket": "two slashes",
+    "s3:bucket/prefix": "is not a place",
+    "s3:/bucket": "is not a place",
+    "://bucket": "is not a place",
     "s3://": "bucket name",
     "s3:///prefix": "bucket name",
     "s3://buck et/x": "bucket name",
     "s3://bucket/../x": "parts",
     "s3://bucket/x?versionId=1": r"\?",
     "file://otherhost/dir": "this machine",
-    "file:relative": "this machine",
+    "file:relative": "is not a place",
+    "file://": "this machine",
+    "file:///a%00b": "this machine",
     "~no-such-user-here/x": "home",
 }
 
@@ -158,8 +161,43 @@ def test_other_targets_are_refused_with_advice(target: str) -> None:
     assert failure.value.fix
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("s3:/media/vod", "s3://media/vod"),
+        ("s3:media/vod", "s3://media/vod"),
+        ("S3:/media/vod", "s3://media/vod"),
+        ("s3//media/vod", "s3://media/vod"),
+        ("s3;//media/vod", "s3://media/vod"),
+        (" s3://media/vod", "s3://media/vod"),
+        ("s3 ://media/vod", "s3://media/vod"),
+        ("s3:\\\\media\\vod", "s3://media/vod"),
+        ("s3a://media/vod", "s3://media/vod"),
+        ("s3:///media/vod", "s3://media/vod"),
+        ("file:/srv/vod", "file:///srv/vod"),
+        ("FILE:/srv/vod", "file:///srv/vod"),
+        ("file//srv/vod", "file:///srv/vod"),
+        ("gs://media/vod", "s3://BUCKET/PREFIX"),
+        ("gs:media", "s3://BUCKET/PREFIX"),
+        ("https:/media.s3.amazonaws.com/vod", "s3://BUCKET/PREFIX"),
+        ("foo:/bar", "s3://BUCKET/PREFIX"),
+    ],
+)
+def test_a_misspelt_target_is_refused_with_the_right_spelling(wrong: str, right: str) -> None:
+    with pytest.raises(UsageError) as failure:
+        open_storage(wrong)
+    assert right in str(failure.value.fix)
+
+
+@pytest.mark.parametrize("name", ["./s3:/media", "/x/s3:/media", "s3", "s3/media", "a:b", "film: the movie", "file", "http/x", "c:x"])
+def test_a_directory_may_have_an_odd_name(name: str) -> None:
+    assert open_storage(name).location() == str(Path(name).absolute())
+
+
 def test_credentials_in_a_target_are_refused_and_not_repeated() -> None:
-    for target in ("s3://AKIAKEY:TOPSECRET@bucket/x", "ftp://user:TOPSECRET@host/x"):
+    for target in (
+        "s3://AKIAKEY:TOPSECRET@bucket/x", "ftp://user:TOPSECRET@host/x", "s3:/AKIAKEY:TOPSECRET@bucket", "https://host/x?sig=TOPSECRET",
+    ):  # fmt: skip
         with pytest.raises(UsageError) as failure:
             open_storage(target)
         assert "TOPSECRET" not in " ".join(failure.value.lines())
@@ -248,8 +286,9 @@ def test_a_symbolic_link_does_not_lead_out(local: LocalStorage, tmp_path: Path) 
     (tmp_path / "outside").mkdir()
     put(local, "t/v/x", b"x")
     (local.root / "t/way-out").symlink_to(tmp_path / "outside")
-    with pytest.raises(ValueError, match="leads out"):
+    with pytest.raises(PublishFailed, match="leads out") as refused:
         put(local, "t/way-out/x", b"x")
+    assert refused.value.where == str(local.root / "t/way-out/x")
     assert everything(tmp_path / "outside") == []
 
 

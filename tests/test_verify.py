@@ -194,6 +194,20 @@ def test_a_segment_whose_first_frame_comes_late(title: tuple[Path, Expected]) ->
         check(folder, object_replaced(folder, changed, "video-low.m3u8", text))
 
 
+@pytest.mark.parametrize(
+    ("delays", "what", "where"),
+    [
+        pytest.param({"high": 1536}, "edit list is not that of the other rungs", "video/high/init.mp4", id="unequal"),
+        pytest.param({"low": 6144, "high": 6144}, "the last segment is not longer than the edit list", "00003.m4s", id="short-tail"),
+    ],
+)
+def test_edit_lists_that_players_stumble_over(encoded: Encoded, tmp_path: Path, delays: dict[str, int], what: str, where: str) -> None:
+    expected = publish_title(encoded, LocalStorage(tmp_path), delays=delays)
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(tmp_path, expected)
+    assert str(caught.value.where).endswith(where)
+
+
 def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:
     folder, expected = title
     segment = find(expected, "video/high/00001.m4s")

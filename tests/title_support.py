@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -69,8 +69,12 @@ def publish_title(
     encrypted: bool = True,
     alter: Callable[[str, str], str] = lambda _, text: text,
     words: tuple[Cue, ...] = (),
+    delays: dict[str, int] | None = None,
 ) -> Expected:
-    """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without."""
+    """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without.
+
+    delays: rung -> ticks of its edit list, instead of those it needs.
+    """
     objects: list[PublishedObject] = []
     tracks: list[ExpectedTrack] = []
 
@@ -97,6 +101,7 @@ def publish_title(
 
     for name in RUNGS:
         init = read_init(encoded.video[name][0].path, name)
+        init = replace(init, delay=(delays or {}).get(name, init.delay))
         segments: list[Segment] = []
         for artifact, chunk in zip(encoded.video[name], CHUNKS, strict=True):
             segments += video_segments(artifact, rung(name), chunk, GRID, init)

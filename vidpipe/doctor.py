@@ -76,9 +76,9 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 def _variables(environ: Mapping[str, str]) -> Check:
     unknown = unknown_variables(environ)
     if unknown:
-        return Check(
-            name="settings", state="warning", detail=f"no setting reads {', '.join(unknown)}", fix="correct the spelling; see the README"
-        )
+        meant = [name for name in unknown.values() if name]
+        fix = f"did you mean {', '.join(meant)}?" if meant else "unset it; the variables are listed in the README"
+        return Check(name="settings", state="error", detail=f"no setting reads {', '.join(unknown)}", fix=fix)
     return _ok("settings", "every VIDPIPE_ variable is known")
 
 
@@ -117,9 +117,19 @@ def _keys(settings: Settings) -> Check:
     from vidpipe.protect.master import FILE, load_master_key
 
     folder = settings.keys
-    kept = len(KeyStore(folder).find()) if folder.is_dir() else 0
+    store = KeyStore(folder, settings.master_key.get_secret_value() if settings.master_key else None)
+    kept = len(store.find()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Check(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
+    foreign = store.foreign() if kept else ()
+    if foreign:
+        titles = ", ".join(sorted({info.content_id for info in foreign})[:3])
+        return Check(
+            name="keys",
+            state="warning",
+            detail=f"{len(foreign)} of {kept} in {folder} were wrapped by another master key, such as those of {titles}",
+            fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, or keep it: they play only with that one",
+        )
     if settings.master_key is not None:
         return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")
     if not kept and not (folder / FILE).exists():
@@ -143,13 +153,7 @@ def _catalog(settings: Settings) -> Check:
     from vidpipe.catalog import open_catalog
 
     with open_catalog(settings.catalog_url) as catalog:
-        return _ok("catalog", f"live titles: {len(catalog.list())}, in {_without_password(settings.catalog_url)}")
-
-
-def _without_password(url: str) -> str:
-    """A database URL for people: neither user, password nor options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return _ok("catalog", f"live titles: {len(catalog.list())}, in {catalog.where}")
 
 
 def _cluster(address: str) -> Check:

@@ -15,22 +15,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 
+Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
+
 
 class Job(Data):
-    """One version in the making. key_id: the content key, None when the title is not encrypted.  target: where it goes."""
+    """One version in the making.
 
-    content_id: str
+    target: where it goes.  key_id: the content key, None when the title is not encrypted.
+    catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
+    """
+
+    content_id: Id
     fingerprint: str
-    version: str
+    version: Id
     target: str
-    key_id: str | None = None
+    key_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    catalog: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> Job | None:
     try:
-        return Job.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
+        with _translated(path):
+            job = Job.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValidationError:
         return None  # a note that cannot be read is no note: the version is made anew
+    return job if job and job.content_id == path.stem else None

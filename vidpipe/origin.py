@@ -31,7 +31,7 @@ from vidpipe.errors import SourceRefused
 from vidpipe.progress import Fetched, Stages
 from vidpipe.source.cache import forget, keep, recall, remembered
 from vidpipe.source.facts import Source
-from vidpipe.source.fetch import PARTIAL, OtherVersion, Version, fetch, is_remote, look, public, safe_name, spool
+from vidpipe.source.fetch import PARTIAL, OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import probe
 
@@ -168,7 +168,7 @@ def opened(
             kept = cleanup.enter_context(_copy(work / FETCHED / key_of(location, version), looking=looking)) if version else None
             path, lasting = (kept or temporary()) / safe_name(location), kept is not None
         else:
-            path = Path(location)
+            path = local_path(location)
         yield Origin(location, path, lasting, version, work / "sources", temporary, limits, cancel, stages)
 
 

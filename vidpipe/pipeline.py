@@ -18,10 +18,8 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -29,7 +27,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from vidpipe import content_id as ids
 from vidpipe import layout, thumbnails
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
@@ -46,7 +46,8 @@ from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.origin import STDIN, Origin, opened
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection
+from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
@@ -63,7 +64,8 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import cues_of, expected, playlists, put_together, record, texts_of
+from vidpipe.succession import Description, check_source, check_text, described
+from vidpipe.title import cues_of, expected, playlists, put_together, record, rungs_of, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
 
@@ -72,16 +74,15 @@ if TYPE_CHECKING:
 
 Results = Generator[Encoded, None, None]
 
-CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""What a content id may be: it becomes a folder, a part of URLs, and a file name of the work space."""
-
 
 class IngestRequest(Data):
     """What to make; how and where is said by the Settings.
 
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
-    content_id, title: None takes the name of the source.  metadata: free text by key, for the record.
+    content_id: None takes the name of the source.  metadata: free text by key, for the record; a key with an empty text is removed.
+    title: None keeps that of the live version, and takes the name of the source if there is none, or if it is empty.
     new_key: publish a new version under a fresh key even if nothing else changed.
+    replace: the source may be another one than that of the live version.
     """
 
     source: str
@@ -89,6 +90,7 @@ class IngestRequest(Data):
     title: str | None = None
     metadata: dict[str, str] = {}
     new_key: bool = False
+    replace: bool = False
 
 
 class IngestResult(Data):
@@ -130,6 +132,7 @@ def ingest(
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
     content_id = _content_id(request)
+    check_text(request.title, request.metadata)
     with (
         claim(settings.work / "jobs", content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
@@ -137,23 +140,23 @@ def ingest(
     ):
         made, facts = _prepare(origin, settings, stages)
         ffmpeg, storage, catalog = doors()
-        fingerprint = fingerprint_of(made, request.title, request.metadata, settings, ffmpeg)
+        live = catalog.live(content_id)
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        live = catalog.live(content_id)
+        was = live[0] if live else None
+        check_source(was, made.source, replace=request.replace)
+        about = described(was, made.source, request.title, request.metadata)
+        fingerprint = fingerprint_of(made, about, settings, ffmpeg)
         if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
             where = live[0].playback.hls
             return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
-        if live and live[0].source.sha256 != made.source.sha256:
-            was = live[0].source.name
-            reporter.emit(Note(level="warning", text=f"{content_id} was made of another source before ({was}); this replaces it"))
         storage.check()
         made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
         target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
         try:
-            result = _make(request, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            result = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
             _stop_if(cancel)
             with stages("catalog"):
                 catalog.publish(result.record, fingerprint)
@@ -233,7 +236,7 @@ def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, 
 
 
 def _make(
-    request: IngestRequest,
+    about: Description,
     made: Plan,
     facts: QualityReport,
     settings: Settings,
@@ -250,7 +253,7 @@ def _make(
     judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
-    store = Store(settings.work)
+    store, sizes = Store(settings.work), FrameSizes()
     # Packaging, protection and upload of finished chunks run inside the encode.
     with stages("encode"), _workers(settings, made, ffmpeg, store, reporter, cancel) as (executor, workers):
         encoded = encode(
@@ -269,7 +272,7 @@ def _make(
                 publish_segments(
                     target.storage,
                     target.prefix,
-                    _protected(_judged(encoded, results, judge), made, target, stages, reporter),
+                    _protected(_judged(encoded, results, judge), made, target, stages, sizes, reporter),
                     paths=partial(_segment_path, made),
                     reporter=reporter,
                     cancel=cancel,
@@ -281,7 +284,7 @@ def _make(
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks, subtitles = put_together(made, results, segments), texts_of(made, results, segments)
+        tracks, subtitles = put_together(made, results, segments, sizes), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, job.content_id)
         texts = playlists(tracks, subtitles, uri if target.key else None)
     with stages("publish"):
@@ -298,8 +301,8 @@ def _make(
         subtitles,
         content_id=job.content_id,
         version=job.version,
-        title=request.title,
-        metadata=request.metadata,
+        title=about.title,
+        metadata=about.metadata,
         key_ids=target.key_ids,
         location=target.location,
     )
@@ -360,18 +363,23 @@ def _judged(encoded: Results, results: list[Encoded], judge: Judge) -> Results:
             yield result
 
 
-def _protected(encoded: Results, made: Plan, target: _Target, stages: Stages, reporter: Reporter) -> Iterator[ProtectedSegment]:
-    """Cut every result into segments and encrypt them, one at a time."""
+def _protected(
+    encoded: Results, made: Plan, target: _Target, stages: Stages, sizes: FrameSizes, reporter: Reporter
+) -> Iterator[ProtectedSegment]:
+    """Cut every result into segments, measure and encrypt them, one at a time."""
     inits: dict[str, InitSection] = {}
     with closing(encoded):
         for result in encoded:
-            yield from _segments(result, made, target, stages, inits, reporter)
+            for segment in _segments(result, made, stages, inits, reporter):
+                sizes.add(segment)
+                begun = time.monotonic()
+                protected = target.protect(segment)
+                stages.add("protect", time.monotonic() - begun)
+                yield protected
 
 
-def _segments(
-    result: Encoded, made: Plan, target: _Target, stages: Stages, inits: dict[str, InitSection], reporter: Reporter
-) -> Iterator[ProtectedSegment]:
-    """Cut one result. inits: by rendition, of the first chunk that came; every other chunk must have the same."""
+def _segments(result: Encoded, made: Plan, stages: Stages, inits: dict[str, InitSection], reporter: Reporter) -> Iterator[Segment]:
+    """Cut one result. inits: of every rung, from the first chunk that came; every other chunk must have the same."""
     runs: list[Iterator[Segment]]
     if isinstance(result, EncodedSubtitles):
         what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
@@ -385,17 +393,14 @@ def _segments(
     elif isinstance(result, EncodedAudio):
         runs = [audio_segments(result.artifact, result.rendition, made.grid)]
     else:
-        for id_, artifact in result.video.items():
-            inits.setdefault(id_, read_init(artifact.path, id_))
+        if not inits:
+            inits.update(rungs_of(made, result.video))
         runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
     for segments in runs:
         begun = time.monotonic()
         for segment in segments:
-            cut = time.monotonic()
-            protected = target.protect(segment)
-            stages.add("package", cut - begun)
-            stages.add("protect", time.monotonic() - cut)
-            yield protected
+            stages.add("package", time.monotonic() - begun)
+            yield segment
             begun = time.monotonic()
 
 
@@ -406,20 +411,12 @@ def _stop_if(cancel: threading.Event) -> None:
 
 def _content_id(request: IngestRequest) -> str:
     """Return the given id, or one made of the source's name."""
-    if request.content_id is None:
-        if request.source == STDIN:
-            raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
-        name = Path(taken_apart(request.source).path if is_remote(request.source) else request.source).stem
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        made = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:128]
-        if not made:
-            where = public(request.source) if is_remote(request.source) else request.source
-            raise UsageError("no content id can be made of this name", where=where, fix="give one with --id")
-        return made
-    if not CONTENT_ID.fullmatch(request.content_id):
-        raise UsageError(
-            f"{request.content_id!r} is not a content id",
-            where="--id",
-            fix="use letters, digits, '.', '_' and '-', beginning with a letter or digit, 128 at most",
-        )
-    return request.content_id
+    if request.content_id is not None:
+        return ids.checked(request.content_id)
+    if request.source == STDIN:
+        raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
+    name = Path(unquote(taken_apart(request.source).path) if is_remote(request.source) else request.source).stem
+    if not name:
+        where = public(request.source) if is_remote(request.source) else request.source
+        raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")
+    return ids.from_name(name)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import html
 import re
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
+from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.keys import KeyStore
@@ -47,7 +49,7 @@ video{{width:100%;max-height:80vh;background:#000}}a{{color:#9cf}}</style>
 Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as it was published: <a href="{published}">{published}</a></p>
 </main></html>
 """
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
 _IN_FORCE = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="keys/([0-9a-f]+)",IV=0x([0-9A-F]{32})')
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
@@ -75,6 +77,11 @@ class Preview(ThreadingHTTPServer):
             raise UsageError(f"port {port} cannot be used: {error}", fix="choose another with --port, or leave it out") from error
         self.port = int(self.server_address[1])
         self.hosts = frozenset({f"{ADDRESS}:{self.port}", f"localhost:{self.port}"})
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a viewer that has gone: it closed the page, or was cut off."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -171,7 +178,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
 def live_record(settings: Settings, content_id: str) -> Record:
     """Return the live record of a title.  Raises UsageError if there is none, with the nearest id."""
     with open_catalog(settings.catalog_url) as catalog:
-        found = catalog.live(content_id)
+        found = catalog.live(content_id) if CONTENT_ID.fullmatch(content_id) else None
         if found is not None:
             return found[0]
         close = difflib.get_close_matches(content_id, [record.content_id for record in catalog.list()], 1)
@@ -200,9 +207,12 @@ class _Handler(BaseHTTPRequestHandler):
             status, kind, body = _plain(HTTPStatus.FORBIDDEN)
         else:
             try:
-                status, kind, body = self.server.answer(unquote(urlsplit(self.path).path), urlsplit(self.path).query)
+                asked = urlsplit(self.path)
+                status, kind, body = self.server.answer(unquote(asked.path), asked.query)
             except VidpipeError:
                 status, kind, body = _plain(HTTPStatus.BAD_GATEWAY)
+            except ValueError:  # no address: "//[x"
+                status, kind, body = _plain(HTTPStatus.BAD_REQUEST)
         total = len(body)
         window = _window(self.headers.get("Range"), total) if status == HTTPStatus.OK else None
         if window is not None:

@@ -4,6 +4,10 @@ In:   the flags that were given, the environment, the working directory.
 Out:  Settings, each value from the first of: flag > VIDPIPE_<NAME> > vidpipe.toml (working directory, then home) > default.
 Wrong: UsageError that names the flag, the variable, or the file and key, with the values allowed.
 
+The working directory may be somebody else's: an unpacked archive, a shared disk, a checkout. A vidpipe.toml there may say what to make
+and how hard to work, but names no program, no address, no place that files go to, and loosens no protection. Who runs vidpipe gives those:
+by flag, variable, or the file in the home folder, which no file can move.
+
 Every default of a setting stands here, once; ``--help`` and the README repeat the descriptions from here.
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -28,12 +33,19 @@ from vidpipe.manifest.keys import check_key_url
 from vidpipe.protect.master import MASTER_BYTES, parse_master_key
 from vidpipe.publish import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits
+from vidpipe.storage.target import Bucket, read_target
 
 FILE_NAME = "vidpipe.toml"
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
-_NOT_IN_FILES = frozenset({"master_key"})
+_NOT_IN_FILES = frozenset({"master_key", "home"})
+_ANYWHERE = frozenset(
+    {"ladder", "policy", "chunk_seconds", "segment_seconds", "gop_seconds", "workers", "threads", "upload_workers"}
+)
+"""What a vidpipe.toml in the working directory may say. A setting that is not named here belongs to whoever runs vidpipe."""
+_KUBERNETES = re.compile(rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)")
+"""What Kubernetes puts into every container for a service named vidpipe or vidpipe-…: nobody's spelling mistake."""
 _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 """None may be longer than the next."""
 
@@ -64,11 +76,10 @@ class Settings(Data):
     )
     cluster_work: str | None = Field(
         default=None,
-        pattern="^s3://.",
         description="s3://BUCKET/PREFIX through which the machines of a cluster share source and work. Default: they share file systems.",
     )
     upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Uploads side by side.")
-    catalog_url: str = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
+    catalog_url: str | Path = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
     limits: SourceLimits = Field(
         default=SourceLimits(),
         description="Limits of a source and of the processes that read it: the table [limits] of vidpipe.toml, or VIDPIPE_LIMITS_<NAME>.",
@@ -88,7 +99,8 @@ class Settings(Data):
         if not isinstance(values, dict):
             return values
         home = Path(values.get("home") or cls.model_fields["home"].get_default(call_default_factory=True)).absolute()
-        derived = {"target": str(home / "library"), "catalog_url": f"sqlite:///{(home / 'catalog.db').as_posix()}"}
+        # The path of a file, not a URL made of it: in a URL "%" and "?" mean something else.
+        derived = {"target": str(home / "library"), "catalog_url": home / "catalog.db"}
         return {**values, "home": home, **{name: value for name, value in derived.items() if not values.get(name)}}
 
     @model_validator(mode="after")
@@ -109,32 +121,31 @@ class Settings(Data):
         return self.home / "keys"
 
 
-def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Settings:
+def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *, any_variables: bool = False) -> Settings:
     """Decide every setting: flag > VIDPIPE_<NAME> > vidpipe.toml in ``cwd``, then in the home folder > default.
 
     flags: setting name -> value; None means that the flag was not given. Relative paths in flags and variables are
-    relative to ``cwd``, those in a vidpipe.toml to that file.  Raises UsageError.
+    relative to ``cwd``, those in a vidpipe.toml to that file.  any_variables: a VIDPIPE_ variable that no setting reads is no error.
+    Raises UsageError.
     """
+    if not any_variables:
+        _check_variables(environ)
     given = {name: _convert(name, value, _flag(name), cwd) for name, value in flags.items() if value is not None}
     variables = {
         name: _convert(name, environ[_variable(name)], _variable(name), cwd)
         for name in Settings.model_fields
-        if environ.get(_variable(name)) and name not in _NOT_IN_FILES and name != "limits"
+        if environ.get(_variable(name)) and name not in ("master_key", "limits")
     }
-    here = _read_file(cwd / FILE_NAME)
-    merged = {**here, **variables, **given}
-    home = Path(str(merged.get("home") or Settings().home))
-    there: dict[str, Any] = {}
-    if home != cwd:
-        there = _read_file(home / FILE_NAME)
-        if "home" in there:
-            raise UsageError(
-                "the key home has no meaning inside the home folder",
-                where=str(home / FILE_NAME),
-                fix=f"remove it, or set --home or {_variable('home')}",
-            )
-        merged = {**there, **merged}
-    merged["home"] = home
+    home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), _flag("home"), cwd)))
+    there = _read_file(home / FILE_NAME)
+    here = {} if _same(home, cwd) else _read_file(cwd / FILE_NAME)
+    for key in set(here) - _ANYWHERE:
+        raise UsageError(
+            f"the key {key} may not stand in the {FILE_NAME} of a working directory, which may be somebody else's",
+            where=str(cwd / FILE_NAME),
+            fix=f"move it to {home / FILE_NAME}" + (f", or set {_variable(key)}" if key != "limits" else ""),
+        )
+    merged = {**there, **here, **variables, **given, "home": home}
     origins = {
         **{name: str(home / FILE_NAME) for name in there},
         **{name: str(cwd / FILE_NAME) for name in here},
@@ -142,7 +153,7 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
         **{name: _flag(name) for name in given},
     }
     _check_lengths({name: merged.get(name, Settings.model_fields[name].default) for name in _LENGTHS}, origins)
-    merged["limits"] = SourceLimits(**{**there.get("limits", {}), **here.get("limits", {}), **_limits_of(environ)})
+    merged["limits"] = SourceLimits(**{**there.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
         merged["master_key"] = parse_master_key(environ[MASTER_KEY_VARIABLE], MASTER_KEY_VARIABLE)
     try:
@@ -153,10 +164,30 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) 
         raise UsageError(problem["msg"].removeprefix("Value error, "), where=name, fix="see vidpipe --help") from None
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the VIDPIPE_ variables that no setting reads: usually misspelt."""
-    known = {_variable(name) for name in (*Settings.model_fields, *(f"limits_{name}" for name in SourceLimits.model_fields))}
-    return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the VIDPIPE_ variables that no setting reads, usually misspelt, each with the name that was probably meant."""
+    known = [name.upper() for name in (*Settings.model_fields, *(f"limits_{name}" for name in SourceLimits.model_fields))]
+    known.remove("LIMITS")  # a table: it has a variable for each limit
+    unknown: dict[str, str | None] = {}
+    for name in sorted(environ):
+        is_ours, rest = name.upper().startswith(_PREFIX), name[len(_PREFIX) :]
+        if is_ours and environ[name] and not (name == _PREFIX + rest and rest in known) and not _KUBERNETES.fullmatch(name):
+            close = difflib.get_close_matches(rest.upper(), known, 1)
+            unknown[name] = _PREFIX + close[0] if close else None
+    return unknown
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    for name, meant in unknown_variables(environ).items():
+        fix = f"did you mean {meant}? Else unset it" if meant else "unset it; the variables are listed in the README"
+        raise UsageError("no setting reads this variable", where=name, fix=fix)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them does not exist
+        return False
 
 
 def _flag(name: str) -> str:
@@ -169,6 +200,8 @@ def _variable(name: str) -> str:
 
 def _read_file(path: Path) -> dict[str, Any]:
     """Return the settings of one vidpipe.toml, {} if there is none."""
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise UsageError("is not a file", where=str(path), fix="move it away")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -176,9 +209,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), fix="write it as TOML, for example: workers = 4") from error
     for key in _NOT_IN_FILES & set(values):
-        raise UsageError(
-            f"the key {key} may not stand in a file", where=str(path), fix=f"remove it and set the variable {MASTER_KEY_VARIABLE}"
-        )
+        fix = f"remove it, and set the variable {_variable(key)}" + (f" or {_flag(key)}" if key == "home" else "")
+        raise UsageError(f"the key {key} may not stand in a file", where=str(path), fix=fix)
     _known(values, set(Settings.model_fields) - _NOT_IN_FILES, path, "unknown key")
     limits = values.pop("limits", None)
     read = {key: _convert(key, value, f"{path}, key {key}", path.parent, typed=True) for key, value in values.items()}
@@ -186,7 +218,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         if not isinstance(limits, dict):
             raise UsageError("the key limits must be a table", where=str(path), fix="write [limits] and one limit a line below it")
         _known(limits, set(SourceLimits.model_fields), path, "unknown key in [limits]:")
-        read["limits"] = {key: _limit(value, f"{path}, key limits.{key}") for key, value in limits.items()}
+        read["limits"] = {key: _limit(key, value, f"{path}, key limits.{key}") for key, value in limits.items()}
     return read
 
 
@@ -198,22 +230,27 @@ def _known(values: Mapping[str, Any], allowed: set[str], path: Path, what: str) 
             raise UsageError(f"{what} {key}", where=str(path), fix=fix)
 
 
-def _limits_of(environ: Mapping[str, str]) -> dict[str, int]:
+def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:
     """The source limits that the environment sets."""
     names = {name: _variable(f"limits_{name}") for name in SourceLimits.model_fields}
-    return {name: _limit(environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
+    return {name: _limit(name, environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
 
 
-def _limit(value: object, origin: str, *, typed: bool = True) -> int:
+def _limit(name: str, value: object, origin: str, *, typed: bool = True) -> int | bool:
+    switch = SourceLimits.model_fields[name].annotation is bool
+    adapter: TypeAdapter[int | bool] = TypeAdapter(bool if switch else PositiveInt)
     try:
-        return TypeAdapter(PositiveInt).validate_python(value, strict=typed)
+        return adapter.validate_python(value, strict=typed)
     except ValidationError:
-        raise UsageError(f"{value!r} is not allowed", where=origin, fix="give a whole number above 0") from None
+        fix = "give true or false" if switch else "give a whole number above 0"
+        raise UsageError(f"{value!r} is not allowed", where=origin, fix=fix) from None
 
 
 def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
     """Check one value. typed: it comes from a file that tells numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
+    if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
+        raise UsageError("the value is empty", where=origin, fix=f"leave it out for the default, or give one: {field.description}")
     adapter: TypeAdapter[Any] = TypeAdapter(_annotated(field))
     try:
         if typed:
@@ -223,10 +260,19 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
             checked = adapter.validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["msg"]
-        raise UsageError(f"{value!r} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
+        shown = repr(value) if field.repr else "this value"  # which may hold a password
+        raise UsageError(f"{shown} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
     if name == "key_url" and checked is not None:
         check_key_url(checked, origin)
-    return _absolute(name, checked, base)
+    placed = _absolute(name, checked, base, origin)
+    if "\0" in str(placed):
+        raise UsageError("a NUL character is not allowed", where=origin, fix=field.description)
+    try:
+        str(placed).encode()
+    except UnicodeEncodeError as error:  # records and playlists, where it may come to stand, are UTF-8
+        shown = repr(str(placed)) if field.repr else "this value"
+        raise UsageError(f"{shown} is not UTF-8", where=origin, fix="use another name") from error
+    return placed
 
 
 def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) -> None:
@@ -255,13 +301,23 @@ def _annotated(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def _absolute(name: str, value: Any, base: Path) -> Any:
-    """Make the paths among the settings absolute, seen from ``base``."""
-    if name == "home":
-        return (base / value.expanduser()).absolute()
-    is_file = name in ("policy", "target") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
-    if is_file and value and "://" not in value:
-        return str((base / Path(value).expanduser()).absolute())
-    if name == "ffmpeg" and value and Path(value).name != value:
-        return str((base / Path(value).expanduser()).absolute())
-    return value
+def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
+    """Make the paths among the settings absolute, seen from ``base``, and write addresses in one way."""
+    if not value:
+        return value
+    if name in ("target", "cluster_work"):
+        place = read_target(value, origin)
+        if isinstance(place, Bucket):
+            return str(place)
+        if name == "cluster_work":
+            raise UsageError(f"{value!r} is not allowed: it is no address at S3", where=origin, fix="write s3://BUCKET/PREFIX")
+        return str((base / place.path).absolute())
+    is_file = name in ("home", "policy") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
+    if name == "ffmpeg":
+        is_file = Path(value).name != value or value.startswith("~")  # else it is looked for in PATH
+    if not is_file or "://" in str(value):
+        return value
+    try:
+        return type(value)((base / Path(value).expanduser()).absolute())
+    except RuntimeError as error:  # "~nobody" has no home
+        raise UsageError(f"the home directory is unknown ({error})", where=origin, fix="write the full path") from error

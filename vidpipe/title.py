@@ -8,10 +8,9 @@ Wrong: EncodeFailed if an init section cannot be read, Unusable for subtitles th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from vidpipe import layout
 from vidpipe.catalog.record import (
@@ -29,7 +28,8 @@ from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk,
 from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
 from vidpipe.manifest.media import write_media
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection, aligned, read_init
+from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import PublishedSegment
 from vidpipe.package.subtitles import Cue, Unusable, title_cues
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
@@ -86,20 +86,28 @@ def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
     return title_cues(result.artifact, made.source.video.start, made.grid, codec=result.rendition.codec)
 
 
-def put_together(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment]) -> list[Track]:
-    """Put the facts of every rendition together, in the order of the plan."""
+def rungs_of(made: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, InitSection]:
+    """Return the init section of every rung, with the delay that they have in common. artifacts: of any chunk, by rendition."""
+    return aligned({r.id: read_init(artifacts[r.id].path, r.id) for r in made.video}, made.grid.duration)
+
+
+def put_together(made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes) -> list[Track]:
+    """Put the facts of every rendition together, in the order of the plan. sizes: of the frames of all segments."""
     artifacts: dict[str, Artifact] = {}
     for result in results:
         if isinstance(result, EncodedChunk):
             artifacts.update(result.video)
         elif isinstance(result, EncodedAudio):
             artifacts[result.rendition.id] = result.artifact
+    inits = rungs_of(made, artifacts)
+    for sound in made.audio:
+        inits[sound.id] = replace(read_init(artifacts[sound.id].path, sound.id), language=sound.language)
     runs = _runs(segments)
     longest = target_duration(list(runs.values()))
     return [
         Track(
             plan=rendition,
-            init=read_init(artifacts[rendition.id].path, rendition.id),
+            init=replace(inits[rendition.id], rates=sizes.rates(rendition.id)),
             segments=tuple(runs[rendition.id]),
             bitrate=measure(runs[rendition.id], longest),
             frames=(
@@ -213,7 +221,7 @@ def record(
     *,
     content_id: str,
     version: str,
-    title: str | None,
+    title: str,
     metadata: dict[str, str],
     key_ids: tuple[str, ...],
     location: Callable[[str], str],
@@ -222,7 +230,7 @@ def record(
     return Record(
         content_id=content_id,
         version=version,
-        title=title or Path(made.source.name).stem,
+        title=title,
         created_at=datetime.now(UTC),
         duration=float(made.grid.duration),
         source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
 
-def open_catalog(url: str) -> Catalog:
-    """Open the catalog at a database URL. Nothing is created or contacted yet.  Raises UsageError."""
+def open_catalog(where: str | Path) -> Catalog:
+    """Open the catalog in a file (SQLite) or at a database URL. Nothing is created or contacted yet.  Raises UsageError."""
     from vidpipe.catalog.store import Catalog
 
-    return Catalog(url)
+    return Catalog(where)

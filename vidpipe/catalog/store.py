@@ -1,6 +1,6 @@
 """Keep the records of all versions, and say which one is live. The only user of SQLAlchemy.
 
-In:   a database URL: sqlite:///FILE (the default of the home) or postgresql://USER@HOST/NAME.
+In:   the path of a SQLite file (the default of the home), or a database URL: sqlite:///FILE or postgresql://USER@HOST/NAME.
 Out:  ``Catalog``.
 Wrong: UsageError for a URL that cannot be used; CatalogFailed for everything that the database refuses. Passwords stay out of messages.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,26 @@ SCHEMA_VERSION = 1
 WAIT = 30
 """Seconds to wait for another writer, and for a server to answer."""
 
+
+
+class _Json(sa.TypeDecorator[Any]):
+    """JSON; what somebody has damaged reads as None, which is no record, so that the message can name the version."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        read = super().result_processor(dialect, coltype)
+
+        def processed(value: Any) -> Any:
+            try:
+                return read(value) if read else value
+            except (ValueError, TypeError):
+                return None
+
+        return processed
+
+
 _tables = sa.MetaData()
 _meta = sa.Table(
     "vidpipe_catalog",
@@ -47,7 +67,7 @@ _versions = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
     sa.Column("fingerprint", sa.String(255), nullable=False),
-    sa.Column("record", sa.JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+    sa.Column("record", _Json().with_variant(JSONB(), "postgresql"), nullable=False),
 )
 sa.Index(
     "vidpipe_one_live_version",
@@ -66,10 +86,16 @@ class Catalog:
     Every method opens a connection and closes it again, so that nothing is held open between calls.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self._where = self._engine.url.render_as_string(hide_password=True)
+    def __init__(self, where: str | Path) -> None:
+        self._engine = _engine(where)
+        # For people: neither password nor options, which may hold one.
+        self._where = str(where) if isinstance(where, Path) else self._engine.url.set(query={}).render_as_string(hide_password=True)
         self._ready = False
+
+    @property
+    def where(self) -> str:
+        """Where the catalog lies, for people and notes: its file, or its URL without password and options."""
+        return self._where
 
     def publish(self, record: Record, fingerprint: str) -> None:
         """Make this version live and the previous live version superseded, in one transaction.
@@ -199,12 +225,15 @@ def _same(record: Record) -> sa.ColumnElement[bool]:
     return (_versions.c.content_id == record.content_id) & (_versions.c.version == record.version)
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(where: str | Path) -> sa.Engine:
     advice = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     try:
-        parsed = sa.make_url(url)
+        # Built, not formatted: a path may hold "%", "?" and "#", which mean something else in a URL.
+        parsed = sa.URL.create("sqlite", database=str(where.absolute())) if isinstance(where, Path) else sa.make_url(where)
     except (ArgumentError, ValueError):
         raise UsageError("the catalog URL cannot be read", fix=advice) from None  # the cause quotes the URL, and with it a password
+    if isinstance(where, str) and where.count("@") > 1:  # a part of the password would be taken for the host, and be shown
+        raise UsageError("the catalog URL holds more than one @", fix="write those of user and password as %40")
     kind = parsed.get_backend_name()
     if kind == "postgres":
         kind = "postgresql"
@@ -215,6 +244,8 @@ def _engine(url: str) -> sa.Engine:
     options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else {"connect_timeout": WAIT}}
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise UsageError("a catalog in memory would be gone at once", fix="use sqlite:///FILE")
+    if "\0" in str(parsed.database):
+        raise UsageError("the catalog URL holds a NUL character", fix=advice)
     try:
         # NullPool: the catalog is used a few times in a run; a connection that stays open would only time out during the encode.
         engine = sa.create_engine(parsed, poolclass=NullPool, **options)

@@ -19,7 +19,7 @@ from vidpipe.cli import exits, groups, options, render
 from vidpipe.cli.reporters import Watcher, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
-from vidpipe.errors import SourceRefused, VerificationFailed
+from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="vidpipe",
     help="Turn a source video into a published, encrypted, proven HLS title.",
-    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (here, then in the home folder).",
+    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (some of them here, all in the home folder).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -88,6 +88,7 @@ def ingest(
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
+    replace: options.Replace = False,
     policy: options.Policy = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -114,7 +115,7 @@ def ingest(
         from vidpipe import pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key, replace=replace
         )
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
@@ -204,11 +205,17 @@ def inspect(
 ) -> None:
     """Show what playlists say: variants, renditions, segments, durations, keys.
 
-    The exit code is 6 if something in it is missing or broken.
+    The exit code is 6 if something in it is missing or broken. Segments are looked up, not read; of a web server, a few of each playlist.
     """
     from vidpipe.inspect.inspection import inspect as look
+    from vidpipe.inspect.inspection import unreadable
 
-    found = look(location)
+    try:
+        found = look(location)
+    except UsageError as error:
+        if json:
+            write_json(report(unreadable(location, error)))
+        raise
     if json:
         write_json(report(found))
     else:
@@ -248,7 +255,9 @@ def doctor(
 
     The exit code is 2 if something is broken.
     """
-    settings = options.settings(target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work)
+    settings = options.settings(
+        target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work, any_variables=True
+    )
     from vidpipe.doctor import examine
 
     checks = examine(settings, os.environ)

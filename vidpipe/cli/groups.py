@@ -135,7 +135,7 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
 @work.command("clean")
 def clean_work(
     older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove what they uploaded.")] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove uploads and keys.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     json: options.Json = False,
     home: options.Home = None,

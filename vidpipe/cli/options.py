@@ -63,22 +63,37 @@ Ladder = Annotated[str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE
 To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
 ContentId = Annotated[
     str | None,
-    typer.Option("--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: the file's.", show_default=False),
+    typer.Option(
+        "--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: made of the file's name.", show_default=False
+    ),
 ]
-Title = Annotated[str | None, typer.Option(metavar="T", help="Title for people, written into the record.", show_default=False)]
+Title = Annotated[
+    str | None,
+    typer.Option(metavar="T", help="Title for people. Default: that of the live version, else the file's name.", show_default=False),
+]
 Meta = Annotated[
-    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Free text for the record; may be given several times.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Free text for the record; may be given several times. Other keys are kept; KEY= removes one.",
+        show_default=False,
+    ),
 ]
 Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
 ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
 
 
-def settings(**flags: object) -> Settings:
+def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
-    return resolve(flags, os.environ, Path.cwd())
+    try:
+        cwd = Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working directory is gone", fix="change to another one") from error
+    return resolve(flags, os.environ, cwd, any_variables=any_variables)
 
 
 def metadata(pairs: Sequence[str] | None) -> dict[str, str]:

@@ -117,7 +117,7 @@ def plan(console: Console, decided: Plan) -> None:
     lines(
         console,
         f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
-        f"{count(grid.segments, 'segment')} of up to {float(grid.segment_duration):.3f} s, "
+        f"{count(grid.segments, 'segment')} of up to {float(grid.longest_segment):.3f} s, "
         f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
         *(f"note: {note}" for note in decided.notes),
     )
@@ -165,7 +165,7 @@ def _source(console: Console, source: Source) -> None:
     rows += [
         (
             "subtitle",
-            f"stream {item.index}: {item.codec}, {item.language or 'no language'}, {'text' if item.text else 'pictures'}{_span(item)}"
+            f"stream {item.index}: {item.codec}{_channel(item)}, {item.language or 'no language'}, {_form(item)}{_span(item)}"
             + (", default" if item.default else "")
             + (", forced" if item.forced else "")
             + (", for the hard of hearing" if item.hearing_impaired else ""),
@@ -213,6 +213,14 @@ def _audio(audio: AudioStream) -> str:
     parts += [f"starts {float(audio.offset):+.3f} s from the picture", f"lasts {_seconds(audio.duration)}"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
+
+
+def _channel(stream: SubtitleStream) -> str:
+    return f" {stream.channel}" if stream.channel else ""
+
+
+def _form(stream: SubtitleStream) -> str:
+    return "closed captions" if stream.channel else "text" if stream.text else "pictures"
 
 
 def _span(stream: SubtitleStream | OtherStream) -> str:
@@ -266,7 +274,7 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
-    lines(console, *(f"problem: {problem}" for problem in found.problems))
+    lines(console, *(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes))
 
 
 def _variant(item: VariantReport) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
         segment=plan.grid.segment_duration,
         renditions=renditions,
         sounds={stream.index: stream.widest for stream in used},
-        shifts={index: table for index, table in plan.source.shifts.items() if index in {stream.index for stream in used}},
+        shifts={index: table for index, table in plan.source.shifts.items() if table and index in {stream.index for stream in used}},
         steady=tuple(stream.index for stream in used if stream.changes),
         quality=quality,
     )

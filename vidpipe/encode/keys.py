@@ -11,11 +11,12 @@ its pieces are new. What does not shape the bytes is left out: the source's plac
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib import metadata
 
 from vidpipe.encode.artifacts import key_of
 from vidpipe.encode.audio import audio_arguments, audio_file, audio_job, sound_file
 from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_job, pictures_in, poster_file, video_file
-from vidpipe.encode.subtitles import subtitle_arguments, subtitle_file, subtitle_job
+from vidpipe.encode.subtitles import caption_job, subtitle_arguments, subtitle_file, subtitle_job
 from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition, VideoRendition
 
 
@@ -54,7 +55,12 @@ class Keys:
         return keys
 
     def subtitles(self, rendition: SubtitleRendition) -> dict[str, str]:
-        """Return file name -> key for a subtitle track. Nothing of the plan but the stream shapes it."""
+        """Return file name -> key for a subtitle track. Nothing of the plan but the stream and the channel shapes it."""
+        if rendition.channel:
+            captions = caption_job(self._plan, ((rendition.stream, rendition.channel),)).model_copy(update={"location": "", "mtime_ns": 0})
+            pyav = metadata.version("av")  # its libavcodec decodes them, and not ffmpeg's
+            key = key_of(kind="captions", pyav=pyav, source=self._plan.source.sha256, job=captions.model_dump(mode="json"))
+            return {subtitle_file(rendition.stream, rendition.channel): key}
         job = subtitle_job(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
         key = key_of(kind="subtitles", ffmpeg=self._version, source=self._plan.source.sha256, command=subtitle_arguments(job))
         return {subtitle_file(rendition.stream): key}

@@ -24,9 +24,10 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.machine import cores_here, memory_here
 from vidpipe.encode.pace import Pace, chunks_in, pace
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.tasks.captions import run_captions
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
-from vidpipe.encode.tasks.task import AudioTask, ChunkTask, Made, SubtitleTask, Task, Watch
+from vidpipe.encode.tasks.task import AudioTask, CaptionTask, ChunkTask, Made, SubtitleTask, Task, Watch
 from vidpipe.encode.tasks.text import run_subtitles
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
@@ -35,7 +36,7 @@ from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
 
 TICK = 0.1  # seconds between looks at the cancel signal
-SIDES = 2  # tasks of a title that run beside its chunks: sound, text
+SIDES = 3  # tasks of a title that run beside its chunks: sound, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 
 
@@ -43,7 +44,7 @@ def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
     encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
-    text = {"webvtt"} if plan.subtitles else set()
+    text = {"webvtt"} if any(not rendition.channel for rendition in plan.subtitles) else set()  # ffmpeg makes no closed captions
     return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
 
 
@@ -129,8 +130,9 @@ class _Run:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
         if self.plan.audio:
             yield self._sound()
-        if self.plan.subtitles:
-            yield self._text()
+        captions = tuple(rendition for rendition in self.plan.subtitles if rendition.channel)
+        subtitles = tuple(rendition for rendition in self.plan.subtitles if not rendition.channel)
+        yield from (self._text(kind) for kind in (subtitles, captions) if kind)
         for chunk in self.plan.chunks:
             yield self._chunk(chunk)
 
@@ -172,17 +174,21 @@ class _Run:
             self._submit(run_audio, task, partial(self._sound_done, missing), lambda frames: None)
         return results
 
-    def _text(self) -> list[Encoded]:
+    def _text(self, renditions: tuple[SubtitleRendition, ...]) -> list[Encoded]:
+        """Hand out one task for what is missing of the subtitles, or of the closed captions."""
         any_keys = next(iter(self.keys.values()))
-        wanted = {name: key for rendition in self.plan.subtitles for name, key in any_keys.subtitles(rendition).items()}
+        wanted = {name: key for rendition in renditions for name, key in any_keys.subtitles(rendition).items()}
         have = self._have(wanted)
-        missing = tuple(rendition for rendition in self.plan.subtitles if subtitles.subtitle_file(rendition.stream) not in have)
-        there = tuple(rendition for rendition in self.plan.subtitles if rendition not in missing)
-        if missing:
+        missing = tuple(r for r in renditions if subtitles.subtitle_file(r.stream, r.channel) not in have)
+        there = tuple(rendition for rendition in renditions if rendition not in missing)
+        names = {name: key for name, key in wanted.items() if name not in have}
+        finish = partial(_text_done, missing)
+        if channels := tuple((rendition.stream, rendition.channel) for rendition in missing if rendition.channel):
+            captions = CaptionTask(job=subtitles.caption_job(self.plan, channels), keys=names, **self._common())
+            self._submit(run_captions, captions, finish, lambda frames: None)
+        elif missing:
             job = subtitles.subtitle_job(self.plan, tuple(rendition.stream for rendition in missing))
-            names = {name: key for name, key in wanted.items() if name not in have}
-            task = SubtitleTask(job=job, keys=names, **self._common())
-            self._submit(run_subtitles, task, partial(_text_done, missing), lambda frames: None)
+            self._submit(run_subtitles, SubtitleTask(job=job, keys=names, **self._common()), finish, lambda frames: None)
         return _text_done(there, Made(files=have))
 
     def _submit(
@@ -248,7 +254,7 @@ def _pool(workers: int, cleanup: contextlib.ExitStack) -> ThreadPoolExecutor:
 
 
 def _text_done(renditions: tuple[SubtitleRendition, ...], made: Made) -> list[Encoded]:
-    names = {rendition: subtitles.subtitle_file(rendition.stream) for rendition in renditions}
+    names = {rendition: subtitles.subtitle_file(rendition.stream, rendition.channel) for rendition in renditions}
     return [
         EncodedSubtitles(rendition=rendition, artifact=made.files.get(name), problem=made.problems.get(name))
         for rendition, name in names.items()

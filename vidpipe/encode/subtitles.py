@@ -4,6 +4,9 @@ In:   a SubtitleJob: the source and the streams that are missing.
 Out:  argv (without the program); each stream becomes one WebVTT file, whole.
 Wrong: nothing here can fail.
 
+Closed captions are no stream that ffmpeg could map: their text is made by the child that reads the source (source/captions), from a
+CaptionJob.
+
 The cues keep the source's own times: packaging puts them on the title's time line, and cleans their text. So what is kept in the
 work space depends on the source alone.
 """
@@ -15,6 +18,7 @@ import ffmpeg
 from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
+from vidpipe.source.captions import CaptionJob
 from vidpipe.source.facts import Shift
 
 ORIGIN = 86_400
@@ -61,9 +65,23 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
     )
 
 
-def subtitle_file(stream: int) -> str:
-    """Return the name of a stream's output."""
-    return f"subtitles-{stream}.vtt"
+def caption_job(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionJob:
+    """Return the job that extracts these channels of closed captions: (stream, channel)."""
+    source = plan.source
+    return CaptionJob(
+        location=source.location,
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        demuxer=source.demuxer,
+        channels=channels,
+        origin=ORIGIN,
+        shifts={index: table for index, table in source.shifts.items() if table and index in {stream for stream, _ in channels}},
+    )
+
+
+def subtitle_file(stream: int, channel: str | None = None) -> str:
+    """Return the name of a stream's output. channel: of the closed captions that it carries."""
+    return f"subtitles-{stream}-{channel.lower()}.vtt" if channel else f"subtitles-{stream}.vtt"
 
 
 def subtitle_arguments(job: SubtitleJob) -> list[str]:

@@ -2,22 +2,39 @@
 
 In:   a master or media playlist, or a directory with one: a local path, an s3:// URL or an http(s):// URL.
 Out:  Inspection: variants, renditions and playlists as data (``vidpipe.data.report`` makes it JSON).
-Wrong: UsageError if it cannot be opened or is no playlist, with the line. What is wrong further down (a playlist that is missing, a segment
-       that is not there) stands in ``problems``, so that the rest can still be seen.
+Wrong: UsageError if it cannot be opened or is no playlist, with the line. What is wrong further down (a playlist that is missing, a
+       segment, an init section or a key that is not there) stands in ``problems``, so that the rest can still be seen; what was not looked
+       at, and why, in ``notes``.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
+from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.place import FIX, Place, Unreachable, open_place
+from vidpipe.inspect.place import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
+from vidpipe.layout import RECORD
 from vidpipe.manifest.measure import Bitrate, average, peak
-from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, Rendition, Variant, parse
+from vidpipe.manifest.parse import (
+    ByteRange,
+    Entry,
+    Key,
+    Map,
+    MasterPlaylist,
+    MediaPlaylist,
+    PlaylistError,
+    Rendition,
+    Variant,
+    parse,
+)
 
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
 
@@ -35,7 +52,7 @@ class KeyUse(Data):
 class PlaylistReport(Data):
     """A media playlist. Durations in seconds, as EXTINF states them.  bytes, measured: None where a segment's size is not known.
 
-    clear_segments: without a key.  encrypted_init: an EXT-X-MAP stands under a key.  problems: sentences.
+    clear_segments: without a key.  encrypted_init: an EXT-X-MAP stands under a key.  problems, notes: sentences.
     """
 
     uri: str
@@ -57,6 +74,7 @@ class PlaylistReport(Data):
     bytes: int | None = None
     measured: Bitrate | None = None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class VariantReport(Variant):
@@ -68,32 +86,45 @@ class VariantReport(Variant):
 class Inspection(Data):
     """What was found. location: of the playlist that was read.  duration: of the longest media playlist.
 
-    variants, renditions: of a master playlist.  problems: of all playlists, each with its playlist.
+    kind: "unreadable" if it cannot be read at all.  variants, renditions: of a master playlist.
+    problems, notes: of all playlists, each with its playlist.
     """
 
     format: Literal["vidpipe.inspection/1"] = "vidpipe.inspection/1"
     location: str
-    kind: Literal["master", "media"]
-    version: int | None
-    independent_segments: bool
-    duration: Seconds
+    kind: Literal["master", "media", "unreadable"]
+    version: int | None = None
+    independent_segments: bool = False
+    duration: Seconds = Fraction(0)
     variants: tuple[VariantReport, ...] = ()
     renditions: tuple[Rendition, ...] = ()
-    playlists: tuple[PlaylistReport, ...]
+    playlists: tuple[PlaylistReport, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def unreadable(location: str, error: UsageError) -> Inspection:
+    """Return the report of a location that cannot be inspected, for programs that expect one."""
+    return Inspection(location=error.where or location, kind="unreadable", problems=(error.what,))
 
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
     place, name = open_place(location)
+    with closing(place):
+        return _inspect(place, name)
+
+
+def _inspect(place: Place, name: str) -> Inspection:
     try:
-        playlist = parse(place.read(name))
+        playlist = parse(place.read(name), query=_query(name))
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
         raise UsageError(f"this is no HLS playlist: {error.what}", where=f"{place.where(name)}:{error.line}", fix=FIX) from error
+    look = _Look(place, _held_keys(place, name))
     if isinstance(playlist, MediaPlaylist):
-        only = _media(place, name, "i-frames" if playlist.i_frames_only else "media", playlist)
+        only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
         return Inspection(
             location=place.where(name),
             kind="media",
@@ -102,21 +133,46 @@ def inspect(location: str) -> Inspection:
             duration=only.duration,
             playlists=(only,),
             problems=only.problems,
+            notes=only.notes,
         )
-    return _master(place, name, playlist)
+    return _master(look, name, playlist)
 
 
-def _master(place: Place, name: str, master: MasterPlaylist) -> Inspection:
+@dataclass(frozen=True)
+class _Look:
+    """Where to look. held: key ids that a key store answers for, so they lie in no folder."""
+
+    place: Place
+    held: tuple[str, ...]
+
+
+def _query(uri: str) -> str:
+    """Return the query of an address, for EXT-X-DEFINE:QUERYPARAM."""
+    try:
+        return urlsplit(uri).query
+    except ValueError:
+        return ""
+
+
+def _held_keys(place: Place, name: str) -> tuple[str, ...]:
+    """Return the key ids of a title of our own, which its record says."""
+    try:
+        record = json.loads(place.read(urljoin(name, RECORD)))
+        return tuple(str(key_id) for key_id in record["encryption"]["key_ids"])
+    except (Unreachable, ValueError, RecursionError, LookupError, TypeError):
+        return ()
+
+
+def _master(look: _Look, name: str, master: MasterPlaylist) -> Inspection:
     wanted: dict[str, Kind] = {}
     for variant in master.variants:
         wanted.setdefault(variant.uri, "i-frames" if variant.i_frames else "variant")
     for member in master.renditions:
         if member.uri is not None:
             wanted.setdefault(member.uri, _kind(member))
-    reports = {uri: _read(place, uri, kind) for uri, kind in wanted.items()}
-    problems = [f"{report.uri}: {problem}" for report in reports.values() for problem in report.problems]
+    reports = {uri: _read(look, uri, kind, master.variables) for uri, kind in wanted.items()}
     return Inspection(
-        location=place.where(name),
+        location=look.place.where(name),
         kind="master",
         version=master.version,
         independent_segments=master.independent_segments,
@@ -124,7 +180,8 @@ def _master(place: Place, name: str, master: MasterPlaylist) -> Inspection:
         variants=tuple(_variant(variant, master.renditions, reports) for variant in master.variants),
         renditions=master.renditions,
         playlists=tuple(reports.values()),
-        problems=tuple(problems),
+        problems=tuple(f"{report.uri}: {problem}" for report in reports.values() for problem in report.problems),
+        notes=tuple(f"{report.uri}: {note}" for report in reports.values() for note in report.notes),
     )
 
 
@@ -134,38 +191,45 @@ def _kind(member: Rendition) -> Kind:
 
 
 def _variant(variant: Variant, renditions: Sequence[Rendition], reports: dict[str, PlaylistReport]) -> VariantReport:
-    own = reports[variant.uri].measured
-    groups = [
-        [reports[member.uri].measured for member in renditions if member.uri and (member.type, member.group) == wanted]
+    """Add the heaviest member of each group to the variant's own playlist, unless that is one of them and so is played only once."""
+    groups = [[variant.uri]] + [
+        [member.uri for member in renditions if member.uri and (member.type, member.group) == wanted]
         for wanted in (("AUDIO", variant.audio), ("SUBTITLES", variant.subtitles))
     ]
-    known = [[rates for rates in group if rates is not None] for group in groups]
+    if any(variant.uri in group for group in groups[1:]):  # audio alone
+        groups = groups[1:]
+    known = [[rates for uri in group if (rates := reports[uri].measured) is not None] for group in groups]
     measured = None
-    if own is not None and [len(group) for group in known] == [len(group) for group in groups]:
+    if [len(group) for group in known] == [len(group) for group in groups]:
         measured = Bitrate(
-            peak=own.peak + sum(max((rates.peak for rates in group), default=0) for group in known),
-            average=own.average + sum(max((rates.average for rates in group), default=0) for group in known),
+            peak=sum(max((rates.peak for rates in group), default=0) for group in known),
+            average=sum(max((rates.average for rates in group), default=0) for group in known),
         )
     return VariantReport(**dict(variant), measured=measured)
 
 
-def _read(place: Place, uri: str, kind: Kind) -> PlaylistReport:
+def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> PlaylistReport:
     try:
-        playlist = parse(place.read(uri))
-    except Unreachable as error:
-        return PlaylistReport(uri=uri, kind=kind, problems=(str(error),))
-    except PlaylistError as error:
+        playlist = parse(look.place.read(uri), imports=variables, query=_query(uri))
+    except Elsewhere as error:
+        return PlaylistReport(uri=uri, kind=kind, notes=(f"{error}, and was not looked at",))
+    except (Unreachable, PlaylistError) as error:
         return PlaylistReport(uri=uri, kind=kind, problems=(str(error),))
     if isinstance(playlist, MasterPlaylist):
         return PlaylistReport(uri=uri, kind=kind, problems=("it is a master playlist; a media playlist was expected",))
-    return _media(place, uri, kind, playlist)
+    return _media(look, uri, kind, playlist)
 
 
-def _media(place: Place, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:
+def _media(look: _Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:
     entries = playlist.segments
     durations = [entry.duration for entry in entries]
     inits = {entry.init.uri: entry.init for entry in entries if entry.init is not None}
-    sizes, problems = _sizes(place, uri, entries)
+    lookups = _Lookups(look, uri)
+    for init in inits.values():
+        lookups.init(init)
+    for key in {key.uri: key for entry in entries for key in entry.keys}.values():
+        lookups.key(key)
+    sizes = lookups.segments(entries)
     measured = None
     if entries and len(sizes) == len(entries) and min(durations) > 0:
         measured = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
@@ -183,42 +247,110 @@ def _media(place: Place, uri: str, kind: Kind, playlist: MediaPlaylist) -> Playl
         longest=max(durations, default=Fraction(0)),
         discontinuities=sum(entry.discontinuity for entry in entries),
         init=tuple(inits),
-        encrypted_init=any(init.key is not None for init in inits.values()),
+        encrypted_init=any(init.keys for init in inits.values()),
         keys=_keys(entries),
-        clear_segments=sum(entry.key is None for entry in entries),
+        clear_segments=sum(not entry.keys for entry in entries),
         bytes=sum(sizes) if len(sizes) == len(entries) else None,
         measured=measured,
-        problems=tuple(problems),
+        problems=lookups.problems,
+        notes=lookups.notes,
     )
 
 
-def _sizes(place: Place, playlist: str, entries: Sequence[Entry]) -> tuple[list[int], list[str]]:
-    """Return the sizes in bytes of the segments that are there, and a sentence for what is missing."""
-    sizes: list[int] = []
-    missing: list[str] = []
-    for entry in entries:
-        if entry.byte_range is not None and (length := entry.byte_range.partition("@")[0]).isdecimal():
-            sizes.append(int(length))
-        elif not entry.gap:
-            try:
-                size = place.size(entry.uri, playlist)
-            except Unreachable as error:
-                missing.append(f"line {entry.line}: {entry.uri}: {error}")
-            else:
-                sizes += [size] if size is not None else []
-    more = f" ({len(missing) - 1} more like this)" if missing[1:] else ""
-    return sizes, [missing[0] + more] if missing else []
+class _Lookups:
+    """Looks for the objects of one playlist. What is alike is said once, with the number of objects that it is true of."""
+
+    def __init__(self, look: _Look, playlist: str) -> None:
+        self._look, self._playlist = look, playlist
+        self._sizes: dict[str, int | None] = {}
+        self._missing: list[str] = []
+        self._elsewhere: Counter[str] = Counter()
+        self._unasked = 0
+        self._remarks: list[str] = []
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is missing: the first one of them."""
+        more = f" ({len(self._missing) - 1} more like this)" if self._missing[1:] else ""
+        return (self._missing[0] + more,) if self._missing else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not looked at."""
+        notes = [f"{count} of its objects were not looked at: {where}" for where, count in self._elsewhere.items()]
+        if self._unasked:
+            notes.append(f"{self._unasked} of its segments were not asked for")
+        return (*notes, *self._remarks)
+
+    def init(self, init: Map) -> None:
+        """Look for an init section."""
+        self._within(init.uri, init.line, "init section ", init.byte_range)
+
+    def key(self, key: Key) -> None:
+        """Look for a key, unless a key store or a system of digital rights answers for it."""
+        if key.uri is None or key.keyformat != "identity" or _scheme(key.uri) not in ("", "http", "https"):
+            return
+        if any(key_id in key.uri for key_id in self._look.held):
+            return
+        try:
+            self._size(key.uri)
+        except Elsewhere as error:
+            self._elsewhere[str(error)] += 1
+        except Forbidden as error:
+            self._remarks.append(f"line {key.line}: key {key.uri}: {error}")
+        except Unreachable as error:
+            self._missing.append(f"line {key.line}: key {key.uri}: {error}")
+
+    def segments(self, entries: Sequence[Entry]) -> list[int]:
+        """Return the sizes of the segments that are there and can be known, in bytes."""
+        sizes: list[int] = []
+        asked = [entry for entry in entries if not entry.gap]
+        most = self._look.place.most_asked
+        if most is not None and len(asked) > most:
+            chosen = {round(number * (len(asked) - 1) / (most - 1)) for number in range(most)}
+            self._unasked = len(asked) - len(chosen)
+            asked = [entry for number, entry in enumerate(asked) if number in chosen]
+        for entry in asked:
+            size = self._within(entry.uri, entry.line, "", entry.byte_range)
+            sizes += [size] if size is not None else []
+        return sizes
+
+    def _within(self, uri: str, line: int, what: str, part: ByteRange | None) -> int | None:
+        """Return the bytes of a resource, or of the part of it, None if they are not known."""
+        try:
+            size = self._size(uri)
+        except Elsewhere as error:
+            self._elsewhere[str(error)] += 1
+            return None
+        except Unreachable as error:
+            self._missing.append(f"line {line}: {what}{uri}: {error}")
+            return None
+        if part is None:
+            return size
+        if size is not None and part.offset + part.length > size:
+            self._missing.append(f"line {line}: {what}{uri}: it ends at byte {size}, its range at {part.offset + part.length}")
+            return None
+        return part.length
+
+    def _size(self, uri: str) -> int | None:
+        if uri not in self._sizes:
+            self._sizes[uri] = self._look.place.size(uri, self._playlist)
+        return self._sizes[uri]
+
+
+def _scheme(uri: str) -> str:
+    try:
+        return urlsplit(uri).scheme
+    except ValueError:
+        return ""
 
 
 def _keys(entries: Sequence[Entry]) -> tuple[KeyUse, ...]:
-    covered = Counter((entry.key.method, entry.key.uri, entry.key.keyformat) for entry in entries if entry.key is not None)
+    covered = Counter((key.method, key.uri, key.keyformat) for entry in entries for key in entry.keys)
+    ivs: dict[tuple[str, str | None, str], set[str]] = {}
+    for key in (key for entry in entries for key in entry.keys if key.iv):
+        ivs.setdefault((key.method, key.uri, key.keyformat), set()).add(str(key.iv))
     return tuple(
-        KeyUse(
-            method=method,
-            uri=uri,
-            keyformat=keyformat,
-            segments=count,
-            ivs=len({entry.key.iv for entry in entries if entry.key is not None and entry.key.uri == uri and entry.key.iv}),
-        )
+        KeyUse(method=method, uri=uri, keyformat=keyformat, segments=count, ivs=len(ivs.get((method, uri, keyformat), ())))
         for (method, uri, keyformat), count in covered.items()
     )

@@ -10,8 +10,10 @@ The durations are those of EXTINF, so anybody can repeat the measurement from th
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 
 from vidpipe.data import Data
 from vidpipe.manifest.times import extinf, whole_seconds
@@ -36,21 +38,41 @@ def peak(sizes: Sequence[int], durations: Sequence[Fraction], target_duration: i
     """Return the largest rate of any run of segments that lasts 0.5 to 1.5 target durations (+ 0.5 s), in bits a second.
 
     The window is that of draft-pantos-hls-rfc8216bis 4.1 (HLS-BW-002). A playlist shorter than every window counts as one run.
+
+    The run of the largest quotient is found as the run of the largest difference 8 * bytes - rate * seconds, for a rate that grows until
+    no run exceeds it (W. Dinkelbach, On Nonlinear Fractional Programming, 1967): a few passes, each linear in the segments.
     """
     _check(sizes, durations)
-    shortest = Fraction(target_duration, 2)
-    longest = Fraction(3 * target_duration, 2) + Fraction(1, 2)
-    best = Fraction(0)
-    for first in range(len(sizes)):
-        size, duration = 0, Fraction(0)
-        for index in range(first, len(sizes)):
-            size += sizes[index]
-            duration += durations[index]
-            if duration > longest:
-                break
-            if duration >= shortest:
-                best = max(best, 8 * size / duration)
-    return math.ceil(best) if best else average(sizes, durations)
+    ticks = math.lcm(*(duration.denominator for duration in durations), 2)  # a second; so all arithmetic is in whole numbers, and exact
+    bits = [0, *accumulate(8 * size for size in sizes)]
+    times = [0, *accumulate(duration.numerator * (ticks // duration.denominator) for duration in durations)]
+    shortest, longest = target_duration * ticks // 2, (3 * target_duration + 1) * ticks // 2
+    rate = Fraction(0)
+    while (found := _heaviest(bits, times, shortest, longest, rate)) is not None and found > rate:
+        rate = found
+    return math.ceil(rate * ticks) if rate else average(sizes, durations)
+
+
+def _heaviest(bits: Sequence[int], times: Sequence[int], shortest: int, longest: int, rate: Fraction) -> Fraction | None:
+    """Return the rate of the run that is furthest above ``rate``; None if there is no run. bits, times: sums up to each border.
+
+    A sliding minimum over the borders at which a run that ends here may begin.
+    """
+    weights = [rate.denominator * sum_ - rate.numerator * time for sum_, time in zip(bits, times, strict=True)]
+    begins: deque[int] = deque()  # borders whose weights rise: the first is the least
+    most: tuple[int, int, int] | None = None
+    come = 0
+    for end, time in enumerate(times):
+        while come < end and time - times[come] >= shortest:
+            while begins and weights[begins[-1]] >= weights[come]:
+                begins.pop()
+            begins.append(come)
+            come += 1
+        while begins and time - times[begins[0]] > longest:
+            begins.popleft()
+        if begins and (most is None or weights[end] - weights[begins[0]] > most[0]):
+            most = (weights[end] - weights[begins[0]], begins[0], end)
+    return Fraction(bits[most[2]] - bits[most[1]], times[most[2]] - times[most[1]]) if most else None
 
 
 def average(sizes: Sequence[int], durations: Sequence[Fraction]) -> int:

@@ -1,9 +1,10 @@
 """Read playlists line by line, strictly, with line numbers; independent of the package that writes them.
 
-In:   the bytes of a playlist.
-Out:  MasterPlaylist or MediaPlaylist, whose parts know the line they stand on.
+In:   the bytes of a playlist; what EXT-X-DEFINE may take from elsewhere: the variables of the master playlist, the query of the address.
+Out:  MasterPlaylist or MediaPlaylist, whose parts know the line they stand on. Variables are replaced by their values.
 Wrong: PlaylistError with the line, for everything a player could misread: bad encoding, a missing first line, an attribute list that does
-       not tokenise, an attribute twice, a number in the wrong form, a segment without duration, both kinds of playlist in one file.
+       not tokenise, an attribute twice, a number in the wrong form, a segment without duration, both kinds of playlist in one file, a
+       variable that nobody defines.
 
 Unknown tags and attributes are skipped, as the draft demands (draft-pantos-hls-rfc8216bis 6.3.1).
 """
@@ -11,20 +12,24 @@ Unknown tags and attributes are skipped, as the draft demands (draft-pantos-hls-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from urllib.parse import parse_qs
 
 from vidpipe.data import Data, Seconds
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",\s]+)(?:,|$)')
-_INTEGER = re.compile(r"\d{1,20}")
-_DECIMAL = re.compile(r"\d+(?:\.\d*)?|\.\d+")
-_RESOLUTION = re.compile(r"([1-9]\d*)x([1-9]\d*)")
+# Digits are limited: 64 bits are 20, and Python refuses to read numbers of more than 4,300.
+_INTEGER = re.compile(r"[0-9]{1,20}")
+_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}")
+_RESOLUTION = re.compile(r"([1-9][0-9]{0,9})x([1-9][0-9]{0,9})")
+_BYTE_RANGE = re.compile(r"([0-9]{1,20})(?:@([0-9]{1,20}))?")
 _IV = re.compile(r"0[xX][0-9A-Fa-f]{1,32}")
+_VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 _QUOTED = frozenset({
     "URI", "CODECS", "SUPPLEMENTAL-CODECS", "GROUP-ID", "LANGUAGE", "ASSOC-LANGUAGE", "NAME", "CHANNELS", "AUDIO", "VIDEO",
-    "SUBTITLES", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE", "INSTREAM-ID",
+    "SUBTITLES", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE", "INSTREAM-ID", "VALUE", "IMPORT", "QUERYPARAM",
 })  # fmt: skip
 _MASTER = frozenset({
     "#EXT-X-MEDIA", "#EXT-X-STREAM-INF", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-SESSION-DATA", "#EXT-X-SESSION-KEY",
@@ -93,6 +98,13 @@ class Rendition(Data):
     uri: str | None = None
 
 
+class ByteRange(Data):
+    """A part of a resource. length: bytes.  offset: of its first byte."""
+
+    length: int
+    offset: int
+
+
 class Key(Data):
     """EXT-X-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV."""
 
@@ -104,34 +116,41 @@ class Key(Data):
 
 
 class Map(Data):
-    """EXT-X-MAP. key: in effect where it stands, so the init section itself is encrypted with it."""
+    """EXT-X-MAP. keys: in effect where it stands, so the init section itself is encrypted with them."""
 
     line: int
     uri: str
-    byte_range: str | None = None
-    key: Key | None = None
+    byte_range: ByteRange | None = None
+    keys: tuple[Key, ...] = ()
 
 
 class Entry(Data):
-    """A media segment. duration: seconds, exactly as EXTINF states them.  init, key: in effect for it."""
+    """A media segment. duration: seconds, exactly as EXTINF states them.  init: in effect for it.
+
+    keys: in effect for it, one for each KEYFORMAT; a player needs only one of them.
+    """
 
     line: int
     uri: str
     duration: Seconds
     init: Map | None = None
-    key: Key | None = None
-    byte_range: str | None = None
+    keys: tuple[Key, ...] = ()
+    byte_range: ByteRange | None = None
     discontinuity: bool = False
     gap: bool = False
 
 
 class MasterPlaylist(Data):
-    """A multivariant playlist. version: None when the tag is absent (then it is 1)."""
+    """A multivariant playlist. version: None when the tag is absent (then it is 1).
+
+    variables: of EXT-X-DEFINE; media playlists may import them.
+    """
 
     version: int | None
     independent_segments: bool
     variants: tuple[Variant, ...]
     renditions: tuple[Rendition, ...]
+    variables: dict[str, str] = {}
 
 
 class MediaPlaylist(Data):
@@ -147,9 +166,10 @@ class MediaPlaylist(Data):
     segments: tuple[Entry, ...]
 
 
-def parse(data: bytes) -> MasterPlaylist | MediaPlaylist:
-    """Read a playlist of either kind."""
-    lines = list(read_lines(data))
+def parse(data: bytes, *, imports: Mapping[str, str] | None = None, query: str = "") -> MasterPlaylist | MediaPlaylist:
+    """Read a playlist of either kind. imports: the variables of its master playlist.  query: of the address that it was read from."""
+    variables: dict[str, str] = {}
+    lines = list(_substituted(read_lines(data), variables, imports or {}, query))
     master = next((line for line in lines if line.tag in _MASTER), None)
     media = next((line for line in lines if line.tag in _MEDIA), None)
     if master and media:
@@ -161,7 +181,7 @@ def parse(data: bytes) -> MasterPlaylist | MediaPlaylist:
         if line.tag in _ONCE and line.tag in seen:
             raise PlaylistError(line.number, f"{line.tag} stands here a second time")
         seen.add(line.tag)
-    return _master(lines) if master else _media(lines)
+    return _master(lines, variables) if master else _media(lines)
 
 
 def read_lines(data: bytes) -> Iterator[Line]:
@@ -178,7 +198,9 @@ def read_lines(data: bytes) -> Iterator[Line]:
             if line != "#EXTM3U":
                 raise PlaylistError(1, "a playlist begins with #EXTM3U and nothing else on that line")
             continue
-        if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in line):
+        # Players read over a tab in a title or a comment, and real playlists have some there (HLS-SYN-003 forbids it).
+        text_only = line.startswith("#EXTINF:") or (line.startswith("#") and not line.startswith("#EXT"))
+        if any((ord(char) < 32 and not (char == "\t" and text_only)) or 127 <= ord(char) < 160 for char in line):
             raise PlaylistError(number, "there is a control character")
         if line.startswith("#EXT"):
             tag, _, value = line.partition(":")
@@ -202,7 +224,7 @@ def attributes(line: Line) -> dict[str, str]:
             raise PlaylistError(line.number, f"{name} stands twice in {line.tag}")
         if name in _QUOTED and not value.startswith('"'):
             raise PlaylistError(line.number, f"{name} must be quoted")
-        if value == '""':
+        if value == '""' and name != "VALUE":
             raise PlaylistError(line.number, f"{name} is empty")
         found[name] = value.strip('"')
         at = match.end()
@@ -211,7 +233,50 @@ def attributes(line: Line) -> dict[str, str]:
     return found
 
 
-def _master(lines: list[Line]) -> MasterPlaylist:
+def _substituted(lines: Iterable[Line], variables: dict[str, str], imports: Mapping[str, str], query: str) -> Iterator[Line]:
+    """Replace variable references in URIs and attribute lists by what EXT-X-DEFINE said before (rfc8216bis 4.3, HLS-MEDIA-019).
+
+    variables: filled on the way.
+    """
+    for line in lines:
+        if line.tag == "#EXT-X-DEFINE":
+            found = attributes(line)
+            name, value = _definition(line, found, imports, query)
+            if name in variables:
+                raise PlaylistError(line.number, f"the variable {name} is defined a second time")
+            variables[name] = value
+        elif "{$" in line.value and line.tag != "#EXTINF":
+
+            def valued(match: re.Match[str], number: int = line.number) -> str:
+                if match[1] not in variables:
+                    raise PlaylistError(number, f"nothing before it defines the variable {match[1]}")
+                return variables[match[1]]
+
+            yield Line(line.number, line.tag, _VARIABLE.sub(valued, line.value))
+        else:
+            yield line
+
+
+def _definition(line: Line, found: dict[str, str], imports: Mapping[str, str], query: str) -> tuple[str, str]:
+    """Return name and value of a variable that EXT-X-DEFINE defines in one of its three ways."""
+    match found:
+        case {"NAME": name, "VALUE": value}:
+            return name, value
+        case {"NAME": name}:
+            return name, ""
+        case {"IMPORT": name}:
+            if name not in imports:
+                raise PlaylistError(line.number, f"the master playlist does not define the variable {name}, which is imported here")
+            return name, imports[name]
+        case {"QUERYPARAM": name}:
+            values = parse_qs(query, keep_blank_values=True).get(name)
+            if not values:
+                raise PlaylistError(line.number, f"the address of the playlist has no query parameter {name}")
+            return name, values[0]
+    raise PlaylistError(line.number, "EXT-X-DEFINE has neither NAME, IMPORT nor QUERYPARAM")
+
+
+def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
     variants: list[Variant] = []
     renditions: list[Rendition] = []
     version, independent = None, False
@@ -237,7 +302,13 @@ def _master(lines: list[Line]) -> MasterPlaylist:
                 independent = True
     if waiting is not None:
         raise PlaylistError(waiting.number, "EXT-X-STREAM-INF is not followed by a URI")
-    return MasterPlaylist(version=version, independent_segments=independent, variants=tuple(variants), renditions=tuple(renditions))
+    return MasterPlaylist(
+        version=version,
+        independent_segments=independent,
+        variants=tuple(variants),
+        renditions=tuple(renditions),
+        variables=variables,
+    )
 
 
 def _variant(line: Line, uri: str, i_frames: bool = False) -> Variant:
@@ -305,17 +376,21 @@ def _media(lines: list[Line]) -> MediaPlaylist:
 
 def _entries(lines: list[Line]) -> Iterator[Entry]:
     init: Map | None = None
-    key: Key | None = None
+    keys: dict[str, Key] = {}  # by KEYFORMAT: a new one takes the place of the former of its format only (HLS-KEY-011)
     duration: tuple[Line, Fraction] | None = None
-    byte_range: str | None = None
+    ranged: Line | None = None
+    ended: tuple[str, int] | None = None  # the resource of the last segment, if it was a byte range, and where that ended
     discontinuity = gap = False
     for line in lines:
         match line.tag:
             case "#EXT-X-KEY":
                 key = _key(line)
+                keys = {**keys, key.keyformat: key} if key else {}
             case "#EXT-X-MAP":
                 found = attributes(line)
-                init = Map(line=line.number, uri=_required(line, found, "URI"), byte_range=found.get("BYTERANGE"), key=key)
+                uri = _required(line, found, "URI")
+                part = _byte_range(line, found["BYTERANGE"], 0) if "BYTERANGE" in found else None
+                init = Map(line=line.number, uri=uri, byte_range=part, keys=tuple(keys.values()))
             case "#EXTINF":
                 if duration is not None:
                     raise PlaylistError(duration[0].number, "EXTINF is not followed by a URI")
@@ -324,7 +399,7 @@ def _entries(lines: list[Line]) -> Iterator[Entry]:
                     raise PlaylistError(line.number, "EXTINF has no comma")
                 duration = (line, _decimal(line, seconds))
             case "#EXT-X-BYTERANGE":
-                byte_range = line.value
+                ranged = line
             case "#EXT-X-DISCONTINUITY":
                 discontinuity = True
             case "#EXT-X-GAP":
@@ -332,19 +407,32 @@ def _entries(lines: list[Line]) -> Iterator[Entry]:
             case "":
                 if duration is None:
                     raise PlaylistError(line.number, "there is a segment without EXTINF")
+                after = ended[1] if ended and ended[0] == line.value else None
+                byte_range = _byte_range(ranged, ranged.value, after) if ranged else None
+                ended = (line.value, byte_range.offset + byte_range.length) if byte_range else None
                 yield Entry(
                     line=line.number,
                     uri=line.value,
                     duration=duration[1],
                     init=init,
-                    key=key,
+                    keys=tuple(keys.values()),
                     byte_range=byte_range,
                     discontinuity=discontinuity,
                     gap=gap,
                 )
-                duration, byte_range, discontinuity, gap = None, None, False, False
+                duration, ranged, discontinuity, gap = None, None, False, False
     if duration is not None:
         raise PlaylistError(duration[0].number, "EXTINF is not followed by a URI")
+
+
+def _byte_range(line: Line, text: str, after: int | None) -> ByteRange:
+    """Return a byte range. after: where it begins if it does not say; None if it has to (HLS-BR-001)."""
+    match = _BYTE_RANGE.fullmatch(text)
+    if match is None:
+        raise PlaylistError(line.number, f"{text!r} is not a byte range")
+    if match[2] is None and after is None:
+        raise PlaylistError(line.number, "the byte range has no offset, and the segment before it is not of the same resource")
+    return ByteRange(length=int(match[1]), offset=int(match[2]) if match[2] else after or 0)
 
 
 def _key(line: Line) -> Key | None:

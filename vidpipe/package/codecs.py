@@ -7,22 +7,24 @@ Wrong: EncodeFailed if the entry is none that vidpipe encodes, or is cut off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.boxes import Box, BoxError, children, find
 from vidpipe.package.bits import Bits
-from vidpipe.package.parameters import UNSPECIFIED, Parameters, avc_parameters, hevc_parameters
+from vidpipe.package.parameters import UNSPECIFIED, Colour, Parameters, avc_parameters, hevc_parameters
 
 VideoRange = Literal["SDR", "PQ", "HLG"]
 
-_VISUAL_FIELDS = 78  # VisualSampleEntry before its boxes, ISO/IEC 14496-12 12.1.3
-_AUDIO_FIELDS = 28  # AudioSampleEntry version 0 before its boxes, 12.2.3
+VISUAL_FIELDS = 78  # bytes of a VisualSampleEntry before its boxes, ISO/IEC 14496-12 12.1.3
+AUDIO_FIELDS = 28  # bytes of an AudioSampleEntry version 0 before its boxes, 12.2.3
 _SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # ISO/IEC 14496-3 table 1.18
 _RANGES: dict[int, VideoRange] = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273 table 3
 _FIX = "report this as a bug, with the ffmpeg version"
 _BT709 = (1, 1, 1, 0)
+DECODER_CONFIG, DECODER_SPECIFIC = 4, 5
+"""Tags of the descriptors in esds that hold the bit rates, and the AudioSpecificConfig."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Video:
     """A video sample entry. width, height: pixels.  nal_length: bytes before each NAL unit, 0 for AV1.
 
     reorder: frames by which the first one must be delayed so that none is shown before it is decoded; 0 for AV1.
+    colour: primaries, transfer and matrix of ITU-T H.273.  config: the decoder configuration record.
     """
 
     codecs: str
@@ -38,6 +41,8 @@ class Video:
     video_range: VideoRange
     nal_length: int
     reorder: int
+    colour: Colour
+    config: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def video(entry: bytes) -> Video:
     try:
         box = next(children(entry))
         body = entry[box.body : box.end]
-        boxes = {child.type: entry[child.body : child.end] for child in children(entry, box.body + _VISUAL_FIELDS, box.end)}
+        boxes = {child.type: entry[child.body : child.end] for child in children(entry, box.body + VISUAL_FIELDS, box.end)}
         width, height = int.from_bytes(body[24:26], "big"), int.from_bytes(body[26:28], "big")
         if (pasp := boxes.get("pasp")) is not None and pasp[:4] != pasp[4:8]:
             raise BoxError("its pixels are not square (pasp)")
@@ -72,8 +77,8 @@ def video(entry: bytes) -> Video:
             raise BoxError(f"the sample entry {box.type!r} is not one that HLS players take")
     except (BoxError, IndexError, StopIteration) as error:
         raise EncodeFailed(f"the video sample entry cannot be read: {error}", fix=_FIX) from error
-    transfer = colour[1] if colour else parameters.transfer
-    return Video(codecs, width, height, _RANGES.get(transfer, "SDR"), nal_length, parameters.reorder)
+    seen = colour[:3] if colour else parameters.colour
+    return Video(codecs, width, height, _RANGES.get(seen[1], "SDR"), nal_length, parameters.reorder, seen, config)
 
 
 def hevc_codecs(config: bytes) -> str:
@@ -97,7 +102,7 @@ def av1_codecs(config: bytes, colour: tuple[int, int, int, int] | None = None) -
     tier, high, twelve, mono = (config[2] >> bit & 1 for bit in (7, 6, 5, 4))
     depth = 12 if high and twelve else 10 if high else 8
     short = f"av01.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}"
-    if colour is None or colour == _BT709 or UNSPECIFIED in colour[:3]:
+    if colour is None or colour == _BT709 or 2 in colour[:3]:
         return short
     subsampling = f"{config[2] >> 3 & 1}{config[2] >> 2 & 1}{config[2] & 3 if config[2] >> 2 & 3 == 3 else 0}"
     primaries, transfer, matrix, full = colour
@@ -117,10 +122,12 @@ def audio(entry: bytes) -> Audio:
         box = next(children(entry))
         if box.type != "mp4a":
             raise BoxError(f"the sample entry {box.type!r} is not AAC")
-        esds = find(entry, "esds", inside=Box(box.type, box.offset, box.size, box.header + _AUDIO_FIELDS))
+        esds = find(entry, "esds", inside=Box(box.type, box.offset, box.size, box.header + AUDIO_FIELDS))
         if esds is None:
             raise BoxError("it has no esds")
-        bits = Bits(_specific_config(entry[esds.body + 4 : esds.end]))
+        descriptors = entry[esds.body + 4 : esds.end]
+        at, length = descriptor(descriptors, DECODER_SPECIFIC)
+        bits = Bits(descriptors[at : at + length])
         kind, rate, configuration = _object_type(bits), _sample_rate(bits), bits.read(4)
         if kind in (5, 29):  # explicit SBR: the rate after decoding follows
             rate = _sample_rate(bits)
@@ -133,20 +140,19 @@ def audio(entry: bytes) -> Audio:
     return Audio(f"mp4a.40.{kind}", channels, rate)
 
 
-def _specific_config(descriptors: bytes) -> bytes:
-    """Return the AudioSpecificConfig inside the ES descriptor (ISO/IEC 14496-1 7.2.6)."""
+def descriptor(descriptors: bytes, wanted: int) -> tuple[int, int]:
+    """Return where the body of a descriptor of an ES descriptor lies, and its length (ISO/IEC 14496-1 7.2.6)."""
     at = 0
-    for tag, fields in ((3, 3), (4, 13), (5, 0)):
+    for tag, fields in ((3, 3), (DECODER_CONFIG, 13), (DECODER_SPECIFIC, 0)):
         while descriptors[at] != tag:
-            _, length = _length(descriptors, at + 1)
-            at = _ + length
+            at = sum(_length(descriptors, at + 1))
         at, length = _length(descriptors, at + 1)
-        if tag == 4 and descriptors[at] != 0x40:
+        if tag == DECODER_CONFIG and descriptors[at] != 0x40:
             raise BoxError(f"its object type 0x{descriptors[at]:02x} is not MPEG-4 audio")
-        if tag == 5:
-            return descriptors[at : at + length]
+        if tag == wanted:
+            return at, length
         at += fields
-    raise BoxError("esds has no decoder configuration")
+    raise BoxError("esds has no such descriptor")
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Read the init section of an encoded track, clean it for publishing, and measure what it says.
 
-In:   an artifact: a fragmented MP4 of one track, its first frame shown at 0 and later ones perhaps before their decode time.
+In:   an artifact: a fragmented MP4 of one track, its first frame shown at 0 and later ones perhaps before their decode time; and what
+      only the whole title knows: the delay that its rungs have in common, the track's language and measured bit rates.
 Out:  InitSection: ftyp + moov as published, and TrackFacts from its boxes and its first fragment.
        The edit list delays decoding of video by the depth of its reordering, so that composition offsets need not be negative:
        libavformat shows a fragmented track with negative offsets that much too late against its audio.
@@ -9,34 +10,59 @@ Wrong: EncodeFailed if the file is no such thing, or says what the published tit
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.package import codecs
+from vidpipe.package.brands import audio_brands, video_brands
 from vidpipe.package.fragment import box, full_box
+from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
+from vidpipe.source.text import iso_639_2
 
-FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", b"iso6", 0, b"iso6", b"cmfc", b"mp41")
-"""Brands: iso6 for tfdt and default-base-is-moof, cmfc for CMAF (HLS-FMP4-001)."""
+_BRANDS = ("iso6", "cmfc", "mp41")
+"""iso6 for tfdt and default-base-is-moof, cmfc for CMAF (HLS-FMP4-001); the media profiles of the track follow."""
 
 _MOOV = ("mvhd", "trak", "mvex")  # everything else (udta with the name of the muxer) says nothing to a player
-_TRAK = ("tkhd", "edts", "mdia")
+_TRAK = ("tkhd", "mdia")
+_FIELDS = {"stsd": 8, "mp4a": codecs.AUDIO_FIELDS} | dict.fromkeys(("avc1", "hvc1", "av01"), codecs.VISUAL_FIELDS)
+"""Bytes before the boxes that a box holds, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class InitSection:
-    """A published init section. data: ftyp and moov."""
+    """An init section as it will be published.
 
-    data: bytes = field(repr=False)
+    moov: as the encoder wrote it, without what says nothing to a player; the same in every chunk of a rung.
+    entry: type of its sample entry.  brands: media profiles.  reorder: frames that its own decoder delays.
+    delay: ticks that the edit list skips: of video the delay of decoding, of audio the priming.
+    language: BCP 47.  rates: as measured; None leaves what the encoder was asked for.
+    """
+
     facts: TrackFacts
+    moov: bytes = field(repr=False)
+    entry: str
+    brands: tuple[str, ...]
+    reorder: int
+    delay: int
+    language: str | None = None
+    rates: StreamRates | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The bytes: ftyp and moov."""
+        brands = b"".join(brand.encode() for brand in (*_BRANDS, *self.brands))
+        return box(b"ftyp", b"iso6", bytes(4), brands) + _published(self)
 
 
 def read_init(path: Path, rendition: str) -> InitSection:
-    """Return the init section of an artifact. rendition: becomes ``facts.id``."""
+    """Return the init section of an artifact, with the delay that it needs by itself. rendition: becomes ``facts.id``."""
     movie, track = read_track(path, rendition)
     try:
         first = next(fragments(path, movie), None)
@@ -44,10 +70,34 @@ def read_init(path: Path, rendition: str) -> InitSection:
             raise BoxError("it holds no frame")
         ticks = first.samples[0].duration
         facts = measure_track(track, rendition, ticks)
-        delay = 0 if facts.type == "audio" else codecs.video(track.entry).reorder * ticks
-        return InitSection(data=FTYP + _clean_moov(movie.init, delay), facts=facts)
+        if facts.type == "audio":
+            reorder, delay = 0, sum(edit.media_time for edit in track.edits)
+            brands = audio_brands(codecs.audio(track.entry))
+        else:
+            picture = codecs.video(track.entry)
+            reorder, delay = picture.reorder, picture.reorder * ticks
+            brands = video_brands(picture, Fraction(track.timescale, ticks))
+        return InitSection(
+            facts=facts, moov=_cleaned(movie.init), entry=track.entry[4:8].decode(), brands=brands, reorder=reorder, delay=delay
+        )
     except (BoxError, OSError) as error:
         raise broken(rendition, str(error)) from error
+
+
+def aligned(inits: Mapping[str, InitSection], duration: Fraction) -> dict[str, InitSection]:
+    """Return the init sections of a title's rungs with one delay for all, so that players may switch between them. duration: of the title.
+
+    It is the longest that any rung needs, to the tick. AV1 has none: its frames are stored in the order in which they are shown, and
+    composition offsets are forbidden (AV1-ISOBMFF 2.5). A title of a few frames cannot reorder more of them than it has.
+    """
+    longest = Fraction(0)
+    for init in inits.values():
+        rate = init.facts.frame_rate or Fraction(1)
+        longest = max(longest, min(init.reorder, math.ceil(duration * rate) - 1) / rate)
+    return {
+        name: init if init.entry == "av01" else replace(init, delay=math.ceil(longest * init.facts.timescale))
+        for name, init in inits.items()
+    }
 
 
 def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
@@ -97,19 +147,66 @@ def broken(rendition: str, what: str) -> EncodeFailed:
     )
 
 
-def _clean_moov(init: bytes, delay: int) -> bytes:
-    """Return moov with only the boxes that a player needs; sizes follow. delay: ticks that the edit list skips, 0 keeps what is there."""
+def _cleaned(init: bytes) -> bytes:
+    """Return moov with only the boxes that a player needs; its edit list is written anew."""
     moov = next((child for child in children(init) if child.type == "moov"), None)
     if moov is None:
         raise BoxError("there is no moov")
     kept = []
     for child in children(init, moov.body, moov.end):
         if child.type == "trak":
-            parts = {part.type: init[part.offset : part.end] for part in children(init, child.body, child.end) if part.type in _TRAK}
-            if delay:
-                # One edit of unknown length (0), as fragmented files have it: 14496-12 8.6.6.
-                parts["edts"] = box(b"edts", full_box(b"elst", 0, 0, struct.pack(">IIiHH", 1, 0, delay, 1, 0)))
+            parts = {part.type: init[part.offset : part.end] for part in children(init, child.body, child.end)}
             kept.append(box(b"trak", *(parts[kind] for kind in _TRAK if kind in parts)))
         elif child.type in _MOOV:
             kept.append(init[child.offset : child.end])
     return box(b"moov", *kept)
+
+
+def _published(init: InitSection) -> bytes:
+    """Return moov with the edit list, the language and the bit rates."""
+    mdia, language = ("trak", "mdia"), init.language or ""
+    moov = _edited(init.moov, (*mdia, "mdhd"), lambda old: _spoken(old, iso_639_2(language)))
+    if "-" in language:  # mdhd has no room for a script or a region
+        moov = _edited(moov, (*mdia, "elng"), lambda _: full_box(b"elng", 0, 0, language.encode() + b"\0"))
+    if (rates := init.rates) is not None:
+        entry = (*mdia, "minf", "stbl", "stsd", init.entry)
+        declared = struct.pack(">III", rates.buffer, rates.peak, rates.average)
+        moov = _edited(moov, (*entry, "btrt"), lambda _: box(b"btrt", declared))
+        if init.entry == "mp4a":
+            moov = _edited(moov, (*entry, "esds"), lambda old: _rated(old, declared[1:]))  # its buffer has three bytes
+    if init.delay:
+        # One edit of unknown length (0), as fragmented files have it: 14496-12 8.6.6.
+        elst = full_box(b"elst", 0, 0, struct.pack(">IIiHH", 1, 0, init.delay, 1, 0))
+        moov = _edited(moov, ("trak", "edts"), lambda _: box(b"edts", elst), before="mdia")
+    return moov
+
+
+def _edited(data: bytes, path: Sequence[str], make: Callable[[bytes], bytes], before: str | None = None) -> bytes:
+    """Return a box in which the one at ``path`` below it is replaced by ``make(old)``; if there is none, ``make(b"")`` is put in.
+
+    before: the box in front of which it is put in; None for the end.
+    """
+    root = next(children(data))
+    begin = root.body + _FIELDS.get(root.type, 0)
+    boxes = list(children(data, begin, root.end))
+    parts, names = [data[child.offset : child.end] for child in boxes], [child.type for child in boxes]
+    kind, *deeper = path
+    if deeper and kind not in names:
+        raise BoxError(f"there is no box {kind}")
+    at = names.index(kind) if kind in names else names.index(before) if before else len(names)
+    old = parts.pop(at) if kind in names else b""
+    parts.insert(at, _edited(old, deeper, make, before) if deeper else make(old))
+    return box(root.type.encode(), data[root.body : begin], *parts)
+
+
+def _spoken(mdhd: bytes, language: str) -> bytes:
+    """Return the media header with a language: three letters of five bits each."""
+    at = 8 + (32 if mdhd[8] else 20)  # behind the times, which are longer in version 1
+    packed = sum((ord(letter) - 0x60) << shift for letter, shift in zip(language, (10, 5, 0), strict=True))
+    return mdhd[:at] + packed.to_bytes(2, "big") + mdhd[at + 2 :]
+
+
+def _rated(esds: bytes, declared: bytes) -> bytes:
+    """Return esds with buffer size, peak and average as they stand in its decoder configuration, behind type and stream type."""
+    at = 12 + codecs.descriptor(esds[12:], codecs.DECODER_CONFIG)[0] + 2
+    return esds[:at] + declared + esds[at + len(declared) :]

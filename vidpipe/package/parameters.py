@@ -1,4 +1,4 @@
-"""Read what only the sequence parameter set of H.264 and HEVC says: the transfer characteristics and the depth of reordering.
+"""Read what only the sequence parameter set of H.264 and HEVC says: the colour and the depth of reordering.
 
 In:   the decoder configuration record (avcC, hvcC) as bytes.
 Out:  Parameters.
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from vidpipe.package.bits import Bits, unescape
 
-UNSPECIFIED = 2
+Colour = tuple[int, int, int]
+UNSPECIFIED: Colour = (2, 2, 2)
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _BASELINE = 66
 _HEVC_SPS = 33
@@ -19,12 +20,12 @@ _HEVC_SPS = 33
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """transfer: transfer_characteristics of ITU-T H.273 (16 PQ, 18 HLG, 1 BT.709 …), 2 when the stream does not say.
+    """colour: primaries, transfer and matrix of ITU-T H.273 (BT.709 is 1, 1, 1), each 2 when the stream does not say.
 
     reorder: how many frames at most are decoded before, but shown after, another one.
     """
 
-    transfer: int
+    colour: Colour
     reorder: int
 
 
@@ -71,7 +72,7 @@ def avc_parameters(config: bytes) -> Parameters:
     reorder = 0 if order == 2 or profile == _BASELINE else references
     if not bits.flag():
         return Parameters(UNSPECIFIED, reorder)
-    transfer = _vui_transfer(bits)
+    colour = _vui_colour(bits)
     if bits.flag():  # chroma_loc_info_present
         bits.ue()
         bits.ue()
@@ -90,7 +91,7 @@ def avc_parameters(config: bytes) -> Parameters:
         for _ in range(4):
             bits.ue()
         reorder = bits.ue()
-    return Parameters(transfer, reorder)
+    return Parameters(colour, reorder)
 
 
 def _avc_hrd(bits: Bits) -> None:
@@ -163,7 +164,7 @@ def _hevc_sps(bits: Bits) -> Parameters:
             bits.read(order_bits)
             bits.flag()
     bits.read(2)  # temporal mvp, strong intra smoothing
-    return Parameters(_vui_transfer(bits) if bits.flag() else UNSPECIFIED, reorder)
+    return Parameters(_vui_colour(bits) if bits.flag() else UNSPECIFIED, reorder)
 
 
 def _profile_tier_level(bits: Bits, sublayers: int) -> None:
@@ -207,8 +208,8 @@ def _reference_sets(bits: Bits) -> None:
             bits.flag()
 
 
-def _vui_transfer(bits: Bits) -> int:
-    """Read the start of the VUI, which H.264 and HEVC share, up to the colour description."""
+def _vui_colour(bits: Bits) -> Colour:
+    """Read the start of the VUI, which H.264 and HEVC share, up to and with the colour description: what follows is read by the caller."""
     if bits.flag() and bits.read(8) == 255:  # aspect_ratio_idc Extended_SAR
         bits.read(32)
     if bits.flag():
@@ -216,6 +217,5 @@ def _vui_transfer(bits: Bits) -> int:
     if bits.flag():  # video_signal_type_present
         bits.read(4)
         if bits.flag():
-            bits.read(8)
-            return bits.read(8)
+            return bits.read(8), bits.read(8), bits.read(8)
     return UNSPECIFIED

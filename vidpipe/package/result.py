@@ -31,7 +31,7 @@ class TrackFacts(Data):
 class Segment:
     """One media segment, clear. index: 0-based position.  samples: frames in it; of WebVTT, cues.
 
-    start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.
+    start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.  sizes: bytes of each frame; none of WebVTT.
     """
 
     rendition: str
@@ -40,6 +40,7 @@ class Segment:
     duration: Fraction
     samples: int
     data: bytes = field(repr=False)
+    sizes: tuple[int, ...] = field(default=(), repr=False)
 
 
 class PublishedSegment(Data):

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from vidpipe.encode.result import Artifact
 from vidpipe.media.boxes import BoxError, Movie, Sample, Track, read_fragments
 from vidpipe.package import codecs
-from vidpipe.package.fragment import write_fragment
+from vidpipe.package.fragment import AAC_ROLL, write_fragment
 from vidpipe.package.init import InitSection, broken, read_init, read_track
 from vidpipe.package.result import Segment
 from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
@@ -30,13 +30,15 @@ _HEVC_VCL, _HEVC_IDR = range(0, 32), (19, 20)  # ITU-T H.265 table 7-1: IDR_W_RA
 def video_segments(
     artifact: Artifact, rendition: VideoRendition, chunk: Chunk, grid: Grid, init: InitSection | None = None
 ) -> Iterator[Segment]:
-    """Yield the segments of one rung of one chunk. init: of the rung's first chunk; the chunk's own must be byte-identical to it.
+    """Yield the segments of one rung of one chunk. init: of the title; what the encoder wrote of this chunk must be byte-identical to it.
 
     Every segment begins with an IDR frame that is also the first one shown, so it plays without its predecessor (HLS-SEG-001, -002).
     Composition offsets are raised by what the edit list of the init section skips; then none is negative.
     """
     movie, track = read_track(artifact.path, rendition.id)
-    if init is not None and read_init(artifact.path, rendition.id).data != init.data:
+    own = read_init(artifact.path, rendition.id)
+    init = init or own
+    if own.moov != init.moov:
         raise broken(rendition.id, f"the init section of chunk {chunk.index} differs from the first chunk's")
     if any(edit.media_time for edit in track.edits):
         raise broken(rendition.id, "its edit list shifts the first frame")
@@ -45,10 +47,11 @@ def video_segments(
     frame_ticks = _whole(tick * rendition.frame_step, rendition.id)
     with _open(artifact.path, rendition.id) as file:
         samples = _samples(file, movie, rendition.id)
-        for start in range(chunk.start, chunk.start + chunk.frames, grid.segment_frames):
-            count = rendition.frames(min(grid.segment_frames, chunk.start + chunk.frames - start))
+        for index in grid.segments_of(chunk):
+            start = grid.start(index)
+            count = rendition.frames(min(grid.start(index + 1), chunk.start + chunk.frames) - start)
             taken = list(itertools.islice(samples, count))
-            where = f"{rendition.id}, segment {start // grid.segment_frames + 1}"
+            where = f"{rendition.id}, segment {index + 1}"
             if len(taken) != count:
                 raise broken(where, f"{len(taken)} frames instead of {count}")
             if any(sample.duration != frame_ticks for sample in taken):
@@ -57,10 +60,10 @@ def video_segments(
                 raise broken(where, "it does not begin with an IDR frame")
             if min(number * frame_ticks + sample.cts for number, sample in enumerate(taken)) != 0 or taken[0].cts != 0:
                 raise broken(where, "its first frame is not shown at its start")
-            delayed = [replace(sample, cts=sample.cts + picture.reorder * frame_ticks) for sample in taken]
+            delayed = [replace(sample, cts=sample.cts + init.delay) for sample in taken]
             if any(sample.cts < 0 for sample in delayed):
                 raise broken(where, f"a frame is reordered by more than the {picture.reorder} that its parameter set allows")
-            yield _segment(file, rendition.id, start // grid.segment_frames, _whole(start * tick, where), track, delayed)
+            yield _segment(file, rendition.id, index, _whole(start * tick, where), track, delayed)
         if next(samples, None) is not None:
             raise broken(rendition.id, f"chunk {chunk.index} has more frames than planned")
 
@@ -81,7 +84,7 @@ def audio_segments(artifact: Artifact, rendition: AudioRendition, grid: Grid) ->
         following = next(samples, None)
         for number in range(grid.segments):
             last = number == grid.segments - 1
-            boundary = (number + 1) * grid.segment_duration * track.timescale + priming
+            boundary = grid.time(grid.start(number + 1)) * track.timescale + priming
             taken: list[Sample] = []
             end = decode_time
             while following is not None and (last or not taken or end + Fraction(following.duration, 2) <= boundary):
@@ -103,7 +106,10 @@ def _segment(file: BinaryIO, rendition: str, index: int, decode_time: int, track
         start=Fraction(decode_time, track.timescale),
         duration=Fraction(sum(sample.duration for sample in samples), track.timescale),
         samples=len(samples),
-        data=write_fragment(index + 1, track.id, decode_time, samples, _media_data(file, samples)),
+        sizes=tuple(sample.size for sample in samples),
+        data=write_fragment(
+            index + 1, track.id, decode_time, samples, _media_data(file, samples), roll=AAC_ROLL if track.handler == "soun" else None
+        ),
     )
 
 

@@ -94,8 +94,7 @@ def subtitle_segments(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterat
     following = next(waiting, None)
     shown: list[Cue] = []
     for index in range(grid.segments):
-        start = index * grid.segment_duration
-        end = min(start + grid.segment_duration, grid.duration)
+        start, end = grid.time(grid.start(index)), grid.time(grid.start(index + 1))
         shown = [cue for cue in shown if cue.end > start]
         while following is not None and following.start < end:
             shown += [following] if following.end > start else []
@@ -200,7 +199,7 @@ def _check_size(cues: Iterable[Cue], grid: Grid) -> None:
     changes = [0] * (grid.segments + 1)
     for cue in cues:
         size = len(_written(cue).encode()) + 1
-        changes[math.floor(cue.start / grid.segment_duration)] += size
-        changes[math.ceil(cue.end / grid.segment_duration)] -= size
+        changes[grid.segment_of(math.floor(cue.start * grid.frame_rate))] += size
+        changes[grid.segment_of(math.ceil(cue.end * grid.frame_rate) - 1) + 1] -= size
     if max(itertools.accumulate(changes)) > LARGEST_SEGMENT:
         raise Unusable("it shows more text at once than anybody can read")

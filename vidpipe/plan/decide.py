@@ -7,6 +7,10 @@ Wrong: UsageError if the ladder cannot give a single rendition.
 
 The grid: frame n of the timeline is shown at n / frame_rate. A GOP is a whole number of frames, a segment a whole number
 of GOPs, a chunk a whole number of segments, so that every rung cuts at the same instants and nothing drifts.
+
+The last segment is never a short tail. Decoding of video is delayed by the depth of its reordering, which an edit list takes away
+again; hls.js 1.7 ignores edit lists, so it expects a segment to begin later than it does, by that delay. A segment that has ended
+by then adds nothing in its eyes, and it waits for the end for ever.
 """
 
 from __future__ import annotations
@@ -23,6 +27,12 @@ from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
 """Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
+
+REORDERING = 2
+"""Frames by which x264 and x265 delay decoding at most: the depth of their pyramids of B-frames."""
+
+LOOKUP_TOLERANCE = Fraction(1, 4)
+"""Seconds by which hls.js may miss a place (maxFragLookUpTolerance): segments are longer than the delay by at least as much."""
 
 SPRITE_BOX = (160, 90)
 SPRITE_COLUMNS, SPRITE_ROWS = 10, 10
@@ -64,17 +74,44 @@ def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segme
     """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
     unit = math.lcm(*steps)
     gop_frames = max(1, round(gop * rate / unit)) * unit
-    segment_frames = max(1, round(segment / gop)) * gop_frames
+    shortest = REORDERING * max(steps) / rate + LOOKUP_TOLERANCE
+    segment_frames = max(round(segment / gop), math.ceil(shortest * rate / gop_frames)) * gop_frames
     chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
-    frames = max(1, math.floor(source.duration * rate + Fraction(1, 2)))
-    return Grid(frame_rate=rate, frames=frames, gop_frames=gop_frames, segment_frames=segment_frames, chunk_frames=chunk_frames)
+    frames = max(1, _rounded(source.duration * rate))
+    return Grid(
+        frame_rate=rate,
+        frames=frames,
+        gop_frames=gop_frames,
+        segment_frames=segment_frames,
+        chunk_frames=chunk_frames,
+        borrowed=_borrowed(frames, gop_frames, segment_frames, rate, shortest),
+    )
+
+
+def _borrowed(frames: int, gop: int, segment: int, rate: Fraction, shortest: Fraction) -> int:
+    """Return how many frames the last segment takes from the one before it. shortest: seconds that it has to last.
+
+    All of them, if the two together still count as no longer than the others (EXT-X-TARGETDURATION is rounded); otherwise as many
+    GOPs as it takes, which only segments of a single GOP cannot give.
+    """
+    tail = (frames - 1) % segment + 1
+    if tail == frames or tail / rate >= shortest:
+        return 0
+    if _rounded((segment + tail) / rate) <= _rounded(segment / rate):
+        return segment
+    return min(segment, math.ceil((shortest * rate - tail) / gop) * gop)
+
+
+def _rounded(value: Fraction) -> int:
+    """Half up, unlike round()."""
+    return math.floor(value + Fraction(1, 2))
 
 
 def _chunks(grid: Grid, *, whole: bool) -> list[Chunk]:
     """Share the segments evenly among chunks of about the wished length, so that parallel chunks end together."""
     segments = grid.segments
-    count = 1 if whole else max(1, round(Fraction(grid.frames, grid.chunk_frames)))
-    edges = [min(i * segments // count * grid.segment_frames, grid.frames) for i in range(count)] + [grid.frames]
+    count = 1 if whole else min(segments, max(1, round(Fraction(grid.frames, grid.chunk_frames))))
+    edges = [grid.start(i * segments // count) for i in range(count)] + [grid.frames]
     return [Chunk(index=i, start=start, frames=end - start) for i, (start, end) in enumerate(pairwise(edges))]
 
 

@@ -13,13 +13,17 @@ ToneMap = Literal["none", "pq", "hlg"]
 
 
 class Grid(Data):
-    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline."""
+    """The common time grid. frame_rate: of the timeline; all counts are in frames of the timeline.
+
+    borrowed: frames that the last segment takes from the one before it so that it is not too short; all of them joins the two.
+    """
 
     frame_rate: Rational
     frames: int
     gop_frames: int
     segment_frames: int
     chunk_frames: int
+    borrowed: int = 0
 
     @property
     def duration(self) -> Fraction:
@@ -29,12 +33,33 @@ class Grid(Data):
     @property
     def segments(self) -> int:
         """Number of segments."""
-        return -(-self.frames // self.segment_frames)
+        return -(-self._last_start // self.segment_frames) + 1
+
+    @property
+    def _last_start(self) -> int:
+        return (self.frames - 1) // self.segment_frames * self.segment_frames - self.borrowed
+
+    def start(self, segment: int) -> int:
+        """First frame of a segment, counted from 0; of the segment after the last, the end."""
+        return min(segment * self.segment_frames, self._last_start) if segment < self.segments else self.frames
+
+    def segment_of(self, frame: int) -> int:
+        """The segment that holds a frame of the timeline; frames after the end count for the last."""
+        return self.segments - 1 if frame >= self._last_start else frame // self.segment_frames
+
+    def segments_of(self, chunk: Chunk) -> range:
+        """The segments of a chunk."""
+        return range(self.segment_of(chunk.start), self.segment_of(chunk.start + chunk.frames - 1) + 1)
 
     @property
     def segment_duration(self) -> Fraction:
-        """Seconds of a full segment."""
+        """Seconds of every segment but the last."""
         return self.segment_frames / self.frame_rate
+
+    @property
+    def longest_segment(self) -> Fraction:
+        """Seconds of the longest segment."""
+        return max(self.time(self.start(1)), self.duration - self.time(self._last_start))
 
     def time(self, frame: int) -> Fraction:
         """Seconds at which a frame of the timeline is shown."""
@@ -96,7 +121,7 @@ class SubtitleRendition(Data):
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
     forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
-    codec: of the source's track; it decides what has to be taken out of the text.
+    codec: of the source's track; it decides what has to be taken out of the text.  channel: CC1 to CC4 of closed captions.
     """
 
     id: str
@@ -107,6 +132,7 @@ class SubtitleRendition(Data):
     forced: bool = False
     hearing_impaired: bool = False
     codec: str
+    channel: str | None = None
 
 
 class Picture(Data):

@@ -60,15 +60,16 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
     default = next((stream.index for stream in shown if stream.default), None) if _chooses(source) else None
     renditions: list[SubtitleRendition] = []
     for number, stream in enumerate(shown, 1):
-        kind = "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
+        kind = stream.channel.lower() if stream.channel else "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
-        name = _name(stream.title or stream.language or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
-        told = {"forced": "forced", "sdh": "SDH"}.get(kind, "")
+        name = _name(stream.title or stream.language or stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
+        own = f"{language}-{kind}" if stream.language or not stream.channel else kind
+        told = "CC" if stream.channel else {"forced": "forced", "sdh": "SDH"}.get(kind, "")
         if told.lower() not in name.lower():
             name = f"{name} ({told})"
         renditions.append(
             SubtitleRendition(
-                id=_unique(f"{language}-{kind}", taken | {r.id for r in renditions}, "-"),
+                id=_unique(own, taken | {r.id for r in renditions}, "-"),
                 stream=stream.index,
                 language=stream.language,
                 name=_unique(name, {r.name for r in renditions}, " "),
@@ -76,6 +77,7 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
                 codec=stream.codec,
+                channel=stream.channel,
             )
         )
     return renditions
@@ -83,7 +85,9 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
 
 def _chooses(source: Source) -> bool:
     """Tell whether somebody chose subtitles that are shown unasked."""
-    return source.demuxer != "mov" and not all(stream.default for stream in source.subtitles if stream.text)
+    return source.demuxer != "mov" and not all(
+        stream.default for stream in source.subtitles if stream.text and not stream.channel
+    )
 
 
 def _is_shown(stream: SubtitleStream, source: Source) -> bool:
@@ -95,10 +99,26 @@ def _is_shown(stream: SubtitleStream, source: Source) -> bool:
 def subtitle_note(stream: SubtitleStream, renditions: list[SubtitleRendition]) -> str:
     """Tell what becomes of a subtitle track."""
     what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
-    name = next((rendition.name for rendition in renditions if rendition.stream == stream.index), None)
+    same = (r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel))
+    name = next(same, None)
+    if stream.channel:
+        return _caption_note(stream, name)
     if name is not None:
         return f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not"
     return f"{what} is not published: " + ("it shows nothing while the picture runs" if stream.text else "only text can be")
+
+
+def _caption_note(stream: SubtitleStream, name: str | None) -> str:
+    """Say what becomes of a channel of closed captions. name: of its rendition."""
+    kind = "CEA-708" if stream.codec == "eia_708" else "CEA-608"
+    what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} ({kind}, in stream {stream.index})"
+    if name is not None:
+        return f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not"
+    if stream.text:
+        return f"{what} are not published: they show nothing while the picture runs"
+    if (stream.channel or "").startswith("CC"):
+        return f"{what} are not published: the container does not say in which order the pictures are shown that carry them"
+    return f"{what} are not published: only the channels CC1 to CC4 of CEA-608 can be"
 
 
 def _name(text: str) -> str:

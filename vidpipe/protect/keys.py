@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,9 +74,9 @@ class KeyStore:
         self.folder = folder
         self._given = master_key
 
-    def create(self, content_id: str) -> ContentKey:
-        """Make, store and return a fresh random key for a title."""
-        key = ContentKey(key_id=secrets.token_hex(16), content_id=content_id, key=secrets.token_bytes(KEY_BYTES))
+    def create(self, content_id: str, key_id: str | None = None) -> ContentKey:
+        """Make, store and return a fresh random key for a title. key_id: a ``new_key_id`` that was written down before."""
+        key = ContentKey(key_id=key_id or new_key_id(), content_id=content_id, key=secrets.token_bytes(KEY_BYTES))
         master = self._master()
         entry = _KeyFile(
             key_id=key.key_id,
@@ -121,6 +124,22 @@ class KeyStore:
         except (InvalidUnwrap, ValueError) as problem:
             raise altered from problem
 
+    def holds(self, key_id: str) -> bool:
+        """Tell whether there is a key of this id."""
+        return self._file(key_id).exists()
+
+    def foreign(self, most: int | None = None) -> tuple[KeyInfo, ...]:
+        """Tell which keys another master key than the present one has wrapped. most: look at so many keys only."""
+        files = list(itertools.islice(self._files(), most))
+        if not files:
+            return ()  # and no master key is made
+        present = _fingerprint(self._master())
+        entries = []
+        for file in files:
+            with suppress(UsageError):  # damaged, or just removed: whoever needs it is told
+                entries.append(self._read(file))
+        return tuple(_info(entry) for entry in entries if entry.master != present)
+
     def remove(self, key_id: str) -> None:
         """Forget the key of a version that was never published. Nothing there is no error."""
         if not _KEY_ID.fullmatch(key_id):
@@ -133,15 +152,16 @@ class KeyStore:
 
     def find(self, content_id: str | None = None) -> tuple[KeyInfo, ...]:
         """Tell which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
-        try:
-            files = [file for file in self.folder.glob("*.json") if _KEY_ID.fullmatch(file.stem)]
-        except OSError as problem:
-            raise self._unusable("the key store cannot be read", self.folder, problem) from problem
-        entries = [self._read(file) for file in files]
-        known = [KeyInfo(key_id=entry.key_id, content_id=entry.content_id, created_at=entry.created_at) for entry in entries]
+        known = [_info(self._read(file)) for file in list(self._files())]
         return tuple(
             sorted((info for info in known if content_id in (None, info.content_id)), key=lambda info: (info.created_at, info.key_id))
         )
+
+    def _files(self) -> Iterator[Path]:
+        try:
+            yield from (file for file in self.folder.glob("*.json") if _KEY_ID.fullmatch(file.stem))
+        except OSError as problem:
+            raise self._unusable("the key store cannot be read", self.folder, problem) from problem
 
     def _master(self) -> bytes:
         return self._given if self._given is not None else load_master_key(self.folder)
@@ -172,6 +192,15 @@ class KeyStore:
             where=str(file),
             fix="give this user the right to it and some room, or choose another home with --home",
         )
+
+
+def new_key_id() -> str:
+    """Return a fresh id for a content key: 128 random bits."""
+    return secrets.token_hex(16)
+
+
+def _info(entry: _KeyFile) -> KeyInfo:
+    return KeyInfo(key_id=entry.key_id, content_id=entry.content_id, created_at=entry.created_at)
 
 
 def _fingerprint(master: bytes) -> str:

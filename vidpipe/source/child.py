@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,21 @@ import av
 import av.error
 from av.stream import Stream
 
+from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions.declared import declared_languages
+from vidpipe.source.captions.screens import extracted
 from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.damage import damaged
-from vidpipe.source.facts import Shift, Source
+from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
-from vidpipe.source.reading import TS_DISCONT, Track, base_of, read
+from vidpipe.source.reading import TS_DISCONT, Scan, Track, base_of, read
 from vidpipe.source.scan import Decoded, timeline
 from vidpipe.source.sound import heard
 from vidpipe.source.streams import (
     INDEXED,
     audio_stream,
+    caption_streams,
     chapters,
     codec_of,
     is_picture,
@@ -57,12 +62,14 @@ BLOCK = 1 << 20
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage" or "sound", source as JSON."""
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; "damage" or "sound", source; "captions", CaptionJob."""
     question, *arguments = argv
     if question == "damage":
         text = json.dumps({"damaged": damaged(Source.model_validate_json(arguments[0]))})
     elif question == "sound":
         text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(arguments[0]))]})
+    elif question == "captions":
+        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(arguments[0]))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
@@ -90,9 +97,11 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         try:
             with open_media(path, DEMUXERS) as container:
                 source = _measure(container, limits)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
         except _Jumps as jumps:
             with open_media(path, DEMUXERS) as container:
                 source = _measure(container, limits, jumps.shifts)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -200,13 +209,40 @@ def _measure(
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
-        "subtitles": tuple(subtitle_stream(*each, scan) for each in tracks.values() if each[0].type == "subtitle"),
+        "subtitles": tuple(_subtitles(container, tracks, scan, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
         "last": scan.last,
         "whole": demuxer == "mov" and is_whole(video, streams, scan),
     }
+
+
+def _subtitles(
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, *, ordered: bool
+) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
+
+    ordered: the order of the pictures is known without decoding them.
+    """
+    for stream, track in tracks.values():
+        if stream.type == "subtitle":
+            described, found = subtitle_stream(stream, track, scan), scan.carriers.get(stream.index)
+            yield from caption_streams(stream, found, described) if found else [described]
+    for index, found in scan.carriers.items():
+        if container.streams[index].type != "subtitle":
+            yield from caption_streams(container.streams[index], found, None, ordered=ordered)
+
+
+def _with_languages(path: str, container: av.container.InputContainer, source: dict[str, Any]) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those of closed captions with the language that a transport stream declares for them."""
+    video, languages = source["video"].index, {}
+    if source["demuxer"] == "mpegts" and any(stream.channel for stream in source["subtitles"]):
+        with Path(path).open("rb") as file:
+            languages = declared_languages(file, container.streams[video].id)
+    for stream in source["subtitles"]:
+        language = languages.get(stream.channel) if stream.index == video else None
+        yield stream.model_copy(update={"language": language}) if language else stream
 
 
 def _no_video(streams: list[Stream]) -> str:

@@ -178,11 +178,15 @@ class AudioStream(Data):
 class SubtitleStream(Data):
     """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets.
 
-    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.  shifts: as those of the video.
+    channel: of closed captions, which lie in the video or in a track that they share: CC1 to CC4, the text services T1 to T4, or
+    SERVICE1 to SERVICE63 of CEA-708; index is that of the stream that carries them, and they have no packets of their own.
+    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    shifts: as those of the video.
     """
 
     index: int
     codec: str
+    channel: str | None = None
     language: str | None = None
     title: str | None = None
     default: bool = False
@@ -255,7 +259,7 @@ class Source(Data):
         """What is added to the times of each stream that is used."""
         video = self.video
         found = {video.index: video.shifts} | {each.index: each.shifts for each in self.audio}
-        return found | {each.index: each.shifts for each in self.subtitles}
+        return found | {each.index: each.shifts for each in self.subtitles if each.shifts}
 
 
 class Finding(Data):

@@ -1,4 +1,4 @@
-"""Bring a source from elsewhere into a local file: http(s):// by urllib, s3:// through the storage room, standard input by reading it.
+"""Bring a source from elsewhere into a local file: http(s):// by ``vidpipe.web``, s3:// by the storage room, standard input by reading it.
 
 In:   an address as the user gave it, and where the copy goes.
 Out:  ``look``: what the server says of the file without sending it.  ``fetch``, ``spool``: the whole file, renamed when it is complete.
@@ -7,33 +7,34 @@ Wrong: SourceRefused: no address, not there, not allowed, too large, cut off, re
        UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
        OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
-Certificates are verified; a redirect may lead from http to https, never back, and never to a file. What broke off is continued (Range
-and If-Range) where a strong ETag proves that the rest belongs to it.
+A redirect may lead from http to https, never back, never to a file, and from a public server to no private address unless the limit
+private_redirects allows it. An answer that comes too slowly ends (``vidpipe.web``). What broke off is continued (Range and If-Range) where
+a strong ETag proves that the rest belongs to it.
 """
 
 from __future__ import annotations
 
 import email.utils
 import errno
-import http.client
 import json
 import os
 import re
 import select
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
+from vidpipe.storage.target import misspelt
+from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage
@@ -82,14 +83,26 @@ def is_remote(location: str) -> bool:
     return _SCHEME.match(location) is not None
 
 
+def local_path(location: str) -> Path:
+    """Return the path of a source that is no address. Raises UsageError for an address with a slip ("s3:/bucket/key")."""
+    path, meant = Path(location), misspelt(location)
+    if meant is not None and not os.path.lexists(path):
+        known = meant.startswith(("s3://", "https://", "http://"))
+        fix = f"did you mean {public(meant)}?" if known else "give a path, or an address that begins with https://, http:// or s3://"
+        where = clean(location.partition("?")[0]) if "@" not in location else None  # it may hold a password
+        raise UsageError("there is no such file, and this is no address of a source", where=where, fix=fix)
+    return path
+
+
 def look(location: str, limits: SourceLimits | None = None) -> Version | None:
     """Ask which version of the file lies at an address; nothing of it is sent. None if the server says nothing that can be relied on."""
-    most = (limits or SourceLimits()).max_bytes
+    limits = limits or SourceLimits()
+    most = limits.max_bytes
     if _is_s3(location):
         with _object(location) as (storage, name):
             return _s3_version(storage, name, location, most)
     try:
-        with _answered(location, "HEAD") as answer:
+        with _answered(location, "HEAD", allow_private=limits.private_redirects) as answer:
             version = _http_version(answer)
     except _NoFile:  # not every server answers HEAD, and signed addresses may be signed for GET alone
         return None
@@ -108,14 +121,14 @@ def fetch(
     on_bytes: OnBytes | None = None,
 ) -> None:
     """Copy the file at an address to ``file``. version: what ``look`` said of it; anything else is not accepted (OtherVersion)."""
-    most = (limits or SourceLimits()).max_bytes
+    limits = limits or SourceLimits()
     partial = file.with_name(PARTIAL)
     arrived = _Arrived(public(location), cancel, on_bytes)
     try:
         if _is_s3(location):
-            _from_s3(location, partial, version, most, arrived)
+            _from_s3(location, partial, version, limits.max_bytes, arrived)
         else:
-            _download(location, partial, version, most, arrived)
+            _download(location, partial, version, limits, arrived)
         _settle(partial, file)
     except OtherVersion:
         partial.unlink(missing_ok=True)
@@ -236,86 +249,48 @@ class _NoFile(SourceRefused):
     """The server was reached, but did not answer with the file, or not to its end."""
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects that stay on the web and do not fall back from https to http."""
-
-    max_redirections = 5
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
-    ) -> urllib.request.Request | None:
-        old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
-        if new != "https" and (new != "http" or old == "https"):
-            fp.close()
-            raise SourceRefused(
-                f"the server redirects to {new or 'another kind of address'}://", where=public(req.full_url), fix="give the final address"
-            )
-        request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None:
-            request.method = req.get_method()  # before Python 3.13 a redirected HEAD becomes a GET
-        return request
-
-
 @contextmanager
-def _answered(location: str, method: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+def _answered(location: str, method: str, headers: dict[str, str] | None = None, *, allow_private: bool) -> Iterator[Answer]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
     where, parts = public(location), taken_apart(location)
-    kind = parts.scheme
-    if kind not in ("http", "https"):
-        raise UsageError(f"sources are not fetched from {kind}://", where=where, fix="give a file, https:// or s3:// address")
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(f"sources are not fetched from {parts.scheme}://", where=where, fix="give a file, https:// or s3:// address")
     if "@" in parts.netloc:
         raise SourceRefused(
             "an address with user and password is not fetched", where=where, fix="give a signed address, or download the file first"
         )
-    # build_opener would add file:, ftp: and data: handlers; only the web is wanted here
-    opener = urllib.request.OpenerDirector()
-    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects):
-        opener.add_handler(handler())
-    opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
-    opener.add_handler(urllib.request.HTTPErrorProcessor())
-    wanted = {"User-Agent": "vidpipe", "Accept-Encoding": "identity", **(headers or {})}
     try:
-        request = urllib.request.Request(location, headers=wanted, method=method)  # noqa: S310 - http(s) only, see above
-        with opener.open(request, timeout=TIMEOUT) as answer:
+        with Web(silence=TIMEOUT, allow_private=allow_private) as web, web.answered(location, method, headers) as answer:
+            if answer.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                raise _NoFile(f"the server answers {answer.status} {clean(answer.reason)}", where=where, fix=_advice(answer.status))
             yield answer
-    except urllib.error.HTTPError as error:
-        error.close()
-        if 300 <= error.code < 400:  # its reason holds the new address, which may hold secrets
-            what = "the server redirects to an address that is not followed, or in a circle"
-            raise _NoFile(what, where=where, fix="give the final address") from error
-        raise _NoFile(f"the server answers {error.code} {clean(str(error.reason))}", where=where, fix=_advice(error.code)) from error
-    except urllib.error.URLError as error:
-        raise SourceRefused(
-            f"it cannot be fetched: {clean(str(error.reason))}", where=where, fix="check the address and the network"
-        ) from error
-    except (http.client.InvalidURL, ValueError) as error:  # other characters than ASCII; or one that the server redirects to
+    except NoAddress as error:
         raise _no_address(location) from error
-    except http.client.HTTPException as error:
-        raise _NoFile(f"it cannot be fetched: {clean(str(error))}", where=where, fix="check the address and the network") from error
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise
-        raise _NoFile(
-            f"fetching it stopped: {clean(str(error))}", where=where, fix="check the network and the space on disk; try again"
-        ) from error
+    except NotFollowed as error:
+        fix = "give the final address" + ("; the limit private_redirects allows it" if "private" in error.what else "")
+        raise _NoFile(clean(error.what), where=where, fix=fix) from error
+    except Unreached as error:
+        raise SourceRefused(f"it cannot be fetched: {clean(error.what)}", where=where, fix="check the address and the network") from error
+    except WebError as error:
+        raise _NoFile(f"fetching it stopped: {clean(error.what)}", where=where, fix="check the network, and try again") from error
 
 
-def _http_version(answer: http.client.HTTPResponse) -> Version | None:
+def _http_version(answer: Answer) -> Version | None:
     """Return the version that the headers of an answer tell of.
 
     An entity tag is unique among the versions of one address only, so the address that answered, after redirects and with its query,
     belongs to it. A signed address, which is another one each time, is therefore never taken for a file that is known: its query may as
     well say which file is meant.
     """
-    headers, url = answer.headers, answer.geturl()
-    part = _RANGE.fullmatch(headers.get("Content-Range", ""))
-    length = part[2] if part else headers.get("Content-Length", "")
+    headers, url = answer.headers, answer.url
+    part = _RANGE.fullmatch(headers.get("content-range", ""))
+    length = part[2] if part else headers.get("content-length", "")
     size = int(length) if length.isdigit() else None
-    etag = headers.get("ETag", "")
+    etag = headers.get("etag", "")
     if etag.startswith('"') and etag.endswith('"') and len(etag) > 2:  # W/"…" is weak: it stands for much the same, not for the same bytes
         return Version(tag=json.dumps([url, etag]), size=size, etag=etag)
     try:
-        modified, now = (email.utils.parsedate_to_datetime(headers.get(name, "")) for name in ("Last-Modified", "Date"))
+        modified, now = (email.utils.parsedate_to_datetime(headers.get(name, "")) for name in ("last-modified", "date"))
         if size is None or now - modified < SETTLED:
             return None
     except (TypeError, ValueError):  # no date, or one without a zone
@@ -323,35 +298,40 @@ def _http_version(answer: http.client.HTTPResponse) -> Version | None:
     return Version(tag=json.dumps([url, modified.isoformat(), size]), size=size)
 
 
-def _download(location: str, partial: Path, version: Version | None, most: int, arrived: _Arrived) -> None:
+def _download(location: str, partial: Path, version: Version | None, limits: SourceLimits, arrived: _Arrived) -> None:
     """Copy the body, or what is missing of it: ``partial``, if there is one, is the beginning of ``version``."""
-    have, headers = 0, {}
+    have, headers, most = 0, {}, limits.max_bytes
     if version is not None and version.etag and version.size and partial.exists() and partial.stat().st_size < version.size:
         have = partial.stat().st_size
         headers = {"Range": f"bytes={have}-", "If-Range": version.etag}
-    with _answered(location, "GET", headers) as answer:
+    with _answered(location, "GET", headers, allow_private=limits.private_redirects) as answer:
         if version is not None and not version.same(_http_version(answer)):
             raise OtherVersion
-        if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
-            part = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if answer.status == HTTPStatus.PARTIAL_CONTENT:
+            part = _RANGE.fullmatch(answer.headers.get("content-range", ""))
             if part is None or int(part[1]) != have:
                 raise OtherVersion
         else:
             have = 0
-        length = answer.headers.get("Content-Length", "")
+        length = answer.headers.get("content-length", "")
         known = length.isdigit()
         promised = have + int(length) if known else version.size if version else None
         _check_size(promised, most, public(location))
         arrived.total = promised
         with partial.open("ab" if have else "wb") as file:
             arrived.add(have)
-            while block := answer.read1(BLOCK):  # what is there, without waiting for a whole block: a slow server does not look dead
-                file.write(block)
-                file.flush()  # what has arrived survives a kill
-                arrived.add(len(block))
-                _check_size(arrived.bytes, most, public(location), more=True)
+            try:
+                for block in answer.blocks:
+                    file.write(block)
+                    file.flush()  # what has arrived survives a kill
+                    arrived.add(len(block))
+                    _check_size(arrived.bytes, most, public(location), more=True)
+            except Broken as error:
+                what = f"fetching it stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {clean(error.what)}"
+                raise _NoFile(what, where=public(location), fix="check the network, and try again") from error
     if promised is not None and arrived.bytes != promised:
-        if not known and (answer.chunked or arrived.bytes > promised):  # this is the whole of it, and what HEAD told is not true
+        # Then this is the whole of it, and what HEAD told is not true.
+        if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
         raise SourceRefused(f"fetching it stopped after {arrived.bytes} of {promised} bytes", where=public(location), fix="try again")
 

@@ -114,6 +114,7 @@ class QualityPolicy(Data):
     duration_mismatch: Most
     changing_sound: Most
     interlaced: Share
+    captions: Check
     duplicate_timestamps: Most
     broken_timestamps: Most
     gaps: Longest

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vidpipe.errors import SourceRefused
-from vidpipe.media.process import Completed, Limits, run
+from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
@@ -53,7 +53,7 @@ def probe(location: str, *, limits: SourceLimits | None = None, cancel: threadin
         raise _refused(clean(location, 1000), [NO_ANSWER]) from error
 
 
-def ask(arguments: list[str], *, where: str, limits: Limits, cancel: threading.Event | None) -> dict[str, Any]:
+def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None) -> dict[str, Any]:
     """Let a child answer a question about a file (see ``child.main``). Raises SourceRefused if it does not, or lists problems."""
     done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], limits=limits, cancel=cancel)
     if done.returncode != 0 or done.timed_out:

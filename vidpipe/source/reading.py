@@ -16,6 +16,7 @@ import av
 import av.error
 from av.stream import Stream
 
+from vidpipe.source.captions.carried import Carrier, carrier
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
 from vidpipe.source.fields import BATCH
@@ -57,6 +58,7 @@ class Scan:
     video: Packets = field(default_factory=Packets)
     tracks: dict[int, Track] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
+    carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
     last: int = 0  # where the last packet begins
     error: str | None = None
@@ -78,6 +80,8 @@ def read(
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
+    others = (*container.streams.subtitles, *container.streams.data)
+    scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     codec = str(video.codec_context.codec.canonical_name if video.codec_context.codec is not None else "")
     hiding = can_hide(codec)
@@ -97,6 +101,8 @@ def read(
                 scan.video.size += size
                 if packet.is_corrupt:
                     scan.video.corrupt.add(packet.pts if packet.pts is not None else packet.dts)
+                if index in scan.carriers:
+                    scan.carriers[index].look(packet)
                 _decode(scan, video, packet)
             elif size:
                 track = scan.tracks.setdefault(index, Track())
@@ -105,6 +111,8 @@ def read(
                 track.packets += 1
                 track.size += size
                 time = packet.pts if packet.pts is not None else packet.dts
+                if index in scan.carriers:
+                    scan.carriers[index].look(packet)
                 if packet.is_corrupt:
                     track.corrupt.add(time)
                 elif track.listener:

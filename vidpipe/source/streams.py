@@ -14,6 +14,8 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
+from vidpipe.source.captions.carried import Carrier
+from vidpipe.source.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
@@ -216,6 +218,29 @@ def subtitle_stream(stream: Any, track: Track, scan: Scan) -> SubtitleStream:
         shifts=scan.shifts.get(stream.index, ()),
         **_span(stream, track),
     )
+
+
+def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None, *, ordered: bool = True) -> list[SubtitleStream]:
+    """Describe the closed captions that a stream carries: each channel and service that shows something.
+
+    track: the stream, if it holds nothing else.  ordered: the order in which its packets are shown is known.
+    """
+    _, shown = taken_apart(carrier.triples)
+    found = [
+        SubtitleStream(
+            index=stream.index,
+            codec="eia_708" if name.startswith("SERVICE") else "eia_608",
+            channel=name,
+            language=track.language if track else None,
+            title=track.title if track else None,
+            hearing_impaired=True,
+            text=ordered and name in CAPTIONS,
+            start=seen.first * carrier.base,
+            duration=(seen.last - seen.first) * carrier.base,
+        )
+        for name, seen in sorted(shown.items(), key=lambda item: (item[0].rstrip("0123456789"), len(item[0]), item[0]))
+    ]
+    return found or ([track.model_copy(update={"start": None, "duration": None})] if track else [])
 
 
 def _span(stream: Any, track: Track) -> dict[str, Any]:

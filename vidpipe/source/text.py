@@ -42,6 +42,10 @@ _TWO_LETTERS = (
     "wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zul:zu "
 )
 TWO_LETTERS = dict(pair.split(":") for pair in _TWO_LETTERS.split())
+_BIBLIOGRAPHIC = frozenset(
+    ("alb", "arm", "baq", "bur", "chi", "cze", "dut", "fre", "geo", "ger", "gre", "ice", "mac", "mao", "may", "per", "rum", "slo", "tib")
+) | {"wel", "scc", "scr"}
+_TERMINOLOGY = {two: three for three, two in TWO_LETTERS.items() if three not in _BIBLIOGRAPHIC}
 _NO_LANGUAGE = frozenset({"und", "mis", "zxx", "unk", "xxx"})
 _TAG = re.compile(r"[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?(?:-[a-z0-9]{5,8})*")
 
@@ -58,3 +62,11 @@ def language_tag(text: str | None) -> str | None:
     for part in rest:  # RFC 5646, 2.1.1: Script in title case, REGION in upper case
         parts.append(part.title() if len(part) == 4 else part.upper() if len(part) == 2 else part)
     return "-".join(parts)
+
+
+def iso_639_2(tag: str | None) -> str:
+    """Return the terminology code of ISO 639-2 for a BCP 47 tag ("en" gives "eng", "pt-BR" gives "por"), "und" if there is none."""
+    first = (tag or "und").split("-")[0]
+    if len(first) == 2:
+        return _TERMINOLOGY.get(first, "und")
+    return first if re.fullmatch("[a-z]{3}", first) else "und"

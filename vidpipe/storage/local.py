@@ -2,8 +2,8 @@
 
 In:   object paths and bytes.
 Out:  files below the root, each written to a temporary name beside it, synced to the disk and renamed.
-Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; UsageError never, ValueError for a path
-       that leaves the root (also through a symbolic link).
+Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; a symbolic link leads
+       out of the root; UsageError never, ValueError for a path that leaves the root.
 
 A file system has no place for Content-Type and Cache-Control: they are not kept, ``head`` says None, and the web server in
 front of the directory has to send them. The SHA-256 is computed from the file, never remembered.
@@ -127,7 +127,8 @@ class LocalStorage:
         with _translated("read", str(file)):
             inside = file.resolve().is_relative_to(self.root.resolve())
         if not inside:
-            raise ValueError(f"a symbolic link leads out of the target: {path!r}")
+            fix = "remove the link, or publish to the folder that it leads to (--to)"
+            raise PublishFailed("a symbolic link leads out of the target", where=str(file), fix=fix)
         return file
 
 

@@ -139,6 +139,7 @@ def verify(
                 facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
                 rates[track.facts.id] = _rate(track.segments, playlist)
                 decoded += sum(segment.decoded for segment in measured)
+        _check_delays(target, readers)
         for text in expected.subtitles:
             _check_playlist(target, text, None, expected, playlists)
             check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
@@ -167,7 +168,7 @@ class _TrackReader:
         try:
             self._movie = parse_movie(init)
             (self.track,) = self._movie.tracks
-            self._delay = sum(edit.media_time for edit in self.track.edits)
+            self.delay = sum(edit.media_time for edit in self.track.edits)
         except (BoxError, ValueError) as error:
             raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
 
@@ -183,9 +184,9 @@ class _TrackReader:
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
         if not samples or not samples[0].sync:
             raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
-        if self._shown_at(samples) != self._delay:
+        if self._shown_at(samples) != self.delay:
             raise self._target.wrong(
-                segment.uri, "the first frame is not shown at the segment's start", self._delay, self._shown_at(samples)
+                segment.uri, "the first frame is not shown at the segment's start", self.delay, self._shown_at(samples)
             )
         ends = (0, len(self.expected.segments) - 1)
         return _Measured(
@@ -200,7 +201,7 @@ class _TrackReader:
         """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
         times = itertools.accumulate((sample.duration for sample in samples), initial=0)
         shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
-        return shown if self.expected.facts.type == "video" else self._delay  # audio is decoded in order; its delay is the priming
+        return shown if self.expected.facts.type == "video" else self.delay  # audio is decoded in order; its delay is the priming
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
@@ -247,10 +248,10 @@ def _check_playlist(
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
-        if init and (entry.init is None or entry.init.key is not None or entry.init.byte_range is not None):
+        if init and (entry.init is None or entry.init.keys or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
-        target.same(where, "EXT-X-KEY", _key(segment, expected), _found_key(entry))
+        target.same(where, "EXT-X-KEY", _keys(segment, expected), _found_keys(entry))
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
@@ -272,12 +273,12 @@ def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -
     target.same(text.playlist, "the time line", borders, [(segment.start, segment.start + segment.duration) for segment in text.segments])
 
 
-def _key(segment: PublishedSegment, expected: Expected) -> tuple[str, str | None, str | None] | None:
-    return ("AES-128", expected.key_uris.get(segment.key_id), segment.iv) if segment.key_id else None
+def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
+    return [("AES-128", expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id else []
 
 
-def _found_key(entry: Entry) -> tuple[str, str | None, str | None] | None:
-    return (entry.key.method, entry.key.uri, entry.key.iv) if entry.key else None
+def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
+    return [(key.method, key.uri, key.iv) for key in entry.keys]
 
 
 def _check_track(
@@ -296,6 +297,9 @@ def _check_track(
     shortest, longest = min(found.frame_ticks[0] for found in measured), max(found.frame_ticks[1] for found in measured)
     if expected.facts.type == "video":
         target.same(expected.playlist, "the duration of every frame (ticks)", longest, shortest)
+        delay, last = sum(edit.media_time for edit in track.edits), measured[-1].duration
+        if len(measured) > 1 and last <= delay:  # hls.js would wait for its end for ever
+            raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", last)
     allowed = Fraction(longest, track.timescale) if expected.facts.type == "video" else Fraction(playlist.target_duration)
     if abs(Fraction(time, track.timescale) - title.duration) > allowed:
         seconds = time / track.timescale
@@ -306,6 +310,16 @@ def _check_track(
         raise target.wrong(expected.init, "the init section is wrong", expected.facts.codecs, error.what) from error
     target.same(expected.init, "what the init section says", expected.facts, facts)
     return facts
+
+
+def _check_delays(target: Target, readers: Sequence[_TrackReader]) -> None:
+    """Compare the edit lists of all rungs: a player that switches must not jump. AV1 has none (see package/init.py)."""
+    rungs = [reader for reader in readers if reader.expected.facts.type == "video" and not reader.expected.facts.codecs.startswith("av01")]
+    delays = [Fraction(reader.delay, reader.track.timescale) for reader in rungs]
+    for reader, delay in zip(rungs, delays, strict=True):
+        if abs(delay - delays[0]) > Fraction(1, reader.track.timescale):
+            wanted, found = float(delays[0]), float(delay)
+            raise target.wrong(reader.expected.init, "the edit list is not that of the other rungs (s)", wanted, found)
 
 
 def _check_master(target: Target, expected: Expected, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:

@@ -18,6 +18,7 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster.room import Room
 from vidpipe.encode.cluster.worker import Terms, run_there
 from vidpipe.encode.result import Artifact
+from vidpipe.encode.tasks.captions import run_captions
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.sound import run_audio
 from vidpipe.encode.tasks.task import AnyTask, Made
@@ -79,8 +80,8 @@ class DaskExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
-        if function not in (run_chunk, run_audio, run_subtitles) or options:
-            raise TypeError("this executor runs chunks, sound and subtitles only")
+        if function not in (run_chunk, run_audio, run_subtitles, run_captions) or options:
+            raise TypeError("this executor runs chunks, sound, subtitles and captions only")
         return _DaskFuture(self._inner.submit(run_there, function, *arguments, dataclasses.asdict(self._terms)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

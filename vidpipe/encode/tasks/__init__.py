@@ -1,6 +1,7 @@
-"""Run one task (a chunk of the picture, the sound, the subtitles) to the end: run ffmpeg, compare with the plan, store; again if it fails.
+"""Run one task (a chunk of the picture, sound, subtitles, captions) to its end: run ffmpeg, compare with the plan, store; again on failure.
 
-In:   a ChunkTask, AudioTask or SubtitleTask: job, program, store, and the key of every file that is expected. All can be pickled.
+In:   a ChunkTask, AudioTask, SubtitleTask or CaptionTask: job, program, store, the key of every file that is expected. All can be
+      pickled.
 Out:  Made: file name -> Artifact.
 Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
        with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; UsageError if

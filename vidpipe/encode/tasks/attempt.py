@@ -23,6 +23,7 @@ from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
+from vidpipe.source.captions import CaptionJob
 from vidpipe.source.steady import check_understood
 
 ATTEMPTS = 2
@@ -106,7 +107,7 @@ def attempted(completed: Completed, check: Callable[..., int], path: Path, *argu
         raise Failed(f"{path.name} is not what was planned: {error}", completed) from error
 
 
-def check_unchanged(job: ChunkJob | AudioJob | SubtitleJob, task: Task) -> None:
+def check_unchanged(job: ChunkJob | AudioJob | SubtitleJob | CaptionJob, task: Task) -> None:
     """Never keep what was made of a file that is no longer the one that was hashed."""
     try:
         now = Path(job.location).stat()

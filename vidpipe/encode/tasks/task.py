@@ -12,6 +12,7 @@ from vidpipe.encode.command import ChunkJob
 from vidpipe.encode.result import Artifact
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.media.process import Cancel
+from vidpipe.source.captions import CaptionJob
 
 
 class Task(Data):
@@ -47,7 +48,13 @@ class SubtitleTask(Task):
     job: SubtitleJob
 
 
-AnyTask = ChunkTask | AudioTask | SubtitleTask
+class CaptionTask(Task):
+    """All missing channels of closed captions."""
+
+    job: CaptionJob
+
+
+AnyTask = ChunkTask | AudioTask | SubtitleTask | CaptionTask
 
 
 class Made(Data):

@@ -18,6 +18,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_corrupt(source, policy),
         *_sound_facts(source, policy),
         *changing_sound(source, policy),
+        *_captions(source, policy),
         *_timestamps(source, policy),
         *_size(source, policy),
         *_fields(source, policy),
@@ -167,6 +168,25 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 measured=f"{change.before} -> {change.after}",
                 limit=f"{check.most:g} changes",
                 advice="all of it becomes one layout and sample rate; check that the change was meant",
+            )
+
+
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
+    channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
+    services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
+    digital = "of CEA-708 have no counterpart in CEA-608, and only that can be kept"
+    disordered = "cannot be put in order: the container does not say when the pictures are shown that carry them"
+    for lost, reason in ((services[len(channels) :], digital), ([stream for stream in channels if not stream.text], disordered)):
+        if lost:
+            yield from found(
+                policy.captions,
+                "captions-left-out",
+                f"closed captions are lost: {', '.join(str(stream.channel) for stream in lost)} {reason}",
+                stream=lost[0].index,
+                measured=f"{len(lost)} lost",
+                limit="0 lost",
+                advice="add the words to the source as a text subtitle track",
             )
 
 

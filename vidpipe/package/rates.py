@@ -1,0 +1,62 @@
+"""Measure the bit rates of the elementary streams while their segments are cut: what btrt and esds declare.
+
+In:   clear segments, in any order.
+Out:  for each rendition the average, the peak of any second, and the buffer that a decoder fed at the peak rate needs (14496-12 8.5.2).
+Wrong: nothing; a rendition without a frame has no rates (ValueError, a bug of the caller).
+
+Measured of the frames and not of the files, so that the numbers are the same clear and encrypted, and again in a run that continues.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from vidpipe.package.result import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRates:
+    """Rates of an elementary stream. buffer: bytes.  peak, average: bits a second."""
+
+    buffer: int
+    peak: int
+    average: int
+
+
+@dataclass
+class FrameSizes:
+    """Collects the sizes of all frames, four bytes each, until a title is complete."""
+
+    _sizes: dict[str, dict[int, array[int]]] = field(default_factory=dict)
+    _seconds: dict[str, Fraction] = field(default_factory=dict)
+
+    def add(self, segment: Segment) -> None:
+        """Remember the frames of a segment."""
+        if segment.sizes:
+            self._sizes.setdefault(segment.rendition, {})[segment.index] = array("I", segment.sizes)
+            self._seconds[segment.rendition] = self._seconds.get(segment.rendition, Fraction(0)) + segment.duration
+
+    def rates(self, rendition: str) -> StreamRates:
+        """Return the rates of a rendition, of which every segment was added once. Its frames last equally long (of audio, but the last)."""
+        segments = self._sizes.get(rendition, {})
+        sizes = array("I", itertools.chain.from_iterable(segments[index] for index in sorted(segments)))
+        if not sizes:
+            raise ValueError(f"no frame of {rendition} was measured")
+        frame = self._seconds[rendition] / len(sizes)
+        second = max(1, min(len(sizes), round(1 / frame)))
+        until = list(itertools.accumulate(sizes, initial=0))
+        most = max(end - begin for begin, end in zip(until, until[second:], strict=False))
+        fed = float(Fraction(most, second))  # bytes that arrive in the time of a frame
+        level = needed = 0.0
+        for size in sizes:
+            level = max(0.0, level - fed) + size
+            needed = max(needed, level)
+        return StreamRates(
+            buffer=math.ceil(needed),
+            peak=math.ceil(Fraction(8 * most, second) / frame),
+            average=math.ceil(8 * until[-1] / self._seconds[rendition]),
+        )

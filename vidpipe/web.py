@@ -1,0 +1,300 @@
+"""Ask web servers. The only door to them: http:// and https://, by httpcore.
+
+In:   the address that a user named, and those that follow from it (a redirect, a playlist).
+Out:  an Answer: status, headers, and the body in blocks, as it comes.
+Wrong: WebError, whose kind says how far it came: NoAddress, NotFollowed, Unreached, Broken. Its text never repeats an address, which may
+       hold secrets.
+
+What a stranger sends is not believed. A redirect or a playlist of a public server leads to no private address (loopback, link-local and
+internal ones): where the user named a public one, a connection to any other is refused before anything is sent. An answer may be slow, but
+not for ever: it has GRACE seconds, and one more for every SLOWEST bytes that have come. Certificates are verified; https is never left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+import httpcore
+
+GRACE = 60.0
+"""Seconds that an answer may take however little of it comes."""
+SLOWEST = 10_000
+"""Bytes a second that an answer needs beyond that; an hour of video would take days."""
+MOST_REDIRECTS = 5
+
+_REDIRECTS = frozenset({
+    HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT,
+})  # fmt: skip
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+
+
+class WebError(Exception):
+    """A web server could not be asked, or did not answer well. what: one clause, without the address."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class NoAddress(WebError):
+    """No server can be asked for this address."""
+
+
+class NotFollowed(WebError):
+    """It leads to where it must not be followed."""
+
+
+class Unreached(WebError):
+    """The server could not be reached."""
+
+
+class Broken(WebError):
+    """The server was reached, and its answer broke off, took too long or is no HTTP."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a server. url: that answered, after redirects.  headers: names in lower case.
+
+    blocks: of the body; reading them may raise WebError.
+    """
+
+    url: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    blocks: Iterator[bytes]
+
+
+class Web:
+    """Asks for what a user named, and for what follows from it. The first address decides whether others may be private.
+
+    silence: seconds without a byte.  allow_private: private addresses may follow from public ones.
+    """
+
+    def __init__(self, *, silence: float, allow_private: bool = False) -> None:
+        self._silence = silence
+        self._clock = _Clock()
+        self._guard = _Guard(allow_private)
+        self._pools: dict[str | None, httpcore.ConnectionPool] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+    @contextmanager
+    def answered(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
+        """Give the answer to a request, its body not yet read. Redirects are followed. Raises WebError, also while the body is read."""
+        self._clock.begin()
+        for _ in range(MOST_REDIRECTS + 1):
+            with self._asked(url, method, headers or {}) as answer:
+                target = answer.headers.get("location")
+                if answer.status not in _REDIRECTS or target is None:
+                    yield answer
+                    return
+            url = _followed(url, target)
+        raise NotFollowed("the server redirects in a circle")
+
+    @contextmanager
+    def _asked(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+        parts = checked(url)
+        wanted = {"Host": parts.netloc, "User-Agent": "vidpipe", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        seconds = dict.fromkeys(("connect", "read", "write", "pool"), self._silence)
+        pool, plain = self._pool(parts), url.partition("#")[0]
+        with _translated(), pool.stream(method, plain, headers=list(wanted.items()), extensions={"timeout": seconds}) as response:
+            yield Answer(
+                url=url,
+                status=response.status,
+                reason=bytes(response.extensions.get("reason_phrase", b"")).decode("latin-1"),
+                headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers},
+                blocks=_blocks(response),
+            )
+
+    def _pool(self, parts: SplitResult) -> httpcore.ConnectionPool:
+        """Return the connections that lead to an address: direct ones, or those of the proxy that the environment names."""
+        host = parts.hostname or ""
+        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)
+        if proxy:
+            self._guard.check_name(host)
+        if proxy not in self._pools:
+            backend = _Backend(self._clock, None if proxy else self._guard)
+            context = ssl.create_default_context()
+            named = _proxy(proxy) if proxy else None
+            self._pools[proxy] = httpcore.ConnectionPool(ssl_context=context, proxy=named, network_backend=backend)
+        return self._pools[proxy]
+
+
+def checked(url: str) -> SplitResult:
+    """Return the parts of an address. Raises NoAddress if no server can be asked for it."""
+    try:
+        parts = urlsplit(url)
+        fit = url.isascii() and not any(char <= " " or char == "\x7f" for char in url) and (parts.port or 1) and parts.hostname
+    except ValueError:
+        fit = None
+    if not fit or parts.scheme not in ("http", "https"):
+        raise NoAddress("this is no address that a server can be asked for")
+    return parts
+
+
+def _followed(url: str, target: str) -> str:
+    """Return where a redirect leads. Its text is a stranger's and may hold secrets: of it, only the kind of address is repeated."""
+    try:
+        new = urljoin(url, target)
+        kind = urlsplit(new).scheme
+    except ValueError:
+        raise NotFollowed("the server redirects to what is no address") from None
+    if kind not in ("http", "https") or (kind == "http" and url.startswith("https:")):
+        raise NotFollowed(f"the server redirects to {kind}://" if kind.isalpha() else "the server redirects to another kind of address")
+    return new
+
+
+def _proxy(address: str) -> httpcore.Proxy:
+    """Return a proxy that the environment names, whose name and password stand in the address."""
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    port = f":{parts.port}" if parts.port else ""
+    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return httpcore.Proxy(f"{parts.scheme}://{parts.hostname}{port}", auth=auth)
+
+
+class _Clock:
+    """Ends an answer that takes too long for what comes of it."""
+
+    def __init__(self) -> None:
+        self._begun, self._bytes = time.monotonic(), 0
+
+    def begin(self) -> None:
+        """Begin a request."""
+        self._begun, self._bytes = time.monotonic(), 0
+
+    def count(self, number: int) -> None:
+        """Count bytes that have come."""
+        self._bytes += number
+
+    def left(self, most: float | None) -> float:
+        """Return how many seconds to wait for the next bytes. Raises Broken if there are none left."""
+        spent = time.monotonic() - self._begun
+        left = GRACE + self._bytes / SLOWEST - spent
+        if left <= 0:
+            raise Broken(f"only {self._bytes} bytes came in {spent:.0f} s")
+        return left if most is None else min(left, most)
+
+
+class _Guard:
+    """Refuses private addresses that follow from a public one."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._allowed: bool | None = allow_private or None  # None: the first connection decides
+
+    def check(self, address: str) -> None:
+        """Check whom a connection has reached, before anything is sent to it. Raises NotFollowed."""
+        private = _is_private(ipaddress.ip_address(address.partition("%")[0]))
+        if self._allowed is None:
+            self._allowed = private
+        if private and not self._allowed:
+            raise NotFollowed("it leads from a public server to a private address")
+
+    def check_name(self, host: str) -> None:
+        """Check a host that a proxy is asked for: only the proxy knows its address. Raises NotFollowed."""
+        try:
+            address = str(ipaddress.ip_address(host))
+        except ValueError:
+            address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else "1.1.1.1"
+        self.check(address)
+
+
+def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return _is_private(ipaddress.IPv4Address(address.packed[-4:]))
+        if address.ipv4_mapped:
+            return _is_private(address.ipv4_mapped)
+    return not address.is_global or address.is_multicast
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connections that are guarded and on the clock. guard: None behind a proxy."""
+
+    def __init__(self, clock: _Clock, guard: _Guard | None) -> None:
+        self._clock, self._guard = clock, guard
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._sockets.connect_tcp(host, port, self._clock.left(timeout), local_address, socket_options)
+        try:
+            if self._guard:
+                self._guard.check(str(stream.get_extra_info("server_addr")[0]))
+        except BaseException:
+            stream.close()
+            raise
+        return _Stream(stream, self._clock)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on the clock."""
+
+    def __init__(self, stream: httpcore.NetworkStream, clock: _Clock) -> None:
+        self._stream, self._clock = stream, clock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            data = self._stream.read(max_bytes, self._clock.left(timeout))
+        except httpcore.ReadTimeout:
+            self._clock.left(None)  # says so if it is the clock's time that is over
+            raise
+        self._clock.count(len(data))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._clock.left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._clock.left(timeout)), self._clock)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _blocks(response: httpcore.Response) -> Iterator[bytes]:
+    with _translated():
+        yield from response.iter_stream()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
+        raise NoAddress("this is no address that a server can be asked for") from error
+    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
+        raise Unreached(str(error) or "the server does not answer") from error
+    except httpcore.TimeoutException as error:
+        raise Broken("the server sends nothing") from error
+    except (httpcore.ProtocolError, httpcore.NetworkError, httpcore.ConnectionNotAvailable) as error:
+        raise Broken(str(error) or type(error).__name__) from error
