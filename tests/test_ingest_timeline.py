@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,7 +14,7 @@ import pytest
 from fixtures.generate import picture
 from tests import playback
 from tests.ingest_support import joined, onsets, run, settings, version
-from tests.source_support import AAC, X264
+from tests.source_support import AAC, X264, make
 from tests.source_support import run as ffmpeg
 from tests.surgery import AUDIO_PID, VIDEO_PID, middle, moved_ts, resized, uncovered_ivf
 from vidpipe.errors import SourceRefused
@@ -238,3 +239,12 @@ def test_leading_pictures_that_can_be_decoded_are_shown(codec: tuple[str, ...], 
     facts = probe(str(source)).video
     assert (facts.frames, facts.start, facts.duration) == (FRAMES, 0, Fraction(SECONDS))
     assert title(source, tmp_path)[0] == list(range(FRAMES))
+
+
+def test_subtitles_go_on_after_a_join(tmp_path: Path) -> None:
+    half = make("subtitles-mkv", tmp_path)
+    source = tmp_path / "joined.mkv"
+    source.write_bytes(half.read_bytes() * 2)
+    folder = version(run(source, settings(tmp_path, 90, encrypt="none"))) / "subtitles"
+    texts = "".join(path.read_text() for path in sorted(folder.glob("*/*.vtt")))
+    assert re.findall(r"(\S+) --> \S+\n(\w+)", texts)[-2:] == [("00:00:01.800", "Hello"), ("00:00:02.600", "World")]
