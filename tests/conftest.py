@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""
     return find()
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Put the signal handlers back: a command that made a title live leaves its own until the process ends."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
     (seen,) = play([Show(version(result), key_of(configured), NEWEST)], tmp_path / "profile")
     assert seen["errors"] == []
     assert seen["ended"]
-    assert seen["cues"] == [["en", 0.5, 1.0, "<i>One</i> &amp; two"], ["en", 1.2, 2.4, "over the border"]]
+    assert seen["cues"] == [["English", 0.5, 1.0, "<i>One</i> &amp; two"], ["English", 1.2, 2.4, "over the border"]]
 
 
 def test_a_clear_title_plays_natively(tmp_path: Path) -> None:

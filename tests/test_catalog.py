@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests import servers
+from tests.fault_proxy import Wire, breaking
+from vidpipe.catalog import store
 from vidpipe.catalog.record import (
     AudioRecord,
     Cache,
@@ -104,6 +106,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
         "renditions",
         "audio",
         "subtitles",
+        "left_out",
         "thumbnails",
         "encryption",
         "cache",
@@ -113,7 +116,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
     assert written["status"] == "live"
     assert written["created_at"] == "2026-11-20T22:15:00Z"
     assert written["duration"] == 10.01
-    assert set(written["source"]) == {"name", "sha256", "size"}
+    assert set(written["source"]) == {"name", "sha256", "size", "languages"}
     assert set(written["playback"]) == {"hls"}
     assert " ".join(written["renditions"][0]) == "id type codecs width height frame_rate bandwidth average_bandwidth url segments"
     assert written["renditions"][0]["frame_rate"] == 29.97003
@@ -267,6 +270,46 @@ def test_a_version_never_changes(catalog: Catalog) -> None:
         with pytest.raises(CatalogFailed, match="another record"):
             catalog.publish(other, fingerprint)
     assert catalog.live("t") == (record(), "1")
+
+
+@pytest.fixture
+def wire(postgres: str | servers.Unavailable) -> Iterator[tuple[str, Wire]]:
+    """A catalog's URL that leads through a wire which can break, and the wire."""
+    if isinstance(postgres, servers.Unavailable):
+        pytest.skip(str(postgres))
+    url = sa.make_url(postgres)
+    with breaking(f"{url.query['host']}/.s.PGSQL.5432") as between:
+        reached = url.set(host="127.0.0.1", port=between.port, query={})
+        yield reached.render_as_string(hide_password=False), between
+
+
+@pytest.mark.parametrize("falls", [["answer"], ["question"], ["answer", "answer"], ["question", "answer"]], ids="-".join)
+def test_a_connection_that_is_lost_at_the_commit_decides_nothing(
+    falls: list[str], wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PAUSE", 0.1)
+    url, between = wire
+    content_id = f"lost-{'-'.join(falls)}"
+    with Catalog(url) as catalog:
+        catalog.publish(record(content_id), "f1")
+        between.armed = list(falls)
+        catalog.publish(record(content_id, "v2"), "f2")
+        assert (between.armed, between.befell) == ([], falls)
+        assert status(catalog, content_id) == [("v2", "live"), ("v1", "superseded")]
+
+
+def test_a_commit_of_which_nothing_is_known_is_told_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PAUSE", 0.05)
+    monkeypatch.setattr(store, "WAIT", 1)
+    url, between = wire
+    with Catalog(url) as catalog:
+        catalog.publish(record("unknown"), "f")
+        between.armed = ["answer"] * 1000
+        with pytest.raises(CatalogFailed, match="v2 of unknown was made live, and it is not known whether it is") as failure:
+            catalog.publish(record("unknown", "v2"), "f")
+        assert "run the same command again" in str(failure.value.fix)
+        between.armed = []
+        catalog.publish(record("unknown", "v2"), "f")
 
 
 def test_text_stays_text(catalog: Catalog) -> None:

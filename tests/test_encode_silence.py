@@ -154,8 +154,9 @@ except MemoryError:
 
 
 def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidpipe.encode.tasks.attempt.LIMITS", Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.attempt.limits_of", lambda job: Limits(memory_bytes=1 << 30))
     monkeypatch.setattr(silence, "DECODER_MEMORY", 1 << 30)
+    monkeypatch.setattr(silence, "THREAD_MEMORY", 0)
     monkeypatch.setattr(silence, "SILENT_SECONDS", 60.0)
     monkeypatch.setattr(silence, "STALLED_SECONDS", 60.0)
     fake = Fake(tmp_path, program, encodes=BALLOON, decodes=BALLOON)
@@ -168,7 +169,8 @@ def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, mo
 def test_an_encoder_that_balloons_is_not_the_sources_fault(
     plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidpipe.encode.tasks.attempt.LIMITS", Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.attempt.limits_of", lambda job: Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr(silence, "STALLED_SECONDS", 60.0)  # a busy machine takes its time to fill the memory
     fake = Fake(tmp_path, program, encodes=BALLOON, decodes=NORMAL)
     with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
         run_chunk(chunk_task(plan, tmp_path, fake))

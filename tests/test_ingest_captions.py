@@ -79,9 +79,8 @@ def test_captions_that_cannot_be_kept_are_a_warning(tmp_path: Path) -> None:
     result = run(source, settings(tmp_path, 90))
     assert result.record.subtitles == ()
     assert [finding.id for finding in result.findings if "captions" in finding.id] == ["captions-left-out"]
-    notes = prepare(IngestRequest(source=str(source)), settings(tmp_path, 90)).notes
-    left = "closed captions SERVICE1 (CEA-708, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be"
-    assert left in notes
+    reason = "only the channels CC1 to CC4 of CEA-608 can be published"
+    assert [(track.stream, track.channel, track.reason) for track in result.record.left_out] == [(0, "SERVICE1", reason)]
 
 
 def test_another_version_extracts_nothing_again(tmp_path: Path) -> None:
@@ -100,3 +99,4 @@ def test_a_stream_with_text_that_never_shows_is_left_out(tmp_path: Path) -> None
     result = ingest(IngestRequest(source=str(captioned(tmp_path / "film.mp4", sent, frames=60))), configured, events)
     assert result.record.subtitles == ()
     assert any("stream 0 (CC1) is not published" in note.text for note in events.named("note"))
+    assert [(track.stream, track.channel) for track in result.record.left_out] == [(0, "CC1")]

@@ -39,19 +39,19 @@ def test_two_languages_forced_and_for_the_hard_of_hearing(tmp_path: Path) -> Non
     configured = settings(tmp_path)
     plan = prepare(IngestRequest(source=str(source)), configured)
     assert [note.partition(":")[0] for note in plan.notes] == [
-        "subtitle stream 2 (en, subrip) becomes WebVTT 'en'",
+        "subtitle stream 2 (en, subrip) becomes WebVTT 'English'",
         "subtitle stream 3 (de, subrip) becomes WebVTT \"Deutsch 'neu'\"",
-        "subtitle stream 4 (en, subrip) becomes WebVTT 'en (forced)'",
-        "subtitle stream 5 (en, subrip) becomes WebVTT 'en (SDH)'",
+        "subtitle stream 4 (en, subrip) becomes WebVTT 'English (forced)'",
+        "subtitle stream 5 (en, subrip) becomes WebVTT 'English (SDH)'",
     ]
     result = run(source, configured)
     folder = version(result)
     told = [(t.id, t.name, t.language, t.default, t.forced, t.hearing_impaired) for t in result.record.subtitles]
     assert told == [
-        ("en-sub", "en", "en", True, False, False),
+        ("en-sub", "English", "en", True, False, False),
         ("de-sub", "Deutsch 'neu'", "de", False, False, False),
-        ("en-forced", "en (forced)", "en", False, True, False),
-        ("en-sdh", "en (SDH)", "en", False, False, True),
+        ("en-forced", "English (forced)", "en", False, True, False),
+        ("en-sdh", "English (SDH)", "en", False, False, True),
     ]
     assert [track.url for track in result.record.subtitles] == [str(folder / f"subtitle-{t[0]}.m3u8") for t in told]
     assert json.loads((folder / "record.json").read_text())["subtitles"][3]["hearing_impaired"] is True
@@ -71,10 +71,10 @@ def test_two_languages_forced_and_for_the_hard_of_hearing(tmp_path: Path) -> Non
     assert {variant.subtitles for variant in master.variants} == {"subtitles"}
     members = [member for member in master.renditions if member.type == "SUBTITLES"]
     assert [(m.name, m.language, m.default, m.autoselect, m.forced) for m in members] == [
-        ("en", "en", True, True, False),
+        ("English", "en", True, True, False),
         ("Deutsch 'neu'", "de", False, True, False),
-        ("en (forced)", "en", False, True, True),
-        ("en (SDH)", "en", False, True, False),
+        ("English (forced)", "en", False, True, True),
+        ("English (SDH)", "en", False, True, False),
     ]
     sdh = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
     assert [member.characteristics for member in members] == [None, None, None, sdh]
@@ -151,8 +151,12 @@ def test_a_track_that_cannot_be_shown_breaks_nothing(tmp_path: Path) -> None:
     assert [track.id for track in result.record.subtitles] == ["en-sub"]
     warnings = sorted(note.text for note in heard.named("note") if note.level == "warning")
     assert len(warnings) == 2
-    assert "subtitle stream 2 (de) is not published: most of it cannot be decoded" in warnings[0]
-    assert "subtitle stream 4 (fr) is not published: it has no text" in warnings[1]
+    assert "subtitle stream 2 (German) is not published: most of it cannot be decoded" in warnings[0]
+    assert "subtitle stream 4 (French) is not published: it has no text" in warnings[1]
+    assert [(track.stream, track.language, track.reason) for track in result.record.left_out] == [
+        (2, "de", "most of it cannot be decoded"),  # without the words of ffmpeg, which hold addresses of its memory
+        (4, "fr", "it has no text that is shown while the picture runs"),
+    ]
     assert not [path for path in version(result).rglob("*") if "de-sub" in path.name or "fr-sub" in path.name]
     assert inspect(str(version(result))).problems == ()
     assert run(source, configured).unchanged
@@ -166,7 +170,7 @@ def test_most_of_the_cues_are_published_with_a_warning(tmp_path: Path) -> None:
     first, _ = texts(version(result), "subtitle-de-sub.m3u8", key_of(configured))
     assert [text for _, text in cues(first)] == ["cue 1", "cue 2", "cue 4", "cue 5"]
     (warning,) = (note.text for note in heard.named("note") if note.level == "warning")
-    assert warning == "subtitle stream 2 (de) lacks some of its cues: they cannot be decoded"
+    assert warning == "subtitle stream 2 (German) lacks some of its cues: they cannot be decoded"
 
 
 def test_an_odd_number_of_frames_at_half_the_rate(tmp_path: Path) -> None:

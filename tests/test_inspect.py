@@ -84,8 +84,8 @@ def test_a_title_of_our_own(library: Path, location: str) -> None:
     assert found.location == str(library / PREFIX / "master.m3u8")
     assert (found.kind, found.version, found.independent_segments, found.problems) == ("master", None, True, ())
     assert [(variant.uri, variant.width, variant.frame_rate, variant.audio) for variant in found.variants] == [
-        ("video-high.m3u8", 160, "24.000", "audio"),
-        ("video-low.m3u8", 160, "24.000", "audio"),
+        ("video-high.m3u8", 160, "24.000", "audio-2ch"),
+        ("video-low.m3u8", 160, "24.000", "audio-2ch"),
     ]
     for variant in found.variants:  # what is declared is what anybody can measure
         assert variant.measured is not None

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
+from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.keys import check_key_url, key_uri
-from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
+from vidpipe.manifest.master import SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
 from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.manifest.parse import MasterPlaylist, parse
@@ -89,7 +90,7 @@ UHD = variant("2160p", 3840, 2160, 16_000_000, 14_000_000, "hvc1.1.6.L150.90")
 HDR = variant("2160p", 3840, 2160, 16_000_000, 14_000_000, "hvc1.2.4.L150.90", video_range="PQ")
 LANGUAGES = [
     audio("en", "English", "en", default=True),
-    audio("en-51", "English 5.1", "en", channels=6, peak=330_000),
+    audio("en-51", "English", "en", channels=6, peak=330_000),
     audio("fr", "Fran\u0063\u0327ais", "fr"),
     audio("xx", 'Track "4"\n', None),
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from vidpipe.errors import UsageError
-from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.media.ffmpeg import FFmpeg, find, locate
 
 
 def test_the_bundled_one_has_what_vidpipe_needs() -> None:
@@ -43,3 +44,13 @@ def test_a_wrong_program_is_refused(script: str, says: str, tmp_path: Path) -> N
 def test_a_missing_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such ffmpeg"):
         find(str(tmp_path / "ffmpeg"))
+
+
+def test_the_bundled_one_is_only_started_through_the_one_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*argv: object, **options: object) -> None:
+        raise AssertionError(f"{argv} would inherit the whole environment")
+
+    imageio_ffmpeg._utils._get_ffmpeg_exe.cache_clear()
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
+    monkeypatch.setattr(imageio_ffmpeg._utils.subprocess, "check_call", started)
+    assert Path(locate()).is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vidpipe.errors import Interrupted, UsageError
-from vidpipe.media.process import STDERR_KEPT, Limits, run
+from vidpipe.media.process import INHERITED, STDERR_KEPT, Limits, run
 
 PYTHON = sys.executable
 
@@ -39,15 +40,19 @@ def test_collects_stdout_and_exit_code() -> None:
 
 
 def test_children_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = ("VIDPIPE_MASTER_KEY", "VIDPIPE_CATALOG_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "FFREPORT")
+    secrets = (
+        *("VIDPIPE_MASTER_KEY", "VIDPIPE_CATALOG_URL", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "GITHUB_TOKEN", "HTTPS_PROXY", "https_proxy"),
+        *("SOME_API_KEY", "FFREPORT", "SSH_AUTH_SOCK"),
+    )
     for name in secrets:
         monkeypatch.setenv(name, "secret")
-    monkeypatch.setenv("VIDPIPE_HOME", "kept")
-    for env in (None, {"PATH": os.environ["PATH"], "VIDPIPE_HOME": "kept", **dict.fromkeys(secrets, "secret")}):
-        seen = dict(line.split("=", 1) for line in run(["env"], env=env).stdout.decode().splitlines() if "=" in line)
-        assert seen["VIDPIPE_HOME"] == "kept"
-        assert not set(secrets) & set(seen)
-        assert "secret" not in seen.values()
+    monkeypatch.setenv("LC_NUMERIC", "C")
+    seen = dict(line.split("=", 1) for line in run(["env"]).stdout.decode().splitlines() if "=" in line)
+    assert seen["LC_NUMERIC"] == "C"
+    assert seen["PATH"] == os.environ["PATH"]
+    assert "secret" not in seen.values()
+    # sh sets the other three itself
+    assert {name for name in seen if not name.startswith("LC_")} <= INHERITED | {"PWD", "OLDPWD", "SHLVL", "_"}
 
 
 def test_an_interruption_blames_no_program() -> None:
@@ -135,6 +140,28 @@ def test_a_killed_vidpipe_takes_its_children_along() -> None:
     assert gone(pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is a Linux service")
+@pytest.mark.parametrize("limits", ["", ", limits=Limits(open_files=99)"])
+def test_a_child_whose_vidpipe_died_before_it_could_arm_the_signal_never_becomes_the_program(limits: str, tmp_path: Path) -> None:
+    setpriv = shutil.which("setpriv")
+    assert setpriv is not None
+    late = tmp_path / "setpriv"
+    late.write_text(f'#!/bin/sh\ncd {tmp_path}; echo $$ > started; mv started pid; cat gate; exec {setpriv} "$@"\n')
+    late.chmod(0o755)
+    os.mkfifo(tmp_path / "gate")
+    code = f"from vidpipe.media.process import Limits, run; run(['touch', {str(tmp_path / 'ran')!r}]{limits})"
+    with subprocess.Popen([PYTHON, "-c", code], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}) as parent:
+        end = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        parent.kill()
+    pid = int((tmp_path / "pid").read_text())
+    assert alive(pid)
+    (tmp_path / "gate").write_text("")  # now it may go on
+    assert gone(pid)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
@@ -154,8 +181,3 @@ def test_limits_hold(limits: Limits, code: str, tmp_path: Path) -> None:
 def test_a_program_that_does_not_exist() -> None:
     with pytest.raises(UsageError, match="/no/such/program"):
         run(["/no/such/program"])
-
-
-def test_ffreport_does_not_reach_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FFREPORT", "file=leak.log")
-    assert b"FFREPORT" not in run(["env"]).stdout

@@ -212,7 +212,10 @@ def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
     made = planned(source(audio=(early, empty, sound(3))))
     assert [r.stream for r in made.audio] == [3]
     assert made.audio[0].default
-    assert sum("left out" in note for note in made.notes) == 2
+    assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
+        (1, "audio", "it ends before the picture begins"),
+        (2, "audio", "it is empty"),
+    ]
 
 
 def words(index: int, **changes: Any) -> SubtitleStream:
@@ -231,10 +234,10 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
     )
     made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
-        (2, "en-sub", "en"),
+        (2, "en-sub", "English"),
         (3, "en-sub-2", "Director 'says'"),
-        (4, "en-forced", "en (forced)"),
-        (5, "fr-sdh", "fr (SDH)"),
+        (4, "en-forced", "English (forced)"),
+        (5, "fr-sdh", "French (SDH)"),
         (6, "track5-sub", "Subtitles 5"),
         (7, "fr-sdh-2", "Pour sourds (sdh)"),
     ]
@@ -298,26 +301,28 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
     )
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
-        (2, None, "en-sub", "en", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
-        (0, "CC1", "en-cc1", "en (CC)", False, True),
+        (2, None, "en-sub", "English", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
+        (0, "CC1", "en-cc1", "English (CC)", False, True),
         (0, "CC3", "cc3", "CC3", False, True),
     ]
+    kept = "words and italics are kept, places and colours are not"
     assert [note for note in made.notes if "captions" in note] == [
-        "closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'en (CC)': words and italics are kept, places and colours are not",
-        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
-        "closed captions CC4 (CEA-608, in stream 0) are not published: they show nothing while the picture runs",
-        "closed captions CC2 (CEA-608, in stream 0) are not published:"
-        " the container does not say in which order the pictures are shown that carry them",
-        "closed captions T1 (CEA-608, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
-        "closed captions SERVICE1 (CEA-708, in stream 0) are not published: only the channels CC1 to CC4 of CEA-608 can be",
+        f"closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)': {kept}",
+        f"closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': {kept}",
+    ]
+    assert [str(track) for track in made.left_out] == [
+        "subtitles stream 0 (CC4, eia_608): it shows nothing while the picture runs",
+        "subtitles stream 0 (CC2, eia_608): the container does not say in which order the pictures are shown that carry it",
+        "subtitles stream 0 (T1, eia_608): only the channels CC1 to CC4 of CEA-608 can be published",
+        "subtitles stream 0 (SERVICE1, eia_708): only the channels CC1 to CC4 of CEA-608 can be published",
     ]
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can be", id="pictures"),
-        pytest.param({"start": None, "duration": None, "packets": 0}, "shows nothing while the picture runs", id="empty"),
+        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text becomes WebVTT, and this is pictures or unknown", id="pictures"),
+        pytest.param({"start": None, "duration": None, "packets": 0}, "it is empty", id="empty"),
         pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
         pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
     ],
@@ -325,9 +330,9 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
 def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:
     made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
     assert [r.stream for r in made.subtitles] == [2]
-    (note,) = (note for note in made.notes if "not published" in note)
-    assert note.startswith("subtitle stream 1 (")
-    assert note.endswith(reason)
+    (left,) = made.left_out
+    assert str(left).startswith(f"subtitles stream 1 ({left.codec}): ")
+    assert left.reason.endswith(reason)
 
 
 def test_a_ladder_without_rungs_is_refused() -> None:

@@ -53,6 +53,7 @@ class Watched(LocalStorage):
         content_type: str,
         cache_control: str,
         sha256: str,
+        content_encoding: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         with self._lock:
@@ -63,7 +64,15 @@ class Watched(LocalStorage):
                 self.gate.wait(10)
             if path.rpartition("/")[2] in self.fail_on:
                 raise PublishFailed("cannot upload: the disk is full", where=path, fix="free some space")
-            super().put(path, data, content_type=content_type, cache_control=cache_control, sha256=sha256, on_bytes=on_bytes)
+            super().put(
+                path,
+                data,
+                content_type=content_type,
+                cache_control=cache_control,
+                sha256=sha256,
+                content_encoding=content_encoding,
+                on_bytes=on_bytes,
+            )
             self.written.append(path)
         finally:
             with self._lock:

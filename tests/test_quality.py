@@ -293,6 +293,10 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
     "timestamp-gap": (
         lambda s: with_video(s, longest_gap=Fraction(2), longest_gap_at=Fraction(5)), NOTHING, (0, ("5", "7"), "2.000 s", "1 s"),
     ),
+    "stretched-time": (
+        lambda s: with_video(s, longest_gap_at=Fraction(5), longest_gap=1).model_copy(update={"size": 1000, "claimed_size": None}),
+        NOTHING, (0, ("5", "6"), "571 bit/s", "1000 bit/s"),
+    ),
     "low-resolution": (lambda s: with_video(s, width=320, height=180), NOTHING, (0, None, "180 pixels", "240 pixels")),
     "low-bit-rate": (lambda s: with_video(s, bit_rate=5_529), NOTHING, (0, None, "0.0010 bit/pixel", "0.02 bit/pixel")),
     "missing-pictures": (lambda s: s, NOTHING, (0, None, "0 pictures", "324 pictures")),
@@ -322,6 +326,14 @@ def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) 
     assert told.message
     assert told.advice
     assert ids(found) == [id_]
+
+
+def test_packets_that_cannot_fill_the_time_are_told_before_anything_is_decoded(landscape: Source) -> None:
+    """A transport stream of 28 kB whose times are damaged: its pictures without a time are thought to lie all over two and a half hours."""
+    assert landscape.video.packets == landscape.video.frames == 336
+    damaged = with_video(landscape, packets=28, frames=262_870)
+    (told,) = [each for each in fact_findings(damaged, load_policy()) if each.id == "missing-pictures"]
+    assert (told.severity, told.message) == ("error", "only 28 of 262870 pictures can be decoded")
 
 
 def test_every_finding_is_explained_in_the_policy() -> None:

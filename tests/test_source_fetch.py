@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,47 @@ def test_what_cannot_be_fetched_ends_in_a_sentence(path: str, web: str, tmp_path
     with pytest.raises(SourceRefused, match=what) as caught:
         fetch(f"{web}/{path}", tmp_path / "film.mp4")
     assert re.search(fix, str(caught.value.fix))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_public_address_redirects_to_a_private_one_only_where_that_is_allowed(
+    web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    inside = web.replace("127.0.0.1", "localhost")
+    answers = iter([False, True])  # the first connection is to a public server, the next to one of this machine
+    monkeypatch.setattr("vidpipe.web._is_private", lambda address: next(answers))
+    with pytest.raises(SourceRefused, match="from a public server to a private address") as refused:
+        fetch(f"{web}/redirect/?{inside}/film.mp4", tmp_path / "film.mp4")
+    assert "private_redirects" in str(refused.value.fix)
+    assert list(tmp_path.iterdir()) == []
+    answers = iter([False, True])
+    fetch(f"{web}/redirect/?{inside}/film.mp4", tmp_path / "film.mp4", limits=SourceLimits(private_redirects=True))
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
+
+
+def test_what_drips_is_no_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.web.GRACE", 0.5)
+    over = threading.Event()
+
+    class Drips(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)  # of no length: where it ends, it is complete
+            self.end_headers()
+            while not over.wait(0.05):
+                with suppress(OSError):
+                    self.wfile.write(b"a")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Drips) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(SourceRefused, match="bytes came in"):
+            fetch(f"http://127.0.0.1:{server.server_address[1]}/film.mp4", tmp_path / "film.mp4")
+        over.set()
+        thread.join()
     assert list(tmp_path.iterdir()) == []
 
 

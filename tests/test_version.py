@@ -103,6 +103,17 @@ def test_what_fails_after_the_commit_removes_nothing(tmp_path: Path) -> None:
     assert any(name.endswith("master.m3u8") for name in published(Path(configured.target)))
 
 
+def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Claim) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    configured, recorder = settings(tmp_path, 90), Recorder()
+    monkeypatch.setattr(Claim, "finish", fail)
+    result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
+    assert live_version(configured, "film") == result.record.version
+    assert any("is live, but something could not be tidied up: [Errno 13]" in note.text for note in recorder.named("note"))
+
+
 def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = settings(tmp_path, 90)
     S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)

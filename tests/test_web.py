@@ -133,6 +133,7 @@ def test_silence_ends() -> None:
         ("172.16.0.1", True),
         ("169.254.169.254", True), ("100.64.0.1", True), ("0.0.0.0", True), ("::1", True), ("fe80::1", True), ("fd00::1", True),
         ("::ffff:127.0.0.1", True), ("::ffff:8.8.8.8", False), ("64:ff9b::7f00:1", True), ("64:ff9b::808:808", False), ("224.0.0.1", True),
+        ("2002:7f00:1::", True), ("2002:808:808::", False),
     ],
 )  # fmt: skip
 def test_which_addresses_are_private(address: str, private: bool) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.package_support import encode_audio, encode_video, grid, rung, sound
 from vidpipe import layout
 from vidpipe.encode.result import Artifact
+from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.keys import key_uri
-from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
+from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import measure, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.package.init import InitSection, read_init
@@ -92,6 +93,7 @@ def publish_title(
         tracks.append(
             ExpectedTrack(
                 facts=init.facts,
+                plan=sound(name) if kind == "audio" else None,
                 playlist=layout.media_playlist(kind, name),
                 init=layout.init_section(kind, name),
                 frames=sum(segment.samples for segment in segments),

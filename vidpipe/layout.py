@@ -14,6 +14,7 @@ from typing import Literal
 
 MASTER = "master.m3u8"
 RECORD = "record.json"
+INVENTORY = "inventory.json"
 THUMBNAILS_FOLDER = "thumbnails"
 POSTER = "thumbnails/poster.jpg"
 THUMBNAILS = "thumbnails/thumbnails.vtt"

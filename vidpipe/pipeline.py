@@ -38,10 +38,11 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.marks import lacks_cues
-from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
+from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
+from vidpipe.inventory import Differs, Inventory, Loss, Restoring, inventory_of, loss, seal, seal_record
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
-from vidpipe.ladder import load
+from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
@@ -52,22 +53,23 @@ from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
-from vidpipe.progress import Note, Reporter, Silent, Stages
+from vidpipe.plan.languages import by_stream, with_languages
+from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
 from vidpipe.protect.keys import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish import PublishedObject, publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.facts import Finding, QualityReport
+from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.succession import Description, check_source, check_text, described
-from vidpipe.title import cues_of, expected, playlists, put_together, record, rungs_of, texts_of
+from vidpipe.succession import Description, check_source, check_text, described, given_languages
+from vidpipe.title import cues_of, expected, left_out, playlists, put_together, record, rungs_of, texts_of
 from vidpipe.verify.proof import verify
-from vidpipe.version import abandon, begin, fingerprint_of, is_known, still_there
+from vidpipe.version import abandon, begin, fingerprint_of, is_known
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -81,6 +83,8 @@ class IngestRequest(Data):
     source: path or URL (https, s3), or "-" for standard input, which needs a content_id.
     content_id: None takes the name of the source.  metadata: free text by key, for the record; a key with an empty text is removed.
     title: None keeps that of the live version, and takes the name of the source if there is none, or if it is empty.
+    languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
+    given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
     replace: the source may be another one than that of the live version.
     """
@@ -89,6 +93,7 @@ class IngestRequest(Data):
     content_id: str | None = None
     title: str | None = None
     metadata: dict[str, str] = {}
+    languages: dict[int | None, str] = {}
     new_key: bool = False
     replace: bool = False
 
@@ -96,20 +101,25 @@ class IngestRequest(Data):
 class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
-    unchanged: this very title was live already and nothing was done.  chunks: of the encode.  chunks_reused: those reused in every rung.
+    unchanged: this very title was live already and nothing was done.
+    restored: it was live already, and so many of its objects, which the target had lost, were put back.
+    chunks: of the encode.  chunks_reused: those reused in every rung.
     artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
+    warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
 
     record: Record
     manifest: str
     timings: dict[str, float]
     unchanged: bool = False
+    restored: int = 0
     artifacts: int = 0
     artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -119,7 +129,9 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     stages = Stages(reporter or Silent())
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        return _prepare(origin, settings, stages)[0]
+        ladder = load(settings.ladder)
+        source, _ = _measured(origin, settings, stages)
+        return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
 
 
 def ingest(
@@ -127,10 +139,24 @@ def ingest(
 ) -> IngestResult:
     """Turn a source into a published, verified, catalogued title, or into the error that says why not.
 
-    Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published.
+    Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
+    any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
     reporter, cancel = reporter or Silent(), cancel or threading.Event()
     stages = Stages(reporter)
+    live: list[IngestResult] = []
+    try:
+        _ingest(request, settings, stages, cancel, live)
+    except (VidpipeError, OSError) as problem:
+        if not live:
+            raise
+        reporter.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+    return live[0].model_copy(update={"timings": stages.all()})
+
+
+def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]) -> None:
+    """Ingest, and put the result into the list as soon as the version is live."""
+    reporter = stages.reporter
     content_id = _content_id(request)
     check_text(request.title, request.metadata)
     with (
@@ -138,28 +164,44 @@ def ingest(
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
-        made, facts = _prepare(origin, settings, stages)
+        ladder = load(settings.ladder)
+        source, facts = _measured(origin, settings, stages)
+        given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = doors()
         live = catalog.live(content_id)
+        was = live[0] if live else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-        was = live[0] if live else None
-        check_source(was, made.source, replace=request.replace)
+        check_source(was, source, replace=request.replace)
+        made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
-        if live and live[1] == fingerprint and not request.new_key and still_there(storage, live[0]):
-            where = live[0].playback.hls
-            return IngestResult(record=live[0], manifest=where, timings=stages.all(), unchanged=True, findings=facts.findings)
+        same = live[0] if live and live[1] == fingerprint and not request.new_key else None
+        lost = loss(storage, same) if same else None
+        if same and lost and not lost.paths:
+            where, findings = same.playback.hls, facts.findings
+            done = IngestResult(record=same, manifest=where, timings={}, unchanged=True, findings=findings, warnings=made.warnings)
+            result.append(done)
+            return
+        for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
+            reporter.emit(Note(level="warning", text=text))
         storage.check()
-        made = made.model_copy(update={"source": origin.bring()})  # so far, what was remembered of a remote source was enough
+        # so far, what was remembered of a remote source was enough
+        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        if same and (again := _restored(about, made, facts, settings, ffmpeg, storage, keys, same, lost, stages, cancel)):
+            result.append(again)
+            return
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, keys.get(job.key_id) if job.key_id else None)
+        key = keys.get(job.key_id) if job.key_id else None
+        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, key, settings.gzip_playlists)
         try:
-            result = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
-            _stop_if(cancel)
-            with stages("catalog"):
-                catalog.publish(result.record, fingerprint)
+            new, inventory = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
+            with stages(LAST_STAGE):
+                _stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+                catalog.publish(new.record, fingerprint)
+                result.append(new)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -167,7 +209,40 @@ def ingest(
                 abandon(held, storage, job, keys)
             raise
         held.finish()
-    return result.model_copy(update={"timings": stages.all()})
+
+
+def _restored(
+    about: Description,
+    made: Plan,
+    facts: QualityReport,
+    settings: Settings,
+    ffmpeg: FFmpeg,
+    storage: Storage,
+    keys: KeyStore,
+    live: Record,
+    lost: Loss | None,
+    stages: Stages,
+    cancel: threading.Event,
+) -> IngestResult | None:
+    """Put back what the target has lost of a live version. None if that needs a new version: what is there may never change."""
+    name = f"version {live.version} of {live.content_id}"
+    reporter, key_id = stages.reporter, next(iter(live.encryption.key_ids), None)
+    try:
+        if lost is None:
+            raise Differs(layout.INVENTORY)
+        reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
+        prefix = layout.version_prefix(live.content_id, live.version)
+        key = keys.get(key_id) if key_id else None
+        target = _Target(Restoring(storage, prefix, lost), prefix, keys, key, settings.gzip_playlists)
+        job = Job(content_id=live.content_id, fingerprint="", version=live.version, target=settings.target, key_id=key_id)
+        again, _ = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+        if layout.RECORD in lost.paths:
+            seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
+    except (Differs, UsageError) as problem:  # UsageError: its key is not in this key store
+        what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        reporter.emit(Note(level="warning", text=what))
+        return None
+    return again.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
 
 
 @contextmanager
@@ -192,19 +267,23 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear."""
+    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear.
+
+    gzip: store playlists compressed.
+    """
 
     storage: Storage
     prefix: str
     keys: KeyStore
     key: ContentKey | None
+    gzip: bool
 
     def protect(self, segment: Segment) -> ProtectedSegment:
         return clear(segment) if self.key is None else encrypt(segment, self.key)
 
     def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
         _stop_if(cancel)
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
 
     def location(self, path: str) -> str:
         return self.storage.location(f"{self.prefix}/{path}")
@@ -218,21 +297,25 @@ class _Target:
         return self.keys.get(key_id)
 
 
-def _prepare(origin: Origin, settings: Settings, stages: Stages) -> tuple[Plan, QualityReport]:
-    """Stages validate (what packets and headers tell; the picture is judged during the encode) and plan."""
-    policy, ladder = load_policy(settings.policy), load(settings.ladder)
+def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
+    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()
-        quality = accepted(source, fact_findings(source, policy))
+        return source, accepted(source, fact_findings(source, policy))
+
+
+def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+    """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
-            source,
+            with_languages(source, languages),
             ladder,
             gop_seconds=settings.gop_seconds,
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"notes": (*origin.remarks, *made.notes)}), quality
+    return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
 def _make(
@@ -246,8 +329,8 @@ def _make(
     stages: Stages,
     reporter: Reporter,
     cancel: threading.Event,
-) -> IngestResult:
-    """Everything between the plan and the catalog: encode … verify, and the record."""
+) -> tuple[IngestResult, Inventory]:
+    """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written."""
     policy = load_policy(settings.policy)
     results: list[Encoded] = []
     judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
@@ -299,6 +382,7 @@ def _make(
         made,
         tracks,
         subtitles,
+        left_out(made, results, subtitles),
         content_id=job.content_id,
         version=job.version,
         title=about.title,
@@ -306,19 +390,20 @@ def _make(
         key_ids=target.key_ids,
         location=target.location,
     )
-    target.put(layout.RECORD, made_record.model_dump_json(indent=2).encode(), reporter, cancel)
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
     artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    return IngestResult(
+    result = IngestResult(
         record=made_record,
         manifest=made_record.playback.hls,
-        timings=stages.all(),
+        timings={},
         artifacts=len(artifacts),
         artifacts_reused=sum(artifact.reused for artifact in artifacts),
         chunks=len(chunks),
         chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
         findings=judge.report().findings,
+        warnings=made.warnings,
     )
+    return result, inventory_of([*segments, *objects])
 
 
 @contextmanager

@@ -32,10 +32,11 @@ from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.keys import KeyStore
 from vidpipe.protect.segments import decrypt
-from vidpipe.publish import delivery
+from vidpipe.publish import delivery, is_compressible
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage, clean_path
+from vidpipe.storage.compression import decompressed
 
 ADDRESS = "127.0.0.1"
 _PAGE = """<!doctype html>
@@ -115,6 +116,9 @@ class Preview(ThreadingHTTPServer):
         stored = f"{self.prefix}/{name}"
         try:
             body = self.storage.get(stored)
+            body = decompressed(body) if is_compressible(name) else body  # sent as it is, its header would be missing
+        except ValueError:
+            return _plain(HTTPStatus.BAD_GATEWAY)
         except PublishFailed:
             return _plain(HTTPStatus.BAD_GATEWAY if self.storage.head(stored) else HTTPStatus.NOT_FOUND)
         return HTTPStatus.OK, content_type, self._local_keys(body) if name.endswith(".m3u8") else body

@@ -79,6 +79,9 @@ class Uploaded(Data):
     bytes: int
 
 
+LAST_STAGE = "catalog"
+"""The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
+
 Event = StageStarted | StageFinished | Note | Fetched | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
 
 

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Literal
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed
-from vidpipe.layout import SUBTITLES_FOLDER
+from vidpipe.layout import SUBTITLES_FOLDER, THUMBNAILS
 from vidpipe.package.result import PublishedSegment
 from vidpipe.progress import Reporter, Uploaded
 from vidpipe.storage.base import Storage, clean_path, sha256_file
+from vidpipe.storage.compression import compressed
 
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
@@ -68,11 +69,15 @@ class UploadsLeft(Interrupted, PublishFailed):
 
 
 class PublishedObject(Data):
-    """An object as it lies at the target. path: relative to the version's prefix.  size: bytes.  sha256: lower-case hex."""
+    """An object as it lies at the target. path: relative to the version's prefix.
+
+    size, sha256 (lower-case hex): of the stored bytes, compressed or not.  content_encoding: how they are compressed, None if they are not.
+    """
 
     path: str
     size: int
     sha256: str
+    content_encoding: Literal["gzip"] | None = None
 
 
 def delivery(path: str) -> Delivery:
@@ -90,12 +95,29 @@ def delivery(path: str) -> Delivery:
     return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")
 
 
-def publish_object(storage: Storage, prefix: str, path: str, data: bytes | Path, *, reporter: Reporter) -> PublishedObject:
-    """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers."""
+def is_compressible(path: str) -> bool:
+    """Tell whether an object is text that only players read: playlists and the thumbnails track.
+
+    Not the segments of subtitles, which are encrypted and whose size is a part of the declared rates, and not the record, which programs
+    copy without looking at its headers.
+    """
+    return path.endswith(".m3u8") or path == THUMBNAILS
+
+
+def publish_object(
+    storage: Storage, prefix: str, path: str, data: bytes | Path, *, reporter: Reporter, gzip: bool = False
+) -> PublishedObject:
+    """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers.
+
+    gzip: store it compressed if it is such text and the target can say so.
+    """
+    encoding: Literal["gzip"] | None = None
+    if gzip and storage.keeps_headers and isinstance(data, bytes) and is_compressible(path):
+        data, encoding = compressed(data), "gzip"
     size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
-    _put(storage, prefix, path, data, sha256)
+    _put(storage, prefix, path, data, sha256, encoding)
     reporter.emit(Uploaded(path=path, bytes=size))
-    return PublishedObject(path=path, size=size, sha256=sha256)
+    return PublishedObject(path=path, size=size, sha256=sha256, content_encoding=encoding)
 
 
 def publish_segments(
@@ -251,9 +273,16 @@ def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int 
     return stored is not None and stored.size == size and stored.sha256 == segment.sha256
 
 
-def _put(storage: Storage, prefix: str, path: str, data: bytes | Path, sha256: str) -> None:
+def _put(storage: Storage, prefix: str, path: str, data: bytes | Path, sha256: str, encoding: str | None = None) -> None:
     headers = delivery(path)
-    storage.put(f"{prefix}/{path}", data, content_type=headers.content_type, cache_control=headers.cache_control, sha256=sha256)
+    storage.put(
+        f"{prefix}/{path}",
+        data,
+        content_type=headers.content_type,
+        cache_control=headers.cache_control,
+        sha256=sha256,
+        content_encoding=encoding,
+    )
 
 
 def _published(segment: ProtectedSegment, uri: str) -> PublishedSegment:

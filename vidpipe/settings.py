@@ -78,6 +78,10 @@ class Settings(Data):
         default=None,
         description="s3://BUCKET/PREFIX through which the machines of a cluster share source and work. Default: they share file systems.",
     )
+    gzip_playlists: bool = Field(
+        default=False,
+        description="Store playlists at S3 compressed (Content-Encoding: gzip), as Apple asks. Default: no; a CDN may do it.",
+    )
     upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Uploads side by side.")
     catalog_url: str | Path = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
     limits: SourceLimits = Field(

@@ -56,3 +56,8 @@ def described(live: Record | None, source: Source, title: str | None, metadata: 
         title = live.title
     merged = {**(live.metadata if live else {}), **metadata}
     return Description(title=title or Path(source.name).stem, metadata={key: text for key, text in merged.items() if text})
+
+
+def given_languages(live: Record | None, source: Source, given: Mapping[int, str]) -> dict[int, str]:
+    """Return the languages that were given for tracks, by stream: those of now, and those of the live version of the same source."""
+    return {**(live.source.languages if live and live.source.sha256 == source.sha256 else {}), **given}

@@ -17,6 +17,7 @@ from vidpipe.catalog.record import (
     AudioRecord,
     Cache,
     Encryption,
+    LeftOutRecord,
     Playback,
     Record,
     RenditionRecord,
@@ -25,14 +26,15 @@ from vidpipe.catalog.record import (
     Thumbnails,
 )
 from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
-from vidpipe.manifest.master import AudioTrack, SubtitleTrack, VideoTrack, write_master
+from vidpipe.manifest.groups import AudioTrack
+from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.package.init import InitSection, aligned, read_init
 from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import PublishedSegment
 from vidpipe.package.subtitles import Cue, Unusable, title_cues
-from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
+from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition, VideoRendition
 from vidpipe.publish import CACHE_SECONDS, PublishedObject
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
@@ -137,6 +139,25 @@ def texts_of(made: Plan, results: Sequence[Encoded], segments: Sequence[Publishe
     ]
 
 
+def left_out(made: Plan, results: Sequence[Encoded], texts: Sequence[Text]) -> list[LeftOut]:
+    """Return the tracks that viewers will not get: those that were not planned, and the subtitles of which nothing could be made."""
+    there = {text.plan.id for text in texts}
+    missing = list(made.left_out)
+    for result in results:
+        if isinstance(result, EncodedSubtitles) and result.rendition.id not in there:
+            missing.append(_unusable(made, result))
+    return sorted(missing, key=lambda track: track.stream)
+
+
+def _unusable(made: Plan, result: EncodedSubtitles) -> LeftOut:
+    plan, reason = result.rendition, "it has no cues that can be shown"
+    try:
+        cues_of(made, result)
+    except Unusable as problem:
+        reason = str(problem).partition(": ")[0]  # what follows are ffmpeg's own words; the warning has them
+    return LeftOut(stream=plan.stream, kind="subtitles", channel=plan.channel, language=plan.language, codec=plan.codec, reason=reason)
+
+
 def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegment]]:
     """Return the segments of each rendition, in order."""
     runs: dict[str, list[PublishedSegment]] = {}
@@ -165,13 +186,15 @@ def playlists(tracks: Sequence[Track], subtitles: Sequence[Text], key_uri: Calla
         for track in tracks
         if isinstance(track.plan, VideoRendition)
     ]
+    names: dict[int, str] = {}  # a stream has one name in all layouts, that of its first rendition
     audio = [
         AudioTrack(
             facts=track.init.facts,
             bitrate=track.bitrate,
             uri=track.playlist,
-            name=track.plan.name,
+            name=names.setdefault(track.plan.stream, track.plan.name),
             language=track.plan.language,
+            role=track.plan.role,
             default=track.plan.default,
         )
         for track in tracks
@@ -201,7 +224,12 @@ def expected(
         duration=made.grid.duration,
         tracks=tuple(
             ExpectedTrack(
-                facts=track.init.facts, playlist=track.playlist, init=track.init_path, frames=track.frames, segments=track.segments
+                facts=track.init.facts,
+                plan=track.plan if isinstance(track.plan, AudioRendition) else None,
+                playlist=track.playlist,
+                init=track.init_path,
+                frames=track.frames,
+                segments=track.segments,
             )
             for track in tracks
         ),
@@ -218,6 +246,7 @@ def record(
     made: Plan,
     tracks: Sequence[Track],
     subtitles: Sequence[Text],
+    left_out: Sequence[LeftOut],
     *,
     content_id: str,
     version: str,
@@ -233,10 +262,12 @@ def record(
         title=title,
         created_at=datetime.now(UTC),
         duration=float(made.grid.duration),
-        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size),
+        source=SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages),
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
-        audio=tuple(AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default) for r in made.audio),
+        audio=tuple(
+            AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default, role=r.role) for r in made.audio
+        ),
         subtitles=tuple(
             SubtitleRecord(
                 id=text.plan.id,
@@ -249,6 +280,7 @@ def record(
             )
             for text in subtitles
         ),
+        left_out=tuple(LeftOutRecord(**track.model_dump()) for track in left_out),
         thumbnails=Thumbnails(poster=location(layout.POSTER), track=location(layout.THUMBNAILS)),
         encryption=Encryption(method="aes-128" if key_ids else "none", key_ids=key_ids),
         cache=Cache(**CACHE_SECONDS),

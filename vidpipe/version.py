@@ -1,7 +1,7 @@
 """Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
 
 In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
-Out:  the fingerprint; the Job to work on; whether a live version is still whole.
+Out:  the fingerprint; the Job to work on.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
 
 A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.record import Record
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.job import Claim, Job, claim
 from vidpipe.media.ffmpeg import FFmpeg
@@ -33,11 +32,14 @@ from vidpipe.succession import Description
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
+
+WORDS = {"left_out": True, "warnings": True, "notes": True}
+"""Parts of a plan that only say what follows from the others: another wording makes no other title."""
 
 
 def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: FFmpeg) -> str:
@@ -46,22 +48,17 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "format": FORMAT,
         # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
         "plan": made.model_dump(
-            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "notes": True, "grid": {"chunk_frames"}}
+            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "grid": {"chunk_frames"}, **WORDS}
         ),
         "title": about.title,
         "metadata": about.metadata,
         "target": settings.target,
         "encrypt": settings.encrypt,
         "key_url": settings.key_url,
+        "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
         "ffmpeg": ffmpeg.version,
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-
-
-def still_there(storage: Storage, record: Record) -> bool:
-    """Tell whether the objects that finish a version are at the target."""
-    prefix = layout.version_prefix(record.content_id, record.version)
-    return all(storage.head(f"{prefix}/{path}") is not None for path in (layout.MASTER, layout.RECORD))
 
 
 def begin(

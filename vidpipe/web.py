@@ -223,8 +223,8 @@ def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return _is_private(ipaddress.IPv4Address(address.packed[-4:]))
-        if address.ipv4_mapped:
-            return _is_private(address.ipv4_mapped)
+        if inner := address.ipv4_mapped or address.sixtofour:
+            return _is_private(inner)
     return not address.is_global or address.is_multicast
 
 

@@ -52,6 +52,7 @@ class SourceFile(RecordPart):
     name: str = Field(description="Name of the source file, without its directory.")
     sha256: Sha256 = Field(description="SHA-256 of the source file, lower-case hex.")
     size: int = Field(ge=0, description="Size of the source file in bytes.")
+    languages: dict[int, str] = Field(default={}, description="BCP 47 tags that were given with --language, by index of the stream.")
 
 
 class Playback(RecordPart):
@@ -82,7 +83,22 @@ class AudioRecord(RecordPart):
     name: str = Field(description="Name for viewers, unique among the audio tracks.")
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     channels: int = Field(ge=1, description="Number of channels.")
-    default: bool = Field(description="Played unless the viewer chooses another.")
+    default: bool = Field(description="Played unless the viewer chooses another; players that can take the same track in more channels.")
+    role: Literal["main", "description", "clear-speech", "commentary"] = Field(
+        default="main",
+        description="description: also describes the picture; clear-speech: mixed for understanding speech; commentary: about the film.",
+    )
+
+
+class LeftOutRecord(RecordPart):
+    """A track of the source that the title does not have."""
+
+    stream: int = Field(ge=0, description="Index of the stream in the source.")
+    kind: Literal["audio", "subtitles", "video"] = Field(description="What the track holds.")
+    channel: str | None = Field(default=None, description="CC1 to SERVICE63 of closed captions, which lie in the stream; else null.")
+    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
+    codec: str | None = Field(default=None, description="Name of its codec; null if it is not known.")
+    reason: str = Field(min_length=1, description="Why it is not there, for people.")
 
 
 class SubtitleRecord(RecordPart):
@@ -142,6 +158,7 @@ class Record(RecordPart):
     renditions: tuple[RenditionRecord, ...] = Field(min_length=1, description="Every rendition, video in ascending order, then audio.")
     audio: tuple[AudioRecord, ...] = Field(default=(), description="The audio tracks to choose from; empty for a silent title.")
     subtitles: tuple[SubtitleRecord, ...] = Field(default=(), description="The subtitle tracks to choose from.")
+    left_out: tuple[LeftOutRecord, ...] = Field(default=(), description="Tracks of the source that the title does not have, and why.")
     thumbnails: Thumbnails
     encryption: Encryption
     cache: Cache

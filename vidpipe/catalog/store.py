@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,8 +31,9 @@ from vidpipe.errors import CatalogFailed, UsageError
 SCHEMA_VERSION = 1
 """Of the tables. A catalog of a higher version was made by a newer vidpipe and is left alone."""
 WAIT = 30
-"""Seconds to wait for another writer, and for a server to answer."""
-
+"""Seconds to wait for another writer, for a server to answer, and for one that went away to come back."""
+PAUSE = 1.0
+"""Seconds between two attempts to reach it again."""
 
 
 class _Json(sa.TypeDecorator[Any]):
@@ -101,10 +103,33 @@ class Catalog:
         """Make this version live and the previous live version superseded, in one transaction.
 
         fingerprint: of everything that shapes the title; ``live`` gives it back, so that an unchanged ingest is a no-op.
-        The same version with the same record again changes nothing, also if another has superseded it since.
+        The same version with the same record again changes nothing, also if another has superseded it since. So a connection that is lost
+        is no failure yet: whether its COMMIT took place is seen when the same is asked again.
         """
+        deadline: float | None = None
+        while True:
+            try:
+                return self._publish(record, fingerprint)
+            except CatalogFailed as failure:
+                if deadline is None and not _is_lost(failure):
+                    raise
+                if not isinstance(failure.__cause__, SQLAlchemyError):  # it was reached, and refuses
+                    raise
+                deadline = deadline or time.monotonic() + WAIT
+                if time.monotonic() > deadline:
+                    raise CatalogFailed(
+                        f"the connection was lost while version {record.version} of {record.content_id} was made live, and it is not known "
+                        "whether it is",
+                        where=self._where,
+                        fix="when the server answers again, run the same command again: it is right in both cases",
+                        details=[failure.what],
+                    ) from failure
+            time.sleep(PAUSE)
+
+    def _publish(self, record: Record, fingerprint: str) -> None:
         with self._transaction(write=True) as connection:
             if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
                 key = sa.func.hashtextextended(record.content_id, 0)
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
             known = connection.execute(sa.select(_versions).where(_same(record))).mappings().first()
@@ -221,6 +246,11 @@ class Catalog:
             ) from problem
 
 
+def _is_lost(failure: CatalogFailed) -> bool:
+    """Whether the connection broke while something was asked, so that nobody knows what came of it."""
+    return isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
+
+
 def _same(record: Record) -> sa.ColumnElement[bool]:
     return (_versions.c.content_id == record.content_id) & (_versions.c.version == record.version)
 
@@ -241,7 +271,9 @@ def _engine(where: str | Path) -> sa.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if kind not in ("sqlite", "postgresql"):
         raise UsageError(f"a catalog in {kind} is not supported", fix=advice)
-    options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else {"connect_timeout": WAIT}}
+    # A host that is gone ends no connection by itself: TCP would wait for hours, and nothing stops a COMMIT.
+    alive = {"connect_timeout": WAIT, "tcp_user_timeout": WAIT * 1000, "keepalives_idle": 10, "keepalives_interval": 5}
+    options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else alive}
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise UsageError("a catalog in memory would be gone at once", fix="use sqlite:///FILE")
     if "\0" in str(parsed.database):

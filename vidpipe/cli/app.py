@@ -16,10 +16,11 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import exits, groups, options, render
-from vidpipe.cli.reporters import Watcher, watcher
+from vidpipe.cli.reporters import UntilLive, watcher
 from vidpipe.cli.text import err, out, write_json
 from vidpipe.data import report
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
+from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult
@@ -49,13 +50,13 @@ def invoke(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[Watcher, Event]]:
+def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
     """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
     shown = watcher(progress.value)
     shown.open()
     with exits.stopping(shown.interrupting) as cancel:
         try:
-            yield shown, cancel
+            yield UntilLive(shown, cancel), cancel
         except BaseException as error:
             problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
             if shown.close(problem):
@@ -85,6 +86,7 @@ def ingest(
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
+    language: options.Language = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
@@ -108,15 +110,15 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy,
-            home=home, ffmpeg=ffmpeg, workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster,
-            cluster_work=cluster_work,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe import pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta), new_key=new_key, replace=replace
-        )
+            source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
+            languages=options.languages(language), new_key=new_key, replace=replace,
+        )  # fmt: skip
         if dry_run:
             return _print_plan(request, settings, reporter, cancel, json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
@@ -127,6 +129,7 @@ def ingest(
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
+    language: options.Language = None,
     policy: options.Policy = None,
     json: options.Json = False,
     home: options.Home = None,
@@ -138,23 +141,24 @@ def plan(
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline import IngestRequest
 
-        _print_plan(IngestRequest(source=source), settings, reporter, cancel, json=json)
+        _print_plan(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
-    """The record goes to standard output, the summary to the person."""
+    """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
     if json:
-        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        try:
+            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        except OSError as lost:
+            exits.drop(sys.stdout)
+            with suppress(OSError):
+                render.lost_result(err(), result.record.content_id, lost.strerror or str(lost))
     if summary:
-        _print_summary(result)
+        with suppress(OSError):  # nobody reads
+            render.summary(err(), result)
 
 
-def _print_summary(result: IngestResult) -> None:
-    with suppress(OSError):  # nobody reads; the title is live all the same
-        render.summary(err(), result)
-
-
-def _print_plan(request: IngestRequest, settings: Settings, reporter: Watcher, cancel: Event, *, json: bool) -> None:
+def _print_plan(request: IngestRequest, settings: Settings, reporter: Reporter, cancel: Event, *, json: bool) -> None:
     from vidpipe.pipeline import prepare
 
     decided = prepare(request, settings, reporter, cancel)

@@ -21,10 +21,11 @@ from typing import NoReturn, TextIO
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli.text import clean, err
+from vidpipe.cli.text import Unwritten, clean, err
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
 from vidpipe.media import process
 
+EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
 EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
 CODES = {
     0: "done",
@@ -35,6 +36,7 @@ CODES = {
     6: "verification failed",
     7: "catalog failed",
     70: "a bug in vidpipe",
+    EXIT_OUTPUT: "the output cannot be written",
     130: "interrupted",
     EXIT_PIPE: "the reader of the output has gone",
 }
@@ -57,6 +59,9 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
         error = Interrupted("stopped")
     if isinstance(error, BrokenPipeError):
         return Failure(EXIT_PIPE, (CODES[EXIT_PIPE],), trace)
+    if isinstance(error, Unwritten):
+        fix = "fix: make room, or write it elsewhere, and run the same command again"
+        return Failure(EXIT_OUTPUT, (f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix), trace)
     if isinstance(error, VidpipeError):
         return Failure(error.exit_code, tuple(error.lines()), trace)
     message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
@@ -93,8 +98,8 @@ def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) ->
         problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
         with suppress(OSError):  # nobody reads: the exit code tells
             show(problem)
-        _drop(sys.stderr)
-        _drop(sys.stdout)
+        drop(sys.stderr)
+        drop(sys.stdout)
         return problem.exit_code
     return _flushed(EXIT_OK)
 
@@ -105,17 +110,32 @@ def wants_debug(arguments: Sequence[str]) -> bool:
     return "--debug" in (options[: options.index("--")] if "--" in options else options)
 
 
+class Stop(threading.Event):
+    """Set by the first signal. too_late: from now on signals stop nothing; the run ends as it ends, and so does its exit code."""
+
+    too_late = False
+
+
 @contextmanager
-def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
+def stopping(told: Callable[[], None]) -> Iterator[Stop]:
     """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal ends the process at once, with all its children.
 
     told: called at the first signal, to say that the run is stopping.
+    Once it is too late to stop, signals do nothing. When the block has ended, they still do nothing until the process ends, or the second
+    one ends it with the exit code that it would have had: a pipe that nobody reads must not hold it for ever.
     """
-    cancel = threading.Event()
+    cancel = Stop()
+    ended: list[int] = []
+    seen: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if cancel.too_late:
+            seen.append(number)
+            if ended and len(seen) > 1:
+                _end_now(ended[0])
+            return
         if cancel.is_set():
-            _end_now()
+            _end_now(Interrupted.exit_code)
         cancel.set()
         told()
 
@@ -127,23 +147,29 @@ def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
         signal.signal(number, stop)
     try:
         yield cancel
+    except BaseException as error:
+        ended.append(getattr(error, "exit_code", EXIT_BUG))
+        raise
+    else:
+        ended.append(EXIT_OK)
     finally:
-        for number in handled:
-            signal.signal(number, before[number])
+        if not cancel.too_late:
+            for number in handled:
+                signal.signal(number, before[number])
 
 
-def _end_now() -> NoReturn:
-    """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies like this leaves nothing visible."""
+def _end_now(code: int) -> NoReturn:
+    """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies before it is live leaves nothing visible."""
     process.kill_all()
     with suppress(OSError):
         if os.isatty(2):
             os.write(2, b"\x1b[?25h\n")  # the bar hides the cursor
-    os._exit(Interrupted.exit_code)
+    os._exit(code)
 
 
 def _flushed(code: int) -> int:
     """Flush both streams; a result that nobody reads decides the exit code."""
-    _drop(sys.stderr)
+    drop(sys.stderr)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -152,12 +178,12 @@ def _flushed(code: int) -> int:
 
 
 def _quiet() -> int:
-    _drop(sys.stdout)
-    _drop(sys.stderr)
+    drop(sys.stdout)
+    drop(sys.stderr)
     return EXIT_PIPE
 
 
-def _drop(stream: TextIO) -> None:
+def drop(stream: TextIO) -> None:
     """Send what is still buffered nowhere if it cannot be written: the interpreter's own flush would complain, and exit with 120."""
     try:
         stream.flush()

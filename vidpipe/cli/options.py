@@ -79,6 +79,14 @@ Meta = Annotated[
         show_default=False,
     ),
 ]
+Language = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[STREAM=]TAG",
+        help="Language (BCP 47, such as de) of the one track that does not say its own, or of a stream; may be given several times.",
+        show_default=False,
+    ),
+]
 Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
@@ -107,3 +115,10 @@ def metadata(pairs: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"the key {key.strip()!r} is given twice", where="--meta", fix="keep one of them")
         read[key.strip()] = value
     return read
+
+
+def languages(given: Sequence[str] | None) -> dict[int | None, str]:
+    """Read the ``--language`` options.  Raises UsageError."""
+    from vidpipe.plan.languages import read_languages
+
+    return read_languages(given or ())

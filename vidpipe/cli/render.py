@@ -19,7 +19,7 @@ from vidpipe.cli.reporters import clock, count, size
 from vidpipe.cli.text import clean
 
 if TYPE_CHECKING:
-    from vidpipe.catalog.record import Record
+    from vidpipe.catalog.record import LeftOutRecord, Record
     from vidpipe.doctor import Check
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
@@ -119,6 +119,8 @@ def plan(console: Console, decided: Plan) -> None:
         f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
         f"{count(grid.segments, 'segment')} of up to {float(grid.longest_segment):.3f} s, "
         f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
+        *(f"warning: {warning}" for warning in decided.warnings),
+        *(f"left out: {track}" for track in decided.left_out),
         *(f"note: {note}" for note in decided.notes),
     )
 
@@ -210,6 +212,7 @@ def _audio(audio: AudioStream) -> str:
     parts = [f"stream {audio.index}: {audio.codec}" + (f" {audio.profile}" if audio.profile else "")]
     parts += [audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
     parts += [f"'{audio.title}'"] if audio.title else []
+    parts += [audio.role.replace("-", " ")] if audio.role != "main" else []
     parts += [f"starts {float(audio.offset):+.3f} s from the picture", f"lasts {_seconds(audio.duration)}"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
@@ -309,6 +312,9 @@ def summary(console: Console, result: IngestResult) -> None:
     record = result.record
     if result.unchanged:
         lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
+    elif result.restored:
+        back = count(result.restored, "lost object")
+        lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
@@ -319,6 +325,7 @@ def summary(console: Console, result: IngestResult) -> None:
         )
     for finding in result.findings:
         lines(console, f"warning: {finding.message} [{finding.id}]")
+    lines(console, *(f"warning: {warning}" for warning in result.warnings), *(f"left out: {_left_out(track)}" for track in record.left_out))
     content_id = shlex.quote(record.content_id)
     lines(
         console,
@@ -327,6 +334,12 @@ def summary(console: Console, result: IngestResult) -> None:
         f"  look inside      vidpipe inspect {shlex.quote(result.manifest)}",
         f"  its record       vidpipe catalog show {content_id}",
     )
+
+
+def lost_result(console: Console, content_id: str, reason: str) -> None:
+    """Say that the result of an ingest could not be written, and where it can be had."""
+    again = f"vidpipe catalog show {shlex.quote(content_id)} --json"
+    lines(console, f"warning: {content_id} is live, but its record could not be written ({reason}); it is shown by: {again}")
 
 
 def ladders(console: Console, found: Sequence[Ladder]) -> None:
@@ -383,6 +396,7 @@ def record(console: Console, shown: Record) -> None:
             (f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}" + (", forced" if track.forced else ""))
             for track in shown.subtitles
         ),
+        *(("left out", _left_out(track)) for track in shown.left_out),
         *((f"meta {key}", value) for key, value in shown.metadata.items()),
     ]
     _facts(console, [(clean(name), value) for name, value in facts])
@@ -399,6 +413,12 @@ def record(console: Console, shown: Record) -> None:
             for item in shown.renditions
         ],
     )  # fmt: skip
+
+
+def _left_out(track: LeftOutRecord) -> str:
+    from vidpipe.plan import LeftOut
+
+    return str(LeftOut(**track.model_dump()))
 
 
 def work(console: Console, found: Usage) -> None:

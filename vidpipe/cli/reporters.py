@@ -16,15 +16,27 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from vidpipe.cli.exits import Failure
+from vidpipe.cli.exits import Failure, Stop
 from vidpipe.cli.text import clean, err
 from vidpipe.data import Data
-from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
+from vidpipe.progress import (
+    LAST_STAGE,
+    ChunkFinished,
+    ChunkProgress,
+    EncodePlanned,
+    Event,
+    Fetched,
+    Note,
+    StageFinished,
+    StageStarted,
+    Uploaded,
+)
 
 WINDOW_SECONDS = 30.0
 """Speed is measured over this time: long enough that chunks ending side by side do not make it jump."""
@@ -147,6 +159,20 @@ class Watcher(Protocol):
 
     def close(self, failure: Failure | None) -> bool:
         """End. Return True if the failure has been told and needs no text."""
+
+
+@dataclass(frozen=True)
+class UntilLive:
+    """Passes every event on, and lets no signal stop the run once it makes a version live: then the exit code says whether it is."""
+
+    shown: Watcher
+    stop: Stop
+
+    def emit(self, event: Event) -> None:
+        """Take one event; see Reporter."""
+        if isinstance(event, StageStarted) and event.stage == LAST_STAGE:
+            self.stop.too_late = True
+        self.shown.emit(event)
 
 
 class Quiet:

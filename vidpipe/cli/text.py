@@ -11,6 +11,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +28,34 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u206
 def clean(text: object) -> str:
     """Return text in which no character can move the cursor, change colours or reverse the reading order."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+class Unwritten(OSError):
+    """Standard output takes nothing more: the disk is full, for example. (That nobody reads is a BrokenPipeError.)"""
+
+
+class Output(TextIOWrapper):
+    """Standard output, whose failures can be told from all others."""
+
+    def write(self, text: str, /) -> int:
+        """See TextIOBase."""
+        with _unwritten():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """See IOBase."""
+        with _unwritten():
+            super().flush()
+
+
+@contextmanager
+def _unwritten() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise Unwritten(problem.errno, problem.strerror) from problem
 
 
 class Terminal(Console):

@@ -11,6 +11,7 @@ in docs/performance.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vidpipe.plan import Plan
@@ -58,9 +59,14 @@ def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, thre
 
 def chunks_in(memory: int, plan: Plan) -> int:
     """Return how many chunks of a plan run side by side in so many bytes of memory, roughly."""
-    rungs = sum(rendition.width * rendition.height for rendition in plan.video)
-    each = PROGRAM_BYTES + RUNG_BYTES * rungs + SOURCE_BYTES * plan.source.video.width * plan.source.video.height
+    source = plan.source.video
+    each = memory_of([(rendition.width, rendition.height) for rendition in plan.video], (source.width, source.height))
     return int(memory * SHARE_OF_MEMORY) // each
+
+
+def memory_of(rungs: Iterable[tuple[int, int]], source: tuple[int, int]) -> int:
+    """Return the bytes that one chunk's ffmpeg needs, roughly. rungs, source: width and height of the pictures."""
+    return PROGRAM_BYTES + RUNG_BYTES * sum(width * height for width, height in rungs) + SOURCE_BYTES * source[0] * source[1]
 
 
 def _threads(cores: int, chunks: int) -> int:

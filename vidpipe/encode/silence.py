@@ -11,6 +11,7 @@ in which this process itself runs is counted: after Ctrl-Z, or in a container th
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import threading
@@ -36,16 +37,9 @@ find a place in it; that long, the output may well be silent."""
 PAUSE_SECONDS = 0.25
 """Most that counts between two looks at the clock, which come many times a second: else this process was stopped, or hardly got to run."""
 
-LIMITS = Limits(
-    open_files=1024,
-    # Address space, most of it never touched: a thread takes 64 MB of it, and a ladder up to 2160p with slow presets a few GB in earnest.
-    memory_bytes=32 * 1024**3,
-    cpu_seconds=24 * 3600,
-    output_bytes=16 * 1000**3,
-)
-"""What one encode may use: far above any real one, far below what a hostile file could ask for. Time is watched by ``Guard``."""
-
 DECODER_MEMORY, THREAD_MEMORY = 8 * 1024**3, 512 * 1024**2  # 8K 10-bit pictures with 16 references need 2 GB; a thread has its own picture
+
+PRINTED_BYTES = 256 * 1000**2  # a decoder writes its progress and nothing else
 
 ANSWER_SECONDS = 10.0  # for a sound ffmpeg to tell its version
 
@@ -160,7 +154,7 @@ def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: C
         return None
     argv = [program, *(decode_arguments(job) if isinstance(job, ChunkJob) else sound_arguments(job))]
     threads = job.threads if isinstance(job, ChunkJob) else 1
-    memory = min(DECODER_MEMORY + threads * THREAD_MEMORY, LIMITS.memory_bytes or DECODER_MEMORY)
+    memory = DECODER_MEMORY + threads * THREAD_MEMORY
     silence = Silence()
 
     def tick() -> None:
@@ -168,7 +162,8 @@ def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: C
             raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
 
     try:
-        limits = LIMITS.model_copy(update={"memory_bytes": memory, "wall_seconds": STALLED_SECONDS})
+        spent = math.ceil(STALLED_SECONDS) * (threads + 1)
+        limits = Limits(memory_bytes=memory, wall_seconds=STALLED_SECONDS, cpu_seconds=spent, output_bytes=PRINTED_BYTES)
         done = run(argv, cwd=folder, on_line=silence.line, on_tick=tick, cancel=cancel, limits=limits)
     except Stalled as stalled:
         return Blame(str(stalled), shlex.join(argv))

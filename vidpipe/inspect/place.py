@@ -11,7 +11,6 @@ from __future__ import annotations
 import posixpath
 import stat
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.layout import MASTER
 from vidpipe.storage.base import Storage, clean_path
+from vidpipe.storage.compression import decompressed
 from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, NoAddress, Web, WebError
 
@@ -137,15 +137,10 @@ def _path(uri: str, base: str) -> str:
 
 def _unpacked(data: bytes) -> bytes:
     """Return a playlist without its gzip: S3 and web servers store and send it so."""
-    if not data.startswith(b"\x1f\x8b"):
-        return data
     try:
-        text = zlib.decompressobj(wbits=31).decompress(data, MOST_PLAYLIST_BYTES + 1)  # 31: gzip
-    except zlib.error as error:
-        raise Unreachable(f"its gzip is broken: {error}") from error
-    if len(text) > MOST_PLAYLIST_BYTES:
-        raise Unreachable(_TOO_LARGE)
-    return text
+        return decompressed(data)
+    except ValueError as error:
+        raise Unreachable(str(error)) from error
 
 
 class _Folder:

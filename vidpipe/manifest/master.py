@@ -4,8 +4,11 @@ In:   facts of every track (from its init section) and the measured rates of its
 Out:  the whole text of the playlist.
 Wrong: ValueError for tracks that cannot be listed (no rate, two tracks of one kind and name); these are bugs of the caller.
 
-Order: the first variant is the one a player starts with before it has measured the network. In each codec family that is the one whose
-average is nearest to 2 Mbit/s (Apple 1.32, HLS-MVP-024), then the others by rising rate; H.264 before HEVC and AV1.
+Every rung is a variant with every audio group, as in Apple's examples, so that BANDWIDTH and CODECS are those of what is played.
+
+Order: the first variant is the one a player starts with before it has measured the network. It has stereo; then come the other groups.
+With each of them, in each codec family, the first is the one whose average is nearest to 2 Mbit/s (Apple 1.32, HLS-MVP-024), then the
+others by rising rate; H.264 before HEVC and AV1.
 There is no EXT-X-VERSION: nothing that is written here needs one (HLS-VER-009).
 """
 
@@ -19,12 +22,13 @@ from typing import Any
 import m3u8
 
 from vidpipe.data import Data
+from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, AudioTrack, audio_groups, automatic, default_of, language
 from vidpipe.manifest.measure import Bitrate
 from vidpipe.manifest.text import quoted, uri
 from vidpipe.manifest.times import whole_seconds
 from vidpipe.package.result import TrackFacts
 
-AUDIO_GROUP, SUBTITLE_GROUP = "audio", "subtitles"
+SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
 """CHARACTERISTICS of subtitles that also tell what is heard (HLS-REND-014)."""
 DEFAULT_AVERAGE = 2_000_000
@@ -39,17 +43,6 @@ class VideoTrack(Data):
     facts: TrackFacts
     bitrate: Bitrate
     uri: str
-
-
-class AudioTrack(Data):
-    """An audio rendition's playlist. name: unique, for people.  language: BCP 47, None when the source does not say."""
-
-    facts: TrackFacts
-    bitrate: Bitrate
-    uri: str
-    name: str
-    language: str | None = None
-    default: bool = False
 
 
 class SubtitleTrack(Data):
@@ -67,22 +60,27 @@ class SubtitleTrack(Data):
 def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
     """Return the text of the master playlist.
 
-    Every variant plays with every audio and every subtitle rendition, so BANDWIDTH is its own peak and those of the heaviest of each
-    group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio group
-    (HLS-CODEC-005). WebVTT needs no entry in CODECS, and other packagers write none.
+    A variant plays with every rendition of its audio group and every subtitle rendition, so BANDWIDTH is its own peak and those of the
+    heaviest of each group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio
+    group (HLS-CODEC-005). WebVTT needs no entry in CODECS, and other packagers write none.
     """
     if not video:
         raise ValueError("a master playlist needs a variant")
     playlist = m3u8.M3U8()
     playlist.is_variant = True
     playlist.is_independent_segments = True
-    members = [*_group(audio), *_subtitles(subtitles)]
-    playlist.media.extend(members)
+    _check_names([track.name for track in audio], unique=False)  # the renditions of one track share its name
+    groups = audio_groups(audio)
+    shown = _subtitles(subtitles)
+    playlist.media.extend([member for group in groups for member in _group(group)] + shown)
     ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
-    for track in ordered(video):
-        variant = m3u8.Playlist(uri(track.uri), _stream_info(track, audio, subtitles, ranges), members, None)
-        variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
-        playlist.playlists.append(variant)
+    played: list[AudioGroup | None] = [*groups] or [None]
+    for group in played:
+        for track in ordered(video):
+            media = [*(_group(group) if group else ()), *shown]
+            variant = m3u8.Playlist(uri(track.uri), _stream_info(track, group, subtitles, ranges), media, None)
+            variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
+            playlist.playlists.append(variant)
     text: str = playlist.dumps()
     return "".join(f"{line}\n" for line in text.splitlines() if line)  # m3u8 leaves a blank line for the segments it does not have
 
@@ -96,7 +94,7 @@ def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[Subtit
 
 
 def ordered(video: Sequence[VideoTrack]) -> list[VideoTrack]:
-    """Return the variants as they are listed; the reasons stand at the top of this module."""
+    """Return the variants of one audio group as they are listed; the reasons stand at the top of this module."""
     rising = sorted(video, key=lambda track: (_family(track), track.bitrate.peak))
     result: list[VideoTrack] = []
     for family in sorted({_family(track) for track in rising}):
@@ -115,23 +113,22 @@ def codecs(track: VideoTrack, audio: Sequence[AudioTrack]) -> str:
     return ",".join(dict.fromkeys([track.facts.codecs, *(member.facts.codecs for member in audio)]))
 
 
-def _group(audio: Sequence[AudioTrack]) -> list[Any]:
-    """Render the audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
-    names = _names(audio)
-    default = next((track for track in audio if track.default), audio[0] if audio else None)
-    automatic = _automatic(audio, default)
+def _group(group: AudioGroup) -> list[Any]:
+    """Render an audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
+    chosen = automatic(group)
     return [
         m3u8.Media(
             type="AUDIO",
-            group_id=AUDIO_GROUP,
-            name=name,
-            language=_language(track),
-            default="YES" if track is default else "NO",
-            autoselect="YES" if track in automatic else "NO",
+            group_id=quoted(group.id),
+            name=quoted(track.name),
+            language=language(track),
+            default="YES" if track is default_of(group) else "NO",
+            autoselect="YES" if any(track is other for other in chosen) else "NO",
+            characteristics=CHARACTERISTICS.get(track.role),
             channels=str(track.facts.channels),
             uri=uri(track.uri),
         )
-        for track, name in zip(audio, names, strict=True)
+        for track in group.members
     ]
 
 
@@ -140,45 +137,36 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
 
     HLS-REND-004 to -007, -014.
     """
-    names = _names(subtitles)
+    _check_names([track.name for track in subtitles])
     default = next((track for track in subtitles if track.default), None)
     plain = [track for track in subtitles if not (track.forced or track.hearing_impaired)]
-    automatic = _automatic(plain, default)
+    chosen: dict[str, SubtitleTrack] = {}  # a player may choose by itself: of each language the default, else the first
+    for track in [*(track for track in plain if track is default), *plain]:
+        chosen.setdefault(_language(track), track)
     return [
         m3u8.Media(
             type="SUBTITLES",
             group_id=SUBTITLE_GROUP,
-            name=name,
+            name=quoted(track.name),
             language=_language(track),
             default="YES" if track is default else "NO",
             # HLS-REND-007 and -014 ask for it on every such track, even on a second one that differs in nothing else
-            autoselect="NO" if track in plain and track not in automatic else "YES",
+            autoselect="NO" if track in plain and track not in chosen.values() else "YES",
             forced="YES" if track.forced else "NO",
             characteristics=HEARING_IMPAIRED if track.hearing_impaired else None,
             uri=uri(track.uri),
         )
-        for track, name in zip(subtitles, names, strict=True)
+        for track in subtitles
     ]
 
 
-def _automatic(
-    tracks: Sequence[AudioTrack | SubtitleTrack], default: AudioTrack | SubtitleTrack | None
-) -> list[AudioTrack | SubtitleTrack]:
-    """Return the tracks that a player may choose by itself: of each language the default, else the first."""
-    chosen: dict[str, AudioTrack | SubtitleTrack] = {}
-    for track in [*(track for track in tracks if track is default), *tracks]:
-        chosen.setdefault(_language(track), track)
-    return list(chosen.values())
+def _check_names(names: Sequence[str], *, unique: bool = True) -> None:
+    written = [quoted(name) for name in dict.fromkeys(names)]  # as the playlist says them, where two may become the same
+    if len(set(written)) != len(written) or not all(written) or (unique and len(written) != len(names)):
+        raise ValueError(f"names must be unique and not empty: {list(names)}")
 
 
-def _names(tracks: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> list[str]:
-    names = [quoted(track.name) for track in tracks]
-    if len(set(names)) != len(names) or not all(names):
-        raise ValueError(f"names must be unique and not empty: {names}")
-    return names
-
-
-def _language(track: AudioTrack | SubtitleTrack) -> str:
+def _language(track: SubtitleTrack) -> str:
     return quoted(track.language or "und")  # BCP 47 "undetermined": LANGUAGE is required on every rendition
 
 
@@ -187,7 +175,8 @@ def frame_rate(rate: Fraction) -> str:
     return f"{Decimal(whole_seconds(rate * 1000)).scaleb(-3):.3f}"
 
 
-def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, Any]:
+def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, Any]:
+    audio = group.members if group else ()
     rates = bandwidth(track, audio, subtitles)
     return {
         "bandwidth": rates.peak,
@@ -196,7 +185,7 @@ def _stream_info(track: VideoTrack, audio: Sequence[AudioTrack], subtitles: Sequ
         "codecs": codecs(track, audio),
         "video_range": (track.facts.video_range or "SDR") if ranges else None,
         "closed_captions": "NONE",  # unquoted, on every variant or on none (HLS-MVP-010)
-        "audio": AUDIO_GROUP if audio else None,
+        "audio": quoted(group.id) if group else None,
         "subtitles": SUBTITLE_GROUP if subtitles else None,
     }
 

@@ -7,10 +7,12 @@ Wrong: UsageError if there is no such program, it does not answer as ffmpeg does
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 from vidpipe.errors import UsageError
@@ -69,14 +71,15 @@ def locate(setting: str | None = None) -> str:
                 fix="correct VIDPIPE_FFMPEG or the setting ffmpeg, or unset it to use the bundled one",
             )
         return str(Path(found).absolute())
-    import imageio_ffmpeg
-
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise UsageError(
-            "imageio-ffmpeg carries no ffmpeg for this platform", fix="install ffmpeg and name it in VIDPIPE_FFMPEG"
-        ) from error
+    if chosen := os.environ.get("IMAGEIO_FFMPEG_EXE"):  # the package's own variable
+        return chosen
+    # get_ffmpeg_exe() would start the program to try it, with all of our environment. ``find`` does so through the one door.
+    programs = files("imageio_ffmpeg").joinpath("binaries").iterdir()
+    found = next((str(program) for program in programs if program.name.startswith("ffmpeg-")), None)
+    found = found or shutil.which("ffmpeg")
+    if found is None:
+        raise UsageError("imageio-ffmpeg carries no ffmpeg for this platform", fix="install ffmpeg and name it in VIDPIPE_FFMPEG")
+    return found
 
 
 def _ask(path: str, question: str, cancel: Cancel | None) -> str:

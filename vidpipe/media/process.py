@@ -8,9 +8,9 @@ Wrong: UsageError if the program cannot be started; Interrupted if ``cancel`` wa
 The child leads its own session, and its whole process group is ended (terminate, 1 s, kill) on cancel, time limit and any
 exception in the caller, Ctrl-C included. Should vidpipe itself be killed with -9, the kernel kills the child (Linux, PDEATHSIG).
 
-Limits are set by the child on itself before it becomes the program: ``setpriv`` arms PDEATHSIG and ``sh`` calls ``ulimit``, and both
-then exec, so the process id stays and there is neither a moment without limits nor a ``preexec_fn`` (which runs Python
-between fork and exec and can deadlock in a program with threads, as this one is).
+Limits are set by the child on itself before it becomes the program: ``setpriv`` arms PDEATHSIG, ``sh`` looks whether vidpipe is still
+there and calls ``ulimit``, and both then exec, so the process id stays and there is neither a moment without limits nor a
+``preexec_fn`` (which runs Python between fork and exec and can deadlock in a program with threads, as this one is).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -36,16 +36,16 @@ STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a 
 STDERR_FIRST = 4 * 1024
 PATIENCE = 1.0  # seconds between the request to end and the kill
 TICK = 0.05  # seconds between looks at the cancel event and the clock
-NOT_INHERITED = frozenset(
+INHERITED = frozenset(
     {
-        # Secrets: a child reads strangers' files, and needs none of them.
-        "VIDPIPE_MASTER_KEY",
-        "VIDPIPE_CATALOG_URL",
-        "PGPASSWORD",
-        "FFREPORT",  # would make every ffmpeg write a log file into the working folder
+        *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP"),  # an ffmpeg may be a script that looks for another one
+        *("LANG", "LANGUAGE", "LOCPATH", "TZ", "TZDIR"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "LIBRARY_PATH"),
+        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT"),  # without them no program starts on Windows
     }
 )
-"""Variables that no child gets; nor does it get any that begins with AWS_."""
+"""The variables that a child gets, and those that begin with LC_: enough to start a program and to find its libraries. Nothing else: a
+child reads strangers' files, and who knows which variables of a machine hold a password or a token."""
 
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 """The children of this process, for ``kill_all``: a signal handler knows nothing but the process, which has one set of children."""
@@ -104,7 +104,6 @@ def run(
     limits: Limits | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
-    env: Mapping[str, str] | None = None,
     on_line: Callable[[str], object] | None = None,
     on_tick: Callable[[], object] | None = None,
     cancel: Cancel | None = None,
@@ -113,13 +112,11 @@ def run(
 
     on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
     on_tick is called there every TICK or more often, whether the child says anything or not.
-    env replaces the environment; None means vidpipe's own. Neither passes NOT_INHERITED and AWS_* on.
+    Of the environment it gets what INHERITED names.
     """
     command = tuple(str(part) for part in argv)
     limits = limits or Limits()
-    environment = dict(os.environ if env is None else env)
-    for name in [name for name in environment if name in NOT_INHERITED or name.startswith("AWS_")]:
-        del environment[name]
+    environment = {name: value for name, value in os.environ.items() if name.upper() in INHERITED or name.startswith("LC_")}
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         # asked first, because the wrapper would start well and only then fail to find it
         raise UsageError(f"cannot start {command[0]}: no such program", fix="check that the program exists and may be executed")
@@ -226,9 +223,11 @@ def _wrapper(limits: Limits) -> list[str]:
     """Return the programs that set limits and then become the command."""
     if sys.platform == "win32":
         return []  # no rlimits there; the wall limit still holds
-    wrapper = []
+    wrapper, steps = [], []
     if sys.platform == "linux" and (setpriv := shutil.which("setpriv")) and not _is_busybox(setpriv):
         wrapper += [setpriv, "--pdeathsig", "KILL"]
+        # If vidpipe died before that was armed, nobody will send it. PPID is asked of the kernel when sh starts, which is afterwards.
+        steps.append(f'[ "$PPID" = {os.getpid()} ] || kill -KILL $$')
     # A hard limit that is already lower makes ulimit fail; then the lower one holds, hence "|| :".
     asked = [
         ("-v", limits.memory_bytes and -(-limits.memory_bytes // 1024)),
@@ -236,7 +235,7 @@ def _wrapper(limits: Limits) -> list[str]:
         ("-f", limits.output_bytes and -(-limits.output_bytes // 512)),  # POSIX: blocks of 512 bytes
         ("-n", limits.open_files),
     ]
-    steps = [f"ulimit {flag} {value} 2>/dev/null || :" for flag, value in asked if value is not None]
+    steps += [f"ulimit {flag} {value} 2>/dev/null || :" for flag, value in asked if value is not None]
     if steps:
         wrapper += ["/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh"]
     return wrapper

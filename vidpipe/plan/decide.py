@@ -16,17 +16,20 @@ by then adds nothing in its eyes, and it waits for the end for ever.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap
+from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoCodec, VideoRendition
 from vidpipe.plan.rungs import choose, fit, slowdown, text
-from vidpipe.plan.tracks import audio_renditions, is_heard, subtitle_note, subtitle_renditions
+from vidpipe.plan.tracks import audio_renditions, is_heard, left_out, subtitle_notes, subtitle_renditions
 from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
 """Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
+
+CODEC_NAMES: dict[VideoCodec, str] = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 
 REORDERING = 2
 """Frames by which x264 and x265 delay decoding at most: the depth of their pyramids of B-frames."""
@@ -66,7 +69,9 @@ def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_secon
         chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
-        notes=(*_notes(source, grid, nth), *(subtitle_note(stream, subtitles) for stream in source.subtitles)),
+        left_out=tuple(left_out(source, audio, subtitles)),
+        warnings=tuple(_warnings(source, ladder, video, audio)),
+        notes=(*_notes(source, grid, nth), *subtitle_notes(source, subtitles)),
     )
 
 
@@ -142,6 +147,25 @@ def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
     )
 
 
+def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
+    warnings = []
+    if not any(rendition.codec == "h264" for rendition in video):
+        named = " and ".join(sorted({CODEC_NAMES[rendition.codec] for rendition in video}))
+        warnings.append(
+            f"nothing in H.264: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
+            "will not play this title; add H.264 rungs to the ladder, or use --ladder streaming"
+        )
+    if len(video) == 1 and len(ladder.rungs) > 1:
+        width, height = (text(side) for side in source.video.display_size)
+        warnings.append(
+            f"only one of {len(ladder.rungs)} rungs is made, because the source shows {width}x{height}: "
+            "players cannot adapt to a slower connection"
+        )
+    if source.audio and not audio:
+        warnings.append("the source has audio, but this title will be silent: no track of it can be used")
+    return warnings
+
+
 def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
     video = source.video
     notes = []
@@ -166,8 +190,8 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
         notes.append("no audio: the title has none")
     for stream in source.audio:
         if not is_heard(stream, source):
-            notes.append(f"audio stream {stream.index} has no sound while the picture runs: left out")
-        elif stream.widest.channels > 2:
+            continue  # it is named with the other tracks that are left out
+        if stream.widest.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
         if stream.changes:
             notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")

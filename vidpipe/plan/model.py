@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Literal
 
 from vidpipe.data import Data, Rational
-from vidpipe.source.facts import Source
+from vidpipe.source.facts import AudioRole, Source
 
 VideoCodec = Literal["h264", "hevc", "av1"]
 ToneMap = Literal["none", "pq", "hlg"]
@@ -102,7 +102,8 @@ class VideoRendition(Data):
 class AudioRendition(Data):
     """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
 
-    name: unique within the title, for people.  default: played unless the viewer chooses.
+    name: unique within the title, for people; playlists call all renditions of a stream by the first one's.
+    default: played unless the viewer chooses; one at most, and its stream is the default in every layout.
     """
 
     id: str
@@ -113,6 +114,7 @@ class AudioRendition(Data):
     sample_rate: int
     language: str | None = None
     name: str
+    role: AudioRole = "main"
     default: bool
 
 
@@ -168,8 +170,31 @@ class Decision(Data):
     reason: str
 
 
+class LeftOut(Data):
+    """A track of the source that viewers will not get. stream: its index.  codec: None if it is not known.  reason: a sentence's end.
+
+    channel: of closed captions, which lie in the stream.
+    """
+
+    stream: int
+    kind: Literal["audio", "subtitles", "video"]
+    channel: str | None = None
+    language: str | None = None
+    codec: str | None = None
+    reason: str
+
+    def __str__(self) -> str:
+        described = ", ".join(filter(None, (self.channel, self.language, self.codec)))
+        return f"{self.kind} stream {self.stream}" + (f" ({described})" if described else "") + f": {self.reason}"
+
+
 class Plan(Data):
-    """Everything that will be made, decided. notes: sentences for the person (deinterlacing, tone mapping, one chunk …)."""
+    """Everything that will be made, decided.
+
+    languages: stream -> BCP 47 tag, of tracks whose language a person gave.
+    left_out: tracks of the source that will not be made.  warnings: what makes the title less than its viewers may expect.
+    notes: what else is good to know (deinterlacing, tone mapping, one chunk …).
+    """
 
     source: Source
     ladder: str
@@ -181,6 +206,9 @@ class Plan(Data):
     chunks: tuple[Chunk, ...]
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
+    languages: dict[int, str] = {}
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

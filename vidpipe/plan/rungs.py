@@ -39,7 +39,8 @@ def choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRe
         return kept, decisions
     if not ladder.rungs:
         raise UsageError("the ladder has no rungs", where=ladder.name, fix="add at least one rung")
-    lowest = min(range(len(ladder.rungs)), key=lambda i: (ladder.rungs[i].height, ladder.rungs[i].bitrate))
+    # H.264 if the ladder has it: the one rung that is made has to play everywhere
+    lowest = min(range(len(ladder.rungs)), key=lambda i: (ladder.rungs[i].codec != "h264", ladder.rungs[i].height, ladder.rungs[i].bitrate))
     rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate)
     reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at its size"
     decisions[lowest] = Decision(rung=rendition.id, kept=True, reason=reason + _slower(rendition, rate))

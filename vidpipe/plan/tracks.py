@@ -11,38 +11,40 @@ and in Matroska a track has it unless it is taken away, so there it counts only 
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Sequence
 
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import AudioRendition, SubtitleRendition
+from vidpipe.plan.model import AudioRendition, LeftOut, SubtitleRendition
+from vidpipe.plan.names import audio_names, qualified, track_name, unique
 from vidpipe.source.facts import AudioStream, Source, SubtitleStream
 
 
 def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
     """One rendition for each source track and audio rung; a surround rung only for tracks that have the channels."""
     heard = [stream for stream in source.audio if is_heard(stream, source)]
-    default = next((stream.index for stream in heard if stream.default), heard[0].index if heard else -1)
+    default = _default(heard)
     renditions: list[AudioRendition] = []
     rungs = {rung.name for rung in ladder.rungs}  # ids of all renditions share the published tree
-    for number, stream in enumerate(heard, 1):
-        for place, rung in enumerate(ladder.audio):
+    for number, (stream, name) in enumerate(zip(heard, audio_names(heard), strict=True), 1):
+        for rung in sorted(ladder.audio, key=lambda rung: rung.channels):
             if rung.channels > 2 and stream.widest.channels < rung.channels:
                 continue
             surround = f"-{rung.channels}ch" if rung.channels > 2 else ""
             base = (stream.language or ("und" if len(heard) == 1 else f"track{number}")) + surround
-            name = _name(stream.title or stream.language or ("Main" if len(heard) == 1 else f"Track {number}"))
+            surround_name = f"{name} ({rung.channels} channels)" if "5.1" in name else f"{name} (5.1)"
             taken_ids, taken_names = rungs | {r.id for r in renditions}, {r.name for r in renditions}
             renditions.append(
                 AudioRendition(
-                    id=_unique(base, taken_ids, "-"),
+                    id=unique(base, taken_ids, "-"),
                     stream=stream.index,
                     codec=rung.codec,
                     bitrate=rung.bitrate,
                     channels=rung.channels,
                     sample_rate=rung.sample_rate,
                     language=stream.language,
-                    name=_unique(name + (" 5.1" if rung.channels == 6 else ""), taken_names, " "),
-                    default=stream.index == default and place == 0,
+                    name=unique(surround_name if rung.channels > 2 else name, taken_names, " "),
+                    role=stream.role,
+                    default=stream.index == default and not any(r.default for r in renditions),
                 )
             )
     return renditions
@@ -62,17 +64,15 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
     for number, stream in enumerate(shown, 1):
         kind = stream.channel.lower() if stream.channel else "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
-        name = _name(stream.title or stream.language or stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
+        name = track_name(stream.title, stream.language, stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
+        name = qualified(name, "CC" if stream.channel else {"forced": "forced", "sdh": "SDH"}.get(kind, ""))
         own = f"{language}-{kind}" if stream.language or not stream.channel else kind
-        told = "CC" if stream.channel else {"forced": "forced", "sdh": "SDH"}.get(kind, "")
-        if told.lower() not in name.lower():
-            name = f"{name} ({told})"
         renditions.append(
             SubtitleRendition(
-                id=_unique(own, taken | {r.id for r in renditions}, "-"),
+                id=unique(own, taken | {r.id for r in renditions}, "-"),
                 stream=stream.index,
                 language=stream.language,
-                name=_unique(name, {r.name for r in renditions}, " "),
+                name=unique(name, {r.name for r in renditions}, " "),
                 default=stream.index == default,
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
@@ -96,35 +96,74 @@ def _is_shown(stream: SubtitleStream, source: Source) -> bool:
     return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
 
 
-def subtitle_note(stream: SubtitleStream, renditions: list[SubtitleRendition]) -> str:
-    """Tell what becomes of a subtitle track."""
-    what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
-    same = (r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel))
-    name = next(same, None)
-    if stream.channel:
-        return _caption_note(stream, name)
-    if name is not None:
-        return f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not"
-    return f"{what} is not published: " + ("it shows nothing while the picture runs" if stream.text else "only text can be")
+def subtitle_notes(source: Source, renditions: Sequence[SubtitleRendition]) -> list[str]:
+    """Say what becomes of the subtitle tracks that are published."""
+    notes = []
+    for stream in source.subtitles:
+        name = next((r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel)), None)
+        if name is None:
+            continue  # it is named with the other tracks that are left out
+        if stream.channel:
+            what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} (CEA-608, in stream {stream.index})"
+            notes.append(f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not")
+        else:
+            what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
+            notes.append(f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not")
+    return notes
 
 
-def _caption_note(stream: SubtitleStream, name: str | None) -> str:
-    """Say what becomes of a channel of closed captions. name: of its rendition."""
-    kind = "CEA-708" if stream.codec == "eia_708" else "CEA-608"
-    what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} ({kind}, in stream {stream.index})"
-    if name is not None:
-        return f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not"
-    if stream.text:
-        return f"{what} are not published: they show nothing while the picture runs"
-    if (stream.channel or "").startswith("CC"):
-        return f"{what} are not published: the container does not say in which order the pictures are shown that carry them"
-    return f"{what} are not published: only the channels CC1 to CC4 of CEA-608 can be"
+def left_out(source: Source, audio: Sequence[AudioRendition], subtitles: Sequence[SubtitleRendition]) -> list[LeftOut]:
+    """Name every track that a viewer of the source could choose and a viewer of the title cannot, in the order of the source."""
+    heard, shown = {rendition.stream for rendition in audio}, {(rendition.stream, rendition.channel) for rendition in subtitles}
+    missing = [
+        LeftOut(stream=track.index, kind="audio", language=track.language, codec=track.codec, reason=_unheard(track, source))
+        for track in source.audio
+        if track.index not in heard
+    ]
+    missing += [
+        LeftOut(
+            stream=track.index,
+            kind="subtitles",
+            channel=track.channel,
+            language=track.language,
+            codec=track.codec,
+            reason=_uncaptioned(track) if track.channel else _unshown(track),
+        )
+        for track in source.subtitles
+        if (track.index, track.channel) not in shown
+    ]
+    missing += [
+        LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {source.video.index}")
+        for other in source.others
+        if other.kind == "video"
+    ]
+    return sorted(missing, key=lambda each: each.stream)
 
 
-def _name(text: str) -> str:
-    """A name as playlists can say it: composed (NFC), so that names which look the same are the same, and without quotation marks."""
-    return unicodedata.normalize("NFC", text).replace('"', "'")
+def _uncaptioned(track: SubtitleStream) -> str:
+    """Say why a channel of closed captions is not published."""
+    if track.text:
+        return "it shows nothing while the picture runs"
+    if (track.channel or "").startswith("CC"):
+        return "the container does not say in which order the pictures are shown that carry it"
+    return "only the channels CC1 to CC4 of CEA-608 can be published"
 
 
-def _unique(name: str, taken: set[str], joint: str) -> str:
-    return next(n for n in (name, *(f"{name}{joint}{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+def _unheard(track: AudioStream, source: Source) -> str:
+    if not track.packets:
+        return "it is empty"
+    if is_heard(track, source):
+        return f"the ladder has no audio for {track.widest.channels} channels"
+    return "it begins after the end of the picture" if track.start > source.video.start else "it ends before the picture begins"
+
+
+def _unshown(track: SubtitleStream) -> str:
+    if not track.packets:
+        return "it is empty"
+    return "it shows nothing while the picture runs" if track.text else "only text becomes WebVTT, and this is pictures or unknown"
+
+
+def _default(heard: Sequence[AudioStream]) -> int:
+    """Return the stream that is played unasked: one that the source chose, but never one for the few while there is one for all."""
+    ordinary = [stream for stream in heard if stream.role == "main"] or list(heard)
+    return next((stream.index for stream in ordinary if stream.default), ordinary[0].index if ordinary else -1)

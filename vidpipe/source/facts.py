@@ -13,6 +13,10 @@ from vidpipe.data import Data, Rational, Seconds
 
 DynamicRange = Literal["SDR", "HDR10", "HLG"]
 Severity = Literal["error", "warning"]
+AudioRole = Literal["main", "description", "clear-speech", "commentary"]
+"""What an audio track is for. description: also describes the picture, for viewers who do not see it.  clear-speech: mixed so that speech
+is understood more easily.  commentary: talks about the film. Everything else (original, dub, music) is main.
+"""
 
 
 class Stretch(Data):
@@ -55,6 +59,7 @@ class VideoStream(Data):
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
     start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
     and start_pts is only what ffmpeg makes of it (sound is aligned by ``start``).  frames: decodable frames by packet scan.
+    packets: that are shown; there cannot be more pictures.
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
     longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
     missing, duplicate, backward timestamps and corrupt packets are counts.
@@ -91,6 +96,7 @@ class VideoStream(Data):
     start: Seconds
     duration: Seconds
     frames: int
+    packets: int | None = None
     key_pts: tuple[int, ...] = ()
     longest_gop: Seconds = Fraction(0)
     shortest_gop: Seconds = Fraction(0)
@@ -142,6 +148,7 @@ class SoundChange(Data):
 class AudioStream(Data):
     """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
 
+    role: what its flags say that it is for.
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
     offset: seconds that the sound begins after the first video frame (negative: before).  shifts: as those of the video.
     """
@@ -155,6 +162,7 @@ class AudioStream(Data):
     language: str | None = None
     title: str | None = None
     default: bool = False
+    role: AudioRole = "main"
     start: Seconds
     duration: Seconds
     offset: Seconds = Fraction(0)

@@ -118,6 +118,7 @@ class QualityPolicy(Data):
     duplicate_timestamps: Most
     broken_timestamps: Most
     gaps: Longest
+    stretched: Lowest
     resolution: Lowest
     bit_rate: Lowest
 

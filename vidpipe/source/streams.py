@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from vidpipe.source.captions.carried import Carrier
 from vidpipe.source.captions.channels import CAPTIONS, taken_apart
-from vidpipe.source.facts import AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
 from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
@@ -86,6 +86,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
         duration=line.duration,
         declared_duration=_claimed(video, (line.start_pts - line.late) * base, line.lead * base) if claims else None,
         frames=line.frames,
+        packets=len(scan.video.hidden) - sum(scan.video.hidden),
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
         shortest_gop=line.shortest_gop,
@@ -184,6 +185,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
         language=language_tag(_tag(stream, "language")),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
+        role=_role(stream.disposition),
         start=start * base,
         duration=duration,
         offset=start * base - video.start,
@@ -195,6 +197,19 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
         bit_rate=int(track.size * 8 / duration) if duration else None,
         shifts=scan.shifts.get(stream.index, ()),
     )
+
+
+_ROLES: tuple[tuple[Disposition, AudioRole], ...] = (
+    # "descriptions" is how libav reads the role "description" of MP4 and DASH; MPEG-TS and Matroska have a flag for the viewers instead
+    (Disposition.visual_impaired | Disposition.descriptions, "description"),
+    (Disposition.comment, "commentary"),
+    (Disposition.hearing_impaired, "clear-speech"),
+)
+"""Audio tracks by their flags; the first that fits, so that described audio for everybody is not taken for an ordinary track."""
+
+
+def _role(flags: Disposition) -> AudioRole:
+    return next((role for flag, role in _ROLES if flags & flag), "main")
 
 
 def codec_of(context: Any) -> str:
@@ -253,7 +268,8 @@ def _span(stream: Any, track: Track) -> dict[str, Any]:
 
 def other_stream(stream: Any, track: Track) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
-    kind = "cover art" if stream.disposition & Disposition.attached_pic else "timecode" if _tag(stream, "timecode") else clean(stream.type)
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
     return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 

@@ -66,7 +66,9 @@ def validate(
         sounds = {audio.index: _read(Path(folder) / sound_file(audio.index)) for audio in source.audio if audio.packets}
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
-    found = (*fact_findings(source, policy), *findings(source, picture, policy), *missing_pictures(source, picture.pictures, policy))
+    found = (*fact_findings(source, policy), *findings(source, picture, policy))
+    if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have told already
+        found += missing_pictures(source, picture.pictures, policy)
     for index, sound in sounds.items():
         found += findings(source, sound, policy, stream=index)
     return QualityReport(findings=found)

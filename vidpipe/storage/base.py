@@ -18,15 +18,17 @@ from vidpipe.data import Data
 class Stored(Data):
     """An object at the target. path: relative to the root.  size: bytes.  sha256: lower-case hex of its bytes.
 
+    content_encoding: "gzip" if the bytes are compressed, for players to unpack.
     tag: text that changes whenever the object is written again.
-    What a target does not remember is None: a local directory keeps neither content_type nor cache_control (the web
-    server in front of it sends them) nor a tag, and ``list`` gives sizes only.
+    What a target does not remember is None: a local directory keeps neither content_type, cache_control nor content_encoding (the
+    web server in front of it sends them) nor a tag, and ``list`` gives sizes only.
     """
 
     path: str
     size: int
     content_type: str | None = None
     cache_control: str | None = None
+    content_encoding: str | None = None
     sha256: str | None = None
     tag: str | None = None
 
@@ -36,6 +38,9 @@ class Storage(Protocol):
 
     An object appears whole or not at all: a reader never sees half a write.
     """
+
+    keeps_headers: bool
+    """Whether the target sends the headers of an object itself: only then may its bytes be compressed."""
 
     def check(self) -> None:
         """Raise PublishFailed now if the target plainly cannot take objects, so that no encode is wasted. Leaves no object behind."""
@@ -48,15 +53,17 @@ class Storage(Protocol):
         content_type: str,
         cache_control: str,
         sha256: str,
+        content_encoding: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """Write an object from bytes or from a local file, replacing what is there. sha256: lower-case hex of the bytes.
 
+        content_encoding: "gzip" if the bytes are compressed; only for a target that keeps headers.
         on_bytes: called with the size of each piece that leaves, from any thread; what it raises ends the writing.
         """
 
     def get(self, path: str) -> bytes:
-        """Return the bytes of an object."""
+        """Return the bytes of an object as they are stored."""
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
         """Copy an object into a local file, which appears whole or not at all.

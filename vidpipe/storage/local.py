@@ -29,6 +29,8 @@ _TEMPORARY = ".vidpipe-"
 class LocalStorage:
     """Objects as files below ``root``, which is created at the first write."""
 
+    keeps_headers = False
+
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links: people want the path they gave
 
@@ -49,9 +51,12 @@ class LocalStorage:
         content_type: str,
         cache_control: str,
         sha256: str,
+        content_encoding: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        """See Storage.put. It is one piece. The types and the hash are not kept; see the head of the module."""
+        """See Storage.put. It is one piece. The headers and the hash are not kept; see the head of the module."""
+        if content_encoding is not None:
+            raise ValueError("nobody would know that this file is compressed")
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import boto3
 import botocore.session
@@ -59,8 +59,14 @@ _READS = 3
 """Tries of reading a whole answer; botocore retries a request, but not a body that breaks off."""
 
 
+class _Encoding(TypedDict, total=False):
+    ContentEncoding: str
+
+
 class S3Storage:
     """Objects below ``s3://bucket/prefix``. Contacts nothing until the first call."""
+
+    keeps_headers = True
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket = bucket
@@ -82,10 +88,12 @@ class S3Storage:
         content_type: str,
         cache_control: str,
         sha256: str,
+        content_encoding: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """See Storage.put. The server compares Content-MD5 with what arrived; an upload in parts, or a watched one, is compared by size."""
         key = self._key(path)
+        encoding: _Encoding = {"ContentEncoding": content_encoding} if content_encoding else {}
         with self._translated("upload", self.location(path)):
             size = data.stat().st_size if isinstance(data, Path) else len(data)
             if size < MULTIPART and on_bytes is None:
@@ -98,9 +106,10 @@ class S3Storage:
                     ContentType=content_type,
                     CacheControl=cache_control,
                     Metadata={"sha256": sha256},
+                    **encoding,
                 )
                 return
-            extra = {"ContentType": content_type, "CacheControl": cache_control, "Metadata": {"sha256": sha256}}
+            extra = {"ContentType": content_type, "CacheControl": cache_control, "Metadata": {"sha256": sha256}, **encoding}
             with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as stream, _stoppable(on_bytes) as sent:
                 self._client.upload_fileobj(stream, self.bucket, key, ExtraArgs=extra, Callback=sent, Config=self._transfer)
         stored = self.head(path)
@@ -147,6 +156,7 @@ class S3Storage:
             size=answer["ContentLength"],
             content_type=answer.get("ContentType"),
             cache_control=answer.get("CacheControl"),
+            content_encoding=answer.get("ContentEncoding") or None,
             # Header names have no case: some servers give "Sha256" back.
             sha256=next((value for name, value in answer.get("Metadata", {}).items() if name.lower() == "sha256"), None),
             tag=_tag(answer) if answer.get("ETag") else None,

@@ -33,9 +33,11 @@ from vidpipe.media.boxes import BoxError, Sample, Track, parse_movie, read_fragm
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import PublishedSegment, TrackFacts
+from vidpipe.plan import AudioRendition
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish import PublishedObject
 from vidpipe.storage.base import Storage
+from vidpipe.verify.audio import PublishedAudio, check_audio
 from vidpipe.verify.subtitles import ExpectedSubtitles, SubtitleReader, check_cues, check_members, group_of
 from vidpipe.verify.target import Target, keys_of
 
@@ -51,9 +53,13 @@ _Result = TypeVar("_Result")
 
 
 class ExpectedTrack(Data):
-    """A rendition as it was published. playlist, init: paths below the prefix.  frames: what the plan promises.  segments: in order."""
+    """A rendition as it was published. playlist, init: paths below the prefix.  frames: what the plan promises.  segments: in order.
+
+    plan: what was planned of an audio track; None for video, of which the master playlist says nothing but what is measured.
+    """
 
     facts: TrackFacts
+    plan: AudioRendition | None = None
     playlist: str
     init: str
     frames: int
@@ -332,20 +338,21 @@ def _check_master(target: Target, expected: Expected, data: bytes, facts: dict[s
     if not isinstance(master, MasterPlaylist):
         raise target.wrong(path, "the playlist is of the wrong kind", "a master playlist", "a media playlist")
     video = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "video"}
-    audio = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "audio"}
+    audio = {
+        track.playlist: PublishedAudio(track.plan, facts[track.facts.id].channels or 0)
+        for track in expected.tracks
+        if track.plan is not None
+    }
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
-    target.same(path, "the list of variants", sorted(video), sorted(variant.uri for variant in master.variants))
-    sound = [member for member in master.renditions if member.type != "SUBTITLES"]
-    target.same(path, "the list of audio renditions", sorted(audio), sorted(str(member.uri) for member in sound))
-    for member in sound:
-        target.same(f"{path}:{member.line}", "CHANNELS", str(facts[audio[str(member.uri)]].channels), member.channels)
+    target.same(path, "the list of variants", sorted(video), sorted({variant.uri for variant in master.variants}))
+    target.same(path, "the kinds of renditions", [], sorted({member.type for member in master.renditions} - {"AUDIO", "SUBTITLES"}))
+    groups = check_audio(target, path, master, video, audio)
     check_members(target, path, expected.subtitles, master)
     texts = {track.playlist: track.plan.id for track in expected.subtitles}
     ranges = {facts[name].video_range for name in video.values()}
     for variant in master.variants:
         where, name = f"{path}:{variant.line}", video[variant.uri]
-        group = [audio[str(member.uri)] for member in sound if member.group == variant.audio]
-        target.same(where, "the audio group", sorted(audio.values()), sorted(group))
+        group = groups.get(variant.audio, [])
         shown = [texts[uri] for uri in group_of(master.renditions, variant)]
         target.same(where, "the subtitle group", sorted(texts.values()), sorted(shown))
         heaviest = sum(max((rates[member].peak for member in members), default=0) for members in (group, shown))

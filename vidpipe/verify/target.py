@@ -16,6 +16,7 @@ from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.package.result import PublishedSegment
 from vidpipe.publish import PublishedObject
 from vidpipe.storage.base import Storage
+from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
     from vidpipe.protect.keys import ContentKey
@@ -46,8 +47,13 @@ class Target:
         return data
 
     def keep(self, item: PublishedObject, *, keep: bool) -> tuple[str, bytes]:
-        """Read and check an object; return its path and, if they are needed later, its bytes."""
+        """Read and check an object; return its path and, if they are needed later, its bytes, unpacked."""
         data = self.read(item.path, item.size, item.sha256)
+        if item.content_encoding is not None:
+            stored = self._storage.head(f"{self._prefix}/{item.path}")
+            # without it, players take the compressed bytes for the playlist
+            self.same(item.path, "the header Content-Encoding", item.content_encoding, stored.content_encoding if stored else None)
+            data = decompressed(data)
         return item.path, data if keep else b""
 
     def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:

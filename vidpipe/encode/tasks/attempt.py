@@ -17,7 +17,8 @@ from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.check import SourceFault
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.silence import LIMITS, Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.limits import limits_of
+from vidpipe.encode.silence import Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
@@ -71,7 +72,8 @@ def encoded(task: Task, arguments: list[str], folder: Path, watched: Watched) ->
 
     with Guard(task.ffmpeg, watched.job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:
-            completed = run([task.ffmpeg, *arguments], cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=LIMITS)
+            argv, limits = [task.ffmpeg, *arguments], limits_of(watched.job)
+            completed = run(argv, cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=limits)
         except Hangs as hangs:
             raise Failed(str(hangs), blame=hangs.blame, source=True) from hangs
         except Stalled as stalled:

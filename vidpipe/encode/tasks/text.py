@@ -5,6 +5,7 @@ What can go wrong stands in the package.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import signal
@@ -12,13 +13,13 @@ import signal
 from vidpipe.encode.artifacts import Store, writing
 from vidpipe.encode.check import check_text
 from vidpipe.encode.result import Artifact
-from vidpipe.encode.silence import LIMITS, SLOWEST_READ, STALLED_SECONDS
+from vidpipe.encode.silence import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, subtitle_arguments, subtitle_file
 from vidpipe.encode.tasks.attempt import Failed, attempted, check_unchanged, ended, stored, words_of
 from vidpipe.encode.tasks.marks import mark
 from vidpipe.encode.tasks.task import Made, SubtitleTask, Watch, cancel_of
 from vidpipe.errors import EncodeFailed
-from vidpipe.media.process import run
+from vidpipe.media.process import Limits, run
 from vidpipe.source.text import clean
 
 _LOST_CUES = re.compile(r"\[sist#0:(\d+)\b.*\[(?:error|fatal|panic)\]")  # a decoder of subtitles; the index of its stream
@@ -49,7 +50,7 @@ def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) 
     job = task.job.model_copy(update={"streams": streams, "teletext": teletext})
     names = [subtitle_file(stream) for stream in streams]
     seconds = STALLED_SECONDS + job.size / SLOWEST_READ  # cues are rare: long silence is nothing special, so only the whole is limited
-    limits = LIMITS.model_copy(update={"output_bytes": LARGEST, "wall_seconds": seconds})
+    limits = Limits(memory_bytes=DECODER_MEMORY, output_bytes=LARGEST, wall_seconds=seconds, cpu_seconds=math.ceil(seconds))
     with Store(task.store).temporary() as folder:
         with writing(folder):
             argv = [task.ffmpeg, *subtitle_arguments(job)]

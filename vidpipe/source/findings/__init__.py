@@ -16,7 +16,7 @@ __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictur
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "changing-sound"),
     "captions-left-out",
-    *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "low-resolution", "low-bit-rate"),
+    *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time", "low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),
     *("silence", "loudness", "true-peak", "dead-channel"),
 )

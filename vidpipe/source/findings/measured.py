@@ -25,7 +25,7 @@ def findings(source: Source, measurements: Measurements, policy: QualityPolicy, 
 
 
 def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Finding, ...]:
-    """Compare the number of pictures that a whole decode gave with what the packet scan promised."""
+    """Compare the number of pictures with what the packet scan promised. pictures: that a whole decode gave, or can give at most."""
     promised = source.video.frames
     least = promised - max(promised // 100, EDGE_PICTURES)
     if pictures >= least:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vidpipe.source.facts import AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.telling import clock, found, show
 from vidpipe.source.policy import QualityPolicy
 
@@ -20,6 +21,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *changing_sound(source, policy),
         *_captions(source, policy),
         *_timestamps(source, policy),
+        *_implausible(source, policy),
         *_size(source, policy),
         *_fields(source, policy),
     )
@@ -238,6 +240,25 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             measured=show(video.longest_gap),
             limit=f"{policy.gaps.longest:g} s",
             advice="pictures may be lost there; a slide show or screen recording may be meant so",
+        )
+
+
+def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Doubt times that the file cannot fill. Nobody has to decode, or encode, hours of picture to see that 28 kB do not hold them."""
+    video = source.video
+    if video.packets is not None:
+        yield from missing_pictures(source, video.packets, policy)
+    rate = source.size * 8 / video.duration if video.duration else Fraction(0)
+    if video.frames > 1 and rate < Fraction(str(policy.stretched.lowest)):
+        yield from found(
+            policy.stretched,
+            "stretched-time",
+            f"{source.size} bytes claim to last {clock(video.duration)}: its times are damaged, or hardly anything is in it",
+            stream=video.index,
+            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
+            measured=f"{float(rate):.0f} bit/s",
+            limit=f"{policy.stretched.lowest:g} bit/s",
+            advice="remux it with new times, or ask for a new copy; if it is meant so, lower the limit in the policy",
         )
 
 

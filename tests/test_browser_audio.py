@@ -1,0 +1,84 @@
+"""A real browser chooses among audio groups: hls.js plays stereo and 5.1 of one title to the end, and never description by itself.
+
+Needs what ``tests/test_browser.py`` needs; VIDPIPE_TEST_HLSJS may name several files, of which the last is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ingest_support import run, settings, version
+from tests.test_audio_groups import film, surround
+from tests.test_browser import CHROMIUM, browser
+
+__all__ = ["film"]  # the fixture
+
+HLSJS = os.environ.get("VIDPIPE_TEST_HLSJS", "").split(os.pathsep)[-1]
+PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
+const v = document.getElementById('v'), h = new Hls(), errors = [], tracks = [];
+const tell = () => fetch('/report', {method: 'POST', body: JSON.stringify({ended: v.ended, time: v.currentTime, errors, tracks})});
+h.on(Hls.Events.ERROR, (_, d) => errors.push(d.details));
+h.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, d) => tracks.push([d.groupId, d.name]));
+h.loadSource('/master.m3u8'); h.attachMedia(v); v.onended = tell; setTimeout(tell, 60000);</script>"""
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
+    pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)"),
+]
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a title and the page beside it; hands on what the page reports."""
+
+    def __init__(self, *arguments: Any, told: list[Any], heard: threading.Event, **options: Any) -> None:
+        self._told, self._heard = told, heard
+        super().__init__(*arguments, **options)
+
+    def do_POST(self) -> None:
+        self._told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._heard.set()
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(folder: Path, told: list[Any], heard: threading.Event) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder), told=told, heard=heard)) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{site.server_port}/page.html"
+        site.shutdown()
+
+
+@pytest.mark.parametrize("only", [None, "audio-6ch"], ids=["both groups", "surround alone"])
+def test_hls_js_plays_a_title_with_two_groups(only: str | None, film: Path, tmp_path: Path) -> None:
+    configured = settings(tmp_path, encrypt="none").model_copy(update={"ladder": surround(tmp_path, 90, 180)})
+    title = version(run(film, configured))
+    if only:  # a player that takes no other
+        lines = (title / "master.m3u8").read_text().splitlines()
+        other = [n for n, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF") and f'AUDIO="{only}"' not in line]
+        (title / "master.m3u8").write_text("\n".join(line for n, line in enumerate(lines) if n not in other and n - 1 not in other) + "\n")
+    (title / "page.html").write_text(PAGE)
+    (title / "hls.js").write_bytes(Path(HLSJS).read_bytes())
+    told: list[Any] = []
+    heard = threading.Event()
+    with served(title, told, heard) as address, browser(address, tmp_path / "profile"):
+        assert heard.wait(90), "the page never reported"
+    (seen, *_) = told
+    assert seen["errors"] == []
+    assert seen["ended"]
+    assert seen["time"] == pytest.approx(4.0, abs=0.1)
+    assert {name for _, name in seen["tracks"]} == {"English"}, "the default track, in whatever layout"
+    assert {group for group, _ in seen["tracks"]} <= ({only} if only else {"audio-2ch", "audio-6ch"})

@@ -1,0 +1,84 @@
+"""What one encode may use of the machine: a few times what its plan needs, so that no damaged or hostile source takes more.
+
+In:   a job: what it decodes, and what it makes.
+Out:  Limits of its ffmpeg.
+Wrong: nothing; an encode that needs more than its limits fails, and says so in ffmpeg's words.
+
+Wall time is not limited here: an encode that goes on may take long on a busy machine; one that does not is noticed by ``silence``.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from vidpipe.encode.audio import AudioJob
+from vidpipe.encode.command import ChunkJob
+from vidpipe.encode.pace import memory_of
+from vidpipe.media.process import Limits
+from vidpipe.plan import VideoRendition
+
+SPARE = 4
+"""Times the estimate."""
+OPEN_FILES = 1024
+THREAD_BYTES = 72 * 1024**2
+"""Address space of a thread, its stack and its arena of malloc; most of it is never touched."""
+PROGRAM_THREADS, RUNG_THREADS, AV1_THREADS = 16, 8, 24
+"""Of ffmpeg itself; of a rung beside those of its encoder, which has twice what it is told; of SVT-AV1 however few it is told."""
+SOUND_BYTES = 2 * 1024**3
+
+BEGIN_SECONDS = 600
+"""CPU seconds that every encode may take."""
+ENCODE_PIXEL, DECODE_PIXEL = 5e-6, 2e-7
+"""CPU seconds for a pixel. Measured with the slowest: 4e-7 for x265 veryslow at 2160p, 2e-8 for a decoder of 10 bits."""
+SOUND_SECOND = 5.0
+"""CPU seconds for a second of one track; a whole hour of one takes about 30."""
+READ_BYTE = 1e-6
+"""CPU seconds for a byte of the source that is only read."""
+
+OTHER_BYTES = 256 * 1000**2
+"""For the heads of files, ffmpeg's progress, and pictures."""
+PRINTED = 1400
+"""Bytes that the measuring filters print for a picture, and for each tenth of a second of sound: twice what they do."""
+PICTURE_BYTES = 3
+"""Of a still for each of its pixels: more than JPEG takes of noise."""
+
+
+def limits_of(job: ChunkJob | AudioJob) -> Limits:
+    """Return the limits of the ffmpeg that does a job. output_bytes: of each of its files, none of which is larger than all together."""
+    return _of_chunk(job) if isinstance(job, ChunkJob) else _of_sound(job)
+
+
+def _of_chunk(job: ChunkJob) -> Limits:
+    video, frames = job.video, job.chunk.frames
+    made = [(rendition.width, rendition.height) for rendition in job.renditions] or [job.smallest]
+    threads = PROGRAM_THREADS + job.threads + sum(_threads(rendition, job.threads) for rendition in job.renditions)
+    decoded = frames if job.seek is not None else job.chunk.start + frames
+    # A seek lands on a key frame, and what is decoded up to the chunk may be a long GOP.
+    decoded += round(video.longest_gop * video.frame_rate)
+    seconds = frames / job.grid.frame_rate
+    stills = job.pictures * (job.thumbnails.width * job.thumbnails.height if job.thumbnails else 0)
+    stills += len(job.posters) * job.poster_size[0] * job.poster_size[1]
+    pixels = frames * sum(width * height for width, height in made)
+    spent = BEGIN_SECONDS + ENCODE_PIXEL * pixels + DECODE_PIXEL * decoded * video.width * video.height + READ_BYTE * job.size
+    written = sum(rendition.max_bitrate for rendition in job.renditions) * seconds / 8
+    return Limits(
+        memory_bytes=SPARE * memory_of(made, (video.width, video.height)) + threads * THREAD_BYTES,
+        cpu_seconds=round(spent),
+        output_bytes=OTHER_BYTES + round(SPARE * written) + PICTURE_BYTES * stills + PRINTED * frames,
+        open_files=OPEN_FILES,
+    )
+
+
+def _of_sound(job: AudioJob) -> Limits:
+    tracks, seconds = len(job.renditions), job.duration
+    written = sum(rendition.bitrate for rendition in job.renditions) * seconds / 8
+    return Limits(
+        memory_bytes=SOUND_BYTES + (PROGRAM_THREADS + RUNG_THREADS * tracks) * THREAD_BYTES,
+        cpu_seconds=round(BEGIN_SECONDS + SOUND_SECOND * float(seconds) * tracks + READ_BYTE * job.size),
+        output_bytes=OTHER_BYTES + round(SPARE * written) + round(Fraction(PRINTED) * 10 * seconds),
+        open_files=OPEN_FILES,
+    )
+
+
+def _threads(rendition: VideoRendition, told: int) -> int:
+    return RUNG_THREADS + (AV1_THREADS if rendition.codec == "av1" else 0) + 2 * told

@@ -1,0 +1,87 @@
+"""Prove the audio groups of a master playlist: each track in each group, in the best layout for it, and every rung with every group.
+
+In:   the Target, what was planned and measured of the audio, the master playlist.
+Out:  GROUP-ID -> ids of the renditions in the group.
+Wrong: VerificationFailed with the line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from vidpipe.manifest.groups import CHARACTERISTICS
+from vidpipe.manifest.parse import MasterPlaylist, Rendition
+from vidpipe.plan import AudioRendition
+from vidpipe.verify.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAudio:
+    """An audio rendition. channels: as measured."""
+
+    plan: AudioRendition
+    channels: int
+
+
+def check_audio(
+    target: Target, path: str, master: MasterPlaylist, video: Collection[str], audio: Mapping[str, PublishedAudio]
+) -> dict[str | None, list[str]]:
+    """Compare the audio that the master playlist offers with what was published.
+
+    path: of the master playlist.  video: media playlists of the rungs.  audio: media playlist -> what it holds.
+    """
+    groups: dict[str | None, list[Rendition]] = {}
+    for member in master.renditions:
+        if member.type == "AUDIO":
+            groups.setdefault(member.group, []).append(member)
+    listed = {str(member.uri) for members in groups.values() for member in members}
+    target.same(path, "the list of audio renditions", sorted(audio), sorted(listed))
+    names: dict[int, str] = {}
+    for members in groups.values():
+        tracks = [audio[str(member.uri)].plan.stream for member in members]
+        expected = list(dict.fromkeys(made.plan.stream for made in audio.values()))
+        target.same(f"{path}:{members[0].line}", "the list of tracks in the audio group", expected, tracks)
+        widest = max(audio[str(member.uri)].channels for member in members)
+        for member, stream in zip(members, tracks, strict=True):
+            where = f"{path}:{member.line}"
+            target.same(where, "NAME", names.setdefault(stream, member.name), member.name)  # a track has one in all groups
+            _check_member(target, where, member, audio, widest)
+    target.same(path, "the number of names of audio tracks", len(names), len(set(names.values())))
+    _check_variants(target, path, master, video, groups)
+    first = master.variants[0]
+    if groups and any(made.channels == 2 for made in audio.values()):
+        channels = sorted({audio[str(member.uri)].channels for member in groups[first.audio]})
+        target.same(f"{path}:{first.line}", "the number of channels of the first variant", [2], channels)
+    return {group: [audio[str(member.uri)].plan.id for member in members] for group, members in groups.items()}
+
+
+def _check_variants(
+    target: Target, path: str, master: MasterPlaylist, video: Collection[str], groups: Mapping[str | None, list[Rendition]]
+) -> None:
+    """Every rung is there once with every group, and with no other."""
+    wanted = {(uri, group) for uri in video for group in groups or {None: []}}
+    for variant in master.variants:
+        if (variant.uri, variant.audio) not in wanted:
+            known = " or ".join(sorted(str(group) for group in groups)) or "none"
+            raise target.wrong(f"{path}:{variant.line}", "the audio group is wrong", known, variant.audio)
+    found = Counter((variant.uri, variant.audio) for variant in master.variants)
+    for uri, group in sorted(wanted, key=str):
+        target.same(path, f"the number of variants with {uri} and audio group {group}", 1, found[uri, group])
+
+
+def _check_member(target: Target, where: str, member: Rendition, audio: Mapping[str, PublishedAudio], widest: int) -> None:
+    """Compare what is said of one member. widest: channels of its group."""
+    plan, channels = audio[str(member.uri)].plan, audio[str(member.uri)].channels
+    others = [made for made in audio.values() if made.plan.stream == plan.stream]
+    default = any(made.plan.default for made in others)
+    target.same(where, "CHANNELS", str(channels), member.channels)
+    target.same(where, "the layout in this group", max(made.channels for made in others if made.channels <= widest), channels)
+    target.same(where, "LANGUAGE", plan.language or "und", member.language)
+    target.same(where, "DEFAULT", default, member.default)
+    target.same(where, "CHARACTERISTICS", CHARACTERISTICS.get(plan.role), member.characteristics)
+    if default and not member.autoselect:
+        raise target.wrong(where, "the default track has AUTOSELECT=NO", "AUTOSELECT=YES", "NO")
+    if plan.role != "main" and not default and member.autoselect:
+        raise target.wrong(where, f"players may choose this track by themselves ({plan.role})", "AUTOSELECT=NO", "YES")
