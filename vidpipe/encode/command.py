@@ -233,7 +233,9 @@ def _timeline(job: ChunkJob) -> Any:
     # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
     stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
     stream = pixels.deinterlace(stream, video, job.picture)
-    stream = stream.filter("fps", fps=_ratio(rate), start_time=f"{float(job.grid.time(job.chunk.start)):.9f}", round="near")
+    start = f"{float(job.grid.time(job.chunk.start)):.9f}"
+    # eof_action: a last picture that is said to last less than half a frame is shown all the same
+    stream = stream.filter("fps", fps=_ratio(rate), start_time=start, round="near", eof_action="pass")
     stream = stream.filter("tpad", stop=PADDING, stop_mode="clone").filter("trim", end_frame=job.chunk.frames)
     stream = stream.filter("setpts", expr="N")  # fps left a time base of one frame: frame n is tick n
     return pixels.rotate(stream, job.picture)
