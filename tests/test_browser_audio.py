@@ -1,12 +1,11 @@
 """A real browser chooses among audio groups: hls.js plays stereo and 5.1 of one title to the end, and never description by itself.
 
-Needs what ``tests/test_browser.py`` needs; VIDPIPE_TEST_HLSJS may name several files, of which the last is taken.
+Needs what ``tests/test_browser.py`` needs; of several hls.js, the newest is taken.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +18,10 @@ import pytest
 
 from tests.ingest_support import run, settings, version
 from tests.test_audio_groups import film, surround
-from tests.test_browser import CHROMIUM, browser
+from tests.test_browser import CHROMIUM, HLSJS, NEWEST, browser, with_hlsjs
 
 __all__ = ["film"]  # the fixture
 
-HLSJS = os.environ.get("VIDPIPE_TEST_HLSJS", "").split(os.pathsep)[-1]
 PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
 const v = document.getElementById('v'), h = new Hls(), errors = [], tracks = [];
 const tell = () => fetch('/report', {method: 'POST', body: JSON.stringify({ended: v.ended, time: v.currentTime, errors, tracks})});
@@ -33,7 +31,7 @@ h.loadSource('/master.m3u8'); h.attachMedia(v); v.onended = tell; setTimeout(tel
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(not Path(HLSJS).is_file(), reason="VIDPIPE_TEST_HLSJS does not name hls.js (npm install hls.js)"),
+    with_hlsjs,
 ]
 
 
@@ -71,7 +69,7 @@ def test_hls_js_plays_a_title_with_two_groups(only: str | None, film: Path, tmp_
         other = [n for n, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF") and f'AUDIO="{only}"' not in line]
         (title / "master.m3u8").write_text("\n".join(line for n, line in enumerate(lines) if n not in other and n - 1 not in other) + "\n")
     (title / "page.html").write_text(PAGE)
-    (title / "hls.js").write_bytes(Path(HLSJS).read_bytes())
+    (title / "hls.js").write_bytes(HLSJS[NEWEST].read_bytes())
     told: list[Any] = []
     heard = threading.Event()
     with served(title, told, heard) as address, browser(address, tmp_path / "profile"):

@@ -42,7 +42,10 @@ def test_the_whole_command() -> None:
     assert shlex.join(audio_arguments(job)) == (
         "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts"
         " -f mov -protocol_whitelist file -i 'file:/a b/-%d.mov'"
-        " -filter_complex '[0:1]asetpts=expr=PTS-(1/15)/TB[s0];[s0]aresample=async=1:first_pts=0:min_hard_comp=0.02[s1];"
+        " -filter_complex '[0:1]asetpts=expr=st(2\\,round(NB_CONSUMED_SAMPLES/SR/TB))\\;if(eq(N\\,0)\\,st(0\\,round(PTS-(1/15)/TB)))\\;"
+        "st(3\\,PTS-(1/15)/TB-ld(0)-ld(2))\\;if(gt(abs(ld(3)-ld(1))\\,0.06/TB)\\,st(0\\,round(ld(0)+ld(3)-ld(1)))\\,"
+        "st(1\\,ld(1)+(ld(3)-ld(1))*min(1\\,NB_SAMPLES/SR/1)))\\;if(gt(abs(ld(1))\\,0.04/TB)\\,st(0\\,round(ld(0)+ld(1)))+st(1\\,0))\\;"
+        "ld(0)+ld(2)[s0];[s0]aresample=async=1:first_pts=0:min_hard_comp=0.001[s1];"
         "[s1]apad=whole_dur=10.000000[s2];[s2]atrim=end=10.000000[s3];"
         "[s3]aresample=ochl=stereo:osr=48000[s4];[s4]apad=whole_len=480000[s5];[s5]atrim=end_sample=480000[s6]'"
         " -map '[s6]' -f mp4 -ar 48000 -b:a 128000 -c:a aac -fflags +bitexact -flags +bitexact -frag_duration 6000000"
@@ -66,7 +69,7 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
         quality=chains,
     )
     arguments = audio_arguments(job)
-    graph = arguments[arguments.index("-filter_complex") + 1].split(";")
+    graph = re.split(r"(?<!\\);", arguments[arguments.index("-filter_complex") + 1])
     assert graph[4].endswith("asplit=4[s4][s5][s6][s7]"), "one decode for both tracks and both measurements"
     measured = sorted(re.findall(r"\](ebur128[^\[]*)\[", ";".join(graph)))
     assert measured == ["ebur128,ametadata=file=0-s.txt", "ebur128,ametadata=file=1-s.txt"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
+from vidpipe.cli.exits import failure
 from vidpipe.encode import silence
 from vidpipe.encode.check import check_pictures, check_video
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
@@ -89,8 +90,11 @@ def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg
         r"chunk 3, 0:00:0\d\.\d{3} to 0:00:06\.000 of the source it's a source\.mp4: ffmpeg ended with exit code \d+, 2 times", str(error)
     )
     assert any("impossible" in line for line in error.details if line.startswith("ffmpeg: "))
-    assert "continues after them" in (error.fix or "")
-    (command,) = [line.removeprefix("command: ") for line in error.details if line.startswith("command: ")]
+    assert "continues after the finished chunks" in (error.fix or "")
+    assert len("\n".join(error.lines())) < 1000, "no command, and a few of ffmpeg's words"
+    assert failure(error, debug=False).lines == tuple(error.lines())
+    assert any("debug: command: " in line for line in failure(error, debug=True).lines)
+    (command,) = [line.removeprefix("command: ") for line in error.debug if line.startswith("command: ")]
     pasted = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert pasted.returncode != 0, "the same command fails in the same way"
     assert "impossible" in pasted.stderr
@@ -194,4 +198,4 @@ def test_a_source_that_crashes_the_decoder_is_refused(source: Path, tmp_path: Pa
     with pytest.raises(SourceRefused, match="cannot be decoded: ffmpeg was killed by signal 11") as caught:
         run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(picky)))
     assert caught.value.exit_code == 3
-    assert any(line.startswith("command: ") for line in caught.value.details)
+    assert any(line.startswith("command: ") for line in caught.value.debug)

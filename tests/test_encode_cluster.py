@@ -167,7 +167,7 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
             "class Odd(Exception): pass\n"
             "def odd(task): raise Odd('strange')\n"
             "vidpipe.encode.tasks.chunk.run_chunk = vidpipe.encode.tasks.sound.run_audio = odd",
-            "a worker cannot run the task (Odd: strange)",
+            "a worker cannot run the task",
             id="an exception that nobody else knows",
         ),
     ],

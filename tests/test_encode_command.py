@@ -66,13 +66,14 @@ CASES = [
             "  [s2]tpad=stop=3:stop_mode=clone[s3]",
             "  [s3]trim=end_frame=360[s4]",
             "  [s4]setpts=expr=N[s5]",
-            "  [s5]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s6]",
-            "  [s6]format=pix_fmts=yuv420p[s7]",
-            "  [s7]setsar=sar=1[s8]",
-            "  [s8]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s9]",
-            "  [s9]sidedata=mode=delete[s10]",
+            "  [s5]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s6]",
+            "  [s6]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s7]",
+            "  [s7]format=pix_fmts=yuv420p[s8]",
+            "  [s8]setsar=sar=1[s9]",
+            "  [s9]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s10]",
+            "  [s10]sidedata=mode=delete[s11]",
             (
-                "-map '[s10]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                "-map '[s11]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
                 " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p.mp4"
@@ -105,21 +106,22 @@ CASES = [
             "  [s3]tpad=stop=3:stop_mode=clone[s4]",
             "  [s4]trim=end_frame=360[s5]",
             "  [s5]setpts=expr=N[s6]",
-            "  [s6]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s7]",
-            "  [s7]format=pix_fmts=yuv420p[s8]",
-            "  [s8]setsar=sar=1[s9]",
-            "  [s9]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s10]",
-            "  [s10]sidedata=mode=delete[s11]",
-            "  [s11]split=2[s12][s13]",
+            "  [s6]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s7]",
+            "  [s7]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s8]",
+            "  [s8]format=pix_fmts=yuv420p[s9]",
+            "  [s9]setsar=sar=1[s10]",
+            "  [s10]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s11]",
+            "  [s11]sidedata=mode=delete[s12]",
+            "  [s12]split=2[s13][s14]",
             (
-                "-map '[s12]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx265 -enc_time_base 1001/30000 -fflags +bitexact"
+                "-map '[s13]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx265 -enc_time_base 1001/30000 -fflags +bitexact"
                 " -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -profile:v main -tag:v hvc1 -threads 2 -video_track_timescale 30000 -x265-params"
                 " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=2 file:4k.mp4"
             ),
             (
-                "-map '[s13]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
+                "-map '[s14]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
                 " 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000 -min_frag_duration 5005000 -movflags"
                 " +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset 8 -svtav1-params"
                 " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
@@ -148,22 +150,23 @@ CASES = [
             "  [s5]setpts=expr=N[s6]",
             "  [s6]transpose=dir=clock[s7]",
             "  [s7]framestep=step=2[s8]",
-            "  [s8]scale=flags=bicubic:h=720:in_color_matrix=bt2020nc:out_color_matrix=bt2020nc:out_range=tv:w=1280[s9]",
-            "  [s9]format=pix_fmts=yuv420p10le[s10]",
-            "  [s10]zscale=min=bt2020nc:npl=203:pin=bt2020:rin=limited:t=linear:tin=arib-std-b67[s11]",
-            "  [s11]format=pix_fmts=gbrpf32le[s12]",
-            "  [s12]zscale=p=bt709[s13]",
-            "  [s13]tonemap=desat=0:param=0.3:peak=4.926:tonemap=mobius[s14]",
-            "  [s14]zscale=dither=ordered:m=bt709:r=limited:t=bt709[s15]",
-            "  [s15]format=pix_fmts=yuv420p[s16]",
-            "  [s16]setsar=sar=1[s17]",
-            "  [s17]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s18]",
-            "  [s18]sidedata=mode=delete[s19]",
+            "  [s8]setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc[s9]",
+            "  [s9]scale=flags=bicubic:h=720:in_color_matrix=bt2020nc:out_color_matrix=bt2020nc:out_range=tv:w=1280[s10]",
+            "  [s10]format=pix_fmts=yuv420p10le[s11]",
+            "  [s11]zscale=min=bt2020nc:npl=203:pin=bt2020:rin=limited:t=linear:tin=arib-std-b67[s12]",
+            "  [s12]format=pix_fmts=gbrpf32le[s13]",
+            "  [s13]zscale=p=bt709[s14]",
+            "  [s14]tonemap=desat=0:param=0.3:peak=4.926:tonemap=mobius[s15]",
+            "  [s15]zscale=dither=ordered:m=bt709:r=limited:t=bt709[s16]",
+            "  [s16]format=pix_fmts=yuv420p[s17]",
+            "  [s17]setsar=sar=1[s18]",
+            "  [s18]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s19]",
+            "  [s19]sidedata=mode=delete[s20]",
             (
-                "-map '[s19]' -f mp4 -bufsize 5000000 -c:v libx264 -crf 23 -enc_time_base 1001/15000 -fflags +bitexact -flags"
+                "-map '[s20]' -f mp4 -bufsize 5000000 -c:v libx264 -crf 23 -enc_time_base 1001/15000 -fflags +bitexact -flags"
                 " +cgop -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
-                " fast -profile:v high -sc_threshold 0 -threads 1 -video_track_timescale 15000 -x264-params stitchable=1"
+                " fast -profile:v high -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1"
                 " file:720p.mp4"
             ),
         ],
@@ -189,31 +192,34 @@ CASES = [
             "  [s5]trim=end_frame=360[s6]",
             "  [s6]setpts=expr=N[s7]",
             "  [s7]split=3[s8][s9][s10]",
-            "  [s8]scale=flags=bicubic:h=240:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=426[s11]",
-            "  [s11]format=pix_fmts=yuv420p[s12]",
-            "  [s12]setsar=sar=1[s13]",
-            "  [s13]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s14]",
-            "  [s14]sidedata=mode=delete[s15]",
-            "  [s15]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s16]",
-            "  [s9]select=expr=not(mod(n+60\\,100))[s17]",
-            "  [s17]scale=flags=bicubic:h=90:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=160[s18]",
-            "  [s18]format=pix_fmts=yuv420p[s19]",
-            "  [s19]setsar=sar=1[s20]",
-            "  [s20]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s21]",
-            "  [s21]sidedata=mode=delete[s22]",
-            "  [s22]scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s23]",
-            "  [s23]format=pix_fmts=yuvj420p[s24]",
-            "  [s10]select=expr=eq(n\\,140)[s25]",
-            "  [s25]scale=flags=bicubic:h=1080:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1920[s26]",
-            "  [s26]format=pix_fmts=yuv420p[s27]",
-            "  [s27]setsar=sar=1[s28]",
-            "  [s28]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s29]",
-            "  [s29]sidedata=mode=delete[s30]",
-            "  [s30]scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s31]",
-            "  [s31]format=pix_fmts=yuvj420p[s32]",
-            "-map '[s16]' -f null -fps_mode passthrough -",
-            "-map '[s24]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 4 -threads 1 file:pictures.mjpeg",
-            "-map '[s32]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 2 -threads 1 file:poster-500.jpg",
+            "  [s8]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s11]",
+            "  [s11]scale=flags=bicubic:h=240:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=426[s12]",
+            "  [s12]format=pix_fmts=yuv420p[s13]",
+            "  [s13]setsar=sar=1[s14]",
+            "  [s14]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s15]",
+            "  [s15]sidedata=mode=delete[s16]",
+            "  [s16]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s17]",
+            "  [s9]select=expr=not(mod(n+60\\,100))[s18]",
+            "  [s18]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s19]",
+            "  [s19]scale=flags=bicubic:h=90:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=160[s20]",
+            "  [s20]format=pix_fmts=yuv420p[s21]",
+            "  [s21]setsar=sar=1[s22]",
+            "  [s22]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s23]",
+            "  [s23]sidedata=mode=delete[s24]",
+            "  [s24]scale=flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s25]",
+            "  [s25]format=pix_fmts=yuvj420p[s26]",
+            "  [s10]select=expr=eq(n\\,140)[s27]",
+            "  [s27]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s28]",
+            "  [s28]scale=flags=bicubic:h=1080:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1920[s29]",
+            "  [s29]format=pix_fmts=yuv420p[s30]",
+            "  [s30]setsar=sar=1[s31]",
+            "  [s31]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s32]",
+            "  [s32]sidedata=mode=delete[s33]",
+            "  [s33]scale=flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc[s34]",
+            "  [s34]format=pix_fmts=yuvj420p[s35]",
+            "-map '[s17]' -f null -fps_mode passthrough -",
+            "-map '[s26]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 4 -threads 1 file:pictures.mjpeg",
+            "-map '[s35]' -f mjpeg -c:v mjpeg -flags +bitexact -fps_mode passthrough -q:v 2 -threads 1 file:poster-500.jpg",
         ],
         id="pictures, poster and measurements only",
     ),
@@ -236,26 +242,27 @@ CASES = [
             "  [s3]tpad=stop=3:stop_mode=clone[s4]",
             "  [s4]trim=end_frame=360[s5]",
             "  [s5]setpts=expr=N[s6]",
-            "  [s6]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s7]",
-            "  [s7]format=pix_fmts=yuv420p[s8]",
-            "  [s8]setsar=sar=1[s9]",
-            "  [s9]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s10]",
-            "  [s10]sidedata=mode=delete[s11]",
-            "  [s11]split=3[s12][s13][s14]",
-            "  [s14]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s15]",
+            "  [s6]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s7]",
+            "  [s7]scale=flags=bicubic:h=720:in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv:w=1280[s8]",
+            "  [s8]format=pix_fmts=yuv420p[s9]",
+            "  [s9]setsar=sar=1[s10]",
+            "  [s10]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:field_mode=prog:range=tv[s11]",
+            "  [s11]sidedata=mode=delete[s12]",
+            "  [s12]split=3[s13][s14][s15]",
+            "  [s15]blackdetect=d=0.1,metadata=mode=print:file=p.txt[s16]",
             (
-                "-map '[s12]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                "-map '[s13]' -f mp4 -b:v 2500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
                 " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p.mp4"
             ),
             (
-                "-map '[s13]' -f mp4 -b:v 1500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                "-map '[s14]' -f mp4 -b:v 1500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
                 " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p-low.mp4"
             ),
-            "-map '[s15]' -f null -fps_mode passthrough -",
+            "-map '[s16]' -f null -fps_mode passthrough -",
         ],
         id="measurements ride on the smallest rung",
     ),
@@ -330,7 +337,7 @@ def test_where_a_chunk_seeks(start: int, changes: dict[str, object], expected: F
     ],
 )
 def test_a_frame_is_a_whole_number_of_ticks(rate: str, expected: int) -> None:
-    assert timescale(Fraction(rate)) == expected
+    assert timescale(GRID.model_copy(update={"frame_rate": Fraction(rate)})) == expected
     assert (expected / Fraction(rate)).denominator == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import re
 import subprocess
 from fractions import Fraction
@@ -18,6 +19,8 @@ from vidpipe.ladder import Rung
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.source.facts import Colour
+from vidpipe.source.policy import load_policy
+from vidpipe.source.validate import validate
 
 LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0"]
 
@@ -247,3 +250,39 @@ def test_labels_of_the_facts_win_over_guesses() -> None:
     assert seen(2160, dynamic_range="HDR10") == ("bt2020nc", "bt2020")
     assert seen(2160, matrix="bt2020nc") == ("bt2020nc", "bt2020")
     assert Fraction(1) == video.sample_aspect
+
+
+def means(path: Path, filters: str = "null", size: str = "") -> tuple[float, ...]:
+    """Return the mean of each plane over all frames, in levels of 255."""
+    data = array.array("H", ffmpeg("-i", path, "-vf", f"{filters},format=yuv444p16le", "-f", "rawvideo", "-"))
+    width, height = (int(side) for side in size.split("x"))
+    plane = width * height
+    planes = [data[at : at + plane] for at in range(0, len(data), plane)]
+    return tuple(sum(map(sum, planes[place::3])) / (len(planes) // 3) / plane / 256 for place in range(3))
+
+
+def test_untagged_sd_is_not_darkened(tmp_path: Path, program: FFmpeg) -> None:
+    """From BT.601 to BT.709, swscale's shortest way loses nearly a whole level of brightness."""
+    source = tmp_path / "sd.mkv"
+    untagged = "setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=720x576:r=25:d=0.4,noise=alls=20:allf=t,format=yuv420p,{untagged}", "-c:v", "ffv1", source)
+    (chunk,) = chunks_of(list(encode(tiny_plan(source, good(384)), Store(tmp_path / "work"), ffmpeg=program)))
+    exact = "format=yuv444p16le,zscale=w=480:h=384:f=bicubic:min=smpte170m:m=bt709:rin=limited:r=limited"
+    assert means(chunk.video["good"].path, size="480x384") == pytest.approx(means(source, exact, size="480x384"), abs=0.4)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        *("matrix_coefficients=15", "matrix_coefficients=8", "matrix_coefficients=12", "transfer_characteristics=10"),
+        *("colour_primaries=3:transfer_characteristics=3:matrix_coefficients=3", "colour_primaries=20:matrix_coefficients=40"),
+    ],
+)
+def test_colour_codes_that_mean_nothing_are_no_obstacle(codes: str, tmp_path: Path, program: FFmpeg) -> None:
+    """Reserved or rare codes stop swscale: the frames are encoded as what they are taken for."""
+    plain = flat(tmp_path / "plain.mp4", "0x808080", filters="format=yuv420p", options=[*FAST, "-crf", "4"])
+    source = remux(plain, tmp_path / "odd.mp4", "-bsf:v", f"h264_metadata={codes}")
+    plan = tiny_plan(source, good())
+    out, _ = encoded(plan, tmp_path, program)
+    assert rgb(out) == pytest.approx((128, 128, 128), abs=6)
+    assert not validate(plan.source, load_policy(), program).refused

@@ -205,3 +205,12 @@ def test_a_source_that_changes_meanwhile_is_refused(tmp_path: Path, store: Store
     source.write_bytes(b"something else")
     with pytest.raises(SourceRefused, match="it changed"):
         list(encode(plan, store, ffmpeg=program))
+
+
+def test_matroska_s_own_webvtt_becomes_webvtt(tmp_path: Path, store: Store, program: FFmpeg) -> None:
+    """ffmpeg knows no decoder by the name that Matroska has for it."""
+    source = subtitled(tmp_path / "a.mkv", Words("WEBVTT\n\n00:00.500 --> 00:01.000\n<i>up</i> &amp; down\n", "vtt", "copy"))
+    source.write_bytes(source.read_bytes().replace(b"D_WEBVTT/SUBTITLES", b"S_TEXT/WEBVTT\0\0\0\0\0").replace(b"\n\n<i>up", b"<i>up!!"))
+    (made,) = [result for result in encode(tiny_plan(source, chunk=1000), store, ffmpeg=program) if isinstance(result, EncodedSubtitles)]
+    assert made.artifact is not None, made.problem
+    assert "24:00:00.500 --> 24:00:01.000\n<i>up!!</i> &amp; down" in made.artifact.path.read_text()

@@ -257,3 +257,29 @@ def test_a_source_is_never_written_to(tmp_path: Path) -> None:
     assert (after.st_mtime_ns, after.st_ctime_ns, after.st_size, after.st_mode) == (
         facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_mode,
     )  # fmt: skip
+
+
+def test_audio_before_the_picture_is_cut_with_a_word(tmp_path: Path) -> None:
+    """Less than a second of it was cut in silence."""
+    source = tmp_path / "early.mkv"
+    delayed = ["-itsoffset", "0.4", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"]
+    ffmpeg([*delayed, "-f", "lavfi", "-i", "sine=1000:d=2.4", *X264, "-c:a", "aac"], source)
+    configured = settings(tmp_path)
+    note = "begins 0.400 s before the picture: that much of it is cut"
+    assert [note in told for told in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
+    result = run(source, configured)
+    assert [finding.id for finding in result.findings if note in finding.message] == ["early-audio"]
+    assert result.record.audio[0].cut == pytest.approx(0.4, abs=0.001)
+
+
+def test_audio_whose_times_do_not_fit_its_length_is_refused(tmp_path: Path) -> None:
+    """An AVI that says ten times fewer samples a second: nine tenths of its audio would come after the picture, the rest chopped."""
+    source = tmp_path / "rate.avi"
+    ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2", "-f", "lavfi", "-i", "sine=1000:d=2", "-c:a", "pcm_s16le"], source)
+    data = bytearray(source.read_bytes())
+    header = data.index(b"auds") - 8  # the stream header: its name, its size, then this
+    data[header + 28 : header + 32] = (10).to_bytes(4, "little")  # dwScale
+    source.write_bytes(data)
+    with pytest.raises(SourceRefused) as caught:
+        run(source, settings(tmp_path))
+    assert any(line.startswith("discarded-audio: only 10% of audio stream 1") for line in caught.value.details)

@@ -64,15 +64,6 @@ def test_all_rungs_have_the_delay_of_the_slowest(rungs: dict[str, tuple[Artifact
         assert shown(inits[name].data + segment.data, tmp_path) == [tick * number for number in range(0, 60, step)]
 
 
-def test_a_common_delay_is_rounded_up_to_the_tick_of_each_rung(rungs: dict[str, tuple[Artifact, int]]) -> None:
-    """A half-rate rung of 29.97 fps has ticks of which a frame of the other rungs is no whole number."""
-    whole = read_init(rungs["avc"][0].path, "whole")
-    whole = replace(whole, reorder=1, facts=whole.facts.model_copy(update={"timescale": 30000, "frame_rate": Fraction(30000, 1001)}))
-    half = replace(whole, reorder=0, facts=whole.facts.model_copy(update={"timescale": 15000, "frame_rate": Fraction(15000, 1001)}))
-    delays = {name: init.delay for name, init in aligned({"whole": whole, "half": half}, Fraction(10)).items()}
-    assert delays == {"whole": 1001, "half": 501}
-
-
 @pytest.mark.parametrize(
     ("language", "packed", "extended"),
     [

@@ -121,7 +121,9 @@ def test_the_whole_command_of_a_decode() -> None:
         *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-copyts"),
         *("-f", "mov", "-protocol_whitelist", "file", "-reinit_filter:v", "0"),
         *("-i", f"file:{source.location}", "-filter_complex"),
-        f"[0:0]setpts=PTS-0,trim=start=0,idet=intl_thres=1.2,scale=w='min(320,iw)':h=-2:flags=area,{picture_filters(policy)}[v];"
+        f"[0:0]setpts=PTS-0,trim=start=0,idet=intl_thres=1.2,"
+        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,"
+        f"scale=w='min(320,iw)':h=-2:flags=area,{picture_filters(policy)}[v];"
         f"[0:1]asetpts=PTS-0.000000/TB,{sound_filters(policy, 'sound-1.txt')}[a1]",
         *("-map", "[v]", "-map", "[a1]", "-fps_mode", "passthrough", "-f", "null", "-"),
     ]
@@ -230,6 +232,32 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "no audio": (lambda s: s.model_copy(update={"audio": ()}), [("no-audio", "warning")]),
     "short audio": (lambda s: with_audio(s, duration=Fraction(9), declared_duration=None), [("duration-mismatch", "warning")]),
     "late audio": (lambda s: with_audio(s, offset=Fraction(3)), [("start-mismatch", "warning")]),
+    "audio 2 s before": (lambda s: with_audio(s, offset=Fraction(-2)), [("start-mismatch", "warning")]),
+    "audio 1 s before": (lambda s: with_audio(s, offset=Fraction(-1)), [("early-audio", "warning")]),
+    "an encoder's delay": (lambda s: with_audio(s, offset=Fraction(-1024, 24000)), []),
+    "audio too fast": (lambda s: with_audio(s, sounding=Fraction(28)), [("discarded-audio", "error")]),
+    "audio too slow": (
+        lambda s: with_audio(s, duration=Fraction(140), sounding=Fraction(14)),
+        [("duration-mismatch", "warning"), ("discarded-audio", "error")],
+    ),
+    "audio of another time": (
+        lambda s: with_audio(s, offset=Fraction(2400)),
+        [("start-mismatch", "warning"), ("discarded-audio", "error")],
+    ),
+    "a dead track beside a good one": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "offset": Fraction(2400)}))}),
+        [("start-mismatch", "warning")],
+    ),
+    "audio without a decoder": (lambda s: with_audio(s, decodable=False), [("undecodable-audio", "error")]),
+    "audio without a decoder beside a good track": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "decodable": False}))}),
+        [("undecodable-audio", "warning")],
+    ),
+    "an empty track": (
+        lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "packets": 0, "duration": 0}))}),
+        [],
+    ),
+    "nobody knows how long it is": (lambda s: with_audio(s, sounding=Fraction(0)), []),
     "duplicates": (lambda s: with_video(s, duplicate_timestamps=1), [("duplicate-timestamps", "warning")]),
     "backwards": (lambda s: with_video(s, backward_timestamps=1), [("broken-timestamps", "warning")]),
     "gap": (lambda s: with_video(s, longest_gap=Fraction(2)), [("timestamp-gap", "warning")]),
@@ -271,6 +299,15 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         NOTHING, (1, ("9", "14"), "-5.000 s", "1.000 s"),
     ),
     "start-mismatch": (lambda s: with_audio(s, offset=Fraction(3)), NOTHING, (1, ("0", "3"), "3.000 s", "1.000 s")),
+    "early-audio": (
+        lambda s: with_audio(s, offset=Fraction(-1, 2), duration=14 + Fraction(1, 2) - s.audio[0].start),
+        NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
+    ),
+    "discarded-audio": (lambda s: with_audio(s, sounding=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
+    "undecodable-audio": (
+        lambda s: with_audio(s, decodable=False, channels=0, sample_rate=0),
+        NOTHING, (1, None, "0 channels, 0 Hz", "a known codec, channels and sample rate"),
+    ),
     "changing-sound": (
         lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
         NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),

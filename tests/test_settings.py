@@ -75,7 +75,7 @@ def test_a_working_directory_that_is_the_home(here: Path) -> None:
 UNTRUSTED = {
     "home": '"mine"', "target": '"s3://theirs/x"', "encrypt": '"none"', "key_url": '"https://k/{key_id}"', "ffmpeg": '"./ff"',
     "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
-    "master_key": f'"{KEY}"',
+    "master_key": f'"{KEY}"', "gzip_playlists": "true",
 }  # fmt: skip
 TRUSTED = {
     "ladder": '"fast"', "policy": '"p.yaml"', "chunk_seconds": "30", "segment_seconds": "6", "gop_seconds": "2", "workers": "1",

@@ -25,17 +25,21 @@ class VidpipeError(Exception):
     """A failure that a person can act on. ``str()`` is one sentence; ``lines()`` the whole message.
 
     what: the fact, without a full stop.  where: file, line, stream, chunk or object it is about.
-    fix: what the reader can do next.     details: further lines, such as a command to paste.
+    fix: what the reader can do next.     details: further lines.
+    debug: lines that are shown with --debug only: the command that failed, what a program said, a traceback.
     """
 
     exit_code = EXIT_BUG
 
-    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None, details: Sequence[str] = ()) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, fix: str | None = None, details: Sequence[str] = (), debug: Sequence[str] = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.fix = fix
         self.details = tuple(details)
+        self.debug = tuple(debug)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what

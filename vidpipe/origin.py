@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,13 +28,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidpipe.encode.artifacts import Store, writing
-from vidpipe.errors import SourceRefused
+from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.progress import Fetched, Stages
 from vidpipe.source.cache import forget, keep, recall, remembered
 from vidpipe.source.facts import Source
 from vidpipe.source.fetch import PARTIAL, OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import probe
+from vidpipe.source.text import clean
 
 STDIN = "-"
 """The source that is standard input; a file of this name is ./-"""
@@ -90,7 +92,8 @@ class Origin:
         try:
             return probe(str(self.path), limits=self.limits, cancel=self.cancel)
         except SourceRefused as error:  # a copy goes away again: name what it is a copy of
-            raise SourceRefused(error.what, where=self.shown, fix=error.fix, details=error.details) from error
+            fix = (error.fix or "").replace(shlex.quote(str(self.path)), "FILE")
+            raise SourceRefused(error.what, where=self.shown, fix=fix, details=error.details, debug=error.debug) from error
 
     @property
     def shown(self) -> str:
@@ -169,7 +172,19 @@ def opened(
             path, lasting = (kept or temporary()) / safe_name(location), kept is not None
         else:
             path = local_path(location)
-        yield Origin(location, path, lasting, version, work / "sources", temporary, limits, cancel, stages)
+        origin = Origin(location, path, lasting, version, work / "sources", temporary, limits, cancel, stages)
+        try:
+            yield origin
+        except (SourceRefused, EncodeFailed) as error:  # what comes later knows the source by the name of its file only
+            error.where = _as_given(error.where, clean(path.name) or "source", origin.shown)
+            raise
+
+
+def _as_given(where: str | None, name: str, shown: str) -> str | None:
+    """Name the source as the user gave it: alone, or at the end of a place in it."""
+    if where is None or not (where == name or where.endswith(f" {name}")):
+        return where
+    return where[: len(where) - len(name)] + clean(shown, 1000)
 
 
 def key_of(location: str, version: Version) -> str:

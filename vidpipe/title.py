@@ -266,7 +266,16 @@ def record(
         playback=Playback(hls=location(layout.MASTER)),
         renditions=tuple(_rendition(track, location) for track in tracks),
         audio=tuple(
-            AudioRecord(id=r.id, name=r.name, language=r.language, channels=r.channels, default=r.default, role=r.role) for r in made.audio
+            AudioRecord(
+                id=r.id,
+                name=r.name,
+                language=r.language,
+                channels=r.channels,
+                default=r.default,
+                role=r.role,
+                cut=float(next(stream.cut for stream in made.source.audio if stream.index == r.stream)),
+            )
+            for r in made.audio
         ),
         subtitles=tuple(
             SubtitleRecord(

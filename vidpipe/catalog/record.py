@@ -88,6 +88,9 @@ class AudioRecord(RecordPart):
         default="main",
         description="description: also describes the picture; clear-speech: mixed for understanding speech; commentary: about the film.",
     )
+    cut: float = Field(
+        default=0, ge=0, description="Seconds of the source's track that lie before its first picture, and so are not in the title."
+    )
 
 
 class LeftOutRecord(RecordPart):

@@ -63,7 +63,8 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
         fix = "fix: make room, or write it elsewhere, and run the same command again"
         return Failure(EXIT_OUTPUT, (f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix), trace)
     if isinstance(error, VidpipeError):
-        return Failure(error.exit_code, tuple(error.lines()), trace)
+        more = error.debug if debug else ()
+        return Failure(error.exit_code, (*error.lines(), *(f"debug: {line}" for line in more)), trace)
     message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
     if callable(message):
         context = getattr(error, "ctx", None)

@@ -55,7 +55,9 @@ ClusterWork = Annotated[
     str | None,
     typer.Option("--cluster-work", metavar="s3://BUCKET/PREFIX", help=_about("cluster_work"), show_default=False, rich_help_panel=_TUNING),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="On failure, also print the traceback.", rich_help_panel=_TUNING)]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="On failure, also print the traceback and the command that failed.", rich_help_panel=_TUNING)
+]
 """Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
 
 Policy = Annotated[str | None, typer.Option(metavar="FILE", help=_about("policy"), show_default=False)]

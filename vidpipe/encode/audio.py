@@ -18,6 +18,7 @@ from typing import Any
 import ffmpeg
 
 from vidpipe.data import Data, Seconds
+from vidpipe.encode.clock import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.facts import Shift, Sound
@@ -25,9 +26,6 @@ from vidpipe.source.steady import steadied
 
 AAC_FRAME = 1024
 """Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""
-
-LARGEST_DRIFT = Fraction(1, 50)
-"""Seconds by which sound may drift from its time stamps before it is put right: less than one AAC frame at 48 kHz."""
 
 LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
@@ -136,10 +134,10 @@ def sound_arguments(job: AudioJob) -> list[str]:
 
 def _timeline(stream: Any, job: AudioJob) -> Any:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
-    zero = f"{job.start.numerator}/{job.start.denominator}"
-    stream = stream.filter("asetpts", expr=f"PTS-({zero})/TB")
+    stream = stream.filter("asetpts", expr=on_the_time_line(job.start))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
-    stream = stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=f"{float(LARGEST_DRIFT):g}")
+    # min_hard_comp: every jump of the clock is meant, because asetpts gives none that is not.
+    stream = stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=0.001)
     # Padded before it is shared out: a track that ends before the first frame leaves nothing, and a measurement of nothing is an error.
     seconds = f"{float(job.duration):.6f}"
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)

@@ -36,9 +36,9 @@ def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
     track = movie.tracks[0]
     if (track.width, track.height) != (rendition.width, rendition.height):
         raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
-    if track.timescale != timescale(rate) or track.edits:
-        raise ValueError(f"its timescale is {track.timescale}, not {timescale(rate)}, or it has an edit list")
-    tick = timescale(rate) / rate
+    if track.timescale != timescale(grid) or track.edits:
+        raise ValueError(f"its timescale is {track.timescale}, not {timescale(grid)}, or it has an edit list")
+    tick = timescale(grid) / rate
     counts: list[int] = []
     frames = 0
     for fragment in fragments(path, movie):

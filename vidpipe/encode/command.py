@@ -304,7 +304,7 @@ def video_options(rendition: VideoRendition, grid: Grid, threads: int) -> dict[s
         "min_frag_duration": floor((grid.segment_frames - Fraction(grid.gop_frames, 2)) / grid.frame_rate * 1_000_000),
         # empty_moov: the init section holds no samples.  negative_cts_offsets: the first frame is shown at 0 without an edit list.
         "movflags": "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets",
-        "video_track_timescale": timescale(rate),
+        "video_track_timescale": timescale(grid),
         "map_metadata": -1,  # titles, cameras and places of the source are nobody's business
         "map_chapters": -1,  # the muxer would make a text track of them
         "fflags": "+bitexact",  # no program name in the init section
@@ -319,9 +319,14 @@ def video_options(rendition: VideoRendition, grid: Grid, threads: int) -> dict[s
     return options | {"h264": _x264, "hevc": _x265, "av1": _svtav1}[rendition.codec](rendition, gop, threads)
 
 
-def timescale(rate: Fraction) -> int:
-    """Return the ticks a second of a track of this rate: a frame is a whole number of them."""
-    return rate.numerator * (1 if rate.numerator >= 1000 else 1000)
+def timescale(grid: Grid) -> int:
+    """Return the ticks a second of every rung: a frame of the timeline is a whole number of them.
+
+    The same for rungs of half the rate: hls.js 1.7 maps times anew when a switch changes the timescale, and leaves a hole as long as the
+    edit list.
+    """
+    rate = grid.frame_rate.numerator
+    return rate if rate >= 1000 else 1000 * rate
 
 
 def _x264(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:

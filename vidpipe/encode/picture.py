@@ -18,6 +18,12 @@ PLAYERS_CALL_IT_HD = 720
 SDR_WHITE_NITS = 203
 """Light that an HDR master gives to diffuse white, BT.2408; tone mapping puts it just under SDR white."""
 
+TRUE_COLOURS = "bicubic+accurate_rnd+full_chroma_int"
+"""Flags of swscale where it goes from one matrix to another: without them the picture is a level (of 255) too dark. A few percent of
+scaling, which is a few percent of the encode; without a change of the matrix they change next to nothing."""
+
+TRANSFERS = {"none": "bt709", "pq": "smpte2084", "hlg": "arib-std-b67"}
+
 PRIMARIES = frozenset({"bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "film", "bt2020", "smpte431", "smpte432"})
 MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 
@@ -46,11 +52,14 @@ def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Pictu
     matrix, primaries = _matrix(video), _primaries(video.colour)
     sdr = picture.tone_map == "none"
     converts = not sdr or primaries != "bt709"
+    # What the frames are taken for, in place of what they say: labels that are reserved, or rare, stop swscale ("Unsupported input").
+    labels = {"color_primaries": primaries, "color_trc": TRANSFERS[picture.tone_map], "colorspace": matrix or "gbr"}
+    stream = stream.filter("setparams", **labels)
     scale = {
         "w": width,
         "h": height,
         # Sharper kernels (lanczos) ring at edges, cost a tenth more, and a ladder is watched scaled up again anyway.
-        "flags": "bicubic",
+        "flags": "bicubic" if converts or matrix == "bt709" else TRUE_COLOURS,
         # Said outright: for untagged frames swscale would assume BT.601 whatever the size.
         **({"in_color_matrix": matrix} if matrix else {}),
         "out_range": "tv",
@@ -76,14 +85,14 @@ def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Pictu
 def jpeg(stream: Any, width: int, height: int, video: VideoStream, picture: Picture) -> Any:
     """Like ``fit``, in the colours of JPEG files: BT.601, full range (JFIF)."""
     stream = fit(stream, width, height, video, picture)
-    stream = stream.filter("scale", in_color_matrix="bt709", out_color_matrix="bt601", out_range="pc")
+    stream = stream.filter("scale", flags=TRUE_COLOURS, in_color_matrix="bt709", out_color_matrix="bt601", out_range="pc")
     return stream.filter("format", pix_fmts="yuvj420p")
 
 
 def _tone_map(stream: Any, known: dict[str, str], picture: Picture) -> Any:
     """Bring PQ or HLG down to SDR: to linear light, to BT.709 primaries, roll off the highlights, back to a gamma."""
-    transfer = {"pq": "smpte2084", "hlg": "arib-std-b67"}[picture.tone_map]
-    stream = stream.filter("zscale", **known, tin=transfer, t="linear", npl=SDR_WHITE_NITS).filter("format", pix_fmts="gbrpf32le")
+    stream = stream.filter("zscale", **known, tin=TRANSFERS[picture.tone_map], t="linear", npl=SDR_WHITE_NITS)
+    stream = stream.filter("format", pix_fmts="gbrpf32le")
     stream = stream.filter("zscale", p="bt709")
     # mobius keeps everything below diffuse white nearly as it was (hable darkens the whole picture) and bends only the highlights.
     # desat=0: highlights keep their colour. peak in units of npl: 1000 nits, the usual master; fixed, so that no chunk differs.

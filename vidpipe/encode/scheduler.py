@@ -268,5 +268,6 @@ def _made(future: Future[Made]) -> Made:
         raise
     except (BrokenExecutor, CancelledError) as error:
         raise EncodeFailed(
-            f"the worker of a chunk is gone: {error or type(error).__name__}", fix="run the same command again: finished chunks are kept"
+            f"the worker of a chunk is gone: {error or 'it ended without a word'}",
+            fix="run the same command again: finished chunks are kept",
         ) from error

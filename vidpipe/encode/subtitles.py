@@ -19,7 +19,7 @@ from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.facts import Shift
+from vidpipe.source.facts import Shift, Source
 
 ORIGIN = 86_400
 """Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
@@ -39,6 +39,7 @@ TELETEXT = {
 class SubtitleJob(Data):
     """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext.
 
+    webvtt: those that are WebVTT in Matroska's own layout.
     shifts: stream index -> what makes its times continuous.
     """
 
@@ -48,6 +49,7 @@ class SubtitleJob(Data):
     demuxer: str
     streams: tuple[int, ...]
     teletext: tuple[int, ...] = ()
+    webvtt: tuple[int, ...] = ()
     shifts: dict[int, tuple[Shift, ...]] = {}
 
 
@@ -61,8 +63,13 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
         demuxer=source.demuxer,
         streams=streams,
         shifts={stream.index: stream.shifts for stream in source.subtitles if stream.index in streams and stream.shifts},
-        teletext=tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == "dvb_teletext"),
+        teletext=_coded(source, streams, "dvb_teletext"),
+        webvtt=_coded(source, streams, "S_TEXT/WEBVTT"),
     )
+
+
+def _coded(source: Source, streams: tuple[int, ...], codec: str) -> tuple[int, ...]:
+    return tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == codec)
 
 
 def caption_job(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionJob:
@@ -87,6 +94,9 @@ def subtitle_file(stream: int, channel: str | None = None) -> str:
 def subtitle_arguments(job: SubtitleJob) -> list[str]:
     """Return ffmpeg's arguments for all streams of the job."""
     decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
+    # libav does not know the name S_TEXT/WEBVTT. A cue's text stands there alone, as in SubRip; if it were called WebVTT, the demuxer
+    # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
+    decoders |= {f"c:{stream}": "subrip" for stream in job.webvtt}
     source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
     outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]

@@ -87,7 +87,7 @@ def read_init(path: Path, rendition: str) -> InitSection:
 def aligned(inits: Mapping[str, InitSection], duration: Fraction) -> dict[str, InitSection]:
     """Return the init sections of a title's rungs with one delay for all, so that players may switch between them. duration: of the title.
 
-    It is the longest that any rung needs, to the tick. AV1 has none: its frames are stored in the order in which they are shown, and
+    It is the longest that any rung needs. AV1 has none: its frames are stored in the order in which they are shown, and
     composition offsets are forbidden (AV1-ISOBMFF 2.5). A title of a few frames cannot reorder more of them than it has.
     """
     longest = Fraction(0)

@@ -193,6 +193,8 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
             continue  # it is named with the other tracks that are left out
         if stream.widest.channels > 2:
             notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
+        if stream.cut:
+            notes.append(f"audio stream {stream.index} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
         if stream.changes:
             notes.append(f"audio stream {stream.index} changes on the way: all of it is first made {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

@@ -51,9 +51,9 @@ def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
 
 
 def is_heard(stream: AudioStream, source: Source) -> bool:
-    """Tell whether any of the sound falls into the time of the picture."""
+    """Whether it can be decoded, and any of it falls into the time of the picture."""
     begin, end = source.video.start, source.video.start + source.duration
-    return stream.packets > 0 and stream.start < end and stream.start + stream.duration > begin
+    return stream.packets > 0 and stream.decodable and stream.start < end and stream.start + stream.duration > begin
 
 
 def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRendition]:
@@ -152,6 +152,8 @@ def _uncaptioned(track: SubtitleStream) -> str:
 def _unheard(track: AudioStream, source: Source) -> str:
     if not track.packets:
         return "it is empty"
+    if not track.decodable:
+        return "it cannot be decoded: its codec is unknown, or it does not say how many channels it has"
     if is_heard(track, source):
         return f"the ladder has no audio for {track.widest.channels} channels"
     return "it begins after the end of the picture" if track.start > source.video.start else "it ends before the picture begins"

@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -30,9 +31,11 @@ from vidpipe.source.captions.declared import declared_languages
 from vidpipe.source.captions.screens import extracted
 from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.damage import damaged
+from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
+from vidpipe.source.picture import dolby_in
 from vidpipe.source.reading import TS_DISCONT, Scan, Track, base_of, read
 from vidpipe.source.scan import Decoded, timeline
 from vidpipe.source.sound import heard
@@ -59,6 +62,8 @@ LEADING = ("hevc", "vvc")
 """Codecs that tell leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
 
 BLOCK = 1 << 20
+LINES_KEPT = 30  # of a traceback
+UNFORESEEN = "there is something in it that vidpipe is not prepared for"
 
 
 def main(argv: list[str]) -> None:
@@ -84,7 +89,9 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
     try:
         return {"source": examine(path, name, limits).model_dump(mode="json")}
     except Refusal as refusal:
-        return {"problems": [clean(problem, 400) for problem in refusal.problems]}
+        return {"problems": [clean(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
+    except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
+        return {"problems": [UNFORESEEN], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 
 def examine(path: str, name: str, limits: SourceLimits) -> Source:
@@ -93,14 +100,21 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     before = Path(path).stat()
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
     hashing.start()
+    with Path(path).open("rb") as file:
+        told = declared(file)
+    if told.encrypted:
+        raise Refusal(
+            f"it is encrypted ({told.encrypted}), and can be decoded only with its key",
+            fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
+        )
     try:
         try:
             with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits)
+                source = _measure(container, limits, told)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
         except _Jumps as jumps:
             with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits, jumps.shifts)
+                source = _measure(container, limits, told, jumps.shifts)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
@@ -147,7 +161,10 @@ class _Jumps(Exception):
 
 
 def _measure(
-    container: av.container.InputContainer, limits: SourceLimits, shifts: dict[int, tuple[Shift, ...]] | None = None
+    container: av.container.InputContainer,
+    limits: SourceLimits,
+    told: Declared,
+    shifts: dict[int, tuple[Shift, ...]] | None = None,
 ) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
@@ -189,8 +206,16 @@ def _measure(
         problems.append(f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
+    dolby = told.dolby or dolby_in(scan.frames[0])
+    if dolby is not None and not dolby.has_base:
+        raise Refusal(
+            f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green",
+            fix="export it as HDR10, HLG or SDR, or as Dolby Vision profile 8.1 or 8.4; or convert it with an ffmpeg that has libplacebo: "
+            "ffmpeg -i FILE -vf libplacebo=apply_dolbyvision=1:colorspace=bt709:color_primaries=bt709:color_trc=bt709:format=yuv420p "
+            "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
+        )
     demuxer = container.format.name.split(",")[0]
-    picture = video_stream(container, video, scan, line, demuxer)
+    picture = video_stream(container, video, scan, line, demuxer, dolby)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
     tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
@@ -209,7 +234,7 @@ def _measure(
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
-        "subtitles": tuple(_subtitles(container, tracks, scan, ordered=not (line.guessed and picture.reorder_frames))),
+        "subtitles": tuple(_subtitles(container, tracks, scan, told, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
@@ -219,7 +244,7 @@ def _measure(
 
 
 def _subtitles(
-    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, *, ordered: bool
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, told: Declared, *, ordered: bool
 ) -> Iterator[SubtitleStream]:
     """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
 
@@ -227,7 +252,7 @@ def _subtitles(
     """
     for stream, track in tracks.values():
         if stream.type == "subtitle":
-            described, found = subtitle_stream(stream, track, scan), scan.carriers.get(stream.index)
+            described, found = subtitle_stream(stream, track, scan, told), scan.carriers.get(stream.index)
             yield from caption_streams(stream, found, described) if found else [described]
     for index, found in scan.carriers.items():
         if container.streams[index].type != "subtitle":

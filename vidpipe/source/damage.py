@@ -28,12 +28,14 @@ def damaged(source: Source) -> list[tuple[str, str]]:
     spans: list[tuple[Fraction, Fraction]] = []
     with open_media(source.location, [source.demuxer]) as container:
         for stream in container.streams:
-            if stream.index in wanted and stream.codec_context is not None:
+            if stream.codec_context is None:  # nobody knows its codec, so nobody decodes it
+                wanted.pop(stream.index, None)
+            elif stream.index in wanted:
                 stream.codec_context.thread_type = "SLICE"  # frame threads would report an error some packets late
         try:
             for packet in moved(packets(container), source.shifts):
-                if packet.stream_index in wanted:
-                    _try(packet, wanted[packet.stream_index], source.video.start, spans)
+                if packet.stream.index in wanted:  # not stream_index: of the empty packets at the end that is always 0
+                    _try(packet, wanted[packet.stream.index], source.video.start, spans)
         except av.error.FFmpegError:
             pass  # the end of what can be read; the packet scan has told it
     return [(str(start), str(end)) for start, end in _joined(spans)[:MOST]]

@@ -19,6 +19,10 @@ is understood more easily.  commentary: talks about the film. Everything else (o
 """
 
 
+LEAST_EARLY = Fraction(1, 20)
+"""Seconds of audio before the picture that are not worth a word: the delay of an encoder."""
+
+
 class Stretch(Data):
     """A stretch of the time line, seconds from the first presentable video frame."""
 
@@ -150,7 +154,10 @@ class AudioStream(Data):
 
     role: what its flags say that it is for.
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
-    offset: seconds that the sound begins after the first video frame (negative: before).  shifts: as those of the video.
+    offset: seconds that the sound begins after the first video frame (negative: before).
+    decodable: there is a decoder, and what it gives is described: channels and sample rate.
+    sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
+    shifts: as those of the video.
     """
 
     index: int
@@ -165,6 +172,8 @@ class AudioStream(Data):
     role: AudioRole = "main"
     start: Seconds
     duration: Seconds
+    sounding: Seconds = Fraction(0)
+    decodable: bool = True
     offset: Seconds = Fraction(0)
     declared_duration: Seconds | None = None
     packets: int
@@ -173,6 +182,11 @@ class AudioStream(Data):
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
     shifts: tuple[Shift, ...] = ()
+
+    @property
+    def cut(self) -> Fraction:
+        """Seconds at its beginning that lie before the picture, and so are not published; 0 if they are not worth a word."""
+        return max(Fraction(0), -self.offset) if -self.offset > LEAST_EARLY else Fraction(0)
 
     @property
     def widest(self) -> Sound:

@@ -16,17 +16,32 @@ from typing import Any
 import av
 import av.error
 import av.logging
+from av.sidedata.sidedata import Type
 
 from vidpipe.source.clock import DEMUXING
+from vidpipe.source.formats import AUDIO, VIDEOS, named
 from vidpipe.source.text import clean
 
 
-class Refusal(Exception):
-    """The file cannot be a source; ``problems`` are the sentences."""
+def _nameless(cls: Any, value: object) -> Any:
+    member: Any = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
 
-    def __init__(self, *problems: str) -> None:
+
+# PyAV gives no side data at all of a frame that has some of a kind which it does not know ("29 is not a valid Type"): the views of MV-HEVC,
+# EXIF. libav gets new kinds with every version.
+_KINDS: Any = Type
+_KINDS._missing_ = classmethod(_nameless)
+
+
+class Refusal(Exception):
+    """The file cannot be a source; ``problems`` are the sentences. fix: what helps, if that is known; FILE stands for its name."""
+
+    def __init__(self, *problems: str, fix: str | None = None) -> None:
         super().__init__(*problems)
         self.problems = list(problems)
+        self.fix = fix
 
 
 BUFFER = 1 << 18  # bytes: a call into Python for each block, so not too small; a seek throws it away, so not too large
@@ -42,8 +57,13 @@ class _Bytes:
 @contextmanager
 def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.InputContainer]:
     """Open a file with one of the ``demuxers``, or raise Refusal."""
-    with FileIO(path) as file, _opened(file, demuxers) as container:
-        yield container
+    with FileIO(path) as file:
+        try:
+            opened = _opened(file, demuxers)
+        except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
+            raise _unread(file) from error
+        with opened as container:
+            yield container
 
 
 def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[Any]:
@@ -67,12 +87,25 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
     except av.error.InvalidDataError as error:
         reason = reason_of(error)
         if "moov" in reason:
-            raise Refusal("its index (the moov box) is missing: the file is cut off or was not finished") from error
-        raise Refusal("it is not a video file of a known container, or too damaged to be recognised") from error
-    except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
+            raise Refusal(
+                "its index (the moov box) is missing: the file is cut off or was not finished",
+                fix="copy it again from its origin and compare the sizes; a recording that broke off can often be repaired with untrunc",
+            ) from error
         raise Refusal(
-            "it is not a video file but a playlist, script, picture, subtitle, raw stream or sound file; such files are never followed"
+            "it is not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
         ) from error
+
+
+def _unread(file: FileIO) -> Refusal:
+    """Say what the file is that is none of those that are read."""
+    file.seek(0)
+    with suppress(av.error.FFmpegError), _opened(file, [*VIDEOS, *AUDIO]) as container:
+        if found := named(container.format.name.split(",")[0]):
+            return Refusal(found[0], fix=found[1])
+    return Refusal(
+        "it is not a video file but a playlist, script, picture or subtitle file; such files are never followed",
+        fix="name the video file itself",
+    )
 
 
 def reason_of(error: Exception) -> str:

@@ -8,9 +8,11 @@ Wrong: nothing; what is missing or makes no sense is "unknown" or absent.
 from __future__ import annotations
 
 import struct
+import sys
 from fractions import Fraction
 from typing import Any
 
+from vidpipe.source.declared import Dolby
 from vidpipe.source.facts import Colour
 
 # ITU-T H.273 code points under the names that FFmpeg's filters take.
@@ -72,8 +74,8 @@ def orientation(frame: Any) -> tuple[Any, bool]:
 
     The matrix (ISO/IEC 14496-12, 6.2.2) is a b u / c d v / x y w in 16.16 numbers: x' = a x + c y, y' = b x + d y.
     """
-    data = next((bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"), None)
-    if data is None or len(data) < 36:
+    data = side_data(frame).get("DISPLAYMATRIX", b"")
+    if len(data) < 36:
         return 0, False
     a, b, _, c, d, *_ = struct.unpack("=9i", data[:36])
     mirrored = a * d - b * c < 0
@@ -82,6 +84,24 @@ def orientation(frame: Any) -> tuple[Any, bool]:
     if abs(a) >= abs(b):
         return (0 if a >= 0 else 180), mirrored
     return (90 if b > 0 else 270), mirrored
+
+
+def side_data(frame: Any) -> dict[str, bytes]:
+    """Return what lies beside a frame, by PyAV's names."""
+    return {item.type.name: bytes(item) for item in frame.side_data}
+
+
+def dolby_in(frame: Any) -> Dolby | None:
+    """Recognise Dolby Vision of profile 5 by what the picture itself carries (AVDOVIMetadata), whatever the container says.
+
+    As ff_dovi_guess_profile_hevc does: vdr_rpu_profile 0 and a base layer in full range.
+    """
+    data = side_data(frame).get("DOVI_METADATA", b"")
+    place = int.from_bytes(data[:8], sys.byteorder)
+    if not 8 <= place <= len(data) - 16:
+        return None
+    # AVDOVIRpuDataHeader: rpu_type, one byte of padding, rpu_format (2), vdr_rpu_profile, five more, bl_video_full_range_flag
+    return Dolby(profile=5, compatibility=0) if data[place + 4] == 0 and data[place + 10] else None
 
 
 def chroma(form: Any) -> str:
@@ -94,23 +114,34 @@ def chroma(form: Any) -> str:
     )
 
 
-def colour(frame: Any, context: Any) -> Colour:
-    """Return the colour description; the decoded frame knows better than the container."""
+def colour(frame: Any, context: Any, dolby: Dolby | None = None) -> Colour:
+    """Return the colour description; the decoded frame knows better than the container, and Dolby Vision than an untagged frame."""
 
     def name(names: dict[int, str], *codes: int) -> str:
         return next((names[code] for code in codes if code in names), "unknown")
 
     transfer = name(TRANSFERS, frame.color_trc, context.color_trc)
-    side = {item.type.name: bytes(item) for item in frame.side_data}
+    if transfer == "unknown" and dolby is not None and dolby.has_base:
+        transfer = {1: "smpte2084", 6: "smpte2084", 4: "arib-std-b67"}.get(dolby.compatibility, transfer)
+    side = side_data(frame)
     return Colour(
         primaries=name(PRIMARIES, frame.color_primaries, context.color_primaries),
         transfer=transfer,
         matrix=name(MATRICES, frame.colorspace, context.colorspace),
         range=name(RANGES, frame.color_range, context.color_range),
         dynamic_range={"smpte2084": "HDR10", "arib-std-b67": "HLG"}.get(transfer, "SDR"),  # type: ignore[arg-type]  # mypy widens to str
-        dolby_vision=bool({"DOVI_METADATA", "DOVI_RPU_BUFFER"} & side.keys()) or context.codec_tag.lower() in DOLBY_TAGS,
+        dolby_vision=dolby is not None
+        or bool({"DOVI_METADATA", "DOVI_RPU_BUFFER"} & side.keys())
+        or _tag(context) in DOLBY_TAGS,
         **_light(side),
     )
+
+
+def _tag(context: Any) -> str:
+    try:
+        return str(context.codec_tag).lower()
+    except UnicodeDecodeError:  # of a transport stream it is the type of the stream, any number
+        return ""
 
 
 def _light(side: dict[str, bytes]) -> dict[str, Any]:

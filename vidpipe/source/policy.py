@@ -112,6 +112,7 @@ class QualityPolicy(Data):
     dead_channel: DeadChannel
     no_audio: Check
     duration_mismatch: Most
+    discarded_audio: Share
     changing_sound: Most
     interlaced: Share
     captions: Check

@@ -11,9 +11,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import stat
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,12 @@ from vidpipe.source.text import clean
 # The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
 CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child import main; main(sys.argv[1:])"
 
-NO_ANSWER = "the program that reads it gave no usable answer; the file confuses it"
+NO_ANSWER = "the program that reads it gave no usable answer"
+FIX = (
+    "copy it again from its origin and compare the sizes; if they are the same, export it again, "
+    "or repair it: ffmpeg -i FILE -map 0 -c copy FIXED.mkv"
+)
+REPORT = "try a repaired copy: ffmpeg -i FILE -map 0 -c copy FIXED.mkv; if that is refused too, report it with the output of --debug"
 
 KINDS = (
     (stat.S_ISDIR, "it is a directory, not a file", "name one video file inside it"),
@@ -50,21 +58,24 @@ def probe(location: str, *, limits: SourceLimits | None = None, cancel: threadin
     try:
         return Source.model_validate_json(json.dumps(answer["source"]))
     except (KeyError, ValidationError) as error:
-        raise _refused(clean(location, 1000), [NO_ANSWER]) from error
+        raise _refused(clean(location, 1000), [NO_ANSWER], REPORT) from error
 
 
 def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None) -> dict[str, Any]:
     """Let a child answer a question about a file (see ``child.main``). Raises SourceRefused if it does not, or lists problems."""
     done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], limits=limits, cancel=cancel)
     if done.returncode != 0 or done.timed_out:
-        raise _refused(where, [_ending(done, limits)])
+        what, fix = _ending(done, limits)
+        raise _refused(where, [what], fix, [clean(line, 400) for line in done.stderr_tail.splitlines()])
     try:
         answer = json.loads(done.stdout)
         problems = [clean(str(problem), 400) for problem in answer.get("problems", ())]
+        fix = clean(str(answer.get("fix") or ""), 600) or None
+        debug = [clean(str(line), 400) for line in answer.get("debug", ())]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise _refused(where, [NO_ANSWER]) from error
+        raise _refused(where, [NO_ANSWER], REPORT, [clean(line, 400) for line in done.stderr_tail.splitlines()]) from error
     if problems:
-        raise _refused(where, problems)
+        raise _refused(where, problems, REPORT if debug else fix, debug)
     return dict(answer)
 
 
@@ -118,28 +129,33 @@ def _unreachable(where: str, location: str, error: Exception) -> SourceRefused:
     )
 
 
-def _refused(where: str, problems: list[str]) -> SourceRefused:
+def _refused(where: str, problems: list[str], fix: str | None = None, debug: Sequence[str] = ()) -> SourceRefused:
     what = problems[0] if len(problems) == 1 else f"it cannot be a source, for {len(problems)} reasons"
     return SourceRefused(
         what,
         where=where,
         details=problems if len(problems) > 1 else (),
-        fix="play the file in another program, or ask for a new copy of it",
+        fix=re.sub(r"\bFILE\b", lambda _: shlex.quote(where), fix or FIX),
+        debug=debug,
     )
 
 
-def _ending(done: Completed, limits: Limits) -> str:
-    """Say how a child ended that gave no answer."""
+def _ending(done: Completed, limits: Limits) -> tuple[str, str | None]:
+    """Say how a child ended that gave no answer, and how to fix that."""
+    raised = "if the file is what was meant, raise the limit {} in vidpipe.toml, table [limits]"
     if done.timed_out:
-        return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
+        return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)", raised.format("wall_seconds")
     if any(words in done.stderr_tail for words in ("MemoryError", "Cannot allocate memory", "failed to map segment")):
-        return f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
-    if done.returncode in (-24, 152, -9, 137):  # SIGXCPU, and the kill that follows it
-        return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
+        needed = f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
+        return needed, raised.format("memory_bytes")
+    if done.returncode in (-24, 152):  # SIGXCPU
+        return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)", raised.format("cpu_seconds")
+    if done.returncode in (-9, 137, -15, 143):
+        killed = "the program that reads it was killed: it took more processor time than allowed, or the machine was short of memory"
+        return killed, "run the same command again, with more free memory; else " + raised.format("cpu_seconds")
     if done.returncode < 0 or done.returncode > 128:
-        return "reading it crashed the demuxer or the decoder; the file is damaged or hostile"
-    last = clean(done.stderr_tail.strip().rpartition("\n")[2])
-    return f"reading it failed: {last or f'exit code {done.returncode}'}"
+        return "reading it crashed the demuxer or the decoder; the file is damaged or hostile", None
+    return "the program that reads it failed", REPORT
 
 
 def _import_path() -> str:

@@ -33,13 +33,17 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 
 @dataclass
 class Track:
-    """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet."""
+    """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet.
+
+    sounding: how long its packets last one after the other.
+    """
 
     start: int | None = None
     end: int = 0
     packets: int = 0
     size: int = 0
     opening: int = 0
+    sounding: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
     listener: Listener | None = None
 
@@ -91,7 +95,7 @@ def read(
             if packet.size and packet.stream_index in kinds:
                 clocks.add(packet.stream_index, *kinds[packet.stream_index], packet)
             scan.last = max(scan.last, packet.pos or 0)
-            index, size = packet.stream_index, packet.size
+            index, size = packet.stream.index, packet.size  # not stream_index: of the empty packets at the end that is always 0
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:
                     _decode(scan, video, None)  # the end: let the last pictures out
@@ -119,6 +123,7 @@ def read(
                     track.listener.hear(packet, time)
                 if time is not None and not packet.is_discard:
                     track.add(time, packet.duration or 0)
+                    track.sounding += packet.duration or 0
             number += 1
             if number > limits.max_packets:
                 scan.problems.append(f"it has more than {limits.max_packets} packets")

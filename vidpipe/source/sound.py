@@ -83,7 +83,7 @@ def heard(source: Source) -> list[AudioStream]:
         decoders = {stream.index: stream.codec_context for stream in container.streams if stream.index in wanted and stream.codec_context}
         try:
             for packet in moved(packets(container), source.shifts):
-                index = packet.stream_index
+                index = packet.stream.index
                 sound = _decoded(decoders[index], packet) if index in decoders else None
                 if sound is None or packet.pts is None or len(changes[index]) == MOST_CHANGES:
                     continue

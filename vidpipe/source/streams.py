@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from vidpipe.source.captions.carried import Carrier
 from vidpipe.source.captions.channels import CAPTIONS, taken_apart
+from vidpipe.source.declared import Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
@@ -29,7 +30,10 @@ INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the othe
 SEEKS_TRIED = 6
 
 TELETEXT = range(0x10, 0x20)  # what a packet of it begins with (ETSI EN 301 775, table 1)
-TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext"})  # ffmpeg reads no TTML
+MATROSKA_WEBVTT = "S_TEXT/WEBVTT"
+"""Its name there, because libav has none for it: WebM's D_WEBVTT is another layout."""
+TEXT_SUBTITLES = frozenset({"srt", "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608", "dvb_teletext", MATROSKA_WEBVTT})
+"""Without TTML, which ffmpeg does not read."""
 
 
 def is_picture(stream: Stream) -> bool:
@@ -39,7 +43,9 @@ def is_picture(stream: Stream) -> bool:
     return stream.type == "video" and not stream.disposition & still and context is not None and context.width > 0
 
 
-def video_stream(container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str) -> VideoStream:
+def video_stream(
+    container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str, dolby: Dolby | None
+) -> VideoStream:
     """Describe the video; a sample of its fields is decoded, and some seeks are tried."""
     frame, context, base = scan.frames[0], video.codec_context, base_of(video)
     aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
@@ -50,7 +56,7 @@ def video_stream(container: av.container.InputContainer, video: Any, scan: Scan,
     if not flagged or order == "progressive":
         order = "unknown" if flagged else "progressive"
     problem = _seek_problem(container, video, scan, line, demuxer)
-    described = colour(frame, context)
+    described = colour(frame, context, dolby)
     # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
     fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
@@ -188,6 +194,8 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
         role=_role(stream.disposition),
         start=start * base,
         duration=duration,
+        sounding=track.sounding * base,
+        decodable=bool(context and context.codec is not None and context.sample_rate and context.channels),
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,
@@ -217,9 +225,10 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track, scan: Scan) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: Track, scan: Scan, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
-    unnamed = "dvb_teletext" if track.opening in TELETEXT else "unknown"  # PyAV has no decoder for it, and so no name
+    # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
+    unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
     codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,

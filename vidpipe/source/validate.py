@@ -17,11 +17,11 @@ from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed, run
 from vidpipe.source.clock import DEMUXING, bitstream_filter
-from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch
+from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch, VideoStream
 from vidpipe.source.findings import fact_findings, findings, missing_pictures
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
-from vidpipe.source.probe import ask
+from vidpipe.source.probe import NO_ANSWER, REPORT, ask
 from vidpipe.source.quality import (
     PICTURE_FILE,
     Measurements,
@@ -32,10 +32,13 @@ from vidpipe.source.quality import (
     source_filters,
 )
 from vidpipe.source.steady import check_understood, steadied
+from vidpipe.source.text import clean
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
 PRINTED_A_PICTURE = 700  # bytes that the filters print for it, and for each tenth of a second of sound
+OUT_OF_TIME = (-24, 152)  # SIGXCPU
+KILLED = (-9, 137, -15, 143)
 _ERRORS = re.compile(r"(?:Input stream #\d+:\d+ .*?\b([1-9]\d*) decode errors|corrupt decoded frame)")
 
 
@@ -63,7 +66,7 @@ def validate(
             steady = frozenset(audio.index for audio in source.audio)
             done = _decode(decode_argv(source, policy, program, steady), source, Path(folder), limits, cancel)
         picture = _read(Path(folder) / PICTURE_FILE)
-        sounds = {audio.index: _read(Path(folder) / sound_file(audio.index)) for audio in source.audio if audio.packets}
+        sounds = {audio.index: _read(Path(folder) / sound_file(audio.index)) for audio in source.audio if audio.packets and audio.decodable}
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
     found = (*fact_findings(source, policy), *findings(source, picture, policy))
@@ -92,7 +95,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
     try:
         return tuple(Stretch(start=Fraction(start), end=Fraction(end)) for start, end in answer["damaged"])
     except (KeyError, ValueError, TypeError) as error:
-        raise SourceRefused("the program that decodes it gave no usable answer", where=source.name, fix="ask for a new copy") from error
+        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name)) from error
 
 
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
@@ -102,7 +105,7 @@ def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel
     try:
         return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
     except (KeyError, ValueError, TypeError) as error:
-        raise SourceRefused("the program that decodes it gave no usable answer", where=source.name, fix="ask for a new copy") from error
+        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name)) from error
 
 
 def sound_file(index: int) -> str:
@@ -117,7 +120,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     """
     video = source.video
     chains = [
-        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},"
+        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},{_labels(video)}"
         # area: each pixel of the small picture is a true mean, so noise does not hide that nothing moves
         f"scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy)}[v]"
     ]
@@ -125,7 +128,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     shifts = source.shifts
     front: list[str] = []
     for audio in source.audio:
-        if audio.packets:
+        if audio.packets and audio.decodable:
             heard = f"0:{audio.index}"
             if audio.index in steady:
                 number = front.count("-dec")
@@ -165,14 +168,38 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     ]
 
 
+def _labels(video: VideoStream) -> str:
+    """Overwrite labels of colour that may be reserved, which would stop swscale; brightness is the same by any of them."""
+    labelled = video.pixel_format.startswith(("yuv", "nv", "p0", "p2", "gray"))
+    return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709," if labelled else ""
+
+
 def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits, cancel: threading.Event | None) -> Completed:
     printed = PRINTED_A_PICTURE * (source.video.frames + 10 * int(source.duration))
     spent = limits.decoding(float(source.duration), printed)
     done = run(argv, limits=spent, cwd=folder, cancel=cancel)
     check_understood(done.stderr_tail, argv[0])
-    if done.timed_out or done.returncode < 0 or done.returncode > 128:
-        what = f"decoding it took more than {done.seconds:.0f} s and was stopped" if done.timed_out else "decoding it crashed the decoder"
-        raise SourceRefused(what, where=source.name, fix="ask for a new copy, or raise the limits if the machine is slow")
+    if done.timed_out or done.returncode in OUT_OF_TIME:
+        raise SourceRefused(
+            f"decoding it took more than {done.seconds:.0f} s and was stopped",
+            where=source.name,
+            fix="raise the limit decode_seconds_per_second in vidpipe.toml, table [limits], if the machine is slow",
+        )
+    if done.returncode in KILLED:
+        raise SourceRefused(
+            "ffmpeg was killed while it decoded it, not by the file: perhaps the machine was short of memory",
+            where=source.name,
+            fix="run the same command again, with more free memory",
+        )
+    if done.returncode < 0 or done.returncode > 128:  # AVERROR codes are negative; of them a byte is left
+        crashed = "decoding it crashed the decoder"
+        raise SourceRefused(
+            crashed if done.returncode < 0 else "ffmpeg cannot decode it",
+            where=source.name,
+            fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
+            details=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()[-1:]],
+            debug=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()],
+        )
     return done
 
 

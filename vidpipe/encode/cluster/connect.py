@@ -61,7 +61,7 @@ def connect(
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         raise UsageError(
-            f"the Dask scheduler does not answer: {error or type(error).__name__}",
+            f"the Dask scheduler does not answer: {error or 'it said nothing'}",
             where=address,
             fix="check the address, and that `dask scheduler` runs with the same version of distributed",
         ) from error
@@ -116,7 +116,7 @@ def _translated(address: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:  # distributed's CommClosedError is an OSError; its RPCs also raise RuntimeError
         raise UsageError(
-            f"the Dask scheduler or a worker has gone: {error or type(error).__name__}",
+            f"the Dask scheduler or a worker has gone: {error or 'the connection ended'}",
             where=address,
             fix="look at their logs, and run the same command again",
         ) from error

@@ -54,15 +54,16 @@ class _DaskFuture(Future[Made]):
             self.set_result(inner.result())
         elif type(error).__module__.partition(".")[0] == "distributed" or isinstance(error, CancelledError):
             lost = EncodeFailed(
-                f"the cluster lost a task: {error or type(error).__name__}",
+                f"the cluster lost a task: {error or 'it was cancelled'}",
                 fix="look at the workers' logs (memory?), and run the same command again: finished chunks are kept",
             )
             lost.__cause__ = error
             self.set_exception(lost)
         elif isinstance(error, ImportError | AttributeError | TypeError):  # a worker whose vidpipe knows this function otherwise, or not
             other = EncodeFailed(
-                f"a worker cannot run the task ({type(error).__name__}: {error})",
+                "a worker cannot run the task: its vidpipe is another one",
                 fix=f"give all workers vidpipe {__version__}, as this machine has it, and run the same command again",
+                debug=[f"{type(error).__name__}: {error}"],
             )
             other.__cause__ = error
             self.set_exception(other)

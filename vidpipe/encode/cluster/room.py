@@ -277,4 +277,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except PublishFailed as error:
-        raise EncodeFailed(error.what, where=error.where, fix=error.fix, details=error.details) from error
+        raise EncodeFailed(error.what, where=error.where, fix=error.fix, details=error.details, debug=error.debug) from error

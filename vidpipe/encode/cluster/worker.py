@@ -96,12 +96,12 @@ def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, An
         return _run_there(function, task, told, worker)
     except VidpipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - it is told whatever it is
+    except Exception:  # noqa: BLE001 - it is told whatever it is
         told_instead = EncodeFailed(
-            f"a worker cannot run the task ({type(error).__name__}: {error})",
+            "a worker cannot run the task",
             where=f"worker {worker.name}",
             fix=f"give all workers vidpipe {told['version']}, as the commanding machine has it; otherwise report this as a bug",
-            details=traceback.format_exc().splitlines()[-TRACE_LINES:],
+            debug=traceback.format_exc().splitlines()[-TRACE_LINES:],
         )
     raise told_instead  # outside the except: Dask also sends the exception in whose context another one was raised
 

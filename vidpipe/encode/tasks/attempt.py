@@ -9,7 +9,7 @@ Wrong: Failed, which the task may answer with another attempt; ``error_of`` make
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,13 @@ from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
 from vidpipe.source.captions import CaptionJob
 from vidpipe.source.steady import check_understood
+from vidpipe.source.text import clean
 
 ATTEMPTS = 2
 UNDECODABLE = 69
 """ffmpeg's exit code when more than two thirds of a stream cannot be decoded (fftools/ffmpeg.c, max_error_rate)."""
-LINES_SHOWN = 12  # of ffmpeg's last words in an error
+LINES_SHOWN, LINES_KEPT = 3, 12  # of ffmpeg's last words in an error; with --debug
+UNDECODABLE_FIX = "validate it (vidpipe validate FILE says where it is damaged), and copy it again from its origin or export it again"
 AFTERMATH = (  # what every other thread says once one has failed; it would bury the cause
     "Task finished with error code",
     "Terminating thread with return code",
@@ -140,25 +142,34 @@ def stored(task: Task, folder: Path, samples: dict[str, int]) -> Made:
 def error_of(task: Task, where: str, arguments: list[str], failure: Failed, watched: Watched) -> EncodeFailed | SourceRefused:
     """Return what the person reads of a task that failed for good: the encoder's fault, or the source's."""
     words = words_of(failure.completed)
-    details = [f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)]
+    details = said(words)
+    debug = [f"command: {shlex.join([task.ffmpeg, *arguments])}", *(f"ffmpeg: {word}" for word in words)]
     blame = failure.blame or (None if failure.source or watched.decodes else _look(task, watched))
     if blame:
-        details += [f"decoding alone: {blame.command}", *(f"ffmpeg: {word}" for word in blame.words[-LINES_SHOWN:] if word not in words)]
+        more = [word for word in blame.words[-LINES_KEPT:] if word not in words]
+        details += said(more)
+        debug += [f"decoding alone: {blame.command}", *(f"ffmpeg: {word}" for word in more)]
     if failure.source or blame:
         what = blame.reason if blame else str(failure)
-        return SourceRefused(what, where=where, fix="play the file in another program, or ask for a new copy of it", details=details)
+        return SourceRefused(what, where=where, fix=UNDECODABLE_FIX, details=details, debug=debug)
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=where,
-        fix="run the command by itself to see it fail; finished chunks are kept, and the same vidpipe command continues after them",
+        fix="run the same command again, with --debug to see ffmpeg's command and words; it continues after the finished chunks",
         details=details,
+        debug=debug,
     )
+
+
+def said(words: Sequence[str]) -> list[str]:
+    """The last words of ffmpeg as lines of a message: few, and each of a length that can be read."""
+    return [f"ffmpeg: {clean(word)}" for word in words[-LINES_SHOWN:]]
 
 
 def words_of(completed: Completed | None) -> list[str]:
     """What ffmpeg said last."""
-    said = completed.stderr_tail.splitlines() if completed else []
-    return [line for line in said if not any(phrase in line for phrase in AFTERMATH)][-LINES_SHOWN:]
+    lines = completed.stderr_tail.splitlines() if completed else []
+    return [line for line in lines if not any(phrase in line for phrase in AFTERMATH)][-LINES_KEPT:]
 
 
 def _look(task: Task, watched: Watched) -> Blame | None:

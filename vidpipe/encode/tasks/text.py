@@ -15,7 +15,7 @@ from vidpipe.encode.check import check_text
 from vidpipe.encode.result import Artifact
 from vidpipe.encode.silence import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, subtitle_arguments, subtitle_file
-from vidpipe.encode.tasks.attempt import Failed, attempted, check_unchanged, ended, stored, words_of
+from vidpipe.encode.tasks.attempt import Failed, attempted, check_unchanged, ended, said, stored, words_of
 from vidpipe.encode.tasks.marks import mark
 from vidpipe.encode.tasks.task import Made, SubtitleTask, Watch, cancel_of
 from vidpipe.errors import EncodeFailed
@@ -46,8 +46,8 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
 
 
 def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) -> Made:
-    teletext = tuple(stream for stream in task.job.teletext if stream in streams)
-    job = task.job.model_copy(update={"streams": streams, "teletext": teletext})
+    teletext, webvtt = (tuple(index for index in kind if index in streams) for kind in (task.job.teletext, task.job.webvtt))
+    job = task.job.model_copy(update={"streams": streams, "teletext": teletext, "webvtt": webvtt})
     names = [subtitle_file(stream) for stream in streams]
     seconds = STALLED_SECONDS + job.size / SLOWEST_READ  # cues are rare: long silence is nothing special, so only the whole is limited
     limits = Limits(memory_bytes=DECODER_MEMORY, output_bytes=LARGEST, wall_seconds=seconds, cpu_seconds=math.ceil(seconds))
@@ -61,7 +61,8 @@ def _extract(task: SubtitleTask, streams: tuple[int, ...], watch: Watch | None) 
                 f"ffmpeg was not ready in {seconds:.0f} s" if completed.timed_out else killed,
                 where=f"subtitles (stream {', '.join(map(str, streams))}) of {task.title}",
                 fix="run the same command again: what is finished is kept; if it fails again, look for a lack of memory or a slow disk",
-                details=[f"command: {shlex.join(argv)}", *(f"ffmpeg: {word}" for word in words_of(completed))],
+                details=said(words_of(completed)),
+                debug=[f"command: {shlex.join(argv)}", *(f"ffmpeg: {word}" for word in words_of(completed))],
             )
         if completed.returncode == TOO_LARGE:
             raise Failed(f"it has more than {LARGEST // 1024**2} MB of text")

@@ -14,9 +14,10 @@ from vidpipe.source.findings.probed import changing_sound, fact_findings
 __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures"]
 
 IDS = (
-    *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "changing-sound"),
-    "captions-left-out",
-    *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time", "low-resolution", "low-bit-rate"),
+    *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),
+    *("discarded-audio", "undecodable-audio", "changing-sound", "captions-left-out"),
+    *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time"),
+    *("low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),
     *("silence", "loudness", "true-peak", "dead-channel"),
 )

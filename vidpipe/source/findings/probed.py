@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.telling import clock, found, show
-from vidpipe.source.policy import QualityPolicy
+from vidpipe.source.policy import Check, QualityPolicy
 
 
 def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
@@ -18,6 +18,9 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
         *_read_error(source, policy),
         *_corrupt(source, policy),
         *_sound_facts(source, policy),
+        *_early(source, policy),
+        *_discarded(source, policy),
+        *_undecodable(source, policy),
         *changing_sound(source, policy),
         *_captions(source, policy),
         *_timestamps(source, policy),
@@ -42,7 +45,7 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             advice="copy the file again from its origin and compare the sizes",
         )
         return
-    streams: list[VideoStream | AudioStream] = [video, *source.audio]
+    streams: list[VideoStream | AudioStream] = [video, *_filled(source)]
     claims: list[tuple[Fraction, Fraction, Fraction, str, int | None]] = []
     if source.declared_duration is not None and source.scanned_duration is not None:
         end = max(stream.start + stream.duration for stream in streams) - video.start
@@ -64,6 +67,11 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             limit=show(claimed - tolerance - claimed / 100),
             advice="copy the file again from its origin and compare the sizes",
         )
+
+
+def _filled(source: Source) -> list[AudioStream]:
+    """Return the audio streams with anything in them: transport streams announce many that are empty; the plan leaves those out."""
+    return [audio for audio in source.audio if audio.packets]
 
 
 def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
@@ -126,7 +134,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             advice="check that the sound was not lost in the export",
         )
     most = Fraction(str(check.most))
-    for audio in source.audio:
+    for audio in _filled(source):
         end = audio.start + audio.duration - video.start
         apart = end - video.duration
         if abs(apart) > most:
@@ -150,6 +158,65 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
                 measured=show(audio.offset),
                 limit=show(most),
                 advice="the title begins with the first whole picture; check that this is where it should",
+            )
+
+
+def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
+    check = policy.duration_mismatch
+    for audio in _filled(source):
+        if audio.cut and audio.cut <= Fraction(str(check.most)):
+            yield from found(
+                Check(severity="off" if check.severity == "off" else "warning"),
+                "early-audio",
+                f"audio stream {audio.index} begins {show(audio.cut)} before the picture: that much of it is cut",
+                stream=audio.index,
+                span=Stretch(start=audio.offset, end=Fraction(0)),
+                measured=show(audio.cut),
+                limit=show(LEAST_EARLY),
+                advice="the title begins with the first whole picture; start the export there if nothing may be missed",
+            )
+
+
+def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Compare how long audio is with what of it falls into the time of the picture."""
+    check, picture = policy.discarded_audio, source.video.duration
+    kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
+    for audio in source.audio:
+        whole = max(audio.sounding, audio.duration)
+        if not audio.sounding or not audio.packets or kept[audio.index] >= Fraction(str(check.share)) * whole:
+            continue
+        if kept[audio.index] <= 0 and max(kept.values()) > 0:
+            continue  # the plan leaves it out, and says so
+        share = max(kept[audio.index], Fraction(0)) / whole
+        yield from found(
+            check,
+            "discarded-audio",
+            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
+            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
+            stream=audio.index,
+            span=Stretch(start=Fraction(0), end=picture),
+            measured=f"{float(share):.0%} kept",
+            limit=f"{check.share:.0%} kept",
+            advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
+        )
+
+
+def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
+    check = policy.decode_errors
+    good = any(audio.packets and audio.decodable for audio in source.audio)
+    for audio in _filled(source):
+        if not audio.decodable:
+            yield from found(
+                Check(severity="warning") if good and check.severity == "error" else check,
+                "undecodable-audio",
+                f"audio stream {audio.index} cannot be decoded: its codec ({audio.codec}) is not known, or it does not say what it holds",
+                stream=audio.index,
+                measured=f"{audio.channels} channels, {audio.sample_rate} Hz",
+                limit="a known codec, channels and sample rate",
+                advice="export the audio as AAC, AC-3 or PCM",
             )
 
 
