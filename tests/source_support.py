@@ -93,7 +93,12 @@ CASES: dict[str, Case] = {
         facts={"demuxer": "mpegts", "video.exact_seek": False, "video.variable_frame_rate": False},
     ),
     "ps": Case("dvd.mpg", ["-c:v", "mpeg2video", "-g", "12", "-c:a", "mp2"], facts={"demuxer": "mpeg", "video.exact_seek": False}),
-    "avi": Case("mpeg4.avi", ["-c:v", "mpeg4", "-q:v", "5", "-c:a", "libmp3lame"], facts={"demuxer": "avi", "audio.0.codec": "mp3"}),
+    "avi": Case(
+        "mpeg4.avi",
+        ["-c:v", "mpeg4", "-q:v", "5", "-c:a", "libmp3lame"],
+        frames=41,
+        facts={"demuxer": "avi", "audio.0.codec": "mp3", "video.frames": 40},
+    ),
     "avi-h264": Case(
         "h264.avi",
         [*X264, "-c:a", "libmp3lame"],
@@ -147,8 +152,8 @@ CASES: dict[str, Case] = {
         video="scroll=horizontal=0.02,tinterlace=interleave_bottom,setfield=prog",
         size=(320, 192),
         height=192,
-        frames=100,
-        facts={"video.interlaced": True, "video.field_order": "bb", "video.frame_rate": Fraction(25)},
+        frames=101,
+        facts={"video.frames": 100, "video.interlaced": True, "video.field_order": "bb", "video.frame_rate": Fraction(25)},
     ),
     "flagged-progressive": Case(
         "psf.mp4",

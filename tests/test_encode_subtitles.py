@@ -115,7 +115,7 @@ def test_teletext_is_read_as_text_beside_others() -> None:
     job = SubtitleJob(location="/a.ts", size=1, mtime_ns=1, demuxer="mpegts", streams=(2, 5), teletext=(5,))
     arguments = subtitle_arguments(job)
     assert shlex.join(arguments[arguments.index("-f") : arguments.index("-map")]) == (
-        "-f mpegts -fix_sub_duration:5 -protocol_whitelist file -txt_format:5 text -txt_page:5 subtitle -i file:/a.ts"
+        "-f mpegts -fix_sub_duration:5 -merge_pmt_versions 1 -protocol_whitelist file -txt_format:5 text -txt_page:5 subtitle -i file:/a.ts"
     )
 
 

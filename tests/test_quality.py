@@ -14,7 +14,7 @@ import pytest
 from tests.source_support import AAC, X264, make, run
 from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.media.ffmpeg import find
-from vidpipe.source.facts import Sound, SoundChange, Source, Stretch, SubtitleStream
+from vidpipe.source.facts import Shift, Sound, SoundChange, Source, Stretch, SubtitleStream
 from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
 from vidpipe.source.policy import QualityPolicy, default_text, load_policy
 from vidpipe.source.probe import probe
@@ -323,6 +323,9 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
     "broken-timestamps": (
         lambda s: with_video(s, missing_timestamps=2, backward_timestamps=1, broken_at=(span("2", "3"),)),
         NOTHING, (0, ("2", "3"), "3 pictures", "0 pictures"),
+    ),
+    "clock-jump": (
+        lambda s: with_video(s, shifts=(Shift(position=1000, seconds=Fraction(-94)),)), NOTHING, (0, None, "94.000 s", "0.000 s"),
     ),
     "timestamp-gap": (
         lambda s: with_video(s, longest_gap=Fraction(2), longest_gap_at=Fraction(5)), NOTHING, (0, ("5", "7"), "2.000 s", "1 s"),

@@ -31,7 +31,7 @@ def test_an_odd_source_is_measured(name: str, tmp_path: Path) -> None:
     assert tuple(round(side) for side in source.video.display_size) == (case.width, case.height)
     assert [audio.channels for audio in source.audio] == list(case.audio)
     if case.frames is not None:
-        assert source.video.frames == case.frames
+        assert source.video.frames == case.facts.get("video.frames", case.frames)
         assert source.duration == case.frames / source.video.frame_rate
         if "video.frame_rate" not in case.facts:
             assert source.video.frame_rate == Fraction(case.rate)

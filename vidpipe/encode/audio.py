@@ -21,7 +21,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.encode.clock import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
-from vidpipe.source.facts import Sound
+from vidpipe.source.facts import Shift, Sound
 from vidpipe.source.steady import steadied
 
 AAC_FRAME = 1024
@@ -38,7 +38,7 @@ class AudioJob(Data):
     """What decides the command. start: seconds in the source's own time of the first frame of the picture.
 
     duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
-    steady: streams that are made steady first.
+    steady: streams that are made steady first.  shifts: stream index -> what makes its times continuous.
     """
 
     location: str
@@ -51,6 +51,7 @@ class AudioJob(Data):
     renditions: tuple[AudioRendition, ...]
     sounds: dict[int, Sound]
     steady: tuple[int, ...] = ()
+    shifts: dict[int, tuple[Shift, ...]] = {}
     quality: QualityChains | None = None
 
     def samples(self, rendition: AudioRendition) -> int:
@@ -72,6 +73,7 @@ def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Quali
         segment=plan.grid.segment_duration,
         renditions=renditions,
         sounds={stream.index: stream.widest for stream in used},
+        shifts={index: table for index, table in plan.source.shifts.items() if table and index in {stream.index for stream in used}},
         steady=tuple(stream.index for stream in used if stream.changes),
         quality=quality,
     )
@@ -89,7 +91,7 @@ def sound_file(number: int, quality: QualityChains) -> str:
 
 def audio_arguments(job: AudioJob) -> list[str]:
     """Return ffmpeg's arguments for all tracks of the job."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer))
+    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
     streams: dict[int, list[Any]] = {}
     for stream in {rendition.stream for rendition in job.renditions}:
         wanted = sum(rendition.stream == stream for rendition in job.renditions) + (
@@ -124,7 +126,7 @@ def _steadied(arguments: list[str], job: AudioJob) -> list[str]:
 
 def sound_arguments(job: AudioJob) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer))
+    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
     streams = sorted({rendition.stream for rendition in job.renditions})
     arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
     return [*GLOBAL, *arguments]

@@ -18,6 +18,7 @@ is stamped 83 ms, but frame 1 (41.67 ms) 42 ms, and it must still be frame 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor
 from typing import Any
@@ -27,7 +28,8 @@ import ffmpeg
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
-from vidpipe.source.facts import VideoStream
+from vidpipe.source.clock import DEMUXING, bitstream_filter
+from vidpipe.source.facts import Shift, VideoStream
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 FILTERS = (
@@ -186,17 +188,20 @@ GLOBAL = [
 ]
 
 
-def source_options(location: str, demuxer: str) -> dict[str, object]:
-    """Return the input options that keep ffmpeg to this one file and this one format."""
+def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Shift]] | None = None) -> dict[str, object]:
+    """Return the input options that keep ffmpeg to this one file and this one format. shifts: of the streams that are used."""
     return {
         "filename": f"file:{location}",  # file: so that no name looks like an option or a protocol
         "format": demuxer,  # as probed; no guessing, no playlist in disguise
         "protocol_whitelist": "file",
+        **DEMUXING.get(demuxer, {}),
+        # With -copyts ffmpeg leaves jumps of the clock alone, and without it each process would close them in another way.
+        **{f"bsf:{index}": bitstream_filter(table) for index, table in sorted((shifts or {}).items()) if table},
     }
 
 
 def _input(job: ChunkJob) -> Any:
-    options = source_options(job.location, job.demuxer)
+    options = source_options(job.location, job.demuxer, {job.video.index: job.video.shifts})
     options["threads"] = job.threads
     options["noautorotate"] = None  # rotated by an explicit transpose
     # Frames that change size or colour mid-stream go through the running graph (scale adapts); a new graph would count from 0 again.
@@ -214,7 +219,10 @@ def _timeline(job: ChunkJob) -> Any:
     stream = _input(job)
     if job.quality:
         stream = stream.filter(RAW_SOURCE)
-    if job.demuxer == "avi":
+    if job.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
+        # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
+        stream = stream.filter("setpts", expr="PTS-STARTPTS")
+    elif job.demuxer == "avi":
         # AVI stores no times; libav's guesses are off by the reordering delay. Its frames follow each other at the rate of the header.
         stream = stream.filter("setpts", expr=f"round(N/({_ratio(video.frame_rate)})/TB)")
     else:
@@ -225,7 +233,9 @@ def _timeline(job: ChunkJob) -> Any:
     # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
     stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
     stream = pixels.deinterlace(stream, video, job.picture)
-    stream = stream.filter("fps", fps=_ratio(rate), start_time=f"{float(job.grid.time(job.chunk.start)):.9f}", round="near")
+    start = f"{float(job.grid.time(job.chunk.start)):.9f}"
+    # eof_action: a last picture that is said to last less than half a frame is shown all the same
+    stream = stream.filter("fps", fps=_ratio(rate), start_time=start, round="near", eof_action="pass")
     stream = stream.filter("tpad", stop=PADDING, stop_mode="clone").filter("trim", end_frame=job.chunk.frames)
     stream = stream.filter("setpts", expr="N")  # fps left a time base of one frame: frame n is tick n
     return pixels.rotate(stream, job.picture)

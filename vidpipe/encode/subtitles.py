@@ -19,7 +19,7 @@ from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.facts import Source
+from vidpipe.source.facts import Shift, Source
 
 ORIGIN = 86_400
 """Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
@@ -40,6 +40,7 @@ class SubtitleJob(Data):
     """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext.
 
     webvtt: those that are WebVTT in Matroska's own layout.
+    shifts: stream index -> what makes its times continuous.
     """
 
     location: str
@@ -49,6 +50,7 @@ class SubtitleJob(Data):
     streams: tuple[int, ...]
     teletext: tuple[int, ...] = ()
     webvtt: tuple[int, ...] = ()
+    shifts: dict[int, tuple[Shift, ...]] = {}
 
 
 def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
@@ -60,6 +62,7 @@ def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
         mtime_ns=source.mtime_ns,
         demuxer=source.demuxer,
         streams=streams,
+        shifts={stream.index: stream.shifts for stream in source.subtitles if stream.index in streams and stream.shifts},
         teletext=_coded(source, streams, "dvb_teletext"),
         webvtt=_coded(source, streams, "S_TEXT/WEBVTT"),
     )
@@ -79,6 +82,7 @@ def caption_job(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionJob
         demuxer=source.demuxer,
         channels=channels,
         origin=ORIGIN,
+        shifts={index: table for index, table in source.shifts.items() if table and index in {stream for stream, _ in channels}},
     )
 
 
@@ -93,7 +97,7 @@ def subtitle_arguments(job: SubtitleJob) -> list[str]:
     # libav does not know the name S_TEXT/WEBVTT. A cue's text stands there alone, as in SubRip; if it were called WebVTT, the demuxer
     # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
     decoders |= {f"c:{stream}": "subrip" for stream in job.webvtt}
-    source = ffmpeg.input(**source_options(job.location, job.demuxer), **decoders)
+    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
     outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]
     arguments: list[str] = ffmpeg.get_args(outputs[::-1])

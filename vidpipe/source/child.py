@@ -29,13 +29,14 @@ from av.stream import Stream
 from vidpipe.source.captions import CaptionJob
 from vidpipe.source.captions.declared import declared_languages
 from vidpipe.source.captions.screens import extracted
+from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.damage import damaged
 from vidpipe.source.declared import Declared, declared
-from vidpipe.source.facts import Source, SubtitleStream
+from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import Refusal, open_media, reason_of
 from vidpipe.source.picture import dolby_in
-from vidpipe.source.reading import Scan, Track, base_of, read
+from vidpipe.source.reading import TS_DISCONT, Scan, Track, base_of, read
 from vidpipe.source.scan import Decoded, timeline
 from vidpipe.source.sound import heard
 from vidpipe.source.streams import (
@@ -45,16 +46,20 @@ from vidpipe.source.streams import (
     chapters,
     codec_of,
     is_picture,
+    is_whole,
     other_stream,
     subtitle_stream,
     timecode,
     video_stream,
 )
-from vidpipe.source.structure import claimed_size
+from vidpipe.source.structure import claimed_size, goes_on
 from vidpipe.source.text import clean
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
+
+LEADING = ("hevc", "vvc")
+"""Codecs that tell leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
 
 BLOCK = 1 << 20
 LINES_KEPT = 30  # of a traceback
@@ -103,9 +108,14 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
             fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
         )
     try:
-        with open_media(path, DEMUXERS) as container:
-            source = _measure(container, limits, told)
-            source["subtitles"] = tuple(_with_languages(path, container, source))
+        try:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits, told)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
+        except _Jumps as jumps:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits, told, jumps.shifts)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(f"it cannot be read: {reason_of(error)}") from error
     hashing.join()
@@ -116,7 +126,9 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         raise Refusal("it cannot be read to its end: the disk or the network drive reports an error")
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
     with Path(path).open("rb") as file:
-        claimed = claimed_size(file, source["demuxer"])
+        claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
+        if goes_on(file, source["demuxer"], source.pop("last")):
+            raise Refusal("it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat")
     return Source(
         location=path,
         name=name,
@@ -140,7 +152,20 @@ def _hash(path: str, digest: list[str]) -> None:
     digest.append(sha.hexdigest())
 
 
-def _measure(container: av.container.InputContainer, limits: SourceLimits, told: Declared) -> dict[str, Any]:
+class _Jumps(Exception):
+    """The clock of the file jumps; it has to be read again with these ``shifts``."""
+
+    def __init__(self, shifts: dict[int, tuple[Shift, ...]]) -> None:
+        super().__init__(shifts)
+        self.shifts = shifts
+
+
+def _measure(
+    container: av.container.InputContainer,
+    limits: SourceLimits,
+    told: Declared,
+    shifts: dict[int, tuple[Shift, ...]] | None = None,
+) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
@@ -151,17 +176,24 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits, told:
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
         problems.append(f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all")
-    # libav's own estimate first, so that a claim of a thousand years does not start a scan
-    claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 else None
-    if claimed is not None and claimed > limits.max_duration:
-        problems.append(f"it claims to last {float(claimed):.0f} s; the limit is {limits.max_duration} s")
+    # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
+    # less the first, which says nothing.
+    claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
+    lasting = (claimed or 0) - max(Fraction(container.start_time or 0, av.time_base), Fraction(0))  # fragments may begin at any time
+    if not container.format.flags & TS_DISCONT and lasting > limits.max_duration:
+        problems.append(f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s")
     if problems:
         raise Refusal(*problems)
-    scan = read(container, video, limits)
+    scan = read(container, video, limits, shifts)
+    if shifts is None and (found := scan.clocks.shifts()):
+        if (count := max(map(len, found.values()))) > MOST_JUMPS:
+            raise Refusal(f"its clock jumps {count} times; the limit is {MOST_JUMPS}")
+        raise _Jumps(found)
     base = base_of(video)
     decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
     declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
-    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate))
+    leading = codec_of(video.codec_context) in LEADING
+    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
     problems = scan.problems
     if not scan.video.pts:
         problems.append("its video stream is empty")
@@ -201,11 +233,13 @@ def _measure(container: av.container.InputContainer, limits: SourceLimits, told:
         "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
-        "audio": tuple(audio_stream(stream, track, picture) for stream, track in tracks.values() if stream.type == "audio"),
+        "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
         "subtitles": tuple(_subtitles(container, tracks, scan, told, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
+        "last": scan.last,
+        "whole": demuxer == "mov" and is_whole(video, streams, scan),
     }
 
 
@@ -218,7 +252,7 @@ def _subtitles(
     """
     for stream, track in tracks.values():
         if stream.type == "subtitle":
-            described, found = subtitle_stream(stream, track, told), scan.carriers.get(stream.index)
+            described, found = subtitle_stream(stream, track, scan, told), scan.carriers.get(stream.index)
             yield from caption_streams(stream, found, described) if found else [described]
     for index, found in scan.carriers.items():
         if container.streams[index].type != "subtitle":

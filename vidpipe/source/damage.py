@@ -14,6 +14,7 @@ from typing import Any
 
 import av.error
 
+from vidpipe.source.clock import moved
 from vidpipe.source.facts import Source
 from vidpipe.source.opening import open_media, packets
 
@@ -32,7 +33,7 @@ def damaged(source: Source) -> list[tuple[str, str]]:
             elif stream.index in wanted:
                 stream.codec_context.thread_type = "SLICE"  # frame threads would report an error some packets late
         try:
-            for packet in packets(container):
+            for packet in moved(packets(container), source.shifts):
                 if packet.stream.index in wanted:  # not stream_index: of the empty packets at the end that is always 0
                     _try(packet, wanted[packet.stream.index], source.video.start, spans)
         except av.error.FFmpegError:

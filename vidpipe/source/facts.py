@@ -30,6 +30,13 @@ class Stretch(Data):
     end: Seconds
 
 
+class Shift(Data):
+    """From the byte ``position`` of the file on, ``seconds`` are added to the times of a stream, up to its next Shift."""
+
+    position: int
+    seconds: Seconds
+
+
 class Colour(Data):
     """Colour description, in FFmpeg's names; "unknown" where the file says nothing.
 
@@ -64,6 +71,7 @@ class VideoStream(Data):
     interlaced: it is deinterlaced, because frames are flagged so (flagged_interlaced) or look so.
     measured_fields: what a sample of decoded frames shows, whatever the flags say.  interlaced_share: of those with a verdict.
     exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
+    shifts: what makes its times continuous where the clock of the file jumps; all other facts are those of the moved times.
     """
 
     index: int
@@ -111,6 +119,7 @@ class VideoStream(Data):
     bit_rate: int | None = None
     exact_seek: bool = True
     seek_problem: str | None = None
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def display_size(self) -> tuple[Fraction, Fraction]:
@@ -148,6 +157,7 @@ class AudioStream(Data):
     offset: seconds that the sound begins after the first video frame (negative: before).
     decodable: there is a decoder, and what it gives is described: channels and sample rate.
     sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
+    shifts: as those of the video.
     """
 
     index: int
@@ -171,6 +181,7 @@ class AudioStream(Data):
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def cut(self) -> Fraction:
@@ -192,6 +203,7 @@ class SubtitleStream(Data):
     channel: of closed captions, which lie in the video or in a track that they share: CC1 to CC4, the text services T1 to T4, or
     SERVICE1 to SERVICE63 of CEA-708; index is that of the stream that carries them, and they have no packets of their own.
     forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    shifts: as those of the video.
     """
 
     index: int
@@ -206,6 +218,7 @@ class SubtitleStream(Data):
     start: Seconds | None = None
     duration: Seconds | None = None
     packets: int = 0
+    shifts: tuple[Shift, ...] = ()
 
 
 class OtherStream(Data):
@@ -262,6 +275,13 @@ class Source(Data):
     others: tuple[OtherStream, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     timecode: str | None = None
+
+    @property
+    def shifts(self) -> dict[int, tuple[Shift, ...]]:
+        """What is added to the times of each stream that is used."""
+        video = self.video
+        found = {video.index: video.shifts} | {each.index: each.shifts for each in self.audio}
+        return found | {each.index: each.shifts for each in self.subtitles if each.shifts}
 
 
 class Finding(Data):

@@ -18,6 +18,7 @@ import av.error
 import av.logging
 from av.sidedata.sidedata import Type
 
+from vidpipe.source.clock import DEMUXING
 from vidpipe.source.formats import AUDIO, VIDEOS, named
 from vidpipe.source.text import clean
 
@@ -78,6 +79,8 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
         "probesize": str(20_000_000),  # bytes, up from 5 MB: late audio in a transport stream
         "analyzeduration": str(10_000_000),  # microseconds
     }
+    for demuxer in demuxers:
+        options |= DEMUXING.get(demuxer, {})  # other demuxers do not know them, and say nothing
     av.logging.set_level(av.logging.ERROR)  # so that an exception carries libav's own reason
     try:
         return av.open(_Bytes(file), mode="r", options=options, metadata_errors="replace", buffer_size=BUFFER)

@@ -7,6 +7,7 @@ Wrong: nothing is raised; what stopped the reading stands in the Scan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -16,13 +17,17 @@ import av.error
 from av.stream import Stream
 
 from vidpipe.source.captions.carried import Carrier, carrier
+from vidpipe.source.clock import Clocks, moved
+from vidpipe.source.facts import Shift
 from vidpipe.source.fields import BATCH
+from vidpipe.source.hidden import can_hide, is_hidden
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.opening import packets, reason_of
 from vidpipe.source.scan import Corrupt, Packets
 from vidpipe.source.sound import Listener
 
 FRAMES_WANTED = BATCH  # enough to see fields and the order of times
+TS_DISCONT = 0x0200  # libavformat/avformat.h, AVFMT_TS_DISCONT: the clock may jump
 PACKETS_TRIED = 500  # video packets from the first key frame on, before a stream counts as undecodable
 
 
@@ -52,11 +57,14 @@ class Track:
 class Scan:
     """What the one pass over the packets gathered."""
 
+    clocks: Clocks
+    shifts: Mapping[int, tuple[Shift, ...]]
     video: Packets = field(default_factory=Packets)
     tracks: dict[int, Track] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
     carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
+    last: int = 0  # where the last packet begins
     error: str | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -66,24 +74,33 @@ def base_of(stream: Stream) -> Fraction:
     return Fraction(stream.time_base or Fraction(1, 90000))
 
 
-def read(container: av.container.InputContainer, video: Any, limits: SourceLimits) -> Scan:
-    """Read all packets once; decode the first pictures of ``video`` on the way."""
-    scan = Scan()
+def read(
+    container: av.container.InputContainer, video: Any, limits: SourceLimits, shifts: Mapping[int, tuple[Shift, ...]] | None = None
+) -> Scan:
+    """Read all packets once; decode the first pictures of ``video`` on the way. shifts: what an earlier look found to be added."""
+    clocks = Clocks(video.index, jumps=bool(container.format.flags & TS_DISCONT))
+    kinds = {stream.index: (stream.type, base_of(stream)) for stream in container.streams}
+    scan = Scan(clocks=clocks, shifts=shifts or {})
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
             scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
     others = (*container.streams.subtitles, *container.streams.data)
     scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
+    codec = str(video.codec_context.codec.canonical_name if video.codec_context.codec is not None else "")
+    hiding = can_hide(codec)
     number = 0
     try:
-        for packet in packets(container):
+        for packet in moved(packets(container), scan.shifts):
+            if packet.size and packet.stream_index in kinds:
+                clocks.add(packet.stream_index, *kinds[packet.stream_index], packet)
+            scan.last = max(scan.last, packet.pos or 0)
             index, size = packet.stream.index, packet.size  # not stream_index: of the empty packets at the end that is always 0
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:
                     _decode(scan, video, None)  # the end: let the last pictures out
                     continue
-                hidden = packet.is_discard or _invisible(video, packet)
+                hidden = packet.is_discard or (hiding and is_hidden(codec, bytes(packet)))
                 scan.video.add(packet.pts, packet.dts, packet.duration, key=packet.is_keyframe, hidden=hidden)
                 scan.video.size += size
                 if packet.is_corrupt:
@@ -116,11 +133,6 @@ def read(container: av.container.InputContainer, video: Any, limits: SourceLimit
     if not scan.frames and scan.video.pts and scan.tried and not scan.error:
         scan.error = "the decoder gives no picture"
     return scan
-
-
-def _invisible(video: Any, packet: Any) -> bool:
-    """Whether a VP8 packet holds a picture that is only a reference (RFC 6386, 9.1: bit 4 of the frame tag is show_frame)."""
-    return video.codec_context.name == "vp8" and packet.size > 0 and not memoryview(packet)[0] & 0x10
 
 
 def _decode(scan: Scan, video: Any, packet: Any) -> None:

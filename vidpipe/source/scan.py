@@ -86,6 +86,7 @@ class Timeline:
     """The video's time line. Ticks for pts, else seconds. key_pts: every key frame from the start on, not thinned.
 
     longest_gap_at: seconds from the first frame at which the picture is shown that stands longest.
+    lead: ticks of the pictures before the first that can be decoded.
     late: ticks by which a decoder's delay makes guessed times (and so start_pts) later than they are meant; else 0.
     duplicate_at, broken_at: where the duplicates are, and what is missing or backward.
     """
@@ -105,15 +106,21 @@ class Timeline:
     backward: int
     guessed: bool
     late: int = 0
+    lead: int = 0
     longest_gap_at: Fraction = Fraction(0)
     duplicate_at: tuple[Stretch, ...] = ()
     broken_at: tuple[Stretch, ...] = ()
 
 
-def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction) -> Timeline:
-    """Work out the time line. declared: rates that the file claims, best first.  base: seconds a tick.  most: fastest rate believed."""
+def timeline(
+    packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction, *, leading: bool = False
+) -> Timeline:
+    """Work out the time line. declared: rates that the file claims, best first.  base: seconds a tick.  most: fastest rate believed.
+
+    leading: the decoder gives pictures that are shown before the first key frame only if they do not lean on what precedes it.
+    """
     missing, guessed = _missing(packets), _pts_are_guesses(packets, decoded)
-    shown = _shown(packets, decoded, guessed)
+    shown = _shown(packets, decoded, guessed, leading)
     times = sorted(set(shown))
     doubled = [time for time, count in Counter(shown).items() if count > 1] if len(shown) > len(times) else []
     interlaced = any(frame.interlaced for frame in decoded)
@@ -124,6 +131,8 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         times = times[::2]
     start, steps = times[0], _steps(times)
     rate, variable = _rate(steps, declared, base, most)
+    if declared and 1 <= declared[0] <= most and declared[0] * base == 1:
+        rate = declared[0]  # a tick is a frame: where pictures are left out (empty chunks of AVI), the one before stands that long
     believed = next((claim for claim in declared if rate * Fraction(11, 10) < claim <= min(most, BUSY_RATE)), None)
     if missing and believed and len(packets.pts) > 2:
         rate, variable = believed, False  # pictures without a time lie between those with one, so the steps say too little
@@ -157,6 +166,7 @@ def timeline(packets: Packets, decoded: list[Decoded], declared: list[Fraction],
         backward=len(backward),
         guessed=guessed,
         late=shift,
+        lead=0 if guessed else start - min(_presented(packets, 0)),
         duplicate_at=stretches(doubled, base, start * base),
         broken_at=stretches(broken, base, (start - shift) * base),
     )
@@ -209,22 +219,27 @@ def _first_time(packets: Packets) -> int:
     return next((time for time in packets.dts[_first_key(packets) :] if time != NONE), 0)
 
 
-def _shown(packets: Packets, decoded: list[Decoded], guessed: bool) -> list[int]:
+def _shown(packets: Packets, decoded: list[Decoded], guessed: bool, leading: bool) -> list[int]:
     """Return the times of all packets that give a picture, from the first presentable one on."""
     first = _first_key(packets)
     if guessed:
         shift = (decoded[0].dts if decoded and decoded[0].dts is not None else _first_time(packets)) - _first_time(packets)
         return [time + shift for time in packets.dts[first:] if time != NONE]
-    times = [time for time, hidden in zip(packets.pts[first:], packets.hidden[first:], strict=True) if time != NONE and not hidden]
+    times = _presented(packets, first)
     if not times:
         return []
     start = min(times)
     if not packets.hidden[first] and packets.key[first] and packets.pts[first] != NONE:
         start = packets.pts[first]  # what lies before it are leading pictures of an open GOP
-    later = [frame.pts for frame in decoded if frame.pts is not None and frame.pts >= start]
+    later = [frame.pts for frame in decoded if frame.pts is not None and frame.pts >= (min(times) if leading else start)]
     if later:
         start = min(later)
     return [time for time in times if time >= start]
+
+
+def _presented(packets: Packets, first: int) -> list[int]:
+    """Return the presentation times from a packet on."""
+    return [time for time, hidden in zip(packets.pts[first:], packets.hidden[first:], strict=True) if time != NONE and not hidden]
 
 
 def _fields_in_packets(times: list[int], decoded: list[Decoded]) -> bool:
@@ -291,7 +306,7 @@ def _duration(packets: Packets, times: list[int], rate: Fraction, variable: bool
         last = frame
     duration = (times[-1] - times[0]) * base + last
     exact = len(times) * frame
-    return exact if not variable and abs(duration - exact) <= 2 * base + frame / 10 else duration
+    return exact if not variable and abs(duration - exact) <= min(2 * base, frame / 2) + frame / 10 else duration
 
 
 def _backward(packets: Packets) -> list[int]:

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import av.error
 
+from vidpipe.source.clock import moved
 from vidpipe.source.facts import AudioStream, Sound, SoundChange, Source
 from vidpipe.source.opening import open_media, packets
 from vidpipe.source.text import clean
@@ -81,7 +82,7 @@ def heard(source: Source) -> list[AudioStream]:
     with open_media(source.location, [source.demuxer]) as container:
         decoders = {stream.index: stream.codec_context for stream in container.streams if stream.index in wanted and stream.codec_context}
         try:
-            for packet in packets(container):
+            for packet in moved(packets(container), source.shifts):
                 index = packet.stream.index
                 sound = _decoded(decoders[index], packet) if index in decoders else None
                 if sound is None or packet.pts is None or len(changes[index]) == MOST_CHANGES:

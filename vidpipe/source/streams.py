@@ -61,6 +61,7 @@ def video_stream(
     fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
     if fields.seen == "interlaced" and not flagged:
         order = "tt" if fields.top_first else "bb"
+    claims = demuxer in INDEXED and not scan.shifts  # of others, it is the last time less the first
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
@@ -89,7 +90,7 @@ def video_stream(
         start_pts=line.start_pts,
         start=(line.start_pts - line.late) * base,
         duration=line.duration,
-        declared_duration=video.duration * base if video.duration and video.duration > 0 and demuxer in INDEXED else None,
+        declared_duration=_claimed(video, (line.start_pts - line.late) * base, line.lead * base) if claims else None,
         frames=line.frames,
         packets=len(scan.video.hidden) - sum(scan.video.hidden),
         key_pts=thinned(line.key_pts, base),
@@ -109,6 +110,7 @@ def video_stream(
         bit_rate=int(scan.video.size * 8 / line.duration) if line.duration else None,
         exact_seek=problem is None,
         seek_problem=problem,
+        shifts=scan.shifts.get(video.index, ()),
     )
 
 
@@ -118,6 +120,8 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
         return f"the container ({demuxer}) has no index to seek by"
     if line.guessed or demuxer == "avi":  # AVI stores no times: libav counts, and is off by one where frames may be reordered
         return "the pictures have no presentation times of their own"
+    if scan.shifts:
+        return "its clock jumps"
     if line.missing:
         return f"{line.missing} pictures have no time"
     if line.backward:
@@ -139,7 +143,36 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     return None
 
 
-def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
+def is_whole(video: Any, streams: list[Any], scan: Scan) -> bool:
+    """Whether every sample was read that the tables of an MP4 file list, whatever the sizes of its boxes say.
+
+    Of fragments libav counts no samples, but how long they last.
+    """
+    if scan.error or scan.video.corrupt.count or any(track.corrupt.count for track in scan.tracks.values()):
+        return False
+    for stream in streams:
+        if stream.index == video.index:
+            read, end = len(scan.video.pts), max(scan.video.dts, default=0) + max(scan.video.durations[-1:], default=0)
+        elif stream.type == "audio" and (track := scan.tracks.get(stream.index)):
+            read, end = track.packets, track.end
+        else:
+            continue
+        if read != stream.frames and end < (stream.duration or 0):
+            return False
+    return True
+
+
+def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Fraction | None:
+    """Return how long a stream says that it is, from ``start`` on. lead: what lies before and cannot be shown."""
+    if not stream.duration or stream.duration < 0:
+        return None
+    claimed: Fraction = stream.duration * base_of(stream)
+    # Without samples in its index (fragments only), libav counts from zero, and the first fragment may be a later one.
+    later = stream.container.format.name.startswith("mov") and not stream.frames
+    return max(claimed - (max(start, Fraction(0)) if later else lead), Fraction(0))
+
+
+def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
@@ -147,7 +180,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
-    declared = stream.duration * base if stream.duration and stream.duration > 0 else None
+    declared = _claimed(stream, start * base) if not scan.shifts else None
     return AudioStream(
         index=stream.index,
         codec=clean(codec_of(context)) if context else "unknown",
@@ -170,6 +203,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream) -> AudioStream:
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
+        shifts=scan.shifts.get(stream.index, ()),
     )
 
 
@@ -191,7 +225,7 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track, told: Declared) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: Track, scan: Scan, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
     unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
@@ -205,6 +239,7 @@ def subtitle_stream(stream: Any, track: Track, told: Declared) -> SubtitleStream
         forced=bool(stream.disposition & Disposition.forced),
         hearing_impaired=bool(stream.disposition & Disposition.hearing_impaired),
         text=codec in TEXT_SUBTITLES,
+        shifts=scan.shifts.get(stream.index, ()),
         **_span(stream, track),
     )
 

@@ -9,9 +9,17 @@ The packet scan sees a cut of seconds; this sees a cut of one byte. Only sizes a
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 MOST_BOXES = 1_000_000  # a fragmented hour in 1 s fragments has 7,200
+TAIL = 1 << 20  # bytes after the last packet that are looked at
+_BEGINNINGS = {
+    "flv": re.compile(rb"FLV\x01"),
+    "asf": re.compile(re.escape(bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C"))),  # the header object
+    # ISO/IEC 13818-1, 2.4.3: packets (0x47) in which a PES packet begins, after an adaptation field perhaps, and it is one of video
+    "mpegts": re.compile(rb"(?s)(?:\x47[\x40-\x5f].(?:[\x10-\x1f]|[\x30-\x3f].{1,160}?)\x00\x00\x01[\xe0-\xef].*){2}"),
+}
 _MEDIA_BOXES = frozenset({b"mdat", b"moov", b"moof"})  # others at the end may be bytes of no meaning that somebody appended
 
 
@@ -19,6 +27,37 @@ def claimed_size(file: BinaryIO, demuxer: str) -> int | None:
     """Return the bytes that the container claims."""
     reader = {"mov": _boxes, "avi": _riff, "matroska": _ebml}.get(demuxer)
     return reader(file) if reader else None
+
+
+def goes_on(file: BinaryIO, demuxer: str, end: int) -> bool:
+    """Whether pictures follow in the file that the demuxer passes over. end: where the last packet begins that was read.
+
+    Files that were joined byte by byte: of these containers only the first recording is read.
+    """
+    if demuxer == "mov":
+        return _movies(file) > 1
+    file.seek(end + 1)
+    marks = _BEGINNINGS.get(demuxer)
+    return marks is not None and marks.search(file.read(TAIL)) is not None
+
+
+def _movies(file: BinaryIO) -> int:
+    """Return the number of movies (moov) in a row of boxes."""
+    end, place, found = file.seek(0, 2), 0, 0
+    for _ in range(MOST_BOXES):
+        file.seek(place)
+        head = file.read(16)
+        if len(head) < 16:
+            break
+        size = int.from_bytes(head[:4], "big")
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        if size < 8:
+            break
+        found += head[4:8] == b"moov"
+        place += size
+        if place >= end:
+            break
+    return found
 
 
 def _boxes(file: BinaryIO) -> int | None:

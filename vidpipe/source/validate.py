@@ -16,6 +16,7 @@ from pathlib import Path
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed, run
+from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch, VideoStream
 from vidpipe.source.findings import fact_findings, findings, missing_pictures
 from vidpipe.source.limits import SourceLimits
@@ -124,6 +125,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
         f"scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy)}[v]"
     ]
     maps = ["-map", "[v]"]
+    shifts = source.shifts
     front: list[str] = []
     for audio in source.audio:
         if audio.packets and audio.decodable:
@@ -148,6 +150,8 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
         source.demuxer,  # probing again could choose a demuxer that opens other files
         "-protocol_whitelist",
         "file",
+        *(part for name, value in DEMUXING.get(source.demuxer, {}).items() for part in (f"-{name}", value)),
+        *(part for index, table in shifts.items() if table for part in (f"-bsf:{index}", bitstream_filter(table))),
         "-reinit_filter:v",
         "0",  # a picture that changes its size goes through the running filters, as it does in the encode
         "-i",

@@ -9,10 +9,14 @@ subtitles are, by one more pass over the packets. No picture is decoded for it.
 """
 
 from vidpipe.data import Data
+from vidpipe.source.facts import Shift
 
 
 class CaptionJob(Data):
-    """What decides the text of some channels. channels: (index of the stream, channel).  origin: seconds added to all times."""
+    """What decides the text of some channels. channels: (index of the stream, channel).  origin: seconds added to all times.
+
+    shifts: stream index -> what makes its times continuous.
+    """
 
     location: str
     size: int
@@ -20,3 +24,4 @@ class CaptionJob(Data):
     demuxer: str
     channels: tuple[tuple[int, str], ...]
     origin: int
+    shifts: dict[int, tuple[Shift, ...]] = {}

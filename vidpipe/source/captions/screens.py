@@ -22,6 +22,7 @@ import av.error
 from vidpipe.source.captions import CaptionJob
 from vidpipe.source.captions.carried import Carrier, carrier
 from vidpipe.source.captions.channels import Pair, taken_apart, with_parity
+from vidpipe.source.clock import moved
 from vidpipe.source.opening import open_media, packets
 
 PAUSE = Fraction(1)
@@ -42,7 +43,7 @@ def extracted(job: CaptionJob) -> list[str]:
             stream.index: found for stream in container.streams if stream.index in wanted and (found := carrier(stream))
         }
         try:
-            for packet in packets(container, *(container.streams[index] for index in carriers)):
+            for packet in moved(packets(container, *(container.streams[index] for index in carriers)), job.shifts):
                 if packet.size:
                     carriers[packet.stream_index].look(packet)
         except av.error.FFmpegError:

@@ -285,6 +285,18 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             limit=f"{policy.broken_timestamps.most:g} pictures",
             advice="remux the file, for example into Matroska, and check that sound and picture stay together",
         )
+    jumps = max((len(table) for table in source.shifts.values()), default=0)
+    if jumps:
+        worst = max((shift for table in source.shifts.values() for shift in table), key=lambda shift: abs(shift.seconds))
+        yield from found(
+            policy.broken_timestamps,
+            "clock-jump",
+            f"the clock of the file jumps {'once' if jumps == 1 else f'{jumps} times'}: it was joined of several recordings, or set anew",
+            stream=video.index,
+            measured=show(-worst.seconds),
+            limit=show(Fraction(0)),
+            advice="its time line was made continuous; check that nothing is missing there",
+        )
     if video.longest_gap > Fraction(str(policy.gaps.longest)):
         yield from found(
             policy.gaps,
