@@ -94,7 +94,7 @@ def test_a_decoder_that_hangs_refuses_the_source(says: str, plan: Plan, tmp_path
     )
     assert fake.asked == ["encode", "decode"], "no second attempt"
     assert time.monotonic() - started < STALLED + SILENT, "the long wait was not waited for"
-    commands = {name: line for line in error.details for name, _, _ in [line.partition(": ")] if name in ("command", "decoding alone")}
+    commands = {name: line for line in error.debug for name, _, _ in [line.partition(": ")] if name in ("command", "decoding alone")}
     assert commands.keys() == {"command", "decoding alone"}
     pasted = shlex.split(commands["decoding alone"].removeprefix("decoding alone: "))
     assert subprocess.run([program.path, *pasted[1:]], cwd=tmp_path, check=False, capture_output=True).returncode == 0, "a whole command"
