@@ -182,7 +182,7 @@ CHILDREN = {
     "hang": ("import time; time.sleep(60)", "was stopped"),
     "spin": ("while True: pass", "processor time|was stopped"),
     "balloon": ("x = bytearray(1 << 40)", "memory"),
-    "exit": ("raise SystemExit('segment \\x1b[31mred')", "failed: segment red$"),
+    "exit": ("raise SystemExit('segment \\x1b[31mred')", "the program that reads it failed$"),
     "babble": ("print('x' * 100)", "no usable answer"),
     "wrong json": ("print('[1]')", "no usable answer"),
     "wrong facts": ('print(\'{"source": {"name": 5}}\')', "no usable answer"),
@@ -232,6 +232,7 @@ LANGUAGES = {
     "eng": "en", "fre": "fr", "fra": "fr", "ger": "de", "zho": "zh", "en": "en", "en-us": "en-US",
     "pt_BR": "pt-BR", "zh-hant-tw": "zh-Hant-TW",
     "und": None, "": None, "   ": None, "mis": None, "qaa": "qaa", "yue": "yue", "english": None, "x\x1b[m": None, "es-419": "es-419",
+    "iw": "he", "in": "id", "ji-US": "yi-US", "ind": "id",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ class SourceLimits(Data):
     memory_bytes: address space of a child (8K 10-bit pictures with 16 references need 2 GB).  open_files, output_bytes: of a child.
     decode_seconds_per_second: CPU and wall seconds for each second of the source when all of it is decoded.
     decode_memory_bytes: address space of that child (ffmpeg's threads each reserve a stack that they never fill).
-    private_redirects: whether the web server of a source may redirect from a public address to a private one (loopback, internal).
+    private_redirects: whether the web server of a source may redirect to another one with a private address (loopback, internal).
     wall_seconds, cpu_seconds: of a child, plus seconds_per_gigabyte for each GB of the file (hashing and scanning run at disk speed).
     """
 
