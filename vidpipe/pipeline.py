@@ -38,7 +38,7 @@ from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.marks import lacks_cues
-from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
+from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VerificationFailed, VidpipeError
 from vidpipe.inventory import Differs, Inventory, Loss, Restoring, inventory_of, loss, seal, seal_record
 from vidpipe.job import Job, claim
 from vidpipe.judge import Judge, accepted, chains
@@ -238,7 +238,7 @@ def _restored(
         again, _ = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
         if layout.RECORD in lost.paths:
             seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
-    except (Differs, UsageError) as problem:  # UsageError: its key is not in this key store
+    except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
         what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
         reporter.emit(Note(level="warning", text=what))
         return None
