@@ -29,7 +29,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.text import clean, language_tag
-from vidpipe.source.validate import validate
+from vidpipe.source.validate import locate_changes, locate_damage, validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SOON = SourceLimits(wall_seconds=10)
@@ -328,3 +328,13 @@ def test_a_hundred_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], ori
 @given(mutants=st.lists(MUTANT, min_size=BATCH, max_size=BATCH))
 def test_two_thousand_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], originals: dict[str, bytes]) -> None:
     check(mutants, originals, decode=BATCH)
+
+
+def test_the_facts_of_a_long_film_reach_the_child() -> None:
+    """They are longer than the argument of a program may be (128 KiB)."""
+    source = probe(str(FIXTURES / "one-second.mp4"))
+    keys = tuple(range(0, 20_000 * 90_000, 90_000))
+    long = source.model_copy(update={"video": source.video.model_copy(update={"key_pts": keys})})
+    assert len(long.model_dump_json()) > 1 << 17
+    assert locate_damage(long) == ()
+    assert locate_changes(long) == long.audio
