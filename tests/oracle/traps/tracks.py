@@ -38,6 +38,11 @@ def _(file: Path) -> None:
     _vorbis(file, *VORBIS)
 
 
+@trap("vorbis-blocks-in-mp4.mp4")
+def _(file: Path) -> None:
+    _vorbis(file, *VORBIS)
+
+
 @trap("vorbis-blocks-16khz.webm")
 def _(file: Path) -> None:
     _vorbis(file, *VP8, *VORBIS, rate=16000)
