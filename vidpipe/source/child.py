@@ -219,7 +219,8 @@ def _measure(
             "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
         )
     demuxer = container.format.name.split(",")[0]
-    picture = video_stream(container, video, scan, line, demuxer, dolby)
+    crop = told.crops.get(video.index)
+    picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
     tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
