@@ -67,14 +67,18 @@ UNFORESEEN = "there is something in it that vidpipe is not prepared for"
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; "damage" or "sound", source; "captions", CaptionJob."""
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
+
+    What those three are about comes on stdin, as JSON: a Source, or a CaptionJob.
+    """
     question, *arguments = argv
     if question == "damage":
-        text = json.dumps({"damaged": damaged(Source.model_validate_json(arguments[0]))})
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(sys.stdin.buffer.read()))})
     elif question == "sound":
-        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(arguments[0]))]})
+        source = Source.model_validate_json(sys.stdin.buffer.read())
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(source)]})
     elif question == "captions":
-        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(arguments[0]))})
+        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(sys.stdin.buffer.read()))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
