@@ -175,7 +175,7 @@ def _measure(
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
     video: Any = next((stream for stream in streams if is_picture(stream)), None)
     if video is None:
-        raise Refusal(_no_video(streams))
+        raise _no_video(streams)
     problems = []
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
@@ -275,8 +275,9 @@ def _with_languages(path: str, container: av.container.InputContainer, source: d
         yield stream.model_copy(update={"language": language}) if language else stream
 
 
-def _no_video(streams: list[Stream]) -> str:
+def _no_video(streams: list[Stream]) -> Refusal:
     if any(stream.type == "video" for stream in streams):
-        return "its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art"
+        return Refusal("its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art")
     kinds = sorted({stream.type for stream in streams})
-    return f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
+    what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
+    return Refusal(what, fix="name the video file that it belongs to")

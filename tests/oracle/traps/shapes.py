@@ -119,7 +119,7 @@ def _(file: Path) -> None:
 def _(file: Path) -> None:
     first, second = file.with_suffix(".a.ts"), file.with_suffix(".b.ts")
     clip(first, seconds=2)
-    clip(second, "-output_ts_offset", "2", size="640x360", seconds=2)
+    clip(second, "-output_ts_offset", "2.08", size="640x360", seconds=2)  # the first ends with its reordered pictures
     file.write_bytes(first.read_bytes() + second.read_bytes())
     first.unlink()
     second.unlink()
