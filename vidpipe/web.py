@@ -172,7 +172,8 @@ def _proxy(address: str) -> httpcore.Proxy:
     try:
         parts = checked(address if "://" in address else f"http://{address}")
     except NoAddress as error:
-        raise Unreached("the proxy that the environment names cannot be used; write http_proxy and https_proxy as http://HOST:PORT") from error
+        what = "the proxy that the environment names cannot be used; write http_proxy and https_proxy as http://HOST:PORT"
+        raise Unreached(what) from error
     port = f":{parts.port}" if parts.port else ""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
