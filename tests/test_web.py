@@ -189,7 +189,7 @@ def test_a_proxy_that_is_none_is_a_sentence(proxy: str, monkeypatch: pytest.Monk
 
 def test_a_proxy_may_have_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://[::1]:1")
-    with pytest.raises(Unreached, match="refused|annot"):
+    with pytest.raises(Unreached, match=r"refused|annot"):
         got("http://films.example/one.mp4")
 
 
