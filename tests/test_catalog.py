@@ -478,3 +478,10 @@ def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         finally:
             other.close()
         assert "busy" in str(failure.value.fix)
+
+
+def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
+    folder = tmp_path / "me@home@work"
+    folder.mkdir()
+    with Catalog(f"sqlite:///{folder}/catalog.db") as catalog:
+        assert catalog.list() == ()

@@ -177,6 +177,22 @@ def test_what_follows_from_a_public_server_is_not_private_either() -> None:
             pass
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy:abc", "socks5://127.0.0.1:1", "ftp://proxy:1", "http://", "http://me:secret@[::1", "http://a..b:1", "http://ü:1"]
+)
+def test_a_proxy_that_is_none_is_a_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(Unreached, match="the proxy that the environment names cannot be used") as caught:
+        got("http://films.example/one.mp4")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_may_have_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://[::1]:1")
+    with pytest.raises(Unreached, match=r"refused|annot"):
+        got("http://films.example/one.mp4")
+
+
 def test_a_proxy_is_not_asked_for_private_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     with sending(b"HTTP/1.1 302 -\r\nLocation: http://169.254.169.254/\r\n\r\n") as proxy:
         monkeypatch.setenv("http_proxy", proxy)

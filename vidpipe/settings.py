@@ -143,7 +143,7 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, 
     home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), _flag("home"), cwd)))
     there = _read_file(home / FILE_NAME)
     here = {} if _same(home, cwd) else _read_file(cwd / FILE_NAME)
-    for key in set(here) - _ANYWHERE:
+    for key in sorted(set(here) - _ANYWHERE):
         raise UsageError(
             f"the key {key} may not stand in the {FILE_NAME} of a working directory, which may be somebody else's",
             where=str(cwd / FILE_NAME),

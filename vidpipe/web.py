@@ -168,11 +168,16 @@ def _followed(url: str, target: str) -> str:
 
 
 def _proxy(address: str) -> httpcore.Proxy:
-    """Return a proxy that the environment names, whose name and password stand in the address."""
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    """Return a proxy that the environment names, whose name and password stand in the address. Raises Unreached."""
+    try:
+        parts = checked(address if "://" in address else f"http://{address}")
+    except NoAddress as error:
+        what = "the proxy that the environment names cannot be used; write http_proxy and https_proxy as http://HOST:PORT"
+        raise Unreached(what) from error
     port = f":{parts.port}" if parts.port else ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return httpcore.Proxy(f"{parts.scheme}://{parts.hostname}{port}", auth=auth)
+    return httpcore.Proxy(f"{parts.scheme}://{host}{port}", auth=auth)
 
 
 class _Clock:

@@ -262,7 +262,8 @@ def _engine(where: str | Path) -> sa.Engine:
         parsed = sa.URL.create("sqlite", database=str(where.absolute())) if isinstance(where, Path) else sa.make_url(where)
     except (ArgumentError, ValueError):
         raise UsageError("the catalog URL cannot be read", fix=advice) from None  # the cause quotes the URL, and with it a password
-    if isinstance(where, str) and where.count("@") > 1:  # a part of the password would be taken for the host, and be shown
+    # A part of the password would be taken for the host, and be shown. A path may hold as many as it likes.
+    if isinstance(where, str) and not where.startswith("sqlite") and where.count("@") > 1:
         raise UsageError("the catalog URL holds more than one @", fix="write those of user and password as %40")
     kind = parsed.get_backend_name()
     if kind == "postgres":

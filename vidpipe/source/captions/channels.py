@@ -117,7 +117,6 @@ class Line21:
             name = (TEXT if self._text[channel] else CAPTIONS)[2 * self._second + channel]
             note(self.shown, name, time)
 
-
     def _pass_on(self, time: int, channel: int, high: int, low: int) -> None:
         pairs, pair = self.channels[channel], with_parity(high, low)
         if high < 0x20 and pairs and pairs[-1][1] == pair:
