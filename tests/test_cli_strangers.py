@@ -112,7 +112,7 @@ def test_a_result_that_is_sent_to_a_file_does_not_go_to_the_terminal(command: li
 def test_a_plan_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
     shown = in_a_terminal(tmp_path / "home", "plan", str(ROOT / "fixtures" / "one-second.mp4"))
     before = shown[: shown.index("one-second.mp4")]
-    assert before.rpartition("\x1b[2K")[2].replace("\x1b[?25h", "").strip() == "file", "the bar is erased first"
+    assert SGR.sub("", before.rpartition("\x1b[2K")[2]).strip() == "file", "the bar is erased first"
 
 
 def test_every_fact_is_in_the_json_and_in_the_table(evil: Path, tmp_path: Path) -> None:
