@@ -120,13 +120,9 @@ def ingest(
             languages=options.languages(language), new_key=new_key, replace=replace,
         )  # fmt: skip
         if dry_run:
-            decided = pipeline.prepare(request, settings, reporter, cancel)
-        else:
-            result = pipeline.ingest(request, settings, reporter, cancel)
-    if dry_run:  # printed when the bar has gone
-        _print_plan(decided, json=json)
-    else:
-        _print_result(result, json=json, summary=progress is not options.Progress.json)
+            return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
+        result = pipeline.ingest(request, settings, reporter, cancel)
+    _print_result(result, json=json, summary=progress is not options.Progress.json)
 
 
 @app.command()
