@@ -109,3 +109,14 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_pa
     assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
     assert any("a new version takes its place" in note.text for note in recorder.named("note"))
     assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+
+
+def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(tmp_path: Path) -> None:
+    configured, source = settings(tmp_path, 90, threads=1), FIXTURES / "portrait-25.mp4"
+    first = run(source, configured, content_id="film")
+    damaged = version(first) / "video/90p/00002.m4s"
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    (version(first) / "thumbnails/poster.jpg").unlink()
+    again = run(source, configured, content_id="film")
+    assert live(configured, "film") == again.record != first.record
+    assert run(source, configured, content_id="film").unchanged

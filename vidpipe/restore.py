@@ -17,7 +17,7 @@ from typing import TypeVar
 from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.destination import Destination
-from vidpipe.errors import UsageError
+from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inventory import Loss, seal_record
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.keys import KeyStore
@@ -57,7 +57,7 @@ def restored(
         made = make(Destination(Restoring(storage, prefix, lost), live.content_id, live.version, keys, key, gzip))
         if layout.RECORD in lost.paths:
             seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
-    except (Differs, UsageError) as problem:  # UsageError: its key is not in this key store
+    except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
         what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
         reporter.emit(Note(level="warning", text=what))
         return None

@@ -31,7 +31,7 @@ class SourceLimits(Data):
     # ffmpeg's threads each reserve a stack that they never fill
     decode_memory_bytes: int = Field(default=8 * 1024**3, description="Memory (address space) of the process that decodes all of it.")
     private_redirects: bool = Field(
-        default=False, description="Whether a web server may redirect from a public address to a private one (loopback, internal)."
+        default=False, description="Whether a web server may redirect to another one with a private address (loopback, internal)."
     )
 
     def child(self, size: int) -> Limits:

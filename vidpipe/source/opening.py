@@ -16,6 +16,7 @@ from typing import Any
 import av
 import av.error
 import av.logging
+from av.codec.context import Flags
 from av.sidedata.sidedata import Type
 
 from vidpipe.source.clock import DEMUXING
@@ -63,6 +64,10 @@ def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.Inpu
         except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
             raise _unread(file) from error
         with opened as container:
+            for stream in container.streams.video:
+                if stream.codec_context is not None:
+                    # As ffmpeg's command does; otherwise an edge that lies at no multiple of 32 or 64 pixels is not cropped off.
+                    stream.codec_context.flags |= Flags.unaligned
             yield container
 
 
