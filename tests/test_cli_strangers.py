@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -40,12 +40,12 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def in_a_terminal(home: Path, *arguments: str) -> str:
-    """Run a command line on a terminal of its own and return everything that reached it."""
+def in_a_terminal(home: Path, *arguments: str, output: IO[bytes] | None = None) -> str:
+    """Run a command line on a terminal of its own and return everything that reached it. output: takes the results instead."""
     master, slave = pty.openpty()
     environ = {**os.environ, "VIDPIPE_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "200"}
     argv = [sys.executable, str(ROOT / "cli.py"), *arguments]
-    with subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=environ, close_fds=True) as process:
+    with subprocess.Popen(argv, stdin=slave, stdout=output or slave, stderr=slave, env=environ, close_fds=True) as process:
         os.close(slave)
         data = b""
         while True:
@@ -99,6 +99,20 @@ def test_nothing_of_a_strangers_text_steers_the_terminal(evil: Path, tmp_path: P
 def vidpipe(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "VIDPIPE_HOME": str(home)}
     return subprocess.run([sys.executable, str(ROOT / "cli.py"), *arguments], capture_output=True, text=True, env=environ, check=False)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["ingest", "--dry-run"]], ids=" ".join)
+def test_a_result_that_is_sent_to_a_file_does_not_go_to_the_terminal(command: list[str], tmp_path: Path) -> None:
+    with (tmp_path / "plan.json").open("wb") as file:
+        shown = in_a_terminal(tmp_path / "home", *command, str(ROOT / "fixtures" / "one-second.mp4"), "--json", output=file)
+    assert json.loads((tmp_path / "plan.json").read_bytes())["decisions"]
+    assert "decisions" not in shown
+
+
+def test_a_plan_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
+    shown = in_a_terminal(tmp_path / "home", "plan", str(ROOT / "fixtures" / "one-second.mp4"))
+    before = shown[: shown.index("one-second.mp4")]
+    assert SGR.sub("", before.rpartition("\x1b[2K")[2]).strip() == "file", "the bar is erased first"
 
 
 def test_every_fact_is_in_the_json_and_in_the_table(evil: Path, tmp_path: Path) -> None:

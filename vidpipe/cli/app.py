@@ -23,8 +23,8 @@ from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
-    from vidpipe.pipeline import IngestRequest, IngestResult
-    from vidpipe.settings import Settings
+    from vidpipe.pipeline import IngestResult
+    from vidpipe.plan import Plan
 
 app = typer.Typer(
     name="vidpipe",
@@ -120,7 +120,7 @@ def ingest(
             languages=options.languages(language), new_key=new_key, replace=replace,
         )  # fmt: skip
         if dry_run:
-            return _print_plan(request, settings, reporter, cancel, json=json)
+            return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
     _print_result(result, json=json, summary=progress is not options.Progress.json)
 
@@ -139,9 +139,10 @@ def plan(
     """Show what an ingest would encode, and why. Encodes nothing."""
     with watching(options.Progress.auto) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
-        from vidpipe.pipeline import IngestRequest
+        from vidpipe.pipeline import IngestRequest, prepare
 
-        _print_plan(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel, json=json)
+        decided = prepare(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel)
+    _print_plan(decided, json=json)
 
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
@@ -158,10 +159,7 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
             render.summary(err(), result)
 
 
-def _print_plan(request: IngestRequest, settings: Settings, reporter: Reporter, cancel: Event, *, json: bool) -> None:
-    from vidpipe.pipeline import prepare
-
-    decided = prepare(request, settings, reporter, cancel)
+def _print_plan(decided: Plan, *, json: bool) -> None:
     if json:
         write_json(report(decided))
     else:

@@ -251,6 +251,7 @@ class Bar:
             console=self._console,
             transient=True,
             expand=True,
+            redirect_stdout=False,  # results go where standard output goes, not where the bar is
         )
         self._task: TaskID | None = None
 
