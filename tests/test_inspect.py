@@ -511,8 +511,8 @@ def test_a_public_playlist_leads_to_no_private_address(monkeypatch: pytest.Monke
         text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nhttp://127.0.0.2:{port}/v.m3u8\n"
         with answering({"/m.m3u8": page(text)}) as url:
             found = inspect(f"{url}/m.m3u8")
-    what = "it cannot be read: it leads to another server, which has a private address"
-    assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: {what}",)
+    refused = "it cannot be read: it leads to another server, which has a private address"
+    assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: {refused}",)
 
 
 def test_a_web_server_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

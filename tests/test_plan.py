@@ -311,8 +311,8 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
     assert [note for note in made.notes if "captions" in note] == [
         f"closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)': {kept}",
         f"closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': {kept}",
-        "closed captions SERVICE1 (CEA-708, in stream 0) have the words of CC1, which is published",
-        "closed captions SERVICE2 (CEA-708, in stream 0) have the words of CC3, which is published",
+        "closed captions SERVICE1 (CEA-708, in stream 0) have the words of CC1",
+        "closed captions SERVICE2 (CEA-708, in stream 0) have the words of CC3",
     ]
     assert [str(track) for track in made.left_out] == [
         "subtitles stream 0 (CC4, eia_608): it shows nothing while the picture runs",

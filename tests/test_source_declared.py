@@ -193,6 +193,40 @@ def test_an_encrypted_file_says_that_it_is_encrypted(kind: str, name: str, tmp_p
     assert "without encryption" in (caught.value.fix or "")
 
 
+def scrambled(stream: bytes, pids: set[int]) -> bytes:
+    """Scramble the packets of these PIDs in a transport stream."""
+    data = bytearray(stream)
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF in pids and data[at + 3] & 0x10:
+            begin = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+            data[at + 3] |= 0x80
+            data[begin : at + 188] = bytes(byte ^ 0xA5 for byte in data[begin : at + 188])
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("pids", "picture"),
+    [
+        pytest.param({0x102, 0x103}, 0, id="the other programme"),
+        pytest.param({0x100, 0x101}, 2, id="the first programme"),
+        pytest.param({0x101}, None, id="audio of the first"),
+        pytest.param({0x100, 0x102}, None, id="both pictures"),
+    ],
+)
+def test_a_programme_in_the_clear_is_not_encrypted_because_others_are(pids: set[int], picture: int | None, tmp_path: Path) -> None:
+    """As in recordings of all that a satellite's transponder sends."""
+    film = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1"]
+    both = ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-program", "st=0:st=1", "-program", "st=2:st=3"]
+    ffmpeg(*film, *film, *both, *X264, "-c:a", "aac", tmp_path / "both.ts")
+    source = tmp_path / "source.ts"
+    source.write_bytes(scrambled((tmp_path / "both.ts").read_bytes(), pids))
+    if picture is None:
+        with pytest.raises(SourceRefused, match="it is encrypted"):
+            probe(str(source))
+    else:
+        assert probe(str(source)).video.index == picture
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in MEDIA.glob("*.*")) if MEDIA.is_dir() else ["none"])
 def test_no_real_clip_is_taken_for_encrypted(name: str) -> None:
     if not (MEDIA / name).is_file():

@@ -128,7 +128,7 @@ def test_what_cannot_be_fetched_ends_in_a_sentence(path: str, web: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_redirect_leads_to_a_private_address_only_where_allowed(web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_leads_to_a_private_address_only_if_that_is_allowed(web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2")
     with serving(Handler, "127.0.0.2") as inside:
         address = f"{web}/redirect/?{inside}/film.mp4"

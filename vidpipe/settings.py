@@ -324,4 +324,4 @@ def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
     try:
         return type(value)((base / Path(value).expanduser()).absolute())
     except RuntimeError as error:  # "~nobody" has no home
-        raise UsageError(f"the home directory is unknown ({error})", where=origin, fix="write the full path") from error
+        raise UsageError(f"the home directory is unknown: {str(value)!r}", where=origin, fix="write the full path") from error

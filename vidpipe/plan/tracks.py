@@ -104,8 +104,7 @@ def subtitle_notes(source: Source, renditions: Sequence[SubtitleRendition]) -> l
         name = next((r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel)), None)
         twin = next((r.channel for r in renditions if r.channel and (r.stream, r.channel) == (stream.index, _twin(stream))), None)
         if twin:
-            what = f"closed captions {stream.channel} (CEA-708, in stream {stream.index})"
-            notes.append(f"{what} have the words of {twin}, which is published")
+            notes.append(f"closed captions {stream.channel} (CEA-708, in stream {stream.index}) have the words of {twin}")
         if name is None:
             continue  # it is named with the other tracks that are left out
         if stream.channel:

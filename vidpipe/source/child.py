@@ -72,13 +72,13 @@ def main(argv: list[str]) -> None:
     What those three are about comes on stdin, as JSON: a Source, or a CaptionJob.
     """
     question, *arguments = argv
+    told = b"" if arguments else sys.stdin.buffer.read()
     if question == "damage":
-        text = json.dumps({"damaged": damaged(Source.model_validate_json(sys.stdin.buffer.read()))})
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(told))})
     elif question == "sound":
-        source = Source.model_validate_json(sys.stdin.buffer.read())
-        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(source)]})
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
     elif question == "captions":
-        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(sys.stdin.buffer.read()))})
+        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(told))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))

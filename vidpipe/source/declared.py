@@ -273,11 +273,13 @@ _DOLBY_DESCRIPTOR = 0xB0
 
 
 def _transport_stream(file: BinaryIO, lead: int) -> Declared:
-    """A PID of which most packets are scrambled is encrypted."""
+    """A PID of which most packets are scrambled is encrypted. It is no matter where each programme with a clear picture has none."""
     file.seek(0)
     data = file.read((TS_PACKET + lead) * TS_PACKETS)
     seen: dict[int, int] = {}
     scrambled: dict[int, int] = {}
+    pictures: set[int] = set()
+    programmes: dict[int, set[int]] = {}
     dolby = None
     for at in range(lead, len(data) - TS_PACKET + 1, TS_PACKET + lead):
         if data[at] != 0x47:
@@ -287,29 +289,35 @@ def _transport_stream(file: BinaryIO, lead: int) -> Declared:
             continue
         seen[pid] = seen.get(pid, 0) + 1
         scrambled[pid] = scrambled.get(pid, 0) + (control >= 0x80)
-        if dolby is None and data[at + 1] & 0x40:
-            payload = at + 4 + (1 + data[at + 4] if control & 0x20 else 0)
-            dolby = _programme_map(data[payload : at + TS_PACKET])
-    if any(2 * count > seen[pid] for pid, count in scrambled.items()):
+        if data[at + 1] & 0x40 and control < 0x80:
+            payload = data[at + 4 + (1 + data[at + 4] if control & 0x20 else 0) : at + TS_PACKET]
+            if payload[:3] == b"\0\0\1" and payload[3] >> 4 == 0xE:  # a PES packet of video
+                pictures.add(pid)
+            elif streams := dict(_programme_map(payload)):
+                programmes[pid] = set(streams)
+                dolby = dolby or next(filter(None, streams.values()), None)
+    locked = {pid for pid, count in scrambled.items() if 2 * count > seen[pid]}
+    shown = [streams for streams in programmes.values() if streams & pictures - locked]
+    if locked and (not shown or any(streams & locked for streams in shown)):
         return Declared("conditional access, transport stream scrambling", dolby)
     return Declared(None, dolby)
 
 
-def _programme_map(payload: bytes) -> Dolby | None:
-    """Find the descriptor of Dolby Vision in a programme map (2.4.4.9)."""
+def _programme_map(payload: bytes) -> Iterator[tuple[int, Dolby | None]]:
+    """Yield the PID of each stream of a programme map (2.4.4.9), and the descriptor of Dolby Vision that it has; nothing of others."""
     if len(payload) < 14 or payload[1 + payload[0] : 2 + payload[0]] != b"\x02":
-        return None
+        return
     table = payload[1 + payload[0] :]
     place, end = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF), 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
     while place + 5 <= min(end, len(table)):
-        length = int.from_bytes(table[place + 3 : place + 5], "big") & 0xFFF
-        at, last = place + 5, place + 5 + length
+        pid, length = (int.from_bytes(table[place + at : place + at + 2], "big") for at in (1, 3))
+        at, last, dolby = place + 5, place + 5 + (length & 0xFFF), None
         while at + 2 <= min(last, len(table)):
-            if table[at] == _DOLBY_DESCRIPTOR and table[at + 1] >= 5:
-                return _ts_dolby(table[at + 2 : at + 2 + table[at + 1]])
+            if table[at] == _DOLBY_DESCRIPTOR and table[at + 1] >= 5 and dolby is None:
+                dolby = _ts_dolby(table[at + 2 : at + 2 + table[at + 1]])
             at += 2 + table[at + 1]
+        yield pid & 0x1FFF, dolby
         place = last
-    return None
 
 
 def _ts_dolby(body: bytes) -> Dolby | None:

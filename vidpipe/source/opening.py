@@ -97,7 +97,7 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
                 fix="copy it again from its origin and compare the sizes; a recording that broke off can often be repaired with untrunc",
             ) from error
         raise Refusal(
-            "it is not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
+            "not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
         ) from error
 
 
@@ -108,7 +108,7 @@ def _unread(file: FileIO) -> Refusal:
         if found := named(container.format.name.split(",")[0]):
             return Refusal(found[0], fix=found[1])
     return Refusal(
-        "it is not a video file but a playlist, script, picture or subtitle file; such files are never followed",
+        "not a video file but a playlist, script, picture or subtitle file; such files are never followed",
         fix="name the video file itself",
     )
 
