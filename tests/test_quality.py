@@ -273,6 +273,14 @@ def test_findings_from_facts(kind: str, landscape: Source) -> None:
     assert [(each.id, each.severity) for each in found] == expected
 
 
+def test_audio_that_ends_before_the_picture_is_no_clock_to_be_mended(landscape: Source) -> None:
+    early = with_audio(landscape, offset=Fraction(-3, 2), duration=Fraction(1), sounding=Fraction(1), declared_duration=None)
+    (finding,) = [each for each in fact_findings(early, load_policy()) if each.id == "discarded-audio"]
+    assert finding.message == "all of audio stream 1 lies before the picture: it ends 0.500 s before the first whole one"
+    assert "asetpts" not in finding.advice
+    assert "key frames" in finding.advice
+
+
 def span(start: str, end: str) -> Stretch:
     return Stretch(start=Fraction(start), end=Fraction(end))
 

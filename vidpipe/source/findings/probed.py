@@ -189,17 +189,29 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         if kept[audio.index] <= 0 and max(kept.values()) > 0:
             continue  # the plan leaves it out, and says so
         share = max(kept[audio.index], Fraction(0)) / whole
+        message = (
+            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
+            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}"
+        )
+        advice = (
+            "if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy"
+        )
+        if (end := audio.offset + audio.duration) <= 0:
+            message = f"all of audio stream {audio.index} lies before the picture: it ends {show(-end)} before the first whole one"
+            advice = (
+                "a recording that begins between two key frames has no picture until the second: export it with more after that; "
+                "else lower discarded_audio in the policy, for a title without this audio"
+            )
         yield from found(
             check,
             "discarded-audio",
-            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
-            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
+            message,
             stream=audio.index,
             span=Stretch(start=Fraction(0), end=picture),
             measured=f"{float(share):.0%} kept",
             limit=f"{check.share:.0%} kept",
-            advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
-            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
+            advice=advice,
         )
 
 
