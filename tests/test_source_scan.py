@@ -118,14 +118,6 @@ def test_second_fields_without_a_time_are_not_missing() -> None:
     assert (line.frame_rate, line.frames, line.missing) == (25, 50, 0)
 
 
-def test_a_tick_is_a_frame_only_where_frames_are_counted() -> None:
-    """GXF counts fields, and declares their rate for that of the frames; of AVI every other frame may be empty."""
-    times = [2 * number for number in range(100)]
-    field = timeline(packets(times), [], [Fraction(50), Fraction(25)], Fraction(1, 50), MOST)
-    assert (field.frame_rate, field.duration) == (25, 4)
-    assert timeline(packets(times), [], [Fraction(50)], Fraction(1, 50), MOST, counted=True).frame_rate == 50
-
-
 def test_no_presentation_times() -> None:
     made = Packets()
     for number in range(50):

@@ -196,9 +196,8 @@ def _measure(
     base = base_of(video)
     decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
     declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
-    demuxer = container.format.name.split(",")[0]
     leading = codec_of(video.codec_context) in LEADING
-    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading, counted=demuxer == "avi")
+    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
     problems = scan.problems
     if not scan.video.pts:
         problems.append("its video stream is empty")
@@ -219,6 +218,7 @@ def _measure(
             "ffmpeg -i FILE -vf libplacebo=apply_dolbyvision=1:colorspace=bt709:color_primaries=bt709:color_trc=bt709:format=yuv420p "
             "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
         )
+    demuxer = container.format.name.split(",")[0]
     crop = told.crops.get(video.index)
     picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:

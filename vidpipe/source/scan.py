@@ -113,19 +113,11 @@ class Timeline:
 
 
 def timeline(
-    packets: Packets,
-    decoded: list[Decoded],
-    declared: list[Fraction],
-    base: Fraction,
-    most: Fraction,
-    *,
-    leading: bool = False,
-    counted: bool = False,
+    packets: Packets, decoded: list[Decoded], declared: list[Fraction], base: Fraction, most: Fraction, *, leading: bool = False
 ) -> Timeline:
     """Work out the time line. declared: rates that the file claims, best first.  base: seconds a tick.  most: fastest rate believed.
 
     leading: the decoder gives pictures that are shown before the first key frame only if they do not lean on what precedes it.
-    counted: the file has no times but counts frames, and those without a picture hold the one before (empty chunks of AVI).
     """
     missing, guessed = _missing(packets), _pts_are_guesses(packets, decoded)
     shown = _shown(packets, decoded, guessed, leading)
@@ -139,8 +131,8 @@ def timeline(
         times = times[::2]
     start, steps = times[0], _steps(times)
     rate, variable = _rate(steps, declared, base, most)
-    if counted and declared and 1 <= declared[0] <= most and declared[0] * base == 1:
-        rate = declared[0]  # elsewhere a tick may be a field (GXF)
+    if declared and 1 <= declared[0] <= most and declared[0] * base == 1:
+        rate = declared[0]  # a tick is a frame: where pictures are left out (empty chunks of AVI), the one before stands that long
     believed = next((claim for claim in declared if rate * Fraction(11, 10) < claim <= min(most, BUSY_RATE)), None)
     if missing and believed and len(packets.pts) > 2:
         rate, variable = believed, False  # pictures without a time lie between those with one, so the steps say too little
