@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from tests import playback
+from vidpipe.catalog.record import Record
+from vidpipe.catalog.store import Catalog
 from vidpipe.pipeline import IngestRequest, IngestResult, ingest
 from vidpipe.progress import Event
 from vidpipe.protect.keys import KeyStore
@@ -54,6 +57,18 @@ class Recorder:
 def run(source: Path | str, configured: Settings, **request: Any) -> IngestResult:
     """Ingest one source."""
     return ingest(IngestRequest(source=str(source), **request), configured)
+
+
+def live(configured: Settings, content_id: str) -> Record | None:
+    """Return the record of the live version, as the catalog has it."""
+    with closing(Catalog(configured.catalog_url)) as catalog:
+        found = catalog.live(content_id)
+    return found[0] if found else None
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with its content."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def key_of(configured: Settings) -> Any:

@@ -270,7 +270,7 @@ USAGE = {
     "missing argument": (["ingest"], "Missing argument 'SOURCE'", "vidpipe ingest --help"),
     "wrong choice": (["ingest", CLIP, "--progress", "loud"], "'loud' is not one of", "vidpipe ingest --help"),
     "wrong port": (["preview", "demo", "--port", "70000"], "Invalid value for '--port'", "vidpipe preview --help"),
-    "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "Chunks encoded side by side"),
+    "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "Chunks encoded in parallel"),
     "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "Encryption of the segments"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
     "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a place", "did you mean s3://media/vod?"),

@@ -120,6 +120,15 @@ def test_a_gap_is_filled_at_its_place(container: str, missing: float, jitter: fl
     assert silence[0] == pytest.approx(2, abs=0.05)
 
 
+def test_priming_stamped_long_before_the_rest_shifts_nothing(tmp_path: Path, program: FFmpeg) -> None:
+    """As ffmpeg fragments: the first packet at 0, and all others late by the reordering of the picture, 67 ms at 30 pictures a second."""
+    beeps = ["-f", "lavfi", "-i", f"aevalsrc={BEEPS.replace(',', chr(92) + ',')}:s={RATE}:d=4"]
+    clip = tmp_path / "fragments.mp4"
+    pictures = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=30:d=4", "-c:v", "libx264", "-preset", "veryfast", "-bf", "3"]
+    ffmpeg(*pictures[:4], *beeps, *pictures[4:], "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov+default_base_moof", clip)
+    assert onsets(title(clip, program)) == pytest.approx([1, 2, 3], abs=0.006)
+
+
 def test_what_is_there_twice_is_cut(tmp_path: Path, program: FFmpeg) -> None:
     clip = source(tmp_path / "whole.ts", BEEPS, 6, RATE, *X264, "-c:a", "mp2", "-muxdelay", "0")
     data = bytearray(clip.read_bytes())

@@ -29,7 +29,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.text import clean, language_tag
-from vidpipe.source.validate import validate
+from vidpipe.source.validate import locate_changes, locate_damage, validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SOON = SourceLimits(wall_seconds=10)
@@ -182,7 +182,7 @@ CHILDREN = {
     "hang": ("import time; time.sleep(60)", "was stopped"),
     "spin": ("while True: pass", "processor time|was stopped"),
     "balloon": ("x = bytearray(1 << 40)", "memory"),
-    "exit": ("raise SystemExit('segment \\x1b[31mred')", "failed: segment red$"),
+    "exit": ("raise SystemExit('segment \\x1b[31mred')", "the program that reads it failed$"),
     "babble": ("print('x' * 100)", "no usable answer"),
     "wrong json": ("print('[1]')", "no usable answer"),
     "wrong facts": ('print(\'{"source": {"name": 5}}\')', "no usable answer"),
@@ -232,6 +232,7 @@ LANGUAGES = {
     "eng": "en", "fre": "fr", "fra": "fr", "ger": "de", "zho": "zh", "en": "en", "en-us": "en-US",
     "pt_BR": "pt-BR", "zh-hant-tw": "zh-Hant-TW",
     "und": None, "": None, "   ": None, "mis": None, "qaa": "qaa", "yue": "yue", "english": None, "x\x1b[m": None, "es-419": "es-419",
+    "iw": "he", "in": "id", "ji-US": "yi-US", "ind": "id",
 }  # fmt: skip
 
 
@@ -327,3 +328,13 @@ def test_a_hundred_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], ori
 @given(mutants=st.lists(MUTANT, min_size=BATCH, max_size=BATCH))
 def test_two_thousand_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], originals: dict[str, bytes]) -> None:
     check(mutants, originals, decode=BATCH)
+
+
+def test_the_facts_of_a_long_film_reach_the_child() -> None:
+    """They are longer than the argument of a program may be (128 KiB)."""
+    source = probe(str(FIXTURES / "one-second.mp4"))
+    keys = tuple(range(0, 20_000 * 90_000, 90_000))
+    long = source.model_copy(update={"video": source.video.model_copy(update={"key_pts": keys})})
+    assert len(long.model_dump_json()) > 1 << 17
+    assert locate_damage(long) == ()
+    assert locate_changes(long) == long.audio

@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import servers
+from tests.test_web import sending
 from tests.title_support import KEY, PREFIX, encode_title, publish_title
 from vidpipe.data import report
 from vidpipe.errors import UsageError
+from vidpipe.inspect import place
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inspect.place import MOST_PLAYLIST_BYTES
 from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
@@ -509,4 +511,15 @@ def test_a_public_playlist_leads_to_no_private_address(monkeypatch: pytest.Monke
         text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nhttp://127.0.0.2:{port}/v.m3u8\n"
         with answering({"/m.m3u8": page(text)}) as url:
             found = inspect(f"{url}/m.m3u8")
-    assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: it cannot be read: it leads from a public server to a private address",)
+    refused = "it cannot be read: it leads to another server, which has a private address"
+    assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: {refused}",)
+
+
+def test_a_web_server_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer may be slow; all of them together may not."""
+    monkeypatch.setattr(place, "HTTP_SECONDS_IN_ALL", 0.2)
+    with (
+        sending(b"HTTP/1.1 200 OK\r\n\r\n#EXTM3U\n", *[b"#\n"] * 50, pause=0.05) as url,
+        pytest.raises(UsageError, match="which has to be enough"),
+    ):
+        inspect(url)

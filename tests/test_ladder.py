@@ -172,7 +172,7 @@ def test_a_name_is_looked_up_before_a_file(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("steaming", "there is no ladder 'steaming' | did you mean streaming? or give the path of a YAML file"),
+        ("steaming", "there is no ladder 'steaming' | did you mean streaming? Or give the path of a YAML file"),
         ("missing.yaml", "missing.yaml: there is no such ladder file"),
         ("./missing", "./missing: there is no such ladder file"),
         (".", ".: is a folder, not a ladder file"),

@@ -298,6 +298,8 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         captions("CC2", text=False),
         captions("T1"),
         captions("SERVICE1", codec="eia_708"),
+        captions("SERVICE2", codec="eia_708"),
+        captions("SERVICE3", codec="eia_708"),
     )
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
@@ -309,12 +311,14 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
     assert [note for note in made.notes if "captions" in note] == [
         f"closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)': {kept}",
         f"closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': {kept}",
+        "closed captions SERVICE1 (CEA-708, in stream 0) have the words of CC1",
+        "closed captions SERVICE2 (CEA-708, in stream 0) have the words of CC3",
     ]
     assert [str(track) for track in made.left_out] == [
         "subtitles stream 0 (CC4, eia_608): it shows nothing while the picture runs",
         "subtitles stream 0 (CC2, eia_608): the container does not say in which order the pictures are shown that carry it",
         "subtitles stream 0 (T1, eia_608): only the channels CC1 to CC4 of CEA-608 can be published",
-        "subtitles stream 0 (SERVICE1, eia_708): only the channels CC1 to CC4 of CEA-608 can be published",
+        "subtitles stream 0 (SERVICE3, eia_708): only the channels CC1 to CC4 of CEA-608 can be published",
     ]
 
 

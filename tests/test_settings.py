@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
 from vidpipe.settings import Settings, _flag, resolve, unknown_variables
+from vidpipe.source.limits import SourceLimits
 
 KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
@@ -144,7 +145,7 @@ def test_an_empty_variable_is_not_set(here: Path) -> None:
 
 FILES = {
     "unknown key": ("worker = 2", "unknown key worker", "did you mean workers?"),
-    "text for a number": ('workers = "2"', "'2' is not allowed", "Chunks encoded side by side"),
+    "text for a number": ('workers = "2"', "'2' is not allowed", "Chunks encoded in parallel"),
     "boolean for a number": ("workers = true", "True is not allowed", "Chunks"),
     "zero": ("workers = 0", "0 is not allowed", "Chunks"),
     "number for text": ("ladder = 5", "5 is not allowed", "Name of a shipped ladder"),
@@ -378,3 +379,13 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
     assert list(listed) == list(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert listed[name].startswith(str(field.description)), name
+
+
+def test_the_readme_lists_every_limit_as_it_is() -> None:
+    def written(value: int) -> str:
+        return str(value).lower() if isinstance(value, bool) else f"{value:_}"
+
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `limits\.(\w+)` \| (.*?) \| (.*) \|$", readme, re.M)
+    fields = SourceLimits.model_fields
+    assert listed == [(name, written(field.default), field.description) for name, field in fields.items()]

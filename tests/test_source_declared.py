@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from tests.encode_support import ffmpeg, remux, tiny_plan
+from tests.oracle.traps import TRAPS
+from tests.oracle.traps.trap import make as trap_file
 from tests.source_support import X264, X265, run
 from vidpipe.errors import SourceRefused
-from vidpipe.source.declared import Declared, Dolby, declared
+from vidpipe.source.declared import Crop, Declared, Dolby, declared
 from vidpipe.source.picture import dolby_in
 from vidpipe.source.probe import probe
 
@@ -189,6 +193,40 @@ def test_an_encrypted_file_says_that_it_is_encrypted(kind: str, name: str, tmp_p
     assert "without encryption" in (caught.value.fix or "")
 
 
+def scrambled(stream: bytes, pids: set[int]) -> bytes:
+    """Scramble the packets of these PIDs in a transport stream."""
+    data = bytearray(stream)
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF in pids and data[at + 3] & 0x10:
+            begin = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+            data[at + 3] |= 0x80
+            data[begin : at + 188] = bytes(byte ^ 0xA5 for byte in data[begin : at + 188])
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("pids", "picture"),
+    [
+        pytest.param({0x102, 0x103}, 0, id="the other programme"),
+        pytest.param({0x100, 0x101}, 2, id="the first programme"),
+        pytest.param({0x101}, None, id="audio of the first"),
+        pytest.param({0x100, 0x102}, None, id="both pictures"),
+    ],
+)
+def test_a_programme_in_the_clear_is_not_encrypted_because_others_are(pids: set[int], picture: int | None, tmp_path: Path) -> None:
+    """As in recordings of all that a satellite's transponder sends."""
+    film = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1"]
+    both = ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-program", "st=0:st=1", "-program", "st=2:st=3"]
+    ffmpeg(*film, *film, *both, *X264, "-c:a", "aac", tmp_path / "both.ts")
+    source = tmp_path / "source.ts"
+    source.write_bytes(scrambled((tmp_path / "both.ts").read_bytes(), pids))
+    if picture is None:
+        with pytest.raises(SourceRefused, match="it is encrypted"):
+            probe(str(source))
+    else:
+        assert probe(str(source)).video.index == picture
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in MEDIA.glob("*.*")) if MEDIA.is_dir() else ["none"])
 def test_no_real_clip_is_taken_for_encrypted(name: str) -> None:
     if not (MEDIA / name).is_file():
@@ -216,3 +254,40 @@ def test_matroska_s_webvtt_is_text(tmp_path: Path) -> None:
     assert (stream.codec, stream.text) == ("S_TEXT/WEBVTT", True)
     (rendition,) = tiny_plan(source).subtitles
     assert rendition.codec == "S_TEXT/WEBVTT"
+
+
+@pytest.mark.parametrize("name", ["cropped-in-stream", "cropped-by-the-container", "cropped-by-matroska"])
+def test_a_cropped_picture_has_the_size_that_ffmpeg_shows(name: str, tmp_path: Path) -> None:
+    source = probe(str(trap_file(TRAPS[name], tmp_path)))
+    shown = tmp_path / "shown.png"
+    ffmpeg("-i", source.location, "-frames:v", "1", shown)
+    assert struct.pack(">2I", source.video.width, source.video.height) == shown.read_bytes()[16:24]
+    assert source.video.display_aspect == Fraction(source.video.width, source.video.height)
+    assert source.video.cropped == (name != "cropped-in-stream")
+
+
+@pytest.mark.parametrize(
+    ("aperture", "left", "right", "top", "bottom"),
+    [
+        ((240, 1, 160, 1, 8, 1, -4, 1), 48, 32, 6, 14),
+        ((318, 1, 180, 1, 0, 1, 0, 1), 1, 1, 0, 0),
+        ((319, 1, 180, 1, 1, 2, 0, 1), 1, 0, 0, 0),
+        ((635, 2, 180, 1, 0, 1, 0, 1), 1, 2, 0, 0),  # rounded as ffmpeg shows it
+    ],
+)
+def test_the_clean_aperture(aperture: tuple[int, ...], left: int, right: int, top: int, bottom: int, pictures: dict[str, Path]) -> None:
+    assert crops(pictures["avc"], aperture) == {0: Crop(left, right, top, bottom)}
+
+
+@pytest.mark.parametrize("aperture", [(320, 1, 180, 1, 0, 1, 0, 1), (330, 1, 180, 1, 0, 1, 0, 1), (240, 0, 160, 1, 0, 1, 0, 1), (0,) * 8])
+def test_an_aperture_that_crops_nothing_or_makes_no_sense(aperture: tuple[int, ...], pictures: dict[str, Path]) -> None:
+    assert crops(pictures["avc"], aperture) == {}
+
+
+def crops(clip: Path, aperture: tuple[int, ...]) -> Mapping[int, Crop]:
+    """Read the cropping of a clip that got such a clean aperture."""
+
+    def change(entry: bytes) -> bytes:
+        return box(entry[4:8], entry[8:] + box(b"clap", struct.pack(">8i", *aperture)))
+
+    return declared(io.BytesIO(boxes_changed(clip.read_bytes(), change))).crops

@@ -20,7 +20,7 @@ import pytest
 
 from tests import servers
 from vidpipe.errors import Interrupted, SourceRefused, UsageError
-from vidpipe.source.fetch import PARTIAL, OtherVersion, fetch, is_remote, local_path, look, public, safe_name, spool
+from vidpipe.source.fetch import PARTIAL, OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 
 FILM = (Path(__file__).parent.parent / "fixtures" / "one-second.mp4").read_bytes()
@@ -128,19 +128,15 @@ def test_what_cannot_be_fetched_ends_in_a_sentence(path: str, web: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_public_address_redirects_to_a_private_one_only_where_that_is_allowed(
-    web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    inside = web.replace("127.0.0.1", "localhost")
-    answers = iter([False, True])  # the first connection is to a public server, the next to one of this machine
-    monkeypatch.setattr("vidpipe.web._is_private", lambda address: next(answers))
-    with pytest.raises(SourceRefused, match="from a public server to a private address") as refused:
-        fetch(f"{web}/redirect/?{inside}/film.mp4", tmp_path / "film.mp4")
-    assert "private_redirects" in str(refused.value.fix)
-    assert list(tmp_path.iterdir()) == []
-    answers = iter([False, True])
-    fetch(f"{web}/redirect/?{inside}/film.mp4", tmp_path / "film.mp4", limits=SourceLimits(private_redirects=True))
+def test_a_redirect_leads_to_a_private_address_only_if_that_is_allowed(web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2")
+    with serving(Handler, "127.0.0.2") as inside:
+        address = f"{web}/redirect/?{inside}/film.mp4"
+        with pytest.raises(SourceRefused, match="to another server, which has a private address") as refused:
+            fetch(address, tmp_path / "film.mp4")
+        assert "private_redirects" in str(refused.value.fix)
+        assert list(tmp_path.iterdir()) == []
+        fetch(address, tmp_path / "film.mp4", limits=SourceLimits(private_redirects=True))
     assert (tmp_path / "film.mp4").read_bytes() == FILM
 
 
@@ -218,13 +214,13 @@ def test_a_key_at_s3_may_hold_spaces() -> None:
 
 
 @contextmanager
-def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(handler: type[http.server.BaseHTTPRequestHandler], host: str = "127.0.0.1") -> Iterator[str]:
     """Serve with a handler; the address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with http.server.ThreadingHTTPServer((host, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http://{host}:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
@@ -252,6 +248,19 @@ def test_a_server_that_does_not_answer_head_is_asked_for_the_file(how: str, tmp_
         finally:
             over.set()
     assert (tmp_path / "film.mp4").read_bytes() == FILM
+
+
+def test_a_number_without_end_is_no_size(tmp_path: Path) -> None:
+    class Boastful(Handler):
+        def do_GET(self) -> None:
+            self.send_response(206)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Range", f"bytes 0-3/{'9' * 6000}")
+            self.end_headers()
+            self.wfile.write(b"film")
+
+    with serving(Boastful) as url, pytest.raises(OtherVersion):
+        fetch(f"{url}/film.mp4", tmp_path / "film.mp4", version=Version(tag="x", size=8))
 
 
 @pytest.mark.parametrize("sent", ["short", "whole", "longer"])

@@ -41,6 +41,13 @@ UNREAD: dict[str, tuple[list[str], str]] = {
 }
 
 
+def test_audio_in_a_container_of_video_is_sent_for_its_picture(tmp_path: Path) -> None:
+    ffmpeg(*TONE, "-c:a", "aac", tmp_path / "a.mp4")
+    with pytest.raises(SourceRefused) as caught:
+        probe(str(tmp_path / "a.mp4"))
+    assert (caught.value.what, caught.value.fix) == ("it has no video stream (only audio)", "name the video file that it belongs to")
+
+
 @pytest.mark.parametrize("name", UNREAD)
 def test_a_file_that_is_not_read_gives_a_command_that_works(name: str, tmp_path: Path) -> None:
     options, what = UNREAD[name]

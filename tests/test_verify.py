@@ -197,7 +197,7 @@ def test_a_segment_whose_first_frame_comes_late(title: tuple[Path, Expected]) ->
 @pytest.mark.parametrize(
     ("delays", "what", "where"),
     [
-        pytest.param({"high": 1536}, "the edit list of all rungs", "video/low/init.mp4", id="unequal"),
+        pytest.param({"high": 1536}, "the edit list of all rungs", "init.mp4", id="unequal"),
         pytest.param({"low": 6144, "high": 6144}, "the last segment is not longer than the edit list", "00003.m4s", id="short-tail"),
     ],
 )

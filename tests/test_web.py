@@ -17,7 +17,7 @@ from vidpipe.web import Broken, NoAddress, NotFollowed, Unreached, Web, WebError
 
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,127.0.0.3,localhost")
 
 
 @contextmanager
@@ -72,12 +72,17 @@ def test_an_answer() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfilm", Broken, "received 4 bytes, expected 9", id="cut off"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nfilm", Broken, ".", id="a length that is none"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nfilm", Broken, ".", id="broken chunks"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 6000 + b"\r\n", Broken, "chunk header", id="a long chunk"
+        ),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nfilm", Broken, ".", id="chunks cut off"),
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 40_000 + b"\r\n", Broken, ".", id="too many headers"),
         pytest.param(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200_000 + b"\r\n\r\n", Broken, ".", id="a header without end"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: file:///etc/passwd\r\n\r\n", NotFollowed, "redirects to file://", id="to a file"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://[x/\r\n\r\n", NotFollowed, "what is no address", id="to no address"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://x:y/\r\n\r\n", NoAddress, ".", id="to no port"),
+        pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://a..b/\r\n\r\n", NoAddress, ".", id="to no name"),
+        pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://" + b"a" * 64 + b".com/\r\n\r\n", NoAddress, ".", id="to a long name"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: /again\r\n\r\n", NotFollowed, "in a circle", id="to itself"),
     ],
 )
@@ -149,15 +154,17 @@ def one_is_public(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bool]:
 
 
 @pytest.mark.usefixtures("one_is_public")
-def test_a_public_server_redirects_to_no_private_one() -> None:
+def test_a_redirect_leads_to_no_private_address_but_the_named_one() -> None:
     with sending(OK + b"film", host="127.0.0.2") as inside:
         answer = f"HTTP/1.1 302 -\r\nLocation: {inside}\r\n\r\n".encode()
         with sending(answer) as public, pytest.raises(NotFollowed, match="private address"):
             got(public)
         with sending(answer) as public:
             assert got(public, Web(silence=5, allow_private=True)) == b"film"
-        with sending(answer, host="127.0.0.2") as inside_too:  # the user's own word
+        with sending(answer, host="127.0.0.2") as inside_too:  # the user's own word, and the port is another service of the same host
             assert got(inside_too) == b"film"
+        with sending(answer, host="127.0.0.3") as other, pytest.raises(NotFollowed, match="private address"):
+            got(other)  # that a private address was named says nothing of others
 
 
 @pytest.mark.usefixtures("one_is_public")

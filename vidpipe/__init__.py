@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidpipe.pipeline import IngestRequest, IngestResult, ingest, prepare
     from vidpipe.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = ["IngestRequest", "IngestResult", "Settings", "VidpipeError", "ingest", "prepare"]
 

@@ -1,20 +1,15 @@
 """What a version consists of, object by object: written when it is finished, and compared with the target ever after.
 
 In:   the objects that were published, and the record; later a live record and its storage.
-Out:  ``inventory.json``: size and SHA-256 of every object but itself and the record. Inventory, and what is lost of a version;
-      ``Restoring``: a Storage through which exactly that is put back.
-Wrong: VerificationFailed if the target gives back other bytes than were sent; PublishFailed from the storage; Differs if what was made
-       again is not what was published.
-
-A version never changes: what is lost is put back with its own bytes or not at all. Its playlists name IVs that depend on the bytes.
+Out:  ``inventory.json``: size and SHA-256 of every object but itself and the record. Inventory, and what is lost of a version.
+Wrong: VerificationFailed if the target gives back other bytes than were sent; PublishFailed from the storage.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -24,8 +19,8 @@ from vidpipe.data import Data
 from vidpipe.errors import VerificationFailed
 from vidpipe.package.result import PublishedSegment
 from vidpipe.progress import Reporter
-from vidpipe.publish import PublishedObject, is_compressible, publish_object
-from vidpipe.storage.base import Storage, Stored
+from vidpipe.publish import PublishedObject, publish_object
+from vidpipe.storage.base import Storage
 from vidpipe.verify.target import Target
 
 ATTEMPTS = 3
@@ -51,10 +46,6 @@ class Loss:
 
     inventory: Inventory
     paths: frozenset[str]
-
-
-class Differs(Exception):
-    """What was made again has other bytes than what was published."""
 
 
 def inventory_of(published: Iterable[PublishedObject | PublishedSegment]) -> Inventory:
@@ -88,81 +79,6 @@ def loss(storage: Storage, record: Record) -> Loss | None:
     if layout.RECORD not in sizes or not _is_record(storage.get(f"{prefix}/{layout.RECORD}"), record):
         lost.add(layout.RECORD)
     return Loss(inventory, frozenset(lost))
-
-
-class Restoring:
-    """The storage of a version that has lost some of its objects: takes them back if they are the same, and nothing else."""
-
-    def __init__(self, inner: Storage, prefix: str, lost: Loss) -> None:
-        self._inner, self._prefix, self._lost = inner, prefix, lost
-        self.keeps_headers = inner.keeps_headers
-
-    def put(
-        self,
-        path: str,
-        data: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str,
-        sha256: str,
-        content_encoding: str | None = None,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> None:
-        """Write an object if it is lost.  Raises Differs if it is not the one that was published."""
-        name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
-        if known is None or known.sha256 != sha256:
-            raise Differs(name)
-        if name in self._lost.paths:
-            self._inner.put(
-                path,
-                data,
-                content_type=content_type,
-                cache_control=cache_control,
-                sha256=sha256,
-                content_encoding=content_encoding,
-                on_bytes=on_bytes,
-            )
-
-    def head(self, path: str) -> Stored | None:
-        """See Storage.head. What is not lost is known from the inventory, but for its headers, which count for text alone."""
-        name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
-        if known is None or name in self._lost.paths or is_compressible(name):
-            return self._inner.head(path)
-        return Stored(path=path, size=known.size, sha256=known.sha256)
-
-    def get(self, path: str) -> bytes:
-        """See Storage.get."""
-        return self._inner.get(path)
-
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        """See Storage.list."""
-        return self._inner.list(prefix)
-
-    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
-        """See Storage.download."""
-        self._inner.download(path, file, on_bytes)
-
-    def check(self) -> None:
-        """See Storage.check."""
-        self._inner.check()
-
-    def tidy(self, prefix: str) -> None:
-        """See Storage.tidy."""
-        self._inner.tidy(prefix)
-
-    def delete_prefix(self, prefix: str) -> None:
-        """Nothing of a live version is ever removed."""
-        raise ValueError(f"{prefix} is being restored")
-
-    def location(self, path: str = "") -> str:
-        """See Storage.location."""
-        return self._inner.location(path)
-
-    def close(self) -> None:
-        """See Storage.close."""
-        self._inner.close()
 
 
 def _write(storage: Storage, prefix: str, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> None:

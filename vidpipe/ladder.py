@@ -103,7 +103,9 @@ def find(name_or_path: str) -> Path:
     if path.suffix.lower() in (".yaml", ".yml") or path.name != name_or_path:
         what = "is a folder, not a ladder file" if path.is_dir() else "there is no such ladder file"
         raise UsageError(what, where=name_or_path, fix=f"give a YAML file or a shipped ladder: {', '.join(names)}")
-    raise UsageError(f"there is no ladder {name_or_path!r}", fix=_suggest(name_or_path, names) + " or give the path of a YAML file")
+    suggested = _suggest(name_or_path, names)
+    other = " Or give the path of a YAML file" if suggested.endswith("?") else ", or give the path of a YAML file"
+    raise UsageError(f"there is no ladder {name_or_path!r}", fix=suggested + other)
 
 
 def _folder() -> Path:

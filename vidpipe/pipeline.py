@@ -19,8 +19,7 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -34,31 +33,26 @@ from vidpipe import layout, thumbnails
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
+from vidpipe.destination import Destination
 from vidpipe.encode.artifacts import Store
-from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.encode.tasks.marks import lacks_cues
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
-from vidpipe.inventory import Differs, Inventory, Loss, Restoring, inventory_of, loss, seal, seal_record
-from vidpipe.job import Job, claim
+from vidpipe.inventory import Inventory, Loss, inventory_of, loss, seal
+from vidpipe.job import claim
 from vidpipe.judge import Judge, accepted, chains
 from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.keys import key_uri
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.origin import STDIN, Origin, opened
-from vidpipe.package.init import InitSection
-from vidpipe.package.rates import FrameSizes
-from vidpipe.package.result import Segment
-from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.package.subtitles import Unusable, subtitle_segments
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
 from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
-from vidpipe.protect.keys import ContentKey, KeyStore
-from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish import PublishedObject, publish_object, publish_segments
+from vidpipe.protect.keys import KeyStore
+from vidpipe.publish import publish_segments
+from vidpipe.restore import restored
+from vidpipe.segmenter import Segmenter
 from vidpipe.settings import Settings
 from vidpipe.source.facts import Finding, QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
@@ -67,14 +61,12 @@ from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.succession import Description, check_source, check_text, described, given_languages
-from vidpipe.title import cues_of, expected, left_out, playlists, put_together, record, rungs_of, texts_of
+from vidpipe.title import expected, left_out, playlists, put_together, record, texts_of
 from vidpipe.verify.proof import verify
 from vidpipe.version import abandon, begin, fingerprint_of, is_known
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
-
-Results = Generator[Encoded, None, None]
 
 
 class IngestRequest(Data):
@@ -104,7 +96,7 @@ class IngestResult(Data):
     unchanged: this very title was live already and nothing was done.
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
-    artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each sound or subtitle track.
+    artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each audio or subtitle track.
     findings: what quality control says of the source (warnings only: an error would have refused it).
     warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
@@ -120,6 +112,25 @@ class IngestResult(Data):
     chunks_reused: int = 0
     findings: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a version is to be. facts: what quality control knows before the encode."""
+
+    plan: Plan
+    about: Description
+    facts: QualityReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all stages of one run have in common."""
+
+    settings: Settings
+    ffmpeg: FFmpeg
+    stages: Stages
+    cancel: threading.Event
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -188,15 +199,16 @@ def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: 
         storage.check()
         # so far, what was remembered of a remote source was enough
         made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
+        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
-        if same and (again := _restored(about, made, facts, settings, ffmpeg, storage, keys, same, lost, stages, cancel)):
+        if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
             return
         job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
         key = keys.get(job.key_id) if job.key_id else None
-        target = _Target(storage, layout.version_prefix(content_id, job.version), keys, key, settings.gzip_playlists)
+        target = Destination(storage, content_id, job.version, keys, key, settings.gzip_playlists)
         try:
-            new, inventory = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
+            new, inventory = _make(decided, target, run)
             seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
             with stages(LAST_STAGE):
                 _stop_if(cancel)  # asked when the stage has begun: no later signal stops it
@@ -211,38 +223,17 @@ def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: 
         held.finish()
 
 
-def _restored(
-    about: Description,
-    made: Plan,
-    facts: QualityReport,
-    settings: Settings,
-    ffmpeg: FFmpeg,
-    storage: Storage,
-    keys: KeyStore,
-    live: Record,
-    lost: Loss | None,
-    stages: Stages,
-    cancel: threading.Event,
-) -> IngestResult | None:
-    """Put back what the target has lost of a live version. None if that needs a new version: what is there may never change."""
-    name = f"version {live.version} of {live.content_id}"
-    reporter, key_id = stages.reporter, next(iter(live.encryption.key_ids), None)
-    try:
-        if lost is None:
-            raise Differs(layout.INVENTORY)
-        reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
-        prefix = layout.version_prefix(live.content_id, live.version)
-        key = keys.get(key_id) if key_id else None
-        target = _Target(Restoring(storage, prefix, lost), prefix, keys, key, settings.gzip_playlists)
-        job = Job(content_id=live.content_id, fingerprint="", version=live.version, target=settings.target, key_id=key_id)
-        again, _ = _make(about, made, facts, settings, ffmpeg, target, job, stages, reporter, cancel)
-        if layout.RECORD in lost.paths:
-            seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
-    except (Differs, UsageError) as problem:  # UsageError: its key is not in this key store
-        what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
-        reporter.emit(Note(level="warning", text=what))
+def _restored(live: Record, lost: Loss | None, decided: _Decided, storage: Storage, keys: KeyStore, run: _Run) -> IngestResult | None:
+    """Put back what the target has lost of a live version. None if a new version has to take its place."""
+
+    def make(target: Destination) -> IngestResult:
+        return _make(decided, target, run)[0]
+
+    gzip, reporter = run.settings.gzip_playlists, run.stages.reporter
+    made = restored(live, lost, storage, keys, make, gzip=gzip, reporter=reporter, cancel=run.cancel)
+    if made is None or lost is None:
         return None
-    return again.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
+    return made.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
 
 
 @contextmanager
@@ -263,38 +254,6 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
             yield pool.submit(unlock).result
         finally:
             over.set()  # an ffmpeg that hangs must not hold up who has stopped or failed meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a version goes and what protects it. prefix: of the version.  key: None leaves the segments clear.
-
-    gzip: store playlists compressed.
-    """
-
-    storage: Storage
-    prefix: str
-    keys: KeyStore
-    key: ContentKey | None
-    gzip: bool
-
-    def protect(self, segment: Segment) -> ProtectedSegment:
-        return clear(segment) if self.key is None else encrypt(segment, self.key)
-
-    def put(self, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> PublishedObject:
-        _stop_if(cancel)
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
-
-    def location(self, path: str) -> str:
-        return self.storage.location(f"{self.prefix}/{path}")
-
-    @property
-    def key_ids(self) -> tuple[str, ...]:
-        return (self.key.key_id,) if self.key else ()
-
-    def key_for(self, key_id: str) -> ContentKey:
-        """The key as the key store gives it back, so that the verification proves that the store can answer."""
-        return self.keys.get(key_id)
 
 
 def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
@@ -318,27 +277,18 @@ def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int
     return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
-def _make(
-    about: Description,
-    made: Plan,
-    facts: QualityReport,
-    settings: Settings,
-    ffmpeg: FFmpeg,
-    target: _Target,
-    job: Job,
-    stages: Stages,
-    reporter: Reporter,
-    cancel: threading.Event,
-) -> tuple[IngestResult, Inventory]:
+def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResult, Inventory]:
     """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written."""
+    made, about, settings, ffmpeg, stages, cancel = decided.plan, decided.about, run.settings, run.ffmpeg, run.stages, run.cancel
+    reporter = stages.reporter
     policy = load_policy(settings.policy)
-    results: list[Encoded] = []
-    judge = Judge(made, policy, facts, limits=settings.limits, cancel=cancel)
+    judge = Judge(made, policy, decided.facts, limits=settings.limits, cancel=cancel)
+    segmenter = Segmenter(made, judge, target.protect, stages)
+    store = Store(settings.work)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
-    store, sizes = Store(settings.work), FrameSizes()
     # Packaging, protection and upload of finished chunks run inside the encode.
-    with stages("encode"), _workers(settings, made, ffmpeg, store, reporter, cancel) as (executor, workers):
+    with stages("encode"), _workers(run, made, store) as (executor, workers):
         encoded = encode(
             made,
             store,
@@ -355,26 +305,30 @@ def _make(
                 publish_segments(
                     target.storage,
                     target.prefix,
-                    _protected(_judged(encoded, results, judge), made, target, stages, sizes, reporter),
-                    paths=partial(_segment_path, made),
+                    segmenter.segments(encoded),
+                    paths=segmenter.path,
                     reporter=reporter,
                     cancel=cancel,
                     workers=settings.upload_workers,
                     on_failure=failed.set,
                 )
             )
+    results = segmenter.results
     chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
     with stages("thumbnails"):
         pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     with stages("manifest"):
-        tracks, subtitles = put_together(made, results, segments, sizes), texts_of(made, results, segments)
-        uri = partial(key_uri, settings.key_url, job.content_id)
+        tracks, subtitles = put_together(made, results, segments, segmenter.sizes), texts_of(made, results, segments)
+        uri = partial(key_uri, settings.key_url, target.content_id)
         texts = playlists(tracks, subtitles, uri if target.key else None)
+    objects = []
     with stages("publish"):
         files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
         files |= {track.init_path: track.init.data for track in tracks}
         files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
-        objects = [target.put(path, data, reporter, cancel) for path, data in files.items()]
+        for path, data in files.items():
+            _stop_if(cancel)
+            objects.append(target.put(path, data, reporter))
     with stages("verify"):
         found = expected(made, tracks, subtitles, objects, {key_id: uri(key_id) for key_id in target.key_ids})
         verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
@@ -383,8 +337,8 @@ def _make(
         tracks,
         subtitles,
         left_out(made, results, subtitles),
-        content_id=job.content_id,
-        version=job.version,
+        content_id=target.content_id,
+        version=target.version,
         title=about.title,
         metadata=about.metadata,
         key_ids=target.key_ids,
@@ -407,10 +361,9 @@ def _make(
 
 
 @contextmanager
-def _workers(
-    settings: Settings, made: Plan, ffmpeg: FFmpeg, store: Store, reporter: Reporter, cancel: threading.Event
-) -> Iterator[tuple[Executor | None, int | None]]:
-    """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of tasks side by side."""
+def _workers(run: _Run, made: Plan, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
+    """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of parallel tasks."""
+    settings = run.settings
     if settings.cluster is None:
         yield None, settings.workers
         return
@@ -419,74 +372,17 @@ def _workers(
     encoders, filters, _ = needs(made)
     with connect(
         settings.cluster,
-        ffmpeg=ffmpeg,
+        ffmpeg=run.ffmpeg,
         setting=settings.ffmpeg,
         encoders=encoders,
         filters=filters,
         source=made.source,
         store=store,
         work=settings.cluster_work,
-        reporter=reporter,
-        cancel=cancel,
+        reporter=run.stages.reporter,
+        cancel=run.cancel,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
-
-
-def _segment_path(made: Plan, rendition: str, index: int) -> str:
-    if any(rendition == r.id for r in made.subtitles):
-        return layout.subtitle_segment(rendition, index)
-    return layout.segment("video" if any(rendition == r.id for r in made.video) else "audio", rendition, index)
-
-
-def _judged(encoded: Results, results: list[Encoded], judge: Judge) -> Results:
-    """Pass the results of the encode on when quality control has nothing against them, and keep them for the stages that need all."""
-    with closing(encoded):  # whoever stops listening stops every ffmpeg
-        for result in encoded:
-            if not isinstance(result, EncodedSubtitles):
-                judge.add(result)
-            results.append(result)
-            yield result
-
-
-def _protected(
-    encoded: Results, made: Plan, target: _Target, stages: Stages, sizes: FrameSizes, reporter: Reporter
-) -> Iterator[ProtectedSegment]:
-    """Cut every result into segments, measure and encrypt them, one at a time."""
-    inits: dict[str, InitSection] = {}
-    with closing(encoded):
-        for result in encoded:
-            for segment in _segments(result, made, stages, inits, reporter):
-                sizes.add(segment)
-                begun = time.monotonic()
-                protected = target.protect(segment)
-                stages.add("protect", time.monotonic() - begun)
-                yield protected
-
-
-def _segments(result: Encoded, made: Plan, stages: Stages, inits: dict[str, InitSection], reporter: Reporter) -> Iterator[Segment]:
-    """Cut one result. inits: of every rung, from the first chunk that came; every other chunk must have the same."""
-    runs: list[Iterator[Segment]]
-    if isinstance(result, EncodedSubtitles):
-        what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
-        try:
-            runs = [subtitle_segments(cues_of(made, result), result.rendition.id, made.grid)]
-        except Unusable as problem:  # a title can do without them
-            reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
-            return
-        if result.artifact and lacks_cues(result.artifact):
-            reporter.emit(Note(level="warning", text=f"{what} lacks some of its cues: they cannot be decoded"))
-    elif isinstance(result, EncodedAudio):
-        runs = [audio_segments(result.artifact, result.rendition, made.grid)]
-    else:
-        if not inits:
-            inits.update(rungs_of(made, result.video))
-        runs = [video_segments(result.video[r.id], r, result.chunk, made.grid, inits[r.id]) for r in made.video]
-    for segments in runs:
-        begun = time.monotonic()
-        for segment in segments:
-            stages.add("package", time.monotonic() - begun)
-            yield segment
-            begun = time.monotonic()
 
 
 def _stop_if(cancel: threading.Event) -> None:

@@ -69,7 +69,7 @@ class Settings(Data):
     chunk_seconds: Seconds = Field(default=Fraction(30), gt=0, description="Length of a chunk, the unit of encoding and of resuming.")
     segment_seconds: Seconds = Field(default=Fraction(6), gt=0, description="Length of a media segment.")
     gop_seconds: Seconds = Field(default=Fraction(2), gt=0, description="Time between two key frames.")
-    workers: int | None = Field(default=None, ge=1, description="Chunks encoded side by side. Default: a core for each, if memory allows.")
+    workers: int | None = Field(default=None, ge=1, description="Chunks encoded in parallel. Default: one a core, if memory allows.")
     threads: int | None = Field(default=None, ge=1, description="Encoder threads of one chunk. Default: one, more for the last chunks.")
     cluster: str | None = Field(
         default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
@@ -82,7 +82,7 @@ class Settings(Data):
         default=False,
         description="Store playlists at S3 compressed (Content-Encoding: gzip), as Apple asks. Default: no; a CDN may do it.",
     )
-    upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Uploads side by side.")
+    upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Parallel uploads.")
     catalog_url: str | Path = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
     limits: SourceLimits = Field(
         default=SourceLimits(),
@@ -324,4 +324,4 @@ def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
     try:
         return type(value)((base / Path(value).expanduser()).absolute())
     except RuntimeError as error:  # "~nobody" has no home
-        raise UsageError(f"the home directory is unknown ({error})", where=origin, fix="write the full path") from error
+        raise UsageError(f"the home directory is unknown: {str(value)!r}", where=origin, fix="write the full path") from error

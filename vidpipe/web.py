@@ -5,9 +5,9 @@ Out:  an Answer: status, headers, and the body in blocks, as it comes.
 Wrong: WebError, whose kind says how far it came: NoAddress, NotFollowed, Unreached, Broken. Its text never repeats an address, which may
        hold secrets.
 
-What a stranger sends is not believed. A redirect or a playlist of a public server leads to no private address (loopback, link-local and
-internal ones): where the user named a public one, a connection to any other is refused before anything is sent. An answer may be slow, but
-not for ever: it has GRACE seconds, and one more for every SLOWEST bytes that have come. Certificates are verified; https is never left.
+What a stranger sends is not believed. A redirect or a playlist leads to no private address (loopback, link-local and internal ones) but the
+very one that the user named: a connection to any other is refused before anything is sent. An answer may be slow, but not for ever: it has
+GRACE seconds, and one more for every SLOWEST bytes that have come. Certificates are verified; https is never left.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ GRACE = 60.0
 SLOWEST = 10_000
 """Bytes a second that an answer needs beyond that; an hour of video would take days."""
 MOST_REDIRECTS = 5
+LONGEST_WORDS = 200
 
 _REDIRECTS = frozenset({
     HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT,
@@ -77,9 +78,9 @@ class Answer:
 
 
 class Web:
-    """Asks for what a user named, and for what follows from it. The first address decides whether others may be private.
+    """Asks for what a user named, and for what follows from it. The first connection is to the user's own server.
 
-    silence: seconds without a byte.  allow_private: private addresses may follow from public ones.
+    silence: seconds without a byte.  allow_private: other private addresses may follow.
     """
 
     def __init__(self, *, silence: float, allow_private: bool = False) -> None:
@@ -146,6 +147,7 @@ def checked(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         fit = url.isascii() and not any(char <= " " or char == "\x7f" for char in url) and (parts.port or 1) and parts.hostname
+        (parts.hostname or "").encode("idna")  # raises for an empty part of a name, and for one that is too long, as the resolver would
     except ValueError:
         fit = None
     if not fit or parts.scheme not in ("http", "https"):
@@ -197,18 +199,19 @@ class _Clock:
 
 
 class _Guard:
-    """Refuses private addresses that follow from a public one."""
+    """Refuses private addresses that nobody named."""
 
     def __init__(self, allow_private: bool) -> None:
-        self._allowed: bool | None = allow_private or None  # None: the first connection decides
+        self._allow_private = allow_private
+        self._named: str | None = None  # the first connection's
 
     def check(self, address: str) -> None:
         """Check whom a connection has reached, before anything is sent to it. Raises NotFollowed."""
-        private = _is_private(ipaddress.ip_address(address.partition("%")[0]))
-        if self._allowed is None:
-            self._allowed = private
-        if private and not self._allowed:
-            raise NotFollowed("it leads from a public server to a private address")
+        self._named = self._named or address
+        if address == self._named or self._allow_private:
+            return
+        if _is_private(ipaddress.ip_address(address.partition("%")[0])):
+            raise NotFollowed("it leads to another server, which has a private address")
 
     def check_name(self, host: str) -> None:
         """Check a host that a proxy is asked for: only the proxy knows its address. Raises NotFollowed."""
@@ -293,8 +296,13 @@ def _translated() -> Iterator[None]:
     except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
         raise NoAddress("this is no address that a server can be asked for") from error
     except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
-        raise Unreached(str(error) or "the server does not answer") from error
+        raise Unreached(_words(error) or "the server does not answer") from error
     except httpcore.TimeoutException as error:
         raise Broken("the server sends nothing") from error
     except (httpcore.ProtocolError, httpcore.NetworkError, httpcore.ConnectionNotAvailable) as error:
-        raise Broken(str(error) or type(error).__name__) from error
+        raise Broken(_words(error) or "it is no answer in HTTP") from error
+
+
+def _words(error: Exception) -> str:
+    """Return what a library says of an answer. It may quote a whole line that a stranger has sent."""
+    return str(error)[:LONGEST_WORDS]

@@ -28,7 +28,7 @@ TMP = "tmp"
 _MEANING = {
     "chunks": "encoded chunks: resume and reuse",
     "sources": "what was measured of sources",
-    JOBS: "notes of unfinished ingests",
+    JOBS: "notes and locks of ingests",
     FETCHED: "copies of remote sources: resume without fetching again",
     TMP: "temporary files",
 }

@@ -233,8 +233,8 @@ def small(video: Stream, colour: Colour) -> str:
         known = f"tin={colour.transfer}:pin={primaries or 'bt2020'}:min={matrix}:rin=limited"
         # peak: 1000 nits in units of npl, so that white is white. Without it HLG's white comes out as grey.
         light = f"zscale={known}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0:peak=4.926"
-        deep = f"scale={width}:{height}:{flags}:out_range=tv,format=yuv444p10le"
-        return f"{deep},{light},zscale=t=bt709:m=gbr:r=full,format=gbrp,format=rgb24"
+        tiny = f"scale={width}:{height}:{flags}:out_range=tv,format=yuv444p10le"
+        return f"{tiny},{light},zscale=t=bt709:m=gbr:r=full,format=gbrp,format=rgb24"
     # Primaries and transfer are replaced first: codes without a meaning stop the scaler.
     tags = "setparams=color_primaries=bt709:color_trc=bt709" + ("" if matrix == "gbr" else f":colorspace={matrix}")
     if re.search(r"(?:^|[ ,])(?:rgb|bgr|gbr|argb|abgr|pal8|gray|mono)", video.text):

@@ -140,6 +140,9 @@ def compare(file: Path, title: Title, said: str, seconds: float | None = None) -
         return Verdict(str(file), "differs", [f"the title does not play: {problem}"], exit_code=0)
     whole = seconds is None or (there.pictures.end - there.pictures.times[0] < seconds - 1 and title.seconds < seconds - 1)
     zero = _pictures(there, here, verdict, whole=whole)
+    if there.complaints.strip() and "cannot be decoded" in said:
+        # ffmpeg ends before pictures at the end that are broken; to hold the last good one instead is right, if it is said.
+        verdict.reasons = [reason for reason in verdict.reasons if not reason.endswith("s too long")]
     length = title.seconds if whole else min(title.seconds, seconds or title.seconds, here.pictures.end)
     # AVI holds no times: ffmpeg shows its first picture late by the reordering delay, other players do not.
     zeros = (zero, 0.0) if source.container == "avi" and zero < 0.25 else (zero,)

@@ -106,7 +106,7 @@ def ingest(
 ) -> None:
     """Turn a source video into a published HLS title.
 
-    An interrupted ingest resumes when the same command is run again; an unchanged one does nothing.
+    An interrupted ingest resumes when the same command is run again. An unchanged one does nothing, or puts back what the target has lost.
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
@@ -180,8 +180,9 @@ def validate(
 ) -> None:
     """Measure source files and check their quality.
 
-    The exit code is 3 if any of them is refused. With --quick, nothing is said of what only a decode shows: black, frozen and damaged
-    pictures, silence, loudness, and sound that changes on the way in formats whose packets do not tell (LATM, DTS, Opus).
+    The exit code is 3 if any of them is refused.
+
+    --quick skips what needs decoding: black, frozen and damaged pictures, silence, loudness, changes of LATM, DTS or Opus audio mid-stream.
     """
     settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
     from vidpipe.validation import validate_files

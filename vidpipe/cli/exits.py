@@ -38,7 +38,7 @@ CODES = {
     70: "a bug in vidpipe",
     EXIT_OUTPUT: "the output cannot be written",
     130: "interrupted",
-    EXIT_PIPE: "the reader of the output has gone",
+    EXIT_PIPE: "output pipe closed",
 }
 EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in CODES.items()) + "."
 

@@ -193,13 +193,15 @@ def _video(video: VideoStream) -> list[tuple[str, str]]:
     shape += [f"rotated {video.rotation}"] if video.rotation else []
     shape += ["mirrored"] if video.mirrored else []
     dynamic = colour.dynamic_range + (" with Dolby Vision" if colour.dolby_vision else "")
-    described = f"{colour.primaries}/{colour.transfer}/{colour.matrix}/{colour.range}"
+    named = (colour.primaries, colour.transfer, colour.matrix, colour.range)
+    described = "/".join(named) if any(name != "unknown" for name in named) else "colours not declared"
     fields = "interlaced" if video.interlaced else "progressive"
     fields += f", fields {video.field_order}" if video.interlaced else ""
     fields += f" (measured {video.measured_fields})" if video.measured_fields != fields and video.measured_fields != "unclear" else ""
     light = [f"mastered for {colour.mastering_display}"] if colour.mastering_display else []
     light += [f"max CLL {colour.max_cll}, max FALL {colour.max_fall} cd/m2"] if colour.max_cll is not None else []
     gop = f"{_seconds(video.shortest_gop)} to {_seconds(video.longest_gop)}, {_seconds(video.mean_gop)} on average"
+    gop = gop if video.shortest_gop != video.longest_gop else _seconds(video.mean_gop)
     return [
         ("video", f"stream {video.index}: {video.codec} {video.profile or ''}, {', '.join(shape)}, {fps}, {video.frames} frames"),
         ("", f"starts at {_seconds(video.start)}, lasts {_seconds(video.duration)}{_claim(video.declared_duration, video.duration)}"),

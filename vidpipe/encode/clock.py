@@ -10,6 +10,8 @@ blocks of 4096), and recorders stamp what arrives when it arrives. A gap filler 
 follows the one before it, to the sample, unless
 
 - its time stamp is off by more than GAP from where they were of late: something is missing (or is there twice), and the place is here;
+- or it is the second one, and off by more than FIRST_GAP: fragmented MP4 without edit lists stamps the encoder's priming 0 and all that
+  follows with the delay of the picture on top, 80 ms at 25 frames a second;
 - or they have been off by more than LARGEST_DRIFT on average: the clock runs too fast or slow, or too many small pieces were lost.
 
 The expression is evaluated once a frame, inside the one decode there is.
@@ -22,6 +24,9 @@ from fractions import Fraction
 GAP = Fraction(6, 100)
 """Seconds. Beyond what sound clocks jitter; one lost packet (20 to 32 ms) is left to the drift."""
 
+FIRST_GAP = Fraction(42, 1000)
+"""Seconds. Just beyond what Vorbis is off: there is no habit yet to compare with, and the first time stamp is as good as the second."""
+
 LARGEST_DRIFT = Fraction(4, 100)
 """Seconds that audio may be away from its time stamps on average: EBU R 37 allows it to be 40 ms early and 60 ms late."""
 
@@ -33,16 +38,17 @@ def on_the_time_line(start: Fraction) -> str:
     """Return the expression. start: seconds in the stream's own time of the first frame of the picture."""
     here = f"PTS-({start.numerator}/{start.denominator})/TB"
     # 0: the tick at which the samples began to be counted.  1: how far the time stamps are off, on average.
-    # 2: ticks of the samples before this frame.  3: how far this frame's time stamp is off.
+    # 2: ticks of the samples before this frame.  3: how far this frame's time stamp is off.  4: 1 after two frames. N counts samples.
     return ";".join(
         [
             "st(2,round(NB_CONSUMED_SAMPLES/SR/TB))",
             f"if(eq(N,0),st(0,round({here})))",
             f"st(3,{here}-ld(0)-ld(2))",
-            f"if(gt(abs(ld(3)-ld(1)),{_ticks(GAP)}),"
+            f"if(gt(abs(ld(3)-ld(1)),if(ld(4),{_ticks(GAP)},{_ticks(FIRST_GAP)})),"
             "st(0,round(ld(0)+ld(3)-ld(1))),"
             f"st(1,ld(1)+(ld(3)-ld(1))*min(1,NB_SAMPLES/SR/{float(AVERAGED):g})))",
             f"if(gt(abs(ld(1)),{_ticks(LARGEST_DRIFT)}),st(0,round(ld(0)+ld(1)))+st(1,0))",
+            "st(4,gt(N,0))",
             "ld(0)+ld(2)",
         ]
     )

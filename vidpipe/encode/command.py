@@ -206,6 +206,9 @@ def _input(job: ChunkJob) -> Any:
     options["noautorotate"] = None  # rotated by an explicit transpose
     # Frames that change size or colour mid-stream go through the running graph (scale adapts); a new graph would count from 0 again.
     options["reinit_filter"] = 0
+    if job.video.cropped:
+        # The default, but said: so an ffmpeg that cannot (before 7.1) fails, and does not publish a stretched picture.
+        options["apply_cropping"] = "all"
     if job.seek is not None:
         # seek_timestamp: absolute, not relative to the container's start.  noaccurate_seek: ffmpeg would add the container's
         # start once more to the point before which it drops frames; fps drops them exactly.

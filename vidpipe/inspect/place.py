@@ -234,14 +234,15 @@ class _Web:
         self._end = time.monotonic() + HTTP_SECONDS_IN_ALL
 
     def read(self, uri: str) -> bytes:
-        data = b""
+        data = bytearray()
         with self._answer(self._address(uri, ""), "GET") as answer:
             for block in answer.blocks:
+                self._check_time()
                 data += block
                 if len(data) > MOST_PLAYLIST_BYTES:
                     raise Unreachable(_TOO_LARGE)
             self._addresses[uri] = answer.url
-        return _unpacked(data)
+        return _unpacked(bytes(data))
 
     def size(self, uri: str, base: str = "") -> int | None:
         try:
@@ -270,10 +271,13 @@ class _Web:
             raise Elsewhere(f"it lies at {scheme}:")
         return address
 
-    @contextmanager
-    def _answer(self, address: str, method: str) -> Iterator[Answer]:
+    def _check_time(self) -> None:
         if time.monotonic() > self._end:
             raise Unreachable(f"the server was asked for {HTTP_SECONDS_IN_ALL:.0f} s, which has to be enough")
+
+    @contextmanager
+    def _answer(self, address: str, method: str) -> Iterator[Answer]:
+        self._check_time()
         try:
             with self._web.answered(address, method) as answer:
                 if answer.status == HTTPStatus.OK:

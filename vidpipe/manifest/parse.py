@@ -26,6 +26,7 @@ _DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}")
 _RESOLUTION = re.compile(r"([1-9][0-9]{0,9})x([1-9][0-9]{0,9})")
 _BYTE_RANGE = re.compile(r"([0-9]{1,20})(?:@([0-9]{1,20}))?")
 _IV = re.compile(r"0[xX][0-9A-Fa-f]{1,32}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 _QUOTED = frozenset({
     "URI", "CODECS", "SUPPLEMENTAL-CODECS", "GROUP-ID", "LANGUAGE", "ASSOC-LANGUAGE", "NAME", "CHANNELS", "AUDIO", "VIDEO",
@@ -200,7 +201,7 @@ def read_lines(data: bytes) -> Iterator[Line]:
             continue
         # Players read over a tab in a title or a comment, and real playlists have some there (HLS-SYN-003 forbids it).
         text_only = line.startswith("#EXTINF:") or (line.startswith("#") and not line.startswith("#EXT"))
-        if any((ord(char) < 32 and not (char == "\t" and text_only)) or 127 <= ord(char) < 160 for char in line):
+        if _CONTROL.search(line.replace("\t", " ") if text_only else line):
             raise PlaylistError(number, "there is a control character")
         if line.startswith("#EXT"):
             tag, _, value = line.partition(":")

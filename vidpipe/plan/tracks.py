@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from vidpipe.ladder import Ladder
 from vidpipe.plan.model import AudioRendition, LeftOut, SubtitleRendition
 from vidpipe.plan.names import audio_names, qualified, track_name, unique
+from vidpipe.source.captions import SAME_WORDS
 from vidpipe.source.facts import AudioStream, Source, SubtitleStream
 
 
@@ -101,6 +102,9 @@ def subtitle_notes(source: Source, renditions: Sequence[SubtitleRendition]) -> l
     notes = []
     for stream in source.subtitles:
         name = next((r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel)), None)
+        twin = next((r.channel for r in renditions if r.channel and (r.stream, r.channel) == (stream.index, _twin(stream))), None)
+        if twin:
+            notes.append(f"closed captions {stream.channel} (CEA-708, in stream {stream.index}) have the words of {twin}")
         if name is None:
             continue  # it is named with the other tracks that are left out
         if stream.channel:
@@ -130,7 +134,7 @@ def left_out(source: Source, audio: Sequence[AudioRendition], subtitles: Sequenc
             reason=_uncaptioned(track) if track.channel else _unshown(track),
         )
         for track in source.subtitles
-        if (track.index, track.channel) not in shown
+        if (track.index, track.channel) not in shown and (track.index, _twin(track)) not in shown
     ]
     missing += [
         LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {source.video.index}")
@@ -147,6 +151,11 @@ def _uncaptioned(track: SubtitleStream) -> str:
     if (track.channel or "").startswith("CC"):
         return "the container does not say in which order the pictures are shown that carry it"
     return "only the channels CC1 to CC4 of CEA-608 can be published"
+
+
+def _twin(track: SubtitleStream) -> str | None:
+    """Return the channel of CEA-608 that has the words of a service of CEA-708."""
+    return SAME_WORDS.get(track.channel or "")
 
 
 def _unheard(track: AudioStream, source: Source) -> str:

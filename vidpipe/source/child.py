@@ -67,14 +67,18 @@ UNFORESEEN = "there is something in it that vidpipe is not prepared for"
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; "damage" or "sound", source; "captions", CaptionJob."""
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
+
+    What those three are about comes on stdin, as JSON: a Source, or a CaptionJob.
+    """
     question, *arguments = argv
+    told = b"" if arguments else sys.stdin.buffer.read()
     if question == "damage":
-        text = json.dumps({"damaged": damaged(Source.model_validate_json(arguments[0]))})
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(told))})
     elif question == "sound":
-        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(arguments[0]))]})
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
     elif question == "captions":
-        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(arguments[0]))})
+        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(told))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
@@ -171,7 +175,7 @@ def _measure(
         raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
     video: Any = next((stream for stream in streams if is_picture(stream)), None)
     if video is None:
-        raise Refusal(_no_video(streams))
+        raise _no_video(streams)
     problems = []
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
@@ -215,7 +219,8 @@ def _measure(
             "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
         )
     demuxer = container.format.name.split(",")[0]
-    picture = video_stream(container, video, scan, line, demuxer, dolby)
+    crop = told.crops.get(video.index)
+    picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
     tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
@@ -270,8 +275,9 @@ def _with_languages(path: str, container: av.container.InputContainer, source: d
         yield stream.model_copy(update={"language": language}) if language else stream
 
 
-def _no_video(streams: list[Stream]) -> str:
+def _no_video(streams: list[Stream]) -> Refusal:
     if any(stream.type == "video" for stream in streams):
-        return "its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art"
+        return Refusal("its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art")
     kinds = sorted({stream.type for stream in streams})
-    return f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
+    what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
+    return Refusal(what, fix="name the video file that it belongs to")

@@ -1,17 +1,19 @@
-"""What headers declare and libav does not pass on: that a file is encrypted, which kind of Dolby Vision its picture is, WebVTT in Matroska.
+"""What headers declare and libav does not pass on: encryption, the kind of Dolby Vision, WebVTT in Matroska, how a picture is cropped.
 
 In:   an open file of any kind.
 Out:  Declared.
 Wrong: nothing; what is not understood declares nothing. Only headers are read, and of a transport stream its first packets.
 
 An encrypted file decodes to noise or to nothing, with errors that name everything but the cause. Of Dolby Vision, libav shows the base
-layer: right where that is HDR10, HLG or SDR by itself, and purple and green where it is not.
+layer: right where that is HDR10, HLG or SDR by itself, and purple and green where it is not. Decoders give a picture as the codec crops
+it; ffmpeg's command crops it once more, as the container asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import BinaryIO
 
 LARGEST_HEADER = 1 << 22  # bytes of one header that are read
@@ -39,12 +41,31 @@ class Dolby:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """Pixels that are cut off at each edge of a decoded picture."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of what is left of a picture; all of it if nothing would be."""
+        across, down = width - self.left - self.right, height - self.top - self.bottom
+        return (across, down) if across > 0 and down > 0 else (width, height)
+
+
+@dataclass(frozen=True)
 class Declared:
-    """encrypted: how, as a name; None if it is not, or does not say so.  webvtt: numbers of Matroska's WebVTT tracks, from 0 on."""
+    """encrypted: how, as a name; None if it is not, or does not say so.
+
+    webvtt: numbers of Matroska's WebVTT tracks, from 0 on.  crops: track number -> what the container crops.
+    """
 
     encrypted: str | None = None
     dolby: Dolby | None = None
     webvtt: frozenset[int] = frozenset()
+    crops: Mapping[int, Crop] = field(default_factory=dict)
 
 
 def declared(file: BinaryIO) -> Declared:
@@ -71,8 +92,8 @@ _SCHEMES = {b"cenc": "cenc", b"cbcs": "cbcs", b"cens": "cens", b"cbc1": "cbc1"}
 
 
 def _movie(file: BinaryIO) -> Declared:
-    encrypted, dolby = None, None
-    for entry in _sample_entries(file):
+    encrypted, dolby, crops = None, None, dict[int, Crop]()
+    for track, entry in _sample_entries(file):
         kind = entry[4:8]
         if kind in _ENCRYPTED and encrypted is None:
             encrypted = _ENCRYPTED[kind]
@@ -83,12 +104,42 @@ def _movie(file: BinaryIO) -> Declared:
             place = entry.find(name)
             if place > 0 and dolby is None:
                 dolby = _dolby(entry[place + 4 :])
-    return Declared(encrypted, dolby)
+        if crop := _clean_aperture(entry):
+            crops.setdefault(track, crop)
+    return Declared(encrypted, dolby, crops=crops)
 
 
-def _sample_entries(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the entries of every stsd box."""
-    end = file.seek(0, 2)
+_VISUAL = 86
+"""Bytes of a VisualSampleEntry before its boxes."""
+
+
+def _clean_aperture(entry: bytes) -> Crop | None:
+    """Read the clap box (12.1.4) of a picture's sample entry: size of the part that is shown, and how far its centre is off."""
+    place = _VISUAL
+    while place + 8 <= len(entry) and (size := int.from_bytes(entry[place : place + 4], "big")) >= 8:
+        if entry[place + 4 : place + 8] == b"clap" and size >= 40 <= len(entry) - place:
+            break
+        place += size
+    else:
+        return None
+    tops = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(place + 8, place + 40, 8)]
+    bottoms = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(place + 12, place + 40, 8)]
+    if min(bottoms) <= 0:
+        return None
+    wide, high, right, down = map(Fraction, tops, bottoms)
+    width, height = int.from_bytes(entry[32:34], "big"), int.from_bytes(entry[34:36], "big")
+    edges: list[int] = []
+    for whole, part, off in ((width, wide, right), (height, high, down)):
+        first = int((whole - part) / 2 + off)  # rounded as libav does
+        edges += [first, whole - 1 - int((whole + part) / 2 + off - 1)]
+    if min(edges) < 0 or wide <= 0 or high <= 0:
+        return None  # reaches beyond the picture: ffmpeg ignores it, too
+    return Crop(*edges) if any(edges) else None
+
+
+def _sample_entries(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the entries of every stsd box, with the number of its track."""
+    end, track = file.seek(0, 2), -1
     open_: list[tuple[int, int]] = [(0, end)]
     for _ in range(MOST_ELEMENTS):
         while open_ and open_[-1][0] + 8 > open_[-1][1]:
@@ -105,13 +156,14 @@ def _sample_entries(file: BinaryIO) -> Iterator[bytes]:
         if size < 8 or place + size > limit:
             size = limit - place  # cut off: what is there may do
         open_[-1] = (place + size, limit)
+        track += kind == b"trak"
         if kind in _PARENTS:
             open_.append((body, place + size))
         elif kind == b"stsd":
             file.seek(body + 8)
             table = file.read(min(place + size - body - 8, LARGEST_HEADER))
             while len(table) >= 8 and (length := int.from_bytes(table[:4], "big")) >= 8:
-                yield table[:length]
+                yield track, table[:length]
                 table = table[length:]
 
 
@@ -127,15 +179,19 @@ def _dolby(record: bytes) -> Dolby | None:
 _SEGMENT, _TRACKS, _ENTRY, _CODEC = 0x18538067, 0x1654AE6B, 0xAE, 0x86
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 _MAPPING, _ID_TYPE, _ID_EXTRA = 0x41E4, 0x41E7, 0x41ED
+_VIDEO, _CROPS = 0xE0, (0x54CC, 0x54DD, 0x54BB, 0x54AA)  # PixelCropLeft, Right, Top, Bottom
 
 
 def _matroska(file: BinaryIO) -> Declared:
     tracks = _tracks(file)
-    encrypted, dolby, webvtt = None, None, set()
+    encrypted, dolby, webvtt, crops = None, None, set(), dict[int, Crop]()
     for number, entry in enumerate(body for kind, body in _elements(tracks) if kind == _ENTRY):
         for kind, body in _elements(entry):
             if kind == _CODEC and body.rstrip(b"\0") == b"S_TEXT/WEBVTT":  # libav only knows WebM's D_WEBVTT
                 webvtt.add(number)
+            if kind == _VIDEO:
+                edges = [int.from_bytes(dict(_elements(body)).get(edge, b"")[:8], "big") for edge in _CROPS]
+                crops |= {number: Crop(*edges)} if any(edges) else {}
             if kind == _ENCODINGS:
                 codings = [inner for name, coding in _elements(body) if name == _ENCODING for inner, _ in _elements(coding)]
                 encrypted = "Matroska ContentEncryption" if _ENCRYPTION in codings else encrypted
@@ -143,7 +199,7 @@ def _matroska(file: BinaryIO) -> Declared:
                 mapping = dict(_elements(body))
                 if mapping.get(_ID_TYPE, b"")[-4:] in (b"dvcC", b"dvvC", b"dvwC"):
                     dolby = _dolby(mapping.get(_ID_EXTRA, b""))
-    return Declared(encrypted, dolby, frozenset(webvtt))
+    return Declared(encrypted, dolby, frozenset(webvtt), crops)
 
 
 def _tracks(file: BinaryIO) -> bytes:
@@ -217,11 +273,13 @@ _DOLBY_DESCRIPTOR = 0xB0
 
 
 def _transport_stream(file: BinaryIO, lead: int) -> Declared:
-    """A PID of which most packets are scrambled is encrypted."""
+    """A PID of which most packets are scrambled is encrypted. It is no matter where each programme with a clear picture has none."""
     file.seek(0)
     data = file.read((TS_PACKET + lead) * TS_PACKETS)
     seen: dict[int, int] = {}
     scrambled: dict[int, int] = {}
+    pictures: set[int] = set()
+    programmes: dict[int, set[int]] = {}
     dolby = None
     for at in range(lead, len(data) - TS_PACKET + 1, TS_PACKET + lead):
         if data[at] != 0x47:
@@ -231,29 +289,35 @@ def _transport_stream(file: BinaryIO, lead: int) -> Declared:
             continue
         seen[pid] = seen.get(pid, 0) + 1
         scrambled[pid] = scrambled.get(pid, 0) + (control >= 0x80)
-        if dolby is None and data[at + 1] & 0x40:
-            payload = at + 4 + (1 + data[at + 4] if control & 0x20 else 0)
-            dolby = _programme_map(data[payload : at + TS_PACKET])
-    if any(2 * count > seen[pid] for pid, count in scrambled.items()):
+        if data[at + 1] & 0x40 and control < 0x80:
+            payload = data[at + 4 + (1 + data[at + 4] if control & 0x20 else 0) : at + TS_PACKET]
+            if payload[:3] == b"\0\0\1" and payload[3] >> 4 == 0xE:  # a PES packet of video
+                pictures.add(pid)
+            elif streams := dict(_programme_map(payload)):
+                programmes[pid] = set(streams)
+                dolby = dolby or next(filter(None, streams.values()), None)
+    locked = {pid for pid, count in scrambled.items() if 2 * count > seen[pid]}
+    shown = [streams for streams in programmes.values() if streams & pictures - locked]
+    if locked and (not shown or any(streams & locked for streams in shown)):
         return Declared("conditional access, transport stream scrambling", dolby)
     return Declared(None, dolby)
 
 
-def _programme_map(payload: bytes) -> Dolby | None:
-    """Find the descriptor of Dolby Vision in a programme map (2.4.4.9)."""
+def _programme_map(payload: bytes) -> Iterator[tuple[int, Dolby | None]]:
+    """Yield the PID of each stream of a programme map (2.4.4.9), and the descriptor of Dolby Vision that it has; nothing of others."""
     if len(payload) < 14 or payload[1 + payload[0] : 2 + payload[0]] != b"\x02":
-        return None
+        return
     table = payload[1 + payload[0] :]
     place, end = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF), 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
     while place + 5 <= min(end, len(table)):
-        length = int.from_bytes(table[place + 3 : place + 5], "big") & 0xFFF
-        at, last = place + 5, place + 5 + length
+        pid, length = (int.from_bytes(table[place + at : place + at + 2], "big") for at in (1, 3))
+        at, last, dolby = place + 5, place + 5 + (length & 0xFFF), None
         while at + 2 <= min(last, len(table)):
-            if table[at] == _DOLBY_DESCRIPTOR and table[at + 1] >= 5:
-                return _ts_dolby(table[at + 2 : at + 2 + table[at + 1]])
+            if table[at] == _DOLBY_DESCRIPTOR and table[at + 1] >= 5 and dolby is None:
+                dolby = _ts_dolby(table[at + 2 : at + 2 + table[at + 1]])
             at += 2 + table[at + 1]
+        yield pid & 0x1FFF, dolby
         place = last
-    return None
 
 
 def _ts_dolby(body: bytes) -> Dolby | None:

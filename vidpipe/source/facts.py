@@ -57,7 +57,8 @@ class Colour(Data):
 class VideoStream(Data):
     """The one video stream that is encoded (cover art never is).
 
-    width, height: stored pixels before rotation.  rotation: degrees clockwise (0, 90, 180, 270) that a player applies.
+    width, height: stored pixels before rotation, less what is cropped off.  cropped: by the container, not only by the codec.
+    rotation: degrees clockwise (0, 90, 180, 270) that a player applies.
     mirrored: the display matrix also mirrors the picture (left and right, after the rotation).
     display_aspect: width : height as a viewer sees it.  chroma: "4:2:0", "4:2:2" …  field_order: tt, bb, tb, bt, progressive, unknown.
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
@@ -81,6 +82,7 @@ class VideoStream(Data):
     bit_depth: int
     width: int
     height: int
+    cropped: bool = False
     sample_aspect: Rational = Fraction(1)
     rotation: Literal[0, 90, 180, 270] = 0
     mirrored: bool = False

@@ -7,7 +7,7 @@ Wrong: SourceRefused: no address, not there, not allowed, too large, cut off, re
        UsageError: an address of a kind that is not fetched, or nothing to read on standard input.
        OtherVersion: the file is not the one that was looked at.  OSError as it is when the disk is full: that is not the source's fault.
 
-A redirect may lead from http to https, never back, never to a file, and from a public server to no private address unless the limit
+A redirect may lead from http to https, never back, never to a file, and to no private address of another server unless the limit
 private_redirects allows it. An answer that comes too slowly ends (``vidpipe.web``). What broke off is continued (Range and If-Range) where
 a strong ETag proves that the rest belongs to it.
 """
@@ -48,7 +48,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SETTLED = timedelta(seconds=60)  # RFC 9110, 8.8.2.2: a younger date may stand for two versions, for it counts whole seconds
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _UNFIT = re.compile(r"[\x00-\x20\x7f]")
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")  # a longer number is no place in any file
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that have arrived so far, and with those in all if the server says so; from any thread."""

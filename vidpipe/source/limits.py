@@ -5,37 +5,34 @@ In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` 
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from vidpipe.data import Data
 from vidpipe.media.process import Limits
 
 
 class SourceLimits(Data):
-    """Limits of a source and of the child processes that read it.
+    """Limits of a source and of the child processes that read it."""
 
-    max_pixels: of one picture (the default is 8K, 8192 x 4608).  max_streams: of any kind.  max_duration: seconds.
-    max_packets: over all streams.  max_bytes: size of the file.  max_frame_rate: frames a second; a faster claim is not believed.
-    memory_bytes: address space of a child (8K 10-bit pictures with 16 references need 2 GB).  open_files, output_bytes: of a child.
-    decode_seconds_per_second: CPU and wall seconds for each second of the source when all of it is decoded.
-    decode_memory_bytes: address space of that child (ffmpeg's threads each reserve a stack that they never fill).
-    private_redirects: whether the web server of a source may redirect from a public address to a private one (loopback, internal).
-    wall_seconds, cpu_seconds: of a child, plus seconds_per_gigabyte for each GB of the file (hashing and scanning run at disk speed).
-    """
-
-    max_pixels: int = 8192 * 4608
-    max_streams: int = 64
-    max_duration: int = 24 * 3600
-    max_packets: int = 50_000_000
-    max_bytes: int = 2 * 1000**4
-    max_frame_rate: int = 240
-    memory_bytes: int = 4 * 1024**3
-    wall_seconds: int = 60
-    cpu_seconds: int = 60
-    seconds_per_gigabyte: int = 60
-    open_files: int = 64
-    output_bytes: int = 256 * 1024**2
-    decode_seconds_per_second: int = 20
-    decode_memory_bytes: int = 8 * 1024**3
-    private_redirects: bool = False
+    max_pixels: int = Field(default=8192 * 4608, description="Pixels of one picture.")
+    max_streams: int = Field(default=64, description="Streams of any kind.")
+    max_duration: int = Field(default=24 * 3600, description="Seconds.")
+    max_packets: int = Field(default=50_000_000, description="Packets of all streams.")
+    max_bytes: int = Field(default=2 * 1000**4, description="Size of the file.")
+    max_frame_rate: int = Field(default=240, description="Frames a second; a faster claim is not believed.")
+    # 8K 10-bit pictures with 16 references need 2 GB
+    memory_bytes: int = Field(default=4 * 1024**3, description="Memory (address space) of the process that reads the file.")
+    wall_seconds: int = Field(default=60, description="Seconds that it may take, plus `seconds_per_gigabyte`.")
+    cpu_seconds: int = Field(default=60, description="CPU seconds that it may use, plus `seconds_per_gigabyte`.")
+    seconds_per_gigabyte: int = Field(default=60, description="More of both for each GB of the file.")
+    open_files: int = Field(default=64, description="Files that it may open.")
+    output_bytes: int = Field(default=256 * 1024**2, description="Bytes that it may write.")
+    decode_seconds_per_second: int = Field(default=20, description="Seconds for each second of the source when all of it is decoded.")
+    # ffmpeg's threads each reserve a stack that they never fill
+    decode_memory_bytes: int = Field(default=8 * 1024**3, description="Memory (address space) of the process that decodes all of it.")
+    private_redirects: bool = Field(
+        default=False, description="Whether a web server may redirect to another one with a private address (loopback, internal)."
+    )
 
     def child(self, size: int) -> Limits:
         """Return the limits of a child that reads a file of ``size`` bytes once."""

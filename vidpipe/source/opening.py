@@ -16,6 +16,7 @@ from typing import Any
 import av
 import av.error
 import av.logging
+from av.codec.context import Flags
 from av.sidedata.sidedata import Type
 
 from vidpipe.source.clock import DEMUXING
@@ -63,6 +64,10 @@ def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.Inpu
         except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
             raise _unread(file) from error
         with opened as container:
+            for stream in container.streams.video:
+                if stream.codec_context is not None:
+                    # As ffmpeg's command does; otherwise an edge that lies at no multiple of 32 or 64 pixels is not cropped off.
+                    stream.codec_context.flags |= Flags.unaligned
             yield container
 
 
@@ -92,7 +97,7 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
                 fix="copy it again from its origin and compare the sizes; a recording that broke off can often be repaired with untrunc",
             ) from error
         raise Refusal(
-            "it is not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
+            "not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
         ) from error
 
 
@@ -103,7 +108,7 @@ def _unread(file: FileIO) -> Refusal:
         if found := named(container.format.name.split(",")[0]):
             return Refusal(found[0], fix=found[1])
     return Refusal(
-        "it is not a video file but a playlist, script, picture or subtitle file; such files are never followed",
+        "not a video file but a playlist, script, picture or subtitle file; such files are never followed",
         fix="name the video file itself",
     )
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vidpipe.data import Data
 from vidpipe.errors import SourceRefused
 from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.source.facts import Source
@@ -61,9 +62,13 @@ def probe(location: str, *, limits: SourceLimits | None = None, cancel: threadin
         raise _refused(clean(location, 1000), [NO_ANSWER], REPORT) from error
 
 
-def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None) -> dict[str, Any]:
-    """Let a child answer a question about a file (see ``child.main``). Raises SourceRefused if it does not, or lists problems."""
-    done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], limits=limits, cancel=cancel)
+def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None, about: Data | None = None) -> dict[str, Any]:
+    """Let a child answer a question about a file (see ``child.main``). Raises SourceRefused if it does not, or lists problems.
+
+    about: what the question is about, on its standard input: the facts of a long film are longer than an argument may be.
+    """
+    told = about.model_dump_json().encode() if about else None
+    done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], stdin=told, limits=limits, cancel=cancel)
     if done.returncode != 0 or done.timed_out:
         what, fix = _ending(done, limits)
         raise _refused(where, [what], fix, [clean(line, 400) for line in done.stderr_tail.splitlines()])

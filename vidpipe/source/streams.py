@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from vidpipe.source.captions.carried import Carrier
 from vidpipe.source.captions.channels import CAPTIONS, taken_apart
-from vidpipe.source.declared import Declared, Dolby
+from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.fields import Fields, measure_fields
 from vidpipe.source.opening import packets
@@ -44,13 +44,14 @@ def is_picture(stream: Stream) -> bool:
 
 
 def video_stream(
-    container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str, dolby: Dolby | None
+    container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str, dolby: Dolby | None, crop: Crop | None
 ) -> VideoStream:
     """Describe the video; a sample of its fields is decoded, and some seeks are tried."""
     frame, context, base = scan.frames[0], video.codec_context, base_of(video)
     aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
     rotation, mirrored = orientation(frame)
-    display = Fraction(frame.width, frame.height) * aspect
+    width, height = crop.of(frame.width, frame.height) if crop else (frame.width, frame.height)
+    display = Fraction(width, height) * aspect
     flagged = sum(each.interlaced_frame for each in scan.frames) * 2 > len(scan.frames)
     order = FIELD_ORDERS.get(context.field_order, "unknown")
     if not flagged or order == "progressive":
@@ -69,8 +70,9 @@ def video_stream(
         profile=clean(video.profile) if video.profile else None,
         pixel_format=frame.format.name,
         bit_depth=depth,
-        width=frame.width,
-        height=frame.height,
+        width=width,
+        height=height,
+        cropped=crop is not None,
         sample_aspect=aspect,
         display_aspect=1 / display if rotation in (90, 270) else display,
         rotation=rotation,

@@ -46,6 +46,8 @@ _BIBLIOGRAPHIC = frozenset(
     ("alb", "arm", "baq", "bur", "chi", "cze", "dut", "fre", "geo", "ger", "gre", "ice", "mac", "mao", "may", "per", "rum", "slo", "tib")
 ) | {"wel", "scc", "scr"}
 _TERMINOLOGY = {two: three for three, two in TWO_LETTERS.items() if three not in _BIBLIOGRAPHIC}
+_DEPRECATED = {"iw": "he", "in": "id", "ji": "yi"}
+"""Codes that ISO 639 withdrew in 1989, and what the registry of BCP 47 has for them; Java still writes them."""
 _NO_LANGUAGE = frozenset({"und", "mis", "zxx", "unk", "xxx"})
 _TAG = re.compile(r"[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?(?:-[a-z0-9]{5,8})*")
 
@@ -58,7 +60,7 @@ def language_tag(text: str | None) -> str | None:
     first, *rest = tag.split("-")
     if first in _NO_LANGUAGE:
         return None
-    parts = [TWO_LETTERS.get(first, first)]
+    parts = [_DEPRECATED.get(first) or TWO_LETTERS.get(first, first)]
     for part in rest:  # RFC 5646, 2.1.1: Script in title case, REGION in upper case
         parts.append(part.title() if len(part) == 4 else part.upper() if len(part) == 2 else part)
     return "-".join(parts)

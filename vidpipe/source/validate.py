@@ -91,7 +91,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
     """Decode the source once more, packet by packet, and return where it cannot be decoded cleanly. Slow; for damaged files only."""
     limits = limits or SourceLimits()
     spent = limits.decoding(float(source.duration), 0)
-    answer = ask(["damage", source.model_dump_json()], where=source.name, limits=spent, cancel=cancel)
+    answer = ask(["damage"], about=source, where=source.name, limits=spent, cancel=cancel)
     try:
         return tuple(Stretch(start=Fraction(start), end=Fraction(end)) for start, end in answer["damaged"])
     except (KeyError, ValueError, TypeError) as error:
@@ -101,7 +101,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
     """Decode all of the sound, packet by packet, and return the audio streams with what changes in them."""
     spent = (limits or SourceLimits()).decoding(float(source.duration), 0)
-    answer = ask(["sound", source.model_dump_json()], where=source.name, limits=spent, cancel=cancel)
+    answer = ask(["sound"], about=source, where=source.name, limits=spent, cancel=cancel)
     try:
         return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
     except (KeyError, ValueError, TypeError) as error:

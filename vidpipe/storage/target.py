@@ -69,7 +69,7 @@ def read_target(target: str, where: str | None = None) -> Folder | Bucket:
     try:
         return Folder(Path(target).expanduser())
     except RuntimeError as problem:  # "~nobody" has no home
-        raise UsageError(f"the home directory is unknown ({problem})", where=where or target, fix="write the full path") from problem
+        raise UsageError(f"the home directory is unknown: {target!r}", where=where or target, fix="write the full path") from problem
 
 
 def misspelt(location: str) -> str | None:

@@ -156,7 +156,8 @@ def verify(
         _check_thumbnails(target, expected.thumbnails, objects[expected.thumbnails], expected)
     segments = [segment for track in everything for segment in track.segments]
     size = sum(item.size for item in expected.objects) + sum(segment.size for segment in segments)
-    reporter.emit(Note(text=f"read back {len(expected.objects) + len(segments)} objects, {size / 1e6:.1f} MB: all as published"))
+    shown = f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.1f} kB"
+    reporter.emit(Note(text=f"read back {len(expected.objects) + len(segments)} objects, {shown}: all as published"))
     return Verification(objects=len(expected.objects), segments=len(segments), bytes=size, rates=rates, decoded=decoded)
 
 

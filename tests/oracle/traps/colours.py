@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.oracle.traps.boxes import find, insert
 from tests.oracle.traps.trap import clip, trap
 
 BARE = ["-color_primaries", "unknown", "-color_trc", "unknown", "-colorspace", "unknown"]
@@ -100,6 +101,18 @@ def _(file: Path) -> None:
 def _(file: Path) -> None:
     # Less colour: what no screen of today can show is clipped by everyone in another way.
     clip(file, *_hevc("bt2020", "bt2020-10", "bt2020nc", "hue=s=0.4,"))
+
+
+@trap("dolby-vision-9-dvav.mp4")
+def _(file: Path) -> None:
+    clip(file, seconds=2)
+    # DOVIDecoderConfigurationRecord: profile 9, with RPU and base layer, which is SDR (compatibility 2)
+    record = bytes([1, 0, 9 << 1, 1 << 3 | 0b101, 2 << 4]) + bytes(19)
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    data = bytearray(insert(file.read_bytes(), path, (8 + len(record)).to_bytes(4) + b"dvvC" + record, header=86))
+    begin, _ = find(bytes(data), *path)
+    data[begin + 20 : begin + 24] = b"dvav"
+    file.write_bytes(data)
 
 
 @trap("colour-hdr10.mp4")

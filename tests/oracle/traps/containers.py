@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+
+import av
 
 from tests.oracle.traps.boxes import find
 from tests.oracle.traps.trap import AAC, MP2, MPEG2, clip, picture, run, sound, trap
@@ -71,6 +74,26 @@ def _(file: Path) -> None:
 @trap("motion-jpeg.mkv", name="motion-jpeg-matroska")
 def _(file: Path) -> None:
     clip(file, "-c:v", "mjpeg", "-q:v", "3", "-c:a", "aac")
+
+
+@trap("motion-jpeg-with-png.mkv")
+def _(file: Path) -> None:
+    """Four pictures, the last two among them, are PNG. No decoder of Motion JPEG shows them: that has to be said."""
+    packets = []
+    for codec in ("mjpeg", "png"):
+        plain = file.with_suffix(f".{codec}.mkv")
+        clip(plain, "-c:v", codec, "-q:v", "3", seconds=2, audio=[])
+        with av.open(str(plain)) as source:
+            packets.append([bytes(packet) for packet in source.demux(video=0) if packet.size])
+    with av.open(str(file.with_suffix(".mjpeg.mkv"))) as source, av.open(str(file), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, (jpeg, png) in enumerate(zip(*packets, strict=True)):
+            packet = av.Packet(png if number in (20, 21, 48, 49) else jpeg)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), True
+            packet.pts, packet.dts, packet.duration = number, number, 1
+            target.mux(packet)
+    for codec in ("mjpeg", "png"):
+        file.with_suffix(f".{codec}.mkv").unlink()
 
 
 @trap("motion-png.mkv")

@@ -16,7 +16,7 @@ def _(file: Path) -> None:
     )  # fmt: skip
 
 
-@trap("raw.h264", refused="ffmpeg .*-c copy")
+@trap("raw.h264", refused="raw H.264.* ffmpeg ")
 def _(file: Path) -> None:
     clip(file, "-an", audio=[])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.oracle.traps.trap import clip, run, trap
+from tests.oracle.traps.boxes import insert
+from tests.oracle.traps.trap import TRAPS, clip, run, trap
 
 
 def _turned(file: Path, *options: str) -> None:
@@ -96,11 +97,29 @@ def _(file: Path) -> None:
     clip(file, "-bsf:v", "h264_metadata=crop_left=32:crop_right=16:crop_top=0:crop_bottom=20", seconds=2)
 
 
+@trap("cropped-by-the-container.mp4")
+def _(file: Path) -> None:
+    clip(file, seconds=2)
+    # Clean aperture (ISO/IEC 14496-12, 12.1.4): 240x160 pixels, the centre 8 to the right and 4 up.
+    numbers = (240, 1, 160, 1, 8, 1, (1 << 32) - 4, 1)
+    box = (40).to_bytes(4) + b"clap" + b"".join(number.to_bytes(4) for number in numbers)
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    file.write_bytes(insert(file.read_bytes(), path, box, header=86))
+
+
+@trap("cropped-by-the-container.mkv", name="cropped-by-matroska")
+def _(file: Path) -> None:
+    plain = file.with_suffix(".plain.mp4")
+    TRAPS["cropped-by-the-container"].make(plain)
+    run("-i", plain, "-c", "copy", file)
+    plain.unlink()
+
+
 @trap("size-changes.ts")
 def _(file: Path) -> None:
     first, second = file.with_suffix(".a.ts"), file.with_suffix(".b.ts")
     clip(first, seconds=2)
-    clip(second, "-output_ts_offset", "2", size="640x360", seconds=2)
+    clip(second, "-output_ts_offset", "2.08", size="640x360", seconds=2)  # the first ends with its reordered pictures
     file.write_bytes(first.read_bytes() + second.read_bytes())
     first.unlink()
     second.unlink()

@@ -38,6 +38,14 @@ def _(file: Path) -> None:
     _vorbis(file, *VORBIS)
 
 
+@trap("vorbis-blocks-in-mp4.mp4")
+def _(file: Path) -> None:
+    plain = file.with_suffix(".plain.mkv")
+    _vorbis(plain, *VORBIS)
+    run("-i", plain, "-c", "copy", file)  # not encoded into it: ffmpeg fails at the trailer
+    plain.unlink()
+
+
 @trap("vorbis-blocks-16khz.webm")
 def _(file: Path) -> None:
     _vorbis(file, *VP8, *VORBIS, rate=16000)

@@ -18,7 +18,7 @@ def run_captions(task: CaptionTask, watch: Watch | None = None) -> Made:
     """Extract the channels and return their artifacts."""
     job = task.job
     limits = SourceLimits().child(job.size)
-    answer = ask(["captions", job.model_dump_json()], where=task.title, limits=limits, cancel=cancel_of(task, watch))
+    answer = ask(["captions"], about=job, where=task.title, limits=limits, cancel=cancel_of(task, watch))
     problems: dict[str, str] = {}
     with Store(task.store).temporary() as folder:
         for (stream, channel), text in zip(job.channels, answer["texts"], strict=True):

@@ -11,6 +11,9 @@ subtitles are, by one more pass over the packets. No picture is decoded for it.
 from vidpipe.data import Data
 from vidpipe.source.facts import Shift
 
+SAME_WORDS = {"SERVICE1": "CC1", "SERVICE2": "CC3"}
+"""Services of CEA-708 that have the words, and so the language, of a channel of CEA-608 (ATSC A/65, 6.9.2; CTA-708, 4.5)."""
+
 
 class CaptionJob(Data):
     """What decides the text of some channels. channels: (index of the stream, channel).  origin: seconds added to all times.

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from vidpipe.source.captions import SAME_WORDS
 from vidpipe.source.text import language_tag
 
 LOOKED_AT = 4 << 20
 """Bytes from the start on: a program map comes at least every 0.4 s (A/53 part 3), so in 80 Mb/s too."""
 PACKET, SYNC = 188, 0x47
 CAPTION_SERVICE = 0x86
-SAME_WORDS = {"SERVICE1": "CC1", "SERVICE2": "CC3"}
 
 
 def declared_languages(file: BinaryIO, video: int) -> dict[str, str]:
