@@ -271,6 +271,17 @@ def test_untagged_sd_is_not_darkened(tmp_path: Path, program: FFmpeg) -> None:
     assert means(chunk.video["good"].path, size="480x384") == pytest.approx(means(source, exact, size="480x384"), abs=0.4)
 
 
+def test_full_range_is_not_tinted(tmp_path: Path, program: FFmpeg) -> None:
+    """From full range to limited, swscale makes blues and reds a level too strong."""
+    source = tmp_path / "full.mkv"
+    made = "testsrc2=s=480x384:r=25:d=0.4,noise=alls=20:allf=t,scale=out_range=pc,format=yuvj420p"
+    labels = ["-color_range", "pc", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    ffmpeg("-f", "lavfi", "-i", made, "-c:v", "ffv1", *labels, source)
+    (chunk,) = chunks_of(list(encode(tiny_plan(source, good(384)), Store(tmp_path / "work"), ffmpeg=program)))
+    exact = "zscale=rin=full:r=limited"
+    assert means(chunk.video["good"].path, size="480x384") == pytest.approx(means(source, exact, size="480x384"), abs=0.25)
+
+
 @pytest.mark.parametrize(
     "codes",
     [

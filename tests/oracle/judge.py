@@ -185,7 +185,7 @@ def _pictures(there: Decoded, here: Decoded, verdict: Verdict, *, whole: bool) -
     """
     first = float(there.pictures.times[0])
     zeros = [first, *(track.start for track in there.audio.values() if track.start < first - 0.02)]
-    if there.complaints.strip():
+    if there.complaints.strip() or first < -0.001:  # before the first key frame: guessed from pictures that are not there
         zeros += [float(time) for time in there.pictures.times[1:12]]
     found: dict[float, picture.Seen] = {}
     for zero in dict.fromkeys(zeros):

@@ -72,6 +72,10 @@ def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Pictu
             stream = stream.filter("zscale", **known, tin="bt709", m="bt709", p="bt709", t="bt709", r="limited", dither="ordered")
         else:
             stream = _tone_map(stream, known, picture)
+    elif matrix == "bt709" and video.colour.range == "pc":
+        # swscale makes every chroma 0.45 levels too large where only the range changes: blues and reds are a level too strong.
+        stream = stream.filter("scale", **{**scale, "out_range": "pc"}, out_color_matrix="bt709")
+        stream = stream.filter("zscale", rin="full", r="limited")
     else:
         stream = stream.filter("scale", **scale, out_color_matrix="bt709")
     stream = stream.filter("format", pix_fmts=pixel_format).filter("setsar", sar=1)
