@@ -78,6 +78,14 @@ def test_a_playlist_is_never_followed(tmp_path: Path) -> None:
         probe(str(tmp_path / "a.m3u8"))
 
 
+def test_a_rare_container_is_not_called_a_playlist(tmp_path: Path) -> None:
+    source = tmp_path / "a.cpk"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=0.4", "-c:v", "cinepak", "-f", "film_cpk", source)
+    with pytest.raises(SourceRefused, match="no video container that is read: a rare one, or") as refused:
+        probe(str(source))
+    assert "ffmpeg -i" in str(refused.value.fix)
+
+
 def test_side_data_that_pyav_has_no_name_for_is_passed_over(tmp_path: Path) -> None:
     """The views of Apple's spatial video, and EXIF in the pictures of cameras: "31 is not a valid Type"."""
     pictures = ffmpeg(*SMALL, "-c:v", "mjpeg", "-f", "mjpeg", "-")

@@ -108,8 +108,8 @@ def _unread(file: FileIO) -> Refusal:
         if found := named(container.format.name.split(",")[0]):
             return Refusal(found[0], fix=found[1])
     return Refusal(
-        "not a video file but a playlist, script, picture or subtitle file; such files are never followed",
-        fix="name the video file itself",
+        "no video container that is read: a rare one, or a playlist, script, picture or subtitle file (those are never followed)",
+        fix="name the video file itself; if this is it: ffmpeg -i FILE -c:v ffv1 -c:a flac FIXED.mkv",
     )
 
 
