@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from vidpipe.media.ffmpeg import find
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
+from vidpipe.source.structure import goes_on
 from vidpipe.source.validate import validate
 
 SECONDS = 4
@@ -128,6 +130,15 @@ def test_of_a_file_that_is_two_nothing_is_lost_in_silence(name: str, tmp_path: P
         probe(str(source))
 
 
+def test_the_rest_of_the_last_picture_is_no_second_recording(tmp_path: Path) -> None:
+    """A picture may be sent in many pieces (a slice each), and the last one be cut off: then pieces follow that no packet is made of."""
+    half, other = clip(tmp_path / "half.ts"), tmp_path / "other.ts"
+    ffmpeg(["-i", str(half), "-c", "copy", "-mpegts_start_pid", "512", "-mpegts_pmt_start_pid", "4097"], other)
+    one, two = half.read_bytes(), other.read_bytes()
+    assert not goes_on(io.BytesIO(one), "mpegts", len(one) // 2)
+    assert goes_on(io.BytesIO(one + two), "mpegts", len(one) - 1)
+
+
 def test_streams_that_get_other_numbers_on_the_way_go_on(tmp_path: Path) -> None:
     half, other, source = clip(tmp_path / "half.ts"), tmp_path / "other.ts", tmp_path / "joined.ts"
     ffmpeg(["-i", str(half), "-c", "copy", "-mpegts_start_pid", "512"], other)
@@ -136,7 +147,7 @@ def test_streams_that_get_other_numbers_on_the_way_go_on(tmp_path: Path) -> None
     assert len(frames) == 2 * FRAMES
     # ffmpeg gives the last picture of the old numbers at the end of the file
     assert [frame for at, frame in enumerate(frames) if frame != at % FRAMES] == [FRAMES - 3]
-    assert beeps == pytest.approx([1, 2, 3, 4, 5, 6, 7], abs=0.03)
+    assert beeps == pytest.approx([1, 2, 3, 4, 5, 6, 7], abs=0.04)  # what audio may be away from its time stamps (encode/clock.py)
 
 
 DROPPED = {*range(50, 55), *(n for n in range(71, 93) if n % 7 > 4)}

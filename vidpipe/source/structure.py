@@ -17,9 +17,11 @@ TAIL = 1 << 20  # bytes after the last packet that are looked at
 _BEGINNINGS = {
     "flv": re.compile(rb"FLV\x01"),
     "asf": re.compile(re.escape(bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C"))),  # the header object
-    # ISO/IEC 13818-1, 2.4.3: packets (0x47) in which a PES packet begins, after an adaptation field perhaps, and it is one of video
-    "mpegts": re.compile(rb"(?s)(?:\x47[\x40-\x5f].(?:[\x10-\x1f]|[\x30-\x3f].{1,160}?)\x00\x00\x01[\xe0-\xef].*){2}"),
 }
+_PAT_HEAD = re.compile(rb"(?s)\x47\x40\x00[\x10-\x1f]\x00\x00[\xb0-\xbf].{6}")
+"""The beginning of a packet of a transport stream (0x47) with the program association table (ISO/IEC 13818-1, 2.4.4.3)."""
+_PES = re.compile(rb"(?s)\x47[\x40-\x5f].(?:[\x10-\x1f]|[\x30-\x3f].{1,160}?)\x00\x00\x01[\xe0-\xef]")
+"""A packet in which a PES packet of video begins, after an adaptation field perhaps (2.4.3)."""
 _MEDIA_BOXES = frozenset({b"mdat", b"moov", b"moof"})  # others at the end may be bytes of no meaning that somebody appended
 
 
@@ -36,9 +38,27 @@ def goes_on(file: BinaryIO, demuxer: str, end: int) -> bool:
     """
     if demuxer == "mov":
         return _movies(file) > 1
-    file.seek(end + 1)
+    first, rest = _read(file, 0, min(end, TAIL)), _read(file, end + 1, TAIL)
+    if demuxer == "mpegts":  # a program whose map moved to another PID is not followed; pictures of the last one may still come
+        return bool(_PES.search(rest)) and not _maps(rest) <= _maps(first)
     marks = _BEGINNINGS.get(demuxer)
-    return marks is not None and marks.search(file.read(TAIL)) is not None
+    return marks is not None and marks.search(rest) is not None
+
+
+def _read(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
+
+
+def _maps(data: bytes) -> set[int]:
+    """Return the PIDs of the program maps that the association tables name."""
+    found = set()
+    for place in (match.start() for match in _PAT_HEAD.finditer(data)):
+        packet = data[place : place + 188]
+        for at in range(13, min(8 + packet[7], len(packet)) - 7, 4):
+            if packet[at : at + 2] != b"\0\0":  # 0: of the network information
+                found.add((packet[at + 2] & 0x1F) << 8 | packet[at + 3])
+    return found
 
 
 def _movies(file: BinaryIO) -> int:
