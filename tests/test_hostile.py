@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -120,9 +121,9 @@ def test_a_file_that_names_another_one_is_not_followed(tmp_path: Path, requests:
     answers, done = examined(files, Limits(wall_seconds=60))
     assert len(answers) == len(files), f"{files[len(answers)].name} was followed (or its child died: {done})"
     for file, answer in zip(files, answers, strict=True):
-        assert "is not a video file" in answer["problems"][0], file.name
+        assert re.match("not a video file|no video container|it is an? ", answer["problems"][0]), (file.name, answer)
     assert asked == []
-    with pytest.raises(SourceRefused, match="is not a video file"):
+    with pytest.raises(SourceRefused, match=r"no video container|not a video file"):
         probe(str(files[0]), limits=SOON)
 
 

@@ -323,7 +323,7 @@ def test_kill_9_during_the_fetch_continues_it(web: Web, tmp_path: Path) -> None:
     with start(tmp_path, f"{web.url}/film.mp4", "--progress", "none") as process:
         try:
             deadline = time.monotonic() + 60
-            while not any(file.stat().st_size for file in (configured.work / FETCHED).rglob(PARTIAL)):
+            while not any(file.stat().st_size == 5000 for file in (configured.work / FETCHED).rglob(PARTIAL)):
                 assert process.poll() is None, process.communicate()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -376,7 +376,7 @@ def test_standard_input_becomes_a_title(tmp_path: Path) -> None:
     first = command(tmp_path, "ingest", "-", "--id", "clip", "--json", "--progress", "json", input=FILM)
     assert first.returncode == 0, first.stderr
     record = json.loads(first.stdout)
-    assert record["source"] == {"name": "clip", "sha256": hashlib.sha256(FILM).hexdigest(), "size": len(FILM)}
+    assert record["source"] == {"name": "clip", "sha256": hashlib.sha256(FILM).hexdigest(), "size": len(FILM), "languages": {}}
     events = [json.loads(line) for line in first.stderr.splitlines()]
     assert [event["bytes"] for event in events if event["event"] == "fetched"][-1] == len(FILM)
 
