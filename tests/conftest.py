@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.cluster_support import Dask
@@ -14,6 +15,9 @@ from vidpipe.media.ffmpeg import FFmpeg, find
 
 for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
     del os.environ[_name]  # settings of whoever runs the tests, such as a real target; variables of the tests begin with TEST_
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a slow moment of a busy machine is no fault
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
