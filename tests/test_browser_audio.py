@@ -60,7 +60,9 @@ def served(folder: Path, told: list[Any], heard: threading.Event) -> Iterator[st
         site.shutdown()
 
 
-@pytest.mark.parametrize("only", [None, "audio-6ch"], ids=["both groups", "surround alone"])
+@pytest.mark.parametrize(
+    "only", [pytest.param(None, id="both groups"), pytest.param("audio-6ch", marks=pytest.mark.nightly, id="surround alone")]
+)
 def test_hls_js_plays_a_title_with_two_groups(only: str | None, film: Path, tmp_path: Path) -> None:
     configured = settings(tmp_path, encrypt="none").model_copy(update={"ladder": surround(tmp_path, 90, 180)})
     title = version(run(film, configured))

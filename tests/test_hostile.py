@@ -317,9 +317,9 @@ def check(mutants: list[tuple[str, list[tuple[Any, ...]]]], originals: dict[str,
 CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=CALM, database=None)
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=CALM, database=None)
 @given(mutants=st.lists(MUTANT, min_size=BATCH, max_size=BATCH))
-def test_a_hundred_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], originals: dict[str, bytes]) -> None:
+def test_fifty_mutants(mutants: list[tuple[str, list[tuple[Any, ...]]]], originals: dict[str, bytes]) -> None:
     check(mutants, originals, decode=1)
 
 

@@ -13,11 +13,12 @@ from vidpipe.errors import SourceRefused
 
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"
 CLIPS = sorted(path.name for path in MEDIA.glob("*.*") if path.suffix not in (".txt", ".tsv"))
+LONG = [name for name in CLIPS if name.startswith(("bbb-480p", "bbb-720p24", "editlist", "talk", "teletext"))]
 
 pytestmark = pytest.mark.skipif(not CLIPS, reason="there are no real clips in ../shared/media")
 
 
-@pytest.mark.parametrize("name", CLIPS or ["none"])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.nightly if n in LONG else []) for n in CLIPS or ["none"]])
 def test_a_real_clip_becomes_a_title(name: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, chunk_seconds=Fraction(10))
     if name == "broadcast-1080i-3audio-dvbsub.ts":  # its only key frame comes when all of its audio has ended

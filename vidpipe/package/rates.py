@@ -50,13 +50,15 @@ class FrameSizes:
         second = max(1, min(len(sizes), round(1 / frame)))
         until = list(itertools.accumulate(sizes, initial=0))
         most = max(end - begin for begin, end in zip(until, until[second:], strict=False))
-        fed = float(Fraction(most, second))  # bytes that arrive in the time of a frame
+        # Bytes a frame at the peak. Frames at both ends lie in fewer seconds than others: if they are heavy, no second reaches the average.
+        heaviest = max(Fraction(most, second), Fraction(until[-1], len(sizes)))
+        fed = float(heaviest)
         level = needed = 0.0
         for size in sizes:
             level = max(0.0, level - fed) + size
             needed = max(needed, level)
         return StreamRates(
             buffer=math.ceil(needed),
-            peak=math.ceil(Fraction(8 * most, second) / frame),
+            peak=math.ceil(8 * heaviest / frame),
             average=math.ceil(8 * until[-1] / self._seconds[rendition]),
         )
