@@ -19,10 +19,11 @@ from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.segments import decrypt, encrypt
+from vidpipe.publish.result import PublishedSegment
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected, Verification, verify
 

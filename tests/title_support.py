@@ -11,20 +11,21 @@ from pathlib import Path
 
 from tests.package_support import encode_audio, encode_video, grid, rung, sound
 from vidpipe import layout
+from vidpipe.inventory.measure import measure, target_duration
 from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
-from vidpipe.manifest.measure import measure, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.package.init import InitSection, read_init
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Cue, subtitle_segments
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish.upload import PublishedObject, publish_object, publish_segments
+from vidpipe.publish.result import PublishedObject, PublishedSegment
+from vidpipe.publish.upload import publish_object, publish_segments
 from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles

@@ -32,7 +32,8 @@ from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.segments import decrypt
-from vidpipe.publish.upload import delivery, is_compressible
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.upload import is_compressible
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage, clean_path

@@ -79,10 +79,18 @@ class Uploaded(Data):
     bytes: int
 
 
+class Copied(Data):
+    """An object was copied inside the target, from the version that was live before: none of its bytes left this machine."""
+
+    event: Literal["copied"] = "copied"
+    path: str
+    bytes: int
+
+
 LAST_STAGE = "catalog"
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 
-Event = StageStarted | StageFinished | Note | Fetched | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
+Event = StageStarted | StageFinished | Note | Fetched | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded | Copied
 
 
 class Reporter(Protocol):

@@ -18,15 +18,18 @@ from typing import Any
 
 import m3u8
 
+from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import uri
-from vidpipe.manifest.times import extinf, whole_seconds
-from vidpipe.package.result import PublishedSegment
+from vidpipe.publish.result import PublishedSegment
 
 FIRST_SEQUENCE = 1
 """EXT-X-MEDIA-SEQUENCE: the first segment is 00001.m4s and its moof says 1."""
 
 FMP4_VERSION = 6
 """EXT-X-MAP outside I-frame playlists needs protocol version 6; nothing else that is written here needs more (HLS-VER-006, -008)."""
+
+METHOD = "AES-128"
+"""Of EXT-X-KEY."""
 
 TEXT_VERSION = 3
 """Without EXT-X-MAP, durations with decimals need this (HLS-VER-003); IV needs less."""
@@ -77,7 +80,7 @@ def _key(segment: PublishedSegment, key_uri: Callable[[str], str] | None) -> Any
         return None
     if key_uri is None or segment.iv is None or len(segment.iv) != 32:
         raise ValueError(f"segment {segment.index} of {segment.rendition} is encrypted but its key URI or IV is missing")
-    return m3u8.model.Key(method="AES-128", base_uri=None, uri=uri(key_uri(segment.key_id)), iv=f"0x{segment.iv.upper()}")
+    return m3u8.model.Key(method=METHOD, base_uri=None, uri=uri(key_uri(segment.key_id)), iv=f"0x{segment.iv.upper()}")
 
 
 class _Segment:

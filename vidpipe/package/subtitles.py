@@ -22,9 +22,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vidpipe.encode.result import EncodedSubtitles
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.package.result import Segment
-from vidpipe.plan import Grid
+from vidpipe.plan import Grid, Plan
 from vidpipe.work.artifacts import Artifact
 
 HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
@@ -65,6 +66,13 @@ class Cue:
 
 class Unusable(ValueError):
     """The track is left out. The message is half a sentence: "it has …"."""
+
+
+def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
+    """Return the cues of a subtitle track. Raises Unusable with the reason if it is left out of the title."""
+    if result.artifact is None:
+        raise Unusable(result.problem or "it was not made")
+    return title_cues(result.artifact, made.source.video.start, made.grid, codec=result.rendition.codec)
 
 
 def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -> tuple[Cue, ...]:

@@ -18,15 +18,14 @@ from vidpipe import layout
 from vidpipe.encode.quality_gate import Judge
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedSubtitles
 from vidpipe.encode.tasks.remarks import lacks_cues
-from vidpipe.package.init import InitSection
+from vidpipe.package.init import InitSection, rungs_of
 from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import Segment
 from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.package.subtitles import Unusable, subtitle_segments
+from vidpipe.package.subtitles import Unusable, cues_of, subtitle_segments
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.title import cues_of, rungs_of
 
 
 class Segmenter:

@@ -32,7 +32,7 @@ from vidpipe.work.jobs import Claim, Job, claim
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 A_FEW_KEYS = 32
@@ -62,9 +62,21 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
 
 
 def begin(
-    held: Claim, catalog: Catalog, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, reporter: Reporter, *, fresh: bool
+    held: Claim,
+    catalog: Catalog,
+    settings: Settings,
+    keys: KeyStore,
+    content_id: str,
+    fingerprint: str,
+    reporter: Reporter,
+    *,
+    keep: tuple[str, ...] = (),
+    fresh: bool,
 ) -> Job:
-    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one."""
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one.
+
+    keep: ids of the keys of the live version of the same source, which the new one is encrypted under, too.  fresh: make a new key.
+    """
     if settings.encrypt != "none":
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
@@ -81,14 +93,15 @@ def begin(
         except VidpipeError as error:
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
-        if left.key_id:
-            keys.remove(left.key_id)
+        _forget_key(catalog, left, keys)
+    kept = next((key_id for key_id in keep if not fresh and settings.encrypt != "none" and _can_use(key_id, keys)), None)
     job = Job(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
         target=settings.target,
-        key_id=new_key_id() if settings.encrypt == "aes-128" else None,
+        key_id=kept or (new_key_id() if settings.encrypt == "aes-128" else None),
+        key_kept=kept is not None,
         catalog=catalog.where,
     )
     held.save(job)
@@ -110,16 +123,31 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
 
 
 def _opens(job: Job, keys: KeyStore) -> bool:
-    """Whether the key of an unfinished version can be used; not if it was altered, or wrapped by another master key."""
+    """Whether the key of an unfinished version can be used. One that was not made yet can; one that another version has must be there."""
+    if job.key_id is None or (not job.key_kept and not keys.holds(job.key_id)):
+        return True
+    return _can_use(job.key_id, keys)
+
+
+def _can_use(key_id: str, keys: KeyStore) -> bool:
+    """Whether a key is there; not if it was altered, or wrapped by another master key."""
     try:
-        return job.key_id is None or not keys.holds(job.key_id) or bool(keys.get(job.key_id))
+        return keys.holds(key_id) and bool(keys.get(key_id))
     except UsageError:
         return False
 
 
+def _forget_key(catalog: Catalog, job: Job, keys: KeyStore) -> None:
+    """Remove the key of a version that is given up, unless another version is encrypted under it. Raises CatalogFailed in doubt."""
+    if job.key_id is None or job.key_kept:
+        return
+    if not any(job.key_id in known.encryption.key_ids for known in catalog.versions(job.content_id)):
+        keys.remove(job.key_id)
+
+
 def _with_key(job: Job, keys: KeyStore) -> Job:
     """Make the key that a note names, unless a run that was killed has made it. The note comes first, so that no key is forgotten."""
-    if job.key_id and not keys.holds(job.key_id):
+    if job.key_id and not job.key_kept and not keys.holds(job.key_id):
         keys.create(job.content_id, job.key_id)
     return job
 
@@ -147,14 +175,13 @@ def _discard(job: Job) -> None:
         discard(storage, layout.version_prefix(job.content_id, job.version))
 
 
-def abandon(held: Claim, storage: Storage, job: Job, keys: KeyStore) -> None:
+def abandon(held: Claim, catalog: Catalog, storage: Storage, job: Job, keys: KeyStore) -> None:
     """Remove what was uploaded of a version that will not be finished, and its key. Finished chunks stay in the work space."""
     try:
         discard(storage, layout.version_prefix(job.content_id, job.version))
-    except PublishFailed:
-        return  # the target is gone: the note stays, and the next run continues or discards this version
-    if job.key_id:
-        keys.remove(job.key_id)
+        _forget_key(catalog, job, keys)
+    except (PublishFailed, CatalogFailed):
+        return  # one of them is gone: the note stays, and the next run continues or discards this version
     held.finish()
 
 
@@ -185,8 +212,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
                     except PublishFailed as error:
                         failed.append(error)
                         continue
-                    if job.key_id:
-                        keys.remove(job.key_id)
+                    _forget_key(catalog, job, keys)
                     given_up.append(note.stem)
                 held.finish()
     if failed:

@@ -15,7 +15,9 @@ from vidpipe.progress import Reporter
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish.upload import PublishedObject, publish_object
+from vidpipe.publish.copies import Shared
+from vidpipe.publish.result import PublishedObject
+from vidpipe.publish.upload import publish_object
 from vidpipe.storage.base import Storage
 
 
@@ -26,6 +28,7 @@ class Destination:
     keys: the key store.
     key: None leaves the segments clear.
     gzip: store playlists compressed.
+    shared: another version at the same storage; what is the same there is copied.
     """
 
     storage: Storage
@@ -34,11 +37,17 @@ class Destination:
     keys: KeyStore
     key: ContentKey | None
     gzip: bool
+    shared: Shared | None = None
 
     @property
     def prefix(self) -> str:
         """Path of the version at the storage."""
         return layout.version_prefix(self.content_id, self.version)
+
+    @property
+    def scheme(self) -> str:
+        """Name of what protects the segments."""
+        return "aes-128" if self.key else "none"
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -55,7 +64,7 @@ class Destination:
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip, shared=self.shared)
 
     def location(self, path: str) -> str:
         """Return path or URL of an object. path: below the version."""

@@ -30,6 +30,7 @@ class Job(Data):
     """One version in the making.
 
     target: where it goes.  key_id: the content key, None when the title is not encrypted.
+    key_kept: it is the key of the version that was live before, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     """
 
@@ -38,6 +39,7 @@ class Job(Data):
     version: Id
     target: str
     key_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    key_kept: bool = False
     catalog: str | None = None
 
 
