@@ -20,8 +20,8 @@ from vidpipe.progress import Event, Silent, Uploaded
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.segments import clear
 from vidpipe.publish import side_by_side
-from vidpipe.publish.result import PublishedSegment
 from vidpipe.publish.delivery import delivery
+from vidpipe.publish.result import PublishedSegment
 from vidpipe.publish.side_by_side import UploadsLeft
 from vidpipe.publish.upload import discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage

@@ -279,6 +279,9 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
+    if kept := found.inventory:
+        name = f"{kept.content_id} version {kept.version}, " if kept.version else ""
+        lines(console, f"inventory: {name}{count(kept.objects, 'object')}, {size(kept.bytes)}")
     lines(console, *(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes))
 
 

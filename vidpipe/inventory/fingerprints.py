@@ -26,7 +26,10 @@ MEDIA_FORMAT = 1
 _WORDS = {"id", "name", "language", "default", "role", "forced", "hearing_impaired"}
 """Fields of renditions that are not in the segments. (An init section holds the language: it is made again where that has changed.)"""
 _STREAM_WORDS: dict[str, Any] = {"__all__": {"language", "title", "default", "role", "forced", "hearing_impaired"}}
-_SOURCE_WORDS: dict[str, Any] = {"location": True, "mtime_ns": True, "name": True, "audio": _STREAM_WORDS, "subtitles": _STREAM_WORDS, "chapters": True}
+_SOURCE_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("location", "mtime_ns", "name", "chapters"), True),
+    **dict.fromkeys(("audio", "subtitles"), _STREAM_WORDS),
+}
 
 
 @dataclass(frozen=True, slots=True)
