@@ -122,7 +122,6 @@ def verify(
 
         objects = dict(_ahead(pool, look, inventory.objects.items(), workers))
         playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in inventory.tracks}
-        rates = {track.id: _rate(track.segments, playlists[track.playlist]) for track in inventory.tracks}
         facts: dict[str, TrackFacts] = {}
         decoded = 0
         readers: list[_TrackReader] = []
@@ -146,6 +145,7 @@ def verify(
             if not any(segment.uri in copied for segment in text.segments):
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
+    rates = {track.id: _rate(track.segments, playlists[track.playlist]) for track in inventory.tracks}
     _check_master(target, inventory, objects[layout.MASTER], facts, rates)
     if thumbnails is not None:
         _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
