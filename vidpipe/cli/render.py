@@ -322,11 +322,12 @@ def summary(console: Console, result: IngestResult) -> None:
         lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
+        copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
         lines(
             console,
             f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(result.timings['total'])}{reused}",
+            f"made in {clock(result.timings['total'])}{reused}{copied}",
         )
     for finding in result.findings:
         lines(console, f"warning: {finding.message} [{finding.id}]")

@@ -29,6 +29,7 @@ from vidpipe.progress import (
     LAST_STAGE,
     ChunkFinished,
     ChunkProgress,
+    Copied,
     EncodePlanned,
     Event,
     Fetched,
@@ -309,7 +310,7 @@ class Ndjson:
             elif isinstance(event, StageFinished) and event.stage == FETCH and self._untold is not None:
                 self._write(self._untold.model_dump(mode="json"))
                 self._untold = None
-            if not isinstance(event, ChunkProgress | Uploaded | Fetched):
+            if not isinstance(event, ChunkProgress | Uploaded | Copied | Fetched):
                 self._write(event.model_dump(mode="json"))
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
