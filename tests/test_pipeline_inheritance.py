@@ -218,7 +218,9 @@ def test_nothing_is_taken_over_under_another_key_scheme_or_ffmpeg(planned: tuple
     assert inherited(made, same, kept, scheme="none", keys=()).rest == made
     lost = frozenset({"video/90p/00001.m4s"})
     found = inherited(made, same, kept, scheme="aes-128", keys=(key_id,), lost=lost)
-    assert (found.rest.video, found.rest.audio, found.pictures) == (made.video, (), None)
+    assert (found.rest.chunks, found.rest.audio, found.pictures) == (made.chunks, (), None)
+    found = inherited(made, same, kept, scheme="aes-128", keys=(key_id,), lost=frozenset({"audio/und/init.mp4"}))
+    assert (found.rest.chunks, found.rest.audio, found.pictures) == ((), made.audio, kept.pictures)
 
 
 # --- S3 -------------------------------------------------------------------------------------------------------------

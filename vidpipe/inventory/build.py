@@ -14,7 +14,7 @@ from typing import Any
 from vidpipe import layout
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.inventory.fingerprints import Fingerprints
-from vidpipe.inventory.measure import measure, target_duration
+from vidpipe.inventory.measure import Bitrate, measure, target_duration
 from vidpipe.inventory.model import AudioTrack, Inventory, LeftOutTrack, MediaTrack, Pictures, PublishedTrack, SubtitleTrack, VideoTrack
 from vidpipe.package.init import InitSection, read_init, rungs_of
 from vidpipe.package.rates import FrameSizes
@@ -22,6 +22,10 @@ from vidpipe.package.subtitles import Cue, Unusable, cues_of
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.work.artifacts import Artifact
+
+
+_LATER = Bitrate(peak=0, average=0)
+"""Rates are measured when the title is complete."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,10 @@ class Made:
 def measured(
     made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes, media: Fingerprints, scheme: str
 ) -> Made:
-    """Put the facts of everything together that was encoded. sizes: of the frames of all segments.  scheme: that protects them."""
+    """Put the facts of everything together that was encoded. sizes: of the frames of all segments.  scheme: that protects them.
+
+    made: without chunks, no picture was encoded.
+    """
     artifacts: dict[str, Artifact] = {}
     texts: list[EncodedSubtitles] = []
     for result in results:
@@ -51,17 +58,16 @@ def measured(
         else:
             texts.append(result)
     runs = _runs(segments)
-    longest = target_duration(list(runs.values()))
-    inits = rungs_of(made, artifacts) if made.video else {}
+    inits = rungs_of(made, artifacts) if made.chunks else {}
     tracks: dict[str, PublishedTrack] = {}
-    for rung in made.video:
+    for rung in made.video if made.chunks else ():
         inits[rung.id] = replace(inits[rung.id], rates=sizes.rates(rung.id))
         tracks[rung.id] = VideoTrack(
             id=rung.id,
             media=media.video[rung.id],
             scheme=scheme,
             playlist=layout.media_playlist("video", rung.id),
-            bitrate=measure(runs[rung.id], longest),
+            bitrate=_LATER,
             segments=tuple(runs[rung.id]),
             facts=inits[rung.id].facts,
             init=layout.init_section("video", rung.id),
@@ -75,7 +81,7 @@ def measured(
             media=media.audio[rendition.id],
             scheme=scheme,
             playlist=layout.media_playlist("audio", rendition.id),
-            bitrate=measure(runs[rendition.id], longest),
+            bitrate=_LATER,
             segments=tuple(runs[rendition.id]),
             facts=init.facts,
             init=layout.init_section("audio", rendition.id),
@@ -95,7 +101,7 @@ def measured(
             media=media.subtitles[rendition_.id],
             scheme=scheme,
             playlist=layout.subtitle_playlist(rendition_.id),
-            bitrate=measure(runs[rendition_.id], longest),
+            bitrate=_LATER,
             segments=tuple(runs[rendition_.id]),
             **subtitle_words(rendition_),
         )
@@ -120,6 +126,9 @@ def build(
     """
     missing = [*(LeftOutTrack(**dict(track)) for track in made.left_out), *left_out]
     used = {segment.key_id for track in tracks.values() for segment in track.segments}
+    # All playlists of a title have one target duration, on which the window of the peak rates depends.
+    longest = target_duration([track.segments for track in tracks.values() if isinstance(track, MediaTrack)])
+    tracks = {id_: track.model_copy(update={"bitrate": measure(track.segments, longest)}) for id_, track in tracks.items()}
     return Inventory(
         content_id=content_id,
         version=version,

@@ -421,7 +421,7 @@ def _encoded(decided: _Decided, wanted: Plan, target: Destination, media: Finger
     results = segmenter.results
     chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
     pictures: dict[str, bytes] = {}
-    if made.video:
+    if chunks:
         with stages("thumbnails"):
             pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]

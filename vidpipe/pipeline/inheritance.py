@@ -38,7 +38,7 @@ from vidpipe.storage.compression import decompressed
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What is taken over. rest: what of the plan has to be made.
+    """What is taken over. rest: what of the plan has to be made; without chunks, no picture is.
 
     tracks: by id of their new renditions.  pictures: None if they have to be made.  left_out: subtitles of which nothing can be made.
     moves: path in the new version -> path in the live one, of objects to copy.
@@ -57,7 +57,7 @@ class Inheritance:
     @property
     def is_all(self) -> bool:
         """Whether nothing has to be made."""
-        return not (self.rest.renditions or self.rest.subtitles)
+        return not (self.rest.chunks or self.rest.audio or self.rest.subtitles)
 
 
 def take_over(
@@ -105,7 +105,6 @@ def inherited(
         moves |= {path: path for path in (pictures.poster, *pictures.sheets)}
     left_out = [text for text in made.subtitles if text.id not in origins and media.subtitles[text.id] in unusable]
     rest = {
-        "video": () if video else made.video,
         "chunks": () if video else made.chunks,
         "audio": tuple(rendition for rendition in made.audio if rendition.id not in origins),
         "subtitles": tuple(text for text in made.subtitles if text.id not in origins and text not in left_out),

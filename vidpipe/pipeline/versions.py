@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
 FORMAT = 5
-"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged. Where these are segments,
-init sections or pictures, ``inventory.fingerprints.MEDIA_FORMAT`` as well, so that none of them is taken over."""
+"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged.
+Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""

@@ -158,7 +158,7 @@ def _summed_up(
     segments = sum(len(track.segments) for track in inventory.tracks)
     sizes = {path: entry.size for path, entry in inventory.entries.items()}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
-    texts = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}
+    texts = {layout.MASTER, layout.THUMBNAILS, *(t.playlist for t in inventory.tracks), *(t.init for t in inventory.media)}
     compared = {path for path in sizes if path in copied} - ends - texts
     size = sum(size for path, size in sizes.items() if path not in compared)
     shown = f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.1f} kB"
