@@ -23,7 +23,6 @@ from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.work.artifacts import Artifact
 
-
 _LATER = Bitrate(peak=0, average=0)
 """Rates are measured when the title is complete."""
 
