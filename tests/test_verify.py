@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,7 @@ from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.segments import decrypt, encrypt
 from vidpipe.publish.result import PublishedObject, PublishedSegment
+from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Verification, verify
 
@@ -48,7 +50,12 @@ def title(published: tuple[Path, Inventory], tmp_path: Path) -> tuple[Path, Inve
 
 
 def check(
-    folder: Path, expected: Inventory, key: ContentKey = KEY, decode: bool = False, cancel: threading.Event | None = None
+    folder: Path,
+    expected: Inventory,
+    key: ContentKey = KEY,
+    decode: bool = False,
+    cancel: threading.Event | None = None,
+    copied: Collection[str] = (),
 ) -> Verification:
     return verify(
         expected,
@@ -58,6 +65,7 @@ def check(
         ffmpeg=ffmpeg.find() if decode else None,
         reporter=Silent(),
         cancel=cancel or threading.Event(),
+        copied=copied,
         workers=2,
     )
 
@@ -290,6 +298,52 @@ def test_a_stop_ends_it(title: tuple[Path, Inventory]) -> None:
     cancel.set()
     with pytest.raises(Interrupted):
         check(*title, cancel=cancel)
+
+
+def test_copies_are_compared_and_their_ends_read(published: tuple[Path, Inventory]) -> None:
+    folder, expected = published
+    whole = check(folder, expected, decode=True)
+    found = check(folder, expected, decode=True, copied=expected.entries.keys())
+    assert found.compared == 4, "the middle segments and the sprites"
+    assert found.bytes < whole.bytes
+    assert (found.decoded, found.rates, found.segments) == (whole.decoded, whole.rates, whole.segments)
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        pytest.param(SEGMENT, "not the one that was proven", id="a middle segment"),
+        pytest.param("video/low/00003.m4s", "not the one that was proven", id="a last segment"),
+        pytest.param("video/low/init.mp4", "not the one that was proven", id="an init section"),
+        pytest.param("thumbnails/sprite-001.jpg", "not the one that was proven", id="a picture"),
+    ],
+)
+def test_a_copy_that_is_another_object(title: tuple[Path, Inventory], path: str, what: str) -> None:
+    folder, expected = title
+    data = (folder / PREFIX / path).read_bytes()
+    (folder / PREFIX / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, expected, copied=expected.entries.keys())
+    (folder / PREFIX / path).unlink()
+    with pytest.raises(VerificationFailed):
+        check(folder, expected, copied=expected.entries.keys())
+
+
+def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded: Encoded) -> None:
+    class Keeps(LocalStorage):
+        keeps_headers = True
+
+        def head(self, path: str) -> Stored | None:
+            found = super().head(path)
+            headers = {"content_type": "video/mp4", "cache_control": "public, max-age=60"}
+            return found.model_copy(update=headers) if found else None
+
+    expected = publish_title(encoded, LocalStorage(tmp_path))
+    with pytest.raises(VerificationFailed, match="other headers") as caught:
+        verify(
+            expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
+        )
+    assert "604800" in caught.value.details[0]
 
 
 def test_pictures_of_a_thumbnails_track() -> None:

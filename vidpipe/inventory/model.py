@@ -138,7 +138,7 @@ class Inventory(Objects):
     @property
     def entries(self) -> Mapping[str, ObjectEntry]:
         """Every object by path, segments too, but not inventory and record."""
-        return self.objects | {segment.uri: ObjectEntry(size=segment.size, sha256=segment.sha256) for segment in self.segments}
+        return self.objects | {segment.uri: segment.entry for segment in self.segments}
 
     def with_objects(self, published: Iterable[PublishedObject]) -> Inventory:
         """Return the same with more objects, or others in their place."""

@@ -44,3 +44,8 @@ class PublishedSegment(Data):
     sha256: str
     iv: str | None = None
     key_id: str | None = None
+
+    @property
+    def entry(self) -> ObjectEntry:
+        """The object that it is."""
+        return ObjectEntry(size=self.size, sha256=self.sha256)

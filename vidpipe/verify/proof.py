@@ -115,10 +115,11 @@ def verify(
 
         def look(item: tuple[str, ObjectEntry]) -> tuple[str, bytes]:
             path, entry = item
-            if path in kept or path not in copied:
-                return target.keep(path, entry, keep=path in kept)
-            target.compare(path, entry.size, entry.sha256)
-            return path, b""
+            if path in copied:
+                target.compare(path, entry)
+                if path not in kept:
+                    return path, b""
+            return target.keep(path, entry, keep=path in kept)
 
         objects = dict(_ahead(pool, look, inventory.objects.items(), workers))
         playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in inventory.tracks}
@@ -196,9 +197,10 @@ class _TrackReader:
     def measure(self, segment: PublishedSegment) -> _Measured | None:
         """Read one segment back, decrypt it, parse it; decode it if it is the first or the last. A copy between them is only compared."""
         ends = (0, len(self.expected.segments) - 1)
-        if segment.uri in self._copied and segment.index not in ends:
-            self._target.compare(segment.uri, segment.size, segment.sha256)
-            return None
+        if segment.uri in self._copied:
+            self._target.compare(segment.uri, segment.entry)
+            if segment.index not in ends:
+                return None
         data = self._target.opened(segment, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))

@@ -56,17 +56,17 @@ class Target:
             data = decompressed(data)
         return path, data if keep else b""
 
-    def compare(self, path: str, size: int, sha256: str) -> None:
+    def compare(self, path: str, entry: ObjectEntry) -> None:
         """Compare what the target states of a copy with what was proven: size, hash, and the headers that it has to be sent with."""
         self._stop()
         try:
             stored = self._storage.head(f"{self._prefix}/{path}")
         except PublishFailed as error:
-            raise self.wrong(path, f"the copied object cannot be asked for: {error.what}", f"{size} bytes", "nothing") from error
+            raise self.wrong(path, f"the copied object cannot be asked for: {error.what}", f"{entry.size} bytes", "nothing") from error
         found = (stored.size, stored.sha256) if stored else None
-        if found != (size, sha256):
-            raise self.wrong(path, "the copied object is not the one that was proven", (size, sha256), found)
-        if stored and not has_headers(self._storage, stored, path, None):
+        if found != (entry.size, entry.sha256):
+            raise self.wrong(path, "the copied object is not the one that was proven", (entry.size, entry.sha256), found)
+        if stored and not has_headers(self._storage, stored, path, entry.content_encoding):
             headers = stored.model_dump(include={"content_type", "cache_control", "content_encoding"})
             raise self.wrong(path, "the copied object has other headers", delivery(path), headers)
 
