@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import COLOUR, encode_audio, encode_video, frames_of, grid, rung, shown, sound
+from tests.package_support import COLOUR, audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
 from vidpipe.errors import EncodeFailed
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.bits import Bits, unescape
@@ -16,7 +16,6 @@ from vidpipe.mp4.boxes import Sample, children, parse_movie, read_fragments, rea
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.init import aligned, read_init
 from vidpipe.package.result import Segment, TrackFacts
-from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Chunk
 from vidpipe.work.artifacts import Artifact
 

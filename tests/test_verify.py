@@ -22,7 +22,7 @@ from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.segments import decrypt, encrypt
+from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected, Verification, verify
 
