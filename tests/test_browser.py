@@ -215,8 +215,9 @@ def assert_all_end(titles: Sequence[tuple[Path, float]], profile: Path) -> None:
         where = f"{HLSJS[int(show.how)]}, {show.folder}: {seen}"
         assert seen["ended"], where
         assert seen["first"] < 0.7, where  # a slow machine notices late that it plays
-        assert seen["time"] == pytest.approx(seconds, abs=0.05), where
-        assert seen["duration"] == pytest.approx(seconds, abs=0.05), where  # hls.js puts off what it maps to other times
+        # Less than a frame may miss: of audio, the last one lasts 21 ms.
+        assert seen["time"] == pytest.approx(seconds, abs=0.025), where
+        assert seen["duration"] == pytest.approx(seconds, abs=0.025), where  # hls.js puts off what it maps to other times
         assert len(seen["buffered"]) == 1, where
         # Not fatal: a slow machine waits for frames; hls.js 1.7 takes a segment for nothing new that it has of another rung already.
         assert set(seen["errors"]) <= {"bufferStalledError", "bufferAppendNoProgress"}, where
