@@ -43,7 +43,7 @@ v.onplaying = () => { v.playbackRate = {rate}; };
 if ('{how}' == 'native') v.src = '/title/{title}/master.m3u8';
 else { const h = new Hls(); h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details); if (d.fatal) tell(); });
   h.loadSource('/title/{title}/master.m3u8'); h.attachMedia(v); }
-setTimeout(tell, 60000);</script>"""
+setTimeout(tell, 120000);</script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 with_hlsjs = pytest.mark.skipif(
@@ -137,7 +137,7 @@ def play(shows: Sequence[Show], profile: Path) -> list[dict[str, Any]]:
     with Site(shows) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         with browser(f"http://127.0.0.1:{site.server_address[1]}/", profile):
-            site.all_told.wait(90)
+            site.all_told.wait(150)
         site.shutdown()
     assert sorted(site.reports) == list(range(len(shows))), "a player never reported"
     return [site.reports[number] for number in range(len(shows))]
