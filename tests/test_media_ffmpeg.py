@@ -61,7 +61,8 @@ def test_a_program_is_asked_once_what_it_can_do(tmp_path: Path) -> None:
     inner, asked = tmp_path / "inner", tmp_path / "asked"
     inner.write_text("echo 'ffmpeg version 1'")
     program = tmp_path / "ffmpeg"
-    program.write_text(f'#!/bin/sh\necho "$2" >> "{asked}"\nif [ "$2" = -version ]; then . "{inner}"; else echo " V x$(cat "{inner}" | wc -c) -"; fi\n')
+    lists = f'echo " V x$(cat "{inner}" | wc -c) -"'
+    program.write_text(f'#!/bin/sh\necho "$2" >> "{asked}"\nif [ "$2" = -version ]; then . "{inner}"; else {lists}; fi\n')
     program.chmod(0o755)
     first = find(str(program))
     assert find(str(program)) == first

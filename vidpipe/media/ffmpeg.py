@@ -54,7 +54,7 @@ def find(setting: str | None = None, *, cancel: Cancel | None = None) -> FFmpeg:
     version = re.match(r"ffmpeg version (\S+)", answer)
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
-    file = os.stat(shutil.which(path) or path)
+    file = Path(shutil.which(path) or path).stat()
     program = (path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, answer)  # the answer: it may be a script that starts another
     if program not in _KNOWN:
         _KNOWN[program] = FFmpeg(
