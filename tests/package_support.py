@@ -6,9 +6,9 @@ import hashlib
 from fractions import Fraction
 from pathlib import Path
 
-from vidpipe.encode.result import Artifact
 from vidpipe.media import ffmpeg, process
 from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
+from vidpipe.work.artifacts import Artifact
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CODECS = {

@@ -83,7 +83,8 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
 
 PREPARED = """
 import json, os, pty, sys
-import vidpipe.catalog.store, vidpipe.inspect, vidpipe.pipeline, vidpipe.validation  # what is slow to import; cli itself sees its terminal
+# what is slow to import; the command line itself is imported on its terminal
+import vidpipe.catalog.store, vidpipe.inspect.inspection, vidpipe.pipeline.ingest, vidpipe.validation
 shown = []
 for arguments in json.load(sys.stdin):
     process, master = pty.fork()

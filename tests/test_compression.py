@@ -20,7 +20,7 @@ from vidpipe.errors import VerificationFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.preview import Preview
 from vidpipe.progress import Silent
-from vidpipe.publish import publish_object
+from vidpipe.publish.upload import publish_object
 from vidpipe.storage import open_storage
 from vidpipe.storage.compression import compressed, decompressed
 from vidpipe.storage.local import LocalStorage

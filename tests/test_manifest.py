@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
+from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import AudioTrack
-from vidpipe.manifest.keys import check_key_url, key_uri
+from vidpipe.manifest.key_uri import check_key_url, key_uri
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
 from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
 from vidpipe.manifest.media import write_media
 from vidpipe.manifest.parse import MasterPlaylist, parse
-from vidpipe.manifest.text import quoted, uri
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment, TrackFacts
 

@@ -18,10 +18,10 @@ import pytest
 
 from tests.test_browser import CHROMIUM, browser
 from vidpipe.errors import UsageError
-from vidpipe.pipeline import IngestRequest, ingest
+from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.preview import Preview, playing
 from vidpipe.progress import Silent
-from vidpipe.protect.keys import KeyStore
+from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 
 CLIP = Path(__file__).parent.parent / "fixtures" / "one-second.mp4"

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
 from vidpipe.protect import master
-from vidpipe.protect.keys import ContentKey, KeyStore
+from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.master import FILE, load_master_key, parse_master_key
 from vidpipe.protect.segments import clear, decrypt, encrypt
 

@@ -17,7 +17,7 @@ from vidpipe.errors import VerificationFailed
 from vidpipe.manifest.cues import CueError, read_subtitles
 from vidpipe.package.result import Segment
 from vidpipe.package.subtitles import HEADER, Cue
-from vidpipe.protect.keys import ContentKey
+from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.segments import encrypt
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected

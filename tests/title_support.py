@@ -11,9 +11,8 @@ from pathlib import Path
 
 from tests.package_support import encode_audio, encode_video, grid, rung, sound
 from vidpipe import layout
-from vidpipe.encode.result import Artifact
 from vidpipe.manifest.groups import AudioTrack
-from vidpipe.manifest.keys import key_uri
+from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import measure, target_duration
 from vidpipe.manifest.media import write_media
@@ -23,12 +22,13 @@ from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.package.subtitles import Cue, subtitle_segments
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
-from vidpipe.protect.keys import ContentKey
+from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.segments import clear, encrypt
-from vidpipe.publish import PublishedObject, publish_object, publish_segments
+from vidpipe.publish.upload import PublishedObject, publish_object, publish_segments
 from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
+from vidpipe.work.artifacts import Artifact
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
 KEY = ContentKey(key_id="9f2c" * 8, content_id="title", key=bytes(range(16)))

@@ -30,9 +30,9 @@ from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
-from vidpipe.protect.keys import KeyStore
+from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.segments import decrypt
-from vidpipe.publish import delivery, is_compressible
+from vidpipe.publish.upload import delivery, is_compressible
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage, clean_path

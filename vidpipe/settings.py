@@ -29,9 +29,9 @@ from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.manifest.keys import check_key_url
+from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.protect.master import MASTER_BYTES, parse_master_key
-from vidpipe.publish import UPLOAD_WORKERS
+from vidpipe.publish.upload import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
 

@@ -25,7 +25,7 @@ from vidpipe.catalog.record import (
     SubtitleRecord,
     Thumbnails,
 )
-from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
@@ -35,9 +35,10 @@ from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import PublishedSegment
 from vidpipe.package.subtitles import Cue, Unusable, title_cues
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition, VideoRendition
-from vidpipe.publish import CACHE_SECONDS, PublishedObject
+from vidpipe.publish.upload import CACHE_SECONDS, PublishedObject
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
+from vidpipe.work.artifacts import Artifact
 
 
 @dataclass(frozen=True, slots=True)

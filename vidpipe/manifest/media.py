@@ -18,7 +18,7 @@ from typing import Any
 
 import m3u8
 
-from vidpipe.manifest.text import uri
+from vidpipe.manifest.grammar import uri
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.package.result import PublishedSegment
 

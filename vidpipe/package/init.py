@@ -18,10 +18,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.errors import EncodeFailed
-from vidpipe.media.boxes import BoxError, Movie, Track, children, fragments, read_movie
-from vidpipe.package import codecs
-from vidpipe.package.brands import audio_brands, video_brands
-from vidpipe.package.fragment import box, full_box
+from vidpipe.mp4 import codecs
+from vidpipe.mp4.boxes import BoxError, Movie, Track, children, fragments, read_movie
+from vidpipe.mp4.brands import audio_brands, video_brands
+from vidpipe.mp4.fragment import box, full_box
 from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
 from vidpipe.source.text import iso_639_2

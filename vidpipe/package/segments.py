@@ -15,13 +15,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from vidpipe.encode.result import Artifact
-from vidpipe.media.boxes import BoxError, Movie, Sample, Track, read_fragments
-from vidpipe.package import codecs
-from vidpipe.package.fragment import AAC_ROLL, write_fragment
+from vidpipe.mp4 import codecs
+from vidpipe.mp4.boxes import BoxError, Movie, Sample, Track, read_fragments
+from vidpipe.mp4.fragment import AAC_ROLL, write_fragment
 from vidpipe.package.init import InitSection, broken, read_init, read_track
 from vidpipe.package.result import Segment
 from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
+from vidpipe.work.artifacts import Artifact
 
 _AVC_VCL, _AVC_IDR = range(1, 6), (5,)  # ITU-T H.264 table 7-1
 _HEVC_VCL, _HEVC_IDR = range(0, 32), (19, 20)  # ITU-T H.265 table 7-1: IDR_W_RADL, IDR_N_LP

@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidpipe.encode.result import Artifact
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.package.result import Segment
 from vidpipe.plan import Grid
+from vidpipe.work.artifacts import Artifact
 
 HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
 

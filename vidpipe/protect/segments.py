@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from vidpipe.errors import VerificationFailed
 from vidpipe.package.result import Segment
-from vidpipe.protect.keys import ContentKey
+from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.result import ProtectedSegment
 
 BLOCK = 16

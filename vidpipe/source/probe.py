@@ -1,6 +1,6 @@
 """Measure a source file: path in, ``Source`` out. The file itself is only ever opened in a child process with limits.
 
-In:   the path of a local file (``vidpipe.origin`` makes one of a URL).
+In:   the path of a local file (``vidpipe.source.access`` makes one of a URL).
 Out:  Source, every fact of it measured.
 Wrong: SourceRefused with one line for every problem: the path is none or no ordinary file, the content is no video, a limit is
        exceeded, or the child crashed, hung or ballooned.  Interrupted on cancel.
@@ -33,7 +33,7 @@ from vidpipe.source.text import clean
 # A tenth of the time that its imports take is the collector's, looking for garbage among modules.
 CHILD = (
     "import gc, os, sys; gc.disable(); sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
-    "from vidpipe.source.child import main; gc.enable(); main(sys.argv[1:])"
+    "from vidpipe.source.child.entry import main; gc.enable(); main(sys.argv[1:])"
 )
 
 NO_ANSWER = "the program that reads it gave no usable answer"

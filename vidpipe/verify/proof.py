@@ -29,20 +29,20 @@ from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.media import process
-from vidpipe.media.boxes import BoxError, Sample, Track, parse_movie, read_fragments
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.mp4.boxes import BoxError, Sample, Track, parse_movie, read_fragments
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import PublishedSegment, TrackFacts
 from vidpipe.plan import AudioRendition
 from vidpipe.progress import Note, Reporter
-from vidpipe.publish import PublishedObject
+from vidpipe.publish.upload import PublishedObject
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import PublishedAudio, check_audio
 from vidpipe.verify.subtitles import ExpectedSubtitles, SubtitleReader, check_cues, check_members, group_of
 from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
-    from vidpipe.protect.keys import ContentKey
+    from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
 """Objects read side by side."""

@@ -22,7 +22,7 @@ from vidpipe.plan import SubtitleRendition
 from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
-    from vidpipe.protect.keys import ContentKey
+    from vidpipe.protect.key_store import ContentKey
 
 _CLEAR = ("WebVTT", lambda data: data.startswith(b"WEBVTT"))
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.package.result import PublishedSegment
-from vidpipe.publish import PublishedObject
+from vidpipe.publish.upload import PublishedObject
 from vidpipe.storage.base import Storage
 from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
-    from vidpipe.protect.keys import ContentKey
+    from vidpipe.protect.key_store import ContentKey
 
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
