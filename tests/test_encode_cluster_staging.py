@@ -391,7 +391,7 @@ def test_what_lies_there_after_a_death_is_taken(dask: Dask, server: S3Server, ur
     source = clip(tmp_path / "source.mp4", "25", 250, size=(320, 192), beeps=2)
     home = tmp_path / "home"
     quick = Path(ladder(tmp_path, 180))
-    quick.write_text(quick.read_text().replace("ultrafast", "slow"))
+    quick.write_text(quick.read_text().replace("ultrafast", "veryslow"))
     flags = ["--ladder", str(quick), "--home", str(home), "--cluster", dask.address, "--cluster-work", url, "--chunk-seconds", "6"]
     command = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", str(source), *flags, "--progress", "json"]
     with (tmp_path / "driver.log").open("wb") as log:
