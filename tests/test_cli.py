@@ -512,7 +512,7 @@ def test_every_command_has_help_at_every_width(run: Run, monkeypatch: pytest.Mon
     assert f"Usage: vidpipe {command}" in done.out
 
 
-def test_pipeline_versions(run: Run) -> None:
+def test_version(run: Run) -> None:
     assert run("--version").out == f"vidpipe {__version__}\n"
 
 
