@@ -273,6 +273,20 @@ def test_audio_before_the_picture_is_cut_with_a_word(tmp_path: Path) -> None:
     assert result.record.audio[0].cut == pytest.approx(0.4, abs=0.001)
 
 
+@pytest.mark.parametrize(("delay", "reason"), [("-5", "it ends before the picture begins"), ("5", "it begins after the end of the picture")])
+def test_audio_outside_the_picture_is_left_out_with_a_word(delay: str, reason: str, tmp_path: Path) -> None:
+    """Players show the picture of such a file, in silence."""
+    source = tmp_path / "apart.ts"
+    pictures = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"]
+    ffmpeg([*pictures, "-itsoffset", delay, "-f", "lavfi", "-i", "sine=1000:d=2", *X264, "-c:a", "aac", "-copyts"], source)
+    configured = settings(tmp_path)
+    result = run(source, configured)
+    assert result.record.audio == ()
+    assert [(track.stream, track.kind, track.reason) for track in result.record.left_out] == [(1, "audio", reason)]
+    assert [finding.stream for finding in result.findings if finding.id == "audio-outside-picture"] == [1]
+    assert any("this title will be silent" in warning for warning in prepare(IngestRequest(source=str(source)), configured).warnings)
+
+
 def test_audio_whose_times_do_not_fit_its_length_is_refused(tmp_path: Path) -> None:
     """An AVI that says ten times fewer samples a second: nine tenths of its audio would come after the picture, the rest chopped."""
     source = tmp_path / "rate.avi"
