@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from vidpipe.encode.command import timescale
 from vidpipe.media import ffmpeg, process
 from vidpipe.package.containers.cmaf import Cmaf
 from vidpipe.package.containers.webvtt import WebVtt
@@ -60,6 +61,8 @@ def encode_video(folder: Path, on: Grid, chunk: Chunk, codec: str = "h264", extr
     argv = ["-i", FIXTURES / "landscape-24.mp4", "-an", "-vf", chain, "-c:v", *CODECS[codec], *extra, "-g", str(on.gop_frames // step)]
     argv += ["-keyint_min", str(on.gop_frames // step), "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
     argv += ["-movflags", "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "-min_frag_duration", str(shortest)]
+    if step > 1:  # a frame of the grid has to be a whole number of ticks here, too
+        argv += ["-video_track_timescale", str(timescale(on))]
     return _encode(folder / f"{codec}-{chunk.index}-{step}.mp4", argv, frames)
 
 

@@ -32,7 +32,8 @@ def video_cuts(
     """Yield the cuts of one rung of one chunk. init: of the title; what the encoder wrote of this chunk must be byte-identical to it.
 
     Every segment begins with an IDR frame that is also the first one shown, so it plays without its predecessor (HLS-SEG-001, -002).
-    Composition offsets are raised by what the edit list of the init section skips; then none is negative.
+    Composition offsets are raised by what the edit list of the init section skips; then none is negative. All rungs end at the same
+    instant: of a rung with every second frame of an odd number, the last frame lasts half as long.
     """
     movie, track = read_track(artifact.path, rendition.id)
     own = read_init(artifact.path, rendition.id)
@@ -48,7 +49,8 @@ def video_cuts(
         samples = _samples(file, movie, rendition.id)
         for index in grid.segments_of(chunk):
             start = grid.start(index)
-            count = rendition.frames(min(grid.start(index + 1), chunk.start + chunk.frames) - start)
+            end = min(grid.start(index + 1), chunk.start + chunk.frames)
+            count = rendition.frames(end - start)
             taken = list(itertools.islice(samples, count))
             where = f"{rendition.id}, segment {index + 1}"
             if len(taken) != count:
@@ -62,7 +64,8 @@ def video_cuts(
             delayed = [replace(sample, cts=sample.cts + init.delay) for sample in taken]
             if any(sample.cts < 0 for sample in delayed):
                 raise broken(where, f"a frame is reordered by more than the {picture.reorder} that its parameter set allows")
-            yield _cut(file, rendition.id, index, _whole(start * tick, where), track, delayed)
+            beyond = _whole((start + count * rendition.frame_step - end) * tick, where)
+            yield _cut(file, rendition.id, index, _whole(start * tick, where), track, _shortened(delayed, beyond))
         if next(samples, None) is not None:
             raise broken(rendition.id, f"chunk {chunk.index} has more frames than planned")
 
@@ -107,6 +110,17 @@ def _cut(file: BinaryIO, rendition: str, index: int, decode_time: int, track: Tr
         samples=tuple(samples),
         data=_media_data(file, samples),
     )
+
+
+def _shortened(samples: Sequence[Sample], ticks: int) -> Sequence[Sample]:
+    """Let the frame that is shown last end earlier. Those decoded after it are then decoded earlier, and shown when they were before."""
+    if not ticks:
+        return samples
+    decoded = itertools.accumulate((sample.duration for sample in samples), initial=0)
+    shown = [time + sample.cts for time, sample in zip(decoded, samples, strict=False)]
+    last = shown.index(max(shown))
+    shortened = replace(samples[last], duration=samples[last].duration - ticks)
+    return [*samples[:last], shortened, *(replace(sample, cts=sample.cts + ticks) for sample in samples[last + 1 :])]
 
 
 def _samples(file: BinaryIO, movie: Movie, rendition: str) -> Iterator[Sample]:

@@ -41,7 +41,7 @@ class FrameSizes:
             self._seconds[cut.track] = self._seconds.get(cut.track, Fraction(0)) + cut.duration
 
     def rates(self, rendition: str) -> StreamRates:
-        """Return the rates of a rendition, of which every segment was added once. Its frames last equally long (of audio, but the last)."""
+        """Return the rates of a rendition, of which every segment was added once. Its frames last equally long, but the last."""
         segments = self._sizes.get(rendition, {})
         sizes = array("I", itertools.chain.from_iterable(segments[index] for index in sorted(segments)))
         if not sizes:

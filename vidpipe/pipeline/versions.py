@@ -33,7 +33,7 @@ from vidpipe.work.jobs import Claim, Job, claim
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 A_FEW_KEYS = 32

@@ -96,12 +96,16 @@ class Verification(Data):
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A segment as found. decode_time, duration: ticks.  frame_ticks: shortest and longest sample.  decoded: frames by ffmpeg."""
+    """A segment as found. decode_time, duration: ticks.  frame_ticks: how long its frames last, the one shown last apart.
+
+    decoded: frames by ffmpeg.
+    """
 
     decode_time: int
     duration: int
     samples: int
-    frame_ticks: tuple[int, int]
+    frame_ticks: frozenset[int]
+    last_frame_ticks: int
     decoded: int
 
 
@@ -201,24 +205,29 @@ class _TrackReader:
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
         if not samples or not samples[0].sync:
             raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
-        if self._shown_at(samples) != self.delay:
-            raise self._target.wrong(
-                segment.uri, "the first frame is not shown at the segment's start", self.delay, self._shown_at(samples)
-            )
+        shown = self._shown(samples)
+        if shown[0][0] != self.delay:
+            raise self._target.wrong(segment.uri, "the first frame is not shown at the segment's start", self.delay, shown[0][0])
+        for (time, duration), (following, _) in itertools.pairwise(shown):
+            self._target.same(segment.uri, "when a frame gives way to the next (ticks)", time + duration, following)
         ends = (0, len(self.expected.segments) - 1)
         return _Measured(
             decode_time=fragments[0].decode_time,
             duration=fragments[0].duration,
             samples=len(samples),
-            frame_ticks=(min(sample.duration for sample in samples), max(sample.duration for sample in samples)),
+            frame_ticks=frozenset(duration for _, duration in shown[:-1]),
+            last_frame_ticks=shown[-1][1],
             decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
         )
 
-    def _shown_at(self, samples: Sequence[Sample]) -> int:
-        """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
-        times = itertools.accumulate((sample.duration for sample in samples), initial=0)
-        shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
-        return shown if self.expected.facts.type == "video" else self.delay  # audio is decoded in order; its delay is the priming
+    def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
+        """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.
+
+        The edit list's delay is part of the time. Audio is decoded in order; its delay is the priming.
+        """
+        delay = 0 if self.expected.facts.type == "video" else self.delay
+        times = itertools.accumulate((sample.duration for sample in samples), initial=delay)
+        return sorted((time + sample.cts, sample.duration) for time, sample in zip(times, samples, strict=False))
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
@@ -280,14 +289,10 @@ def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitr
 
 
 def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -> None:
-    """Compare the borders of subtitle segments with those of the picture: each begins where a segment of it does, the last ends the title.
-
-    Only the starts of the picture count: of an odd number of frames, a rung with half the frame rate shows one beyond the end.
-    """
+    """Compare the borders of subtitle segments with those of the picture."""
     video = next(track for track in title.tracks if track.facts.type == "video")
-    starts = [segment.start for segment in video.segments]
-    borders = list(zip(starts, [*starts[1:], title.duration], strict=True))
-    target.same(text.playlist, "the time line", borders, [(segment.start, segment.start + segment.duration) for segment in text.segments])
+    borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (video, text))
+    target.same(text.playlist, "the time line", borders, found)
 
 
 def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
@@ -312,18 +317,21 @@ def _check_track(
         target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
         time += found.duration
     target.same(expected.playlist, "the number of frames", expected.frames, sum(found.samples for found in measured))
-    shortest, longest = min(found.frame_ticks[0] for found in measured), max(found.frame_ticks[1] for found in measured)
-    if expected.facts.type == "video":
-        target.same(expected.playlist, "the duration of every frame (ticks)", longest, shortest)
+    video = expected.facts.type == "video"
+    frames = {found.last_frame_ticks for found in measured[:-1]}.union(*(found.frame_ticks for found in measured))
+    # One frame alone says nothing of its rate: it ends with the title.
+    frame = max(frames, default=round(track.timescale / (expected.facts.frame_rate or track.timescale)))
+    if video:
+        target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames, default=frame))
         delay, last = sum(edit.media_time for edit in track.edits), measured[-1].duration
         if len(measured) > 1 and last <= delay:  # hls.js would wait for its end for ever
             raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", last)
-    allowed = Fraction(longest, track.timescale) if expected.facts.type == "video" else Fraction(playlist.target_duration)
+    allowed = 0 if video else playlist.target_duration
     if abs(Fraction(time, track.timescale) - title.duration) > allowed:
         seconds = time / track.timescale
         raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(title.duration), seconds)
     try:
-        facts = measure_track(track, expected.facts.id, longest)
+        facts = measure_track(track, expected.facts.id, frame)
     except EncodeFailed as error:
         raise target.wrong(expected.init, "the init section is wrong", expected.facts.codecs, error.what) from error
     target.same(expected.init, "what the init section says", expected.facts, facts)
