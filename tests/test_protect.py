@@ -170,7 +170,10 @@ def test_an_altered_key_file_is_refused(change: str, tmp_path: Path) -> None:
     assert failure.value.where == str(file)
 
 
-@pytest.mark.parametrize("key_id", ["", "../master", "0" * 31, "G" * 32, "0" * 32 + "\n"], ids=repr)
+IDS = {"empty": "", "path": "../master", "short": "0" * 31, "no-hex": "G" * 32, "line-end": "0" * 32 + "\n"}
+
+
+@pytest.mark.parametrize("key_id", IDS.values(), ids=IDS.keys())
 def test_a_strange_key_id_opens_no_file(key_id: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a key id"):
         KeyStore(tmp_path, MASTER).get(key_id)
@@ -225,7 +228,9 @@ def test_a_master_key_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64, base64.b64encode(bytes(16)).decode(), "ä" * 64]
+    "text",
+    ["", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64, base64.b64encode(bytes(16)).decode(), "ä" * 64],
+    ids=["empty", "words", "short", "long", "no-hex", "16-bytes", "no-ascii"],
 )
 def test_a_wrong_master_key_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError, match="32 bytes") as failure:
