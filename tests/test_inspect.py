@@ -132,6 +132,19 @@ def test_a_title_on_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library:
             assert [variant.measured and variant.measured.peak for variant in found.variants] == [v.bandwidth for v in found.variants]
         with pytest.raises(UsageError):
             inspect(f"s3://{server.bucket}/lib/none.m3u8")
+        with closing(open_storage(f"s3://{server.bucket}/lib/{PREFIX}")) as storage:
+            storage.delete_prefix("video/high")
+        assert [problem.partition(": line")[0] for problem in inspect(location).problems] == ["video-high.m3u8"]
+        monkeypatch.setattr(place, "MOST_PLAYLIST_BYTES", 100)
+        with pytest.raises(UsageError, match="too large"):
+            inspect(location)
+
+
+def test_of_the_versions_of_a_title_the_newest_is_meant(tmp_path: Path) -> None:
+    for version in ("20260102-000000", "20260301-000000", "20260201-000000"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "master.m3u8").write_text(HEAD)
+    assert inspect(str(tmp_path)).location == str(tmp_path / "20260301-000000" / "master.m3u8")
 
 
 def test_a_media_playlist(tmp_path: Path) -> None:
@@ -450,6 +463,12 @@ def page(text: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
 TEN = HEAD + "".join(f"#EXTINF:6,\n{number}.m4s\n" for number in range(10))
 
 
+def test_a_web_server_that_sends_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "MOST_PLAYLIST_BYTES", 1000)
+    with answering({"/p.m3u8": page(TEN + "#" * 1000)}) as url, pytest.raises(UsageError, match="too large"):
+        inspect(f"{url}/p.m3u8")
+
+
 def test_a_web_server_without_the_segments() -> None:
     with answering({"/p.m3u8": page(TEN)}) as url:
         found = inspect(f"{url}/p.m3u8")
@@ -482,6 +501,12 @@ def test_a_body_in_gzip_and_one_that_is_cut_off() -> None:
         assert inspect(f"{url}/gzip.m3u8").problems == ()
         with pytest.raises(UsageError, match="expected 5000"):
             inspect(f"{url}/cut.m3u8")
+
+
+def test_the_query_of_the_opened_address_is_a_variable() -> None:
+    text = HEAD + '#EXT-X-DEFINE:QUERYPARAM="token"\n#EXTINF:6,\n{$token}.m4s\n'
+    with answering({"/p.m3u8?token=seg": page(text), "/seg.m4s": page("x")}) as url:
+        assert inspect(f"{url}/p.m3u8?token=seg").problems == ()
 
 
 def test_a_server_that_guards_its_keys_and_one_without_head() -> None:
