@@ -257,26 +257,23 @@ def test_a_target_that_fails_midway_keeps_what_was_sent_for_the_next_run(tmp_pat
     assert segments_below(target) == before != {}, "nothing was sent twice"
 
 
-def test_an_upload_that_fails_stops_the_encode(tmp_path: Path) -> None:
-    configured, recorder = settings(tmp_path, 90, workers=1, upload_workers=1), Recorder()
+def test_an_upload_that_fails_stops_the_encode_at_once(tmp_path: Path) -> None:
+    """The next segment may be minutes away: here the audio, one segment, goes up while the only chunk is encoded, very slowly."""
+    whole = {"segment_seconds": Fraction(60), "chunk_seconds": Fraction(60)}
+    configured, recorder = settings(tmp_path, 180, workers=2, **whole), Recorder()
+    slow = Path(configured.ladder).read_text().replace("ultrafast", "placebo")
+    Path(configured.ladder).write_text(slow)
 
-    def block(_: Event) -> None:
-        (folder,) = (tmp_path / "home" / "library" / "landscape-24").iterdir()
-        if (folder / "video").exists():
-            (folder / "video").rename(folder / "moved")
-        (folder / "video").write_text("a file where a folder should be")
-
-    blocks = At("uploaded", block)
-
-    class Both:
+    class Blocks:
         def emit(self, event: Event) -> None:
+            if event.event == "encode_planned":
+                (tmp_path / "home" / "library" / "landscape-24").write_text("a file where a folder should be")
             recorder.emit(event)
-            blocks.emit(event)
 
     with pytest.raises(PublishFailed):
-        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, Both())
+        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, Blocks())
     (planned,) = recorder.named("encode_planned")
-    assert len(recorder.named("chunk_finished")) < planned.chunks
+    assert (planned.chunks, recorder.named("chunk_finished")) == (1, [])
 
 
 class StopAt:
