@@ -348,6 +348,28 @@ def test_byte_ranges_continue() -> None:
     assert [(part.offset, part.length) for part in ranges] == [(1, 9), (10, 5), (0, 7)]
 
 
+def test_a_gap_is_one_segment_and_a_range_continues_in_its_own_file() -> None:
+    found = parse((HEAD + "#EXT-X-GAP\n#EXTINF:6,\na\n#EXTINF:6,\nb\n").encode())
+    assert isinstance(found, MediaPlaylist)
+    assert [entry.gap for entry in found.segments] == [True, False]
+    with pytest.raises(PlaylistError, match="has no offset"):
+        parse((HEAD + "#EXT-X-BYTERANGE:5@0\n#EXTINF:6,\na\n#EXT-X-BYTERANGE:5\n#EXTINF:6,\nb\n").encode())
+
+
+@pytest.mark.parametrize("number", ["1" * 6000, "1" * 30, "٣", "-1", "1.0"], ids=["6000-digits", "30-digits", "arabic", "minus", "decimal"])
+def test_what_is_no_whole_number(number: str) -> None:
+    with pytest.raises(PlaylistError, match="is not a whole number"):
+        parse(f"#EXTM3U\n#EXT-X-TARGETDURATION:{number}\n#EXTINF:6,\na\n".encode())
+
+
+def test_every_key_of_a_segment_is_in_the_report(tmp_path: Path) -> None:
+    system = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"\n'
+    (tmp_path / "p.m3u8").write_text(HEAD + '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="data:,x"\n' + system + "#EXTINF:6,\na\n")
+    (tmp_path / "a").write_bytes(b"a")
+    (playlist,) = inspect(str(tmp_path / "p.m3u8")).playlists
+    assert [(key.keyformat, key.segments) for key in playlist.keys] == [("identity", 1), ("com.apple.streamingkeydelivery", 1)]
+
+
 def test_variables(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "master.m3u8").write_text(
@@ -509,11 +531,12 @@ def test_the_query_of_the_opened_address_is_a_variable() -> None:
         assert inspect(f"{url}/p.m3u8?token=seg").problems == ()
 
 
-def test_a_server_that_guards_its_keys_and_one_without_head() -> None:
+@pytest.mark.parametrize(("status", "words"), [(401, "401 Unauthorized"), (403, "403 Forbidden")])
+def test_a_server_that_guards_its_keys_and_one_without_head(status: int, words: str) -> None:
     text = HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF:6,\na\n'
-    with answering({"/p.m3u8": page(text), "/key": (403, {}, b""), "/a": (405, {}, b"")}) as url:
+    with answering({"/p.m3u8": page(text), "/key": (status, {}, b""), "/a": (405, {}, b"")}) as url:
         found = inspect(f"{url}/p.m3u8")
-    assert (found.problems, found.notes) == ((), ("line 3: key key: the server answers 403 Forbidden",))
+    assert (found.problems, found.notes) == ((), (f"line 3: key key: the server answers {words}",))
 
 
 def test_a_playlist_of_the_web_leads_to_no_file_and_to_no_nonsense() -> None:
