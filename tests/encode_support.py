@@ -13,7 +13,7 @@ import imageio_ffmpeg
 
 from vidpipe.encode.result import Encoded, EncodedChunk
 from vidpipe.ladder import AudioRung, Ladder, Rung
-from vidpipe.media.boxes import find, fragments, read_movie
+from vidpipe.mp4.boxes import find, fragments, read_movie
 from vidpipe.plan import Plan, plan
 from vidpipe.progress import Event
 from vidpipe.source.facts import Source

@@ -10,9 +10,9 @@ from typing import Any
 from tests import playback
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
-from vidpipe.pipeline import IngestRequest, IngestResult, ingest
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.progress import Event
-from vidpipe.protect.keys import KeyStore
+from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -20,7 +20,7 @@ from vidpipe.manifest.groups import audio_groups, automatic, default_of
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.package.result import TrackFacts
-from vidpipe.pipeline import IngestRequest, IngestResult, prepare
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, prepare
 from vidpipe.plan import AudioRendition
 from vidpipe.source.facts import AudioRole
 from vidpipe.source.probe import probe

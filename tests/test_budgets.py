@@ -18,7 +18,7 @@ from tests.source_support import make
 from tests.test_hostile import CALM, CONTAINERS, MUTATION, mutated
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline import IngestRequest, ingest
+from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate

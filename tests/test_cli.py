@@ -21,7 +21,7 @@ from vidpipe import __version__, errors
 from vidpipe.cli import exits, render
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
-from vidpipe.cli.text import clean
+from vidpipe.cli.words import clean
 from vidpipe.errors import UsageError, VidpipeError
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +92,7 @@ def test_ingest_prints_one_json_object_and_a_summary(home: Path) -> None:
 
 def test_the_summary_tells_wall_time_and_reuse(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from vidpipe.catalog.record import Record
-    from vidpipe.pipeline import IngestResult
+    from vidpipe.pipeline.ingest import IngestResult
 
     written = json.loads((home / "ingest.json").read_text())
     assert written["timings"]["total"] > 0
@@ -522,7 +522,7 @@ def test_every_command_has_help_at_every_width(run: Run, monkeypatch: pytest.Mon
     assert f"Usage: vidpipe {command}" in done.out
 
 
-def test_version(run: Run) -> None:
+def test_pipeline_versions(run: Run) -> None:
     assert run("--version").out == f"vidpipe {__version__}\n"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, clip, ffmpeg, remux, tiny_plan
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.audio import AudioJob, audio_arguments, audio_job
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio
@@ -21,6 +20,7 @@ from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.facts import Sound
+from vidpipe.work.artifacts import Store
 
 RATE = 48_000
 AAC_FRAME = Fraction(1024, RATE)

@@ -12,8 +12,7 @@ import pytest
 
 from tests.caption_support import Line21, captioned
 from tests.encode_support import tiny_plan
-from vidpipe.encode.artifacts import Store
-from vidpipe.encode.keys import Keys
+from vidpipe.encode.artifact_keys import Keys
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import caption_job, subtitle_file
@@ -22,6 +21,7 @@ from vidpipe.encode.tasks.task import CaptionTask, Watch
 from vidpipe.errors import Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
+from vidpipe.work.artifacts import Store
 
 
 @pytest.fixture(scope="module")

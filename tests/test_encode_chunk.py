@@ -15,11 +15,11 @@ import pytest
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
 from vidpipe.cli.exits import failure
 from vidpipe.encode import silence
+from vidpipe.encode.artifact_keys import Keys, posters_in
 from vidpipe.encode.check import check_pictures, check_video
 from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
-from vidpipe.encode.keys import Keys, posters_in
 from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.marks import note_damage
+from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Watch
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg

@@ -17,7 +17,6 @@ from tests.cluster_support import PATIENCE, QUIET, Dask, alive, ffmpeg_below, st
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe import __version__
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.cluster.connect import check, connect
 from vidpipe.encode.cluster.worker import WorkerFacts
 from vidpipe.encode.result import Encoded, EncodedSubtitles
@@ -25,6 +24,7 @@ from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
+from vidpipe.work.artifacts import Store
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
@@ -166,7 +166,7 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
         pytest.param(
             "class Odd(Exception): pass\n"
             "def odd(task): raise Odd('strange')\n"
-            "vidpipe.encode.tasks.chunk.run_chunk = vidpipe.encode.tasks.sound.run_audio = odd",
+            "vidpipe.encode.tasks.chunk.run_chunk = vidpipe.encode.tasks.audio.run_audio = odd",
             "a worker cannot run the task",
             id="an exception that nobody else knows",
         ),

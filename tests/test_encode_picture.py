@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, FFMPEG, FIXTURES, barcodes, chunks_of, clip, ffmpeg, joined, remux, rung, tiny_plan
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import Rung
@@ -21,6 +20,7 @@ from vidpipe.plan import Plan
 from vidpipe.source.facts import Colour
 from vidpipe.source.policy import load_policy
 from vidpipe.source.validate import validate
+from vidpipe.work.artifacts import Store
 
 LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0"]
 

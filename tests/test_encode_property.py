@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.encode_support import clip, remux, tiny_plan, whole
 from tests.test_encode_seam import RATES, shown
-from vidpipe.encode.artifacts import Store
 from vidpipe.media.ffmpeg import FFmpeg, find
+from vidpipe.work.artifacts import Store
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

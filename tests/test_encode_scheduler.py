@@ -18,14 +18,14 @@ import pytest
 
 from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
 from vidpipe.encode import scheduler
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedAudio
 from vidpipe.encode.scheduler import encode
+from vidpipe.encode.tasks.audio import run_audio
 from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.sound import run_audio
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
+from vidpipe.work.artifacts import Store
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_an_altered_artifact_is_made_again(source: Path, store: Store, program: 
 KILLED = """
 import sys; from pathlib import Path
 from tests.encode_support import tiny_plan
-from vidpipe.encode.artifacts import Store; from vidpipe.encode.scheduler import encode; from vidpipe.media.ffmpeg import find
+from vidpipe.work.artifacts import Store; from vidpipe.encode.scheduler import encode; from vidpipe.media.ffmpeg import find
 class Say:
     def emit(self, event):
         if event.event == "chunk_finished": print(event.chunk, flush=True)

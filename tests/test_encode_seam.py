@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, Seen, barcodes, chunks_of, clip, ffmpeg, inits, joined, remux, rung, times, tiny_plan, whole
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.scheduler import encode
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
 from vidpipe.progress import ChunkFinished
+from vidpipe.work.artifacts import Store
 
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001"]
 

@@ -14,11 +14,11 @@ import pytest
 
 from tests.encode_support import clip, rung, tiny_plan
 from vidpipe.encode import silence
+from vidpipe.encode.artifact_keys import Keys
 from vidpipe.encode.audio import AudioJob, audio_job, sound_arguments
 from vidpipe.encode.command import chunk_job, decode_arguments
-from vidpipe.encode.keys import Keys
+from vidpipe.encode.tasks.audio import run_audio
 from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.sound import run_audio
 from vidpipe.encode.tasks.task import AudioTask, ChunkTask
 from vidpipe.errors import EncodeFailed, SourceRefused, VidpipeError
 from vidpipe.ladder import AudioRung

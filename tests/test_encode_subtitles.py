@@ -10,15 +10,15 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import SubtitleJob, subtitle_arguments
-from vidpipe.encode.tasks import text as extraction
-from vidpipe.encode.tasks.marks import lacks_cues
+from vidpipe.encode.tasks import subtitles as extraction
+from vidpipe.encode.tasks.remarks import lacks_cues
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
+from vidpipe.work.artifacts import Store
 
 ONE = srt(("00:00:00,500", "00:00:01,000", "Hello"), ("00:00:00,800", "00:00:01,500", "at once"))
 TWO = srt(("00:00:01,500", "00:00:02,000", "Hallo"))

@@ -43,7 +43,9 @@ def around(owner, name, label):
         return result
     setattr(owner, name, outer)
 
-from vidpipe import cli, inventory, job, pipeline
+from vidpipe import cli, inventory
+from vidpipe.work import jobs as job
+from vidpipe.pipeline import ingest as pipeline
 from vidpipe.catalog import store
 from vidpipe.cli import app, exits, render, reporters
 

@@ -10,12 +10,12 @@ import vidpipe
 
 def test_the_public_names() -> None:
     assert {name: getattr(vidpipe, name).__module__ for name in vidpipe.__all__} == {
-        "IngestRequest": "vidpipe.pipeline",
-        "IngestResult": "vidpipe.pipeline",
+        "IngestRequest": "vidpipe.pipeline.ingest",
+        "IngestResult": "vidpipe.pipeline.ingest",
         "Settings": "vidpipe.settings",
         "VidpipeError": "vidpipe.errors",
-        "ingest": "vidpipe.pipeline",
-        "prepare": "vidpipe.pipeline",
+        "ingest": "vidpipe.pipeline.ingest",
+        "prepare": "vidpipe.pipeline.ingest",
     }
 
 

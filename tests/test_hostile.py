@@ -93,7 +93,7 @@ OWN_SUFFIX = {
 EXAMINE = """
 import json, os, sys
 sys.path[:] = sys.argv.pop(1).split(os.pathsep)
-from vidpipe.source.child import answer
+from vidpipe.source.child.entry import answer
 from vidpipe.source.limits import SourceLimits
 for path in sys.argv[1:]:
     print(json.dumps(answer(path, "mutant", SourceLimits(max_duration=3600))), flush=True)

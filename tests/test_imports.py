@@ -25,7 +25,7 @@ HEAVY = (
     "imageio_ffmpeg",
     "m3u8",
     "sqlalchemy",
-    "vidpipe.pipeline",
+    "vidpipe.pipeline.ingest",
 )
 BROUGHT_ALONG = {"botocore": "boto3", "urllib3": "boto3"}
 """What a declared package is made of: imported package -> the distribution that brings it."""

@@ -11,7 +11,7 @@ from tests.caption_support import Line21, by_ffmpeg, captioned
 from tests.ingest_support import Recorder, joined, key_of, ladder, run, settings, version
 from tests.subtitle_support import cues, texts
 from vidpipe.manifest.parse import MasterPlaylist, parse
-from vidpipe.pipeline import IngestRequest, ingest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
 
 MARKER = b"GA94"
 

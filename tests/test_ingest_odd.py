@@ -22,7 +22,7 @@ from tests.source_support import X264, make, pieces
 from tests.source_support import run as ffmpeg
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline import IngestRequest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate

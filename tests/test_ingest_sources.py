@@ -10,7 +10,7 @@ import pytest
 from tests import playback
 from tests.ingest_support import joined, onsets, run, settings
 from tests.source_support import CASES, make
-from vidpipe.pipeline import IngestRequest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import fit
 
 AAC_FRAME = Fraction(1024, 48000)

@@ -14,7 +14,7 @@ from tests.teletext_support import teletext
 from tests.test_encode_subtitles import ASS, broken
 from vidpipe.inspect.inspection import inspect
 from vidpipe.manifest.parse import MasterPlaylist, parse
-from vidpipe.pipeline import IngestRequest, ingest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
 from vidpipe.preview import playing
 
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"

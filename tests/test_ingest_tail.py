@@ -12,9 +12,9 @@ from tests.ingest_support import FIXTURES, RUNG, Settings, run, settings, versio
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.manifest.parse import MediaPlaylist, parse
 from vidpipe.media import ffmpeg, process
-from vidpipe.media.boxes import children, find, parse_movie, read_fragments
-from vidpipe.package import codecs
-from vidpipe.pipeline import IngestResult
+from vidpipe.mp4 import codecs
+from vidpipe.mp4.boxes import children, find, parse_movie, read_fragments
+from vidpipe.pipeline.ingest import IngestResult
 
 FRAMES = 101  # 4.04 s of 25 fps: two segments of 2 s, and one frame
 

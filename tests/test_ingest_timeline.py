@@ -21,10 +21,10 @@ from tests.surgery import AUDIO_PID, VIDEO_PID, middle, moved_ts, resized, uncov
 from vidpipe.encode.clock import LARGEST_DRIFT
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
+from vidpipe.source.child.structure import goes_on
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
-from vidpipe.source.structure import goes_on
 from vidpipe.source.validate import validate
 
 SECONDS = 4

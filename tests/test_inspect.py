@@ -24,9 +24,9 @@ from tests.test_web import sending
 from tests.title_support import KEY, PREFIX, encode_title, publish_title
 from vidpipe.data import report
 from vidpipe.errors import UsageError
-from vidpipe.inspect import place
+from vidpipe.inspect import location as place
 from vidpipe.inspect.inspection import inspect
-from vidpipe.inspect.place import MOST_PLAYLIST_BYTES
+from vidpipe.inspect.location import MOST_PLAYLIST_BYTES
 from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage

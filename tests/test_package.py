@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import COLOUR, encode_audio, encode_video, frames_of, grid, rung, shown, sound
-from vidpipe.encode.result import Artifact
+from tests.package_support import COLOUR, audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
 from vidpipe.errors import EncodeFailed
-from vidpipe.media.boxes import Sample, children, parse_movie, read_fragments, read_movie
-from vidpipe.package import codecs
-from vidpipe.package.bits import Bits, unescape
-from vidpipe.package.fragment import write_fragment
+from vidpipe.mp4 import codecs
+from vidpipe.mp4.bits import Bits, unescape
+from vidpipe.mp4.boxes import Sample, children, parse_movie, read_fragments, read_movie
+from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.init import aligned, read_init
 from vidpipe.package.result import Segment, TrackFacts
-from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Chunk
+from vidpipe.work.artifacts import Artifact
 
 GRID = grid()
 TAGGED = "colorprim=bt709:transfer=bt709:colormatrix=bt709"

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import encode_audio, encode_video, frames_of, grid, rung, shown, sound
-from vidpipe.encode.result import Artifact
-from vidpipe.media.boxes import Box, children, find, parse_movie
-from vidpipe.package import codecs
+from tests.package_support import audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
+from vidpipe.mp4 import codecs
+from vidpipe.mp4.boxes import Box, children, find, parse_movie
 from vidpipe.package.init import InitSection, aligned, read_init
 from vidpipe.package.rates import StreamRates
-from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Chunk
+from vidpipe.work.artifacts import Artifact
 
 ON = grid("30", frames=60, gop=30, segment=60)
 CHUNK = Chunk(index=0, start=0, frames=60)

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vidpipe.encode.result import Artifact
+from tests.package_support import subtitle_segments
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.manifest.cues import read_subtitles
-from vidpipe.package.subtitles import HEADER, LONGEST, Cue, Unusable, clean_text, subtitle_segments, title_cues
+from vidpipe.package.containers.webvtt import HEADER
+from vidpipe.package.cut import Cue
+from vidpipe.package.subtitles import LONGEST, Unusable, clean_text, title_cues
 from vidpipe.plan import Grid
+from vidpipe.work.artifacts import Artifact
 
 GRID = Grid(frame_rate=Fraction(25), frames=95, gop_frames=25, segment_frames=50, chunk_frames=100)  # 2 s and 1.8 s
 NTSC = Grid(frame_rate=Fraction(30000, 1001), frames=150, gop_frames=30, segment_frames=60, chunk_frames=120)

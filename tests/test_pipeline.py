@@ -21,7 +21,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.media.ffmpeg import ANSWER_SECONDS
-from vidpipe.pipeline import IngestRequest, ingest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
 from vidpipe.progress import Event
 
 # name: (source, frames, frame rate, sizes of the rungs 90 and 180)

@@ -14,10 +14,10 @@ from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, announced,
 from tests.encode_support import FIXTURES, ffmpeg
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.captions.channels import Services, Triples, taken_apart
-from vidpipe.source.captions.declared import declared_languages
-from vidpipe.source.captions.screens import cues, extracted
-from vidpipe.source.captions.userdata import reader
+from vidpipe.source.child.captions.channels import Services, Triples, taken_apart
+from vidpipe.source.child.captions.languages import declared_languages
+from vidpipe.source.child.captions.screens import cues, extracted
+from vidpipe.source.child.captions.userdata import reader
 from vidpipe.source.facts import Source
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy

@@ -192,7 +192,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidpipe.source import child
+    from vidpipe.source.child import entry as child
 
     file = tmp_path / "growing.mp4"
     file.write_bytes((FIXTURES / "one-second.mp4").read_bytes())

@@ -18,7 +18,7 @@ from tests.source_support import X264
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import Completed, Limits
-from vidpipe.source import child
+from vidpipe.source.child import entry as child
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import _ending, probe

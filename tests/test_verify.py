@@ -17,12 +17,12 @@ from tests.title_support import KEY, PREFIX, THUMBNAILS, Encoded, encode_title, 
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.media import ffmpeg, process
-from vidpipe.media.boxes import parse_movie, read_fragments
-from vidpipe.package.fragment import write_fragment
+from vidpipe.mp4.boxes import parse_movie, read_fragments
+from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent
-from vidpipe.protect.keys import ContentKey
-from vidpipe.protect.segments import decrypt, encrypt
+from vidpipe.protect.key_store import ContentKey
+from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected, Verification, verify
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vidpipe.errors import VidpipeError
-    from vidpipe.pipeline import IngestRequest, IngestResult, ingest, prepare
+    from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
     from vidpipe.settings import Settings
 
 __version__ = "0.2.0.dev0"
@@ -27,4 +27,4 @@ _HOMES = {"Settings": "vidpipe.settings", "VidpipeError": "vidpipe.errors"}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "vidpipe.pipeline")), name)
+    return getattr(import_module(_HOMES.get(name, "vidpipe.pipeline.ingest")), name)

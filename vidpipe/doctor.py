@@ -113,7 +113,7 @@ def _home(settings: Settings) -> Check:
 
 
 def _keys(settings: Settings) -> Check:
-    from vidpipe.protect.keys import KeyStore
+    from vidpipe.protect.key_store import KeyStore
     from vidpipe.protect.master import FILE, load_master_key
 
     folder = settings.keys

@@ -19,7 +19,7 @@ from vidpipe.data import Data
 from vidpipe.errors import VerificationFailed
 from vidpipe.package.result import PublishedSegment
 from vidpipe.progress import Reporter
-from vidpipe.publish import PublishedObject, publish_object
+from vidpipe.publish.upload import PublishedObject, publish_object
 from vidpipe.storage.base import Storage
 from vidpipe.verify.target import Target
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from vidpipe.data import Data
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
-from vidpipe.origin import opened
 from vidpipe.progress import Reporter, Silent, Stages
 from vidpipe.settings import Settings
+from vidpipe.source.access import opened
 from vidpipe.source.facts import Finding, Source
 from vidpipe.source.fetch import is_remote, public
 from vidpipe.source.policy import QualityPolicy, load_policy

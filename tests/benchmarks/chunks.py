@@ -19,11 +19,11 @@ from pathlib import Path
 
 from tests.benchmarks.ladder import bare
 from tests.benchmarks.turns import Command, side_by_side
+from vidpipe.encode.artifact_keys import posters_in
 from vidpipe.encode.command import chunk_arguments, chunk_job
-from vidpipe.encode.keys import posters_in
-from vidpipe.judge import chains
+from vidpipe.encode.quality_gate import chains
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline import IngestRequest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import Plan
 from vidpipe.settings import Settings
 from vidpipe.source.policy import load_policy

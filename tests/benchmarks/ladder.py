@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.benchmarks.turns import Command, Cost, side_by_side
 from tests.servers import rclone
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline import IngestRequest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import Plan, VideoRendition
 from vidpipe.settings import Settings
 

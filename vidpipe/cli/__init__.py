@@ -13,7 +13,7 @@ def main() -> NoReturn:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed (2>&-); the next file opened would take its number, so nothing must come before this
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-    from vidpipe.cli.text import Output
+    from vidpipe.cli.words import Output
 
     # A terminal that cannot show a character shows its escape instead of failing.
     if isinstance(sys.stderr, TextIOWrapper):

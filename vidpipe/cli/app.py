@@ -17,13 +17,13 @@ import typer
 from vidpipe import __version__
 from vidpipe.cli import exits, groups, options, render
 from vidpipe.cli.reporters import UntilLive, watcher
-from vidpipe.cli.text import err, out, write_json
+from vidpipe.cli.words import err, out, write_json
 from vidpipe.data import report
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
-    from vidpipe.pipeline import IngestResult
+    from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
 app = typer.Typer(
@@ -113,7 +113,7 @@ def ingest(
             ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
             workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
-        from vidpipe import pipeline
+        from vidpipe.pipeline import ingest as pipeline
 
         request = pipeline.IngestRequest(
             source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
@@ -139,7 +139,7 @@ def plan(
     """Show what an ingest would encode, and why. Encodes nothing."""
     with watching(options.Progress.auto) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
-        from vidpipe.pipeline import IngestRequest, prepare
+        from vidpipe.pipeline.ingest import IngestRequest, prepare
 
         decided = prepare(IngestRequest(source=source, languages=options.languages(language)), settings, reporter, cancel)
     _print_plan(decided, json=json)

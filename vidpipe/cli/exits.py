@@ -21,7 +21,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli.text import Unwritten, clean, err
+from vidpipe.cli.words import Unwritten, clean, err
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
 from vidpipe.media import process
 

@@ -9,7 +9,7 @@ import typer
 
 from vidpipe.cli import options, render
 from vidpipe.cli.exits import failure, show
-from vidpipe.cli.text import out, write_json
+from vidpipe.cli.words import out, write_json
 from vidpipe.data import report
 from vidpipe.errors import UsageError
 
@@ -123,7 +123,7 @@ def print_schema(debug: options.Debug = False) -> None:
 def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """Show what the work folder holds, and which ingests are unfinished."""
     settings = options.settings(home=home)
-    from vidpipe.workspace import usage
+    from vidpipe.work.usage import usage
 
     found = usage(settings.work)
     if json:
@@ -143,7 +143,7 @@ def clean_work(
 ) -> None:
     """Free the work folder. Published titles, keys and the catalog stay; unfinished ingests encode again."""
     settings = options.settings(home=home)
-    from vidpipe.workspace import clean
+    from vidpipe.work.usage import clean
 
     given_up = _give_up(settings) if unfinished and not dry_run else ()
     removed = clean(settings.work, older_than_days=older_than, dry_run=dry_run)
@@ -154,6 +154,6 @@ def clean_work(
 
 
 def _give_up(settings: Settings) -> tuple[str, ...]:
-    from vidpipe.version import give_up
+    from vidpipe.pipeline.versions import give_up
 
     return give_up(settings)

@@ -16,19 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 from vidpipe.cli.reporters import clock, count, size
-from vidpipe.cli.text import clean
+from vidpipe.cli.words import clean
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import LeftOutRecord, Record
     from vidpipe.doctor import Check
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
-    from vidpipe.pipeline import IngestResult
+    from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
     from vidpipe.preview import Preview
     from vidpipe.source.facts import AudioStream, Finding, OtherStream, Source, SubtitleStream, VideoStream
     from vidpipe.validation import Validation
-    from vidpipe.workspace import Share, Usage
+    from vidpipe.work.usage import Share, Usage
 
 _STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 _GAP = 3

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from vidpipe.cli.exits import Failure, Stop
-from vidpipe.cli.text import clean, err
+from vidpipe.cli.words import clean, err
 from vidpipe.data import Data
 from vidpipe.progress import (
     LAST_STAGE,

@@ -6,7 +6,7 @@ Wrong: nothing here can fail.
 
 A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
-or its sample rate on the way is made steady first (``source/steady.py``).
+or its sample rate on the way is made steady first (``source/audio_changes.py``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from vidpipe.data import Data, Seconds
 from vidpipe.encode.clock import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
+from vidpipe.source.audio_changes import steadied
 from vidpipe.source.facts import Shift, Sound
-from vidpipe.source.steady import steadied
 
 AAC_FRAME = 1024
 """Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""

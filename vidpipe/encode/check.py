@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vidpipe.encode.audio import AAC_FRAME, AudioJob
 from vidpipe.encode.command import ChunkJob, timescale
-from vidpipe.media.boxes import fragments, read_movie
+from vidpipe.mp4.boxes import fragments, read_movie
 from vidpipe.plan import AudioRendition, VideoRendition
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.pace import memory_of
+from vidpipe.encode.parallelism import memory_of
 from vidpipe.media.process import Limits
 from vidpipe.plan import VideoRendition
 

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vidpipe.data import Data
 from vidpipe.plan import AudioRendition, Chunk, SubtitleRendition
-
-
-class Artifact(Data):
-    """A finished file in the work folder. size: bytes.  samples: video frames or audio frames in it, 0 for other kinds.
-
-    A video artifact is one fragmented MP4 of one rung and one chunk: init section, then one moof+mdat for each segment, its decode
-    times starting at 0. An audio artifact is one fragmented MP4 of the whole track.
-    """
-
-    key: str
-    path: Path
-    size: int
-    sha256: str
-    samples: int = 0
-    reused: bool = False
+from vidpipe.work.artifacts import Artifact
 
 
 class EncodedChunk(Data):

@@ -19,21 +19,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidpipe.encode import audio, command, keys, subtitles
-from vidpipe.encode.artifacts import Store
+from vidpipe.encode import artifact_keys as keys
+from vidpipe.encode import audio, command, subtitles
 from vidpipe.encode.machine import cores_here, memory_here
-from vidpipe.encode.pace import Pace, chunks_in, pace
-from vidpipe.encode.result import Artifact, Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.parallelism import Pace, chunks_in, pace
+from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.tasks.audio import run_audio
 from vidpipe.encode.tasks.captions import run_captions
 from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.sound import run_audio
+from vidpipe.encode.tasks.subtitles import run_subtitles
 from vidpipe.encode.tasks.task import AudioTask, CaptionTask, ChunkTask, Made, SubtitleTask, Task, Watch
-from vidpipe.encode.tasks.text import run_subtitles
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
 from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
+from vidpipe.work.artifacts import Artifact, Store
 
 TICK = 0.1  # seconds between looks at the cancel signal
 SIDES = 3  # tasks of a title that run beside its chunks: sound, text, captions

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.place import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
+from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
 from vidpipe.layout import RECORD
 from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import (

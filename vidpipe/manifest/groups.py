@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidpipe.data import Data
+from vidpipe.manifest.grammar import quoted
 from vidpipe.manifest.measure import Bitrate
-from vidpipe.manifest.text import quoted
 from vidpipe.package.result import TrackFacts
 from vidpipe.source.facts import AudioRole
 

@@ -22,9 +22,9 @@ from typing import Any
 import m3u8
 
 from vidpipe.data import Data
+from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, AudioTrack, audio_groups, automatic, default_of, language
 from vidpipe.manifest.measure import Bitrate
-from vidpipe.manifest.text import quoted, uri
 from vidpipe.manifest.times import whole_seconds
 from vidpipe.package.result import TrackFacts
 

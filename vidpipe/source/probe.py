@@ -1,6 +1,6 @@
 """Measure a source file: path in, ``Source`` out. The file itself is only ever opened in a child process with limits.
 
-In:   the path of a local file (``vidpipe.origin`` makes one of a URL).
+In:   the path of a local file (``vidpipe.source.access`` makes one of a URL).
 Out:  Source, every fact of it measured.
 Wrong: SourceRefused with one line for every problem: the path is none or no ordinary file, the content is no video, a limit is
        exceeded, or the child crashed, hung or ballooned.  Interrupted on cancel.
@@ -30,7 +30,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
 
 # The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
-CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child import main; main(sys.argv[1:])"
+CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child.entry import main; main(sys.argv[1:])"
 
 NO_ANSWER = "the program that reads it gave no usable answer"
 FIX = (

@@ -16,6 +16,7 @@ from pathlib import Path
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed, run
+from vidpipe.source.audio_changes import check_understood, steadied
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import AudioStream, QualityReport, Source, Stretch, VideoStream
 from vidpipe.source.findings import fact_findings, findings, missing_pictures
@@ -31,7 +32,6 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.steady import check_understood, steadied
 from vidpipe.source.text import clean
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size

@@ -29,20 +29,21 @@ from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.media import process
-from vidpipe.media.boxes import BoxError, Sample, Track, parse_movie, read_fragments
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.mp4.boxes import BoxError, Sample, Track, parse_movie, read_fragments
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import PublishedSegment, TrackFacts
 from vidpipe.plan import AudioRendition
 from vidpipe.progress import Note, Reporter
-from vidpipe.publish import PublishedObject
+from vidpipe.protect.schemes import CLEAR, Scheme, SchemeName, scheme_of
+from vidpipe.publish.upload import PublishedObject
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import PublishedAudio, check_audio
 from vidpipe.verify.subtitles import ExpectedSubtitles, SubtitleReader, check_cues, check_members, group_of
 from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
-    from vidpipe.protect.keys import ContentKey
+    from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
 """Objects read side by side."""
@@ -69,11 +70,13 @@ class ExpectedTrack(Data):
 class Expected(Data):
     """A version as it was published. master, thumbnails: paths below the prefix.  duration: of the timeline.
 
-    objects: everything but the segments.  key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
+    scheme: what protects the segments.  objects: everything but the segments.
+    key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
     """
 
     master: str
     duration: Seconds
+    scheme: SchemeName = CLEAR
     tracks: tuple[ExpectedTrack, ...]
     subtitles: tuple[ExpectedSubtitles, ...] = ()
     objects: tuple[PublishedObject, ...]
@@ -117,7 +120,7 @@ def verify(
 
     key_for: key id -> content key.  ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     """
-    target = Target(storage, prefix, cancel)
+    target, scheme = Target(storage, prefix, cancel), scheme_of(expected.scheme)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         kept = {expected.master, expected.thumbnails, *(path for track in expected.tracks for path in (track.playlist, track.init))}
         kept |= {track.playlist for track in expected.subtitles}
@@ -133,7 +136,7 @@ def verify(
         readers: list[_TrackReader] = []
         for track in expected.tracks:
             _check_playlist(target, track, track.init, expected, playlists)
-            readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg))
+            readers.append(_TrackReader(target, track, scheme, objects[track.init], key_for, ffmpeg))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         readers.sort(key=lambda reader: max((segment.size for segment in reader.expected.segments), default=0), reverse=True)
         segments_of_all = ((reader, segment) for reader in readers for segment in reader.expected.segments)
@@ -148,7 +151,7 @@ def verify(
         _check_delays(target, sorted(readers, key=lambda reader: expected.tracks.index(reader.expected)))
         for text in expected.subtitles:
             _check_playlist(target, text, None, expected, playlists)
-            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
+            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, scheme, key_for).read, text.segments, workers)))
             _check_time_line(target, text, expected)
             rates[text.plan.id] = _rate(text.segments, playlists[text.playlist])
     _check_master(target, expected, objects[expected.master], facts, rates)
@@ -165,10 +168,17 @@ class _TrackReader:
     """Reads the segments of one rendition, on any thread."""
 
     def __init__(
-        self, target: Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
+        self,
+        target: Target,
+        expected: ExpectedTrack,
+        scheme: Scheme,
+        init: bytes,
+        key_for: Callable[[str], ContentKey],
+        ffmpeg: FFmpeg | None,
     ) -> None:
         self._target = target
         self.expected = expected
+        self._scheme = scheme
         self._init = init
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
@@ -181,7 +191,7 @@ class _TrackReader:
 
     def measure(self, segment: PublishedSegment) -> _Measured:
         """Read one segment back, decrypt it, parse it; decode it if it is the first or the last."""
-        data = self._target.opened(segment, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -281,7 +291,8 @@ def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -
 
 
 def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
-    return [("AES-128", expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id else []
+    method = scheme_of(expected.scheme).hls_method
+    return [(method, expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id and method else []
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:

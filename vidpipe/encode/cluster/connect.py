@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.artifacts import Store, writing
 from vidpipe.encode.cluster.executors import DaskExecutor, RoomExecutor
-from vidpipe.encode.cluster.room import LOOK_SECONDS, Room
+from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room
 from vidpipe.encode.cluster.worker import Terms, WorkerFacts, describe, lacking_of, tidy
 from vidpipe.errors import EncodeFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
 from vidpipe.progress import Note, Reporter, Silent
 from vidpipe.source.facts import Source
+from vidpipe.work.artifacts import Store, writing
 
 PATIENCE = 15.0  # seconds for the scheduler to answer and for a first worker to appear
 

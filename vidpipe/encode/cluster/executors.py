@@ -14,16 +14,15 @@ from concurrent.futures import CancelledError, Executor, Future, InvalidStateErr
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.artifacts import Store
-from vidpipe.encode.cluster.room import Room
+from vidpipe.encode.cluster.staging import Room
 from vidpipe.encode.cluster.worker import Terms, run_there
-from vidpipe.encode.result import Artifact
+from vidpipe.encode.tasks.audio import run_audio
 from vidpipe.encode.tasks.captions import run_captions
 from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.sound import run_audio
+from vidpipe.encode.tasks.subtitles import run_subtitles
 from vidpipe.encode.tasks.task import AnyTask, Made
-from vidpipe.encode.tasks.text import run_subtitles
 from vidpipe.errors import EncodeFailed
+from vidpipe.work.artifacts import Artifact, Store
 
 TRIES = 2  # of a piece whose bytes do not arrive as they were made
 TAKERS = 8  # pieces taken from S3 side by side

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.cluster.room import LOOK_SECONDS, Room, forget, run_apart
+from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room, forget, run_apart
 from vidpipe.encode.tasks.task import AnyTask, Made
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate

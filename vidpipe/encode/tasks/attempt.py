@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidpipe.encode.artifacts import Store, disk_full, writing
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.check import SourceFault
 from vidpipe.encode.command import ChunkJob
@@ -22,11 +21,12 @@ from vidpipe.encode.silence import Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
-from vidpipe.media.boxes import BoxError
 from vidpipe.media.process import Cancel, Completed, run
+from vidpipe.mp4.boxes import BoxError
+from vidpipe.source.audio_changes import check_understood
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.steady import check_understood
 from vidpipe.source.text import clean
+from vidpipe.work.artifacts import Store, disk_full, writing
 
 ATTEMPTS = 2
 UNDECODABLE = 69

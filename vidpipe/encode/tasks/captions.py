@@ -5,13 +5,13 @@ What can go wrong stands in the package; the source is to blame if the child tha
 
 from __future__ import annotations
 
-from vidpipe.encode.artifacts import Store, writing
 from vidpipe.encode.check import check_text
 from vidpipe.encode.subtitles import LARGEST, subtitle_file
 from vidpipe.encode.tasks.attempt import check_unchanged, stored
 from vidpipe.encode.tasks.task import CaptionTask, Made, Watch, cancel_of
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import ask
+from vidpipe.work.artifacts import Store, writing
 
 
 def run_captions(task: CaptionTask, watch: Watch | None = None) -> Made:

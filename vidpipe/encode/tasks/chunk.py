@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from vidpipe.encode.artifacts import Store
 from vidpipe.encode.check import check_pictures, check_text, check_video
 from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, video_file
 from vidpipe.encode.tasks.attempt import ATTEMPTS, Failed, Watched, attempted, check_unchanged, encoded, error_of, stored
-from vidpipe.encode.tasks.marks import note_damage
+from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Made, Watch, cancel_of
 from vidpipe.media.process import Completed
-from vidpipe.source.findings.telling import clock
+from vidpipe.source.findings.wording import clock
+from vidpipe.work.artifacts import Store
 
 
 def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:

@@ -9,10 +9,10 @@ from pathlib import Path
 from vidpipe.data import Data
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.result import Artifact
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.media.process import Cancel
 from vidpipe.source.captions import CaptionJob
+from vidpipe.work.artifacts import Artifact
 
 
 class Task(Data):

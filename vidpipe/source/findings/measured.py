@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vidpipe.source.facts import AudioStream, Finding, Source, Stretch
-from vidpipe.source.findings.telling import clock, found, show
+from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 

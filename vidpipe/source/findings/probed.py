@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
-from vidpipe.source.findings.telling import clock, found, show
+from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
 

@@ -1,0 +1,122 @@
+"""restore: what a target has lost of a live version is put back byte for byte, or a new version takes its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import playback
+from tests.ingest_support import FIXTURES, Recorder, joined, live, run, settings, tree, version
+from vidpipe.inventory import Inventory
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.settings import Settings
+
+
+def _remove(*names: str) -> Callable[[Path], int]:
+    def lose(folder: Path) -> int:
+        for name in names:
+            (folder / name).unlink()
+        return len(names)
+
+    return lose
+
+
+def _cut(name: str) -> Callable[[Path], int]:
+    def lose(folder: Path) -> int:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-16])
+        return 1
+
+    return lose
+
+
+LOSSES = {
+    "a segment": _remove("video/90p/00002.m4s"),
+    "a cut segment": _cut("video/90p/00001.m4s"),
+    "an init section": _remove("audio/und/init.mp4"),
+    "playlists": _remove("master.m3u8", "video-90p.m3u8"),
+    "thumbnails": _remove("thumbnails/poster.jpg", "thumbnails/sprite-001.jpg"),
+    "the record": _remove("record.json"),
+    "a cut record": _cut("record.json"),
+    "a segment and the record": _remove("audio/und/00001.m4s", "record.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, IngestResult]:
+    """A title of two chunks that was published once; each test takes a copy of nothing and leaves it whole."""
+    folder = tmp_path_factory.mktemp("original")
+    configured = settings(folder, 90, threads=1)
+    return configured, run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())
+def test_what_a_target_has_lost_is_put_back(lose: Callable[[Path], int], original: tuple[Settings, IngestResult]) -> None:
+    configured, first = original
+    before = tree(version(first))
+    lost = lose(version(first))
+    recorder = Recorder()
+    again = ingest(IngestRequest(source=str(FIXTURES / "portrait-25.mp4"), content_id="film"), configured, recorder)
+    assert again.restored == lost
+    assert not again.unchanged
+    assert again.record == first.record == live(configured, "film")
+    assert tree(version(first)) == before, "the same version, byte for byte"
+    assert any("lost or damaged" in note.text for note in recorder.named("note"))
+    assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
+
+
+def test_what_lies_beside_a_version_is_no_loss(original: tuple[Settings, IngestResult]) -> None:
+    configured, first = original
+    (version(first) / ".DS_Store").write_bytes(b"a file manager was here")
+    assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
+    (version(first) / ".DS_Store").unlink()
+
+
+def test_what_is_lost_is_encoded_again_if_its_chunks_are_gone(original: tuple[Settings, IngestResult]) -> None:
+    """One thread gives the same bytes each time, so the version stays the same."""
+    configured, first = original
+    before = tree(version(first))
+    shutil.rmtree(configured.work / "chunks")
+    (version(first) / "video/90p/00002.m4s").unlink()
+    again = run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
+    assert (again.restored, again.artifacts_reused) == (1, 0)
+    assert tree(version(first)) == before
+
+
+@pytest.mark.parametrize("why", ["other bytes", "no inventory", "no key"])
+def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90, threads=1)
+    source = FIXTURES / "portrait-25.mp4"
+    first = run(source, configured, content_id="film")
+    lost = version(first) / "video/90p/00001.m4s"
+    lost.unlink()
+    if why == "other bytes":  # as of an encoder with several threads, whose chunks were cleaned away: it need not give the same again
+        inventory = Inventory.model_validate_json((version(first) / "inventory.json").read_bytes())
+        entry = inventory.objects["video/90p/00001.m4s"].model_copy(update={"sha256": "0" * 64})
+        changed = Inventory(objects=inventory.objects | {"video/90p/00001.m4s": entry})
+        (version(first) / "inventory.json").write_text(changed.model_dump_json())
+    elif why == "no inventory":
+        (version(first) / "inventory.json").write_text("{")
+    else:
+        shutil.rmtree(configured.keys)
+    before = tree(version(first))
+    recorder = Recorder()
+    again = ingest(IngestRequest(source=str(source), content_id="film"), configured, recorder)
+    assert again.record.version != first.record.version
+    assert live(configured, "film") == again.record
+    assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
+    assert any("a new version takes its place" in note.text for note in recorder.named("note"))
+    assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+
+
+def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(tmp_path: Path) -> None:
+    configured, source = settings(tmp_path, 90, threads=1), FIXTURES / "portrait-25.mp4"
+    first = run(source, configured, content_id="film")
+    damaged = version(first) / "video/90p/00002.m4s"
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    (version(first) / "thumbnails/poster.jpg").unlink()
+    again = run(source, configured, content_id="film")
+    assert live(configured, "film") == again.record != first.record
+    assert run(source, configured, content_id="film").unchanged

@@ -1,0 +1,82 @@
+"""segmenter: what the encode has finished becomes segments, one at a time, and whoever stops asking stops the encode."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+import pytest
+
+from tests.encode_support import Seen, clip, tiny_plan
+from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.result import Encoded, EncodedSubtitles
+from vidpipe.encode.scheduler import encode
+from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline.segmenter import Segmenter
+from vidpipe.plan import Plan, SubtitleRendition
+from vidpipe.progress import Note, Stages
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
+from vidpipe.source.facts import QualityReport
+from vidpipe.source.limits import SourceLimits
+from vidpipe.source.policy import load_policy
+from vidpipe.work.artifacts import Store
+
+WORDS = SubtitleRendition(id="sub-und", stream=2, name="Subtitles", codec="subrip")
+
+
+@pytest.fixture(scope="module")
+def encoded(program: FFmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, list[Encoded]]:
+    """60 frames of 24 fps in chunks of 48 and segments of 24, with audio."""
+    folder = tmp_path_factory.mktemp("segmenter")
+    made = tiny_plan(clip(folder / "source.mp4", "24", 60, beeps=2))
+    with closing(encode(made, Store(folder / "work"), ffmpeg=program)) as results:
+        return made.model_copy(update={"subtitles": (WORDS,)}), list(results)
+
+
+def segmenter(made: Plan, seen: Seen) -> Segmenter:
+    judge = Judge(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+    return Segmenter(made, judge, Protection(scheme_of("none")).seal, Stages(seen))
+
+
+def coming(results: Sequence[Encoded], given: list[int], over: list[bool]) -> Generator[Encoded, None, None]:
+    try:
+        for number, result in enumerate(results):
+            given.append(number)
+            yield result
+    finally:
+        over.append(True)
+
+
+def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list[Encoded]]) -> None:
+    made, results = encoded
+    cutting = segmenter(made, Seen())
+    found = {cutting.path(segment.rendition, segment.index) for segment in cutting.segments(coming(results, [], []))}
+    assert found == {f"{folder}/0000{n}.m4s" for folder in ("video/90p", "audio/und") for n in (1, 2, 3)}
+    assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
+    assert cutting.results == results
+    assert all(cutting.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
+
+
+def test_nothing_is_asked_of_the_encode_before_it_is_needed(encoded: tuple[Plan, list[Encoded]]) -> None:
+    made, results = encoded
+    given: list[int] = []
+    over: list[bool] = []
+    segments = segmenter(made, Seen()).segments(coming(results, given, over))
+    next(segments)
+    assert (given, over) == ([0], [])
+    segments.close()
+    assert over == [True], "an encode that nobody listens to is stopped"
+
+
+def test_subtitles_that_cannot_be_used_are_left_out_with_a_warning(encoded: tuple[Plan, list[Encoded]]) -> None:
+    made, _ = encoded
+    seen = Seen()
+    cutting = segmenter(made, seen)
+    broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it")
+    assert list(cutting.segments(coming([broken], [], []))) == []
+    assert cutting.results == [broken]
+    (note,) = [event for event in seen.events if isinstance(event, Note)]
+    assert note.text.startswith("subtitle stream 2 (Subtitles) is not published: ")
+    assert "does not understand" in note.text

@@ -1,0 +1,88 @@
+"""succession: a live title is replaced on request alone, and what is not named is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ingest_support import FIXTURES, published, run, settings
+from vidpipe.catalog.store import Catalog
+from vidpipe.errors import UsageError
+from vidpipe.pipeline.succession import check_text
+from vidpipe.settings import Settings
+
+CLIP = FIXTURES / "one-second.mp4"
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Settings:
+    return settings(tmp_path, 90)
+
+
+def other_clip(folder: Path) -> Path:
+    """Another source with the name of the first one: bytes after the last box change nothing but the hash."""
+    folder.mkdir()
+    file = folder / CLIP.name
+    file.write_bytes(CLIP.read_bytes() + b"\0\0\0\x08free")
+    return file
+
+
+def test_what_is_not_named_is_kept(configured: Settings) -> None:
+    first = run(CLIP, configured, title="A Film", metadata={"season": "2", "studio": "x"})
+    assert run(CLIP, configured).unchanged
+    assert run(CLIP, configured, metadata={"season": "2"}).unchanged
+    rekeyed = run(CLIP, configured, new_key=True).record
+    assert rekeyed.version != first.record.version
+    assert (rekeyed.title, rekeyed.metadata) == ("A Film", {"season": "2", "studio": "x"})
+    changed = run(CLIP, configured, metadata={"season": "3", "studio": "", "never": ""}).record
+    assert (changed.title, changed.metadata) == ("A Film", {"season": "3"})
+    assert run(CLIP, configured).unchanged
+    assert run(CLIP, configured, title="").record.title == "one-second"
+
+
+def test_another_source_needs_replace(configured: Settings, tmp_path: Path) -> None:
+    first = run(CLIP, configured, title="A Film").record
+    other = other_clip(tmp_path / "b")
+    before = published(Path(configured.target)), published(configured.work / "chunks"), published(configured.keys)
+    with pytest.raises(UsageError) as refused:
+        run(other, configured)
+    text = "\n".join(refused.value.lines())
+    assert f"{first.content_id} is live and was made of another source: one-second.mp4" in text
+    assert "--replace" in text
+    assert "--id" in text
+    assert (published(Path(configured.target)), published(configured.work / "chunks"), published(configured.keys)) == before
+    with Catalog(configured.catalog_url) as catalog:
+        assert catalog.list() == (first,)
+    replaced = run(other, configured, replace=True).record
+    assert (replaced.content_id, replaced.title) == (first.content_id, "A Film")
+    assert replaced.source.sha256 != first.source.sha256
+
+
+def test_the_same_bytes_under_another_name_are_the_same_source(configured: Settings, tmp_path: Path) -> None:
+    first = run(CLIP, configured, content_id="film").record
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(CLIP.read_bytes())
+    again = run(copy, configured, content_id="film").record
+    assert (again.source.name, again.source.sha256, again.title) == ("copy.mp4", first.source.sha256, "one-second")
+
+
+@pytest.mark.parametrize(
+    ("title", "metadata", "where", "what"),
+    [
+        ("\udcff", {}, "--title", "not UTF-8"),
+        (None, {"key": "\udcff"}, "--meta", "not UTF-8"),
+        (None, {"\udcff": "x"}, "--meta", "not UTF-8"),
+        ("a\0b", {}, "--title", "NUL"),
+        (None, {"key": "\0"}, "--meta", "NUL"),
+    ],
+    ids=["title", "value", "key", "NUL in the title", "NUL in a value"],
+)
+def test_text_that_no_record_holds_is_refused_before_any_work(
+    title: str | None, metadata: dict[str, str], where: str, what: str, configured: Settings
+) -> None:
+    with pytest.raises(UsageError, match=what) as refused:
+        run(CLIP, configured, title=title, metadata=metadata)
+    assert refused.value.where == where
+    assert not configured.home.exists()
+    check_text("Größte ✓", {"ключ": "値\n"})

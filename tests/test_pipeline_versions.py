@@ -1,0 +1,255 @@
+"""version: what is live stays live, what was left unfinished is continued or removed, and nothing is made twice."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretBytes
+
+from tests.ingest_support import FIXTURES, Recorder, published, run, settings, version
+from tests.servers import S3Server
+from vidpipe.catalog.store import Catalog
+from vidpipe.doctor import examine
+from vidpipe.errors import CatalogFailed, PublishFailed
+from vidpipe.pipeline.ingest import IngestRequest, ingest
+from vidpipe.pipeline.versions import give_up
+from vidpipe.progress import Event
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.settings import Settings
+from vidpipe.work.jobs import Claim, Job, claim
+
+CLIP = FIXTURES / "one-second.mp4"
+
+
+def live_version(configured: Settings, content_id: str) -> str | None:
+    catalog = Catalog(configured.catalog_url)
+    live = catalog.live(content_id)
+    catalog.close()
+    return live[0].version if live else None
+
+
+def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    job = Job(content_id="film", fingerprint="f", version="v1", target=configured.target)
+    left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"uploaded before the machine died")
+    with claim(configured.work / "jobs", "film") as held:
+        held.save(job)
+        assert give_up(configured) == (), "it is running"
+    assert give_up(configured) == ("film",)
+    assert published(Path(configured.target)) == []
+    assert give_up(configured) == ()
+
+
+class Died(BaseException):
+    """The machine."""
+
+
+@pytest.fixture
+def survivor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, str]:
+    """A title whose run died after the catalog was written and before the note was removed."""
+    configured = settings(tmp_path, 90)
+
+    def die(self: Claim) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Claim, "finish", die)
+        with pytest.raises(Died):
+            run(CLIP, configured, content_id="film")
+    live = live_version(configured, "film")
+    assert live is not None
+    return configured, live
+
+
+def test_a_live_version_is_never_given_up(survivor: tuple[Settings, str]) -> None:
+    configured, live = survivor
+    before = published(Path(configured.target))
+    assert give_up(configured) == ()
+    assert published(Path(configured.target)) == before
+    assert run(CLIP, configured, content_id="film").unchanged
+    assert live_version(configured, "film") == live
+
+
+def test_a_live_version_survives_the_next_one_and_its_failure(survivor: tuple[Settings, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    configured, live = survivor
+    before = published(Path(configured.target))
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidpipe.pipeline.ingest.verify", fail)
+        with pytest.raises(Died):
+            run(CLIP, configured, content_id="film", title="Another name")
+    assert published(Path(configured.target)) == before
+    assert live_version(configured, "film") == live
+
+
+def test_what_fails_after_the_commit_removes_nothing(tmp_path: Path) -> None:
+    class Fails:
+        def emit(self, event: Event) -> None:
+            if event.event == "stage_finished" and event.stage == "catalog":
+                raise Died
+
+    configured = settings(tmp_path, 90)
+    with pytest.raises(Died):
+        ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, Fails())
+    assert live_version(configured, "film") is not None
+    assert any(name.endswith("master.m3u8") for name in published(Path(configured.target)))
+
+
+def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Claim) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    configured, recorder = settings(tmp_path, 90), Recorder()
+    monkeypatch.setattr(Claim, "finish", fail)
+    result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
+    assert live_version(configured, "film") == result.record.version
+    assert any("is live, but something could not be tidied up: [Errno 13]" in note.text for note in recorder.named("note"))
+
+
+def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with claim(configured.work / "jobs", "film") as held:
+        held.save(Job(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
+    with pytest.raises(PublishFailed):
+        give_up(configured)
+    recorder = Recorder()
+    result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
+    assert version(result).is_dir()
+    assert any("could not be removed" in note.text for note in recorder.named("note"))
+
+
+class Killed:
+    """A Reporter that kills the run when its encode is planned."""
+
+    def emit(self, event: Event) -> None:
+        if event.event == "encode_planned":
+            raise Died
+
+
+def keys_of(configured: Settings) -> set[str]:
+    return {info.key_id for info in KeyStore(configured.keys).find()}
+
+
+def used(configured: Settings) -> set[str]:
+    with Catalog(configured.catalog_url) as catalog:
+        return {key_id for title in catalog.list() for known in catalog.versions(title.content_id) for key_id in known.encryption.key_ids}
+
+
+def killed(configured: Settings, monkeypatch: pytest.MonkeyPatch, **request: Any) -> None:
+    """Run until the encode begins, and die without any clean-up."""
+    with monkeypatch.context() as patch:
+        patch.setattr("vidpipe.pipeline.ingest.abandon", lambda *_: None)
+        with pytest.raises(Died):
+            ingest(IngestRequest(source=str(CLIP), **request), configured, Killed())
+
+
+def test_killed_runs_leave_no_key_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    run(CLIP, configured, content_id="film")
+    run(CLIP, configured, content_id="film", new_key=True)  # the older version is superseded: its key stays
+    killed(configured, monkeypatch, content_id="film", title="New")
+    killed(configured, monkeypatch, content_id="film", title="Newer")
+    killed(configured, monkeypatch, content_id="film", title="Newer")
+    killed(configured, monkeypatch, content_id="other")
+    assert len(keys_of(configured)) == len(used(configured)) + 2, "what can be continued has its key"
+    run(CLIP, configured, content_id="film", title="Newer")
+    assert give_up(configured) == ("other",)
+    assert keys_of(configured) == used(configured)
+    assert len(used(configured)) == 3
+
+
+def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyStore, "create", die)
+        with pytest.raises(Died):
+            run(CLIP, configured, content_id="film")
+    run(CLIP, configured, content_id="film")
+    assert keys_of(configured) == used(configured) != set()
+
+
+@pytest.mark.parametrize("how", ["altered", "another master key"])
+def test_an_unfinished_version_whose_key_does_not_open_blocks_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    killed(configured, monkeypatch, content_id="film")
+    if how == "altered":
+        (file,) = configured.keys.glob("*.json")
+        file.write_text("{}")
+    else:
+        configured = configured.model_copy(update={"master_key": SecretBytes(b"x" * 32)})
+    run(CLIP, configured, content_id="film")
+    assert keys_of(configured) == used(configured) != set()
+
+
+def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    for content_id in ("film", "other"):
+        key = KeyStore(configured.keys).create(content_id)
+        with claim(configured.work / "jobs", content_id) as held:
+            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
+    recorder = Recorder()
+    ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
+    assert any("could not be removed" in note.text for note in recorder.named("note"))
+    assert give_up(configured) == ("other",)
+    assert keys_of(configured) == used(configured)
+    assert give_up(configured) == ()
+
+
+def test_another_catalog_decides_on_its_own_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    killed(configured, monkeypatch, content_id="film")
+    before = published(configured.home)
+    other = settings(tmp_path, 90, catalog_url=f"sqlite:///{tmp_path}/other.db")
+    assert give_up(other) == ()
+    assert published(configured.home) == before
+    assert give_up(configured) == ("film",)
+
+
+def test_notes_stay_while_the_catalog_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = settings(tmp_path, 90)
+    killed(configured, monkeypatch, content_id="film")
+    before = published(configured.work / "jobs")
+    (configured.home / "catalog.db").write_bytes(b"no database " * 100)
+    with pytest.raises(CatalogFailed):
+        give_up(configured)
+    with pytest.raises(CatalogFailed):
+        run(CLIP, configured, content_id="film")
+    assert published(configured.work / "jobs") == before
+
+
+def test_another_master_key_is_told_before_the_encode(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    run(CLIP, configured, content_id="film")
+    other = configured.model_copy(update={"master_key": SecretBytes(b"x" * 32)})
+    recorder = Recorder()
+    ingest(IngestRequest(source=str(CLIP), content_id="second"), other, recorder)
+    names = [event.event for event in recorder.events]
+    warned = [n for n, event in enumerate(recorder.events) if event.event == "note" and "another master key" in event.text]
+    assert len(warned) == 1
+    assert warned[0] < names.index("encode_planned")
+    checks = {check.name: check for check in examine(other, {})}
+    assert (checks["keys"].state, "1 of 2" in checks["keys"].detail, "film" in checks["keys"].detail) == ("warning", True, True)
+    quiet = Recorder()
+    ingest(IngestRequest(source=str(CLIP), content_id="third"), settings(tmp_path / "own", 90), quiet)
+    assert not any("master key" in note.text for note in quiet.named("note"))
+
+
+def test_how_the_work_is_cut_makes_no_new_version(tmp_path: Path) -> None:
+    first = run(CLIP, settings(tmp_path, 90))
+    again = run(CLIP, settings(tmp_path, 90, chunk_seconds=Fraction(60)))
+    assert again.unchanged
+    assert again.record == first.record

@@ -1,0 +1,1 @@
+"""The main job: the order of the stages, and what decides a run."""

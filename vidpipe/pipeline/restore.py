@@ -1,0 +1,142 @@
+"""Put back what the target has lost of a live version.
+
+In:   the live record, what is lost of it, and a way to make the version again.
+Out:  what was made, with the lost objects at the target; None if they cannot be had again with the same bytes.
+Wrong: PublishFailed from the storage, VerificationFailed, whatever the making raises.
+
+A version never changes: what is lost is put back with its own bytes or not at all. Its playlists name IVs that depend on the bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from vidpipe import layout
+from vidpipe.catalog.record import Record
+from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.inventory import Loss, seal_record
+from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import LocalKeys, existing, uses_of
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
+from vidpipe.publish.destination import Destination
+from vidpipe.publish.upload import is_compressible
+from vidpipe.storage.base import Storage, Stored
+
+Made = TypeVar("Made")
+
+
+class Differs(Exception):
+    """What was made again has other bytes than what was published."""
+
+
+def restored(
+    live: Record,
+    lost: Loss | None,
+    storage: Storage,
+    keys: KeyStore,
+    make: Callable[[Destination], Made],
+    *,
+    gzip: bool,
+    reporter: Reporter,
+    cancel: threading.Event,
+) -> Made | None:
+    """Make a live version again and put back what is lost of it. None if that needs a new version: what is there may never change.
+
+    make: publishes the version at a destination.  gzip: as in Destination.
+    """
+    name = f"version {live.version} of {live.content_id}"
+    try:
+        if lost is None:
+            raise Differs(layout.INVENTORY)
+        reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
+        prefix = layout.version_prefix(live.content_id, live.version)
+        source, scheme = LocalKeys(keys), live.encryption.method
+        protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
+        made = make(Destination(Restoring(storage, prefix, lost), live.content_id, live.version, source, protection, gzip))
+        if layout.RECORD in lost.paths:
+            seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
+    except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
+        what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        reporter.emit(Note(level="warning", text=what))
+        return None
+    return made
+
+
+class Restoring:
+    """The storage of a version that has lost some of its objects: takes them back if they are the same, and nothing else."""
+
+    def __init__(self, inner: Storage, prefix: str, lost: Loss) -> None:
+        self._inner, self._prefix, self._lost = inner, prefix, lost
+        self.keeps_headers = inner.keeps_headers
+
+    def put(
+        self,
+        path: str,
+        data: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str,
+        sha256: str,
+        content_encoding: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write an object if it is lost.  Raises Differs if it is not the one that was published."""
+        name = path.removeprefix(f"{self._prefix}/")
+        known = self._lost.inventory.objects.get(name)
+        if known is None or known.sha256 != sha256:
+            raise Differs(name)
+        if name in self._lost.paths:
+            self._inner.put(
+                path,
+                data,
+                content_type=content_type,
+                cache_control=cache_control,
+                sha256=sha256,
+                content_encoding=content_encoding,
+                on_bytes=on_bytes,
+            )
+
+    def head(self, path: str) -> Stored | None:
+        """See Storage.head. What is not lost is known from the inventory, but for its headers, which count for text alone."""
+        name = path.removeprefix(f"{self._prefix}/")
+        known = self._lost.inventory.objects.get(name)
+        if known is None or name in self._lost.paths or is_compressible(name):
+            return self._inner.head(path)
+        return Stored(path=path, size=known.size, sha256=known.sha256)
+
+    def get(self, path: str) -> bytes:
+        """See Storage.get."""
+        return self._inner.get(path)
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See Storage.list."""
+        return self._inner.list(prefix)
+
+    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        """See Storage.download."""
+        self._inner.download(path, file, on_bytes)
+
+    def check(self) -> None:
+        """See Storage.check."""
+        self._inner.check()
+
+    def tidy(self, prefix: str) -> None:
+        """See Storage.tidy."""
+        self._inner.tidy(prefix)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Nothing of a live version is ever removed."""
+        raise ValueError(f"{prefix} is being restored")
+
+    def location(self, path: str = "") -> str:
+        """See Storage.location."""
+        return self._inner.location(path)
+
+    def close(self) -> None:
+        """See Storage.close."""
+        self._inner.close()

@@ -1,0 +1,193 @@
+"""Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
+
+In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
+Out:  the fingerprint; the Job to work on, and its keys.
+Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
+
+A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from vidpipe import layout
+from vidpipe.catalog import open_catalog
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
+from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline.succession import Description
+from vidpipe.plan import Plan
+from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
+from vidpipe.protect.key_store import KeyStore, new_key_id
+from vidpipe.publish.upload import discard
+from vidpipe.settings import MASTER_KEY_VARIABLE, Settings
+from vidpipe.storage import open_storage
+from vidpipe.storage.base import Storage
+from vidpipe.work.jobs import Claim, Job, claim
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
+
+FORMAT = 4
+"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
+
+A_FEW_KEYS = 32
+"""So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
+
+WORDS = {"left_out": True, "warnings": True, "notes": True}
+"""Parts of a plan that only say what follows from the others: another wording makes no other title."""
+
+
+def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: FFmpeg) -> str:
+    """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
+    decided = {
+        "format": FORMAT,
+        # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
+        "plan": made.model_dump(
+            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "grid": {"chunk_frames"}, **WORDS}
+        ),
+        "title": about.title,
+        "metadata": about.metadata,
+        "target": settings.target,
+        "encrypt": settings.encrypt,
+        "key_url": settings.key_url,
+        "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
+        "ffmpeg": ffmpeg.version,
+    }
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def begin(
+    held: Claim, catalog: Catalog, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, reporter: Reporter, *, fresh: bool
+) -> tuple[Job, KeySet]:
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too."""
+    if uses_of(settings.encrypt):
+        _warn_of_another_master_key(keys, reporter)
+    left = held.unfinished
+    if left and _is_elsewhere(catalog, left):
+        text = f"the unfinished version {left.version} for the catalog {left.catalog} is forgotten; what it uploaded to {left.target} stays"
+        reporter.emit(Note(level="warning", text=text))
+    if left and is_known(catalog, left):
+        left = None
+    if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
+        return _with_keys(left, settings, keys)
+    if left:
+        try:
+            _discard(left)
+        except VidpipeError as error:
+            text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
+            reporter.emit(Note(level="warning", text=text))
+        for key_id in left.key_ids:
+            keys.remove(key_id)
+    job = Job(
+        content_id=content_id,
+        fingerprint=fingerprint,
+        version=layout.new_version(datetime.now(UTC)),
+        target=settings.target,
+        key_ids=tuple(new_key_id() for _ in uses_of(settings.encrypt)),
+        catalog=catalog.where,
+    )
+    held.save(job)
+    try:
+        return _with_keys(job, settings, keys)
+    except UsageError:  # nothing was begun
+        held.finish()
+        raise
+
+
+def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
+    foreign = keys.foreign(most=A_FEW_KEYS)
+    if foreign:
+        text = (
+            f"keys in {keys.folder} were wrapped by another master key, such as that of {foreign[0].content_id}: those titles play only "
+            f"with that one. Keep it, or stop now and set {MASTER_KEY_VARIABLE} to it"
+        )
+        reporter.emit(Note(level="warning", text=text))
+
+
+def _opens(job: Job, keys: KeyStore) -> bool:
+    """Whether the keys of an unfinished version can be used; not if one was altered, or wrapped by another master key."""
+    try:
+        return all(not keys.holds(key_id) or keys.get(key_id) for key_id in job.key_ids)
+    except UsageError:
+        return False
+
+
+def _with_keys(job: Job, settings: Settings, keys: KeyStore) -> tuple[Job, KeySet]:
+    """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
+    return job, LocalKeys(keys).keys(job.content_id, uses_of(settings.encrypt), job.key_ids)
+
+
+def is_known(catalog: Catalog, job: Job) -> bool:
+    """Tell whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
+    try:
+        return _is_recorded(catalog, job)
+    except CatalogFailed:
+        return True
+
+
+def _is_recorded(catalog: Catalog, job: Job) -> bool:
+    """The same; in doubt CatalogFailed is raised. Of a version that was made for another catalog, that one alone knows."""
+    return _is_elsewhere(catalog, job) or any(known.version == job.version for known in catalog.versions(job.content_id))
+
+
+def _is_elsewhere(catalog: Catalog, job: Job) -> bool:
+    return job.catalog not in (None, catalog.where)
+
+
+def _discard(job: Job) -> None:
+    """Remove the objects of a version that will not be finished and is not in the catalog."""
+    with closing(open_storage(job.target)) as storage:
+        discard(storage, layout.version_prefix(job.content_id, job.version))
+
+
+def abandon(held: Claim, storage: Storage, job: Job, keys: KeyStore) -> None:
+    """Remove what was uploaded of a version that will not be finished, and its key. Finished chunks stay in the work space."""
+    try:
+        discard(storage, layout.version_prefix(job.content_id, job.version))
+    except PublishFailed:
+        return  # the target is gone: the note stays, and the next run continues or discards this version
+    for key_id in job.key_ids:
+        keys.remove(key_id)
+    held.finish()
+
+
+def give_up(settings: Settings) -> tuple[str, ...]:
+    """Remove what unfinished ingests have uploaded, their keys, and their notes. Return their content ids.
+
+    Those that are running, and those that were made for another catalog, are left alone: only that catalog knows whether they are live.
+    Raises PublishFailed, after all others are done, if a target cannot be reached; its note stays.  CatalogFailed, UsageError.
+    """
+    given_up: list[str] = []
+    failed: list[PublishFailed] = []
+    folder, keys = settings.work / "jobs", KeyStore(settings.keys)
+    with closing(open_catalog(settings.catalog_url)) as catalog:
+        for note in sorted(folder.glob("*.json")):
+            with ExitStack() as cleanup:
+                try:
+                    held = cleanup.enter_context(claim(folder, note.stem))
+                except UsageError:  # it is running
+                    continue
+                job = held.unfinished
+                if job and _is_elsewhere(catalog, job):
+                    continue
+                if job and not _is_recorded(catalog, job):
+                    try:
+                        _discard(job)
+                    except UsageError:  # no such target can exist, so nothing lies there
+                        pass
+                    except PublishFailed as error:
+                        failed.append(error)
+                        continue
+                    for key_id in job.key_ids:
+                        keys.remove(key_id)
+                    given_up.append(note.stem)
+                held.finish()
+    if failed:
+        raise failed[0]
+    return tuple(given_up)

@@ -1,0 +1,88 @@
+"""Encrypt whole media segments with AES-128-CBC and PKCS#7 padding (RFC 8216 section 4.3.2.4).
+
+In:   clear Segments and a ContentKey.
+Out:  ProtectedSegments, each with its own IV; ``decrypt`` for the verification.
+Wrong: VerificationFailed when bytes cannot be what was encrypted (length, padding).
+
+The IV is the first half of HMAC-SHA256(key, rendition, index, SHA-256 of the clear bytes). So a run that resumes makes the same bytes
+again (what is already at the target can stay), and another plaintext never meets the same IV under the same key. It cannot be told from
+random without the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from vidpipe.errors import VerificationFailed
+from vidpipe.package.cut import Cut
+from vidpipe.package.result import Segment, TrackFacts
+from vidpipe.protect.key_store import ContentKey
+from vidpipe.protect.result import ProtectedSegment, protected
+from vidpipe.protect.schemes import SchemeName
+
+BLOCK = 16
+"""Bytes of an AES block and of an IV."""
+
+
+def encrypt(segment: Segment, key: ContentKey) -> ProtectedSegment:
+    """Return the segment encrypted. The same segment and key give the same bytes; the size is the next multiple of 16."""
+    iv = _iv(segment, key)
+    encryptor = Cipher(AES128(key.key), CBC(iv)).encryptor()
+    padding = BLOCK - len(segment.data) % BLOCK
+    data = b"".join((encryptor.update(segment.data), encryptor.update(bytes([padding]) * padding), encryptor.finalize()))
+    return protected(segment, data, iv, key.key_id)
+
+
+def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
+    """Return the clear bytes. key, iv: 16 bytes. Raises VerificationFailed if the length or the padding is wrong."""
+    if not data or len(data) % BLOCK:
+        raise VerificationFailed(
+            f"an encrypted segment of {len(data)} bytes is not a multiple of 16", fix="run the ingest again; the object was cut or replaced"
+        )
+    decryptor = Cipher(AES128(key), CBC(iv)).decryptor()
+    padded = decryptor.update(data) + decryptor.finalize()
+    padding = padded[-1]
+    if not 1 <= padding <= BLOCK or padded[-padding:] != bytes([padding]) * padding:
+        raise VerificationFailed(
+            "a segment does not decrypt with its key and IV", fix="run the ingest again; the object, the key or the IV is wrong"
+        )
+    return padded[:-padding]
+
+
+def _iv(segment: Segment, key: ContentKey) -> bytes:
+    parts = (b"vidpipe segment iv v1", segment.rendition.encode(), str(segment.index).encode(), hashlib.sha256(segment.data).digest())
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(key.key, message, hashlib.sha256)[:BLOCK]
+
+
+class Aes128:
+    """See Scheme."""
+
+    name: SchemeName = "aes-128"
+    hls_method: str | None = "AES-128"
+
+    def header(self, track: TrackFacts, key: ContentKey | None) -> None:
+        """Say nothing in the init section, which stays clear."""
+
+    def samples(self, cut: Cut, key: ContentKey | None) -> None:
+        """Leave the samples as they are: the segment is encrypted whole."""
+
+    def seal(self, segment: Segment, key: ContentKey | None) -> ProtectedSegment:
+        """Return the segment encrypted."""
+        if key is None:
+            raise ValueError(f"segment {segment.index + 1} of {segment.rendition} has no key")
+        return encrypt(segment, key)
+
+    def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
+        """Return the clear bytes."""
+        if key is None or iv is None:
+            raise VerificationFailed("an encrypted segment has no key or no IV", fix="run the ingest again; its playlist was altered")
+        return decrypt(data, key, iv)
+
+
+SCHEME = Aes128()

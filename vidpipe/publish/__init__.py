@@ -1,0 +1,1 @@
+"""Versions at a target: where they go, how objects are sent."""

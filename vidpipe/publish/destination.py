@@ -1,0 +1,69 @@
+"""Where one version goes, and what protects it.
+
+In:   a storage, the ids of the version, its protection.
+Out:  its objects below its own prefix, its segments protected.
+Wrong: PublishFailed from the storage; UsageError for a key that the key store does not have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidpipe import layout
+from vidpipe.package.containers import Container
+from vidpipe.package.containers.cmaf import Cmaf
+from vidpipe.package.cut import Cut
+from vidpipe.package.init import InitSection
+from vidpipe.progress import Reporter
+from vidpipe.protect.key_source import KeySource
+from vidpipe.protect.key_store import ContentKey
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.result import ProtectedSegment
+from vidpipe.publish.upload import PublishedObject, publish_object
+from vidpipe.storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a version goes.
+
+    source: where its keys come from, and are asked for again by the verification.
+    gzip: store playlists compressed.
+    """
+
+    storage: Storage
+    content_id: str
+    version: str
+    source: KeySource
+    protection: Protection
+    gzip: bool
+
+    @property
+    def prefix(self) -> str:
+        """Path of the version at the storage."""
+        return layout.version_prefix(self.content_id, self.version)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys that players need."""
+        return self.protection.keys.ids
+
+    def key_for(self, key_id: str) -> ContentKey:
+        """Return the key as its source gives it again, so that the verification proves that the source can answer."""
+        return self.source.get(key_id)
+
+    def protect(self, cut: Cut, container: Container) -> ProtectedSegment:
+        """Return a cut as it will lie at the storage."""
+        return self.protection.seal(cut, container)
+
+    def header(self, init: InitSection) -> bytes:
+        """Return the init section of a track as it will lie at the storage."""
+        return self.protection.header(init.facts, Cmaf(init)) or b""
+
+    def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
+        """Publish an object that is no segment. path: below the version."""
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
+
+    def location(self, path: str) -> str:
+        """Return path or URL of an object. path: below the version."""
+        return self.storage.location(f"{self.prefix}/{path}")

@@ -1,0 +1,1 @@
+"""What runs in the child process that opens a source: the only users of PyAV."""

@@ -1,0 +1,1 @@
+"""Closed captions, as they are carried in packets and as they are shown."""

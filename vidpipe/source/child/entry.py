@@ -1,0 +1,283 @@
+"""Read one file that nobody vouches for: runs in a child process with limits, started by ``probe``. PyAV is used only there.
+
+In:   a path and SourceLimits, as JSON, from the command line.
+Out:  one JSON object on stdout: {"source": Source} or {"problems": [sentence, …]}, all problems at once.
+Wrong: anything; a crash, a hang or a balloon ends the child, and ``probe`` makes a sentence of it.
+
+One pass over the packets finds the true durations; the first pictures are decoded on the way; a thread hashes the same bytes
+meanwhile (they are in the page cache). Only the containers in DEMUXERS are tried; libav checks
+that list before a demuxer sees the file, gets bytes without a name, and may open nothing itself: no playlist or script leads anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.stream import Stream
+
+from vidpipe.source.captions import CaptionJob
+from vidpipe.source.child.audio import heard
+from vidpipe.source.child.captions.languages import declared_languages
+from vidpipe.source.child.captions.screens import extracted
+from vidpipe.source.child.damage import damaged
+from vidpipe.source.child.opening import Refusal, open_media, reason_of
+from vidpipe.source.child.reading import TS_DISCONT, Scan, Track, base_of, read
+from vidpipe.source.child.scan import Decoded, timeline
+from vidpipe.source.child.streams import (
+    INDEXED,
+    audio_stream,
+    caption_streams,
+    chapters,
+    codec_of,
+    is_picture,
+    is_whole,
+    other_stream,
+    subtitle_stream,
+    timecode,
+    video_stream,
+)
+from vidpipe.source.child.structure import claimed_size, goes_on
+from vidpipe.source.clock import MOST_JUMPS
+from vidpipe.source.declared import Declared, declared
+from vidpipe.source.facts import Shift, Source, SubtitleStream
+from vidpipe.source.limits import SourceLimits
+from vidpipe.source.picture import dolby_in
+from vidpipe.source.text import clean
+
+# Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
+DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
+
+LEADING = ("hevc", "vvc")
+"""Codecs that tell leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
+
+BLOCK = 1 << 20
+LINES_KEPT = 30  # of a traceback
+UNFORESEEN = "there is something in it that vidpipe is not prepared for"
+
+
+def main(argv: list[str]) -> None:
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
+
+    What those three are about comes on stdin, as JSON: a Source, or a CaptionJob.
+    """
+    question, *arguments = argv
+    told = b"" if arguments else sys.stdin.buffer.read()
+    if question == "damage":
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(told))})
+    elif question == "sound":
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
+    elif question == "captions":
+        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(told))})
+    else:
+        path, name, limits = arguments
+        text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    # libav may hold broken state after a hostile file; there is nothing left to tidy up
+    os._exit(0)
+
+
+def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
+    """Return {"source": …} or {"problems": […]} for a file."""
+    try:
+        return {"source": examine(path, name, limits).model_dump(mode="json")}
+    except Refusal as refusal:
+        return {"problems": [clean(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
+    except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
+        return {"problems": [UNFORESEEN], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
+
+
+def examine(path: str, name: str, limits: SourceLimits) -> Source:
+    """Measure a file, or raise Refusal with everything that is wrong with it."""
+    digest: list[str] = []
+    before = Path(path).stat()
+    hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
+    hashing.start()
+    with Path(path).open("rb") as file:
+        told = declared(file)
+    if told.encrypted:
+        raise Refusal(
+            f"it is encrypted ({told.encrypted}), and can be decoded only with its key",
+            fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
+        )
+    try:
+        try:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits, told)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
+        except _Jumps as jumps:
+            with open_media(path, DEMUXERS) as container:
+                source = _measure(container, limits, told, jumps.shifts)
+                source["subtitles"] = tuple(_with_languages(path, container, source))
+    except av.error.FFmpegError as error:
+        raise Refusal(f"it cannot be read: {reason_of(error)}") from error
+    hashing.join()
+    after = Path(path).stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise Refusal("it changed while it was read; wait until it has been written completely")
+    if not digest:
+        raise Refusal("it cannot be read to its end: the disk or the network drive reports an error")
+    rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
+    with Path(path).open("rb") as file:
+        claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
+        if goes_on(file, source["demuxer"], source.pop("last")):
+            raise Refusal("it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat")
+    return Source(
+        location=path,
+        name=name,
+        size=after.st_size,
+        claimed_size=claimed,
+        mtime_ns=after.st_mtime_ns,
+        sha256=digest[0],
+        bit_rate=rate,
+        **source,
+    )
+
+
+def _hash(path: str, digest: list[str]) -> None:
+    sha = hashlib.sha256()
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            while block := file.read(BLOCK):  # hashlib lets go of the GIL for blocks of this size
+                sha.update(block)
+    except OSError:
+        return
+    digest.append(sha.hexdigest())
+
+
+class _Jumps(Exception):
+    """The clock of the file jumps; it has to be read again with these ``shifts``."""
+
+    def __init__(self, shifts: dict[int, tuple[Shift, ...]]) -> None:
+        super().__init__(shifts)
+        self.shifts = shifts
+
+
+def _measure(
+    container: av.container.InputContainer,
+    limits: SourceLimits,
+    told: Declared,
+    shifts: dict[int, tuple[Shift, ...]] | None = None,
+) -> dict[str, Any]:
+    streams = list(container.streams)
+    if len(streams) > limits.max_streams:
+        raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
+    video: Any = next((stream for stream in streams if is_picture(stream)), None)
+    if video is None:
+        raise _no_video(streams)
+    problems = []
+    width, height = video.codec_context.width, video.codec_context.height
+    if width * height > limits.max_pixels:
+        problems.append(f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all")
+    # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
+    # less the first, which says nothing.
+    claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
+    lasting = (claimed or 0) - max(Fraction(container.start_time or 0, av.time_base), Fraction(0))  # fragments may begin at any time
+    if not container.format.flags & TS_DISCONT and lasting > limits.max_duration:
+        problems.append(f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s")
+    if problems:
+        raise Refusal(*problems)
+    scan = read(container, video, limits, shifts)
+    if shifts is None and (found := scan.clocks.shifts()):
+        if (count := max(map(len, found.values()))) > MOST_JUMPS:
+            raise Refusal(f"its clock jumps {count} times; the limit is {MOST_JUMPS}")
+        raise _Jumps(found)
+    base = base_of(video)
+    decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
+    declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
+    leading = codec_of(video.codec_context) in LEADING
+    line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
+    problems = scan.problems
+    if not scan.video.pts:
+        problems.append("its video stream is empty")
+    elif not scan.frames:
+        codec = clean(codec_of(video.codec_context))
+        problems.append(f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}")
+    elif not line.frames:
+        problems.append("none of its pictures can be shown: all lie before the start of its time line or have no time")
+    if line.duration > limits.max_duration:
+        problems.append(f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s")
+    if problems:
+        raise Refusal(*problems)
+    dolby = told.dolby or dolby_in(scan.frames[0])
+    if dolby is not None and not dolby.has_base:
+        raise Refusal(
+            f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green",
+            fix="export it as HDR10, HLG or SDR, or as Dolby Vision profile 8.1 or 8.4; or convert it with an ffmpeg that has libplacebo: "
+            "ffmpeg -i FILE -vf libplacebo=apply_dolbyvision=1:colorspace=bt709:color_primaries=bt709:color_trc=bt709:format=yuv420p "
+            "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
+        )
+    demuxer = container.format.name.split(",")[0]
+    crop = told.crops.get(video.index)
+    picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
+    if not Fraction(1, 16) <= picture.sample_aspect <= 16:
+        raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
+    tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
+    ends = [
+        picture.start + picture.duration,
+        *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
+    ]
+    starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
+    return {
+        "container": clean(container.format.long_name),
+        "demuxer": demuxer,
+        "duration": picture.duration,
+        "declared_duration": claimed,
+        # containers with an index count from their own zero, the others claim the time between first and last
+        "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
+        "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
+        "video": picture,
+        "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
+        "subtitles": tuple(_subtitles(container, tracks, scan, told, ordered=not (line.guessed and picture.reorder_frames))),
+        "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
+        "chapters": chapters(container),
+        "timecode": timecode(container, streams),
+        "last": scan.last,
+        "whole": demuxer == "mov" and is_whole(video, streams, scan),
+    }
+
+
+def _subtitles(
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, told: Declared, *, ordered: bool
+) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
+
+    ordered: the order of the pictures is known without decoding them.
+    """
+    for stream, track in tracks.values():
+        if stream.type == "subtitle":
+            described, found = subtitle_stream(stream, track, scan, told), scan.carriers.get(stream.index)
+            yield from caption_streams(stream, found, described) if found else [described]
+    for index, found in scan.carriers.items():
+        if container.streams[index].type != "subtitle":
+            yield from caption_streams(container.streams[index], found, None, ordered=ordered)
+
+
+def _with_languages(path: str, container: av.container.InputContainer, source: dict[str, Any]) -> Iterator[SubtitleStream]:
+    """Yield the subtitle streams, those of closed captions with the language that a transport stream declares for them."""
+    video, languages = source["video"].index, {}
+    if source["demuxer"] == "mpegts" and any(stream.channel for stream in source["subtitles"]):
+        with Path(path).open("rb") as file:
+            languages = declared_languages(file, container.streams[video].id)
+    for stream in source["subtitles"]:
+        language = languages.get(stream.channel) if stream.index == video else None
+        yield stream.model_copy(update={"language": language}) if language else stream
+
+
+def _no_video(streams: list[Stream]) -> Refusal:
+    if any(stream.type == "video" for stream in streams):
+        return Refusal("its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art")
+    kinds = sorted({stream.type for stream in streams})
+    what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
+    return Refusal(what, fix="name the video file that it belongs to")
