@@ -27,6 +27,7 @@ from vidpipe.errors import UsageError
 from vidpipe.inspect import location as place
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inspect.location import MOST_PLAYLIST_BYTES
+from vidpipe.manifest.measure import Bitrate
 from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
@@ -368,6 +369,20 @@ def test_every_key_of_a_segment_is_in_the_report(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     (playlist,) = inspect(str(tmp_path / "p.m3u8")).playlists
     assert [(key.keyformat, key.segments) for key in playlist.keys] == [("identity", 1), ("com.apple.streamingkeydelivery", 1)]
+
+
+def test_rates_are_of_the_ranges_and_of_the_heaviest_member(tmp_path: Path) -> None:
+    member = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{0}",URI="{0}.m3u8"\n'
+    variant = '#EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO="a"\nv.m3u8\n'
+    (tmp_path / "master.m3u8").write_text("#EXTM3U\n" + member.format("light") + member.format("heavy") + variant)
+    (tmp_path / "v.m3u8").write_text(HEAD + "".join(f"#EXT-X-BYTERANGE:750@{750 * n}\n#EXTINF:6,\nall\n" for n in range(4)))
+    (tmp_path / "all").write_bytes(bytes(3000))
+    for name, size in (("light", 75), ("heavy", 150)):
+        (tmp_path / f"{name}.m3u8").write_text(HEAD + f"#EXTINF:6,\n{name}\n")
+        (tmp_path / name).write_bytes(bytes(size))
+    found = inspect(str(tmp_path))
+    assert found.playlists[0].bytes == 3000
+    assert found.variants[0].measured == Bitrate(peak=1200, average=1200)
 
 
 def test_variables(tmp_path: Path) -> None:
