@@ -9,16 +9,16 @@ import typer
 
 from vidpipe.cli import options
 from vidpipe.cli.exits import failure, show
-from vidpipe.cli.help import Command, Group
+from vidpipe.cli.help import Command, group
 from vidpipe.cli.words import out, write_json
 from vidpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from vidpipe.settings import Settings
 
-ladders = typer.Typer(help="The bitrate ladders that come with vidpipe, and your own.", no_args_is_help=True, cls=Group, rich_markup_mode=None)
-catalog = typer.Typer(help="The records of published titles.", no_args_is_help=True, cls=Group, rich_markup_mode=None)
-work = typer.Typer(help="The work folder: finished chunks that make ingests resume.", no_args_is_help=True, cls=Group, rich_markup_mode=None)
+ladders = group("The bitrate ladders that come with vidpipe, and your own.")
+catalog = group("The records of published titles.")
+work = group("The work folder: finished chunks that make ingests resume.")
 
 LadderName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False)]
 
