@@ -51,7 +51,7 @@ def test_the_command_line_starts_light(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ingest", "--help"], ["catalog", "--help"], ["ladders", "list", "--help"]], ids=" ".join)
 def test_help_loads_what_it_prints_and_no_more(arguments: list[str]) -> None:
-    """``vidpipe --help`` takes at most twice the CPU time of ``import typer``; with pydantic, rich and the settings it took six times that.
+    """``vidpipe --help`` takes at most twice the CPU of ``import typer``; it took six times as much with pydantic, rich and the settings.
 
     Of a single command Typer itself asks pydantic, where it is installed, for the types of the options.
     """
