@@ -22,7 +22,7 @@ from tests.encode_support import barcodes, chunks_of, clip, joined, rung, tiny_p
 from tests.ingest_support import ladder
 from tests.servers import S3Server, Unavailable, rclone
 from vidpipe.encode.cluster.connect import connect
-from vidpipe.encode.cluster.staging import Room, forget, run_apart
+from vidpipe.encode.cluster.staging import Room, run_apart
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.task import Made
@@ -32,6 +32,7 @@ from vidpipe.plan import Plan
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.work.artifacts import Sidecar, Store
+from vidpipe.work.copies import drop_unread
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
@@ -137,7 +138,7 @@ def test_a_source_is_fetched_once_and_removed_when_nobody_reads_it(server: S3Ser
         with room.source(sums["a"], 100_000, scratch) as first, room.source(sums["b"], 100_000, scratch) as second:
             assert first.exists(), "in use"
             assert second.read_bytes() == data["b"]
-        forget(scratch)
+        drop_unread(scratch)
         assert not list(scratch.rglob("source"))
         room._put(f"sources/{sums['a']}/source", os.urandom(100_000))
         with pytest.raises(EncodeFailed, match="not the source that was put there"), room.source(sums["a"], 100_000, scratch):

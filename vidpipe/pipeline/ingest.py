@@ -172,7 +172,7 @@ def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: 
     content_id = _content_id(request)
     check_text(request.title, request.metadata)
     with (
-        claim(settings.work / "jobs", content_id) as held,
+        claim(settings.work, content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):

@@ -29,17 +29,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import clean
 from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
+from vidpipe.work.copies import PARTIAL
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage
 
-PARTIAL = ".part"
 """Name of a copy that is not complete, beside where it goes."""
 BLOCK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte
@@ -231,9 +232,7 @@ class _Arrived:
 
 def _settle(partial: Path, file: Path) -> None:
     """Give a complete copy its name, when its bytes are on the disk."""
-    with partial.open("rb") as copy:
-        os.fsync(copy.fileno())
-    partial.replace(file)
+    durable.move(partial, file)
 
 
 def _check_size(size: int | None, most: int, where: str, *, more: bool = False) -> None:

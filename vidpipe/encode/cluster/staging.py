@@ -15,7 +15,6 @@ Wrong: EncodeFailed that names the object. A piece that is missing, short or alt
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import secrets
@@ -30,7 +29,9 @@ from vidpipe.encode.tasks.task import AnyTask, Made, RunIsOver
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
-from vidpipe.work.artifacts import Artifact, Sidecar, Store, abandoned, sha256_of, writing
+from vidpipe.work.artifacts import Artifact, Sidecar, Store, sha256_of, writing
+from vidpipe.work.copies import PARTIAL, drop_unread, shared
+from vidpipe.work.temporary import is_over
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on
 _PLAIN: dict[str, Any] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
@@ -63,9 +64,9 @@ class Room:
         owner = json.dumps({"host": socket.gethostname(), "work": str(store.root)})
         with _translated():
             for stored in list(self._storage.list(f"runs/{source}")):
-                folder = store.tmp / Path(stored.path).parent.name
+                run = Path(stored.path).parent.name
                 with contextlib.suppress(PublishFailed):  # ended in the meantime
-                    if self._storage.get(stored.path) == owner.encode() and (not folder.exists() or abandoned(folder)):
+                    if self._storage.get(stored.path) == owner.encode() and is_over(store.root, run):
                         self._storage.delete_prefix(str(Path(stored.path).parent))
             self._put(f"runs/{source}/{name}/alive", owner.encode())
         try:
@@ -162,19 +163,20 @@ class Room:
 
         Copies of other sources that no task uses are removed first.  Raises Interrupted.
         """
-        file = scratch / "sources" / sha256 / "source"
-        with contextlib.ExitStack() as while_used:
-            with writing(file.parent):
-                file.parent.mkdir(parents=True, exist_ok=True)
-            with _lock(file.parent, "fetch", fcntl.LOCK_EX):
-                if not file.exists():
-                    forget(scratch)
-                    self._fetch(sha256, size, file, cancel)
-                while_used.enter_context(_lock(file.parent, "used", fcntl.LOCK_SH))
+
+        def fetch(file: Path) -> None:
+            drop_unread(scratch)
+            self._fetch(sha256, size, file, cancel)
+
+        with contextlib.ExitStack() as reading:
+            with writing(scratch):
+                file = reading.enter_context(shared(scratch, sha256, fetch, cancel.is_set if cancel is not None else None))
+            if file is None:
+                raise Interrupted("stopped on request")
             yield file
 
     def _fetch(self, sha256: str, size: int, file: Path, cancel: Cancel | None) -> None:
-        part = file.with_name("part")
+        part = file.with_name(PARTIAL)
         with _translated():
             self._storage.download(_source(sha256), part, _going_on(cancel))
         if sha256_of(part) != (size, sha256):
@@ -234,22 +236,6 @@ def run_apart(function: Callable[[Any], Made], task: AnyTask, room: Room, run: s
         for artifact in made.files.values():
             room.put(artifact, source=task.source, title=task.title)
     return made
-
-
-def forget(scratch: Path) -> None:
-    """Remove the copies of sources that no task uses."""
-    at_once = fcntl.LOCK_EX | fcntl.LOCK_NB
-    for file in (scratch / "sources").glob("*/*"):
-        with contextlib.suppress(BlockingIOError), _lock(file.parent, "fetch", at_once), _lock(file.parent, "used", at_once):
-            file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _lock(folder: Path, name: str, how: int) -> Iterator[None]:
-    """Hold a lock beside a folder. fetch: while it is filled.  used: while a task reads it."""
-    with folder.with_name(f"{folder.name}.{name}").open("a") as file:
-        fcntl.flock(file, how)
-        yield
 
 
 def _going_on(cancel: Cancel | None) -> Callable[[int], None]:

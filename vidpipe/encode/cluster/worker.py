@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room, forget, run_apart
+from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room, run_apart
 from vidpipe.encode.tasks.task import AnyTask, Made
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
+from vidpipe.work.copies import drop_unread
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
@@ -130,7 +131,7 @@ def _unfit(worker: Any, problem: str) -> EncodeFailed:
 
 def tidy(dask_worker: Any = None) -> None:
     """Remove this worker's copies of sources that no task uses; runs there, and Dask gives the worker."""
-    forget(_scratch(dask_worker))
+    drop_unread(_scratch(dask_worker))
 
 
 def _scratch(worker: Any) -> Path:
