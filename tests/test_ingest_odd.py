@@ -85,7 +85,7 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     assert max(map(abs, samples[planned:]), default=0) < 100
     tones = [2.56 * number + second for number in range(len(sounds)) for second in range(3)]
     # Each piece overlaps the one before it by a frame of 21 ms, the delay of its encoder. Such an overlap is told from jitter only when it
-    # has lasted (encode/clock.py), so three of them may add up for a moment.
+    # has lasted (encode/audio_gaps.py), so three of them may add up for a moment.
     assert onsets(raw) == pytest.approx([time for time in tones if time], abs=0.064)
     for number, level in enumerate(levels):
         begin = round(48000 * (2.56 * number + 1.05))

@@ -18,7 +18,7 @@ from tests.ingest_support import joined, onsets, run, settings, version
 from tests.source_support import AAC, X264, make
 from tests.source_support import run as ffmpeg
 from tests.surgery import AUDIO_PID, VIDEO_PID, middle, moved_ts, resized, uncovered_ivf
-from vidpipe.encode.clock import LARGEST_DRIFT
+from vidpipe.encode.audio_gaps import LARGEST_DRIFT
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
 from vidpipe.source.child.structure import goes_on

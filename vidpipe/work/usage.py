@@ -20,7 +20,7 @@ from vidpipe.work.artifacts import Held, Store
 from vidpipe.work.tree import FETCHED, JOBS, MEANING, TMP
 
 
-class Share(Data):
+class FolderUse(Data):
     """What one kind of file takes. kind: the folder's name.  bytes: added sizes."""
 
     kind: str
@@ -36,7 +36,7 @@ class Usage(Data):
     """
 
     folder: str
-    shares: tuple[Share, ...]
+    shares: tuple[FolderUse, ...]
     sources: tuple[Held, ...]
     unfinished: tuple[str, ...]
     running: tuple[str, ...]
@@ -56,7 +56,7 @@ def usage(work: Path) -> Usage:
     )
 
 
-def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[Share, ...]:
+def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[FolderUse, ...]:
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
     older_than_days: keep files that were written more recently.  dry_run: only tell.
@@ -80,7 +80,7 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
     return tuple(removed)
 
 
-def _clean_copies(work: Path, limit: float, *, dry_run: bool) -> Share:
+def _clean_copies(work: Path, limit: float, *, dry_run: bool) -> FolderUse:
     """Remove the copies that nobody uses and that are older than ``limit``, each whole. Return what they take."""
     with ExitStack() as locks:
         old = [copy for copy in copies.folders(work) if all(file.lstat().st_mtime <= limit for file in copies.contents(copy))]
@@ -105,12 +105,12 @@ def _below(folder: Path, without: Sequence[Path]) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if not any(path.is_relative_to(each) for each in without)]
 
 
-def _share(kind: str, files: list[Path]) -> Share:
+def _share(kind: str, files: list[Path]) -> FolderUse:
     sizes = []
     for file in files:
         with suppress(FileNotFoundError):  # a running ingest renames and removes files
             sizes.append(file.lstat().st_size)
-    return Share(kind=kind, meaning=MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
+    return FolderUse(kind=kind, meaning=MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
 
 
 def _remove(folder: Path, files: list[Path], without: Sequence[Path]) -> None:

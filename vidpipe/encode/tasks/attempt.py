@@ -16,8 +16,8 @@ from pathlib import Path
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.check import SourceFault
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.limits import limits_of
-from vidpipe.encode.silence import Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.process_limits import limits_of
+from vidpipe.encode.stalls import Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
@@ -70,7 +70,7 @@ def encoded(task: Task, arguments: list[str], folder: Path, watched: Watched) ->
 
     def line(text: str) -> None:
         if guard.line(text):
-            watched.progress(guard.silence.frames)
+            watched.progress(guard.progress.frames)
 
     with Guard(task.ffmpeg, watched.job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:

@@ -11,7 +11,7 @@ import shlex
 import signal
 
 from vidpipe.encode.check import check_text
-from vidpipe.encode.silence import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
+from vidpipe.encode.stalls import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, subtitle_arguments, subtitle_file
 from vidpipe.encode.tasks.attempt import Failed, attempted, check_unchanged, ended, said, stored, words_of
 from vidpipe.encode.tasks.remarks import mark

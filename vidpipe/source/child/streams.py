@@ -18,11 +18,11 @@ from vidpipe.source.child.captions.carried import Carrier
 from vidpipe.source.child.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.child.fields import Fields, measure_fields
 from vidpipe.source.child.opening import packets
-from vidpipe.source.child.reading import Scan, Track, base_of
+from vidpipe.source.child.reading import Scan, ScannedStream, base_of
 from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
-from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
+from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
 from vidpipe.source.text import clean, language_tag
 
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
@@ -174,7 +174,7 @@ def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Frac
     return max(claimed - (max(start, Fraction(0)) if later else lead), Fraction(0))
 
 
-def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
+def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Scan) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
@@ -227,7 +227,7 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track, scan: Scan, told: Declared) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
     unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
@@ -269,7 +269,7 @@ def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None,
     return found or ([track.model_copy(update={"start": None, "duration": None})] if track else [])
 
 
-def _span(stream: Any, track: Track) -> dict[str, Any]:
+def _span(stream: Any, track: ScannedStream) -> dict[str, Any]:
     """Return when the packets of a stream begin, how long they last, and how many they are."""
     if track.start is None:
         return {"packets": track.packets}
@@ -277,7 +277,7 @@ def _span(stream: Any, track: Track) -> dict[str, Any]:
     return {"start": track.start * base, "duration": (track.end - track.start) * base, "packets": track.packets}
 
 
-def other_stream(stream: Any, track: Track) -> OtherStream:
+def other_stream(stream: Any, track: ScannedStream) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
     still = Disposition.attached_pic | Disposition.timed_thumbnails
     kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
