@@ -28,7 +28,7 @@ from vidpipe.source.facts import Source
 from vidpipe.source.fetch import OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import probe
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Store, writing
 from vidpipe.work.copies import copy_of
 
@@ -171,7 +171,7 @@ def opened(
         try:
             yield origin
         except (SourceRefused, EncodeFailed) as error:  # what comes later knows the source by the name of its file only
-            error.where = _as_given(error.where, clean(path.name) or "source", origin.shown)
+            error.where = _as_given(error.where, one_line(path.name) or "source", origin.shown)
             raise
 
 
@@ -179,7 +179,7 @@ def _as_given(where: str | None, name: str, shown: str) -> str | None:
     """Name the source as the user gave it: alone, or at the end of a place in it."""
     if where is None or not (where == name or where.endswith(f" {name}")):
         return where
-    return where[: len(where) - len(name)] + clean(shown, 1000)
+    return where[: len(where) - len(name)] + one_line(shown, 1000)
 
 
 def copy_key(location: str, version: Version) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from vidpipe.media.process import Cancel, Completed, run
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.source.audio_changes import check_understood
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Store, disk_full, writing
 
 ATTEMPTS = 2
@@ -163,7 +163,7 @@ def error_of(task: Task, where: str, arguments: list[str], failure: Failed, watc
 
 def said(words: Sequence[str]) -> list[str]:
     """The last words of ffmpeg as lines of a message: few, and each of a length that can be read."""
-    return [f"ffmpeg: {clean(word)}" for word in words[-LINES_SHOWN:]]
+    return [f"ffmpeg: {one_line(word)}" for word in words[-LINES_SHOWN:]]
 
 
 def words_of(completed: Completed | None) -> list[str]:

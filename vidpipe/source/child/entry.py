@@ -53,7 +53,7 @@ from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.picture_facts import dolby_in
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
@@ -93,7 +93,7 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
     try:
         return {"source": examine(path, name, limits).model_dump(mode="json")}
     except Refusal as refusal:
-        return {"problems": [clean(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
+        return {"problems": [one_line(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
     except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
         return {"problems": [UNFORESEEN], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
@@ -202,7 +202,7 @@ def _measure(
     if not scan.video.pts:
         problems.append("its video stream is empty")
     elif not scan.frames:
-        codec = clean(codec_of(video.codec_context))
+        codec = one_line(codec_of(video.codec_context))
         problems.append(f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}")
     elif not line.frames:
         problems.append("none of its pictures can be shown: all lie before the start of its time line or have no time")
@@ -230,7 +230,7 @@ def _measure(
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
     return {
-        "container": clean(container.format.long_name),
+        "container": one_line(container.format.long_name),
         "demuxer": demuxer,
         "duration": picture.duration,
         "declared_duration": claimed,

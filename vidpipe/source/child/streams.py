@@ -23,7 +23,7 @@ from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.text import clean, language_tag
+from vidpipe.source.text import language_tag, one_line
 
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
@@ -66,8 +66,8 @@ def video_stream(
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
-        codec=clean(codec_of(context)),
-        profile=clean(video.profile) if video.profile else None,
+        codec=one_line(codec_of(context)),
+        profile=one_line(video.profile) if video.profile else None,
         pixel_format=frame.format.name,
         bit_depth=depth,
         width=width,
@@ -185,11 +185,11 @@ def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Sc
     declared = _claimed(stream, start * base) if not scan.shifts else None
     return AudioStream(
         index=stream.index,
-        codec=clean(codec_of(context)) if context else "unknown",
-        profile=clean(stream.profile) if context and stream.profile else None,
+        codec=one_line(codec_of(context)) if context else "unknown",
+        profile=one_line(stream.profile) if context and stream.profile else None,
         sample_rate=context.sample_rate if context else 0,
         channels=context.channels if context else 0,
-        layout=clean(context.layout.name) if context and context.channels else "unknown",
+        layout=one_line(context.layout.name) if context and context.channels else "unknown",
         language=language_tag(_tag(stream, "language")),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
@@ -231,7 +231,7 @@ def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, told: Declare
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
     unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
-    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
+    codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,
         codec=codec,
@@ -280,8 +280,8 @@ def _span(stream: Any, track: ScannedStream) -> dict[str, Any]:
 def other_stream(stream: Any, track: ScannedStream) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
     still = Disposition.attached_pic | Disposition.timed_thumbnails
-    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
-    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
+    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else one_line(stream.type)
+    codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else None
     return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 
 
@@ -291,7 +291,7 @@ def _tag(stream: Any, key: str) -> str | None:
 
 
 def _title(stream: Any) -> str | None:
-    return clean(_tag(stream, "title") or "") or None
+    return one_line(_tag(stream, "title") or "") or None
 
 
 def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
@@ -299,7 +299,7 @@ def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
     found = []
     for chapter in container.chapters():
         base = Fraction(chapter["time_base"] or 1)
-        title = clean(chapter["metadata"].get("title", "")) or None
+        title = one_line(chapter["metadata"].get("title", "")) or None
         found.append(Chapter(start=chapter["start"] * base, end=chapter["end"] * base, title=title))
     return tuple(found[:1000])
 
@@ -307,4 +307,4 @@ def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
 def timecode(container: av.container.InputContainer, streams: list[Stream]) -> str | None:
     """Return the first timecode that the file or a stream states."""
     values = [container.metadata.get("timecode"), *(_tag(stream, "timecode") for stream in streams)]
-    return next((clean(value, 20) for value in values if value), None)
+    return next((one_line(value, 20) for value in values if value), None)
