@@ -84,7 +84,7 @@ def test_the_bytes_come_before_the_name_and_the_name_before_the_end(
     what, before = calls[at - 1]
     assert (what, before.suffix) in {("sync", ".tmp"), ("sync", file.suffix)}, "its own bytes, under another name"
     assert before != file
-    assert calls[at + 1] == ("sync", file.parent)
+    assert ("sync", file.parent) in calls[at + 1 :]
 
 
 def test_others_may_read_what_is_not_private(tmp_path: Path) -> None:

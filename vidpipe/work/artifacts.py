@@ -132,8 +132,9 @@ class Store:
             size, sha256 = sha256_of(made)
             file = path.parent / f"{key}.{sha256[:16]}{made.suffix}"
             sidecar = Sidecar(key=key, file=file.name, size=size, sha256=sha256, samples=samples, source=source, title=title)
-            durable.move(made, file)
-            durable.write(path, sidecar.model_dump_json().encode())
+            durable.sync(made)
+            made.replace(file)
+            durable.write(path, sidecar.model_dump_json().encode())  # it syncs the folder, and so both names: a sync may take 20 ms
         return _artifact(sidecar, file, reused=False)
 
     @contextmanager
