@@ -10,8 +10,8 @@ import pytest
 from tests.ingest_support import FIXTURES, ladder
 from vidpipe.encode.audio import audio_job
 from vidpipe.encode.command import ChunkJob, chunk_job
-from vidpipe.encode.limits import limits_of
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encode.process_limits import limits_of
 from vidpipe.ladder import load
 from vidpipe.media.process import Limits
 from vidpipe.plan import Plan, plan
