@@ -128,7 +128,7 @@ def test_an_audio_pid_without_packets_is_left_out(tmp_path: Path) -> None:
     source.write_bytes(data)
     result = ingested(source, settings(tmp_path))
     assert len(result.record.audio) == 1
-    assert {finding.stream for finding in result.findings} <= {0, None}
+    assert {finding.at.stream for finding in result.findings} <= {0, None}
 
 
 def test_a_stream_of_unknown_codec_is_no_obstacle(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import Judge, accepted, chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
@@ -55,7 +56,7 @@ from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, Origin, opened
-from vidpipe.source.facts import Finding, QualityReport, Source
+from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, taken_apart
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
@@ -111,7 +112,7 @@ class IngestResult(Data):
     artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.diagnostics import Diagnostic
+from vidpipe.source.facts import LEAST_EARLY, AudioStream, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
 
-def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
+def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
     """Return what the probe alone shows; nothing is decoded for it."""
     return (
         *_truncated(source, policy),
@@ -30,7 +31,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
     )
 
 
-def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Compare what the container and each stream claim with where their packets end; the worst is told."""
     check = policy.truncated
     video = source.video
@@ -79,7 +80,7 @@ def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
     return Stretch(start=end, end=max(end, claimed or end))
 
 
-def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if source.read_error:
         yield from found(
             policy.read_error,
@@ -92,7 +93,7 @@ def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     check = policy.corrupt_packets
     streams: list[VideoStream | AudioStream] = [source.video, *source.audio]
     for stream in streams:
@@ -121,7 +122,7 @@ def _when(span: Stretch | None) -> str:
     return f" from {clock(span.start)} to {clock(span.end)}" if span.end > span.start else f" at {clock(span.start)}"
 
 
-def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video, check = source.video, policy.duration_mismatch
     if not source.audio:
         yield from found(
@@ -161,7 +162,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
     for audio in _filled(source):
@@ -178,7 +179,7 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Compare how long audio is with what of it falls into the time of the picture."""
     check, picture = policy.discarded_audio, source.video.duration
     kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
@@ -215,7 +216,7 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
     check = policy.decode_errors
     good = any(audio.packets and audio.decodable for audio in source.audio)
@@ -232,7 +233,7 @@ def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Tell where sound becomes another one."""
     check = policy.changing_sound
     for audio in source.audio:
@@ -252,7 +253,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
     channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
     services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
@@ -271,7 +272,7 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
         yield from found(
@@ -322,7 +323,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Doubt times that the file cannot fill. Nobody has to decode, or encode, hours of picture to see that 28 kB do not hold them."""
     video = source.video
     if video.packets is not None:
@@ -341,7 +342,7 @@ def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     shorter = min(video.display_size)
     if shorter < Fraction(str(policy.resolution.lowest)):
@@ -368,7 +369,7 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _fields(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _fields(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
     share = source.video.interlaced_share
     if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
