@@ -99,7 +99,7 @@ class UsageError(VidpipeError):
     """A wrong option, setting, ladder or policy; nothing was started."""
 
     exit_code = 2
-    id = "usage"
+    id = "usage-error"
 
 
 class SourceRefused(VidpipeError):

@@ -51,16 +51,16 @@ def invoke(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
+    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
     shown = watcher(progress.value)
     shown.open()
     with exits.stopping(shown.interrupting) as cancel:
         try:
             yield UntilLive(shown, cancel), cancel
         except BaseException as error:
-            problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
+            problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
             if shown.close(problem):
-                raise typer.Exit(problem.exit_code) from error
+                raise exits.Reported(problem) from error
             raise
         shown.close(None)
 
@@ -216,9 +216,12 @@ def inspect(
     try:
         found = look(location)
     except UsageError as error:
-        if json:
-            write_json(report(unreadable(location, error)))
-        raise
+        if not json:
+            raise
+        problem = exits.failure(error, debug=debug)
+        exits.show(problem)
+        write_json({**report(unreadable(location, error)), "error": problem.report()})
+        raise typer.Exit(problem.exit_code) from error
     if json:
         write_json(report(found))
     else:

@@ -324,8 +324,7 @@ class Ndjson:
             if failure is None:
                 self._write({"event": "finished", "exit_code": 0})
                 return True
-            told = {"event": "failed", "exit_code": failure.exit_code, "message": list(failure.lines)}
-            self._write(told | ({"traceback": failure.traceback} if failure.traceback else {}))
+            self._write({"event": "failed", **failure.report()})
         return True
 
     def _fetched(self, event: Fetched) -> None:
