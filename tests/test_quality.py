@@ -382,7 +382,7 @@ def test_packets_that_cannot_fill_the_time_are_told_before_anything_is_decoded(l
 
 
 def test_every_finding_is_explained_in_the_policy() -> None:
-    told = [id_ for line in re.findall(r"^# Told as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
+    told = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
     assert sorted(told) == sorted(IDS)
     assert set(TOLD) == set(IDS)
 

@@ -158,10 +158,10 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def stopping(told: Callable[[], None]) -> Iterator[Stop]:
+def stopping(stopped: Callable[[], None]) -> Iterator[Stop]:
     """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal ends the process at once, with all its children.
 
-    told: called at the first signal, to say that the run is stopping.
+    stopped: called at the first signal, to say that the run is stopping.
     Once it is too late to stop, signals do nothing. When the block has ended, they still do nothing until the process ends, or the second
     one ends it with the exit code that it would have had: a pipe that nobody reads must not hold it for ever.
     """
@@ -178,7 +178,7 @@ def stopping(told: Callable[[], None]) -> Iterator[Stop]:
         if cancel.is_set():
             _end_now(Interrupted.exit_code)
         cancel.set()
-        told()
+        stopped()
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}

@@ -81,9 +81,9 @@ class Judge:
         if CHANGING in text and not self._heard and self._policy.changing_sound.severity != "off":
             self._heard = True
             source = self._plan.source
-            told = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
+            known = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
             located = locate_changes(source, limits=self._limits, cancel=self._cancel)
-            new = tuple(audio for audio in located if audio.index not in told)
+            new = tuple(audio for audio in located if audio.index not in known)
             self._changes = tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same sound.

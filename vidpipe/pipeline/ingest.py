@@ -50,7 +50,7 @@ from vidpipe.pipeline.succession import Description, check_source, check_text, d
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
-from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
+from vidpipe.progress import LAST_STAGE, Note, Reporter, Run, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_segments
@@ -95,6 +95,7 @@ class IngestRequest(Data):
 class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
+    run: id of the run, as its events name it.
     unchanged: this very title was live already and nothing was done.
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
@@ -106,6 +107,7 @@ class IngestResult(Data):
     record: Record
     manifest: str
     timings: dict[str, float]
+    run: str = ""
     unchanged: bool = False
     restored: int = 0
     artifacts: int = 0
@@ -140,7 +142,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    stages = Stages(reporter or Silent())
+    stages = Stages(Run(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
         source, _ = _measured(origin, settings, stages)
@@ -155,22 +157,24 @@ def ingest(
     Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
     any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
-    reporter, cancel = reporter or Silent(), cancel or threading.Event()
-    stages = Stages(reporter)
+    content_id, cancel = _content_id(request), cancel or threading.Event()
+    run = Run(reporter or Silent(), content_id)
+    stages = Stages(run)
     live: list[IngestResult] = []
     try:
-        _ingest(request, settings, stages, cancel, live)
+        _ingest(request, content_id, settings, stages, cancel, live)
     except (VidpipeError, OSError) as problem:
         if not live:
             raise
-        reporter.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
-    return live[0].model_copy(update={"timings": stages.all()})
+        run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+    return live[0].model_copy(update={"run": run.id, "timings": stages.all()})
 
 
-def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]) -> None:
+def _ingest(
+    request: IngestRequest, content_id: str, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]
+) -> None:
     """Ingest, and put the result into the list as soon as the version is live."""
     reporter = stages.reporter
-    content_id = _content_id(request)
     check_text(request.title, request.metadata)
     with (
         claim(settings.work / "jobs", content_id) as held,

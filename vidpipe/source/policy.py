@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 20
 
 
 class Check(Data):
-    """One check. severity: what a finding does; "off" is never told."""
+    """One check. severity: what a finding does; "off" is never reported."""
 
     severity: Literal["error", "warning", "off"]
 

@@ -12,7 +12,7 @@ from vidpipe.source.policy import Check, QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 
 EDGE_PICTURES = 12  # a recording that was cut anywhere ends, and in a transport stream begins, with pictures that lack their references
-MOST_DAMAGE = 100  # stretches that are told
+MOST_DAMAGE = 100  # stretches that are reported
 
 
 def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Diagnostic, ...]:

@@ -32,7 +32,7 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ..
 
 
 def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Compare what the container and each stream claim with where their packets end; the worst is told."""
+    """Compare what the container and each stream claim with where their packets end; the worst is reported."""
     check = policy.truncated
     video = source.video
     if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
@@ -111,7 +111,7 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
-    """Yield where to tell a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
+    """Yield where to report a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
     if count > most:
         yield from stretches or (None,)
 
@@ -163,7 +163,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
+    """Report audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
     for audio in _filled(source):
         if audio.cut and audio.cut <= Fraction(str(check.most)):
@@ -217,7 +217,7 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
+    """Report audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
     check = policy.decode_errors
     good = any(audio.packets and audio.decodable for audio in source.audio)
     for audio in _filled(source):
@@ -234,7 +234,7 @@ def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Tell where sound becomes another one."""
+    """Report where the audio format changes."""
     check = policy.changing_sound
     for audio in source.audio:
         if len(audio.changes) <= check.most:
@@ -370,7 +370,7 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def _fields(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
+    """Report interlaced content that the file does not flag, and that a sample of the pictures shows."""
     share = source.video.interlaced_share
     if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
         yield from found(
