@@ -54,10 +54,10 @@ FAILURES: dict[str, tuple[list[str], int, str, str]] = {
     "unknown command": (["nonsense", "--json"], 2, "usage-error", "No such command 'nonsense'"),
     "wrong type": (["work", "clean", "--json", "--older-than", "x"], 2, "usage-error", "Invalid value for '--older-than'"),
     "wrong setting": (["ingest", CLIP, "--json", "--workers", "none"], 2, "usage-error", "'none' is not allowed"),
-    "ingest": (["ingest", "no-such.mp4", "--json"], 3, "source-refused", "no such file"),
-    "ingest --progress json": (["ingest", "no-such.mp4", "--json", "--progress", "json"], 3, "source-refused", "no such file"),
-    "ingest --dry-run": (["ingest", "no-such.mp4", "--json", "--dry-run"], 3, "source-refused", "no such file"),
-    "plan": (["plan", "no-such.mp4", "--json"], 3, "source-refused", "no such file"),
+    "ingest": (["ingest", "no-such.mp4", "--json"], 3, "missing-source", "no such file"),
+    "ingest --progress json": (["ingest", "no-such.mp4", "--json", "--progress", "json"], 3, "missing-source", "no such file"),
+    "ingest --dry-run": (["ingest", "no-such.mp4", "--json", "--dry-run"], 3, "missing-source", "no such file"),
+    "plan": (["plan", "no-such.mp4", "--json"], 3, "missing-source", "no such file"),
     "validate": (["validate", CLIP, "--json", "--policy", "no-such.yaml"], 2, "usage-error", "the policy cannot be read"),
     "ladders show": (["ladders", "show", "nothing", "--json"], 2, "usage-error", "there is no ladder 'nothing'"),
     "catalog show": (["catalog", "show", "nothing", "--json"], 2, "usage-error", "there is no title 'nothing'"),
@@ -122,7 +122,7 @@ def test_a_file_that_validate_cannot_measure_is_a_line_among_the_others(run: Run
     refused, good = done.values
     assert [value["format"] for value in done.values] == ["vidpipe.validation/1"] * 2
     (found,) = refused["findings"]
-    assert (found["id"], found["file"]) == ("source-refused", str(broken))
+    assert (found["id"], found["file"]) == ("unknown-container", str(broken))
     assert refused["problems"][0] == f"{broken}: {found['message']}"
     assert (good["refused"], good["problems"]) == (False, [])
 
