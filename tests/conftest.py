@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from vidpipe.media.ffmpeg import FFmpeg, find
 
 for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
     del os.environ[_name]  # settings of whoever runs the tests, such as a real target; variables of the tests begin with TEST_
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of a thousand children compiles vidpipe anew: a fifth of its time
+sys.dont_write_bytecode = False  # and so does pytest the tests, in each of its workers
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a slow moment of a busy machine is no fault
 hypothesis.settings.load_profile("shared machine")

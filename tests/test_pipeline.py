@@ -18,8 +18,9 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.media.ffmpeg import ANSWER_SECONDS
-from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
 from vidpipe.progress import Event
+from vidpipe.settings import Settings
 
 # name: (source, frames, frame rate, sizes of the rungs 90 and 180)
 SOURCES: dict[str, tuple[str, int, str, list[tuple[int, int]]]] = {
@@ -33,10 +34,27 @@ SOURCES: dict[str, tuple[str, int, str, list[tuple[int, int]]]] = {
 }
 
 
+def in_chunks(folder: Path) -> Settings:
+    """Settings that make two chunks and one rung of a clip of three seconds, which is quick to encode."""
+    return settings(folder, 90, chunk_seconds=Fraction(2))
+
+
+@pytest.fixture(scope="module")
+def landscape(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, IngestResult]:
+    """landscape-24.mp4 as it was published, for tests that only look."""
+    configured = settings(tmp_path_factory.mktemp("landscape"))
+    return configured, run(FIXTURES / "landscape-24.mp4", configured)
+
+
 @pytest.mark.parametrize(("name", "frames", "rate", "sizes"), SOURCES.values(), ids=SOURCES.keys())
-def test_a_title_plays_frame_for_frame(name: str, frames: int, rate: str, sizes: list[tuple[int, int]], tmp_path: Path) -> None:
-    configured = settings(tmp_path)
-    result = run(FIXTURES / name, configured)
+def test_a_title_plays_frame_for_frame(
+    name: str, frames: int, rate: str, sizes: list[tuple[int, int]], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if name == "landscape-24.mp4":
+        configured, result = request.getfixturevalue("landscape")
+    else:
+        configured = settings(tmp_path)
+        result = run(FIXTURES / name, configured)
     record = result.record
     videos = [rendition for rendition in record.renditions if rendition.type == "video"]
     assert [(rendition.width, rendition.height) for rendition in videos] == sizes
@@ -72,9 +90,8 @@ def test_chunked_and_whole_show_the_same(tmp_path: Path) -> None:
     assert playback.decode(first) == playback.decode(second)
 
 
-def test_manifests_state_what_was_measured(tmp_path: Path) -> None:
-    configured = settings(tmp_path)
-    result = run(FIXTURES / "landscape-24.mp4", configured)
+def test_manifests_state_what_was_measured(landscape: tuple[Settings, IngestResult]) -> None:
+    _, result = landscape
     folder = version(result)
     master = (folder / "master.m3u8").read_text()
     streams = [line for line in master.splitlines() if line.startswith("#EXT-X-STREAM-INF")]
@@ -158,12 +175,12 @@ def test_the_same_again_does_nothing(tmp_path: Path) -> None:
 
 
 def test_a_new_title_or_key_encodes_nothing(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    first = run(FIXTURES / "landscape-24.mp4", configured)
-    assert first.chunks_reused == 0
+    configured = in_chunks(tmp_path)
+    first = run(FIXTURES / "portrait-25.mp4", configured)
+    assert (first.chunks, first.chunks_reused) == (2, 0)
     chunks = published(configured.work / "chunks")
-    renamed = run(FIXTURES / "landscape-24.mp4", configured, title="Another name")
-    rekeyed = run(FIXTURES / "landscape-24.mp4", configured, title="Another name", new_key=True)
+    renamed = run(FIXTURES / "portrait-25.mp4", configured, title="Another name")
+    rekeyed = run(FIXTURES / "portrait-25.mp4", configured, title="Another name", new_key=True)
     assert not renamed.unchanged
     assert not rekeyed.unchanged
     assert renamed.chunks_reused == renamed.chunks == rekeyed.chunks_reused
@@ -171,7 +188,7 @@ def test_a_new_title_or_key_encodes_nothing(tmp_path: Path) -> None:
     assert len({result.record.version for result in (first, renamed, rekeyed)}) == 3
     assert len({result.record.encryption.key_ids for result in (first, renamed, rekeyed)}) == 3
     catalog = Catalog(configured.catalog_url)
-    statuses = {record.version: record.status for record in catalog.versions("landscape-24")}
+    statuses = {record.version: record.status for record in catalog.versions("portrait-25")}
     catalog.close()
     assert statuses == {first.record.version: "superseded", renamed.record.version: "superseded", rekeyed.record.version: "live"}
 
@@ -187,14 +204,14 @@ def test_a_new_rung_encodes_only_that_rung(tmp_path: Path) -> None:
 
 
 def test_an_altered_chunk_is_encoded_again(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    first = run(FIXTURES / "landscape-24.mp4", configured)
-    _, victim = sorted((configured.work / "chunks").rglob("*.mp4"), key=lambda path: -path.stat().st_size)[:2]
+    configured = in_chunks(tmp_path)
+    first = run(FIXTURES / "silent-video.mp4", configured)
+    victim = max((configured.work / "chunks").rglob("*.mp4"), key=lambda path: path.stat().st_size)
     victim.write_bytes(victim.read_bytes()[:-100] + bytes(100))
-    again = run(FIXTURES / "landscape-24.mp4", configured, title="again")
-    assert again.chunks_reused == again.chunks - 1
+    again = run(FIXTURES / "silent-video.mp4", configured, title="again")
+    assert (again.chunks, again.chunks_reused) == (2, 1)
     file = joined(again, configured, "video-90p.m3u8", tmp_path)
-    assert playback.read_barcodes(file) == list(range(336))
+    assert playback.read_barcodes(file) == list(range(75))
     assert first.record.version != again.record.version
 
 
@@ -218,16 +235,16 @@ STOPS = {
 
 @pytest.mark.parametrize(("name", "fields"), STOPS.values(), ids=STOPS.keys())
 def test_an_interrupted_ingest_publishes_nothing_and_resumes(name: str, fields: dict[str, Any], tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
+    configured = in_chunks(tmp_path)
     cancel = threading.Event()
     with pytest.raises(Interrupted):
-        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, StopAt(cancel, name, **fields), cancel)
+        ingest(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), configured, StopAt(cancel, name, **fields), cancel)
     assert published(tmp_path / "home" / "library") == []
     assert published(configured.work / "tmp") == []
     catalog = Catalog(configured.catalog_url)
-    assert catalog.live("landscape-24") is None
+    assert catalog.live("portrait-25") is None
     catalog.close()
-    result = run(FIXTURES / "landscape-24.mp4", configured)
+    result = run(FIXTURES / "portrait-25.mp4", configured)
     assert result.artifacts_reused >= 1  # the first upload may be sound, before any chunk is done
 
 
@@ -257,7 +274,7 @@ def test_quality_control_stops_the_ingest_before_anything_is_visible(tmp_path: P
     policy.write_text("true_peak:\n  severity: error\n  highest: -60\n")
     configured = settings(tmp_path, 90, policy=str(policy))
     with pytest.raises(SourceRefused, match="quality control"):
-        run(FIXTURES / "landscape-24.mp4", configured)
+        run(FIXTURES / "portrait-25.mp4", configured)
     assert published(tmp_path / "home" / "library") == []
 
 
@@ -338,11 +355,11 @@ def test_any_file_name_is_just_a_name(name: str, tmp_path: Path) -> None:
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     recorder = Recorder()
-    ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), settings(tmp_path, 90), recorder)
+    ingest(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), in_chunks(tmp_path), recorder)
     (planned,) = recorder.named("encode_planned")
     finished = recorder.named("chunk_finished")
-    assert planned.frames == sum(event.frames for event in finished) == 336
-    assert planned.chunks == len(finished)
+    assert planned.frames == sum(event.frames for event in finished) == 75
+    assert planned.chunks == len(finished) == 2
     stages = [event.stage for event in recorder.named("stage_finished")]
     assert [stage for stage in stages if stages.count(stage) == 1] == [
         "validate",

@@ -200,7 +200,7 @@ def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> N
     for content_id in ("film", "other"):
         key = KeyStore(configured.keys).create(content_id)
         with claim(configured.work / "jobs", content_id) as held:
-            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_id=key.key_id))
+            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
     recorder = Recorder()
     ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert any("could not be removed" in note.text for note in recorder.named("note"))

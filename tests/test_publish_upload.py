@@ -17,8 +17,7 @@ from vidpipe import layout
 from vidpipe.errors import Interrupted, PublishFailed
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent, Uploaded
-from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.segments import clear
+from vidpipe.protect.result import ProtectedSegment, protected
 from vidpipe.publish import upload as publish
 from vidpipe.publish.upload import UploadsLeft, delivery, discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage
@@ -83,7 +82,7 @@ class Watched(LocalStorage):
 def made(count: int, size: int = 100) -> Iterator[ProtectedSegment]:
     for index in range(count):
         data = bytes([index % 256]) * size
-        yield clear(Segment("720p", index, Fraction(6 * index), Fraction(6), 144, data))
+        yield protected(Segment("720p", index, Fraction(6 * index), Fraction(6), 144, data), data)
 
 
 def published(storage: LocalStorage, segments: Iterator[ProtectedSegment], **options: object) -> list[PublishedSegment]:

@@ -517,23 +517,22 @@ def test_chunks_measure_what_the_whole_does(troubled: Path, folder: Path) -> Non
     assert (float(found[1].at.start or 0), float(found[1].at.end or 0)) == pytest.approx((4, 6), abs=0.25)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("name", ["landscape-24.mp4", "plain-mp4", "mkv-29.97", "webm", "avi", "dnxhd-mxf", "prores-mov"])
-def test_a_file_that_was_cut_is_refused(name: str, share: float, folder: Path) -> None:
-    if name == "dnxhd-mxf" and share > 0.9:
-        pytest.skip("an MXF file claims a duration only, and the cut is within its tolerance")
+def test_a_file_that_was_cut_is_refused(name: str, folder: Path) -> None:
     whole = FIXTURES / name if name.endswith(".mp4") else make(name, folder)  # the fixture has its index first, so it opens
     assert not any(each.id == "truncated" for each in fact_findings(probe(str(whole)), load_policy()))
-    cut = folder / f"cut-{whole.name}"
-    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
-    try:
-        source = probe(str(cut))
-    except SourceRefused as refusal:
-        assert "cut off" in refusal.what  # noqa: PT017 - either way of refusing is right
-        return
-    report = validate(source, load_policy(), "no-such-ffmpeg", quick=True)
-    assert report.refused
-    assert "truncated" in ids(report.findings)
+    # an MXF file claims a duration only, and the last cut is within its tolerance
+    for share in (0.3, 0.6) if name == "dnxhd-mxf" else (0.3, 0.6, 0.95):
+        cut = folder / f"cut-{whole.name}"
+        cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+        try:
+            source = probe(str(cut))
+        except SourceRefused as refusal:
+            assert "cut off" in refusal.what  # noqa: PT017 - either way of refusing is right
+            continue
+        report = validate(source, load_policy(), "no-such-ffmpeg", quick=True)
+        assert report.refused, share
+        assert "truncated" in ids(report.findings), share
 
 
 def test_damage_is_found_and_has_its_time(folder: Path) -> None:

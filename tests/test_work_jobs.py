@@ -10,7 +10,7 @@ import pytest
 from vidpipe.errors import UsageError
 from vidpipe.work.jobs import Job, claim
 
-JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_id="a" * 32)
+JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_ids=("a" * 32,))
 
 
 def test_a_note_survives_the_run_until_it_is_finished(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ WRONG: dict[str, bytes | dict[str, str]] = {
     "version up": {"version": "../../other/v1"},
     "version with a folder": {"version": "a/b"},
     "no version": {"version": ""},
-    "key up": {"key_id": "../master"},
+    "key up": {"key_ids": ["../master"]},
     "line break": {"version": "v1\n"},
 }
 

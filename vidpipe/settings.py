@@ -21,7 +21,7 @@ import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
 from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
@@ -31,6 +31,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.protect.master import MASTER_BYTES, parse_master_key
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SchemeName
 from vidpipe.publish.upload import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
@@ -59,7 +60,7 @@ class Settings(Data):
     )
     target: str = Field(default="", description="Where titles are published: a folder or s3://BUCKET/PREFIX. Default: HOME/library.")
     ladder: str = Field(default="streaming", description="Name of a shipped ladder, or a YAML file.")
-    encrypt: Literal["aes-128", "none"] = Field(default="aes-128", description="Encryption of the segments.")
+    encrypt: SchemeName = Field(default=DEFAULT_SCHEME, description="Encryption of the segments.")
     key_url: str | None = Field(
         default=None,
         description="Absolute URL template of keys, with {key_id} or {content_id}. Default: keys/{key_id}, relative to the playlist.",

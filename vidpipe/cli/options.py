@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from vidpipe.errors import UsageError
+from vidpipe.protect.schemes import SCHEMES
 from vidpipe.settings import Settings, resolve
 
 
@@ -89,7 +90,7 @@ Language = Annotated[
         show_default=False,
     ),
 ]
-Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
+Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]

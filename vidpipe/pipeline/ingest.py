@@ -51,7 +51,10 @@ from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
 from vidpipe.progress import LAST_STAGE, Note, Reporter, Run, Silent, Stages
+from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_segments
 from vidpipe.settings import Settings
@@ -210,9 +213,9 @@ def _ingest(
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
             return
-        job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        key = keys.get(job.key_id) if job.key_id else None
-        target = Destination(storage, content_id, job.version, keys, key, settings.gzip_playlists)
+        job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
+        protection = Protection(scheme_of(settings.encrypt), key_set)
+        target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
             new, inventory = _make(decided, target, run)
             seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
@@ -326,17 +329,18 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
     with stages("manifest"):
         tracks, subtitles = put_together(made, results, segments, segmenter.sizes), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, target.content_id)
-        texts = playlists(tracks, subtitles, uri if target.key else None)
+        scheme = target.protection.scheme
+        texts = playlists(tracks, subtitles, scheme.hls_method, uri if target.key_ids else None)
     objects = []
     with stages("publish"):
         files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
-        files |= {track.init_path: track.init.data for track in tracks}
+        files |= {track.init_path: target.header(track.init) for track in tracks}
         files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
         for path, data in files.items():
             _stop_if(cancel)
             objects.append(target.put(path, data, reporter))
     with stages("verify"):
-        found = expected(made, tracks, subtitles, objects, {key_id: uri(key_id) for key_id in target.key_ids})
+        found = expected(made, tracks, subtitles, objects, scheme.name, {key_id: uri(key_id) for key_id in target.key_ids})
         verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
     made_record = record(
         made,
@@ -347,6 +351,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
         version=target.version,
         title=about.title,
         metadata=about.metadata,
+        scheme=scheme.name,
         key_ids=target.key_ids,
         location=target.location,
     )

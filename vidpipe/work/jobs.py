@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
@@ -29,7 +29,7 @@ Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
 class Job(Data):
     """One version in the making.
 
-    target: where it goes.  key_id: the content key, None when the title is not encrypted.
+    target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     """
 
@@ -37,8 +37,17 @@ class Job(Data):
     fingerprint: str
     version: Id
     target: str
-    key_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
     catalog: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, note: Any) -> Any:
+        """Read a note of vidpipe 0.1.0, which had one key or none."""
+        if isinstance(note, dict) and "key_id" in note:
+            key_id = note["key_id"]
+            return {**{name: value for name, value in note.items() if name != "key_id"}, "key_ids": () if key_id is None else (key_id,)}
+        return note
 
 
 @dataclass(frozen=True, slots=True)
