@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 
 import pytest
 
@@ -24,13 +25,13 @@ class Crowd:
         self._release: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
 
-    def want(self, name: str, owner: str, cancel: threading.Event | None = None, memory: int = 0) -> None:
+    def want(self, name: str, owner: str, cancel: threading.Event | None = None, share: Fraction = Fraction(0)) -> None:
         """Let one more wait, and return when it does, so that the order is known."""
         self._release[name] = threading.Event()
 
         def work() -> None:
             try:
-                with self.places.one(owner, cancel or threading.Event(), memory):
+                with self.places.one(owner, cancel or threading.Event(), share):
                     self.began.append(name)
                     self._release[name].wait(20)
             except Interrupted:
@@ -74,15 +75,15 @@ def test_a_short_title_does_not_wait_for_all_of_a_long_one() -> None:
 
 
 def test_what_does_not_fit_into_memory_waits_and_is_not_passed() -> None:
-    crowd = Crowd(Places(3, memory=100))
-    crowd.want("huge", "a", memory=500)
-    crowd.want("large", "b", memory=70)
+    crowd = Crowd(Places(3))
+    crowd.want("huge", "a", share=Fraction(5))
+    crowd.want("large", "b", share=Fraction(7, 10))
     assert crowd.began == ["huge"], "what is larger than the machine runs alone"
-    crowd.want("small", "c", memory=10)
+    crowd.want("small", "c", share=Fraction(1, 10))
     crowd.finish("huge")
     until(lambda: len(crowd.began) == 3)
-    crowd.want("large too", "d", memory=70)
-    crowd.want("small too", "e", memory=10)
+    crowd.want("large too", "d", share=Fraction(7, 10))
+    crowd.want("small too", "e", share=Fraction(1, 10))
     time.sleep(0.3)
     assert len(crowd.began) == 3, "the next in turn is waited for"
     crowd.finish("large")

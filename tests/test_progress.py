@@ -12,7 +12,7 @@ import pytest
 from tests.ingest_support import FIXTURES, Recorder, settings
 from vidpipe.errors import SourceRefused
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
-from vidpipe.progress import Event, Note, Run, Silent, Stages
+from vidpipe.progress import Event, Note, RunReporter, Silent, Stages
 from vidpipe.validation import validate_files
 
 CLIP = str(FIXTURES / "one-second.mp4")
@@ -20,7 +20,7 @@ CLIP = str(FIXTURES / "one-second.mp4")
 
 def test_a_run_adds_what_a_stage_does_not_know() -> None:
     heard = Recorder()
-    run = Run(heard, "film")
+    run = RunReporter(heard, "film")
     before = datetime.now(UTC)
     Stages(run).reporter.emit(Note(text="hello"))
     (event,) = heard.events
@@ -29,7 +29,7 @@ def test_a_run_adds_what_a_stage_does_not_know() -> None:
     assert before <= event.at <= datetime.now(UTC)
     assert event.at.utcoffset() == timedelta(0)
     assert uuid.UUID(run.id).version == 4
-    assert Run(Silent()).id != run.id
+    assert RunReporter(Silent()).id != run.id
 
 
 def test_ingests_at_once_through_one_reporter_can_be_told_apart(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What the library reports while it works: events handed to a Reporter. The library itself never prints.
 
-In:   the stages emit events, of which they know nothing but what happened; ``Run`` adds the run, the title and the time.
+In:   the stages emit events, of which they know nothing but what happened; ``RunReporter`` adds the run, the title and the time.
 Out:  whatever the Reporter makes of them (a bar, lines, NDJSON, nothing).
 A Reporter is called from several threads; an implementation guards its own state and must not raise.
 """
@@ -111,7 +111,7 @@ class Silent:
         """Drop the event."""
 
 
-class Run:
+class RunReporter:
     """The Reporter of one run: passes every event on with the run, the title and the time. Nothing else fills these in."""
 
     def __init__(self, reporter: Reporter, content_id: str | None = None) -> None:

@@ -17,7 +17,7 @@ from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
-from vidpipe.progress import Reporter, Run, Silent, Stages
+from vidpipe.progress import Reporter, RunReporter, Silent, Stages
 from vidpipe.settings import Settings
 from vidpipe.source.access import opened
 from vidpipe.source.facts import Source
@@ -43,7 +43,7 @@ def validate_files(
     """Validate each file and yield the outcome as soon as it is known. quick: judge the facts only, decode nothing."""
     policy = load_policy(settings.policy)
     ffmpeg = find(settings.ffmpeg)
-    stages = Stages(Run(reporter or Silent()))
+    stages = Stages(RunReporter(reporter or Silent()))
     for file in files:
         try:
             yield _validate(file, settings, policy, ffmpeg, stages, quick=quick, cancel=cancel)
