@@ -10,20 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.package_support import encode_audio, encode_video, grid, rung, sound
+from tests.package_support import audio_segments, encode_audio, encode_video, grid, rung, sound, subtitle_segments, video_segments
 from vidpipe import layout
 from vidpipe.inventory.build import subtitle_words
 from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import AudioTrack, Inventory, Pictures, SubtitleTrack, VideoTrack
 from vidpipe.manifest.hls import playlists
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
-from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.package.subtitles import Cue, subtitle_segments
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.segments import clear, encrypt
+from vidpipe.protect.schemes.aes128 import encrypt
+from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.upload import publish_object, publish_segments
 from vidpipe.storage.base import Storage
@@ -83,8 +83,8 @@ def publish_title(
         objects.append(publish_object(storage, PREFIX, path, data, reporter=Silent()))
 
     def send(segments: list[Segment], paths: Callable[[str, int], str]) -> tuple[PublishedSegment, ...]:
-        protected = [encrypt(segment, KEY) if encrypted else clear(segment) for segment in segments]
-        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event())
+        protected = [encrypt(segment, KEY) if encrypted else CLEAR.seal(segment, None) for segment in segments]
+        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event(), workers=4)
         return tuple(sorted(sent, key=lambda segment: segment.index))
 
     def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ In:   a content id in the catalog and Settings; or a Storage, the prefix of a ve
 Out:  an HTTP server on the loopback address; nothing is printed and nothing is written.
 Wrong: UsageError if the title is unknown or the port cannot be used; a missing object is a 404, a target that cannot be read a 502.
 
-The page plays the title decrypted by this server (below ``/clear/``): Chromium's own HLS cannot decrypt AES-128 segments of fragmented MP4.
+The page plays the title decrypted by this server (below ``/clear/``): Chromium's own HLS cannot decrypt whole segments of fragmented MP4.
 Other players get the published bytes, and the key.
 
 Only this machine can reach it, and only under its own name: requests with a foreign Host header are refused, so that a web
@@ -34,7 +34,7 @@ from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.layout import INVENTORY, MASTER, POSTER, version_prefix
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.segments import decrypt
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import is_compressible
 from vidpipe.settings import Settings
@@ -70,7 +70,8 @@ class Lock:
 class Preview(ThreadingHTTPServer):
     """The server of one title. Call ``serve_forever``, and ``server_close`` at the end.
 
-    prefix: of the version, below the target.  key: key id -> 16 bytes, asked only for ``key_ids``.  port: 0 takes a free one.
+    prefix: of the version, below the target.  scheme: its protection.
+    key: key id -> 16 bytes, asked only for ``key_ids``.  port: 0 takes a free one.
     locks: of the encrypted segments by path below the prefix (see ``locks_of``).
     """
 
@@ -82,6 +83,7 @@ class Preview(ThreadingHTTPServer):
         prefix: str,
         *,
         title: str,
+        scheme: str,
         key_ids: Collection[str],
         key: Callable[[str], bytes],
         locks: Mapping[str, Lock],
@@ -90,6 +92,7 @@ class Preview(ThreadingHTTPServer):
         self.storage = storage
         self.prefix = prefix
         self.title = title
+        self.scheme = scheme_of(scheme)
         self.key_ids = frozenset(key_ids)
         self.key = key
         self.locks = locks
@@ -155,7 +158,7 @@ class Preview(ThreadingHTTPServer):
         if name.endswith(".m3u8"):
             return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"#EXT-X-KEY:"))
         lock = self.locks.get(name)
-        return decrypt(body, self.key(lock.key_id), lock.iv) if lock and lock.key_id in self.key_ids else body
+        return self.scheme.open(body, self.key(lock.key_id), lock.iv) if lock and lock.key_id in self.key_ids else body
 
     def _local_keys(self, playlist: bytes) -> bytes:
         """Point the key URIs of a playlist here: a title with an absolute key URL asks a key service that may not exist yet."""
@@ -181,7 +184,14 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
         key_ids = record.encryption.key_ids
         locks = locks_of(storage, prefix, key_ids)
         with Preview(
-            storage, prefix, title=record.title, key_ids=key_ids, key=lambda key_id: keys.get(key_id).key, locks=locks, port=port
+            storage,
+            prefix,
+            title=record.title,
+            scheme=record.encryption.method,
+            key_ids=key_ids,
+            key=lambda key_id: keys.get(key_id).key,
+            locks=locks,
+            port=port,
         ) as server:
             threading.Thread(target=server.serve_forever, name="preview", daemon=True).start()
             try:

@@ -69,7 +69,7 @@ def record_of(
         thumbnails=Thumbnails(
             poster=location(pictures.poster) if pictures else None, track=location(pictures.track) if pictures else None
         ),
-        encryption=Encryption(method="aes-128" if inventory.keys else "none", key_ids=inventory.keys),
+        encryption=Encryption(method=inventory.scheme, key_ids=inventory.keys),
         cache=Cache(**CACHE_SECONDS),
         metadata=dict(metadata),
     )

@@ -21,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
+from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
 from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.inventory.measure import Bitrate, average, peak
 from vidpipe.layout import INVENTORY, RECORD
@@ -119,28 +119,28 @@ class Inspection(Data):
 
 def unreadable(location: str, error: UsageError) -> Inspection:
     """Return the report of a location that cannot be inspected, for programs that expect one."""
-    return Inspection(location=error.where or location, kind="unreadable", problems=(error.what,))
+    return Inspection(location=error.place or location, kind="unreadable", problems=(error.what,))
 
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
-    place, name = open_place(location)
+    place, name = open_package(location)
     with closing(place):
         return _inspect(place, name)
 
 
-def _inspect(place: Place, name: str) -> Inspection:
+def _inspect(place: Package, name: str) -> Inspection:
     try:
         data = place.read(name)
         playlist = parse(data, query=_query(name))
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
-        raise UsageError(f"this is no HLS playlist: {error.what}", where=f"{place.where(name)}:{error.line}", fix=FIX) from error
+        raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
     inventory = _inventory(place, name)
     held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, name)
     look = _Look(place, held, inventory.entries if inventory else {})
-    told = _told(inventory) if inventory else None
+    described = _described(inventory) if inventory else None
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
         return Inspection(
@@ -150,13 +150,13 @@ def _inspect(place: Place, name: str) -> Inspection:
             independent_segments=playlist.independent_segments,
             duration=only.duration,
             playlists=(only,),
-            inventory=told,
+            inventory=described,
             problems=only.problems,
             notes=only.notes,
         )
     found = _master(look, name, playlist)
     wrong = tuple(f"{name}: {problem}" for problem in look.differences(name.rpartition("/")[2].partition("?")[0], data))
-    return found.model_copy(update={"inventory": told, "problems": (*wrong, *found.problems)})
+    return found.model_copy(update={"inventory": described, "problems": (*wrong, *found.problems)})
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class _Look:
     known: what an inventory says of each object, by path beside the playlist that was opened.
     """
 
-    place: Place
+    place: Package
     held: tuple[str, ...]
     known: Mapping[str, ObjectEntry]
 
@@ -186,7 +186,7 @@ def _query(uri: str) -> str:
         return ""
 
 
-def _inventory(place: Place, name: str) -> Objects | None:
+def _inventory(place: Package, name: str) -> Objects | None:
     """Return the inventory of a title of our own. Of a playlist in another folder than the master playlist there is none."""
     try:
         return read_inventory(place.read(urljoin(name, INVENTORY)))
@@ -194,13 +194,13 @@ def _inventory(place: Place, name: str) -> Objects | None:
         return None
 
 
-def _told(inventory: Objects) -> InventoryReport:
+def _described(inventory: Objects) -> InventoryReport:
     sizes = [entry.size for entry in inventory.entries.values()]
     content_id, version = (inventory.content_id, inventory.version) if isinstance(inventory, Inventory) else (None, None)
     return InventoryReport(content_id=content_id, version=version, objects=len(sizes), bytes=sum(sizes))
 
 
-def _held_keys(place: Place, name: str) -> tuple[str, ...]:
+def _held_keys(place: Package, name: str) -> tuple[str, ...]:
     """Return the key ids of a title of our own, which its record says."""
     try:
         record = json.loads(place.read(urljoin(name, RECORD)))

@@ -16,10 +16,12 @@ from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSu
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.measure import Bitrate, measure, target_duration
 from vidpipe.inventory.model import AudioTrack, Inventory, LeftOutTrack, MediaTrack, Pictures, PublishedTrack, SubtitleTrack, VideoTrack
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, read_init, rungs_of
 from vidpipe.package.rates import FrameSizes
-from vidpipe.package.subtitles import Cue, Unusable, cues_of
+from vidpipe.package.subtitles import Unusable, cues_of
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
+from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.work.artifacts import Artifact
 
@@ -41,7 +43,7 @@ class Made:
 
 
 def measured(
-    made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes, media: Fingerprints, scheme: str
+    made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes, media: Fingerprints, scheme: SchemeName
 ) -> Made:
     """Put the facts of everything together that was encoded. sizes: of the frames of all segments.  scheme: that protects them.
 

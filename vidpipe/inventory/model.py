@@ -22,6 +22,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
+from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
 from vidpipe.source.facts import AudioRole
 
@@ -46,7 +47,7 @@ class PublishedTrack(Data):
 
     id: str = Field(description="Of the rendition, unique among the tracks of its kind.")
     media: str = Field(description="Hash of everything that decided the bytes of its segments, but for the key (see fingerprints).")
-    scheme: str = Field(description="Protection of its segments: none, aes-128.")
+    scheme: SchemeName = Field(description="Protection of its segments.")
     playlist: Path
     bitrate: Bitrate = Field(description="Measured from the stored segments.")
     segments: tuple[PublishedSegment, ...] = Field(min_length=1, description="In order.")
@@ -129,6 +130,11 @@ class Inventory(Objects):
     def tracks(self) -> tuple[PublishedTrack, ...]:
         """Video, audio, subtitles."""
         return (*self.video, *self.audio, *self.subtitles)
+
+    @property
+    def scheme(self) -> SchemeName:
+        """What protects the title."""
+        return self.video[0].scheme
 
     @property
     def segments(self) -> Iterable[PublishedSegment]:

@@ -13,6 +13,7 @@ from vidpipe.inventory.model import Inventory, MediaTrack
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.media import write_media
+from vidpipe.protect.schemes import scheme_of
 
 
 def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str]:
@@ -26,6 +27,7 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
         track.playlist: write_media(
             track.segments,
             init_uri=track.init if isinstance(track, MediaTrack) else None,
+            method=scheme_of(track.scheme).hls_method,
             key_uri=named if track.segments[0].key_id else None,
             target_duration=longest,
         )

@@ -69,7 +69,7 @@ def take_over(
         return Inheritance(made)
     lost: set[str] = set()
     while True:
-        found = inherited(made, media, live, scheme=target.scheme, keys=target.key_ids, lost=lost)
+        found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.key_ids, lost=lost)
         moves = {path: origin for path, origin in found.moves.items() if path not in shared.copied}
         missing = {moves[path] for path in shared.copy_all(target.prefix, moves, reporter=reporter, cancel=cancel, workers=workers)}
         if not missing:

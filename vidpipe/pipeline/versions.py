@@ -1,7 +1,7 @@
 """Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
 
 In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
-Out:  the fingerprint; the Job to work on.
+Out:  the fingerprint; the Job to work on, and its keys.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
 
 A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import KeySet, LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.publish.upload import discard
-from vidpipe.settings import MASTER_KEY_VARIABLE, Settings
+from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import Claim, Job, claim
+from vidpipe.work.jobs import Claim, Job, claim, noted
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged.
 Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over."""
 
@@ -73,12 +75,14 @@ def begin(
     *,
     keep: tuple[str, ...] = (),
     fresh: bool,
-) -> Job:
-    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one.
+) -> tuple[Job, KeySet]:
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too.
 
-    keep: ids of the keys of the live version of the same source, which the new one is encrypted under, too.  fresh: make a new key.
+    keep: ids of the keys of the live version of the same source under the same scheme, which the new one is encrypted under, too.
+    fresh: make new keys.
     """
-    if settings.encrypt != "none":
+    uses = uses_of(settings.encrypt)
+    if uses:
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
     if left and _is_elsewhere(catalog, left):
@@ -87,27 +91,27 @@ def begin(
     if left and is_known(catalog, left):
         left = None
     if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
-        return _with_key(left, keys)
+        return _with_keys(left, settings, keys)
     if left:
         try:
             _discard(left)
         except VidpipeError as error:
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
-        _forget_key(catalog, left, keys)
-    kept = next((key_id for key_id in keep if not fresh and settings.encrypt != "none" and _can_use(key_id, keys)), None)
+        _forget_keys(catalog, left, keys)
+    kept = bool(keep) and len(keep) == len(uses) and not fresh and _can_use(keep, keys)
     job = Job(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
         target=settings.target,
-        key_id=kept or (new_key_id() if settings.encrypt == "aes-128" else None),
-        key_kept=kept is not None,
+        key_ids=keep if kept else tuple(new_key_id() for _ in uses),
+        keys_kept=kept,
         catalog=catalog.where,
     )
     held.save(job)
     try:
-        return _with_key(job, keys)
+        return _with_keys(job, settings, keys)
     except UsageError:  # nothing was begun
         held.finish()
         raise
@@ -124,33 +128,32 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
 
 
 def _opens(job: Job, keys: KeyStore) -> bool:
-    """Whether the key of an unfinished version can be used. One that was not made yet can; one that another version has must be there."""
-    if job.key_id is None or (not job.key_kept and not keys.holds(job.key_id)):
-        return True
-    return _can_use(job.key_id, keys)
+    """Whether the keys of an unfinished version can be used. Those not made yet can; those that another version has must be there."""
+    return _can_use(job.key_ids if job.keys_kept else tuple(key_id for key_id in job.key_ids if keys.holds(key_id)), keys)
 
 
-def _can_use(key_id: str, keys: KeyStore) -> bool:
-    """Whether a key is there; not if it was altered, or wrapped by another master key."""
+def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
+    """Whether keys are there; not if one was altered, or wrapped by another master key."""
     try:
-        return keys.holds(key_id) and bool(keys.get(key_id))
+        return all(keys.holds(key_id) and keys.get(key_id) for key_id in key_ids)
     except UsageError:
         return False
 
 
-def _forget_key(catalog: Catalog, job: Job, keys: KeyStore) -> None:
-    """Remove the key of a version that is given up, unless another version is encrypted under it. Raises CatalogFailed in doubt."""
-    if job.key_id is None or job.key_kept:
+def _forget_keys(catalog: Catalog, job: Job, keys: KeyStore) -> None:
+    """Remove the keys of a version that is given up, unless another version is encrypted under them. Raises CatalogFailed in doubt."""
+    if job.keys_kept or not job.key_ids:
         return
-    if not any(job.key_id in known.encryption.key_ids for known in catalog.versions(job.content_id)):
-        keys.remove(job.key_id)
+    used = {key_id for known in catalog.versions(job.content_id) for key_id in known.encryption.key_ids}
+    for key_id in job.key_ids:
+        if key_id not in used:
+            keys.remove(key_id)
 
 
-def _with_key(job: Job, keys: KeyStore) -> Job:
-    """Make the key that a note names, unless a run that was killed has made it. The note comes first, so that no key is forgotten."""
-    if job.key_id and not job.key_kept and not keys.holds(job.key_id):
-        keys.create(job.content_id, job.key_id)
-    return job
+def _with_keys(job: Job, settings: Settings, keys: KeyStore) -> tuple[Job, KeySet]:
+    """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
+    source, uses = LocalKeys(keys), uses_of(settings.encrypt)
+    return job, existing(source, uses, job.key_ids) if job.keys_kept else source.keys(job.content_id, uses, job.key_ids)
 
 
 def is_known(catalog: Catalog, job: Job) -> bool:
@@ -180,7 +183,7 @@ def abandon(held: Claim, catalog: Catalog, storage: Storage, job: Job, keys: Key
     """Remove what was uploaded of a version that will not be finished, and its key. Finished chunks stay in the work space."""
     try:
         discard(storage, layout.version_prefix(job.content_id, job.version))
-        _forget_key(catalog, job, keys)
+        _forget_keys(catalog, job, keys)
     except (PublishFailed, CatalogFailed):
         return  # one of them is gone: the note stays, and the next run continues or discards this version
     held.finish()
@@ -194,12 +197,12 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     """
     given_up: list[str] = []
     failed: list[PublishFailed] = []
-    folder, keys = settings.work / "jobs", KeyStore(settings.keys)
+    keys = KeyStore(settings.keys)
     with closing(open_catalog(settings.catalog_url)) as catalog:
-        for note in sorted(folder.glob("*.json")):
+        for content_id in noted(settings.work):
             with ExitStack() as cleanup:
                 try:
-                    held = cleanup.enter_context(claim(folder, note.stem))
+                    held = cleanup.enter_context(claim(settings.work, content_id))
                 except UsageError:  # it is running
                     continue
                 job = held.unfinished
@@ -213,8 +216,8 @@ def give_up(settings: Settings) -> tuple[str, ...]:
                     except PublishFailed as error:
                         failed.append(error)
                         continue
-                    _forget_key(catalog, job, keys)
-                    given_up.append(note.stem)
+                    _forget_keys(catalog, job, keys)
+                    given_up.append(content_id)
                 held.finish()
     if failed:
         raise failed[0]

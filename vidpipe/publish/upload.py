@@ -29,8 +29,6 @@ from vidpipe.storage.compression import compressed
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
 
-UPLOAD_WORKERS = 4
-"""Uploads side by side, and the number of segments in memory."""
 
 
 def is_compressible(path: str) -> bool:
@@ -79,7 +77,7 @@ def publish_segments(
     paths: Callable[[str, int], str],
     reporter: Reporter,
     cancel: threading.Event,
-    workers: int = UPLOAD_WORKERS,
+    workers: int,
     on_failure: Callable[[], None] | None = None,
     shared: Shared | None = None,
 ) -> Iterator[PublishedSegment]:

@@ -1,7 +1,7 @@
 """A directory as a target: what a web server serves, and the default.
 
 In:   object paths and bytes.
-Out:  files below the root, each written to a temporary name beside it, synced to the disk and renamed.
+Out:  files below the root, each written as vidpipe/durable.py does it.
 Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; a symbolic link leads
        out of the root; UsageError never, ValueError for a path that leaves the root.
 
@@ -15,17 +15,13 @@ import errno
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vidpipe import durable
 from vidpipe.errors import PublishFailed
 from vidpipe.storage.base import Stored, clean_path, sha256_file
-
-_TEMPORARY = ".vidpipe-"
-"""How the name of an unfinished file begins; such files are never listed."""
-_FICLONE = 0x40049409  # linux/fs.h; Python 3.14 is the first to have it in fcntl
 
 
 class LocalStorage:
@@ -40,7 +36,7 @@ class LocalStorage:
         """See Storage.check: creates the directory and tries to write in it."""
         with _translated("use", str(self.root)):
             self.root.mkdir(parents=True, exist_ok=True)
-            trial = self.root / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
+            trial = self.root / f"{durable.TEMPORARY}{secrets.token_hex(8)}.tmp"
             with _removed_on_failure(trial):
                 trial.write_bytes(b"")
                 trial.unlink()
@@ -62,28 +58,18 @@ class LocalStorage:
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, data)
+            durable.write(file, data)
         if on_bytes is not None:
             on_bytes(file.stat().st_size)
 
     def copy(self, source: str, path: str, *, size: int) -> bool:
-        """See Storage.copy. A clone where the file system can, else a hard link, else a copy.
-
-        A link is safe because nothing here ever writes into a file that is there: each write is a new file under the old name.
-        """
+        """See Storage.copy, and ``durable.share``."""
         origin, file = self._file(source).resolve(), self._file(path)
         with _translated("copy", str(file)):
             if not origin.is_file():
                 return False
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.parent / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
-            with _removed_on_failure(temporary):
-                if not (_cloned(origin, temporary) or _linked(origin, temporary)):
-                    write_whole(file, origin)
-                    return True
-                temporary.replace(file)
-                temporary.unlink(missing_ok=True)  # where both names were links to one file already, replace leaves both
-            _sync_folder(file.parent)
+            durable.share(origin, file)
         return True
 
     def get(self, path: str) -> bytes:
@@ -98,7 +84,7 @@ class LocalStorage:
         with _translated("read", str(source)), source.open("rb"):  # a missing source is about the source, not about the copy
             pass
         with _translated("write", str(file)):
-            write_whole(file, source)
+            durable.write(file, source)
         if on_bytes is not None:
             on_bytes(file.stat().st_size)
 
@@ -118,7 +104,7 @@ class LocalStorage:
             for parent, _, names in os.walk(folder, onerror=_unless_missing):
                 for name in names:
                     file = Path(parent) / name
-                    if not name.startswith(_TEMPORARY) and file.is_file():
+                    if not name.startswith(durable.TEMPORARY) and file.is_file():
                         found[file.relative_to(self.root).as_posix()] = file.stat().st_size
         for path in sorted(found):
             yield Stored(path=path, size=found[path])
@@ -127,7 +113,7 @@ class LocalStorage:
         """See Storage.tidy."""
         folder = self._file(prefix)
         with _translated("tidy", str(folder)):
-            for left in folder.rglob(f"{_TEMPORARY}*.tmp"):
+            for left in folder.rglob(f"{durable.TEMPORARY}*.tmp"):
                 left.unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
@@ -157,62 +143,6 @@ class LocalStorage:
             fix = "remove the link, or publish to the folder that it leads to (--to)"
             raise PublishFailed("a symbolic link leads out of the target", where=str(file), fix=fix)
         return file
-
-
-def write_whole(file: Path, data: bytes | Path) -> None:
-    """Write ``file`` so that it appears whole or not at all, and survives a power cut. Raises OSError and leaves nothing behind."""
-    temporary = file.parent / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
-    with _removed_on_failure(temporary):
-        # "x" creates with the umask's mode: a web server may read it, which mkstemp's 0600 would forbid.
-        with temporary.open("xb") as stream:
-            if isinstance(data, Path):
-                with data.open("rb") as source:
-                    shutil.copyfileobj(source, stream, 1 << 20)
-            else:
-                stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    _sync_folder(file.parent)
-
-
-def _cloned(source: Path, file: Path) -> bool:
-    """Make a file that shares the blocks of another until one of them is written (btrfs, XFS …). False where that cannot be done."""
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    try:
-        with source.open("rb") as original, file.open("xb") as clone:
-            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
-            os.fsync(clone.fileno())
-    except OSError:
-        file.unlink(missing_ok=True)
-        return False
-    return True
-
-
-def _linked(source: Path, file: Path) -> bool:
-    """Give a file a second name. False where that cannot be done: across file systems, too many links, FAT …"""
-    try:
-        os.link(source, file)
-    except OSError:
-        return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable, where the system can do that (not on Windows, not on every network file system)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as problem:
-        if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager

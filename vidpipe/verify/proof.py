@@ -34,15 +34,15 @@ from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, Subti
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.key_uri import key_uri
-from vidpipe.manifest.media import METHOD
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, Track, parse_movie, read_fragments
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import TrackFacts
-from vidpipe.package.subtitles import Cue
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
@@ -76,12 +76,16 @@ class Verification(Data):
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A segment as found. decode_time, duration: ticks.  frame_ticks: shortest and longest sample.  decoded: frames by ffmpeg."""
+    """A segment as found. decode_time, duration: ticks.  frame_ticks: how long its frames last, the one shown last apart.
+
+    decoded: frames by ffmpeg.
+    """
 
     decode_time: int
     duration: int
     samples: int
-    frame_ticks: tuple[int, int]
+    frame_ticks: frozenset[int]
+    last_frame_ticks: int
     decoded: int
 
 
@@ -183,6 +187,7 @@ class _TrackReader:
         copied: Collection[str],
     ) -> None:
         self._target, self._copied = target, copied
+        self._scheme = scheme_of(expected.scheme)
         self.expected = expected
         self._init = init
         self._ffmpeg = ffmpeg
@@ -201,7 +206,7 @@ class _TrackReader:
             self._target.compare(segment.uri, segment.entry)
             if segment.index not in ends:
                 return None
-        data = self._target.opened(segment, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -211,23 +216,28 @@ class _TrackReader:
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
         if not samples or not samples[0].sync:
             raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
-        if self._shown_at(samples) != self.delay:
-            raise self._target.wrong(
-                segment.uri, "the first frame is not shown at the segment's start", self.delay, self._shown_at(samples)
-            )
+        shown = self._shown(samples)
+        if shown[0][0] != self.delay:
+            raise self._target.wrong(segment.uri, "the first frame is not shown at the segment's start", self.delay, shown[0][0])
+        for (time, duration), (following, _) in itertools.pairwise(shown):
+            self._target.same(segment.uri, "when a frame gives way to the next (ticks)", time + duration, following)
         return _Measured(
             decode_time=fragments[0].decode_time,
             duration=fragments[0].duration,
             samples=len(samples),
-            frame_ticks=(min(sample.duration for sample in samples), max(sample.duration for sample in samples)),
+            frame_ticks=frozenset(duration for _, duration in shown[:-1]),
+            last_frame_ticks=shown[-1][1],
             decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
         )
 
-    def _shown_at(self, samples: Sequence[Sample]) -> int:
-        """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
-        times = itertools.accumulate((sample.duration for sample in samples), initial=0)
-        shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
-        return shown if self.expected.facts.type == "video" else self.delay  # audio is decoded in order; its delay is the priming
+    def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
+        """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.
+
+        The edit list's delay is part of the time. Audio is decoded in order; its delay is the priming.
+        """
+        delay = 0 if self.expected.facts.type == "video" else self.delay
+        times = itertools.accumulate((sample.duration for sample in samples), initial=delay)
+        return sorted((time + sample.cts, sample.duration) for time, sample in zip(times, samples, strict=False))
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
@@ -277,7 +287,7 @@ def _check_playlist(
         if init and (entry.init is None or entry.init.keys or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
-        target.same(where, "EXT-X-KEY", _keys(segment, title, key_url), _found_keys(entry))
+        target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
@@ -289,19 +299,16 @@ def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitr
 
 
 def _check_time_line(target: Target, text: SubtitleTrack, title: Inventory) -> None:
-    """Compare the borders of subtitle segments with those of the picture: each begins where a segment of it does, the last ends the title.
-
-    Only the starts of the picture count: of an odd number of frames, a rung with half the frame rate shows one beyond the end.
-    """
-    starts = [segment.start for segment in title.video[0].segments]
-    borders = list(zip(starts, [*starts[1:], title.duration], strict=True))
-    target.same(text.playlist, "the time line", borders, [(segment.start, segment.start + segment.duration) for segment in text.segments])
+    """Compare the borders of subtitle segments with those of the picture."""
+    borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (title.video[0], text))
+    target.same(text.playlist, "the time line", borders, found)
 
 
-def _keys(segment: PublishedSegment, title: Inventory, key_url: str | None) -> list[tuple[str, str | None, str | None]]:
-    if segment.key_id is None:
-        return []
-    return [(METHOD, key_uri(key_url, title.content_id, segment.key_id), segment.iv)]
+def _keys(
+    segment: PublishedSegment, track: PublishedTrack, title: Inventory, key_url: str | None
+) -> list[tuple[str, str | None, str | None]]:
+    method = scheme_of(track.scheme).hls_method
+    return [(method, key_uri(key_url, title.content_id, segment.key_id), segment.iv)] if segment.key_id and method else []
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
@@ -328,18 +335,21 @@ def _check_track(
             target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
         time += segment.duration
     target.same(expected.playlist, "the number of frames", expected.frames, sum(segment.samples for segment in expected.segments))
+    video = expected.facts.type == "video"
+    last = measured[-1]  # of a copy, too, the ends are read
     read = [found for found in measured if found]
-    shortest, longest = min(found.frame_ticks[0] for found in read), max(found.frame_ticks[1] for found in read)
-    if expected.facts.type == "video":
-        target.same(expected.playlist, "the duration of every frame (ticks)", longest, shortest)
-        delay, last = sum(edit.media_time for edit in track.edits), read[-1].duration
-        if len(measured) > 1 and last <= delay:  # hls.js would wait for its end for ever
-            raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", last)
-    allowed = Fraction(longest, track.timescale) if expected.facts.type == "video" else Fraction(playlist.target_duration)
-    if abs(time - duration) > allowed:
+    frames = {found.last_frame_ticks for found in read if found is not last}.union(*(found.frame_ticks for found in read))
+    # One frame alone says nothing of its rate: it ends with the title.
+    frame = max(frames, default=round(track.timescale / (expected.facts.frame_rate or track.timescale)))
+    if video:
+        target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames, default=frame))
+        delay, ticks = sum(edit.media_time for edit in track.edits), read[-1].duration
+        if len(measured) > 1 and ticks <= delay:  # hls.js would wait for its end for ever
+            raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", ticks)
+    if abs(time - duration) > (0 if video else playlist.target_duration):
         raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(duration), float(time))
     try:
-        facts = measure_track(track, expected.facts.id, longest)
+        facts = measure_track(track, expected.facts.id, frame)
     except EncodeFailed as error:
         raise target.wrong(expected.init, "the init section is wrong", expected.facts.codecs, error.what) from error
     target.same(expected.init, "what the init section says", expected.facts, facts)

@@ -16,7 +16,8 @@ from vidpipe.inventory.model import SubtitleTrack
 from vidpipe.manifest.cues import CueError, read_subtitles
 from vidpipe.manifest.master import HEARING_IMPAIRED
 from vidpipe.manifest.parse import MasterPlaylist, Rendition, Variant
-from vidpipe.package.subtitles import Cue
+from vidpipe.package.cut import Cue
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.verify.target import Target, keys_of
 
@@ -31,6 +32,7 @@ class SubtitleReader:
 
     def __init__(self, target: Target, expected: SubtitleTrack, key_for: Callable[[str], ContentKey], copied: Collection[str]) -> None:
         self._target, self._copied = target, copied
+        self._scheme = scheme_of(expected.scheme)
         self._last = len(expected.segments) - 1
         self._keys = keys_of(expected.segments, key_for)
 
@@ -40,7 +42,7 @@ class SubtitleReader:
             self._target.compare(segment.uri, segment.entry)
             if segment.index not in (0, self._last):
                 return []
-        data = self._target.opened(segment, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             cues = read_subtitles(data)
         except CueError as error:
