@@ -12,13 +12,14 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.source_support import X264, pieces, run
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.scheduler import encode
 from vidpipe.errors import UsageError
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import run as run_program
 from vidpipe.source.audio_changes import steady_filters
 from vidpipe.source.child.audio import SIGNS, Listener
-from vidpipe.source.facts import AudioStream, Finding, Sound
+from vidpipe.source.facts import AudioStream, Sound
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate
@@ -78,7 +79,7 @@ def test_a_container_that_announces_another_configuration(tmp_path: Path) -> Non
     assert float(audio.changes[0].at) == pytest.approx(2, abs=0.06)
 
 
-def changes(found: tuple[Finding, ...]) -> list[tuple[str, float, float, str]]:
+def changes(found: tuple[Diagnostic, ...]) -> list[tuple[str, float, float, str]]:
     assert all(each.measured and each.limit == "0 changes" for each in found if each.id == "changing-sound")
     told = [each for each in found if each.id == "changing-sound"]
     return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in told]
