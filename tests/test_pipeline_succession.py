@@ -9,7 +9,7 @@ import pytest
 from tests.ingest_support import FIXTURES, published, run, settings
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import UsageError
-from vidpipe.pipeline.succession import check_text
+from vidpipe.pipeline.succession import check_description
 from vidpipe.settings import Settings
 
 CLIP = FIXTURES / "one-second.mp4"
@@ -85,4 +85,4 @@ def test_text_that_no_record_holds_is_refused_before_any_work(
         run(CLIP, configured, title=title, metadata=metadata)
     assert refused.value.where == where
     assert not configured.home.exists()
-    check_text("Größte ✓", {"ключ": "値\n"})
+    check_description("Größte ✓", {"ключ": "値\n"})

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
-from vidpipe.protect import master
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.master import FILE, load_master_key, parse_master_key
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
@@ -282,12 +281,13 @@ def test_a_damaged_master_key_is_named(content: bytes, tmp_path: Path) -> None:
 
 
 def test_the_first_of_two_creators_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_private(file: Path, text: str) -> None:
-        real(file, text)
-        real(tmp_path / FILE, MASTER.hex())  # another process comes first, at the worst moment
+    def link(temporary: Path, file: Path) -> None:
+        file.write_text(MASTER.hex())  # another process comes first, at the worst moment
+        file.chmod(0o600)
+        real(temporary, file)
 
-    real = master.write_private
-    monkeypatch.setattr(master, "write_private", write_private)
+    real = os.link
+    monkeypatch.setattr(os, "link", link)
     assert load_master_key(tmp_path) == MASTER
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vidpipe.preview import Preview
     from vidpipe.source.facts import AudioStream, OtherStream, Source, SubtitleStream, VideoStream
     from vidpipe.validation import Validation
-    from vidpipe.work.usage import Share, Usage
+    from vidpipe.work.usage import FolderUse, Usage
 
 _STATE_STYLE = {"ok": "green", "info": "green", "warning": "yellow", "error": "bold red"}
 _GAP = 3
@@ -439,7 +439,7 @@ def work(console: Console, found: Usage) -> None:
     )
 
 
-def cleaned(console: Console, removed: Sequence[Share], given_up: Sequence[str], *, dry_run: bool) -> None:
+def cleaned(console: Console, removed: Sequence[FolderUse], given_up: Sequence[str], *, dry_run: bool) -> None:
     """Say what was removed."""
     lines(console, *(f"given up: {name}" for name in given_up))
     files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)

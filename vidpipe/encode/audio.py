@@ -18,7 +18,7 @@ from typing import Any
 import ffmpeg
 
 from vidpipe.data import Data, Seconds
-from vidpipe.encode.clock import on_the_time_line
+from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied

@@ -23,6 +23,7 @@ from typing import Any
 from vidpipe.encode import artifact_keys as keys
 from vidpipe.encode import audio, command, subtitles
 from vidpipe.encode.machine import cores_here, memory_here
+from vidpipe.encode.output import video_file
 from vidpipe.encode.parallelism import Pace, chunks_in, pace
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.audio import run_audio
@@ -31,6 +32,7 @@ from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.subtitles import run_subtitles
 from vidpipe.encode.tasks.task import AudioTask, CaptionTask, ChunkTask, Made, SubtitleTask, Task, Watch
 from vidpipe.encode.worker_pool import Places, Sharer, WorkerPool
+from vidpipe.encoders import encoder_of
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
@@ -45,7 +47,7 @@ AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
-    encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
+    encoders = {encoder_of(rendition.codec).name for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
     text = {"webvtt"} if any(not rendition.channel for rendition in plan.subtitles) else set()  # ffmpeg makes no closed captions
     return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
@@ -155,7 +157,7 @@ class _Run:
             self.plan,
             chunk,
             threads=threads,
-            renditions=tuple(rendition for rendition in self.plan.video if command.video_file(rendition) in missing),
+            renditions=tuple(rendition for rendition in self.plan.video if video_file(rendition) in missing),
             pictures=command.PICTURES in missing,
             posters=tuple(frame for frame in keys.posters_in(self.plan, chunk) if command.poster_file(frame) in missing),
             quality=self.quality if self.quality and self.quality.picture_file in missing else None,
@@ -231,7 +233,7 @@ class _Run:
         return [
             EncodedChunk(
                 chunk=chunk,
-                video={rendition.id: files[command.video_file(rendition)] for rendition in self.plan.video},
+                video={rendition.id: files[video_file(rendition)] for rendition in self.plan.video},
                 pictures=files.get(command.PICTURES),
                 posters={frame: files[command.poster_file(frame)] for frame in keys.posters_in(self.plan, chunk)},
                 quality=files[self.quality.picture_file] if self.quality else None,

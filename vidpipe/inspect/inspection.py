@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
+from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
 from vidpipe.layout import RECORD
 from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import (
@@ -110,12 +110,12 @@ def unreadable(location: str, error: UsageError) -> Inspection:
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
-    place, name = open_place(location)
+    place, name = open_package(location)
     with closing(place):
         return _inspect(place, name)
 
 
-def _inspect(place: Place, name: str) -> Inspection:
+def _inspect(place: Package, name: str) -> Inspection:
     try:
         playlist = parse(place.read(name), query=_query(name))
     except Unreachable as error:
@@ -142,7 +142,7 @@ def _inspect(place: Place, name: str) -> Inspection:
 class _Look:
     """Where to look. held: key ids that a key store answers for, so they lie in no folder."""
 
-    place: Place
+    place: Package
     held: tuple[str, ...]
 
 
@@ -154,7 +154,7 @@ def _query(uri: str) -> str:
         return ""
 
 
-def _held_keys(place: Place, name: str) -> tuple[str, ...]:
+def _held_keys(place: Package, name: str) -> tuple[str, ...]:
     """Return the key ids of a title of our own, which its record says."""
     try:
         record = json.loads(place.read(urljoin(name, RECORD)))

@@ -47,7 +47,7 @@ from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
 from vidpipe.pipeline.restore import restored
 from vidpipe.pipeline.segmenter import Segmenter
-from vidpipe.pipeline.succession import Description, check_source, check_text, described, given_languages
+from vidpipe.pipeline.succession import Description, check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
@@ -61,7 +61,7 @@ from vidpipe.publish.upload import publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, Origin, opened
 from vidpipe.source.facts import QualityReport, Source
-from vidpipe.source.fetch import is_remote, public, taken_apart
+from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
@@ -194,9 +194,9 @@ def _ingest(
 ) -> None:
     """Ingest, and put the result into the list as soon as the version is live."""
     reporter = stages.reporter
-    check_text(request.title, request.metadata)
+    check_description(request.title, request.metadata)
     with (
-        claim(settings.work / "jobs", content_id) as held,
+        claim(settings.work, content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
@@ -424,7 +424,7 @@ def _content_id(request: IngestRequest) -> str:
         return ids.checked(request.content_id)
     if request.source == STDIN:
         raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
-    name = Path(unquote(taken_apart(request.source).path) if is_remote(request.source) else request.source).stem
+    name = Path(unquote(split_url(request.source).path) if is_remote(request.source) else request.source).stem
     if not name:
         where = public(request.source) if is_remote(request.source) else request.source
         raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")

@@ -29,7 +29,7 @@ from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import Claim, Job, claim
+from vidpipe.work.jobs import Claim, Job, claim, noted
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -166,12 +166,12 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     """
     given_up: list[str] = []
     failed: list[PublishFailed] = []
-    folder, keys = settings.work / "jobs", KeyStore(settings.keys)
+    keys = KeyStore(settings.keys)
     with closing(open_catalog(settings.catalog_url)) as catalog:
-        for note in sorted(folder.glob("*.json")):
+        for content_id in noted(settings.work):
             with ExitStack() as cleanup:
                 try:
-                    held = cleanup.enter_context(claim(folder, note.stem))
+                    held = cleanup.enter_context(claim(settings.work, content_id))
                 except UsageError:  # it is running
                     continue
                 job = held.unfinished
@@ -187,7 +187,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
                         continue
                     for key_id in job.key_ids:
                         keys.remove(key_id)
-                    given_up.append(note.stem)
+                    given_up.append(content_id)
                 held.finish()
     if failed:
         raise failed[0]

@@ -29,7 +29,7 @@ from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.problem import Problem
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 # The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
 # A tenth of the time that its imports take is the collector's, looking for garbage among modules.
@@ -64,15 +64,15 @@ class _Unreadable(SourceRefused):
 def probe(location: str, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> Source:
     """Measure the local file at ``location``. Raises SourceRefused, Interrupted."""
     limits = limits or SourceLimits()
-    path, size = checked(location, limits)
-    name = clean(Path(location).name) or "source"
+    path, size = checked_file(location, limits)
+    name = one_line(Path(location).name) or "source"
     answer = ask(
-        ["examine", str(path), name, limits.model_dump_json()], where=clean(location, 1000), limits=limits.child(size), cancel=cancel
+        ["examine", str(path), name, limits.model_dump_json()], where=one_line(location, 1000), limits=limits.child(size), cancel=cancel
     )
     try:
         return Source.model_validate_json(json.dumps(answer["source"]))
     except (KeyError, ValidationError) as error:
-        raise _refused(clean(location, 1000), [NO_USABLE_ANSWER], REPORT) from error
+        raise _refused(one_line(location, 1000), [NO_USABLE_ANSWER], REPORT) from error
 
 
 def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None, about: Data | None = None) -> dict[str, Any]:
@@ -84,24 +84,24 @@ def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | No
     done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], stdin=told, limits=limits, cancel=cancel)
     if done.returncode != 0 or done.timed_out:
         problem, fix = _ending(done, limits)
-        raise _refused(where, [problem], fix, [clean(line, 400) for line in done.stderr_tail.splitlines()])
+        raise _refused(where, [problem], fix, [one_line(line, 400) for line in done.stderr_tail.splitlines()])
     try:
         answer = json.loads(done.stdout)
-        sentences = [clean(str(problem), 400) for problem in answer.get("problems", ())]
-        ids = [clean(str(id_), 40) for id_ in answer.get("ids", ())]
+        sentences = [one_line(str(problem), 400) for problem in answer.get("problems", ())]
+        ids = [one_line(str(id_), 40) for id_ in answer.get("ids", ())]
         problems = [Problem(*each) for each in zip(ids, sentences, strict=True)]
-        fix = clean(str(answer.get("fix") or ""), 600) or None
-        debug = [clean(str(line), 400) for line in answer.get("debug", ())]
+        fix = one_line(str(answer.get("fix") or ""), 600) or None
+        debug = [one_line(str(line), 400) for line in answer.get("debug", ())]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise _refused(where, [NO_USABLE_ANSWER], REPORT, [clean(line, 400) for line in done.stderr_tail.splitlines()]) from error
+        raise _refused(where, [NO_USABLE_ANSWER], REPORT, [one_line(line, 400) for line in done.stderr_tail.splitlines()]) from error
     if problems:
         raise _refused(where, problems, REPORT if debug else fix, debug)
     return dict(answer)
 
 
-def checked(location: str, limits: SourceLimits) -> tuple[Path, int]:
+def checked_file(location: str, limits: SourceLimits) -> tuple[Path, int]:
     """Return the absolute path and the size of an ordinary, readable, non-empty file, or raise SourceRefused."""
-    where = clean(location, 1000)
+    where = one_line(location, 1000)
     if not location or "\0" in location:
         raise _Unreadable("the name of the source is empty or holds a zero byte", where=where or None, fix="name a video file")
     try:

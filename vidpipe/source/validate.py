@@ -32,7 +32,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
@@ -199,8 +199,8 @@ def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits,
             crashed if done.returncode < 0 else "ffmpeg cannot decode it",
             where=source.name,
             fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
-            details=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()[-1:]],
-            debug=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()],
+            details=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()[-1:]],
+            debug=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()],
             id="undecodable-source",
         )
     return done

@@ -16,8 +16,8 @@ from pathlib import Path
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.check import SourceFault
 from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.limits import limits_of
-from vidpipe.encode.silence import Blame, Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.process_limits import limits_of
+from vidpipe.encode.stalls import Blame, Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, SourceRefused
@@ -25,7 +25,7 @@ from vidpipe.media.process import Cancel, Completed, run
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.source.audio_changes import check_understood
 from vidpipe.source.captions import CaptionJob
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Store, disk_full, writing
 
 ATTEMPTS = 2
@@ -70,7 +70,7 @@ def encoded(task: Task, arguments: list[str], folder: Path, watched: Watched) ->
 
     def line(text: str) -> None:
         if guard.line(text):
-            watched.progress(guard.silence.frames)
+            watched.progress(guard.progress.frames)
 
     with Guard(task.ffmpeg, watched.job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:
@@ -165,7 +165,7 @@ def error_of(task: Task, where: str, arguments: list[str], failure: Failed, watc
 
 def said(words: Sequence[str]) -> list[str]:
     """The last words of ffmpeg as lines of a message: few, and each of a length that can be read."""
-    return [f"ffmpeg: {clean(word)}" for word in words[-LINES_SHOWN:]]
+    return [f"ffmpeg: {one_line(word)}" for word in words[-LINES_SHOWN:]]
 
 
 def words_of(completed: Completed | None) -> list[str]:

@@ -11,14 +11,14 @@ import shlex
 import signal
 
 from vidpipe.encode.check import check_text
-from vidpipe.encode.silence import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
+from vidpipe.encode.stalls import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, subtitle_arguments, subtitle_file
 from vidpipe.encode.tasks.attempt import Failed, attempted, check_unchanged, ended, said, stored, words_of
 from vidpipe.encode.tasks.remarks import mark
 from vidpipe.encode.tasks.task import Made, SubtitleTask, Watch, cancel_of
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.process import Limits, run
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Artifact, Store, writing
 
 _LOST_CUES = re.compile(r"\[sist#0:(\d+)\b.*\[(?:error|fatal|panic)\]")  # a decoder of subtitles; the index of its stream
@@ -40,7 +40,7 @@ def run_subtitles(task: SubtitleTask, watch: Watch | None = None) -> Made:
                 files |= _extract(task, (stream,), watch).files
             except Failed as failure:
                 check_unchanged(task.job, task)
-                problems[subtitle_file(stream)] = ": ".join([str(failure), *map(clean, words_of(failure.completed)[-1:])])
+                problems[subtitle_file(stream)] = ": ".join([str(failure), *map(one_line, words_of(failure.completed)[-1:])])
         return Made(files=files, problems=problems)
 
 

@@ -28,11 +28,11 @@ from av.stream import Stream
 
 from vidpipe.source.captions import CaptionJob
 from vidpipe.source.child.audio import heard
-from vidpipe.source.child.captions.languages import declared_languages
+from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.screens import extracted
 from vidpipe.source.child.damage import damaged
 from vidpipe.source.child.opening import Refusal, open_media, reason_of
-from vidpipe.source.child.reading import TS_DISCONT, Scan, Track, base_of, read
+from vidpipe.source.child.reading import TS_DISCONT, Scan, ScannedStream, base_of, read
 from vidpipe.source.child.scan import Decoded, timeline
 from vidpipe.source.child.streams import (
     INDEXED,
@@ -52,9 +52,9 @@ from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.picture import dolby_in
+from vidpipe.source.picture_facts import dolby_in
 from vidpipe.source.problem import Problem
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
@@ -94,7 +94,7 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
     try:
         return {"source": examine(path, name, limits).model_dump(mode="json")}
     except Refusal as refusal:
-        sentences = [clean(problem.message, 400) for problem in refusal.problems]
+        sentences = [one_line(problem.message, 400) for problem in refusal.problems]
         return {"problems": sentences, "ids": [problem.id for problem in refusal.problems], "fix": refusal.fix}
     except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
         return {"problems": [UNFORESEEN.message], "ids": [UNFORESEEN.id], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
@@ -207,7 +207,7 @@ def _measure(
     if not scan.video.pts:
         problems.append(Problem("no-video", "its video stream is empty"))
     elif not scan.frames:
-        codec = clean(codec_of(video.codec_context))
+        codec = one_line(codec_of(video.codec_context))
         what = f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}"
         problems.append(Problem("undecodable-source", what))
     elif not line.frames:
@@ -232,14 +232,14 @@ def _measure(
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         what = f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense"
         raise Refusal(Problem("implausible-aspect", what))
-    tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
+    tracks = {stream.index: (stream, scan.tracks.get(stream.index, ScannedStream())) for stream in streams if stream.index != video.index}
     ends = [
         picture.start + picture.duration,
         *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
     return {
-        "container": clean(container.format.long_name),
+        "container": one_line(container.format.long_name),
         "demuxer": demuxer,
         "duration": picture.duration,
         "declared_duration": claimed,
@@ -258,7 +258,7 @@ def _measure(
 
 
 def _subtitles(
-    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, told: Declared, *, ordered: bool
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, ScannedStream]], scan: Scan, told: Declared, *, ordered: bool
 ) -> Iterator[SubtitleStream]:
     """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
 

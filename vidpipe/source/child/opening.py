@@ -22,7 +22,7 @@ from av.sidedata.sidedata import Type
 from vidpipe.source.child.formats import AUDIO, VIDEOS, named
 from vidpipe.source.clock import DEMUXING
 from vidpipe.source.problem import Problem
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 
 def _nameless(cls: Any, value: object) -> Any:
@@ -122,4 +122,4 @@ def reason_of(error: Exception) -> str:
         return "it needs more memory than allowed (limit memory_bytes)"
     log = getattr(error, "log", None)
     words = log[2].strip() if log else ""
-    return clean(words or getattr(error, "strerror", None) or str(error))
+    return one_line(words or getattr(error, "strerror", None) or str(error))

@@ -34,7 +34,7 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 
 
 @dataclass
-class Track:
+class ScannedStream:
     """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet.
 
     sounding: how long its packets last one after the other.
@@ -65,7 +65,7 @@ class Scan:
     clocks: Clocks
     shifts: Mapping[int, tuple[Shift, ...]]
     video: Packets = field(default_factory=Packets)
-    tracks: dict[int, Track] = field(default_factory=dict)
+    tracks: dict[int, ScannedStream] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
     carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
@@ -88,7 +88,7 @@ def read(
     scan = Scan(clocks=clocks, shifts=shifts or {})
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
-            scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context), steps=Steps(base_of(stream)))
+            scan.tracks[stream.index] = ScannedStream(listener=Listener(stream.codec_context), steps=Steps(base_of(stream)))
     others = (*container.streams.subtitles, *container.streams.data)
     scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
@@ -114,7 +114,7 @@ def read(
                     scan.carriers[index].look(packet)
                 _decode(scan, video, packet)
             elif size:
-                track = scan.tracks.setdefault(index, Track())
+                track = scan.tracks.setdefault(index, ScannedStream())
                 if not track.packets:
                     track.opening = memoryview(packet)[0]
                 track.packets += 1

@@ -209,7 +209,7 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 
 def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    """Report audio that is over before the picture begins, or begins after its end, that the plan leaves it out."""
+    """Say of audio that is over before the picture begins, or begins after its end, that the plan leaves it out."""
     end, picture = audio.offset + audio.duration, source.video.duration
     if end <= 0:
         where = f"before the picture: it ends {show(-end)} before the first whole one"
