@@ -30,7 +30,7 @@ from pydantic.fields import FieldInfo
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
-from vidpipe.protect.master import MASTER_BYTES, parse_master_key
+from vidpipe.protect.master_key import MASTER_BYTES, parse_master_key
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SchemeName
 from vidpipe.publish.upload import UPLOAD_WORKERS
 from vidpipe.source.limits import SourceLimits

@@ -20,7 +20,7 @@ from vidpipe.cli.words import clean
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import LeftOutRecord, Record
-    from vidpipe.doctor import Check
+    from vidpipe.doctor import CheckResult
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.pipeline.ingest import IngestResult
@@ -455,7 +455,7 @@ def playing(console: Console, server: Preview) -> None:
     )
 
 
-def doctor(console: Console, checks: Sequence[Check]) -> None:
+def doctor(console: Console, checks: Sequence[CheckResult]) -> None:
     """Show what was looked at."""
     table(console, ("check", "", "found"), [(check.name, Text(check.state, _STATE_STYLE[check.state]), check.detail) for check in checks])
     lines(console, *(f"{check.name}: {check.fix}" for check in checks if check.fix))
