@@ -30,6 +30,20 @@ def program() -> FFmpeg:
     return find()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _as_from_a_terminal() -> Iterator[None]:
+    """Tests that run under nohup, or in a script's background, do not hand on that signals are ignored.
+
+    A handler that does nothing keeps this process as it was; programs that it starts have the default.
+    """
+    numbers = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Put the signal handlers back: a command that made a title live leaves its own until the process ends."""

@@ -355,6 +355,16 @@ def test_the_first_signal_cancels(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize(("number", "stops"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGHUP, False)])
+def test_what_nohup_ignores_stays_ignored_but_ctrl_c(number: signal.Signals, stops: bool) -> None:
+    """A script's "vidpipe … &" ignores SIGINT, too; but whoever sends it there means it."""
+    signal.signal(number, signal.SIG_IGN)
+    with exits.stopping(lambda: None) as cancel:
+        signal.raise_signal(number)
+        assert cancel.is_set() == stops
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
 STUBBORN = """
 import signal, sys, threading
 from vidpipe.cli import exits
@@ -512,7 +522,7 @@ def test_every_command_has_help_at_every_width(run: Run, monkeypatch: pytest.Mon
     assert f"Usage: vidpipe {command}" in done.out
 
 
-def test_pipeline_versions(run: Run) -> None:
+def test_version(run: Run) -> None:
     assert run("--version").out == f"vidpipe {__version__}\n"
 
 

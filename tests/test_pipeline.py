@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import threading
 import time
+from collections.abc import Callable
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import playback
-from tests.ingest_support import FIXTURES, Recorder, joined, key_of, ladder, onsets, published, run, settings, version
+from tests.ingest_support import FIXTURES, Recorder, joined, key_of, ladder, live, onsets, published, run, settings, version
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
@@ -215,6 +218,81 @@ def test_an_altered_chunk_is_encoded_again(tmp_path: Path) -> None:
     assert first.record.version != again.record.version
 
 
+class At:
+    """A Reporter that does something once: at the first event of a name."""
+
+    def __init__(self, name: str, action: Callable[[Any], None]) -> None:
+        self.name, self.action, self.done = name, action, False
+
+    def emit(self, event: Event) -> None:
+        if event.event == self.name and not self.done:
+            self.done = True
+            self.action(event)
+
+
+def segments_below(target: Path) -> dict[str, int]:
+    """Return the media segments of all versions, with the time of their last change."""
+    return {path.relative_to(target).as_posix(): path.stat().st_mtime_ns for path in target.rglob("*.m4s")}
+
+
+def test_a_catalog_that_refuses_keeps_the_version_and_the_next_run_makes_it_live(tmp_path: Path) -> None:
+    configured, target = settings(tmp_path, 90), tmp_path / "home" / "library"
+    run(FIXTURES / "portrait-25.mp4", configured, content_id="other")
+    with closing(sqlite3.connect(tmp_path / "home" / "catalog.db")) as database:
+        database.execute("CREATE TRIGGER refuse BEFORE INSERT ON vidpipe_versions BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        database.commit()
+    with pytest.raises(CatalogFailed, match="no room"):
+        run(FIXTURES / "one-second.mp4", configured, content_id="film")
+    (left,) = (target / "film").iterdir()
+    before, keys = segments_below(target / "film"), published(configured.keys)
+    assert live(configured, "film") is None
+    assert {"master.m3u8", "record.json"} <= {path.name for path in left.iterdir()}
+    with closing(sqlite3.connect(tmp_path / "home" / "catalog.db")) as database:
+        database.execute("DROP TRIGGER refuse")
+        database.commit()
+    again = run(FIXTURES / "one-second.mp4", configured, content_id="film")
+    assert version(again) == left
+    assert live(configured, "film") == again.record
+    assert segments_below(target / "film") == before != {}, "nothing was sent twice"
+    assert published(configured.keys) == keys
+
+
+def test_a_target_that_fails_midway_keeps_what_was_sent_for_the_next_run(tmp_path: Path) -> None:
+    configured, target = settings(tmp_path, 90), tmp_path / "home" / "library"
+
+    def block(_: Event) -> None:
+        (folder,) = (target / "landscape-24").iterdir()
+        (folder / "thumbnails").write_text("a file where a folder should be")
+
+    with pytest.raises(PublishFailed):
+        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, At("uploaded", block))
+    (left,) = (target / "landscape-24").iterdir()
+    before = segments_below(target)
+    (left / "thumbnails").unlink()
+    again = run(FIXTURES / "landscape-24.mp4", configured)
+    assert version(again) == left
+    assert segments_below(target) == before != {}, "nothing was sent twice"
+
+
+def test_an_upload_that_fails_stops_the_encode_at_once(tmp_path: Path) -> None:
+    """The next segment may be minutes away: here the audio, one segment, goes up while the only chunk is encoded, very slowly."""
+    whole = {"segment_seconds": Fraction(60), "chunk_seconds": Fraction(60)}
+    configured, recorder = settings(tmp_path, 180, workers=2, **whole), Recorder()
+    slow = Path(configured.ladder).read_text().replace("ultrafast", "placebo")
+    Path(configured.ladder).write_text(slow)
+
+    class Blocks:
+        def emit(self, event: Event) -> None:
+            if event.event == "encode_planned":
+                (tmp_path / "home" / "library" / "landscape-24").write_text("a file where a folder should be")
+            recorder.emit(event)
+
+    with pytest.raises(PublishFailed):
+        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, Blocks())
+    (planned,) = recorder.named("encode_planned")
+    assert (planned.chunks, recorder.named("chunk_finished")) == (1, [])
+
+
 class StopAt:
     """A Reporter that cancels the run at the first event that it is asked for."""
 
@@ -334,16 +412,26 @@ def test_prepare_writes_nothing_but_notes(tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "library").exists()
 
 
-IDS = ["", "a/b", "../up", ".hidden", "a b", "x" * 200, "é"]
+IDS = {"empty": "", "slash": "a/b", "up": "../up", "hidden": ".hidden", "space": "a b", "long": "x" * 200, "no ASCII": "é"}
 
 
-@pytest.mark.parametrize("content_id", IDS)
+@pytest.mark.parametrize("content_id", IDS.values(), ids=IDS.keys())
 def test_content_ids_that_cannot_be_paths_are_refused(content_id: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="content id"):
         run(FIXTURES / "one-second.mp4", settings(tmp_path, 90), content_id=content_id)
 
 
-@pytest.mark.parametrize("name", ["two words.mp4", 'it\'s "quoted".mp4', "100%d.mp4", "-dash.mp4", "naïve ✓.mp4", "a:b.mp4"])
+NAMES = {
+    "space": "two words.mp4",
+    "quotes": 'it\'s "quoted".mp4',
+    "pattern": "100%d.mp4",
+    "dash": "-dash.mp4",
+    "no ASCII": "naïve ✓.mp4",
+    "colon": "a:b.mp4",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_any_file_name_is_just_a_name(name: str, tmp_path: Path) -> None:
     source = tmp_path / name
     source.write_bytes((FIXTURES / "one-second.mp4").read_bytes())

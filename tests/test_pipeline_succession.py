@@ -76,6 +76,7 @@ def test_the_same_bytes_under_another_name_are_the_same_source(configured: Setti
         ("a\0b", {}, "--title", "NUL"),
         (None, {"key": "\0"}, "--meta", "NUL"),
     ],
+    ids=["title", "value", "key", "NUL in the title", "NUL in a value"],
 )
 def test_text_that_no_record_holds_is_refused_before_any_work(
     title: str | None, metadata: dict[str, str], where: str, what: str, configured: Settings

@@ -86,7 +86,7 @@ def made(count: int, size: int = 100) -> Iterator[ProtectedSegment]:
 
 
 def published(storage: LocalStorage, segments: Iterator[ProtectedSegment], **options: object) -> list[PublishedSegment]:
-    arguments = {"paths": PATHS, "reporter": Silent(), "cancel": threading.Event(), **options}
+    arguments = {"paths": PATHS, "reporter": Silent(), "cancel": threading.Event(), "workers": 4, **options}
     return list(publish_segments(storage, PREFIX, segments, **arguments))  # type: ignore[arg-type]
 
 
@@ -235,7 +235,7 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
 
 
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:
-    uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event())
+    uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event(), workers=4)
     next(uploads)
     uploads.close()  # type: ignore[attr-defined] # it is a generator
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vidpipe-upload")]

@@ -242,11 +242,27 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     ),
     "audio of another time": (
         lambda s: with_audio(s, offset=Fraction(2400)),
+        [("start-mismatch", "warning"), ("audio-outside-picture", "warning")],
+    ),
+    "audio of another time that does not fit its length": (
+        lambda s: with_audio(s, offset=Fraction(2400), sounding=Fraction(28)),
         [("start-mismatch", "warning"), ("discarded-audio", "error")],
+    ),
+    "audio that ends before the picture": (
+        lambda s: with_audio(s, offset=Fraction("-0.9"), duration=Fraction("0.5"), sounding=0, declared_duration=None),
+        [("duration-mismatch", "warning"), ("audio-outside-picture", "warning")],
+    ),
+    "audio that mostly precedes the picture": (
+        lambda s: with_audio(s, offset=Fraction(-12), duration=Fraction(14), sounding=Fraction(14)),
+        [("start-mismatch", "warning")],
+    ),
+    "audio that mostly follows the picture": (
+        lambda s: with_audio(s, offset=Fraction(0), duration=Fraction(56), sounding=Fraction(56)),
+        [("duration-mismatch", "warning"), ("discarded-audio", "error")],
     ),
     "a dead track beside a good one": (
         lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "offset": Fraction(2400)}))}),
-        [("start-mismatch", "warning")],
+        [("start-mismatch", "warning"), ("audio-outside-picture", "warning")],
     ),
     "audio without a decoder": (lambda s: with_audio(s, decodable=False), [("undecodable-audio", "error")]),
     "audio without a decoder beside a good track": (
@@ -273,12 +289,15 @@ def test_findings_from_facts(kind: str, landscape: Source) -> None:
     assert [(each.id, each.severity) for each in found] == expected
 
 
-def test_audio_that_ends_before_the_picture_is_no_clock_to_be_mended(landscape: Source) -> None:
+def test_audio_outside_the_picture_is_named_and_is_no_clock_to_be_mended(landscape: Source) -> None:
     early = with_audio(landscape, offset=Fraction(-3, 2), duration=Fraction(1), sounding=Fraction(1), declared_duration=None)
-    (finding,) = [each for each in fact_findings(early, load_policy()) if each.id == "discarded-audio"]
-    assert finding.message == "all of audio stream 1 lies before the picture: it ends 0.500 s before the first whole one"
+    (finding,) = [each for each in fact_findings(early, load_policy()) if each.id == "audio-outside-picture"]
+    assert finding.message == "all of audio stream 1 lies before the picture: it ends 0.500 s before the first whole one; it is left out"
     assert "asetpts" not in finding.advice
     assert "key frames" in finding.advice
+    late = with_audio(landscape, offset=landscape.duration)
+    (finding,) = [each for each in fact_findings(late, load_policy()) if each.id == "audio-outside-picture"]
+    assert finding.message == "all of audio stream 1 lies after the picture: it begins 0.000 s after the last one; it is left out"
 
 
 def span(start: str, end: str) -> Stretch:
@@ -312,6 +331,13 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
     ),
     "discarded-audio": (lambda s: with_audio(s, sounding=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
+    "audio-outside-picture": (
+        lambda s: with_audio(
+            with_video(s, duration=Fraction(4, 5), declared_duration=None).model_copy(update={"declared_duration": None}),
+            offset=Fraction(9, 10), duration=Fraction(1, 10), sounding=0, declared_duration=None,
+        ),
+        NOTHING, (1, ("9/10", "1"), "0.000 s of 0.100 s", "some of it while the picture runs"),
+    ),
     "undecodable-audio": (
         lambda s: with_audio(s, decodable=False, channels=0, sample_rate=0),
         NOTHING, (1, None, "0 channels, 0 Hz", "a known codec, channels and sample rate"),

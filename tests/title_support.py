@@ -84,7 +84,7 @@ def publish_title(
 
     def send(segments: list[Segment], paths: Callable[[str, int], str]) -> tuple[PublishedSegment, ...]:
         protected = [encrypt(segment, KEY) if encrypted else CLEAR.seal(segment, None) for segment in segments]
-        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event())
+        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event(), workers=4)
         return tuple(sorted(sent, key=lambda segment: segment.index))
 
     def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> None:

@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 from vidpipe import __version__
 from vidpipe.data import Data
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.ladder import load
 from vidpipe.media.ffmpeg import find
-from vidpipe.settings import MASTER_KEY_VARIABLE, Settings, unknown_variables
+from vidpipe.settings import Settings, unknown_variables
 
 ENCODERS = ("libx264", "libx265", "aac")
 OPTIONAL_ENCODERS = ("libsvtav1",)

@@ -23,7 +23,6 @@ import typer
 from vidpipe import __version__
 from vidpipe.cli.words import Unwritten, clean, err
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
-from vidpipe.media import process
 
 EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
 EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
@@ -161,7 +160,9 @@ def stopping(told: Callable[[], None]) -> Iterator[Stop]:
 
 def _end_now(code: int) -> NoReturn:
     """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies before it is live leaves nothing visible."""
-    process.kill_all()
+    from vidpipe.media.process import kill_all  # no child runs if nothing has imported it, and it takes time
+
+    kill_all()
     with suppress(OSError):
         if os.isatty(2):
             os.write(2, b"\x1b[?25h\n")  # the bar hides the cursor

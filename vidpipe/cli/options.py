@@ -1,4 +1,4 @@
-"""The options that commands share, each written once; descriptions of settings come from ``vidpipe.settings``.
+"""The options that commands share, each written once; descriptions of settings come from ``vidpipe.defaults``.
 
 In:   nothing.  Out: Annotated types for Typer, and ``settings`` which resolves the given flags.
 Wrong: UsageError for a setting or a ``--meta`` that is not of the right form.
@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidpipe.defaults import DEFAULTS, DESCRIPTIONS
 from vidpipe.errors import UsageError
 from vidpipe.protect.schemes import SCHEMES
-from vidpipe.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from vidpipe.settings import Settings
 
 
 class Progress(StrEnum):
@@ -32,8 +35,8 @@ class Progress(StrEnum):
 
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
-    field = Settings.model_fields[name]
-    return f"{field.description}" + (f" Default: {field.default}." if isinstance(field.default, str | Fraction) and field.default else "")
+    default = DEFAULTS.get(name)
+    return DESCRIPTIONS[name] + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
 
 
 _TUNING = "Machine"
@@ -100,6 +103,8 @@ ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to sho
 
 def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
+    from vidpipe.settings import resolve
+
     try:
         cwd = Path.cwd()
     except FileNotFoundError as error:

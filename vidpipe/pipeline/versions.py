@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
@@ -25,7 +26,7 @@ from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.publish.upload import discard
-from vidpipe.settings import MASTER_KEY_VARIABLE, Settings
+from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.work.jobs import Claim, Job, claim, noted

@@ -159,6 +159,7 @@ class AudioStream(Data):
     offset: seconds that the sound begins after the first video frame (negative: before).
     decodable: there is a decoder, and what it gives is described: channels and sample rate.
     sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
+    steps: where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).
     shifts: as those of the video.
     """
 
@@ -180,6 +181,7 @@ class AudioStream(Data):
     declared_duration: Seconds | None = None
     packets: int
     changes: tuple[SoundChange, ...] = ()
+    steps: tuple[Seconds, ...] = ()
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None

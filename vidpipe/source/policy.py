@@ -113,6 +113,7 @@ class QualityPolicy(Data):
     no_audio: Check
     duration_mismatch: Most
     discarded_audio: Share
+    audio_outside_picture: Check
     changing_sound: Most
     interlaced: Share
     captions: Check

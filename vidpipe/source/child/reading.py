@@ -25,6 +25,7 @@ from vidpipe.source.child.scan import Corrupt, Packets
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.steps import Steps
 
 FRAMES_WANTED = BATCH  # enough to see fields and the order of times
 TS_DISCONT = 0x0200  # libavformat/avformat.h, AVFMT_TS_DISCONT: the clock may jump
@@ -46,11 +47,14 @@ class ScannedStream:
     sounding: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
     listener: Listener | None = None
+    steps: Steps | None = None
 
     def add(self, time: int, duration: int) -> None:
         """Take the next packet."""
         self.start = time if self.start is None else min(self.start, time)
         self.end = max(self.end, time + duration)
+        if self.steps:
+            self.steps.add(time, duration)
 
 
 @dataclass
@@ -83,7 +87,7 @@ def read(
     scan = Scan(clocks=clocks, shifts=shifts or {})
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
-            scan.tracks[stream.index] = ScannedStream(listener=Listener(stream.codec_context))
+            scan.tracks[stream.index] = ScannedStream(listener=Listener(stream.codec_context), steps=Steps(base_of(stream)))
     others = (*container.streams.subtitles, *container.streams.data)
     scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them

@@ -202,6 +202,7 @@ def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Sc
         declared_duration=declared,
         packets=track.packets,
         changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
+        steps=tuple(time - video.start for time in track.steps.times()) if track.steps else (),
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,

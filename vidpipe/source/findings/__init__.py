@@ -15,7 +15,7 @@ __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictur
 
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),
-    *("discarded-audio", "undecodable-audio", "changing-sound", "captions-left-out"),
+    *("discarded-audio", "audio-outside-picture", "undecodable-audio", "changing-sound", "captions-left-out"),
     *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time"),
     *("low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),

@@ -165,7 +165,7 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
     """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
     for audio in _filled(source):
-        if audio.cut and audio.cut <= Fraction(str(check.most)):
+        if audio.cut and audio.cut <= Fraction(str(check.most)) and audio.offset + audio.duration > 0:
             yield from found(
                 Check(severity="off" if check.severity == "off" else "warning"),
                 "early-audio",
@@ -179,40 +179,53 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
 
 
 def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Compare how long audio is with what of it falls into the time of the picture."""
+    """Compare how long audio is with what of it falls into the time of the picture. What comes before the picture is cut anyway."""
     check, picture = policy.discarded_audio, source.video.duration
+    share = Fraction(str(check.share))
     kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
-    for audio in source.audio:
+    for audio in _filled(source):
         whole = max(audio.sounding, audio.duration)
-        if not audio.sounding or not audio.packets or kept[audio.index] >= Fraction(str(check.share)) * whole:
+        fits = not audio.sounding or min(audio.sounding, audio.duration) >= share * whole
+        if kept[audio.index] <= 0 and (fits or max(kept.values()) > 0):
+            yield from _outside(audio, source, policy)
             continue
-        if kept[audio.index] <= 0 and max(kept.values()) > 0:
-            continue  # the plan leaves it out, and says so
-        share = max(kept[audio.index], Fraction(0)) / whole
-        message = (
-            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
-            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}"
-        )
-        advice = (
-            "if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
-            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy"
-        )
-        if (end := audio.offset + audio.duration) <= 0:
-            message = f"all of audio stream {audio.index} lies before the picture: it ends {show(-end)} before the first whole one"
-            advice = (
-                "a recording that begins between two key frames has no picture until the second: export it with more after that; "
-                "else lower discarded_audio in the policy, for a title without this audio"
-            )
+        early = max(-audio.offset, Fraction(0))
+        if not audio.sounding or kept[audio.index] >= share * (whole - early):
+            continue
+        left = max(kept[audio.index], Fraction(0)) / whole
         yield from found(
             check,
             "discarded-audio",
-            message,
+            f"only {float(left):.0%} of audio stream {audio.index} falls into the time of the picture: "
+            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
             stream=audio.index,
             span=Stretch(start=Fraction(0), end=picture),
-            measured=f"{float(share):.0%} kept",
+            measured=f"{float(left):.0%} kept",
             limit=f"{check.share:.0%} kept",
-            advice=advice,
+            advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
         )
+
+
+def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+    """Say of audio that is over before the picture begins, or begins after its end, that the plan leaves it out."""
+    end, picture = audio.offset + audio.duration, source.video.duration
+    if end <= 0:
+        where = f"before the picture: it ends {show(-end)} before the first whole one"
+        advice = "a recording that begins between two key frames has no picture until the second: export it with more after that"
+    else:
+        where = f"after the picture: it begins {show(audio.offset - picture)} after the last one"
+        advice = "check whether picture is missing at the end, or the audio has the times of another recording"
+    yield from found(
+        policy.audio_outside_picture,
+        "audio-outside-picture",
+        f"all of audio stream {audio.index} lies {where}; it is left out",
+        stream=audio.index,
+        span=Stretch(start=audio.offset, end=end),
+        measured=f"{show(Fraction(0))} of {show(audio.duration)}",
+        limit="some of it while the picture runs",
+        advice=advice,
+    )
 
 
 def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
