@@ -191,6 +191,8 @@ def test_inspect_of_what_cannot_be_read_is_json_too(run: Run, tmp_path: Path) ->
     found = json.loads(done.out)
     assert (done.code, found["kind"]) == (2, "unreadable")
     assert found["problems"] == ["this is no HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
+    assert [(each["file"], each["line"]) for each in found["error"]["diagnostics"]] == [(str(tmp_path / "master.m3u8"), 1)]
+    assert done.err.startswith(f"error: {tmp_path / 'master.m3u8'}:1: this is no HLS playlist")
 
 
 def test_work(run: Run) -> None:

@@ -17,7 +17,8 @@ from vidpipe.cli.exits import failure
 from vidpipe.encode import stalls
 from vidpipe.encode.artifact_keys import Keys, posters_in
 from vidpipe.encode.check import check_pictures, check_video
-from vidpipe.encode.command import PICTURES, chunk_job, poster_file, video_file
+from vidpipe.encode.command import PICTURES, chunk_job, poster_file
+from vidpipe.encode.output import video_file
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Watch

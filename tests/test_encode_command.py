@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point, timescale, video_options
+from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point
+from vidpipe.encode.output import timescale, video_options
 from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoRendition
 from vidpipe.source.facts import Colour, VideoStream
 

@@ -61,7 +61,7 @@ def test_what_a_plan_needs_fits_a_few_times(threads: int, made: Plan) -> None:
     large = scaled(job(made, threads), 12)  # 2160p and 1080p
     video = large.video
     memory, spent, written = numbers(limits_of(large))
-    assert memory > 4 * memory_of([(rung.width, rung.height) for rung in large.renditions], (video.width, video.height))
+    assert memory > 4 * memory_of(large.renditions, (video.width, video.height))
     pixels = sum(rung.width * rung.height for rung in large.renditions) * large.chunk.frames
     assert spent > 10 * 4e-7 * pixels, "ten times what the slowest encoder was measured to take"
     assert written > 4 * sum(rung.max_bitrate for rung in large.renditions) * 4 / 8

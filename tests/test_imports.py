@@ -49,9 +49,7 @@ def test_the_command_line_starts_light(arguments: list[str]) -> None:
     assert done.stderr.splitlines()[-1] == "LOADED []"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["ingest", "--help"], ["catalog", "--help"], ["ladders", "list", "--help"]], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["ingest", "--help"], ["catalog", "--help"], ["work", "list", "-h"]], ids=" ".join)
 def test_help_loads_what_it_prints_and_no_more(arguments: list[str]) -> None:
     """``vidpipe --help`` takes at most twice the CPU of ``import typer``; it took six times as much with pydantic, rich and the settings.
 

@@ -77,7 +77,7 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     result = run(source, configured)
     told = [finding for finding in result.findings if finding.id == "changing-sound"]
     assert [finding.severity for finding in told] == ["warning"] * (len(sounds) - 1)
-    assert [float(finding.start or 0) for finding in told] == pytest.approx([2.56 * n for n in range(1, len(sounds))], abs=0.06)
+    assert [float(finding.at.start or 0) for finding in told] == pytest.approx([2.56 * n for n in range(1, len(sounds))], abs=0.06)
     raw = playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
     samples = memoryview(raw).cast("h")
     planned = 48 * round(2560 * len(sounds))

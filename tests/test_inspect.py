@@ -202,7 +202,7 @@ def test_what_is_no_playlist(tmp_path: Path, name: str | None, content: bytes | 
         path = tmp_path
     with pytest.raises(UsageError, match=what) as caught:
         inspect(str(path))
-    assert caught.value.where == f"{path}{where}"
+    assert caught.value.place == f"{path}{where}"
     assert caught.value.fix
 
 

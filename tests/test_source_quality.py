@@ -87,7 +87,7 @@ def test_a_wrong_policy_names_file_line_and_key(kind: str, tmp_path: Path) -> No
     file.write_text(text)
     with pytest.raises(UsageError, match=re.escape(what)) as caught:
         load_policy(file)
-    assert caught.value.where == f"{file}{line}"
+    assert caught.value.place == f"{file}{line}"
     assert fix in str(caught.value.fix)
 
 
@@ -392,8 +392,8 @@ def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) 
     pictures = 0 if id_ == "missing-pictures" else source.video.frames
     found = [*fact_findings(source, policy), *findings(source, measured, policy), *missing_pictures(source, pictures, policy)]
     (told,) = [each for each in found if each.id == id_]
-    when = None if told.start is None or told.end is None else (str(told.start), str(told.end))
-    assert (told.stream, when, told.measured, told.limit) == expected
+    when = None if told.at.start is None or told.at.end is None else (str(told.at.start), str(told.at.end))
+    assert (told.at.stream, when, told.measured, told.limit) == expected
     assert told.message
     assert told.advice
     assert ids(found) == [id_]
@@ -408,7 +408,7 @@ def test_packets_that_cannot_fill_the_time_are_told_before_anything_is_decoded(l
 
 
 def test_every_finding_is_explained_in_the_policy() -> None:
-    told = [id_ for line in re.findall(r"^# Told as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
+    told = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
     assert sorted(told) == sorted(IDS)
     assert set(TOLD) == set(IDS)
 
@@ -417,7 +417,7 @@ def test_what_a_file_has_many_of_is_told_by_stretches(landscape: Source) -> None
     where = (span("1", "2"), span("5", "5"))
     source = with_video(landscape, duplicate_timestamps=9, duplicate_at=where, backward_timestamps=3, broken_at=where, corrupt_packets=4)
     found = fact_findings(source, load_policy())
-    assert [(each.id, each.start, each.end, each.measured) for each in found] == [
+    assert [(each.id, each.at.start, each.at.end, each.measured) for each in found] == [
         ("corrupt-packets", None, None, "4 packets"),  # their times are not known
         ("duplicate-timestamps", 1, 2, "9 pictures"),
         ("duplicate-timestamps", 5, 5, "9 pictures"),
@@ -505,7 +505,7 @@ def troubled(folder: Path) -> Path:
 def test_a_troubled_file(troubled: Path) -> None:
     report = validate(probe(str(troubled)), strict(), find())
     assert ids(report.findings) == ["black-video", "frozen-video", "silence", "silence", "dead-channel"]
-    at = {each.id: (float(each.start or 0), float(each.end or 0)) for each in reversed(report.findings)}
+    at = {each.id: (float(each.at.start or 0), float(each.at.end or 0)) for each in reversed(report.findings)}
     assert at["black-video"] == pytest.approx((2, 4), abs=0.05)
     assert at["frozen-video"] == pytest.approx((4, 6), abs=0.05)
     assert at["silence"] == pytest.approx((2, 4), abs=0.05)
@@ -519,7 +519,7 @@ def test_sound_that_clips_has_its_time(folder: Path) -> None:
     target = folder / "clips.mkv"
     run(["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-f", "lavfi", "-i", sound, *X264, "-c:a", "pcm_f32le"], target)
     (peak,) = [each for each in validate(probe(str(target)), strict(), find()).findings if each.id == "true-peak"]
-    assert float(peak.start or 0) == pytest.approx(2.1, abs=0.15)
+    assert float(peak.at.start or 0) == pytest.approx(2.1, abs=0.15)
     assert 4 < float((peak.measured or "").removesuffix(" dBTP")) < 5  # 20 log 1.6, and a little where it begins
 
 
@@ -540,7 +540,7 @@ def test_chunks_measure_what_the_whole_does(troubled: Path, folder: Path) -> Non
     assert spans(whole.black) == [(2.0, 4.0)]
     found = findings(probe(str(troubled)), whole, policy)
     assert ids(found) == ["black-video", "frozen-video"]
-    assert (float(found[1].start or 0), float(found[1].end or 0)) == pytest.approx((4, 6), abs=0.25)
+    assert (float(found[1].at.start or 0), float(found[1].at.end or 0)) == pytest.approx((4, 6), abs=0.25)
 
 
 @pytest.mark.parametrize("name", ["landscape-24.mp4", "plain-mp4", "mkv-29.97", "webm", "avi", "dnxhd-mxf", "prores-mov"])
@@ -571,7 +571,7 @@ def test_damage_is_found_and_has_its_time(folder: Path) -> None:
     report = validate(probe(str(file)), load_policy(), find())
     damage = [each for each in report.findings if each.id == "decode-errors"]
     assert damage
-    assert all(5 < float(each.start or 0) < 10 for each in damage)
+    assert all(5 < float(each.at.start or 0) < 10 for each in damage)
 
 
 def test_interlaced_content_that_nobody_flagged(folder: Path) -> None:

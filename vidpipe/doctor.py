@@ -20,13 +20,12 @@ from urllib.parse import urlsplit
 from vidpipe import __version__
 from vidpipe.data import Data
 from vidpipe.defaults import MASTER_KEY_VARIABLE
+from vidpipe.encoders import encoders
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.ladder import load
 from vidpipe.media.ffmpeg import find
 from vidpipe.settings import Settings, unknown_variables
 
-ENCODERS = ("libx264", "libx265", "aac")
-OPTIONAL_ENCODERS = ("libsvtav1",)
 LITTLE_SPACE = 5 * 1000**3
 """Bytes free in the work folder below which an ingest of a film is likely to stop for lack of space."""
 CONNECT_SECONDS = 5.0
@@ -85,13 +84,13 @@ def _variables(environ: Mapping[str, str]) -> CheckResult:
 
 def _ffmpeg(settings: Settings) -> CheckResult:
     found = find(settings.ffmpeg)
-    found.require(encoders=ENCODERS)
-    missing = sorted(set(OPTIONAL_ENCODERS) - found.encoders)
+    found.require(encoders=["aac", *(encoder.name for encoder in encoders() if not encoder.optional)])
+    missing = [encoder for encoder in encoders() if encoder.name not in found.encoders]
     detail = f"{found.version}, {found.path}"
     if missing:
-        return CheckResult(
-            name="ffmpeg", state="warning", detail=f"{detail}; without {', '.join(missing)}", fix="ladders with av1 need another ffmpeg"
-        )
+        names, made = (", ".join(encoder.name for encoder in missing), " or ".join(encoder.codec for encoder in missing))
+        fix = f"ladders with {made} need another ffmpeg"
+        return CheckResult(name="ffmpeg", state="warning", detail=f"{detail}; without {names}", fix=fix)
     return _ok("ffmpeg", detail)
 
 

@@ -15,33 +15,20 @@ from collections.abc import Callable, Collection
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from vidpipe.data import Data, Rational
+from vidpipe.encoders import Codec, codec_meant, codecs, encoder_of
 from vidpipe.errors import UsageError
 
 _T = TypeVar("_T")
 
-RungCodec = Literal["h264", "hevc", "av1"]
-
 _MAX_BYTES = 1_000_000
 _MAX_RUNGS = 32
-_X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
-_PRESETS: dict[str, tuple[str, ...]] = {
-    "h264": _X26X_PRESETS,
-    "hevc": _X26X_PRESETS,
-    "av1": tuple(str(number) for number in range(14)),  # SVT-AV1: 0 slowest … 13 fastest
-}
-_PROFILES = {"h264": ("baseline", "main", "high"), "hevc": ("main", "main10"), "av1": ("main",)}
-_HIGHEST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
-_OTHER_CODEC_NAMES = {
-    "h.264": "h264", "avc": "h264", "x264": "h264", "libx264": "h264",
-    "h265": "hevc", "h.265": "hevc", "x265": "hevc", "libx265": "hevc",
-}  # fmt: skip
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -54,7 +41,7 @@ class Rung(Data):
 
     name: str
     height: int
-    codec: RungCodec
+    codec: Codec
     bitrate: int
     max_bitrate: int
     buffer: int
@@ -135,7 +122,8 @@ def _read(path: Path) -> Ladder:
         mark = error.problem_mark or error.context_mark
         raise UsageError(
             f"is not YAML: {error.problem or error.context}",
-            where=f"{path}:{mark.line + 1}" if mark else str(path),
+            where=str(path),
+            line=mark.line + 1 if mark else None,
             fix="check the indentation, colons and quotes of this line and the one before",
         ) from error
     except (YAMLError, RecursionError) as error:
@@ -165,7 +153,7 @@ class _Table:
 
     def refuse(self, node: Node, what: str, fix: str) -> NoReturn:
         """Raise the UsageError for the line of ``node``."""
-        raise UsageError(what, where=f"{self.path}:{node.start_mark.line + 1}", fix=fix)
+        raise UsageError(what, where=str(self.path), line=node.start_mark.line + 1, fix=fix)
 
     def get(self, key: str, read: Callable[[str], _T | None], allowed: str) -> _T:
         """Return the value of a key that must be there. read: text -> value, None (or ValueError) if it is not allowed."""
@@ -191,7 +179,7 @@ class _Table:
         listed = f"one of: {', '.join(allowed)}"
         text = self.get(key, lambda value: value or None, listed)
         if text not in allowed:
-            other = _OTHER_CODEC_NAMES.get(text.lower()) if key == "codec" else None
+            other = codec_meant(text) if key == "codec" else None
             fix = f"did you mean {other}?" if other in allowed else _suggest(text, allowed)
             self.refuse(self.values[key], f"{key} of {self.what} is {text!r}", f"{fix} ({key} is {listed})" if "mean" in fix else fix)
         return text
@@ -236,7 +224,8 @@ def _rung(path: Path, node: Node, index: int) -> Rung:
     table = _Table(path, node, f"rung {index}", tuple(Rung.model_fields))
     name = table.get("name", _name, "letters, digits, - and _")
     table.what = f"rung {name!r}"
-    codec = table.choice("codec", get_args(RungCodec))
+    codec = table.choice("codec", codecs())
+    encoder = encoder_of(codec)
     height = table.get("height", _whole(64, 4320, step=2), "an even number of lines from 64 to 4320")
     rates = "bits a second, such as 300k, 5000k or 15M"
     bitrate = table.get("bitrate", _rate(16_000, 400_000_000), rates + " (16k to 400M)")
@@ -244,9 +233,9 @@ def _rung(path: Path, node: Node, index: int) -> Rung:
     buffer = table.get("buffer", _rate(bitrate // 4, 3_200_000_000), "bits, such as 7500k, and at least a quarter of bitrate")
     values: dict[str, Any] = {
         "codec": codec,
-        "crf": table.optional("crf", _number(_HIGHEST_CRF[codec]), f"a number from 0 to {_HIGHEST_CRF[codec]}"),
-        "preset": table.choice("preset", _PRESETS[codec]),
-        "profile": table.choice("profile", _PROFILES[codec]) if "profile" in table.values else None,
+        "crf": table.optional("crf", _number(encoder.highest_crf), f"a number from 0 to {encoder.highest_crf}"),
+        "preset": table.choice("preset", encoder.presets),
+        "profile": table.choice("profile", encoder.profiles) if "profile" in table.values else None,
         "max_frame_rate": table.optional("max_frame_rate", _frame_rate, "frames a second from 1 to 300, such as 30 or 30000/1001"),
     }
     return Rung(name=name, height=height, bitrate=bitrate, max_bitrate=max_bitrate, buffer=buffer, **values)

@@ -51,7 +51,7 @@ def invoke(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
+    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
     from vidpipe.cli.reporters import UntilLive, watcher
 
     shown = watcher(progress.value)
@@ -60,9 +60,9 @@ def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
         try:
             yield UntilLive(shown, cancel), cancel
         except BaseException as error:
-            problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
+            problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
             if shown.close(problem):
-                raise typer.Exit(problem.exit_code) from error
+                raise exits.Reported(problem) from error
             raise
         shown.close(None)
 
@@ -230,9 +230,12 @@ def inspect(
     try:
         found = look(location)
     except UsageError as error:
-        if json:
-            write_json(report(unreadable(location, error)))
-        raise
+        if not json:
+            raise
+        problem = exits.failure(error, debug=debug)
+        exits.show(problem)
+        write_json({**report(unreadable(location, error)), "error": problem.report()})
+        raise typer.Exit(problem.exit_code) from error
     if json:
         write_json(report(found))
     else:

@@ -14,8 +14,10 @@ from fractions import Fraction
 from importlib import metadata
 
 from vidpipe.encode.audio import audio_arguments, audio_file, audio_job, sound_file
-from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_job, pictures_in, poster_file, video_file
+from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_job, pictures_in, poster_file
+from vidpipe.encode.output import pixel_format, video_file
 from vidpipe.encode.subtitles import caption_job, subtitle_arguments, subtitle_file, subtitle_job
+from vidpipe.encoders import EIGHT_BITS
 from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition, VideoRendition
 from vidpipe.work.artifacts import key_of
 
@@ -32,7 +34,9 @@ class Keys:
 
     def video(self, rendition: VideoRendition, chunk: Chunk) -> str:
         """Return the key of a rung's chunk."""
-        return self._key("video", self._rungs[rendition.id], chunk)
+        depth = pixel_format(rendition)
+        # What versions before 0.2 keep under the key of a Main 10 rung may have 8 bits: a kind of its own leaves it alone.
+        return self._key("video" if depth == EIGHT_BITS else f"video {depth}", self._rungs[rendition.id], chunk)
 
     def chunk(self, chunk: Chunk) -> dict[str, str]:
         """Return file name -> key for everything that the chunk gives."""

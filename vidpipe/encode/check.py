@@ -11,7 +11,10 @@ import re
 from pathlib import Path
 
 from vidpipe.encode.audio import AAC_FRAME, AudioJob
-from vidpipe.encode.command import ChunkJob, timescale
+from vidpipe.encode.command import ChunkJob
+from vidpipe.encode.output import pixel_format, timescale
+from vidpipe.encoders import BIT_DEPTHS
+from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import fragments, read_movie
 from vidpipe.plan import AudioRendition, VideoRendition
 
@@ -36,6 +39,9 @@ def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
     track = movie.tracks[0]
     if (track.width, track.height) != (rendition.width, rendition.height):
         raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
+    found, wanted = codecs.video(track.entry).bit_depth, BIT_DEPTHS[pixel_format(rendition)]
+    if found != wanted:
+        raise ValueError(f"it has {found} bits, not {wanted}")
     if track.timescale != timescale(grid) or track.edits:
         raise ValueError(f"its timescale is {track.timescale}, not {timescale(grid)}, or it has an edit list")
     tick = timescale(grid) / rate

@@ -5,7 +5,7 @@ Out:  argv (without the program), with outputs named relative to the folder that
 Wrong: nothing here can fail; a job without outputs is a programming error (ValueError).
 
     [0:v] (quality) - time from the first frame - bwdif - fps - pad, trim - count - rotate - split
-          each size: scale, colour - split - one encoder for each rung, one fragmented MP4
+          each shape: scale, colour - split - one encoder for each rung, one fragmented MP4
                                            - quality of the smallest picture
           every n-th frame: sprite JPEGs     single frames: poster JPEGs
 
@@ -21,17 +21,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
 import ffmpeg
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
+from vidpipe.encode.output import pixel_format, video_file, video_options
+from vidpipe.encoders import EIGHT_BITS
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import Shift, VideoStream
 
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 FILTERS = (
     *("bwdif", "format", "fps", "framestep", "hflip", "scale", "select", "setparams", "setpts", "setsar", "settb"),
     *("sidedata", "split", "tile", "tonemap", "tpad", "transpose", "trim", "vflip", "zscale"),
@@ -98,11 +99,6 @@ class ChunkJob(Data):
 def pictures_in(thumbnails: ThumbnailPlan, chunk: Chunk) -> int:
     """Return how many sprite frames (multiples of the interval) lie in the chunk."""
     return -(-(chunk.start + chunk.frames) // thumbnails.interval) - -(-chunk.start // thumbnails.interval)
-
-
-def video_file(rendition: VideoRendition) -> str:
-    """Return the name of a rung's output."""
-    return f"{rendition.id}.mp4"
 
 
 def poster_file(frame: int) -> str:
@@ -244,27 +240,43 @@ def _timeline(job: ChunkJob) -> Any:
     return pixels.rotate(stream, job.picture)
 
 
+class _Shape(NamedTuple):
+    """What frames are like when they enter an encoder: rungs of one shape share them, all others get their own.
+
+    The pixel format is a part of it: frames that a Main 10 rung shared with one of 8 bits would have 8 bits in both, under a key that
+    says Main 10.
+    """
+
+    step: int
+    width: int
+    height: int
+    pixel_format: str
+
+
+def _shape(rendition: VideoRendition) -> _Shape:
+    return _Shape(rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
+
+
 def _outputs(job: ChunkJob) -> list[Any]:
     """Split the timeline among everything that is missing."""
-    sizes: dict[tuple[int, int, int], list[VideoRendition]] = {}
+    shapes: dict[_Shape, list[VideoRendition]] = {}
     for rendition in job.renditions:
-        sizes.setdefault((rendition.frame_step, rendition.width, rendition.height), []).append(rendition)
-    measure_at = (1, *job.smallest)
-    branches = len(sizes) + bool(job.pictures) + len(job.posters) + (job.quality is not None and measure_at not in sizes)
-    taps = iter(_split(_timeline(job), branches))
+        shapes.setdefault(_shape(rendition), []).append(rendition)
+    # Measurements are the same whatever is encoded beside them: of the smallest picture, in 8 bits, at the full rate.
+    measured_at = _Shape(1, *job.smallest, EIGHT_BITS) if job.quality else None
+    alone = measured_at is not None and measured_at not in shapes
+    taps = iter(_split(_timeline(job), len(shapes) + bool(job.pictures) + len(job.posters) + alone))
     outputs: list[Any] = []
-    for (step, width, height), group in sizes.items():
+    for shape, group in shapes.items():
         stream = next(taps)
-        if step > 1:
-            stream = stream.filter("framestep", step=step)  # keeps the first frame, and tells the encoder the lower rate
-        depth = {"yuv420p10le" if rendition.profile == "main10" else "yuv420p" for rendition in group}
-        stream = pixels.fit(stream, width, height, job.video, job.picture, depth.pop() if len(depth) == 1 else "yuv420p")
-        measured = job.quality is not None and (step, width, height) == measure_at
-        copies = iter(_split(stream, len(group) + measured))
+        if shape.step > 1:
+            stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and tells the encoder the lower rate
+        stream = pixels.fit(stream, shape.width, shape.height, job.video, job.picture, shape.pixel_format)
+        copies = iter(_split(stream, len(group) + (shape == measured_at)))
         outputs += [ffmpeg.output(next(copies), f"file:{video_file(r)}", **video_options(r, job.grid, job.threads)) for r in group]
-        if measured:
+        if shape == measured_at:
             outputs.append(_measured(next(copies)))
-    if job.quality is not None and measure_at not in sizes:
+    if alone:
         outputs.append(_measured(pixels.fit(next(taps), *job.smallest, job.video, job.picture)))
     if job.thumbnails and job.pictures:
         offset = job.chunk.start % job.thumbnails.interval
@@ -289,95 +301,6 @@ _JPEG = {
 
 def _measured(stream: Any) -> Any:
     return ffmpeg.output(stream.filter(RAW_PICTURE), "-", format="null", fps_mode="passthrough")
-
-
-def video_options(rendition: VideoRendition, grid: Grid, threads: int) -> dict[str, object]:
-    """Return the output options of a rung: one fragmented MP4, a fragment for each segment, decode times from 0."""
-    rate = grid.frame_rate / rendition.frame_step
-    gop = grid.gop_frames // rendition.frame_step
-    options: dict[str, object] = {
-        "c:v": ENCODERS[rendition.codec],
-        "preset": rendition.preset,
-        "threads": threads,
-        "g": gop,
-        "keyint_min": gop,
-        "fps_mode": "passthrough",  # the grid is exact already; ffmpeg may neither repeat nor drop
-        "enc_time_base": f"{rate.denominator}/{rate.numerator}",
-        # A fragment ends at the first key frame that comes at least this late: half a GOP of slack, so that exactly segments come out.
-        "min_frag_duration": floor((grid.segment_frames - Fraction(grid.gop_frames, 2)) / grid.frame_rate * 1_000_000),
-        # empty_moov: the init section holds no samples.  negative_cts_offsets: the first frame is shown at 0 without an edit list.
-        "movflags": "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets",
-        "video_track_timescale": timescale(grid),
-        "map_metadata": -1,  # titles, cameras and places of the source are nobody's business
-        "map_chapters": -1,  # the muxer would make a text track of them
-        "fflags": "+bitexact",  # no program name in the init section
-        "format": "mp4",
-    }
-    if rendition.profile:
-        options["profile:v"] = rendition.profile
-    if rendition.crf is None:
-        options["b:v"] = rendition.bitrate
-    else:
-        options["crf"] = f"{rendition.crf:g}"
-    return options | {"h264": _x264, "hevc": _x265, "av1": _svtav1}[rendition.codec](rendition, gop, threads)
-
-
-def timescale(grid: Grid) -> int:
-    """Return the ticks a second of every rung: a frame of the timeline is a whole number of them.
-
-    The same for rungs of half the rate: hls.js 1.7 maps times anew when a switch changes the timescale, and leaves a hole as long as the
-    edit list.
-    """
-    rate = grid.frame_rate.numerator
-    return rate if rate >= 1000 else 1000 * rate
-
-
-def _x264(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:
-    del gop
-    return {
-        # Frame threads are rows apart, which limits how far motion is followed up and down: ((height + 24) / threads - 24) / 2 lines
-        # (x264 encoder/encoder.c, i_mv_range_thread). At least 48 are kept, so small rungs get fewer threads.
-        "threads": max(1, min(threads, (rendition.height + 24) // 120)),
-        "maxrate": rendition.max_bitrate,
-        "bufsize": rendition.buffer,
-        "sc_threshold": 0,  # no key frame at a scene cut: it would move the grid
-        "flags": "+cgop",  # every GOP decodes by itself
-        "x264-params": "stitchable=1",  # headers depend on the settings only, never on the pictures: one init section for all chunks
-    }
-
-
-def _x265(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:
-    parameters = {
-        "keyint": gop,
-        "min-keyint": gop,
-        "scenecut": 0,
-        "open-gop": 0,
-        "info": 0,  # no settings as text in the init section: they name the threads
-        "log-level": "error",
-        # x265 takes every core unless it is told; one chunk may only use its share. A pool also for one thread: without any, x265 turns
-        # wavefronts off, which stands in the init section, and that has to be the same for all chunks whatever their threads.
-        "pools": threads,
-        "frame-threads": 1 if threads == 1 else min(threads, 4),
-    }
-    return {
-        "maxrate": rendition.max_bitrate,
-        "bufsize": rendition.buffer,
-        "tag:v": "hvc1",  # parameter sets in the init section only, which Apple demands
-        "x265-params": ":".join(f"{name}={value}" for name, value in parameters.items()),
-    }
-
-
-def _svtav1(rendition: VideoRendition, gop: int, threads: int) -> dict[str, object]:
-    parameters = {
-        "keyint": gop,
-        "irefresh-type": 2,  # closed GOPs
-        "scd": 0,
-        "lp": min(threads, 6),  # level of parallelism
-    }
-    options: dict[str, object] = {"svtav1-params": ":".join(f"{name}={value}" for name, value in parameters.items())}
-    if rendition.crf is not None:
-        options["maxrate"] = rendition.max_bitrate  # SVT-AV1 caps constant quality only
-    return options
 
 
 def _split(stream: Any, count: int) -> list[Any]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vidpipe.plan import Plan
+from vidpipe.encoders import encoder_of
+from vidpipe.plan import Plan, VideoRendition
 
 MOST_THREADS = 16
 """Of one chunk: x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory."""
@@ -22,10 +23,10 @@ MOST_THREADS = 16
 LEAST_THREADS = 3
 """Of a chunk that may end alone. Beside others three cost no more than two."""
 
-PROGRAM_BYTES, RUNG_BYTES, SOURCE_BYTES = 100_000_000, 200, 60
-"""Memory of one chunk's ffmpeg: itself, for each pixel of every rung's picture, and of the source's. Measured with one thread: 470 MB for a
-ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (970), 2.2 GB up to 2160p (x265, fast; 3.0), 540 MB for AV1 at 1080p
-alone (640)."""
+PROGRAM_BYTES, SOURCE_BYTES = 100_000_000, 60
+"""Memory of one chunk's ffmpeg beside its encoders: itself, and for each pixel of the source's picture. Measured with one thread: 470 MB
+for a ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (970), 2.2 GB up to 2160p (x265, fast; 3.0), 540 MB for AV1 at
+1080p alone (640)."""
 
 SHARE_OF_MEMORY = 0.8
 """Of what there is; the rest is for vidpipe, the sound, and others."""
@@ -60,13 +61,14 @@ def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, thre
 def chunks_in(memory: int, plan: Plan) -> int:
     """Return how many chunks of a plan run side by side in so many bytes of memory, roughly."""
     source = plan.source.video
-    each = memory_of([(rendition.width, rendition.height) for rendition in plan.video], (source.width, source.height))
+    each = memory_of(plan.video, (source.width, source.height))
     return int(memory * SHARE_OF_MEMORY) // each
 
 
-def memory_of(rungs: Iterable[tuple[int, int]], source: tuple[int, int]) -> int:
-    """Return the bytes that one chunk's ffmpeg needs, roughly. rungs, source: width and height of the pictures."""
-    return PROGRAM_BYTES + RUNG_BYTES * sum(width * height for width, height in rungs) + SOURCE_BYTES * source[0] * source[1]
+def memory_of(renditions: Iterable[VideoRendition], source: tuple[int, int]) -> int:
+    """Return the bytes that one chunk's ffmpeg needs, roughly. source: width and height of its picture."""
+    encoders = sum(encoder_of(rendition.codec).memory(rendition.width, rendition.height) for rendition in renditions)
+    return PROGRAM_BYTES + encoders + SOURCE_BYTES * source[0] * source[1]
 
 
 def _threads(cores: int, chunks: int) -> int:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from vidpipe.encode.audio import AudioJob
 from vidpipe.encode.command import ChunkJob
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encoders import encoder_of
 from vidpipe.media.process import Limits
 from vidpipe.plan import VideoRendition
 
@@ -22,8 +23,8 @@ SPARE = 4
 OPEN_FILES = 1024
 THREAD_BYTES = 72 * 1024**2
 """Address space of a thread, its stack and its arena of malloc; most of it is never touched."""
-PROGRAM_THREADS, RUNG_THREADS, AV1_THREADS = 16, 8, 24
-"""Of ffmpeg itself; of a rung beside those of its encoder, which has twice what it is told; of SVT-AV1 however few it is told."""
+PROGRAM_THREADS, RUNG_THREADS = 16, 8
+"""Of ffmpeg itself; of a rung beside those of its encoder, which has twice what it is told and its own."""
 SOUND_BYTES = 2 * 1024**3
 
 BEGIN_SECONDS = 600
@@ -62,7 +63,7 @@ def _of_chunk(job: ChunkJob) -> Limits:
     spent = BEGIN_SECONDS + ENCODE_PIXEL * pixels + DECODE_PIXEL * decoded * video.width * video.height + READ_BYTE * job.size
     written = sum(rendition.max_bitrate for rendition in job.renditions) * seconds / 8
     return Limits(
-        memory_bytes=SPARE * memory_of(made, (video.width, video.height)) + threads * THREAD_BYTES,
+        memory_bytes=SPARE * memory_of(job.renditions, (video.width, video.height)) + threads * THREAD_BYTES,
         cpu_seconds=round(spent),
         output_bytes=OTHER_BYTES + round(SPARE * written) + PICTURE_BYTES * stills + PRINTED * frames,
         open_files=OPEN_FILES,
@@ -81,4 +82,4 @@ def _of_sound(job: AudioJob) -> Limits:
 
 
 def _threads(rendition: VideoRendition, told: int) -> int:
-    return RUNG_THREADS + (AV1_THREADS if rendition.codec == "av1" else 0) + 2 * told
+    return RUNG_THREADS + encoder_of(rendition.codec).own_threads + 2 * told

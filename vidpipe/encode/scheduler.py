@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from vidpipe.encode import artifact_keys as keys
 from vidpipe.encode import audio, command, subtitles
 from vidpipe.encode.machine import cores_here, memory_here
+from vidpipe.encode.output import video_file
 from vidpipe.encode.parallelism import Pace, chunks_in, pace
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.audio import run_audio
@@ -29,6 +31,8 @@ from vidpipe.encode.tasks.captions import run_captions
 from vidpipe.encode.tasks.chunk import run_chunk
 from vidpipe.encode.tasks.subtitles import run_subtitles
 from vidpipe.encode.tasks.task import AudioTask, CaptionTask, ChunkTask, Made, SubtitleTask, Task, Watch
+from vidpipe.encode.worker_pool import Places, Sharer, WorkerPool
+from vidpipe.encoders import encoder_of
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
@@ -43,7 +47,7 @@ AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
-    encoders = {command.ENCODERS[rendition.codec] for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
+    encoders = {encoder_of(rendition.codec).name for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
     text = {"webvtt"} if any(not rendition.channel for rendition in plan.subtitles) else set()  # ffmpeg makes no closed captions
     return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
@@ -57,6 +61,7 @@ def encode(
     workers: int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
+    pool: WorkerPool | None = None,
     quality: command.QualityChains | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
@@ -64,13 +69,15 @@ def encode(
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
+    pool: shared with other titles, which keep all of it busy, so that one thread is enough for a chunk here too.
     Close the generator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
+    room = chunks_in(memory_here(), plan)
     if executor is None:
-        room = chunks_in(memory_here(), plan)
-        chosen = pace(len(plan.chunks), cores=cores_here(), room=room, workers=workers, threads=threads)
+        cores, threads = (pool.size, threads or 1) if pool else (cores_here(), threads)
+        chosen = pace(len(plan.chunks), cores=cores, room=room, workers=workers, threads=threads)
     else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
         chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
@@ -79,9 +86,10 @@ def encode(
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
-        chunks = executor or _pool(chosen.workers, cleanup)
+        share = Fraction(1, max(1, room))
+        chunks = executor or _pool(chosen.workers, cleanup, stop, pool.chunks if pool else None, share)
         # Sound and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
-        beside = executor or _pool(1, cleanup)
+        beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, chunks, beside)
@@ -149,7 +157,7 @@ class _Run:
             self.plan,
             chunk,
             threads=threads,
-            renditions=tuple(rendition for rendition in self.plan.video if command.video_file(rendition) in missing),
+            renditions=tuple(rendition for rendition in self.plan.video if video_file(rendition) in missing),
             pictures=command.PICTURES in missing,
             posters=tuple(frame for frame in keys.posters_in(self.plan, chunk) if command.poster_file(frame) in missing),
             quality=self.quality if self.quality and self.quality.picture_file in missing else None,
@@ -225,7 +233,7 @@ class _Run:
         return [
             EncodedChunk(
                 chunk=chunk,
-                video={rendition.id: files[command.video_file(rendition)] for rendition in self.plan.video},
+                video={rendition.id: files[video_file(rendition)] for rendition in self.plan.video},
                 pictures=files.get(command.PICTURES),
                 posters={frame: files[command.poster_file(frame)] for frame in keys.posters_in(self.plan, chunk)},
                 quality=files[self.quality.picture_file] if self.quality else None,
@@ -248,8 +256,11 @@ class _Run:
             future.cancel()
 
 
-def _pool(workers: int, cleanup: contextlib.ExitStack) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
+def _pool(
+    workers: int, cleanup: contextlib.ExitStack, stop: threading.Event, places: Places | None, share: Fraction = Fraction(0)
+) -> ThreadPoolExecutor:
+    """Start the threads of this title. places: shared with others.  share: of the memory, that one task needs."""
+    pool = Sharer(places, workers, stop, share=share) if places else ThreadPoolExecutor(workers, thread_name_prefix="encode")
     cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
     return pool
 

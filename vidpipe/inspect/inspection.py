@@ -105,7 +105,7 @@ class Inspection(Data):
 
 def unreadable(location: str, error: UsageError) -> Inspection:
     """Return the report of a location that cannot be inspected, for programs that expect one."""
-    return Inspection(location=error.where or location, kind="unreadable", problems=(error.what,))
+    return Inspection(location=error.place or location, kind="unreadable", problems=(error.what,))
 
 
 def inspect(location: str) -> Inspection:
@@ -121,7 +121,7 @@ def _inspect(place: Package, name: str) -> Inspection:
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
-        raise UsageError(f"this is no HLS playlist: {error.what}", where=f"{place.where(name)}:{error.line}", fix=FIX) from error
+        raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
     look = _Look(place, _held_keys(place, name))
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)

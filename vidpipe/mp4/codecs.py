@@ -32,7 +32,7 @@ class Video:
     """A video sample entry. width, height: pixels.  nal_length: bytes before each NAL unit, 0 for AV1.
 
     reorder: frames by which the first one must be delayed so that none is shown before it is decoded; 0 for AV1.
-    colour: primaries, transfer and matrix of ITU-T H.273.  config: the decoder configuration record.
+    colour: primaries, transfer and matrix of ITU-T H.273.  config: the decoder configuration record.  bit_depth: of luma.
     """
 
     codecs: str
@@ -43,6 +43,7 @@ class Video:
     reorder: int
     colour: ColourCodes
     config: bytes = field(repr=False)
+    bit_depth: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ def video(entry: bytes) -> Video:
             parameters = hevc_parameters(config)
         elif box.type == "av01" and (config := boxes.get("av1C")):
             codecs, nal_length = av1_codecs(config, colour), 0
-            parameters = Parameters(UNSPECIFIED, 0)
+            parameters = Parameters(UNSPECIFIED, 0, av1_bit_depth(config))
         else:
             raise BoxError(f"the sample entry {box.type!r} is not one that HLS players take")
     except (BoxError, IndexError, StopIteration) as error:
         raise EncodeFailed(f"the video sample entry cannot be read: {error}", fix=_FIX) from error
     seen = colour[:3] if colour else parameters.colour
-    return Video(codecs, width, height, _RANGES.get(seen[1], "SDR"), nal_length, parameters.reorder, seen, config)
+    seen_range = _RANGES.get(seen[1], "SDR")
+    return Video(codecs, width, height, seen_range, nal_length, parameters.reorder, seen, config, parameters.bit_depth)
 
 
 def hevc_codecs(config: bytes) -> str:
@@ -99,14 +101,19 @@ def hevc_codecs(config: bytes) -> str:
 def av1_codecs(config: bytes, colour: tuple[int, int, int, int] | None = None) -> str:
     """Return the string of the AV1 ISOBMFF binding, section 5. The colour fields are written when they differ from BT.709, all or none."""
     profile, level = config[1] >> 5, config[1] & 31
-    tier, high, twelve, mono = (config[2] >> bit & 1 for bit in (7, 6, 5, 4))
-    depth = 12 if high and twelve else 10 if high else 8
-    short = f"av01.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}"
+    tier, mono = config[2] >> 7 & 1, config[2] >> 4 & 1
+    short = f"av01.{profile}.{level:02d}{'MH'[tier]}.{av1_bit_depth(config):02d}"
     if colour is None or colour == _BT709 or 2 in colour[:3]:
         return short
     subsampling = f"{config[2] >> 3 & 1}{config[2] >> 2 & 1}{config[2] & 3 if config[2] >> 2 & 3 == 3 else 0}"
     primaries, transfer, matrix, full = colour
     return f"{short}.{mono}.{subsampling}.{primaries:02d}.{transfer:02d}.{matrix:02d}.{full}"
+
+
+def av1_bit_depth(config: bytes) -> int:
+    """Return the bit depth that an AV1CodecConfigurationRecord gives."""
+    high, twelve = config[2] >> 6 & 1, config[2] >> 5 & 1
+    return 12 if high and twelve else 10 if high else 8
 
 
 def _colour(colr: bytes | None) -> tuple[int, int, int, int] | None:

@@ -22,11 +22,12 @@ _HEVC_SPS = 33
 class Parameters:
     """colour: primaries, transfer and matrix of ITU-T H.273 (BT.709 is 1, 1, 1), each 2 when the stream does not say.
 
-    reorder: how many frames at most are decoded before, but shown after, another one.
+    reorder: how many frames at most are decoded before, but shown after, another one.  bit_depth: of luma.
     """
 
     colour: ColourCodes
     reorder: int
+    bit_depth: int = 8
 
 
 def avc_parameters(config: bytes) -> Parameters:
@@ -38,11 +39,12 @@ def avc_parameters(config: bytes) -> Parameters:
     profile = bits.read(8)
     bits.read(16)
     bits.ue()
+    depth = 8
     if profile in _HIGH_PROFILES:
         chroma = bits.ue()
         if chroma == 3:
             bits.flag()
-        bits.ue()
+        depth += bits.ue()
         bits.ue()
         bits.flag()
         if bits.flag():
@@ -71,7 +73,7 @@ def avc_parameters(config: bytes) -> Parameters:
             bits.ue()
     reorder = 0 if order == 2 or profile == _BASELINE else references
     if not bits.flag():
-        return Parameters(UNSPECIFIED, reorder)
+        return Parameters(UNSPECIFIED, reorder, depth)
     colour = _vui_colour(bits)
     if bits.flag():  # chroma_loc_info_present
         bits.ue()
@@ -91,7 +93,7 @@ def avc_parameters(config: bytes) -> Parameters:
         for _ in range(4):
             bits.ue()
         reorder = bits.ue()
-    return Parameters(colour, reorder)
+    return Parameters(colour, reorder, depth)
 
 
 def _avc_hrd(bits: Bits) -> None:
@@ -140,7 +142,7 @@ def _hevc_sps(bits: Bits) -> Parameters:
     if bits.flag():  # conformance window
         for _ in range(4):
             bits.ue()
-    bits.ue()
+    depth = 8 + bits.ue()
     bits.ue()
     order_bits = bits.ue() + 4
     reorder = 0
@@ -164,7 +166,7 @@ def _hevc_sps(bits: Bits) -> Parameters:
             bits.read(order_bits)
             bits.flag()
     bits.read(2)  # temporal mvp, strong intra smoothing
-    return Parameters(_vui_colour(bits) if bits.flag() else UNSPECIFIED, reorder)
+    return Parameters(_vui_colour(bits) if bits.flag() else UNSPECIFIED, reorder, depth)
 
 
 def _profile_tier_level(bits: Bits, sublayers: int) -> None:

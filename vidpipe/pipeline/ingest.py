@@ -33,9 +33,11 @@ from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import Judge, accepted, chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
+from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.inventory import Inventory, Loss, inventory_of, loss, seal
 from vidpipe.ladder import Ladder, load
@@ -49,7 +51,7 @@ from vidpipe.pipeline.succession import Description, check_description, check_so
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
-from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
+from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
@@ -58,7 +60,7 @@ from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, Origin, opened
-from vidpipe.source.facts import Finding, QualityReport, Source
+from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
@@ -97,6 +99,7 @@ class IngestRequest(Data):
 class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
+    run: id of the run, as its events name it.
     unchanged: this very title was live already and nothing was done.
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
@@ -108,13 +111,14 @@ class IngestResult(Data):
     record: Record
     manifest: str
     timings: dict[str, float]
+    run: str = ""
     unchanged: bool = False
     restored: int = 0
     artifacts: int = 0
     artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -129,12 +133,13 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all stages of one run have in common."""
+    """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs."""
 
     settings: Settings
     ffmpeg: FFmpeg
     stages: Stages
     cancel: threading.Event
+    pool: WorkerPool | None
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -142,7 +147,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    stages = Stages(reporter or Silent())
+    stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
         source, _ = _measured(origin, settings, stages)
@@ -150,29 +155,45 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
 
 def ingest(
-    request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None
+    request: IngestRequest,
+    settings: Settings,
+    reporter: Reporter | None = None,
+    cancel: threading.Event | None = None,
+    *,
+    workers: WorkerPool | None = None,
 ) -> IngestResult:
     """Turn a source into a published, verified, catalogued title, or into the error that says why not.
+
+    workers: shared by ingests that run at once in other threads, so that together they encode no more than it has room for. The setting
+    ``workers`` limits what this one takes of it. (A cluster has workers of its own.)
 
     Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
     any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
-    reporter, cancel = reporter or Silent(), cancel or threading.Event()
-    stages = Stages(reporter)
+    content_id, cancel = _content_id(request), cancel or threading.Event()
+    run = RunReporter(reporter or Silent(), content_id)
+    stages = Stages(run)
     live: list[IngestResult] = []
     try:
-        _ingest(request, settings, stages, cancel, live)
+        _ingest(request, content_id, settings, stages, cancel, workers, live)
     except (VidpipeError, OSError) as problem:
         if not live:
             raise
-        reporter.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
-    return live[0].model_copy(update={"timings": stages.all()})
+        run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+    return live[0].model_copy(update={"run": run.id, "timings": stages.all()})
 
 
-def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]) -> None:
+def _ingest(
+    request: IngestRequest,
+    content_id: str,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+    pool: WorkerPool | None,
+    result: list[IngestResult],
+) -> None:
     """Ingest, and put the result into the list as soon as the version is live."""
     reporter = stages.reporter
-    content_id = _content_id(request)
     check_description(request.title, request.metadata)
     with (
         claim(settings.work, content_id) as held,
@@ -203,7 +224,7 @@ def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: 
         storage.check()
         # so far, what was remembered of a remote source was enough
         made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
-        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel)
+        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
@@ -300,6 +321,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
             workers=workers,
             threads=settings.threads,
             executor=executor,
+            pool=run.pool,
             quality=chains(policy),
             reporter=reporter,
             cancel=AnyOf((cancel, failed)),

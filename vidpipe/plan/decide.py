@@ -20,19 +20,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from vidpipe.encoders import encoder_of, encoders
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoCodec, VideoRendition
+from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoRendition
 from vidpipe.plan.rungs import choose, fit, slowdown, text
 from vidpipe.plan.tracks import audio_renditions, is_heard, left_out, subtitle_notes, subtitle_renditions
 from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
 """Frames a second that no rendition exceeds (HLS-SEG-008, Apple 1.14)."""
-
-CODEC_NAMES: dict[VideoCodec, str] = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
-
-REORDERING = 2
-"""Frames by which x264 and x265 delay decoding at most: the depth of their pyramids of B-frames."""
 
 LOOKUP_TOLERANCE = Fraction(1, 4)
 """Seconds by which hls.js may miss a place (maxFragLookUpTolerance): segments are longer than the delay by at least as much."""
@@ -79,7 +75,9 @@ def _grid(source: Source, rate: Fraction, steps: list[int], gop: Fraction, segme
     """Round the wished times to whole frames; a GOP is whole in the slower rungs too."""
     unit = math.lcm(*steps)
     gop_frames = max(1, round(gop * rate / unit)) * unit
-    shortest = REORDERING * max(steps) / rate + LOOKUP_TOLERANCE
+    # Of all encoders, not only of those in this plan: one rung more must not move the grid of the others.
+    reordering = max(encoder.reordering for encoder in encoders())
+    shortest = reordering * max(steps) / rate + LOOKUP_TOLERANCE
     segment_frames = max(round(segment / gop), math.ceil(shortest * rate / gop_frames)) * gop_frames
     chunk_frames = max(1, round(chunk * rate / segment_frames)) * segment_frames
     frames = max(1, _rounded(source.duration * rate))
@@ -149,11 +147,13 @@ def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
 
 def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
     warnings = []
-    if not any(rendition.codec == "h264" for rendition in video):
-        named = " and ".join(sorted({CODEC_NAMES[rendition.codec] for rendition in video}))
+    made = [encoder_of(rendition.codec) for rendition in video]
+    if not any(encoder.plays_everywhere for encoder in made):
+        safe = " or ".join(encoder.title for encoder in encoders() if encoder.plays_everywhere)
+        named = " and ".join(sorted({encoder.title for encoder in made}))
         warnings.append(
-            f"nothing in H.264: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
-            "will not play this title; add H.264 rungs to the ladder, or use --ladder streaming"
+            f"nothing in {safe}: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
+            f"will not play this title; add {safe} rungs to the ladder, or use --ladder streaming"
         )
     if len(video) == 1 and len(ladder.rungs) > 1:
         width, height = (text(side) for side in source.video.display_size)

@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Literal
 
 from vidpipe.data import Data, Rational
+from vidpipe.encoders import Codec
 from vidpipe.source.facts import AudioRole, Source
 
-VideoCodec = Literal["h264", "hevc", "av1"]
 ToneMap = Literal["none", "pq", "hlg"]
 
 
@@ -83,7 +83,7 @@ class VideoRendition(Data):
     """
 
     id: str
-    codec: VideoCodec
+    codec: Codec
     width: int
     height: int
     bitrate: int

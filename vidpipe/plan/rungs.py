@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from vidpipe.encoders import encoder_of
 from vidpipe.errors import UsageError
 from vidpipe.ladder import Ladder, Rung
 from vidpipe.plan.model import Decision, VideoRendition
@@ -39,12 +40,16 @@ def choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRe
         return kept, decisions
     if not ladder.rungs:
         raise UsageError("the ladder has no rungs", where=ladder.name, fix="add at least one rung")
-    # H.264 if the ladder has it: the one rung that is made has to play everywhere
-    lowest = min(range(len(ladder.rungs)), key=lambda i: (ladder.rungs[i].codec != "h264", ladder.rungs[i].height, ladder.rungs[i].bitrate))
+    lowest = min(range(len(ladder.rungs)), key=lambda i: _unfitness(ladder.rungs[i]))
     rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate)
     reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at its size"
     decisions[lowest] = Decision(rung=rendition.id, kept=True, reason=reason + _slower(rendition, rate))
     return [rendition], decisions
+
+
+def _unfitness(rung: Rung) -> tuple[bool, int, int]:
+    """Order rungs by how well each can be the only one: it has to play everywhere, and on a slow connection."""
+    return not encoder_of(rung.codec).plays_everywhere, rung.height, rung.bitrate
 
 
 def _rendition(rung: Rung, size: tuple[int, int], rate: Fraction) -> VideoRendition:

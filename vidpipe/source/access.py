@@ -71,7 +71,7 @@ class Origin:
             if self._known is not None and self._known.sha256 != self._here.sha256:
                 forget(self.work, self.limits, state)
                 what = "the server sends other bytes than those that are known of this version"
-                raise SourceRefused(what, where=self.shown, fix="run the same command again")
+                raise SourceRefused(what, where=self.shown, fix="run the same command again", id="changed-source")
             if self.version is not None:
                 keep(self._here, self.work, self.limits, self._state)
         return self._here
@@ -85,7 +85,10 @@ class Origin:
             return probe(str(self.path), limits=self.limits, cancel=self.cancel)
         except SourceRefused as error:  # a copy goes away again: name what it is a copy of
             fix = (error.fix or "").replace(shlex.quote(str(self.path)), "FILE")
-            raise SourceRefused(error.what, where=self.shown, fix=fix, details=error.details, debug=error.debug) from error
+            found = [each.model_copy(update={"advice": fix}) for each in error.found]
+            raise SourceRefused(
+                error.what, where=self.shown, fix=fix, details=error.details, debug=error.debug, found=found, id=error.id
+            ) from error
 
     @property
     def shown(self) -> str:

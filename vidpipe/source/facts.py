@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Literal
 
 from vidpipe.data import Data, Rational, Seconds
+from vidpipe.diagnostics import Diagnostic
 
 DynamicRange = Literal["SDR", "HDR10", "HLG"]
-Severity = Literal["error", "warning"]
 AudioRole = Literal["main", "description", "clear-speech", "commentary"]
 """What an audio track is for. description: also describes the picture, for viewers who do not see it.  clear-speech: mixed so that speech
 is understood more easily.  commentary: talks about the film. Everything else (original, dub, music) is main.
@@ -288,29 +288,10 @@ class Source(Data):
         return found | {each.index: each.shifts for each in self.subtitles if each.shifts}
 
 
-class Finding(Data):
-    """One thing that quality control found.
-
-    id: stable name, such as "black-video".  severity: an error refuses the source, a warning informs.
-    start, end: seconds from the first presentable video frame, None where the whole file is meant.
-    measured, limit: with their unit, as text.
-    """
-
-    id: str
-    severity: Severity
-    message: str
-    stream: int | None = None
-    start: Seconds | None = None
-    end: Seconds | None = None
-    measured: str | None = None
-    limit: str | None = None
-    advice: str
-
-
 class QualityReport(Data):
     """The outcome of validation. An error among the findings refuses the source."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
     @property
     def refused(self) -> bool:

@@ -239,7 +239,7 @@ def _settle(partial: Path, file: Path) -> None:
 def _check_size(size: int | None, most: int, where: str, *, more: bool = False) -> None:
     if size is not None and size > most:
         what = f"the file has more than {most} bytes, the limit" if more else f"the file has {size} bytes; the limit is {most}"
-        raise SourceRefused(what, where=where, fix="raise the limit max_bytes")
+        raise SourceRefused(what, where=where, fix="raise the limit max_bytes", id="limit-exceeded")
 
 
 # --- the web ---
@@ -247,6 +247,8 @@ def _check_size(size: int | None, most: int, where: str, *, more: bool = False) 
 
 class _NoFile(SourceRefused):
     """The server was reached, but did not answer with the file, or not to its end."""
+
+    id = "fetch-failed"
 
 
 @contextmanager
@@ -270,8 +272,8 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None,
         fix = "give the final address" + ("; the limit private_redirects allows it" if "private" in error.what else "")
         raise _NoFile(one_line(error.what), where=where, fix=fix) from error
     except Unreached as error:
-        what = f"it cannot be fetched: {one_line(error.what)}"
-        raise SourceRefused(what, where=where, fix="check the address and the network") from error
+        fix = "check the address and the network"
+        raise SourceRefused(f"it cannot be fetched: {one_line(error.what)}", where=where, fix=fix, id="fetch-failed") from error
     except WebError as error:
         raise _NoFile(f"fetching it stopped: {one_line(error.what)}", where=where, fix="check the network, and try again") from error
 
@@ -334,7 +336,8 @@ def _download(location: str, partial: Path, version: Version | None, limits: Sou
         # Then this is the whole of it, and what HEAD told is not true.
         if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
-        raise SourceRefused(f"fetching it stopped after {arrived.bytes} of {promised} bytes", where=public(location), fix="try again")
+        what = f"fetching it stopped after {arrived.bytes} of {promised} bytes"
+        raise SourceRefused(what, where=public(location), fix="try again", id="fetch-failed")
 
 
 def _advice(code: int) -> str:
@@ -368,13 +371,14 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
     except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
             raise error.__cause__ from error
-        raise SourceRefused(f"it cannot be fetched: {error.what}", where=location, fix=error.fix, details=error.details) from error
+        what = f"it cannot be fetched: {error.what}"
+        raise SourceRefused(what, where=location, fix=error.fix, details=error.details, id="fetch-failed") from error
 
 
 def _s3_version(storage: Storage, name: str, location: str, most: int) -> Version | None:
     stored = storage.head(name)
     if stored is None:
-        raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key")
+        raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key", id="missing-source")
     _check_size(stored.size, most, location)
     return Version(tag=stored.tag, size=stored.size) if stored.tag else None
 

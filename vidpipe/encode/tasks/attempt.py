@@ -120,12 +120,14 @@ def check_unchanged(job: ChunkJob | AudioJob | SubtitleJob | CaptionJob, task: T
             f"it cannot be read any more: {error.strerror or error}",
             where=task.title,
             fix="put the file back and run the same command again",
+            id="unreadable-source",
         ) from error
     if (now.st_size, now.st_mtime_ns) != (job.size, job.mtime_ns):
         raise SourceRefused(
             "it changed while it was being encoded",
             where=task.title,
             fix="wait until the file is complete, then run the same command again",
+            id="changed-source",
         )
 
 
@@ -151,7 +153,7 @@ def error_of(task: Task, where: str, arguments: list[str], failure: Failed, watc
         debug += [f"decoding alone: {blame.command}", *(f"ffmpeg: {word}" for word in more)]
     if failure.source or blame:
         what = blame.reason if blame else str(failure)
-        return SourceRefused(what, where=where, fix=UNDECODABLE_FIX, details=details, debug=debug)
+        return SourceRefused(what, where=where, fix=UNDECODABLE_FIX, details=details, debug=debug, id="undecodable-source")
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=where,

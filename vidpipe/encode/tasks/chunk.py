@@ -6,7 +6,8 @@ import re
 from fractions import Fraction
 
 from vidpipe.encode.check import check_pictures, check_text, check_video
-from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file, video_file
+from vidpipe.encode.command import PICTURES, ChunkJob, chunk_arguments, poster_file
+from vidpipe.encode.output import video_file
 from vidpipe.encode.tasks.attempt import ATTEMPTS, Failed, Watched, attempted, check_unchanged, encoded, error_of, stored
 from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Made, Watch, cancel_of

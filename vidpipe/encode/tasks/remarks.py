@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vidpipe.encoders import encoders
 from vidpipe.media.process import Completed
 from vidpipe.work.artifacts import Artifact, writing
 
@@ -23,13 +24,15 @@ CHANGING = "vidpipe.sound_changes"
 """The same for sound that changes although its packets do not say so; where is found by ``locate_changes``."""
 
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
-_OURS = re.compile(r"\[(?:libx26[45]|libsvtav1|mjpeg|mp4|null|out#|[va]ost#|enc:|Eval|Parsed_|swscaler|AVIO)")  # encoders, muxers, filters
+_OURS = ("mjpeg", "mp4", "null", "out#", "vost#", "aost#", "enc:", "Eval", "Parsed_", "swscaler", "AVIO")  # muxers, filters
 
 
 def note_damage(completed: Completed, measurements: Path) -> None:
     """Write into the measurements that the decoder complained, so that the complaint is not lost when the chunk is reused."""
     lines = (completed.stderr_head + completed.stderr_tail).splitlines()
-    if any(_COMPLAINT.search(line) and not _OURS.match(line) for line in lines):
+    ours = tuple(f"[{name}" for name in (*_OURS, *(encoder.name for encoder in encoders())))
+    ours += tuple(prefix for encoder in encoders() for prefix in encoder.log_prefixes)
+    if any(_COMPLAINT.search(line) and not line.startswith(ours) for line in lines):
         note(DAMAGED, measurements)
 
 

@@ -25,6 +25,7 @@ from vidpipe.source.child.scan import Corrupt, Packets
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.problem import Problem
 from vidpipe.source.steps import Steps
 
 FRAMES_WANTED = BATCH  # enough to see fields and the order of times
@@ -70,7 +71,7 @@ class Scan:
     tried: int = 0
     last: int = 0  # where the last packet begins
     error: str | None = None
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def base_of(stream: Stream) -> Fraction:
@@ -130,7 +131,7 @@ def read(
                     track.sounding += packet.duration or 0
             number += 1
             if number > limits.max_packets:
-                scan.problems.append(f"it has more than {limits.max_packets} packets")
+                scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets"))
                 break
     except (av.error.FFmpegError, MemoryError) as error:
         scan.error = f"reading stopped: {reason_of(error)}"

@@ -5,7 +5,7 @@ Out:  findings in the order of the policy; those that are "off" are left out.
 Wrong: nothing.
 
 Every finding says what was measured and what the limit is, and when, unless it is about the whole file. What a file has many of is
-told once for each stretch; the measured value is that of all of them.
+reported once for each stretch; the measured value is that of all of them.
 """
 
 from vidpipe.source.findings.measured import findings, missing_pictures

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.diagnostics import Diagnostic
+from vidpipe.source.facts import LEAST_EARLY, AudioStream, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
 
-def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
+def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
     """Return what the probe alone shows; nothing is decoded for it."""
     return (
         *_truncated(source, policy),
@@ -30,8 +31,8 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
     )
 
 
-def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Compare what the container and each stream claim with where their packets end; the worst is told."""
+def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Compare what the container and each stream claim with where their packets end; the worst is reported."""
     check = policy.truncated
     video = source.video
     if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
@@ -79,7 +80,7 @@ def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
     return Stretch(start=end, end=max(end, claimed or end))
 
 
-def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if source.read_error:
         yield from found(
             policy.read_error,
@@ -92,7 +93,7 @@ def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     check = policy.corrupt_packets
     streams: list[VideoStream | AudioStream] = [source.video, *source.audio]
     for stream in streams:
@@ -110,7 +111,7 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
 
 
 def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
-    """Yield where to tell a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
+    """Yield where to report a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
     if count > most:
         yield from stretches or (None,)
 
@@ -121,7 +122,7 @@ def _when(span: Stretch | None) -> str:
     return f" from {clock(span.start)} to {clock(span.end)}" if span.end > span.start else f" at {clock(span.start)}"
 
 
-def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video, check = source.video, policy.duration_mismatch
     if not source.audio:
         yield from found(
@@ -161,8 +162,8 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
+def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
     for audio in _filled(source):
         if audio.cut and audio.cut <= Fraction(str(check.most)) and audio.offset + audio.duration > 0:
@@ -178,7 +179,7 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Compare how long audio is with what of it falls into the time of the picture. What comes before the picture is cut anyway."""
     check, picture = policy.discarded_audio, source.video.duration
     share = Fraction(str(check.share))
@@ -207,7 +208,7 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Say of audio that is over before the picture begins, or begins after its end, that the plan leaves it out."""
     end, picture = audio.offset + audio.duration, source.video.duration
     if end <= 0:
@@ -228,8 +229,8 @@ def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Itera
     )
 
 
-def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
+def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
     check = policy.decode_errors
     good = any(audio.packets and audio.decodable for audio in source.audio)
     for audio in _filled(source):
@@ -245,8 +246,8 @@ def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell where sound becomes another one."""
+def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report where the audio format changes."""
     check = policy.changing_sound
     for audio in source.audio:
         if len(audio.changes) <= check.most:
@@ -265,7 +266,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
     channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
     services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
@@ -284,7 +285,7 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
         yield from found(
@@ -335,7 +336,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Doubt times that the file cannot fill. Nobody has to decode, or encode, hours of picture to see that 28 kB do not hold them."""
     video = source.video
     if video.packets is not None:
@@ -354,7 +355,7 @@ def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     shorter = min(video.display_size)
     if shorter < Fraction(str(policy.resolution.lowest)):
@@ -381,8 +382,8 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _fields(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
+def _fields(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report interlaced content that the file does not flag, and that a sample of the pictures shows."""
     share = source.video.interlaced_share
     if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
         yield from found(
