@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from vidpipe.encode.command import timescale
+from vidpipe.encode.output import timescale
 from vidpipe.media import ffmpeg, process
 from vidpipe.package.containers.cmaf import Cmaf
 from vidpipe.package.containers.webvtt import WebVtt
