@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vidpipe.encode.limits import THREAD_BYTES, limits_of
 
 from tests import toy_encoder
 from tests.encode_support import chunks_of, clip, rung, tiny_plan
@@ -17,6 +16,7 @@ from vidpipe.doctor import _ffmpeg
 from vidpipe.encode.artifact_keys import Keys
 from vidpipe.encode.command import chunk_job
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encode.process_limits import THREAD_BYTES, limits_of
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.remarks import DAMAGED, note_damage
 from vidpipe.encoders import BIT_DEPTHS, Encoder, codec_meant, codecs, encoder_of

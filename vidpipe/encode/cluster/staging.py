@@ -116,7 +116,7 @@ class Staging:
             return store.add(key, folder / name, samples=sidecar.samples, source=source, title=title)
 
     def arrived(self, run: str, probe: str) -> bool:
-        """Tell whether what a worker wrote in ``probe`` is there."""
+        """Return whether what a worker wrote in ``probe`` is there."""
         with _translated():
             return bool(probe) and self._storage.head(_probe(run, probe)) is not None
 
@@ -148,7 +148,7 @@ class Staging:
         return name
 
     def is_over(self, run: str, *, doubtful: bool = False) -> bool:
-        """Tell whether a run has ended. doubtful: raise EncodeFailed if it cannot be told; otherwise it goes on."""
+        """Return whether a run has ended. doubtful: raise EncodeFailed if that is unknown; otherwise it goes on."""
         try:
             with _translated():
                 return self._storage.head(run) is None

@@ -12,7 +12,7 @@ from vidpipe.encode.tasks.attempt import ATTEMPTS, Failed, Watched, attempted, c
 from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.encode.tasks.task import ChunkTask, Made, Watch, cancel_of
 from vidpipe.media.process import Completed
-from vidpipe.source.findings.wording import clock
+from vidpipe.source.findings.wording import timecode
 from vidpipe.work.artifacts import Store
 
 
@@ -20,7 +20,7 @@ def run_chunk(task: ChunkTask, watch: Watch | None = None) -> Made:
     """Encode a chunk and return its artifacts."""
     job = task.job
     name = f"chunk {job.chunk.index + 1}"
-    times = [clock(job.video.start + job.grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames)]
+    times = [timecode(job.video.start + job.grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames)]
     step = job.renditions[0].frame_step if job.renditions else 1
 
     def progress(frames: int) -> None:
@@ -62,4 +62,4 @@ def _check_seek(job: ChunkJob, completed: Completed) -> None:
         raise Failed("ffmpeg did not tell where the seek landed", completed, sought=True)
     landed = Fraction(printed[1]) * job.video.time_base
     if landed > job.grid.time(job.chunk.start) + 1 / (2 * job.grid.frame_rate):
-        raise Failed(f"the seek landed at {clock(landed)}, after the start of the chunk", completed, sought=True)
+        raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, sought=True)
