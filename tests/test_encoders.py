@@ -14,8 +14,8 @@ from tests.test_plan import rung as wish
 from vidpipe import encoders
 from vidpipe.doctor import _ffmpeg
 from vidpipe.encode.artifact_keys import Keys
-from vidpipe.encode.command import chunk_job
-from vidpipe.encode.limits import THREAD_BYTES, limits_of
+from vidpipe.encode.command import chunk_command
+from vidpipe.encode.limits import THREAD_BYTES, chunk_limits
 from vidpipe.encode.parallelism import memory_of
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.remarks import DAMAGED, note_damage
@@ -116,7 +116,7 @@ def test_it_needs_what_its_module_says(toy: Encoder, tmp_path: Path) -> None:
     h264, other = (memory_of(plan.video, (160, 96)) for plan in plans)
     assert h264 - other == (200 - 70) * pixels
     wanted: Any = {"threads": 1, "pictures": False, "posters": (), "quality": None}
-    limits = [limits_of(chunk_job(plan, plan.chunks[0], renditions=plan.video, **wanted)) for plan in plans]
+    limits = [chunk_limits(chunk_command(plan, plan.chunks[0], renditions=plan.video, **wanted)) for plan in plans]
     assert (limits[1].memory_bytes or 0) - (limits[0].memory_bytes or 0) == 5 * THREAD_BYTES - 4 * (200 - 70) * pixels
 
 

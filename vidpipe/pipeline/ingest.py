@@ -298,6 +298,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
             threads=settings.threads,
             executor=executor,
             quality=chains(policy),
+            limits=settings.limits,
             reporter=reporter,
             cancel=AnyOf((cancel, failed)),
         )
