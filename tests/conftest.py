@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from vidpipe.media.ffmpeg import FFmpeg, find
 for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
     del os.environ[_name]  # settings of whoever runs the tests, such as a real target; variables of the tests begin with TEST_
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of a thousand children compiles vidpipe anew: a fifth of its time
+sys.dont_write_bytecode = False  # and so does pytest the tests, in each of its workers
+
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a slow moment of a busy machine is no fault
 hypothesis.settings.load_profile("shared machine")
 
@@ -24,6 +28,20 @@ hypothesis.settings.load_profile("shared machine")
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""
     return find()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _as_from_a_terminal() -> Iterator[None]:
+    """Tests that run under nohup, or in a script's background, do not hand on that signals are ignored.
+
+    A handler that does nothing keeps this process as it was; programs that it starts have the default.
+    """
+    numbers = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(autouse=True)

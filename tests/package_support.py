@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from vidpipe.encode.output import timescale
 from vidpipe.media import ffmpeg, process
+from vidpipe.package.containers.cmaf import Cmaf
+from vidpipe.package.containers.webvtt import WebVtt
+from vidpipe.package.cut import Cue
+from vidpipe.package.cutting import audio_cuts, video_cuts
+from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.result import Segment
+from vidpipe.package.subtitles import subtitle_cuts
 from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
 from vidpipe.work.artifacts import Artifact
 
@@ -52,6 +61,8 @@ def encode_video(folder: Path, on: Grid, chunk: Chunk, codec: str = "h264", extr
     argv = ["-i", FIXTURES / "landscape-24.mp4", "-an", "-vf", chain, "-c:v", *CODECS[codec], *extra, "-g", str(on.gop_frames // step)]
     argv += ["-keyint_min", str(on.gop_frames // step), "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
     argv += ["-movflags", "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "-min_frag_duration", str(shortest)]
+    if step > 1:  # a frame of the grid has to be a whole number of ticks here, too
+        argv += ["-video_track_timescale", str(timescale(on))]
     return _encode(folder / f"{codec}-{chunk.index}-{step}.mp4", argv, frames)
 
 
@@ -67,6 +78,24 @@ def _encode(path: Path, argv: list[str | Path], samples: int) -> Artifact:
     assert done.returncode == 0, done.stderr_tail
     data = path.read_bytes()
     return Artifact(key=path.stem, path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest(), samples=samples)
+
+
+def video_segments(
+    artifact: Artifact, rendition: VideoRendition, chunk: Chunk, on: Grid, init: InitSection | None = None
+) -> Iterator[Segment]:
+    """Cut one rung of one chunk, and write it as CMAF, clear."""
+    init = init or read_init(artifact.path, rendition.id)
+    return map(Cmaf(init).write, video_cuts(artifact, rendition, chunk, on, init))
+
+
+def audio_segments(artifact: Artifact, rendition: AudioRendition, on: Grid) -> Iterator[Segment]:
+    """Cut an audio track, and write it as CMAF, clear."""
+    return map(Cmaf(read_init(artifact.path, rendition.id)).write, audio_cuts(artifact, rendition, on))
+
+
+def subtitle_segments(cues: Iterable[Cue], rendition: str, on: Grid) -> Iterator[Segment]:
+    """Cut a subtitle track, and write it as WebVTT, clear."""
+    return map(WebVtt().write, subtitle_cuts(cues, rendition, on))
 
 
 def frames_of(data: bytes, folder: Path) -> list[str]:

@@ -7,9 +7,10 @@ compared with it. ``Case`` says what is true of it: tests of the probe read ``fa
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -308,11 +309,22 @@ CASES: dict[str, Case] = {
 
 
 def make(name: str, folder: Path) -> Path:
-    """Generate the clip ``name`` into ``folder``, unless it is there already."""
-    case = CASES[name]
+    """Write the clip ``name`` into ``folder``, unless it is there already."""
+    target = folder / CASES[name].file
+    if not target.exists():
+        target.write_bytes(_generated(name))
+    return target
+
+
+@cache
+def _generated(name: str) -> bytes:
+    """Generate a clip, once a process: many tests look at the same ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _generate(CASES[name], Path(folder)).read_bytes()
+
+
+def _generate(case: Case, folder: Path) -> Path:
     target = folder / case.file
-    if target.exists():
-        return target
     delay = case.extra if case.extra[:1] == ["-itsoffset"] else []
     inputs = ["-f", "lavfi", "-i", f"{picture(*case.size, case.rate, case.seconds)},{case.video}"]
     for channels in case.audio:

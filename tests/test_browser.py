@@ -31,18 +31,19 @@ CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chro
 HLSJS = [Path(name) for name in os.environ.get("TEST_HLSJS", "").split(os.pathsep) if name]
 NEWEST = len(HLSJS) - 1
 PLAYER = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls/{how}.js></script><script>
-const v = document.getElementById('v'); let errors = [], first = null;
+const v = document.getElementById('v'); let errors = [];
 const cues = () => [...v.textTracks].flatMap(t => [...(t.cues || [])].map(c => [t.label, c.startTime, c.endTime, c.text]));
-const seen = () => ({time: v.currentTime, duration: v.duration, first, width: v.videoWidth, height: v.videoHeight,
+const ranges = of => [...Array(of.length).keys()].map(at => [of.start(at), of.end(at)]);
+const seen = () => ({time: v.currentTime, duration: v.duration, width: v.videoWidth, height: v.videoHeight,
   frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, cues: cues(),
-  buffered: [...Array(v.buffered.length).keys()].map(at => [v.buffered.start(at), v.buffered.end(at)])});
+  buffered: ranges(v.buffered), played: ranges(v.played)});
 const tell = () => fetch('/report/{number}', {method: 'POST', body: JSON.stringify(seen())});
 v.onended = tell; v.onerror = () => { errors.push(v.error.message); tell(); };
-v.onplaying = () => { first ??= v.currentTime; v.playbackRate = {rate}; };
+v.onplaying = () => { v.playbackRate = {rate}; };
 if ('{how}' == 'native') v.src = '/title/{title}/master.m3u8';
 else { const h = new Hls(); h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details); if (d.fatal) tell(); });
   h.loadSource('/title/{title}/master.m3u8'); h.attachMedia(v); }
-setTimeout(tell, 30000);</script>"""
+setTimeout(tell, 120000);</script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 with_hlsjs = pytest.mark.skipif(
@@ -136,7 +137,7 @@ def play(shows: Sequence[Show], profile: Path) -> list[dict[str, Any]]:
     with Site(shows) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         with browser(f"http://127.0.0.1:{site.server_address[1]}/", profile):
-            site.all_told.wait(60)
+            site.all_told.wait(150)
         site.shutdown()
     assert sorted(site.reports) == list(range(len(shows))), "a player never reported"
     return [site.reports[number] for number in range(len(shows))]
@@ -208,18 +209,30 @@ def tailed(folder: Path, rate: str, tail: int, *, half: bool = False) -> Path:
 
 
 def assert_all_end(titles: Sequence[tuple[Path, float]], profile: Path) -> None:
-    """Play titles of so many seconds in every version of hls.js, from the beginning to ``ended``."""
+    """Play titles of so many seconds in every version of hls.js, from the beginning to ``ended``.
+
+    A busy machine starves one of many players until hls.js nudges it: what did not play well among others plays once more, alone. A
+    fault of the title is there again.
+    """
     shows = [Show(folder, None, how) for folder, _ in titles for how in range(len(HLSJS))]
     lasting = [seconds for _, seconds in titles for _ in HLSJS]
-    for show, seconds, seen in zip(shows, lasting, play(shows, profile), strict=True):
-        where = f"{HLSJS[int(show.how)]}, {show.folder}: {seen}"
-        assert seen["ended"], where
-        assert seen["first"] < 0.7, where  # a slow machine notices late that it plays
-        assert seen["time"] == pytest.approx(seconds, abs=0.05), where
-        assert seen["duration"] == pytest.approx(seconds, abs=0.05), where  # hls.js puts off what it maps to other times
-        assert len(seen["buffered"]) == 1, where
+    for number, (show, seconds, seen) in enumerate(zip(shows, lasting, play(shows, profile), strict=True)):
+        last = seen if plays_whole(seen, seconds) else play([show], profile.with_name(f"{profile.name}-alone-{number}"))[0]
+        assert plays_whole(last, seconds), f"{HLSJS[int(show.how)]}, {show.folder}: {seen}, and alone: {last}"
+
+
+def plays_whole(seen: dict[str, Any], seconds: float) -> bool:
+    """True if a player showed a title of so many seconds from 0 to its end, give or take less than a frame: one of audio lasts 21 ms."""
+    whole = [pytest.approx([0, seconds], abs=0.025)]
+    return (
+        seen["ended"]
+        and seen["time"] == pytest.approx(seconds, abs=0.025)
+        and seen["duration"] == pytest.approx(seconds, abs=0.025)  # hls.js puts off what it maps to other times
+        and seen["buffered"] == whole
+        and seen["played"] == whole  # a player that skips a hole plays two ranges
         # Not fatal: a slow machine waits for frames; hls.js 1.7 takes a segment for nothing new that it has of another rung already.
-        assert set(seen["errors"]) <= {"bufferStalledError", "bufferAppendNoProgress"}, where
+        and set(seen["errors"]) <= {"bufferStalledError", "bufferAppendNoProgress"}
+    )
 
 
 @with_hlsjs

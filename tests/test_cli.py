@@ -191,6 +191,8 @@ def test_inspect_of_what_cannot_be_read_is_json_too(run: Run, tmp_path: Path) ->
     found = json.loads(done.out)
     assert (done.code, found["kind"]) == (2, "unreadable")
     assert found["problems"] == ["this is no HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
+    assert [(each["file"], each["line"]) for each in found["error"]["diagnostics"]] == [(str(tmp_path / "master.m3u8"), 1)]
+    assert done.err.startswith(f"error: {tmp_path / 'master.m3u8'}:1: this is no HLS playlist")
 
 
 def test_work(run: Run) -> None:
@@ -355,6 +357,16 @@ def test_the_first_signal_cancels(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize(("number", "stops"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGHUP, False)])
+def test_what_nohup_ignores_stays_ignored_but_ctrl_c(number: signal.Signals, stops: bool) -> None:
+    """A script's "vidpipe … &" ignores SIGINT, too; but whoever sends it there means it."""
+    signal.signal(number, signal.SIG_IGN)
+    with exits.stopping(lambda: None) as cancel:
+        signal.raise_signal(number)
+        assert cancel.is_set() == stops
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
 STUBBORN = """
 import signal, sys, threading
 from vidpipe.cli import exits
@@ -512,7 +524,7 @@ def test_every_command_has_help_at_every_width(run: Run, monkeypatch: pytest.Mon
     assert f"Usage: vidpipe {command}" in done.out
 
 
-def test_pipeline_versions(run: Run) -> None:
+def test_version(run: Run) -> None:
     assert run("--version").out == f"vidpipe {__version__}\n"
 
 

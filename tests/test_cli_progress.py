@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from vidpipe.cli.exits import Failure
 from vidpipe.cli.reporters import Bar, Meter, Ndjson, Plain, Quiet, Snapshot, clock, line, size, watcher
+from vidpipe.data import report
+from vidpipe.diagnostics import Diagnostic, Where
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
 
 
@@ -130,6 +133,7 @@ def test_size(count: int, shown: str) -> None:
     assert size(count) == shown
 
 
+WHEN = datetime(2026, 11, 20, 22, 15, 4, 120_400, tzinfo=UTC)
 EVENTS: list[tuple[float, Event]] = [
     (0, StageStarted(stage="encode")),
     (0.1, PLANNED),
@@ -148,7 +152,7 @@ def ndjson(now: Clock, failure: Failure | None) -> list[dict[str, object]]:
     shown.open()
     for seconds, event in EVENTS:
         now.now += seconds
-        shown.emit(event)
+        shown.emit(event.model_copy(update={"run": "r1", "content_id": "film", "at": WHEN}))
     assert shown.close(failure)
     return [json.loads(text) for text in stream.getvalue().splitlines()]
 
@@ -159,29 +163,41 @@ def test_ndjson(clock_: Clock) -> None:
     assert kinds[0] == "stage_started"
     assert kinds[-1] == "finished"
     assert kinds.count("progress") == 12  # at once, each second, and at the end
+    assert {(entry["run"], entry["content_id"]) for entry in lines} == {("r1", "film")}, "also those that are no events"
     assert all({"time", "elapsed"} <= entry.keys() for entry in lines)
+    assert {entry["time"] for entry in lines if entry["event"] not in ("progress", "finished")} == {"2026-11-20T22:15:04.120+00:00"}
     last = lines[-2]
     assert last | {"time": 0, "elapsed": 0} == {
+        "run": "r1", "content_id": "film",
         "event": "progress", "percent": 25.0, "frames": 600, "frames_total": 2400, "fps": 59.4, "speed": 2.48, "eta": 30.3,
         "chunks_done": 1, "chunks_reused": 0, "chunks": 4, "bytes_uploaded": 1000, "time": 0, "elapsed": 0,
     }  # fmt: skip
 
 
 def test_ndjson_of_a_failure(clock_: Clock) -> None:
-    last = ndjson(clock_, Failure(4, ("chunk 3 failed", "fix: run again"), "Traceback"))[-1]
-    assert {key: last[key] for key in ("event", "exit_code", "message", "traceback")} == {
+    found = Diagnostic(id="encode-failed", severity="error", at=Where(file="chunk 3"), message="failed", advice="run again")
+    last = ndjson(clock_, Failure(4, ("chunk 3: failed", "fix: run again"), "Traceback", (found,)))[-1]
+    assert {key: last[key] for key in ("event", "exit_code", "message", "traceback", "diagnostics")} == {
         "event": "failed",
         "exit_code": 4,
-        "message": ["chunk 3 failed", "fix: run again"],
+        "message": ["chunk 3: failed", "fix: run again"],
         "traceback": "Traceback",
+        "diagnostics": [report(found)],
     }
+
+
+def test_a_failure_before_the_first_event_names_no_run(clock_: Clock) -> None:
+    stream = io.StringIO()
+    Ndjson(stream, clock_).close(Failure(2, ("--workers: 'none' is not allowed",)))
+    last = json.loads(stream.getvalue())
+    assert (last["event"], last["run"], last["content_id"]) == ("failed", None, None)
 
 
 def test_the_documented_keys_are_those_that_are_written(clock_: Clock) -> None:
     from pathlib import Path
 
     document = (Path(__file__).parent.parent / "docs" / "progress.md").read_text(encoding="utf-8")
-    fetched = Fetched(bytes=1).model_dump()
+    fetched = Fetched(bytes=1).model_dump(exclude={"at"})
     for entry in [*ndjson(clock_, None), *ndjson(clock_, Failure(4, ("x",), "y")), fetched]:
         for word in (str(entry["event"]), *entry):
             assert f"`{word}`" in document, word

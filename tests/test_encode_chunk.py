@@ -14,7 +14,7 @@ import pytest
 
 from tests.encode_support import FAST, FIXTURES, clip, ffmpeg, rung, tiny_plan
 from vidpipe.cli.exits import failure
-from vidpipe.encode import silence
+from vidpipe.encode import stalls
 from vidpipe.encode.artifact_keys import Keys, posters_in
 from vidpipe.encode.check import check_pictures, check_video
 from vidpipe.encode.command import PICTURES, chunk_command, poster_file
@@ -137,7 +137,7 @@ def test_a_full_disk_is_not_tried_again(source: Path, tmp_path: Path, program: F
 
 
 def test_a_hanging_ffmpeg_ends(source: Path, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(stalls, "STALLED_SECONDS", 0.2)
     hangs = tmp_path / "hangs"
     hangs.write_text("#!/bin/sh\nwhile :; do echo frame=1; sleep 0.05; done\n")
     hangs.chmod(0o755)

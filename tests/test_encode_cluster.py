@@ -123,7 +123,7 @@ def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, progr
 
 
 def test_no_worker_and_no_scheduler(dask: Dask, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidpipe.encode.cluster.connect.PATIENCE", 3.0)
+    monkeypatch.setattr("vidpipe.encode.cluster.connect.PATIENCE", 1.5)
     plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:

@@ -22,7 +22,7 @@ from tests.encode_support import barcodes, chunks_of, clip, joined, rung, tiny_p
 from tests.ingest_support import ladder
 from tests.servers import S3Server, Unavailable, rclone
 from vidpipe.encode.cluster.connect import connect
-from vidpipe.encode.cluster.staging import Room, forget, run_apart
+from vidpipe.encode.cluster.staging import Staging, run_apart
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
@@ -31,6 +31,7 @@ from vidpipe.plan import Plan
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.work.artifacts import Sidecar, Store
+from vidpipe.work.copies import contents, drop_unread, folders
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
@@ -58,38 +59,38 @@ def there(server: S3Server) -> list[str]:
     return sorted(str(path.relative_to(server.folder)) for path in server.folder.rglob("*") if path.is_file())
 
 
-def put(folder: Path, room: Room, key: str, data: bytes) -> str:
+def put(folder: Path, staging: Staging, key: str, data: bytes) -> str:
     """Put a piece there as a worker does."""
     made = folder / "made.mp4"
     made.write_bytes(data)
     artifact = Store(folder / "worker").add(key, made, samples=3, source="5" * 64, title="t")
-    room.put(artifact, source="5" * 64, title="t")
+    staging.put(artifact, source="5" * 64, title="t")
     return artifact.sha256
 
 
 def test_a_piece_is_taken_once(server: S3Server, url: str, tmp_path: Path) -> None:
     store, key = Store(tmp_path / "home"), "a" * 64
-    with Room(url) as room:
-        assert room.take("x.mp4", key, store, source="5" * 64, title="t") is None
-        put(tmp_path, room, key, b"picture")
-        found = room.take("x.mp4", key, store, source="5" * 64, title="t")
+    with Staging(url) as staging:
+        assert staging.take("x.mp4", key, store, source="5" * 64, title="t") is None
+        put(tmp_path, staging, key, b"picture")
+        found = staging.take("x.mp4", key, store, source="5" * 64, title="t")
         assert found is not None
         assert (found.path.read_bytes(), found.samples, found.path.is_relative_to(tmp_path / "home")) == (b"picture", 3, True)
         assert there(server) == []
         assert store.lookup(key) is not None
-        assert room.take("x.mp4", key, store, source="5" * 64, title="t") is None
+        assert staging.take("x.mp4", key, store, source="5" * 64, title="t") is None
 
 
 @pytest.mark.parametrize("what", ["altered", "short", "missing", "of another key", "without a hash", "rubbish"])
 def test_a_piece_that_is_not_what_was_made_is_not_taken(what: str, server: S3Server, url: str, tmp_path: Path) -> None:
     store, key = Store(tmp_path / "home"), "a" * 64
-    with Room(url) as room:
-        name = put(tmp_path, room, key, b"picture")
-        storage = room._storage
+    with Staging(url) as staging:
+        name = put(tmp_path, staging, key, b"picture")
+        storage = staging._storage
         note = Sidecar.model_validate_json(storage.get(f"chunks/{key}/sidecar.json"))
 
         def write(path: str, data: bytes) -> None:
-            room._put(f"chunks/{key}/{path}", data)
+            staging._put(f"chunks/{key}/{path}", data)
 
         match what:
             case "altered":
@@ -105,7 +106,7 @@ def test_a_piece_that_is_not_what_was_made_is_not_taken(what: str, server: S3Ser
                 write("sidecar.json", note.model_copy(update={"sha256": "../../x"}).model_dump_json().encode())
             case "rubbish":
                 write("sidecar.json", b"{")
-        assert room.take("x.mp4", key, store, source="5" * 64, title="t") is None
+        assert staging.take("x.mp4", key, store, source="5" * 64, title="t") is None
         assert there(server) == [], "it is out of the way of the next one"
         assert store.lookup(key) is None
 
@@ -113,17 +114,17 @@ def test_a_piece_that_is_not_what_was_made_is_not_taken(what: str, server: S3Ser
 def test_a_source_is_fetched_once_and_removed_when_nobody_reads_it(server: S3Server, url: str, tmp_path: Path) -> None:
     data = {name: os.urandom(100_000) for name in "ab"}
     sums = {name: hashlib.sha256(value).hexdigest() for name, value in data.items()}
-    with Room(url) as room:
+    with Staging(url) as staging:
         for name, value in data.items():
             (tmp_path / name).write_bytes(value)
-            room.put_source(tmp_path / name, len(value), sums[name])
+            staging.put_source(tmp_path / name, len(value), sums[name])
         (tmp_path / "a").write_bytes(b"another")
-        room.put_source(tmp_path / "a", 100_000, sums["a"])  # it is there
+        staging.put_source(tmp_path / "a", 100_000, sums["a"])  # it is there
         scratch = tmp_path / "scratch"
         copies: list[os.stat_result] = []
 
         def read() -> None:
-            with room.source(sums["a"], 100_000, scratch) as file:
+            with staging.source(sums["a"], 100_000, scratch) as file:
                 assert file.read_bytes() == data["a"]
                 copies.append(file.stat())
 
@@ -133,22 +134,22 @@ def test_a_source_is_fetched_once_and_removed_when_nobody_reads_it(server: S3Ser
         for thread in threads:
             thread.join()
         assert len({copy.st_ino for copy in copies}) == 1
-        with room.source(sums["a"], 100_000, scratch) as first, room.source(sums["b"], 100_000, scratch) as second:
+        with staging.source(sums["a"], 100_000, scratch) as first, staging.source(sums["b"], 100_000, scratch) as second:
             assert first.exists(), "in use"
             assert second.read_bytes() == data["b"]
-        forget(scratch)
+        drop_unread(scratch)
         assert not list(scratch.rglob("source"))
-        room._put(f"sources/{sums['a']}/source", os.urandom(100_000))
-        with pytest.raises(EncodeFailed, match="not the source that was put there"), room.source(sums["a"], 100_000, scratch):
+        staging._put(f"sources/{sums['a']}/source", os.urandom(100_000))
+        with pytest.raises(EncodeFailed, match="not the source that was put there"), staging.source(sums["a"], 100_000, scratch):
             pass
         assert not list(scratch.rglob("source"))
 
 
 def test_a_task_of_a_run_that_is_over_stops(url: str, tmp_path: Path) -> None:
     store = Store(tmp_path / "home")
-    with Room(url) as room, store.temporary() as folder:
-        with room.run(folder.name, "5" * 64, store) as run:
-            mark = room.alive(run, tmp_path, 0.05)
+    with Staging(url) as staging, store.temporary() as folder:
+        with staging.run(folder.name, "5" * 64, store) as run:
+            mark = staging.alive(run, tmp_path, 0.05)
             alive = mark.__enter__()
             time.sleep(0.3)
             assert alive.is_dir()
@@ -157,7 +158,7 @@ def test_a_task_of_a_run_that_is_over_stops(url: str, tmp_path: Path) -> None:
             assert time.monotonic() < end
             time.sleep(0.02)
         mark.__exit__(None, None, None)
-        with pytest.raises(Interrupted), room.alive(run, tmp_path, 0.05):
+        with pytest.raises(Interrupted), staging.alive(run, tmp_path, 0.05):
             pass
 
 
@@ -172,12 +173,12 @@ def test_a_machine_that_may_not_list_is_told(url: str, tmp_path: Path, monkeypat
         return found
 
     store = Store(tmp_path / "home")
-    with Room(url) as room, store.temporary() as folder, room.run(folder.name, "5" * 64, store) as run:
-        assert room.arrived(run, room.probe(run))
-        room.drop_probes(run)
+    with Staging(url) as staging, store.temporary() as folder, staging.run(folder.name, "5" * 64, store) as run:
+        assert staging.arrived(run, staging.probe(run))
+        staging.drop_probes(run)
         monkeypatch.setattr(S3Storage, "head", forbidding)
         with pytest.raises(EncodeFailed, match="does not tell these credentials which objects are missing") as caught:
-            room.probe(run)
+            staging.probe(run)
         assert "s3:ListBucket" in (caught.value.fix or "")
 
 
@@ -185,17 +186,17 @@ def test_the_source_stops_on_its_way(server: S3Server, url: str, tmp_path: Path)
     data, cancel = os.urandom(1_000_000), threading.Event()
     source = hashlib.sha256(data).hexdigest()
     (tmp_path / "source").write_bytes(data)
-    with Room(url) as room:
+    with Staging(url) as staging:
         cancel.set()
         with pytest.raises(Interrupted):
-            room.put_source(tmp_path / "source", len(data), source, cancel)
+            staging.put_source(tmp_path / "source", len(data), source, cancel)
         assert there(server) == []
         cancel.clear()
-        room.put_source(tmp_path / "source", len(data), source, cancel)
+        staging.put_source(tmp_path / "source", len(data), source, cancel)
         cancel.set()
-        with pytest.raises(Interrupted), room.source(source, len(data), tmp_path / "scratch", cancel):
+        with pytest.raises(Interrupted), staging.source(source, len(data), tmp_path / "scratch", cancel):
             pass
-        assert [path.name for path in (tmp_path / "scratch" / "sources" / source).iterdir()] == []
+        assert [list(contents(folder)) for folder in folders(tmp_path / "scratch")] == [[]]
 
 
 def test_a_task_whose_run_ends_stops_fetching(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,27 +208,27 @@ def test_a_task_whose_run_ends_stops_fetching(url: str, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(S3Storage, "download", endless)
     store = Store(tmp_path / "home")
-    with Room(url) as room, store.temporary() as folder, room.run(folder.name, "5" * 64, store) as run:
+    with Staging(url) as staging, store.temporary() as folder, staging.run(folder.name, "5" * 64, store) as run:
         task: Any = SimpleNamespace(job=SimpleNamespace(size=5, source="5" * 64))
-        ending = threading.Timer(0.3, room._storage.delete_prefix, [str(Path(run).parent)])
+        ending = threading.Timer(0.3, staging._storage.delete_prefix, [str(Path(run).parent)])
         ending.start()
         with pytest.raises(Interrupted):
-            run_apart(task, room, run, tmp_path / "scratch", 0.05)
+            run_apart(task, staging, run, tmp_path / "scratch", 0.05)
         ending.join()
 
 
 def test_killed_runs_are_ended_and_others_are_not(server: S3Server, url: str, tmp_path: Path) -> None:
     mine, other, source = Store(tmp_path / "home"), Store(tmp_path / "other"), "5" * 64
-    with Room(url) as room, mine.temporary() as lives, other.temporary() as foreign, mine.temporary() as now:
-        dead = room.run("host-dead", source, mine)
+    with Staging(url) as staging, mine.temporary() as lives, other.temporary() as foreign, mine.temporary() as now:
+        dead = staging.run("host-dead", source, mine)
         dead.__enter__()  # its process was killed: nothing holds its folder, and nobody removes what it wrote
-        with room.run(lives.name, source, mine), room.run(foreign.name, source, other), room.run(now.name, source, mine):
+        with staging.run(lives.name, source, mine), staging.run(foreign.name, source, other), staging.run(now.name, source, mine):
             assert [Path(name).parent.name for name in there(server)] == sorted([lives.name, foreign.name, now.name])
-            room.put_source(Path(__file__), 1, source)
-            room.drop_source(source)
+            staging.put_source(Path(__file__), 1, source)
+            staging.drop_source(source)
             assert any("/sources/" in name for name in there(server)), "two other runs need it"
-        with room.run(now.name, source, mine):
-            room.drop_source(source)
+        with staging.run(now.name, source, mine):
+            staging.drop_source(source)
             assert not any("/sources/" in name for name in there(server))
 
 
@@ -365,16 +366,16 @@ def test_a_piece_that_does_not_arrive_is_made_again(
     worker(dask, tmp_path, "one")
     dask.wait(1)
     plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 48))
-    take, spoilt = Room._taken, []
+    take, spoilt = Staging._taken, []
 
-    def spoil(room: Room, name: str, key: str, *arguments: str) -> object:
+    def spoil(staging: Staging, name: str, key: str, *arguments: str) -> object:
         if name == "90p.mp4" and not spoilt:
-            (piece,) = [there.path for there in room._storage.list(f"chunks/{key}") if not there.path.endswith("sidecar.json")]
-            room._put(piece, room._storage.get(piece)[:-1] + b"!")
+            (piece,) = [there.path for there in staging._storage.list(f"chunks/{key}") if not there.path.endswith("sidecar.json")]
+            staging._put(piece, staging._storage.get(piece)[:-1] + b"!")
             spoilt.append(name)
-        return take(room, name, key, *arguments)  # type: ignore[arg-type]
+        return take(staging, name, key, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Room, "_taken", spoil)
+    monkeypatch.setattr(Staging, "_taken", spoil)
     results = everything(plan, Store(tmp_path / "work"), program, dask, url)
     assert spoilt
     assert barcodes(joined(chunks_of(results), "90p", tmp_path / "out.mp4")) == list(range(48))
@@ -416,4 +417,4 @@ def test_what_lies_there_after_a_death_is_taken(dask: Dask, server: S3Server, ur
 
 def test_only_s3_is_shared() -> None:
     with pytest.raises(UsageError, match="at S3 only"):
-        Room("/mnt/shared")
+        Staging("/mnt/shared")

@@ -40,7 +40,7 @@ def check(drawn: tuple[str, int, int, int, str, int], program: FFmpeg) -> None:
         assert chunked == single == list(range(frames))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=SLOW, derandomize=True)
+@settings(max_examples=5, deadline=None, suppress_health_check=SLOW, derandomize=True)
 @given(sources())
 def test_chunked_and_whole_show_every_frame_at_its_time(drawn: tuple[str, int, int, int, str, int]) -> None:
     check(drawn, find())

@@ -50,4 +50,4 @@ def test_changes_are_located_once_and_told_once(
     for rendition in made.audio:
         judge.add(EncodedAudio(rendition=rendition, artifact=artifact, quality=artifact))
     assert calls == ["decode"] * decodes
-    assert [finding.stream for finding in judge.report().findings if finding.id == "changing-sound"] == streams
+    assert [finding.at.stream for finding in judge.report().findings if finding.id == "changing-sound"] == streams

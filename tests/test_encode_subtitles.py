@@ -10,7 +10,7 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
-from vidpipe.encode import limits
+from vidpipe.encode import process_limits
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.subtitles import SubtitleCommand, subtitle_arguments
@@ -176,7 +176,7 @@ def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
 def test_what_is_not_the_fault_of_the_stream_stops_the_encode(
     script: str, says: str, tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(process_limits, "STALLED_SECONDS", 0.5)
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(ONE), Words(TWO)), chunk=1000)
     with pytest.raises(EncodeFailed, match=says):
         list(encode(plan, store, ffmpeg=instead(tmp_path, program, script)))
@@ -192,7 +192,7 @@ def test_a_stream_that_is_left_out_comes_with_what_ffmpeg_said(tmp_path: Path, s
 def test_text_without_end_is_stopped(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     long = srt(*[(f"00:00:00,{n + 100}", "00:00:01,000", f"{n}" + "x" * 1000) for n in range(200)])
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(long), Words(ONE)), chunk=1000)
-    monkeypatch.setattr(limits, "LARGEST", 64 * 1024)
+    monkeypatch.setattr(process_limits, "LARGEST", 64 * 1024)
     lost, kept = tracks(list(encode(plan, store, ffmpeg=program)))
     assert lost.artifact is None
     assert lost.problem

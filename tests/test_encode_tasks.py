@@ -167,6 +167,6 @@ def test_audio_that_changes_is_made_steady(plan: Plan) -> None:
 def test_no_way_of_doing_work_knows_a_kind_of_it() -> None:
     """The cluster, and what runs a task, must not have to change for a new kind."""
     folder = Path(__file__).parent.parent / "vidpipe" / "encode"
-    for path in (*(folder / "cluster").glob("*.py"), folder / "tasks" / "run.py", folder / "tasks" / "task.py", folder / "silence.py"):
+    for path in (*(folder / "cluster").glob("*.py"), folder / "tasks" / "run.py", folder / "tasks" / "task.py", folder / "stalls.py"):
         text = path.read_text()
         assert not [kind for kind in ("ChunkJob", "AudioJob", "SubtitleJob", "CaptionJob", "ChunkCommand") if kind in text], path.name

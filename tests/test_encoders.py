@@ -15,8 +15,8 @@ from vidpipe import encoders
 from vidpipe.doctor import _ffmpeg
 from vidpipe.encode.artifact_keys import Keys
 from vidpipe.encode.command import chunk_command
-from vidpipe.encode.limits import THREAD_BYTES, chunk_limits
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encode.process_limits import THREAD_BYTES, chunk_limits
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.remarks import DAMAGED, note_damage
 from vidpipe.encoders import BIT_DEPTHS, Encoder, codec_meant, codecs, encoder_of

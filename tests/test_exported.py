@@ -14,6 +14,7 @@ def test_the_public_names() -> None:
         "IngestResult": "vidpipe.pipeline.ingest",
         "Settings": "vidpipe.settings",
         "VidpipeError": "vidpipe.errors",
+        "WorkerPool": "vidpipe.encode.worker_pool",
         "ingest": "vidpipe.pipeline.ingest",
         "prepare": "vidpipe.pipeline.ingest",
     }

@@ -29,7 +29,7 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
-from vidpipe.source.text import clean, language_tag
+from vidpipe.source.text import language_tag, one_line
 from vidpipe.source.validate import locate_changes, locate_damage, validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -218,12 +218,12 @@ TEXTS = {
 
 @pytest.mark.parametrize(("text", "cleaned"), TEXTS.values(), ids=TEXTS)
 def test_text_from_a_file_is_tame(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
+    assert one_line(text) == cleaned
 
 
 @given(st.text(max_size=300))
 def test_no_text_keeps_a_control_character(text: str) -> None:
-    cleaned = clean(text)
+    cleaned = one_line(text)
     assert cleaned.isprintable() or all(char.isprintable() or char.isspace() for char in cleaned)
     assert not {chr(code) for code in [*range(32), *range(127, 160)]} & set(cleaned)
     assert len(cleaned) <= 200

@@ -33,7 +33,11 @@ def shown(name: str, frames: int) -> list[int]:
     return list(range(frames))
 
 
-@pytest.mark.parametrize("name", CASES)
+ALIKE = {"dnxhd-mxf", "flv", "interlaced-mp4", "flagged-progressive", "flipped", "rotated", "subtitles-mp4", "surround-51", "portrait"}
+"""Sources that another one resembles in all that an ingest does to it; every one is measured by tests/test_source_probe.py."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.nightly] if name in ALIKE else []) for name in CASES])
 def test_source_becomes_a_title(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     source = make(name, tmp_path)

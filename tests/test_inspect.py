@@ -27,6 +27,7 @@ from vidpipe.errors import UsageError
 from vidpipe.inspect import location as place
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inspect.location import MOST_PLAYLIST_BYTES
+from vidpipe.manifest.measure import Bitrate
 from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
@@ -132,6 +133,19 @@ def test_a_title_on_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library:
             assert [variant.measured and variant.measured.peak for variant in found.variants] == [v.bandwidth for v in found.variants]
         with pytest.raises(UsageError):
             inspect(f"s3://{server.bucket}/lib/none.m3u8")
+        with closing(open_storage(f"s3://{server.bucket}/lib/{PREFIX}")) as storage:
+            storage.delete_prefix("video/high")
+        assert [problem.partition(": line")[0] for problem in inspect(location).problems] == ["video-high.m3u8"]
+        monkeypatch.setattr(place, "MOST_PLAYLIST_BYTES", 100)
+        with pytest.raises(UsageError, match="too large"):
+            inspect(location)
+
+
+def test_of_the_versions_of_a_title_the_newest_is_meant(tmp_path: Path) -> None:
+    for version in ("20260102-000000", "20260301-000000", "20260201-000000"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "master.m3u8").write_text(HEAD)
+    assert inspect(str(tmp_path)).location == str(tmp_path / "20260301-000000" / "master.m3u8")
 
 
 def test_a_media_playlist(tmp_path: Path) -> None:
@@ -188,7 +202,7 @@ def test_what_is_no_playlist(tmp_path: Path, name: str | None, content: bytes | 
         path = tmp_path
     with pytest.raises(UsageError, match=what) as caught:
         inspect(str(path))
-    assert caught.value.where == f"{path}{where}"
+    assert caught.value.place == f"{path}{where}"
     assert caught.value.fix
 
 
@@ -335,6 +349,42 @@ def test_byte_ranges_continue() -> None:
     assert [(part.offset, part.length) for part in ranges] == [(1, 9), (10, 5), (0, 7)]
 
 
+def test_a_gap_is_one_segment_and_a_range_continues_in_its_own_file() -> None:
+    found = parse((HEAD + "#EXT-X-GAP\n#EXTINF:6,\na\n#EXTINF:6,\nb\n").encode())
+    assert isinstance(found, MediaPlaylist)
+    assert [entry.gap for entry in found.segments] == [True, False]
+    with pytest.raises(PlaylistError, match="has no offset"):
+        parse((HEAD + "#EXT-X-BYTERANGE:5@0\n#EXTINF:6,\na\n#EXT-X-BYTERANGE:5\n#EXTINF:6,\nb\n").encode())
+
+
+@pytest.mark.parametrize("number", ["1" * 6000, "1" * 30, "٣", "-1", "1.0"], ids=["6000-digits", "30-digits", "arabic", "minus", "decimal"])
+def test_what_is_no_whole_number(number: str) -> None:
+    with pytest.raises(PlaylistError, match="is not a whole number"):
+        parse(f"#EXTM3U\n#EXT-X-TARGETDURATION:{number}\n#EXTINF:6,\na\n".encode())
+
+
+def test_every_key_of_a_segment_is_in_the_report(tmp_path: Path) -> None:
+    system = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"\n'
+    (tmp_path / "p.m3u8").write_text(HEAD + '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="data:,x"\n' + system + "#EXTINF:6,\na\n")
+    (tmp_path / "a").write_bytes(b"a")
+    (playlist,) = inspect(str(tmp_path / "p.m3u8")).playlists
+    assert [(key.keyformat, key.segments) for key in playlist.keys] == [("identity", 1), ("com.apple.streamingkeydelivery", 1)]
+
+
+def test_rates_are_of_the_ranges_and_of_the_heaviest_member(tmp_path: Path) -> None:
+    member = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{0}",URI="{0}.m3u8"\n'
+    variant = '#EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO="a"\nv.m3u8\n'
+    (tmp_path / "master.m3u8").write_text("#EXTM3U\n" + member.format("light") + member.format("heavy") + variant)
+    (tmp_path / "v.m3u8").write_text(HEAD + "".join(f"#EXT-X-BYTERANGE:750@{750 * n}\n#EXTINF:6,\nall\n" for n in range(4)))
+    (tmp_path / "all").write_bytes(bytes(3000))
+    for name, size in (("light", 75), ("heavy", 150)):
+        (tmp_path / f"{name}.m3u8").write_text(HEAD + f"#EXTINF:6,\n{name}\n")
+        (tmp_path / name).write_bytes(bytes(size))
+    found = inspect(str(tmp_path))
+    assert found.playlists[0].bytes == 3000
+    assert found.variants[0].measured == Bitrate(peak=1200, average=1200)
+
+
 def test_variables(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "master.m3u8").write_text(
@@ -450,6 +500,12 @@ def page(text: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
 TEN = HEAD + "".join(f"#EXTINF:6,\n{number}.m4s\n" for number in range(10))
 
 
+def test_a_web_server_that_sends_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "MOST_PLAYLIST_BYTES", 1000)
+    with answering({"/p.m3u8": page(TEN + "#" * 1000)}) as url, pytest.raises(UsageError, match="too large"):
+        inspect(f"{url}/p.m3u8")
+
+
 def test_a_web_server_without_the_segments() -> None:
     with answering({"/p.m3u8": page(TEN)}) as url:
         found = inspect(f"{url}/p.m3u8")
@@ -484,11 +540,18 @@ def test_a_body_in_gzip_and_one_that_is_cut_off() -> None:
             inspect(f"{url}/cut.m3u8")
 
 
-def test_a_server_that_guards_its_keys_and_one_without_head() -> None:
+def test_the_query_of_the_opened_address_is_a_variable() -> None:
+    text = HEAD + '#EXT-X-DEFINE:QUERYPARAM="token"\n#EXTINF:6,\n{$token}.m4s\n'
+    with answering({"/p.m3u8?token=seg": page(text), "/seg.m4s": page("x")}) as url:
+        assert inspect(f"{url}/p.m3u8?token=seg").problems == ()
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "401 Unauthorized"), (403, "403 Forbidden")])
+def test_a_server_that_guards_its_keys_and_one_without_head(status: int, words: str) -> None:
     text = HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF:6,\na\n'
-    with answering({"/p.m3u8": page(text), "/key": (403, {}, b""), "/a": (405, {}, b"")}) as url:
+    with answering({"/p.m3u8": page(text), "/key": (status, {}, b""), "/a": (405, {}, b"")}) as url:
         found = inspect(f"{url}/p.m3u8")
-    assert (found.problems, found.notes) == ((), ("line 3: key key: the server answers 403 Forbidden",))
+    assert (found.problems, found.notes) == ((), (f"line 3: key key: the server answers {words}",))
 
 
 def test_a_playlist_of_the_web_leads_to_no_file_and_to_no_nonsense() -> None:

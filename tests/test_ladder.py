@@ -69,7 +69,7 @@ def test_a_broken_ladder_is_refused_with_its_line(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         load(str(path))
     assert (refused.value.what, refused.value.fix) == (what, fix)
-    assert refused.value.where == (f"{path}:{line}" if line else str(path))
+    assert refused.value.place == (f"{path}:{line}" if line else str(path))
 
 
 def test_every_broken_ladder_is_in_the_table() -> None:

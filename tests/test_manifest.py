@@ -104,6 +104,7 @@ LANGUAGES = [
             lambda: write_media(
                 segments(*[Fraction(180 * 1001, 30000)] * 3, Fraction(11 * 1001, 30000), key="9f2c1a"),
                 init_uri="video/720p/init.mp4",
+                method="AES-128",
                 key_uri=lambda key: key_uri(None, "title", key),
                 target_duration=6,
             ),
@@ -114,6 +115,7 @@ LANGUAGES = [
             lambda: write_media(
                 segments(6, 6, key="9f2c1a"),
                 init_uri="video/720p/init.mp4",
+                method="AES-128",
                 key_uri=lambda key: key_uri("https://keys.example.com/{content_id}?k={key_id}", "big title", key),
                 target_duration=6,
             ),
@@ -129,6 +131,7 @@ LANGUAGES = [
             lambda: write_media(
                 segments(6, Fraction(7, 2), key="9f2c1a"),
                 init_uri=None,
+                method="AES-128",
                 key_uri=lambda key: key_uri(None, "title", key),
                 target_duration=6,
             ),
@@ -222,7 +225,7 @@ def test_target_duration(durations: list[list[Fraction]], expected: int) -> None
         pytest.param(segments(6, key="k"), {}, "key URI or IV is missing", id="encrypted-without-uri"),
         pytest.param(segments(6), {"key_uri": lambda key: key}, "has no key", id="clear-in-an-encrypted-playlist"),
         pytest.param(segments(6), {"init_uri": "init 1.mp4"}, "not a URI", id="blank-in-uri"),
-        pytest.param(segments(6, key="k"), {"key_uri": lambda key: 'k"x'}, "not a URI", id="quote-in-key-uri"),
+        pytest.param(segments(6, key="k"), {"method": "AES-128", "key_uri": lambda key: 'k"x'}, "not a URI", id="quote-in-key-uri"),
     ],
 )
 def test_segments_that_do_not_fit_are_bugs(bad: list[PublishedSegment], options: dict[str, object], what: str) -> None:

@@ -54,3 +54,19 @@ def test_the_bundled_one_is_only_started_through_the_one_door(monkeypatch: pytes
     monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
     monkeypatch.setattr(imageio_ffmpeg._utils.subprocess, "check_call", started)
     assert Path(locate()).is_file()
+
+
+def test_a_program_is_asked_once_what_it_can_do(tmp_path: Path) -> None:
+    """And again as soon as it is another one, even if the script that starts it is the same."""
+    inner, asked = tmp_path / "inner", tmp_path / "asked"
+    inner.write_text("echo 'ffmpeg version 1'")
+    program = tmp_path / "ffmpeg"
+    lists = f'echo " V x$(cat "{inner}" | wc -c) -"'
+    program.write_text(f'#!/bin/sh\necho "$2" >> "{asked}"\nif [ "$2" = -version ]; then . "{inner}"; else {lists}; fi\n')
+    program.chmod(0o755)
+    first = find(str(program))
+    assert find(str(program)) == first
+    assert asked.read_text().split() == ["-version", "-encoders", "-filters", "-muxers", "-demuxers", "-version"]
+    inner.write_text("echo 'ffmpeg version 1'; echo 'configuration: --disable-x264'")
+    second = find(str(program))
+    assert (second.version, second.encoders == first.encoders) == ("1", False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from tests.package_support import COLOUR, encode_audio, encode_video, frames_of, grid, rung, shown, sound
+from tests.package_support import COLOUR, audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
 from vidpipe.errors import EncodeFailed
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.bits import Bits, unescape
@@ -16,7 +17,6 @@ from vidpipe.mp4.boxes import Sample, children, parse_movie, read_fragments, rea
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.init import aligned, read_init
 from vidpipe.package.result import Segment, TrackFacts
-from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Chunk
 from vidpipe.work.artifacts import Artifact
 
@@ -221,8 +221,44 @@ def test_fractional_rates_stay_exact(tmp_path: Path, rate: str, segment: int, st
     artifact = encode_video(tmp_path, on, chunk, step=step)
     frame = step / Fraction(rate)
     expected = [(number * segment / Fraction(rate), count * frame, count) for number, count in enumerate(counts)]
+    expected[-1] = (expected[-1][0], on.duration - expected[-1][0], counts[-1])
     assert [(s.start, s.duration, s.samples) for s in video_segments(artifact, rung(step=step), chunk, on)] == expected
     assert read_init(artifact.path, "v").facts.frame_rate == Fraction(rate) / step
+
+
+AVC_REORDERED = ("-bf", "2", "-x264-params", "b-adapt=0")
+HEVC_REORDERED = ("-x265-params", "open-gop=0:info=0:log-level=error:bframes=2:b-adapt=0")
+
+
+@pytest.mark.parametrize(
+    ("codec", "extra", "step", "frames"),
+    [
+        pytest.param("h264", AVC_REORDERED, 2, 35, id="half-rate"),
+        pytest.param("h264", AVC_REORDERED, 2, 36, id="whole"),
+        pytest.param("h264", AVC_REORDERED, 3, 34, id="third-of-the-rate"),
+        pytest.param("h264", AVC_REORDERED, 3, 35, id="two-thirds-of-a-frame"),
+        pytest.param("h264", AVC_REORDERED, 2, 1, id="half-a-frame"),
+        pytest.param("hevc", HEVC_REORDERED, 2, 35, id="hevc"),
+        pytest.param("av1", (), 2, 35, id="av1"),
+    ],
+)
+def test_a_slower_rung_ends_with_the_others(tmp_path: Path, codec: str, extra: tuple[str, ...], step: int, frames: int) -> None:
+    """Its last frame lasts as long as the title does; every frame is shown when it was, also those that are decoded after the last one."""
+    on, chunk = grid(frames=frames), Chunk(index=0, start=0, frames=frames)
+    artifact = encode_video(tmp_path, on, chunk, codec, extra, step)
+    init = aligned({"v": read_init(artifact.path, "v")}, on.duration)["v"]
+    segments = list(video_segments(artifact, rung(codec=codec, step=step), chunk, on, init))
+    assert segments[-1].start + segments[-1].duration == on.duration
+    movie = parse_movie(init.data)
+    (fragment,) = read_fragments(io.BytesIO(segments[-1].data), movie)
+    decoded = itertools.accumulate((sample.duration for sample in fragment.samples), initial=fragment.decode_time - init.delay)
+    times = [(time + sample.cts, sample.duration) for time, sample in zip(decoded, fragment.samples, strict=False)]
+    assert all(time + duration == following for (time, duration), (following, _) in itertools.pairwise(sorted(times)))
+    if codec != "av1" and frames > step:
+        assert max(times) != times[-1], "the last frame shown is not the last one decoded"
+    data = init.data + b"".join(segment.data for segment in segments)
+    assert shown(data, tmp_path) == [1000 * step * number for number in range(-(-frames // step))]  # a frame of the grid has 1000 ticks
+    assert len(frames_of(data, tmp_path)) == -(-frames // step)
 
 
 def test_a_chunk_of_hevc_and_of_av1(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import encode_audio, encode_video, frames_of, grid, rung, shown, sound
+from tests.package_support import audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import Box, children, find, parse_movie
 from vidpipe.package.init import InitSection, aligned, read_init
 from vidpipe.package.rates import StreamRates
-from vidpipe.package.segments import audio_segments, video_segments
 from vidpipe.plan import Chunk
 from vidpipe.work.artifacts import Artifact
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vidpipe.mp4.boxes import Sample
+from vidpipe.package.cut import Cue, Cut
 from vidpipe.package.rates import FrameSizes, StreamRates
-from vidpipe.package.result import Segment
 
 
-def segment(index: int, sizes: list[int], rate: int = 25, name: str = "v") -> Segment:
-    return Segment(name, index, Fraction(0), Fraction(len(sizes), rate), len(sizes), b"", tuple(sizes))
+def segment(index: int, sizes: list[int], rate: int = 25, name: str = "v") -> Cut:
+    samples = tuple(Sample(0, size, 1, 0, 0) for size in sizes)
+    return Cut(name, index, Fraction(0), Fraction(len(sizes), rate), samples)
 
 
 @given(st.lists(st.lists(st.integers(1, 9999), min_size=1, max_size=40), min_size=1, max_size=5), st.sampled_from([1, 5, 24, 25]))
@@ -42,7 +44,7 @@ def test_renditions_are_apart_and_text_is_not_counted() -> None:
     measured = FrameSizes()
     measured.add(segment(0, [100, 100]))
     measured.add(segment(0, [7], name="w"))
-    measured.add(Segment("text", 0, Fraction(0), Fraction(6), 3, b"WEBVTT"))
+    measured.add(Cut("text", 0, Fraction(0), Fraction(6), cues=(Cue(Fraction(0), Fraction(1), "One"),)))
     assert measured.rates("v") == StreamRates(buffer=100, peak=20_000, average=20_000)
     assert measured.rates("w").average == 1400
     with pytest.raises(ValueError, match="no frame of text"):

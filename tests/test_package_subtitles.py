@@ -9,9 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.package_support import subtitle_segments
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.manifest.cues import read_subtitles
-from vidpipe.package.subtitles import HEADER, LONGEST, Cue, Unusable, clean_text, subtitle_segments, title_cues
+from vidpipe.package.containers.webvtt import HEADER
+from vidpipe.package.cut import Cue
+from vidpipe.package.subtitles import LONGEST, Unusable, clean_text, title_cues
 from vidpipe.plan import Grid
 from vidpipe.work.artifacts import Artifact
 

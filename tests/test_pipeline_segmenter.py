@@ -16,7 +16,8 @@ from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.segmenter import Segmenter
 from vidpipe.plan import Plan, SubtitleRendition
 from vidpipe.progress import Note, Stages
-from vidpipe.protect.segments import clear
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.source.facts import QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
@@ -36,7 +37,7 @@ def encoded(program: FFmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def segmenter(made: Plan, seen: Seen) -> Segmenter:
     judge = Judge(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
-    return Segmenter(made, judge, clear, Stages(seen))
+    return Segmenter(made, judge, Protection(scheme_of("none")).seal, Stages(seen))
 
 
 def coming(results: Sequence[Encoded], given: list[int], over: list[bool]) -> Generator[Encoded, None, None]:

@@ -9,7 +9,7 @@ import pytest
 from tests.ingest_support import FIXTURES, published, run, settings
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import UsageError
-from vidpipe.pipeline.succession import check_text
+from vidpipe.pipeline.succession import check_description
 from vidpipe.settings import Settings
 
 CLIP = FIXTURES / "one-second.mp4"
@@ -76,6 +76,7 @@ def test_the_same_bytes_under_another_name_are_the_same_source(configured: Setti
         ("a\0b", {}, "--title", "NUL"),
         (None, {"key": "\0"}, "--meta", "NUL"),
     ],
+    ids=["title", "value", "key", "NUL in the title", "NUL in a value"],
 )
 def test_text_that_no_record_holds_is_refused_before_any_work(
     title: str | None, metadata: dict[str, str], where: str, what: str, configured: Settings
@@ -84,4 +85,4 @@ def test_text_that_no_record_holds_is_refused_before_any_work(
         run(CLIP, configured, title=title, metadata=metadata)
     assert refused.value.where == where
     assert not configured.home.exists()
-    check_text("Größte ✓", {"ключ": "値\n"})
+    check_description("Größte ✓", {"ключ": "値\n"})

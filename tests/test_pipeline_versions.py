@@ -37,7 +37,7 @@ def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
     left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"uploaded before the machine died")
-    with claim(configured.work / "jobs", "film") as held:
+    with claim(configured.work, "film") as held:
         held.save(job)
         assert give_up(configured) == (), "it is running"
     assert give_up(configured) == ("film",)
@@ -118,7 +118,7 @@ def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_pat
     configured = settings(tmp_path, 90)
     S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with claim(configured.work / "jobs", "film") as held:
+    with claim(configured.work, "film") as held:
         held.save(Job(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
     with pytest.raises(PublishFailed):
         give_up(configured)
@@ -199,8 +199,8 @@ def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> N
     configured = settings(tmp_path, 90)
     for content_id in ("film", "other"):
         key = KeyStore(configured.keys).create(content_id)
-        with claim(configured.work / "jobs", content_id) as held:
-            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_id=key.key_id))
+        with claim(configured.work, content_id) as held:
+            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
     recorder = Recorder()
     ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert any("could not be removed" in note.text for note in recorder.named("note"))

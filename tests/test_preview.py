@@ -214,7 +214,7 @@ v.onerror = () => fetch('/report?' + v.error.message);
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 def test_the_page_plays_an_encrypted_title_in_a_browser(server: Preview, tmp_path: Path) -> None:
-    with Reporting(server.storage, server.prefix, title="t", key_ids=server.key_ids, key=server.key) as reporting:
+    with Reporting(server.storage, server.prefix, title="t", scheme="aes-128", key_ids=server.key_ids, key=server.key) as reporting:
         threading.Thread(target=reporting.serve_forever, daemon=True).start()
         with browser(reporting.url, tmp_path / "profile"):
             assert reporting.ended.wait(60)

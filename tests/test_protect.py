@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
-from vidpipe.protect import master
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.master import FILE, load_master_key, parse_master_key
-from vidpipe.protect.segments import clear, decrypt, encrypt
+from vidpipe.protect.schemes.aes128 import decrypt, encrypt
+from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 
 MASTER = bytes(range(32))
 KEY = ContentKey(key_id="0" * 32, content_id="t", key=bytes(range(16)))
@@ -78,7 +78,7 @@ def test_the_iv_repeats_only_with_its_segment() -> None:
 
 
 def test_a_clear_segment_passes_through() -> None:
-    made = clear(segment(b"data"))
+    made = CLEAR.seal(segment(b"data"), None)
     assert (made.data, made.iv, made.key_id) == (b"data", None, None)
 
 
@@ -170,7 +170,10 @@ def test_an_altered_key_file_is_refused(change: str, tmp_path: Path) -> None:
     assert failure.value.where == str(file)
 
 
-@pytest.mark.parametrize("key_id", ["", "../master", "0" * 31, "G" * 32, "0" * 32 + "\n"], ids=repr)
+IDS = {"empty": "", "path": "../master", "short": "0" * 31, "no-hex": "G" * 32, "line-end": "0" * 32 + "\n"}
+
+
+@pytest.mark.parametrize("key_id", IDS.values(), ids=IDS.keys())
 def test_a_strange_key_id_opens_no_file(key_id: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a key id"):
         KeyStore(tmp_path, MASTER).get(key_id)
@@ -225,7 +228,9 @@ def test_a_master_key_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64, base64.b64encode(bytes(16)).decode(), "ä" * 64]
+    "text",
+    ["", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64, base64.b64encode(bytes(16)).decode(), "ä" * 64],
+    ids=["empty", "words", "short", "long", "no-hex", "16-bytes", "no-ascii"],
 )
 def test_a_wrong_master_key_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError, match="32 bytes") as failure:
@@ -240,31 +245,49 @@ def test_a_master_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other users may read") as failure:
         load_master_key(tmp_path)
     assert "chmod 600" in str(failure.value.fix)
+    assert failure.value.where == str(tmp_path / FILE)
 
 
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     KeyStore(tmp_path).create("t")
     (tmp_path / FILE).unlink()
-    with pytest.raises(UsageError, match="gone"):
+    with pytest.raises(UsageError, match="gone") as failure:
         KeyStore(tmp_path).create("u")
+    assert failure.value.where == str(tmp_path / FILE)
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_damaged_master_key_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    key = KeyStore(tmp_path / "a", MASTER).create("t")
+    file = tmp_path / "a" / f"{key.key_id}.json"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UsageError, match="a content key cannot be read: Is a directory") as failure:
+        KeyStore(tmp_path / "a", MASTER).get(key.key_id)
+    assert failure.value.where == str(file)
+    (tmp_path / "b" / FILE).mkdir(parents=True, mode=0o700)
+    with pytest.raises(UsageError, match="the master key cannot be read or created: Is a directory") as failure:
+        load_master_key(tmp_path / "b")
+    assert failure.value.where == str(tmp_path / "b" / FILE)
+
+
+@pytest.mark.parametrize("content", [b"half", b"\xff" * 64], ids=["short", "no-text"])
+def test_a_damaged_master_key_is_named(content: bytes, tmp_path: Path) -> None:
     load_master_key(tmp_path)
-    (tmp_path / FILE).write_bytes(b"half")
+    (tmp_path / FILE).write_bytes(content)
     with pytest.raises(UsageError, match="32 bytes") as failure:
         load_master_key(tmp_path)
     assert failure.value.where == str(tmp_path / FILE)
 
 
 def test_the_first_of_two_creators_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_private(file: Path, text: str) -> None:
-        real(file, text)
-        real(tmp_path / FILE, MASTER.hex())  # another process comes first, at the worst moment
+    def link(temporary: Path, file: Path) -> None:
+        file.write_text(MASTER.hex())  # another process comes first, at the worst moment
+        file.chmod(0o600)
+        real(temporary, file)
 
-    real = master.write_private
-    monkeypatch.setattr(master, "write_private", write_private)
+    real = os.link
+    monkeypatch.setattr(os, "link", link)
     assert load_master_key(tmp_path) == MASTER
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
 

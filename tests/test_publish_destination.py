@@ -5,18 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from vidpipe.package.result import Segment
+from vidpipe.package.containers.webvtt import WebVtt
+from vidpipe.package.cut import Cue, Cut
 from vidpipe.progress import Silent
+from vidpipe.protect.key_source import LocalKeys, uses_of
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.segments import decrypt
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
+from vidpipe.protect.schemes.aes128 import decrypt
 from vidpipe.publish.destination import Destination
 from vidpipe.storage.local import LocalStorage
 
-SEGMENT = Segment(rendition="90p", index=0, start=Fraction(0), duration=Fraction(2), samples=48, data=b"pictures")
+CUT = Cut("en", 0, Fraction(0), Fraction(2), cues=(Cue(Fraction(0), Fraction(1), "One"),))
+CLEAR = Protection(scheme_of("none"))
 
 
 def test_objects_lie_below_the_version(tmp_path: Path) -> None:
-    target = Destination(LocalStorage(tmp_path), "film", "20260101T000000Z-0a1b2c", KeyStore(tmp_path / "keys"), None, gzip=True)
+    source = LocalKeys(KeyStore(tmp_path / "keys"))
+    target = Destination(LocalStorage(tmp_path), "film", "20260101T000000Z-0a1b2c", source, CLEAR, gzip=True)
     sent = target.put("master.m3u8", b"#EXTM3U\n", Silent())
     file = tmp_path / "film" / target.version / "master.m3u8"
     assert file.read_bytes() == b"#EXTM3U\n", "a folder keeps no headers, so nothing is compressed"
@@ -25,12 +31,13 @@ def test_objects_lie_below_the_version(tmp_path: Path) -> None:
 
 
 def test_a_key_protects_the_segments_and_none_leaves_them_clear(tmp_path: Path) -> None:
-    keys = KeyStore(tmp_path / "keys")
-    key = keys.create("film", "0" * 32)
-    locked = Destination(LocalStorage(tmp_path), "film", "1", keys, key, gzip=False)
-    segment = locked.protect(SEGMENT)
+    source = LocalKeys(KeyStore(tmp_path / "keys"))
+    protection = Protection(scheme_of("aes-128"), source.keys("film", uses_of("aes-128"), ["0" * 32]))
+    locked = Destination(LocalStorage(tmp_path), "film", "1", source, protection, gzip=False)
+    written = WebVtt().write(CUT).data
+    segment = locked.protect(CUT, WebVtt())
     assert segment.iv is not None
-    assert decrypt(segment.data, locked.key_for("0" * 32).key, segment.iv) == b"pictures"
+    assert decrypt(segment.data, locked.key_for("0" * 32).key, segment.iv) == written
     assert locked.key_ids == ("0" * 32,)
-    clear = Destination(LocalStorage(tmp_path), "film", "1", keys, None, gzip=False)
-    assert (clear.protect(SEGMENT).data, clear.key_ids) == (b"pictures", ())
+    clear = Destination(LocalStorage(tmp_path), "film", "1", source, CLEAR, gzip=False)
+    assert (clear.protect(CUT, WebVtt()).data, clear.key_ids) == (written, ())

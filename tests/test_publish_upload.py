@@ -17,8 +17,7 @@ from vidpipe import layout
 from vidpipe.errors import Interrupted, PublishFailed
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent, Uploaded
-from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.segments import clear
+from vidpipe.protect.result import ProtectedSegment, protected
 from vidpipe.publish import upload as publish
 from vidpipe.publish.upload import UploadsLeft, delivery, discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage
@@ -83,11 +82,11 @@ class Watched(LocalStorage):
 def made(count: int, size: int = 100) -> Iterator[ProtectedSegment]:
     for index in range(count):
         data = bytes([index % 256]) * size
-        yield clear(Segment("720p", index, Fraction(6 * index), Fraction(6), 144, data))
+        yield protected(Segment("720p", index, Fraction(6 * index), Fraction(6), 144, data), data)
 
 
 def published(storage: LocalStorage, segments: Iterator[ProtectedSegment], **options: object) -> list[PublishedSegment]:
-    arguments = {"paths": PATHS, "reporter": Silent(), "cancel": threading.Event(), **options}
+    arguments = {"paths": PATHS, "reporter": Silent(), "cancel": threading.Event(), "workers": 4, **options}
     return list(publish_segments(storage, PREFIX, segments, **arguments))  # type: ignore[arg-type]
 
 
@@ -236,7 +235,7 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
 
 
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:
-    uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event())
+    uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event(), workers=4)
     next(uploads)
     uploads.close()  # type: ignore[attr-defined] # it is a generator
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vidpipe-upload")]

@@ -25,10 +25,12 @@ from vidpipe.errors import EncodeFailed, SourceRefused, UsageError
 from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
 from vidpipe.progress import Silent, Stages
 from vidpipe.settings import Settings
-from vidpipe.source.access import FETCHED, key_of, opened
-from vidpipe.source.fetch import PARTIAL, look
+from vidpipe.source.access import copy_key, opened
+from vidpipe.source.fetch import look
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.validation import validate_files
+from vidpipe.work.copies import PARTIAL
+from vidpipe.work.tree import FETCHED
 from vidpipe.work.usage import clean, usage
 
 FILM = (FIXTURES / "one-second.mp4").read_bytes()
@@ -248,7 +250,7 @@ def test_a_full_disk_is_not_the_fault_of_the_source(web: Web, tmp_path: Path) ->
     configured, address = settings(tmp_path, 90), f"{web.url}/film.mp4"
     version = look(address)
     assert version
-    folder = configured.work / FETCHED / key_of(address, version)
+    folder = configured.work / FETCHED / "-".join(copy_key(address, version))
     folder.mkdir(parents=True)
     (folder / PARTIAL).symlink_to("/dev/full")
     with pytest.raises(EncodeFailed, match="the disk is full"):

@@ -12,13 +12,14 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.source_support import X264, pieces, run
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.scheduler import encode
 from vidpipe.errors import UsageError
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import run as run_program
 from vidpipe.source.audio_changes import steady_filters
 from vidpipe.source.child.audio import SIGNS, Listener
-from vidpipe.source.facts import AudioStream, Finding, Sound
+from vidpipe.source.facts import AudioStream, Sound
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate
@@ -78,10 +79,10 @@ def test_a_container_that_announces_another_configuration(tmp_path: Path) -> Non
     assert float(audio.changes[0].at) == pytest.approx(2, abs=0.06)
 
 
-def changes(found: tuple[Finding, ...]) -> list[tuple[str, float, float, str]]:
+def changes(found: tuple[Diagnostic, ...]) -> list[tuple[str, float, float, str]]:
     assert all(each.measured and each.limit == "0 changes" for each in found if each.id == "changing-sound")
     told = [each for each in found if each.id == "changing-sound"]
-    return [(each.severity, round(float(each.start or 0)), round(float(each.end or 0)), each.measured or "") for each in told]
+    return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in told]
 
 
 def test_what_packets_do_not_say_is_heard_in_a_decode(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_change_takes_nothing_from_the_measurements(flags: tuple[str, ...], tm
     policy = load_policy()
     policy = policy.model_copy(update={"silence": policy.silence.model_copy(update={"longest": 2})})
     found = {each.id: each for each in validate(source, policy, find()).findings}
-    assert (float(found["silence"].start or 0), float(found["silence"].end or 0)) == pytest.approx((0, 2.56), abs=0.05)
+    assert (float(found["silence"].at.start or 0), float(found["silence"].at.end or 0)) == pytest.approx((0, 2.56), abs=0.05)
     assert not {"missing-pictures", "decode-errors"} & set(found)
 
 

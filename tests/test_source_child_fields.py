@@ -17,7 +17,7 @@ from tests.source_support import make
 from tests.source_support import run as encode
 from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.source.child.fields import BATCH, FRAMES, PLACES, Fields, judged, settled
-from vidpipe.source.picture import IDET
+from vidpipe.source.picture_facts import IDET
 from vidpipe.source.probe import probe
 
 VERDICTS: dict[str, tuple[list[dict[str, int]], Fields]] = {

@@ -13,7 +13,7 @@ import pytest
 from vidpipe.source.child.scan import MOST_STRETCHES, Decoded, Packets, Timeline, stretches, thinned, timeline
 from vidpipe.source.child.structure import claimed_size
 from vidpipe.source.facts import Stretch
-from vidpipe.source.picture import orientation
+from vidpipe.source.picture_facts import orientation
 
 MS, TS = Fraction(1, 1000), Fraction(1, 90000)
 MOST = Fraction(240)

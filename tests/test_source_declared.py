@@ -16,7 +16,7 @@ from tests.oracle.traps.trap import make as trap_file
 from tests.source_support import X264, X265, run
 from vidpipe.errors import SourceRefused
 from vidpipe.source.declared import Crop, Declared, Dolby, declared
-from vidpipe.source.picture import dolby_in
+from vidpipe.source.picture_facts import dolby_in
 from vidpipe.source.probe import probe
 
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"

@@ -128,7 +128,7 @@ def test_an_audio_pid_without_packets_is_left_out(tmp_path: Path) -> None:
     source.write_bytes(data)
     result = ingested(source, settings(tmp_path))
     assert len(result.record.audio) == 1
-    assert {finding.stream for finding in result.findings} <= {0, None}
+    assert {finding.at.stream for finding in result.findings} <= {0, None}
 
 
 def test_a_stream_of_unknown_codec_is_no_obstacle(tmp_path: Path) -> None:
@@ -193,8 +193,8 @@ def test_what_nobody_was_prepared_for_is_a_sentence(tmp_path: Path, monkeypatch:
     ffmpeg(*SMALL, *X264, tmp_path / "a.mp4")
     monkeypatch.setattr(child, "_measure", measure)
     answer = child.answer(str(tmp_path / "a.mp4"), "a.mp4", SourceLimits())
-    assert answer["problems"] == [child.UNFORESEEN]
-    assert "Error" not in child.UNFORESEEN
+    assert answer["problems"] == [child.UNFORESEEN.message]
+    assert "Error" not in child.UNFORESEEN.message
     assert answer["debug"][-1] == "ValueError: 29 is not a valid Type"
 
 
@@ -209,7 +209,7 @@ def test_what_nobody_was_prepared_for_is_a_sentence(tmp_path: Path, monkeypatch:
 )
 def test_only_a_crash_is_called_one(code: int, what: str) -> None:
     done = Completed(argv=(), returncode=code, stdout=b"", stderr_tail="Traceback\nValueError: odd")
-    sentence, _ = _ending(done, Limits(memory_bytes=1 << 30))
-    assert what in sentence
-    assert ("crashed" in sentence) == (code == -11)
-    assert "ValueError" not in sentence
+    problem, _ = _ending(done, Limits(memory_bytes=1 << 30))
+    assert what in problem.message
+    assert ("crashed" in problem.message) == (code == -11)
+    assert "ValueError" not in problem.message

@@ -22,7 +22,7 @@ from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import PublishedSegment, Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.segments import decrypt, encrypt
+from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected, Verification, verify
 
@@ -179,18 +179,26 @@ def test_a_segment_of_another_place(title: tuple[Path, Expected]) -> None:
     assert caught.value.details == ("expected: 12288", "found: 0")
 
 
-def test_a_segment_whose_first_frame_comes_late(title: tuple[Path, Expected]) -> None:
+@pytest.mark.parametrize(
+    ("late", "what"),
+    [
+        pytest.param(slice(None), "not shown at the segment's start", id="all"),
+        pytest.param(slice(9, 10), "when a frame gives way to the next", id="one"),
+    ],
+)
+def test_a_segment_whose_frames_come_late(title: tuple[Path, Expected], late: slice, what: str) -> None:
     folder, expected = title
     segment = find(expected, "video/low/00001.m4s")
     clear = opened(folder, segment)
     movie = parse_movie((folder / PREFIX / "video/low/init.mp4").read_bytes())
     (fragment,) = read_fragments(io.BytesIO(clear), movie)
-    late = [replace(sample, cts=sample.cts + 512) for sample in fragment.samples]
-    data = write_fragment(1, 1, 0, late, clear[fragment.samples[0].offset :])
+    samples = list(fragment.samples)
+    samples[late] = [replace(sample, cts=sample.cts + 100) for sample in samples[late]]
+    data = write_fragment(1, 1, 0, samples, clear[fragment.samples[0].offset :])
     spoiled = encrypt(Segment("low", 0, segment.start, segment.duration, segment.samples, data), KEY)
     changed = replaced(folder, expected, segment.uri, spoiled.data, iv=spoiled.iv.hex().upper() if spoiled.iv else None)
     text = (folder / PREFIX / "video-low.m3u8").read_text().replace(segment.iv or "", find(changed, segment.uri).iv or "")
-    with pytest.raises(VerificationFailed, match="not shown at the segment's start"):
+    with pytest.raises(VerificationFailed, match=what):
         check(folder, object_replaced(folder, changed, "video-low.m3u8", text))
 
 
@@ -281,10 +289,11 @@ def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Expect
     assert caught.value.details == ("expected: 61", "found: 60")
 
 
-def test_a_title_that_is_too_short(title: tuple[Path, Expected]) -> None:
+@pytest.mark.parametrize("frames", [-1, 1])
+def test_a_title_that_is_a_frame_too_short_or_too_long(title: tuple[Path, Expected], frames: int) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match="shorter or longer"):
-        check(folder, expected.model_copy(update={"duration": expected.duration + 1}))
+        check(folder, expected.model_copy(update={"duration": expected.duration + Fraction(frames, 24)}))
 
 
 def test_a_stop_ends_it(title: tuple[Path, Expected]) -> None:

@@ -15,10 +15,11 @@ from tests.test_verify import check, object_replaced, opened
 from tests.title_support import KEY, PREFIX, WORDS, Encoded, encode_title, publish_title
 from vidpipe.errors import VerificationFailed
 from vidpipe.manifest.cues import CueError, read_subtitles
+from vidpipe.package.containers.webvtt import HEADER
+from vidpipe.package.cut import Cue
 from vidpipe.package.result import Segment
-from vidpipe.package.subtitles import HEADER, Cue
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.segments import encrypt
+from vidpipe.protect.schemes.aes128 import encrypt
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import Expected
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -21,16 +24,16 @@ def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def sending(*parts: bytes, pause: float = 0, host: str = "127.0.0.1") -> Iterator[str]:
-    """A server that answers every request with these bytes, and says nothing of HTTP by itself."""
+def sending(*parts: bytes, pause: float = 0, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that answers every request with these bytes, and says nothing of HTTP by itself. context: of TLS."""
     over = threading.Event()
     with socket.create_server((host, 0)) as listener:
 
         def serve() -> None:
             while not over.is_set():
                 with suppress(OSError):
-                    connection, _ = listener.accept()
-                    with connection:
+                    plain, _ = listener.accept()
+                    with context.wrap_socket(plain, server_side=True) if context else plain as connection:
                         connection.recv(65536)
                         for part in parts:
                             connection.sendall(part)
@@ -41,7 +44,7 @@ def sending(*parts: bytes, pause: float = 0, host: str = "127.0.0.1") -> Iterato
         thread.start()
         port = listener.getsockname()[1]
         try:
-            yield f"http://{host}:{port}/"
+            yield f"http{'s' if context else ''}://{host}:{port}/"
         finally:
             over.set()
             with suppress(OSError):
@@ -126,6 +129,16 @@ def test_a_slow_answer_that_keeps_coming_is_waited_for(monkeypatch: pytest.Monke
         assert len(got(url)) == 150_000
 
 
+def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sending(OK + b"film") as url, Web(silence=5) as client:
+        with client.answered(url) as answer:
+            assert b"".join(answer.blocks) == b"film"
+        monkeypatch.setattr(web, "GRACE", 2.0)
+        time.sleep(2.1)  # whoever asks may take a while over each answer
+        with client.answered(url) as answer:
+            assert b"".join(answer.blocks) == b"film"
+
+
 def test_silence_ends() -> None:
     with sending(OK, b"film", pause=30) as url, pytest.raises(Broken, match="sends nothing"):
         got(url, Web(silence=0.2))
@@ -175,6 +188,39 @@ def test_what_follows_from_a_public_server_is_not_private_either() -> None:
             assert b"".join(answer.blocks) == b"list"
         with pytest.raises(NotFollowed), client.answered(inside):
             pass
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 with its key, signed by itself."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test -keyout -"
+    made = subprocess.run([*command.split(), "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
+    file.write_bytes(made.stdout)
+    return file
+
+
+def secured(answer: bytes, certificate: Path) -> AbstractContextManager[str]:
+    """The same server behind TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return sending(answer, context=context)
+
+
+def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secured(OK + b"film", certificate) as url:
+        with pytest.raises(Unreached, match="certificate"):
+            got(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert got(url) == b"film"
+
+
+def test_https_is_never_left(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with sending(OK + b"film") as plain:
+        answer = f"HTTP/1.1 302 -\r\nLocation: {plain}\r\n\r\n".encode()
+        with secured(answer, certificate) as url, pytest.raises(NotFollowed, match="redirects to http://"):
+            got(url)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -80,42 +77,6 @@ def test_two_makers_of_one_key_do_not_mix(store: Store) -> None:
     found = store.lookup(KEY)
     assert found is not None
     assert found.path.read_bytes() == b"second"
-
-
-def test_working_folders_go_away(store: Store) -> None:
-    def fail() -> None:
-        with store.temporary() as folder:
-            (folder / "half").touch()
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert list(store.tmp.iterdir()) == []
-
-
-def test_folders_of_killed_processes_are_swept_and_of_living_ones_not(store: Store) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from vidpipe.work.artifacts import Store\n"
-        "with Store(Path(sys.argv[1])).temporary() as folder:\n    print(folder, flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(store.root)], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        folder = Path(child.stdout.readline().strip())
-        assert store.sweep() == 0
-        assert folder.is_dir()
-        child.kill()
-    assert store.sweep() == 1
-    assert not folder.exists()
-
-
-def test_a_folder_between_making_and_locking_is_left_alone(store: Store) -> None:
-    with store.temporary() as mine:
-        young = mine.with_name(mine.name + "x")
-        young.mkdir()
-        assert store.sweep() == 0
-        old = time.time() - 2 * 24 * 3600
-        os.utime(young, (old, old))
-        assert store.sweep() == 1
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -24,7 +24,7 @@ def work(tmp_path: Path) -> Path:
         file.write_bytes(b"." * size)
     old = time.time() - 10 * 86_400
     os.utime(folder / "chunks/aa/one.mp4", (old, old))
-    with claim(folder / "jobs", "film") as held:
+    with claim(folder, "film") as held:
         held.save(Job(content_id="film", fingerprint="f", version="v", target="t"))
     return folder
 
@@ -49,7 +49,7 @@ def test_chunks_are_told_by_source(tmp_path: Path) -> None:
 
 
 def test_a_running_ingest_is_seen_and_left_alone(work: Path) -> None:
-    with claim(work / "jobs", "film"):
+    with claim(work, "film"):
         assert usage(work).running == ("film",)
         assert usage(work).unfinished == ()
         with pytest.raises(UsageError, match="an ingest is running: film"):

@@ -9,21 +9,21 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from tests.package_support import encode_audio, encode_video, grid, rung, sound
+from tests.package_support import audio_segments, encode_audio, encode_video, grid, rung, sound, subtitle_segments, video_segments
 from vidpipe import layout
 from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import measure, target_duration
 from vidpipe.manifest.media import write_media
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import PublishedSegment, Segment
-from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.package.subtitles import Cue, subtitle_segments
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.segments import clear, encrypt
+from vidpipe.protect.schemes.aes128 import encrypt
+from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 from vidpipe.publish.upload import PublishedObject, publish_object, publish_segments
 from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import Expected, ExpectedTrack
@@ -83,8 +83,8 @@ def publish_title(
         objects.append(publish_object(storage, PREFIX, path, data, reporter=Silent()))
 
     def send(segments: list[Segment], paths: Callable[[str, int], str]) -> tuple[PublishedSegment, ...]:
-        protected = [encrypt(segment, KEY) if encrypted else clear(segment) for segment in segments]
-        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event())
+        protected = [encrypt(segment, KEY) if encrypted else CLEAR.seal(segment, None) for segment in segments]
+        sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event(), workers=4)
         return tuple(sorted(sent, key=lambda segment: segment.index))
 
     def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> None:
@@ -118,6 +118,7 @@ def publish_title(
         text = write_media(
             listed.segments,
             init_uri=listed.init if isinstance(listed, ExpectedTrack) else None,
+            method="AES-128",
             key_uri=(lambda key_id: key_uri(None, "title", key_id)) if encrypted else None,
             target_duration=target,
         )
@@ -148,4 +149,5 @@ def publish_title(
         objects=tuple(objects),
         key_uris={KEY.key_id: f"keys/{KEY.key_id}"} if encrypted else {},
         thumbnails=layout.THUMBNAILS,
+        scheme="aes-128" if encrypted else "none",
     )

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 from vidpipe import __version__
 from vidpipe.data import Data
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.encoders import encoders
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.ladder import load
 from vidpipe.media.ffmpeg import find
-from vidpipe.settings import MASTER_KEY_VARIABLE, Settings, unknown_variables
+from vidpipe.settings import Settings, unknown_variables
 
 LITTLE_SPACE = 5 * 1000**3
 """Bytes free in the work folder below which an ingest of a film is likely to stop for lack of space."""

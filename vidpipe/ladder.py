@@ -122,7 +122,8 @@ def _read(path: Path) -> Ladder:
         mark = error.problem_mark or error.context_mark
         raise UsageError(
             f"is not YAML: {error.problem or error.context}",
-            where=f"{path}:{mark.line + 1}" if mark else str(path),
+            where=str(path),
+            line=mark.line + 1 if mark else None,
             fix="check the indentation, colons and quotes of this line and the one before",
         ) from error
     except (YAMLError, RecursionError) as error:
@@ -152,7 +153,7 @@ class _Table:
 
     def refuse(self, node: Node, what: str, fix: str) -> NoReturn:
         """Raise the UsageError for the line of ``node``."""
-        raise UsageError(what, where=f"{self.path}:{node.start_mark.line + 1}", fix=fix)
+        raise UsageError(what, where=str(self.path), line=node.start_mark.line + 1, fix=fix)
 
     def get(self, key: str, read: Callable[[str], _T | None], allowed: str) -> _T:
         """Return the value of a key that must be there. read: text -> value, None (or ValueError) if it is not allowed."""

@@ -4,7 +4,7 @@ In:   a content id in the catalog and Settings; or a Storage, the prefix of a ve
 Out:  an HTTP server on the loopback address; nothing is printed and nothing is written.
 Wrong: UsageError if the title is unknown or the port cannot be used; a missing object is a 404, a target that cannot be read a 502.
 
-The page plays the title decrypted by this server (below ``/clear/``): Chromium's own HLS cannot decrypt AES-128 segments of fragmented MP4.
+The page plays the title decrypted by this server (below ``/clear/``): Chromium's own HLS cannot decrypt whole segments of fragmented MP4.
 Other players get the published bytes, and the key.
 
 Only this machine can reach it, and only under its own name: requests with a foreign Host header are refused, so that a web
@@ -31,7 +31,7 @@ from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import MASTER, POSTER, version_prefix
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.segments import decrypt
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.upload import delivery, is_compressible
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
@@ -52,24 +52,34 @@ Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as
 """
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
-_IN_FORCE = re.compile(r'#EXT-X-KEY:METHOD=AES-128,URI="keys/([0-9a-f]+)",IV=0x([0-9A-F]{32})')
+_IN_FORCE = re.compile(r'#EXT-X-KEY:METHOD=[A-Z0-9-]+,URI="keys/([0-9a-f]+)",IV=0x([0-9A-F]{32})')
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
 
 
 class Preview(ThreadingHTTPServer):
     """The server of one title. Call ``serve_forever``, and ``server_close`` at the end.
 
-    prefix: of the version, below the target.  key: key id -> 16 bytes, asked only for ``key_ids``.  port: 0 takes a free one.
+    prefix: of the version, below the target.  scheme: its protection.
+    key: key id -> 16 bytes, asked only for ``key_ids``.  port: 0 takes a free one.
     """
 
     daemon_threads = True
 
     def __init__(
-        self, storage: Storage, prefix: str, *, title: str, key_ids: Collection[str], key: Callable[[str], bytes], port: int = 0
+        self,
+        storage: Storage,
+        prefix: str,
+        *,
+        title: str,
+        scheme: str,
+        key_ids: Collection[str],
+        key: Callable[[str], bytes],
+        port: int = 0,
     ) -> None:
         self.storage = storage
         self.prefix = prefix
         self.title = title
+        self.scheme = scheme_of(scheme)
         self.key_ids = frozenset(key_ids)
         self.key = key
         try:
@@ -143,7 +153,7 @@ class Preview(ThreadingHTTPServer):
             return ("\n".join(kept) + "\n").encode()
         asked = dict(parse_qsl(query))
         if asked.keys() == {"key", "iv"} and asked["key"] in self.key_ids and re.fullmatch("[0-9A-F]{32}", asked["iv"]):
-            return decrypt(body, self.key(asked["key"]), bytes.fromhex(asked["iv"]))
+            return self.scheme.open(body, self.key(asked["key"]), bytes.fromhex(asked["iv"]))
         return body
 
     def _local_keys(self, playlist: bytes) -> bytes:
@@ -168,7 +178,13 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
         keys.get(key_id)  # a key that cannot be opened is an error now, not a black picture later
     try:
         with Preview(
-            storage, prefix, title=record.title, key_ids=record.encryption.key_ids, key=lambda key_id: keys.get(key_id).key, port=port
+            storage,
+            prefix,
+            title=record.title,
+            scheme=record.encryption.method,
+            key_ids=record.encryption.key_ids,
+            key=lambda key_id: keys.get(key_id).key,
+            port=port,
         ) as server:
             threading.Thread(target=server.serve_forever, name="preview", daemon=True).start()
             try:

@@ -1,27 +1,41 @@
-"""What the library says while it works: events handed to a Reporter. The library itself never prints.
+"""What the library reports while it works: events handed to a Reporter. The library itself never prints.
 
-In:   the stages emit events.  Out: whatever the Reporter makes of them (a bar, lines, NDJSON, nothing).
+In:   the stages emit events, of which they know nothing but what happened; ``RunReporter`` adds the run, the title and the time.
+Out:  whatever the Reporter makes of them (a bar, lines, NDJSON, nothing).
 A Reporter is called from several threads; an implementation guards its own state and must not raise.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Literal, Protocol
+
+from pydantic import Field
 
 from vidpipe.data import Data
 
 
-class StageStarted(Data):
+class Event(Data):
+    """Something that happened in a run. A Reporter that is given to ``ingest`` knows of every event which run it belongs to."""
+
+    event: str
+    run: str | None = Field(default=None, description="Id of the run, a UUID: one for each call of ingest, prepare or validate_files.")
+    content_id: str | None = Field(default=None, description="Id of the title; None where none is made.")
+    at: datetime | None = Field(default=None, description="When it happened, in UTC.")
+
+
+class StageStarted(Event):
     """A stage of the pipeline begins. Stages overlap: several may be open at once."""
 
     event: Literal["stage_started"] = "stage_started"
     stage: str
 
 
-class StageFinished(Data):
+class StageFinished(Event):
     """A stage is done. seconds: wall time between its start and its end."""
 
     event: Literal["stage_finished"] = "stage_finished"
@@ -29,7 +43,7 @@ class StageFinished(Data):
     seconds: float
 
 
-class Note(Data):
+class Note(Event):
     """A sentence for the person watching."""
 
     event: Literal["note"] = "note"
@@ -37,7 +51,7 @@ class Note(Data):
     text: str
 
 
-class Fetched(Data):
+class Fetched(Event):
     """Bytes of the source have arrived, from a server or on standard input. bytes: so far.  total: None if nobody says how many come."""
 
     event: Literal["fetched"] = "fetched"
@@ -45,7 +59,7 @@ class Fetched(Data):
     total: int | None = None
 
 
-class EncodePlanned(Data):
+class EncodePlanned(Event):
     """The size of the encode. frames: frames of the timeline; frame_rate: frames a second of the source."""
 
     event: Literal["encode_planned"] = "encode_planned"
@@ -54,7 +68,7 @@ class EncodePlanned(Data):
     frame_rate: float
 
 
-class ChunkProgress(Data):
+class ChunkProgress(Event):
     """A chunk moved on. frames: finished frames of this chunk's timeline so far; a retry may go back to 0."""
 
     event: Literal["chunk_progress"] = "chunk_progress"
@@ -62,7 +76,7 @@ class ChunkProgress(Data):
     frames: int
 
 
-class ChunkFinished(Data):
+class ChunkFinished(Event):
     """A chunk is complete. reused: nothing had to be encoded for it."""
 
     event: Literal["chunk_finished"] = "chunk_finished"
@@ -71,7 +85,7 @@ class ChunkFinished(Data):
     reused: bool
 
 
-class Uploaded(Data):
+class Uploaded(Event):
     """Bytes reached the target."""
 
     event: Literal["uploaded"] = "uploaded"
@@ -82,8 +96,6 @@ class Uploaded(Data):
 LAST_STAGE = "catalog"
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 
-Event = StageStarted | StageFinished | Note | Fetched | EncodePlanned | ChunkProgress | ChunkFinished | Uploaded
-
 
 class Reporter(Protocol):
     """Receives every event of a run."""
@@ -93,14 +105,28 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """The Reporter that says nothing."""
+    """The Reporter that shows nothing."""
 
     def emit(self, event: Event) -> None:
         """Drop the event."""
 
 
+class RunReporter:
+    """The Reporter of one run: passes every event on with the run, the title and the time. Nothing else fills these in."""
+
+    def __init__(self, reporter: Reporter, content_id: str | None = None) -> None:
+        self.id = str(uuid.uuid4())
+        self.content_id = content_id
+        self._reporter = reporter
+
+    def emit(self, event: Event) -> None:
+        """Take one event; see Reporter."""
+        about = {"run": self.id, "content_id": self.content_id, "at": datetime.now(UTC)}
+        self._reporter.emit(event.model_copy(update=about))
+
+
 class Stages:
-    """The clock of a run: tells the Reporter when a stage begins and ends, and adds up its seconds."""
+    """The clock of a run: reports when a stage begins and ends, and adds up its seconds."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter

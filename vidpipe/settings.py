@@ -8,7 +8,7 @@ The working directory may be somebody else's: an unpacked archive, a shared disk
 and how hard to work, but names no program, no address, no place that files go to, and loosens no protection. Who runs vidpipe gives those:
 by flag, variable, or the file in the home folder, which no file can move.
 
-Every default of a setting stands here, once; ``--help`` and the README repeat the descriptions from here.
+Defaults and descriptions stand in ``defaults.py``, which ``--help`` reads without everything that is imported here.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
 from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data, Seconds
+from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
-from vidpipe.protect.master import MASTER_BYTES, parse_master_key
-from vidpipe.publish.upload import UPLOAD_WORKERS
+from vidpipe.protect.master import parse_master_key
+from vidpipe.protect.schemes import SchemeName
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
 
 FILE_NAME = "vidpipe.toml"
-MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
 _NOT_IN_FILES = frozenset({"master_key", "home"})
@@ -50,51 +50,32 @@ _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 """None may be longer than the next."""
 
 
+def _setting(name: str, **constraints: Any) -> Any:
+    return Field(default=DEFAULTS[name], description=DESCRIPTIONS[name], **constraints)
+
+
 class Settings(Data):
     """The settings of one run. Paths are absolute. The master key is in no repr and no dump."""
 
-    home: Path = Field(
-        default_factory=lambda: Path(user_data_dir("vidpipe", appauthor=False)),
-        description="Folder of vidpipe's state: catalog, keys, work, and the default target.",
-    )
-    target: str = Field(default="", description="Where titles are published: a folder or s3://BUCKET/PREFIX. Default: HOME/library.")
-    ladder: str = Field(default="streaming", description="Name of a shipped ladder, or a YAML file.")
-    encrypt: Literal["aes-128", "none"] = Field(default="aes-128", description="Encryption of the segments.")
-    key_url: str | None = Field(
-        default=None,
-        description="Absolute URL template of keys, with {key_id} or {content_id}. Default: keys/{key_id}, relative to the playlist.",
-    )
-    policy: str | None = Field(default=None, description="YAML file with the thresholds of quality control. Default: the built-in policy.")
-    ffmpeg: str | None = Field(default=None, description="The ffmpeg program to use. Default: the one that comes with vidpipe.")
-    chunk_seconds: Seconds = Field(default=Fraction(30), gt=0, description="Length of a chunk, the unit of encoding and of resuming.")
-    segment_seconds: Seconds = Field(default=Fraction(6), gt=0, description="Length of a media segment.")
-    gop_seconds: Seconds = Field(default=Fraction(2), gt=0, description="Time between two key frames.")
-    workers: int | None = Field(default=None, ge=1, description="Chunks encoded in parallel. Default: one a core, if memory allows.")
-    threads: int | None = Field(default=None, ge=1, description="Encoder threads of one chunk. Default: one, more for the last chunks.")
-    cluster: str | None = Field(
-        default=None, description="Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine."
-    )
-    cluster_work: str | None = Field(
-        default=None,
-        description="s3://BUCKET/PREFIX through which the machines of a cluster share source and work. Default: they share file systems.",
-    )
-    gzip_playlists: bool = Field(
-        default=False,
-        description="Store playlists at S3 compressed (Content-Encoding: gzip), as Apple asks. Default: no; a CDN may do it.",
-    )
-    upload_workers: int = Field(default=UPLOAD_WORKERS, ge=1, le=64, description="Parallel uploads.")
-    catalog_url: str | Path = Field(default="", repr=False, description="Database of the catalog. Default: SQLite in HOME/catalog.db.")
-    limits: SourceLimits = Field(
-        default=SourceLimits(),
-        description="Limits of a source and of the processes that read it: the table [limits] of vidpipe.toml, or VIDPIPE_LIMITS_<NAME>.",
-    )
-    master_key: SecretBytes | None = Field(
-        default=None,
-        exclude=True,
-        repr=False,
-        description=f"Wraps the content keys: {MASTER_BYTES} bytes as hex or base64, only from {MASTER_KEY_VARIABLE}. "
-        "Default: HOME/keys/master.key, made on first use.",
-    )
+    home: Path = Field(default_factory=lambda: Path(user_data_dir("vidpipe", appauthor=False)), description=DESCRIPTIONS["home"])
+    target: str = _setting("target")
+    ladder: str = _setting("ladder")
+    encrypt: SchemeName = _setting("encrypt")
+    key_url: str | None = _setting("key_url")
+    policy: str | None = _setting("policy")
+    ffmpeg: str | None = _setting("ffmpeg")
+    chunk_seconds: Seconds = _setting("chunk_seconds", gt=0)
+    segment_seconds: Seconds = _setting("segment_seconds", gt=0)
+    gop_seconds: Seconds = _setting("gop_seconds", gt=0)
+    workers: int | None = _setting("workers", ge=1)
+    threads: int | None = _setting("threads", ge=1)
+    cluster: str | None = _setting("cluster")
+    cluster_work: str | None = _setting("cluster_work")
+    gzip_playlists: bool = _setting("gzip_playlists")
+    upload_workers: int = _setting("upload_workers", ge=1, le=64)
+    catalog_url: str | Path = _setting("catalog_url", repr=False)
+    limits: SourceLimits = Field(default=SourceLimits(), description=DESCRIPTIONS["limits"])
+    master_key: SecretBytes | None = _setting("master_key", exclude=True, repr=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -30,11 +30,13 @@ from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
 from vidpipe.manifest.measure import Bitrate, measure, target_duration
 from vidpipe.manifest.media import write_media
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, aligned, read_init
 from vidpipe.package.rates import FrameSizes
 from vidpipe.package.result import PublishedSegment
-from vidpipe.package.subtitles import Cue, Unusable, title_cues
+from vidpipe.package.subtitles import Unusable, title_cues
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition, VideoRendition
+from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.upload import CACHE_SECONDS, PublishedObject
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
@@ -167,20 +169,27 @@ def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegme
     return runs
 
 
-def playlists(tracks: Sequence[Track], subtitles: Sequence[Text], key_uri: Callable[[str], str] | None) -> dict[str, str]:
-    """Return path -> text of every playlist, the master playlist last. key_uri: key id -> URI; None for a clear title."""
+def playlists(
+    tracks: Sequence[Track], subtitles: Sequence[Text], method: str | None, key_uri: Callable[[str], str] | None
+) -> dict[str, str]:
+    """Return path -> text of every playlist, the master playlist last.
+
+    method: of EXT-X-KEY.  key_uri: key id -> URI; None for a clear title.
+    """
     longest = target_duration([track.segments for track in tracks])
     texts = {
         track.playlist: write_media(
             track.segments,
             init_uri=track.init_path,
+            method=method,
             key_uri=key_uri,
             target_duration=longest,
         )
         for track in tracks
     }
     texts |= {
-        text.playlist: write_media(text.segments, init_uri=None, key_uri=key_uri, target_duration=longest) for text in subtitles
+        text.playlist: write_media(text.segments, init_uri=None, method=method, key_uri=key_uri, target_duration=longest)
+        for text in subtitles
     }
     video = [
         VideoTrack(facts=track.init.facts, bitrate=track.bitrate, uri=track.playlist)
@@ -217,12 +226,18 @@ def playlists(tracks: Sequence[Track], subtitles: Sequence[Text], key_uri: Calla
 
 
 def expected(
-    made: Plan, tracks: Sequence[Track], subtitles: Sequence[Text], objects: Sequence[PublishedObject], key_uris: dict[str, str]
+    made: Plan,
+    tracks: Sequence[Track],
+    subtitles: Sequence[Text],
+    objects: Sequence[PublishedObject],
+    scheme: SchemeName,
+    key_uris: dict[str, str],
 ) -> Expected:
     """Return what the read-back has to find. objects: everything but the segments.  key_uris: key id -> URI in the playlists."""
     return Expected(
         master=layout.MASTER,
         duration=made.grid.duration,
+        scheme=scheme,
         tracks=tuple(
             ExpectedTrack(
                 facts=track.init.facts,
@@ -253,6 +268,7 @@ def record(
     version: str,
     title: str,
     metadata: dict[str, str],
+    scheme: SchemeName,
     key_ids: tuple[str, ...],
     location: Callable[[str], str],
 ) -> Record:
@@ -292,7 +308,7 @@ def record(
         ),
         left_out=tuple(LeftOutRecord(**track.model_dump()) for track in left_out),
         thumbnails=Thumbnails(poster=location(layout.POSTER), track=location(layout.THUMBNAILS)),
-        encryption=Encryption(method="aes-128" if key_ids else "none", key_ids=key_ids),
+        encryption=Encryption(method=scheme, key_ids=key_ids),
         cache=Cache(**CACHE_SECONDS),
         metadata=metadata,
     )

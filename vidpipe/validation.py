@@ -2,34 +2,39 @@
 
 In:   paths, URLs or "-" (standard input), Settings.
 Out:  a Validation for each: the facts, the findings, or why the file could not be measured at all.
-Wrong: UsageError for a wrong policy or address; Interrupted. A file that is refused is a result, so that the next ones are still told.
+Wrong: UsageError for a wrong policy or address; Interrupted. A file that is refused is a result, so that the next ones are still validated.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
 
 from vidpipe.data import Data
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
-from vidpipe.progress import Reporter, Silent, Stages
+from vidpipe.progress import Reporter, RunReporter, Silent, Stages
 from vidpipe.settings import Settings
 from vidpipe.source.access import opened
-from vidpipe.source.facts import Finding, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.fetch import is_remote, public
 from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.source.validate import validate
 
 
 class Validation(Data):
-    """What is to be said of one file. file: as it was given.  problems: why it could not be measured (source is None then)."""
+    """The outcome for one file."""
 
-    file: str
+    format: Literal["vidpipe.validation/1"] = "vidpipe.validation/1"
+    file: str = Field(description="As it was given; a URL without user, password and query.")
     refused: bool
-    source: Source | None = None
-    findings: tuple[Finding, ...] = ()
-    problems: tuple[str, ...] = ()
+    source: Source | None = Field(default=None, description="The facts; None if it could not be measured.")
+    findings: tuple[Diagnostic, ...] = Field(default=(), description="Everything that is wrong with it; also why it could not be measured.")
+    problems: tuple[str, ...] = Field(default=(), description="Why it could not be measured, as lines for people.")
 
 
 def validate_files(
@@ -38,12 +43,12 @@ def validate_files(
     """Validate each file and yield the outcome as soon as it is known. quick: judge the facts only, decode nothing."""
     policy = load_policy(settings.policy)
     ffmpeg = find(settings.ffmpeg)
-    stages = Stages(reporter or Silent())
+    stages = Stages(RunReporter(reporter or Silent()))
     for file in files:
         try:
             yield _validate(file, settings, policy, ffmpeg, stages, quick=quick, cancel=cancel)
         except SourceRefused as error:
-            yield Validation(file=_shown(file), refused=True, problems=tuple(error.lines()))
+            yield _validation(file, error.diagnostics(), refused=True, problems=tuple(error.lines()))
 
 
 def _validate(
@@ -52,9 +57,14 @@ def _validate(
     with opened(file, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         source = origin.measure()
         report = validate(source, policy, ffmpeg, quick=quick, cancel=cancel, limits=settings.limits)
-    return Validation(file=_shown(file), refused=report.refused, source=source, findings=report.findings)
+    return _validation(file, report.findings, refused=report.refused, source=source)
 
 
-def _shown(file: str) -> str:
-    """The file as it was given; an address without user, password and query."""
-    return public(file) if is_remote(file) else file
+def _validation(
+    file: str, findings: Sequence[Diagnostic], *, refused: bool, source: Source | None = None, problems: tuple[str, ...] = ()
+) -> Validation:
+    """The outcome under the name that the file was given by; a URL without user, password and query."""
+    shown = public(file) if is_remote(file) else file
+    return Validation(
+        file=shown, refused=refused, source=source, findings=tuple(finding.named(shown) for finding in findings), problems=problems
+    )

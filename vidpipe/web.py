@@ -115,7 +115,7 @@ class Web:
 
     @contextmanager
     def _asked(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[Answer]:
-        parts = checked(url)
+        parts = checked_url(url)
         wanted = {"Host": parts.netloc, "User-Agent": "vidpipe", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         seconds = dict.fromkeys(("connect", "read", "write", "pool"), self._silence)
         pool, plain = self._pool(parts), url.partition("#")[0]
@@ -142,7 +142,7 @@ class Web:
         return self._pools[proxy]
 
 
-def checked(url: str) -> SplitResult:
+def checked_url(url: str) -> SplitResult:
     """Return the parts of an address. Raises NoAddress if no server can be asked for it."""
     try:
         parts = urlsplit(url)
@@ -170,7 +170,7 @@ def _followed(url: str, target: str) -> str:
 def _proxy(address: str) -> httpcore.Proxy:
     """Return a proxy that the environment names, whose name and password stand in the address. Raises Unreached."""
     try:
-        parts = checked(address if "://" in address else f"http://{address}")
+        parts = checked_url(address if "://" in address else f"http://{address}")
     except NoAddress as error:
         what = "the proxy that the environment names cannot be used; write http_proxy and https_proxy as http://HOST:PORT"
         raise Unreached(what) from error

@@ -82,6 +82,12 @@ def cut(source: Audio, zero: float, length: float) -> list[tuple[str, float]]:
     return found
 
 
+def plays(source: Audio, zero: float, length: float) -> float:
+    """Return for how many seconds the source is heard inside the title's time line; 0 if that is too little to be missed."""
+    seconds = float((_levels(on_clock(source, zero, length)) > SILENT).sum()) * 0.005
+    return seconds if seconds > LEAD else 0.0
+
+
 def on_clock(audio: Audio, zero: float, length: float) -> np.ndarray:
     """Return the samples from ``zero`` on for ``length`` seconds, silence where there are none."""
     wanted = round(length * AUDIO_RATE)

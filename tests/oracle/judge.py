@@ -148,6 +148,7 @@ def compare(file: Path, title: Title, said: str, seconds: float | None = None) -
     zeros = (zero, 0.0) if source.container == "avi" and zero < 0.25 else (zero,)
     covered = _tracks(there, here, heard, title, zeros, length, said, verdict, whole=whole)
     _named(source, covered, title, said, verdict)
+    verdict.reasons += _unheard(there, covered, title, zero, length)
     if here.complaints.strip():
         verdict.reasons.append(f"decoding the title: {here.complaints.strip().splitlines()[0][:120]}")
     if verdict.reasons:
@@ -242,6 +243,18 @@ def _tracks(
                 if not _told(said, where.split()[0]):
                     verdict.reasons.append(f"{prefix}{seconds:.2f} s of audio {where} cut without a word")
     return covered
+
+
+def _unheard(there: Decoded, covered: set[int], title: Title, zero: float, length: float) -> list[str]:
+    """Tracks that play while the picture of the title runs, and that it does not have: a word does not make up for them."""
+    plays = {index: audio.plays(track, zero, length) for index, track in there.audio.items()}
+    if sum(seconds > 0 for seconds in plays.values()) <= len(title.audio):
+        return []
+    return [
+        f"audio stream {index} plays for {seconds:.2f} s of the picture, and is left out"
+        for index, seconds in plays.items()
+        if seconds and index not in covered
+    ]
 
 
 def _told(said: str, where: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, PlainSerializer
 
 from vidpipe.data import Data
+from vidpipe.protect.schemes import MEANING, SchemeName
 
 SCHEMA: Final = "vidpipe.catalog/1"
 
@@ -128,7 +129,7 @@ class Thumbnails(RecordPart):
 class Encryption(RecordPart):
     """How the media segments are encrypted. Never holds a key."""
 
-    method: Literal["aes-128", "none"] = Field(description="aes-128: each segment whole, AES-128-CBC (RFC 8216 section 4.3.2.4).")
+    method: SchemeName = Field(description=MEANING)
     key_ids: tuple[str, ...] = Field(default=(), description="Ids of the content keys in the key store; empty when not encrypted.")
 
 

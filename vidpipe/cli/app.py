@@ -1,6 +1,6 @@
 """The commands of vidpipe. Each is short: resolve the settings, call the library, render the result.
 
-Everything heavy (boto3, SQLAlchemy, PyAV, the pipeline) is imported inside the command that needs it, so that --help is quick.
+Everything heavy (the pipeline, pydantic, rich, boto3, SQLAlchemy) is imported inside the command that needs it, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli import exits, groups, options, render
-from vidpipe.cli.reporters import UntilLive, watcher
+from vidpipe.cli import exits, options, subcommands
+from vidpipe.cli.help import Command, Group
 from vidpipe.cli.words import err, out, write_json
-from vidpipe.data import report
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
-from vidpipe.progress import Reporter
 
 if TYPE_CHECKING:
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
+    from vidpipe.progress import Reporter
 
 app = typer.Typer(
     name="vidpipe",
     help="Turn a source video into a published, encrypted, proven HLS title.",
     epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (some of them here, all in the home folder).",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich's help takes four times as long to load as to write: see cli/help.py
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(groups.ladders, name="ladders")
-app.add_typer(groups.catalog, name="catalog")
-app.add_typer(groups.work, name="work")
+app.add_typer(subcommands.ladders, name="ladders")
+app.add_typer(subcommands.catalog, name="catalog")
+app.add_typer(subcommands.work, name="work")
 
 
 def invoke(arguments: Sequence[str]) -> None:
@@ -51,16 +51,18 @@ def invoke(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; tell the Reporter how the block ended."""
+    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
+    from vidpipe.cli.reporters import UntilLive, watcher
+
     shown = watcher(progress.value)
     shown.open()
     with exits.stopping(shown.interrupting) as cancel:
         try:
             yield UntilLive(shown, cancel), cancel
         except BaseException as error:
-            problem = exits.failure(error, debug=exits.wants_debug(sys.argv[1:]))
+            problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
             if shown.close(problem):
-                raise typer.Exit(problem.exit_code) from error
+                raise exits.Reported(problem) from error
             raise
         shown.close(None)
 
@@ -78,7 +80,7 @@ def top(
     """Turn a source video into a published, encrypted, proven HLS title."""
 
 
-@app.command()
+@app.command(cls=Command)
 def ingest(
     source: options.Source,
     ladder: options.Ladder = None,
@@ -125,7 +127,7 @@ def ingest(
     _print_result(result, json=json, summary=progress is not options.Progress.json)
 
 
-@app.command()
+@app.command(cls=Command)
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
@@ -147,6 +149,9 @@ def plan(
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
     """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     if json:
         try:
             write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
@@ -160,13 +165,16 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
 
 
 def _print_plan(decided: Plan, *, json: bool) -> None:
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     if json:
         write_json(report(decided))
     else:
         render.plan(out(), decided)
 
 
-@app.command()
+@app.command(cls=Command)
 def validate(
     files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, URLs, or - for standard input.", show_default=False)],
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
@@ -182,6 +190,10 @@ def validate(
 
     --quick skips what needs decoding: black, frozen and damaged pictures, silence, loudness, changes of LATM, DTS or Opus audio mid-stream.
     """
+    from vidpipe.cli import render
+    from vidpipe.cli.reporters import watcher
+    from vidpipe.data import report
+
     settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
     from vidpipe.validation import validate_files
 
@@ -198,7 +210,7 @@ def validate(
         raise typer.Exit(SourceRefused.exit_code)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     location: Annotated[
         str, typer.Argument(metavar="MANIFEST|DIR", help="Playlist or title: a path or URL (s3://, https://).", show_default=False)
@@ -210,15 +222,20 @@ def inspect(
 
     The exit code is 6 if something in it is missing or broken. Segments are looked up, not read; of a web server, a few of each playlist.
     """
+    from vidpipe.cli import render
+    from vidpipe.data import report
     from vidpipe.inspect.inspection import inspect as look
     from vidpipe.inspect.inspection import unreadable
 
     try:
         found = look(location)
     except UsageError as error:
-        if json:
-            write_json(report(unreadable(location, error)))
-        raise
+        if not json:
+            raise
+        problem = exits.failure(error, debug=debug)
+        exits.show(problem)
+        write_json({**report(unreadable(location, error)), "error": problem.report()})
+        raise typer.Exit(problem.exit_code) from error
     if json:
         write_json(report(found))
     else:
@@ -227,7 +244,7 @@ def inspect(
         raise typer.Exit(VerificationFailed.exit_code)
 
 
-@app.command()
+@app.command(cls=Command)
 def preview(
     content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port of the local server; 0 takes a free one.")] = 0,
@@ -235,6 +252,8 @@ def preview(
     debug: options.Debug = False,
 ) -> None:
     """Play a published title in the browser of this machine. Ctrl-C ends it."""
+    from vidpipe.cli import render
+
     settings = options.settings(home=home)
     from vidpipe.preview import playing
 
@@ -243,7 +262,7 @@ def preview(
         cancel.wait()
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor(
     to: options.To = None,
     ladder: options.Ladder = None,
@@ -258,6 +277,9 @@ def doctor(
 
     The exit code is 2 if something is broken.
     """
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     settings = options.settings(
         target=to, ladder=ladder, home=home, ffmpeg=ffmpeg, cluster=cluster, cluster_work=cluster_work, any_variables=True
     )

@@ -1,7 +1,7 @@
-"""The one place where a failure becomes text on standard error and an exit code.
+"""The one place where a failure becomes text on standard error, with ``--json`` an object on standard output, and an exit code.
 
 In:   any exception that leaves a command.
-Out:  a Failure: exit code, the lines for a person, and the traceback if ``--debug`` was given.
+Out:  a Failure: exit code, the lines for a person, the diagnostics for a program, and the traceback if ``--debug`` was given.
 Wrong: nothing; this is where everything ends.
 """
 
@@ -16,15 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli.words import Unwritten, clean, err
+from vidpipe.cli.words import Unwritten, clean, err, write_json
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
-from vidpipe.media import process
 
+if TYPE_CHECKING:
+    from vidpipe.diagnostics import Diagnostic
+
+ERROR_FORMAT = "vidpipe.error/1"
 EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
 EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
 CODES = {
@@ -50,6 +53,27 @@ class Failure:
     exit_code: int
     lines: tuple[str, ...]
     traceback: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def report(self) -> dict[str, Any]:
+        """Return it as the JSON object for scripts (docs/diagnostics.md)."""
+        from vidpipe.data import report
+
+        found = {
+            "exit_code": self.exit_code,
+            "message": list(self.lines),
+            "diagnostics": [report(each) for each in self.diagnostics],
+        }
+        return found | ({"traceback": self.traceback} if self.traceback else {})
+
+
+class Reported(Exception):
+    """The run has failed, and standard error says so already."""
+
+    def __init__(self, problem: Failure) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.exit_code = problem.exit_code
 
 
 def failure(error: BaseException, *, debug: bool) -> Failure:
@@ -58,21 +82,30 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("stopped")
     if isinstance(error, BrokenPipeError):
-        return Failure(EXIT_PIPE, (CODES[EXIT_PIPE],), trace)
+        return _foreign(EXIT_PIPE, "output-closed", CODES[EXIT_PIPE], None, trace)
     if isinstance(error, Unwritten):
-        fix = "fix: make room, or write it elsewhere, and run the same command again"
-        return Failure(EXIT_OUTPUT, (f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix), trace)
+        fix = "make room, or write it elsewhere, and run the same command again"
+        return _foreign(EXIT_OUTPUT, "output-failed", f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix, trace)
     if isinstance(error, VidpipeError):
         more = error.debug if debug else ()
-        return Failure(error.exit_code, (*error.lines(), *(f"debug: {line}" for line in more)), trace)
+        return Failure(error.exit_code, (*error.lines(), *(f"debug: {line}" for line in more)), trace, error.diagnostics())
     message = getattr(error, "format_message", None)  # Click's and Typer's own usage errors, whichever Click Typer carries
     if callable(message):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vidpipe"
-        return Failure(UsageError.exit_code, (str(message()).rstrip(".").replace("\n", " "), f"fix: see {command} --help"), trace)
+        what = str(message()).rstrip(".").replace("\n", " ")
+        return _foreign(UsageError.exit_code, UsageError.id, what, f"see {command} --help", trace)
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    advice = "fix: please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
-    return Failure(EXIT_BUG, (f"this is a bug in vidpipe {__version__}: {kind}", advice), trace)
+    advice = "please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
+    return _foreign(EXIT_BUG, VidpipeError.id, f"this is a bug in vidpipe {__version__}: {kind}", advice, trace)
+
+
+def _foreign(code: int, id_: str, what: str, fix: str | None, trace: str | None) -> Failure:
+    """Describe what is no VidpipeError."""
+    from vidpipe.diagnostics import Diagnostic
+
+    found = Diagnostic(id=id_, severity="error", message=what, advice=fix)
+    return Failure(code, (what, *([f"fix: {fix}"] if fix else [])), trace, (found,))
 
 
 def show(problem: Failure) -> None:
@@ -87,7 +120,7 @@ def show(problem: Failure) -> None:
 
 def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code. Every exception ends here."""
-    debug = wants_debug(arguments)
+    debug = wants("--debug", arguments)
     try:
         command(arguments)
         sys.stdout.flush()
@@ -96,19 +129,25 @@ def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) ->
     except BrokenPipeError:
         return _quiet()
     except (Exception, KeyboardInterrupt, typer.Abort) as error:  # noqa: BLE001 - the last door: nothing may pass it
-        problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
-        with suppress(OSError):  # nobody reads: the exit code tells
-            show(problem)
+        if isinstance(error, Reported):
+            problem = error.problem
+        else:
+            problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
+            with suppress(OSError):  # nobody reads: the exit code says it
+                show(problem)
+        if wants("--json", arguments) and problem.exit_code not in (EXIT_OUTPUT, EXIT_PIPE):
+            with suppress(OSError):
+                write_json({"format": ERROR_FORMAT, "error": problem.report()})
         drop(sys.stderr)
         drop(sys.stdout)
         return problem.exit_code
     return _flushed(EXIT_OK)
 
 
-def wants_debug(arguments: Sequence[str]) -> bool:
-    """Whether ``--debug`` is among the options: known even when the rest of the command line cannot be read."""
+def wants(option: str, arguments: Sequence[str]) -> bool:
+    """Whether a flag is among the options: known even when the rest of the command line cannot be read."""
     options = list(arguments)
-    return "--debug" in (options[: options.index("--")] if "--" in options else options)
+    return option in (options[: options.index("--")] if "--" in options else options)
 
 
 class Stop(threading.Event):
@@ -118,10 +157,10 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def stopping(told: Callable[[], None]) -> Iterator[Stop]:
+def stopping(stopped: Callable[[], None]) -> Iterator[Stop]:
     """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal ends the process at once, with all its children.
 
-    told: called at the first signal, to say that the run is stopping.
+    stopped: called at the first signal, to say that the run is stopping.
     Once it is too late to stop, signals do nothing. When the block has ended, they still do nothing until the process ends, or the second
     one ends it with the exit code that it would have had: a pipe that nobody reads must not hold it for ever.
     """
@@ -138,7 +177,7 @@ def stopping(told: Callable[[], None]) -> Iterator[Stop]:
         if cancel.is_set():
             _end_now(Interrupted.exit_code)
         cancel.set()
-        told()
+        stopped()
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
@@ -161,7 +200,9 @@ def stopping(told: Callable[[], None]) -> Iterator[Stop]:
 
 def _end_now(code: int) -> NoReturn:
     """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies before it is live leaves nothing visible."""
-    process.kill_all()
+    from vidpipe.media.process import kill_all  # no child runs if nothing has imported it, and it takes time
+
+    kill_all()
     with suppress(OSError):
         if os.isatty(2):
             os.write(2, b"\x1b[?25h\n")  # the bar hides the cursor

@@ -1,4 +1,4 @@
-"""The options that commands share, each written once; descriptions of settings come from ``vidpipe.settings``.
+"""The options that commands share, each written once; descriptions of settings come from ``vidpipe.defaults``.
 
 In:   nothing.  Out: Annotated types for Typer, and ``settings`` which resolves the given flags.
 Wrong: UsageError for a setting or a ``--meta`` that is not of the right form.
@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidpipe.defaults import DEFAULTS, DESCRIPTIONS
 from vidpipe.errors import UsageError
-from vidpipe.settings import Settings, resolve
+from vidpipe.protect.schemes import SCHEMES
+
+if TYPE_CHECKING:
+    from vidpipe.settings import Settings
 
 
 class Progress(StrEnum):
@@ -31,8 +35,8 @@ class Progress(StrEnum):
 
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
-    field = Settings.model_fields[name]
-    return f"{field.description}" + (f" Default: {field.default}." if isinstance(field.default, str | Fraction) and field.default else "")
+    default = DEFAULTS.get(name)
+    return DESCRIPTIONS[name] + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
 
 
 _TUNING = "Machine"
@@ -89,7 +93,7 @@ Language = Annotated[
         show_default=False,
     ),
 ]
-Encrypt = Annotated[str | None, typer.Option(metavar="aes-128|none", help=_about("encrypt"), show_default=False)]
+Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
@@ -99,6 +103,8 @@ ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to sho
 
 def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
+    from vidpipe.settings import resolve
+
     try:
         cwd = Path.cwd()
     except FileNotFoundError as error:

@@ -20,17 +20,18 @@ from vidpipe.cli.words import clean
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import LeftOutRecord, Record
+    from vidpipe.diagnostics import Diagnostic
     from vidpipe.doctor import Check
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
     from vidpipe.preview import Preview
-    from vidpipe.source.facts import AudioStream, Finding, OtherStream, Source, SubtitleStream, VideoStream
+    from vidpipe.source.facts import AudioStream, OtherStream, Source, SubtitleStream, VideoStream
     from vidpipe.validation import Validation
-    from vidpipe.work.usage import Share, Usage
+    from vidpipe.work.usage import FolderUse, Usage
 
-_STATE_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_STATE_STYLE = {"ok": "green", "info": "green", "warning": "yellow", "error": "bold red"}
 _GAP = 3
 """Columns between two cells."""
 _FOLDED_WIDTH = 20
@@ -129,7 +130,7 @@ def validation(console: Console, result: Validation) -> None:
     """Show what is true of a file and what is wrong with it; every line of a finding names the file."""
     if result.source is not None:
         _source(console, result.source)
-    for finding in result.findings:
+    for finding in () if result.problems else result.findings:  # what cannot be measured has its own lines
         colour = _STATE_STYLE[finding.severity]
         console.print(
             Text.assemble((finding.severity, colour), ": ", clean(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
@@ -142,10 +143,11 @@ def validation(console: Console, result: Validation) -> None:
     console.print(Text.assemble(clean(result.file), ": ", verdict), soft_wrap=True)
 
 
-def _finding(file: str, finding: Finding) -> str:
-    where = f" at {_at(finding.start)}" if finding.start is not None else ""
-    where += f" to {_at(finding.end)}" if finding.start is not None and finding.end is not None else ""
-    stream = f", stream {finding.stream}" if finding.stream is not None else ""
+def _finding(file: str, finding: Diagnostic) -> str:
+    at = finding.at
+    where = f" at {_at(at.start)}" if at.start is not None else ""
+    where += f" to {_at(at.end)}" if at.start is not None and at.end is not None else ""
+    stream = f", stream {at.stream}" if at.stream is not None else ""
     measured = f" (measured {finding.measured}" + (f", limit {finding.limit}" if finding.limit else "") + ")" if finding.measured else ""
     return f"{file}{stream}{where}: {finding.message}{measured}"
 
@@ -326,7 +328,7 @@ def summary(console: Console, result: IngestResult) -> None:
             f"made in {clock(result.timings['total'])}{reused}",
         )
     for finding in result.findings:
-        lines(console, f"warning: {finding.message} [{finding.id}]")
+        lines(console, f"{finding.severity}: {finding.message} [{finding.id}]")
     lines(console, *(f"warning: {warning}" for warning in result.warnings), *(f"left out: {_left_out(track)}" for track in record.left_out))
     content_id = shlex.quote(record.content_id)
     lines(
@@ -437,7 +439,7 @@ def work(console: Console, found: Usage) -> None:
     )
 
 
-def cleaned(console: Console, removed: Sequence[Share], given_up: Sequence[str], *, dry_run: bool) -> None:
+def cleaned(console: Console, removed: Sequence[FolderUse], given_up: Sequence[str], *, dry_run: bool) -> None:
     """Say what was removed."""
     lines(console, *(f"given up: {name}" for name in given_up))
     files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)

@@ -146,7 +146,7 @@ class Meter:
 
 
 class Watcher(Protocol):
-    """A Reporter that is opened before a run and told how it ended."""
+    """A Reporter that is opened before a run and closed with how it ended."""
 
     def emit(self, event: Event) -> None:
         """Take one event; see Reporter."""
@@ -158,7 +158,7 @@ class Watcher(Protocol):
         """Say that the run is stopping."""
 
     def close(self, failure: Failure | None) -> bool:
-        """End. Return True if the failure has been told and needs no text."""
+        """End. Return True if the failure has been shown and needs no text."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class Bar:
 
 
 class Ndjson:
-    """--progress json: one JSON object a line; the last one tells how the run ended."""
+    """--progress json: one JSON object a line; the last one says how the run ended."""
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream or sys.stderr
@@ -293,9 +293,10 @@ class Ndjson:
         self._meter = Meter(now)
         self._lock = threading.Lock()
         self._shown: float | None = None
-        self._told: float | None = None
-        self._untold: Fetched | None = None
+        self._written: float | None = None
+        self._unwritten: Fetched | None = None
         self._begun = now()
+        self._run: dict[str, str | None] = {"run": None, "content_id": None}
 
     def open(self) -> None:
         """Nothing to open."""
@@ -303,19 +304,20 @@ class Ndjson:
     def emit(self, event: Event) -> None:
         """Write the event, or its share of the next progress line."""
         with self._lock:
+            self._run = {"run": event.run, "content_id": event.content_id}
             self._meter.take(event)
             if isinstance(event, Fetched):
                 self._fetched(event)
-            elif isinstance(event, StageFinished) and event.stage == FETCH and self._untold is not None:
-                self._write(self._untold.model_dump(mode="json"))
-                self._untold = None
+            elif isinstance(event, StageFinished) and event.stage == FETCH and self._unwritten is not None:
+                self._event(self._unwritten)
+                self._unwritten = None
             if not isinstance(event, ChunkProgress | Uploaded | Fetched):
-                self._write(event.model_dump(mode="json"))
+                self._event(event)
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
 
     def interrupting(self) -> None:
-        """Say nothing: the last line tells."""
+        """Say nothing: the last line does."""
 
     def close(self, failure: Failure | None) -> bool:
         """Write the last state and how it ended."""
@@ -324,17 +326,16 @@ class Ndjson:
             if failure is None:
                 self._write({"event": "finished", "exit_code": 0})
                 return True
-            told = {"event": "failed", "exit_code": failure.exit_code, "message": list(failure.lines)}
-            self._write(told | ({"traceback": failure.traceback} if failure.traceback else {}))
+            self._write({"event": "failed", **failure.report()})
         return True
 
     def _fetched(self, event: Fetched) -> None:
         """Write how much of the source is here, once a second; the last is written when the stage ends."""
-        if self._told is not None and self._now() - self._told < JSON_SECONDS:
-            self._untold = event
+        if self._written is not None and self._now() - self._written < JSON_SECONDS:
+            self._unwritten = event
             return
-        self._told, self._untold = self._now(), None
-        self._write(event.model_dump(mode="json"))
+        self._written, self._unwritten = self._now(), None
+        self._event(event)
 
     def _progress(self) -> None:
         now = self._meter.snapshot()
@@ -342,8 +343,12 @@ class Ndjson:
             self._shown = self._now()
             self._write({"event": "progress", **now.model_dump(mode="json", exclude={"stages", "bytes_fetched", "bytes_to_fetch"})})
 
-    def _write(self, value: dict[str, Any]) -> None:
-        stamp = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "elapsed": round(self._now() - self._begun, 3)}
+    def _event(self, event: Event) -> None:
+        self._write(event.model_dump(mode="json", exclude={"run", "content_id", "at"}), event.at)
+
+    def _write(self, value: dict[str, Any], at: datetime | None = None) -> None:
+        time = (at or datetime.now(UTC)).isoformat(timespec="milliseconds")
+        stamp = {**self._run, "time": time, "elapsed": round(self._now() - self._begun, 3)}
         try:
             self._stream.write(json.dumps(value | stamp) + "\n")
             self._stream.flush()

@@ -6,20 +6,16 @@ Out:  the same text with every character that could steer a terminal written as 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-PIPED_WIDTH = 10_000
-"""Columns of output that goes into a file or a pipe: nothing is cut or folded there."""
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # C0 and C1 controls, line and paragraph separators, marks that reorder or hide text, unpaired surrogates
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
@@ -58,16 +54,6 @@ def _unwritten() -> Iterator[None]:
         raise Unwritten(problem.errno, problem.strerror) from problem
 
 
-class Terminal(Console):
-    """A console that does not end the program when nobody reads any more: rich would, with exit code 1."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError, which ``exits.run`` knows, for results; drop what is said beside them."""
-        self.quiet = True
-        if not self.stderr:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
 def out() -> Console:
     """The console of results. Colour only on a terminal that wants it (NO_COLOR is respected)."""
     return _console(stderr=False)
@@ -85,6 +71,6 @@ def write_json(value: Any, *, lines: bool = False) -> None:
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Terminal(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    from vidpipe.cli.terminal import console
+
+    return console(stderr=stderr)

@@ -18,7 +18,7 @@ from typing import Any
 import ffmpeg
 
 from vidpipe.data import Data, Seconds
-from vidpipe.encode.clock import on_the_time_line
+from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
@@ -38,7 +38,8 @@ class AudioCommand(Data):
     """What decides the command. start: seconds in the source's own time of the first frame of the picture.
 
     duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
-    steady: streams that are made steady first.  shifts: stream index -> what makes its times continuous.
+    steady: streams that are made steady first.  steps: stream index -> where its clock steps.
+    shifts: stream index -> what makes its times continuous.
     """
 
     location: str
@@ -51,6 +52,7 @@ class AudioCommand(Data):
     renditions: tuple[AudioRendition, ...]
     sounds: dict[int, Sound]
     steady: tuple[int, ...] = ()
+    steps: dict[int, tuple[Seconds, ...]] = {}
     shifts: dict[int, tuple[Shift, ...]] = {}
     quality: QualityChains | None = None
 
@@ -75,6 +77,7 @@ def audio_command(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Q
         sounds={stream.index: stream.widest for stream in used},
         shifts={index: table for index, table in plan.source.shifts.items() if table and index in {stream.index for stream in used}},
         steady=tuple(stream.index for stream in used if stream.changes),
+        steps={stream.index: stream.steps for stream in used if stream.steps},
         quality=quality,
     )
 
@@ -97,7 +100,7 @@ def audio_arguments(command: AudioCommand) -> list[str]:
         wanted = sum(rendition.stream == stream for rendition in command.renditions) + (
             sum(rendition.stream == stream for rendition in command.renditions) if command.quality else 0
         )
-        streams[stream] = _split(_timeline(source[str(stream)], command), wanted)
+        streams[stream] = _split(_timeline(source[str(stream)], command, stream), wanted)
     outputs = []
     chains = []
     for number, rendition in enumerate(command.renditions):
@@ -132,9 +135,9 @@ def sound_arguments(command: AudioCommand) -> list[str]:
     return [*GLOBAL, *arguments]
 
 
-def _timeline(stream: Any, command: AudioCommand) -> Any:
+def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
-    stream = stream.filter("asetpts", expr=on_the_time_line(command.start))
+    stream = stream.filter("asetpts", expr=on_the_time_line(command.start, command.steps.get(index, ())))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
     # min_hard_comp: every jump of the clock is meant, because asetpts gives none that is not.
     stream = stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=0.001)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.tasks.remarks import CHANGING, DAMAGED
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
-from vidpipe.source.facts import Finding, QualityReport, Source
+from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.findings import changing_sound, findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
@@ -43,7 +44,7 @@ def chains(policy: QualityPolicy) -> QualityChains:
     )
 
 
-def accepted(source: Source, found: Sequence[Finding]) -> QualityReport:
+def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     """Return the report, or raise SourceRefused with every error in it."""
     report = QualityReport(findings=tuple(found))
     if report.refused:
@@ -53,6 +54,7 @@ def accepted(source: Source, found: Sequence[Finding]) -> QualityReport:
             where=source.name,
             details=[f"{finding.id}: {finding.message}" for finding in errors],
             fix=errors[0].advice,
+            found=errors,
         )
     return report
 
@@ -64,7 +66,7 @@ class Judge:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
         self._located = self._heard = False
-        self._changes: tuple[Finding, ...] = ()
+        self._changes: tuple[Diagnostic, ...] = ()
         self._parts: dict[int | None, list[Measurements]] = {}
 
     def add(self, result: EncodedChunk | EncodedAudio) -> None:
@@ -79,9 +81,9 @@ class Judge:
         if CHANGING in text and not self._heard and self._policy.changing_sound.severity != "off":
             self._heard = True
             source = self._plan.source
-            told = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
+            known = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
             located = locate_changes(source, limits=self._limits, cancel=self._cancel)
-            new = tuple(audio for audio in located if audio.index not in told)
+            new = tuple(audio for audio in located if audio.index not in known)
             self._changes = tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same sound.

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from vidpipe.encode.tasks.chunk import ChunkJob
 from vidpipe.encode.tasks.run import run_task
 from vidpipe.encode.tasks.subtitles import SubtitleJob
 from vidpipe.encode.tasks.task import Made, Task, Watch
+from vidpipe.encode.worker_pool import Places, Sharer, WorkerPool
 from vidpipe.encoders import encoder_of
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
@@ -61,6 +63,7 @@ def encode(
     workers: int | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
+    pool: WorkerPool | None = None,
     quality: command.QualityChains | None = None,
     limits: SourceLimits | None = None,
     reporter: Reporter | None = None,
@@ -69,14 +72,16 @@ def encode(
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
+    pool: shared with other titles, which keep all of it busy, so that one thread is enough for a chunk here too.
     limits: of the children that read the source.
     Close the generator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
+    room = chunks_in(memory_here(), plan)
     if executor is None:
-        room = chunks_in(memory_here(), plan)
-        chosen = pace(len(plan.chunks), cores=cores_here(), room=room, workers=workers, threads=threads)
+        cores, threads = (pool.size, threads or 1) if pool else (cores_here(), threads)
+        chosen = pace(len(plan.chunks), cores=cores, room=room, workers=workers, threads=threads)
     else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
         chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
@@ -85,9 +90,10 @@ def encode(
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
-        chunks = executor or _pool(chosen.workers, cleanup)
+        share = Fraction(1, max(1, room))
+        chunks = executor or _pool(chosen.workers, cleanup, stop, pool.chunks if pool else None, share)
         # Sound and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
-        beside = executor or _pool(1, cleanup)
+        beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
@@ -245,8 +251,11 @@ class _Run:
             future.cancel()
 
 
-def _pool(workers: int, cleanup: contextlib.ExitStack) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
+def _pool(
+    workers: int, cleanup: contextlib.ExitStack, stop: threading.Event, places: Places | None, share: Fraction = Fraction(0)
+) -> ThreadPoolExecutor:
+    """Start the threads of this title. places: shared with others.  share: of the memory, that one task needs."""
+    pool = Sharer(places, workers, stop, share=share) if places else ThreadPoolExecutor(workers, thread_name_prefix="encode")
     cleanup.callback(pool.shutdown, wait=True, cancel_futures=True)
     return pool
 

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Place, Unreachable, open_place
+from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
 from vidpipe.layout import RECORD
 from vidpipe.manifest.measure import Bitrate, average, peak
 from vidpipe.manifest.parse import (
@@ -105,23 +105,23 @@ class Inspection(Data):
 
 def unreadable(location: str, error: UsageError) -> Inspection:
     """Return the report of a location that cannot be inspected, for programs that expect one."""
-    return Inspection(location=error.where or location, kind="unreadable", problems=(error.what,))
+    return Inspection(location=error.place or location, kind="unreadable", problems=(error.what,))
 
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
-    place, name = open_place(location)
+    place, name = open_package(location)
     with closing(place):
         return _inspect(place, name)
 
 
-def _inspect(place: Place, name: str) -> Inspection:
+def _inspect(place: Package, name: str) -> Inspection:
     try:
         playlist = parse(place.read(name), query=_query(name))
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
-        raise UsageError(f"this is no HLS playlist: {error.what}", where=f"{place.where(name)}:{error.line}", fix=FIX) from error
+        raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
     look = _Look(place, _held_keys(place, name))
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
@@ -142,7 +142,7 @@ def _inspect(place: Place, name: str) -> Inspection:
 class _Look:
     """Where to look. held: key ids that a key store answers for, so they lie in no folder."""
 
-    place: Place
+    place: Package
     held: tuple[str, ...]
 
 
@@ -154,7 +154,7 @@ def _query(uri: str) -> str:
         return ""
 
 
-def _held_keys(place: Place, name: str) -> tuple[str, ...]:
+def _held_keys(place: Package, name: str) -> tuple[str, ...]:
     """Return the key ids of a title of our own, which its record says."""
     try:
         record = json.loads(place.read(urljoin(name, RECORD)))

@@ -1,7 +1,7 @@
 """Where a package lies: a local folder, an S3 prefix, or a web server. Reads playlists and asks for sizes; never reads a segment.
 
 In:   the location that the user gave.
-Out:  a Place, and the name of the playlist in it.
+Out:  a Package, and the name of the playlist in it.
 Wrong: UsageError for a location that cannot be opened; Unreachable for an object in it; of these, Elsewhere for one that lies where this
        place does not look, and Forbidden for one that is there, but not for us.
 """
@@ -50,7 +50,7 @@ class Forbidden(Unreachable):
     """An object needs an authorization that we do not have."""
 
 
-class Place(Protocol):
+class Package(Protocol):
     """A package. URIs are those of its playlists, relative to the playlist that was opened (base: to that playlist).
 
     most_asked: objects of one playlist that are looked up at most; None is all.
@@ -71,7 +71,7 @@ class Place(Protocol):
         """Release connections."""
 
 
-def open_place(location: str) -> tuple[Place, str]:
+def open_package(location: str) -> tuple[Package, str]:
     """Return the place and the name of the playlist in it."""
     scheme = location.partition("://")[0].lower() if "://" in location else ""
     if scheme in ("http", "https"):
@@ -93,7 +93,7 @@ def open_place(location: str) -> tuple[Place, str]:
         raise UsageError(f"it cannot be opened: {error}", where=location, fix=FIX) from error
 
 
-def _open_folder(path: Path) -> tuple[Place, str]:
+def _open_folder(path: Path) -> tuple[Package, str]:
     try:
         if path.is_dir():
             # A title holds its versions, whose names sort by time: the newest one is meant.
@@ -109,7 +109,7 @@ def _open_folder(path: Path) -> tuple[Place, str]:
     return _Folder(path), path.name
 
 
-def _open_s3(location: str) -> tuple[Place, str]:
+def _open_s3(location: str) -> tuple[Package, str]:
     from vidpipe.storage import open_storage
 
     folder, _, name = location.rstrip("/").rpartition("/")

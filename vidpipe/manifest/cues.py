@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vidpipe.data import Data, Seconds
-from vidpipe.package.subtitles import Cue
+from vidpipe.package.cut import Cue
 
 _TIME = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d\.\d{3})"
 _TIMES = re.compile(rf"{_TIME} --> {_TIME}")

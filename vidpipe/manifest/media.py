@@ -36,13 +36,14 @@ def write_media(
     segments: Sequence[PublishedSegment],
     *,
     init_uri: str | None,
-    key_uri: Callable[[str], str] | None,
+    method: str | None = None,
+    key_uri: Callable[[str], str] | None = None,
     target_duration: int,
 ) -> str:
     """Return the text of a finished (VOD) media playlist.
 
     init_uri: of the clear init section, relative to the playlist; None for subtitles, which have none.
-    key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
+    method: METHOD of EXT-X-KEY, as the protection scheme has it.  key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
     target_duration: seconds, the same for all playlists of the title (see ``measure.target_duration``).
     """
     if not segments:
@@ -59,7 +60,7 @@ def write_media(
             raise ValueError(f"segment {segment.index} of {segment.rendition} stands at position {position}")
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
-        rendered = m3u8.Segment(uri=uri(segment.uri), duration=duration, keyobject=_key(segment, key_uri))
+        rendered = m3u8.Segment(uri=uri(segment.uri), duration=duration, keyobject=_key(segment, method, key_uri))
         playlist.segments.append(_Segment(rendered, init_section if position == 0 else None))
     text: str = playlist.dumps(infspec="microseconds")
     return text
@@ -70,14 +71,14 @@ def text_version(durations: Sequence[Decimal], target_duration: int) -> int:
     return FMP4_VERSION if max(durations) > target_duration else TEXT_VERSION
 
 
-def _key(segment: PublishedSegment, key_uri: Callable[[str], str] | None) -> Any:
+def _key(segment: PublishedSegment, method: str | None, key_uri: Callable[[str], str] | None) -> Any:
     if segment.key_id is None:
         if key_uri is not None:
             raise ValueError(f"segment {segment.index} of {segment.rendition} has no key in an encrypted playlist")
         return None
-    if key_uri is None or segment.iv is None or len(segment.iv) != 32:
+    if method is None or key_uri is None or segment.iv is None or len(segment.iv) != 32:
         raise ValueError(f"segment {segment.index} of {segment.rendition} is encrypted but its key URI or IV is missing")
-    return m3u8.model.Key(method="AES-128", base_uri=None, uri=uri(key_uri(segment.key_id)), iv=f"0x{segment.iv.upper()}")
+    return m3u8.model.Key(method=method, base_uri=None, uri=uri(key_uri(segment.key_id)), iv=f"0x{segment.iv.upper()}")
 
 
 class _Segment:

@@ -18,6 +18,9 @@ from pathlib import Path
 from vidpipe.errors import UsageError
 from vidpipe.media.process import Cancel, Limits, run
 
+_KNOWN: dict[tuple[object, ...], FFmpeg] = {}
+"""What the programs that this process has met can do: a worker asks before each task, and the four lists never change for one program."""
+
 ANSWER_SECONDS = 60.0  # a first start from a cold network disk can be slow; a program that waits for input never answers
 
 
@@ -47,17 +50,22 @@ class FFmpeg:
 def find(setting: str | None = None, *, cancel: Cancel | None = None) -> FFmpeg:
     """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg.  Raises Interrupted."""
     path = locate(setting)
-    version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version", cancel))
+    answer = _ask(path, "-version", cancel)
+    version = re.match(r"ffmpeg version (\S+)", answer)
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
-    return FFmpeg(
-        path=path,
-        version=version[1],
-        encoders=_names(_ask(path, "-encoders", cancel)),
-        filters=_names(_ask(path, "-filters", cancel)),
-        muxers=_names(_ask(path, "-muxers", cancel)),
-        demuxers=_names(_ask(path, "-demuxers", cancel)),
-    )
+    file = Path(shutil.which(path) or path).stat()
+    program = (path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, answer)  # the answer: it may be a script that starts another
+    if program not in _KNOWN:
+        _KNOWN[program] = FFmpeg(
+            path=path,
+            version=version[1],
+            encoders=_names(_ask(path, "-encoders", cancel)),
+            filters=_names(_ask(path, "-filters", cancel)),
+            muxers=_names(_ask(path, "-muxers", cancel)),
+            demuxers=_names(_ask(path, "-demuxers", cancel)),
+        )
+    return _KNOWN[program]
 
 
 def locate(setting: str | None = None) -> str:

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vidpipe.mp4.codecs import Audio, Video
-from vidpipe.mp4.parameters import Colour
+from vidpipe.mp4.parameters import ColourCodes
 
 _BT601_625, _BT601_525, _BT709 = 5, 6, 1  # ITU-T H.273; primaries and matrix, and the transfer that all three share
-_SDR: frozenset[Colour] = frozenset({(1, 1, 1)})
-_SD: frozenset[Colour] = frozenset(
+_SDR: frozenset[ColourCodes] = frozenset({(1, 1, 1)})
+_SD: frozenset[ColourCodes] = frozenset(
     (primaries, transfer, matrix)
     for primaries in (_BT709, _BT601_625, _BT601_525)
     for transfer in (_BT709, _BT601_525)
     for matrix in (_BT709, _BT601_625, _BT601_525)
 )
-_HLG: frozenset[Colour] = frozenset({(9, 18, 9)})
-_PQ: frozenset[Colour] = frozenset({(9, 16, 9)})
+_HLG: frozenset[ColourCodes] = frozenset({(9, 18, 9)})
+_PQ: frozenset[ColourCodes] = frozenset({(9, 16, 9)})
 _SD_SIZE, _HD, _UHD = (864, 576), (1920, 1080), (3840, 2160)
 _MOST_FRAMES = 60
 _AVC_HIGH, _HEVC_MAIN, _HEVC_MAIN10 = 100, 1, 2
@@ -36,7 +36,7 @@ class _Profile:
     profile: int
     level: int
     size: tuple[int, int]
-    colours: frozenset[Colour]
+    colours: frozenset[ColourCodes]
 
 
 _AVC = (

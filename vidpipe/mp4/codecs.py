@@ -13,7 +13,7 @@ from typing import Literal
 from vidpipe.errors import EncodeFailed
 from vidpipe.mp4.bits import Bits
 from vidpipe.mp4.boxes import Box, BoxError, children, find
-from vidpipe.mp4.parameters import UNSPECIFIED, Colour, Parameters, avc_parameters, hevc_parameters
+from vidpipe.mp4.parameters import UNSPECIFIED, ColourCodes, Parameters, avc_parameters, hevc_parameters
 
 VideoRange = Literal["SDR", "PQ", "HLG"]
 
@@ -41,7 +41,7 @@ class Video:
     video_range: VideoRange
     nal_length: int
     reorder: int
-    colour: Colour
+    colour: ColourCodes
     config: bytes = field(repr=False)
     bit_depth: int = 8
 

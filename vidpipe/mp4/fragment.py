@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 
 from vidpipe.mp4.boxes import Sample
+from vidpipe.mp4.encryption import SampleEncryption, fragment_boxes
+from vidpipe.mp4.writing import box, full_box
 
 AAC_ROLL = -1
 """Frames from which on an AAC decoder must be fed so that a frame sounds right: each one overlaps with the one before it."""
@@ -23,23 +25,20 @@ _TFHD_DURATION, _TFHD_FLAGS = 0x08, 0x20
 _OFFSET, _FIRST_FLAGS, _DURATION, _SIZE, _FLAGS, _CTS = 0x1, 0x4, 0x100, 0x200, 0x400, 0x800
 
 
-def box(kind: bytes, *parts: bytes) -> bytes:
-    """Return a box of that type."""
-    body = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
-    """Return a box with a version and flags."""
-    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
-
-
 def write_fragment(
-    sequence: int, track: int, decode_time: int, samples: Sequence[Sample], data: bytes, *, roll: int | None = None
+    sequence: int,
+    track: int,
+    decode_time: int,
+    samples: Sequence[Sample],
+    data: bytes,
+    *,
+    roll: int | None = None,
+    encryption: Sequence[SampleEncryption] | None = None,
 ) -> bytes:
     """Return the segment. sequence: of mfhd, from 1.  decode_time: ticks of the first sample from the start of the title.
 
     roll: roll_distance of all samples (14496-12 10.1), None if each can be decoded alone or says itself whether it can.
+    encryption: of each sample, if ``data`` is encrypted.
     What all samples share stands once in tfhd; trun is version 1, so composition offsets are signed.
     """
     duration, common = samples[0].duration, samples[-1].flags
@@ -65,10 +64,14 @@ def write_fragment(
     tfhd = full_box(b"tfhd", 0, _DEFAULT_BASE_IS_MOOF | _TFHD_DURATION | _TFHD_FLAGS, struct.pack(">III", track, duration, common))
     tfdt = full_box(b"tfdt", 1, 0, struct.pack(">Q", decode_time))
     group = b"" if roll is None else _roll_group(roll, len(samples))
+    mfhd = full_box(b"mfhd", 0, 0, struct.pack(">I", sequence))
 
     def moof(offset: int) -> bytes:
         trun = full_box(b"trun", 1, flags, struct.pack(">Ii", len(samples), offset), first, bytes(rows))
-        return box(b"moof", full_box(b"mfhd", 0, 0, struct.pack(">I", sequence)), box(b"traf", tfhd, tfdt, group, trun))
+        traf = (tfhd, tfdt, group, trun)
+        before = 8 + len(mfhd) + 8 + sum(len(part) for part in traf)  # the headers of moof and traf among it
+        auxiliary = b"" if encryption is None else fragment_boxes(encryption, before)
+        return box(b"moof", mfhd, box(b"traf", *traf, auxiliary))
 
     header = moof(len(moof(0)) + 8)  # the media data begins behind moof and the header of mdat
     return b"".join((STYP, header, struct.pack(">I4s", 8 + len(data), b"mdat"), data))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from vidpipe.mp4.bits import Bits, unescape
 
-Colour = tuple[int, int, int]
-UNSPECIFIED: Colour = (2, 2, 2)
+ColourCodes = tuple[int, int, int]
+UNSPECIFIED: ColourCodes = (2, 2, 2)
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _BASELINE = 66
 _HEVC_SPS = 33
@@ -25,7 +25,7 @@ class Parameters:
     reorder: how many frames at most are decoded before, but shown after, another one.  bit_depth: of luma.
     """
 
-    colour: Colour
+    colour: ColourCodes
     reorder: int
     bit_depth: int = 8
 
@@ -210,7 +210,7 @@ def _reference_sets(bits: Bits) -> None:
             bits.flag()
 
 
-def _vui_colour(bits: Bits) -> Colour:
+def _vui_colour(bits: Bits) -> ColourCodes:
     """Read the start of the VUI, which H.264 and HEVC share, up to and with the colour description: what follows is read by the caller."""
     if bits.flag() and bits.read(8) == 255:  # aspect_ratio_idc Extended_SAR
         bits.read(32)

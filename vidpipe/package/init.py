@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ from vidpipe.errors import EncodeFailed
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.mp4.brands import audio_brands, video_brands
-from vidpipe.mp4.fragment import box, full_box
+from vidpipe.mp4.writing import box, edited, full_box
 from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
 from vidpipe.source.text import iso_639_2
@@ -31,9 +31,6 @@ _BRANDS = ("iso6", "cmfc", "mp41")
 
 _MOOV = ("mvhd", "trak", "mvex")  # everything else (udta with the name of the muxer) says nothing to a player
 _TRAK = ("tkhd", "mdia")
-_FIELDS = {"stsd": 8, "mp4a": codecs.AUDIO_FIELDS} | dict.fromkeys(("avc1", "hvc1", "av01"), codecs.VISUAL_FIELDS)
-"""Bytes before the boxes that a box holds, where there are any."""
-
 
 @dataclass(frozen=True, slots=True)
 class InitSection:
@@ -41,7 +38,7 @@ class InitSection:
 
     moov: as the encoder wrote it, without what says nothing to a player; the same in every chunk of a rung.
     entry: type of its sample entry.  brands: media profiles.  reorder: frames that its own decoder delays.
-    delay: ticks that the edit list skips: of video the delay of decoding, of audio the priming.
+    track_id: in its boxes.  delay: ticks that the edit list skips: of video the delay of decoding, of audio the priming.
     language: BCP 47.  rates: as measured; None leaves what the encoder was asked for.
     """
 
@@ -51,14 +48,20 @@ class InitSection:
     brands: tuple[str, ...]
     reorder: int
     delay: int
+    track_id: int = 1
     language: str | None = None
     rates: StreamRates | None = None
 
     @property
     def data(self) -> bytes:
         """The bytes: ftyp and moov."""
+        return b"".join(self.boxes)
+
+    @property
+    def boxes(self) -> tuple[bytes, bytes]:
+        """Ftyp and moov."""
         brands = b"".join(brand.encode() for brand in (*_BRANDS, *self.brands))
-        return box(b"ftyp", b"iso6", bytes(4), brands) + _published(self)
+        return box(b"ftyp", b"iso6", bytes(4), brands), _published(self)
 
 
 def read_init(path: Path, rendition: str) -> InitSection:
@@ -78,7 +81,13 @@ def read_init(path: Path, rendition: str) -> InitSection:
             reorder, delay = picture.reorder, picture.reorder * ticks
             brands = video_brands(picture, Fraction(track.timescale, ticks))
         return InitSection(
-            facts=facts, moov=_cleaned(movie.init), entry=track.entry[4:8].decode(), brands=brands, reorder=reorder, delay=delay
+            facts=facts,
+            moov=_cleaned(movie.init),
+            entry=track.entry[4:8].decode(),
+            brands=brands,
+            reorder=reorder,
+            delay=delay,
+            track_id=track.id,
         )
     except (BoxError, OSError) as error:
         raise broken(rendition, str(error)) from error
@@ -165,38 +174,20 @@ def _cleaned(init: bytes) -> bytes:
 def _published(init: InitSection) -> bytes:
     """Return moov with the edit list, the language and the bit rates."""
     mdia, language = ("trak", "mdia"), init.language or ""
-    moov = _edited(init.moov, (*mdia, "mdhd"), lambda old: _spoken(old, iso_639_2(language)))
+    moov = edited(init.moov, (*mdia, "mdhd"), lambda old: _spoken(old, iso_639_2(language)))
     if "-" in language:  # mdhd has no room for a script or a region
-        moov = _edited(moov, (*mdia, "elng"), lambda _: full_box(b"elng", 0, 0, language.encode() + b"\0"))
+        moov = edited(moov, (*mdia, "elng"), lambda _: full_box(b"elng", 0, 0, language.encode() + b"\0"))
     if (rates := init.rates) is not None:
         entry = (*mdia, "minf", "stbl", "stsd", init.entry)
         declared = struct.pack(">III", rates.buffer, rates.peak, rates.average)
-        moov = _edited(moov, (*entry, "btrt"), lambda _: box(b"btrt", declared))
+        moov = edited(moov, (*entry, "btrt"), lambda _: box(b"btrt", declared))
         if init.entry == "mp4a":
-            moov = _edited(moov, (*entry, "esds"), lambda old: _rated(old, declared[1:]))  # its buffer has three bytes
+            moov = edited(moov, (*entry, "esds"), lambda old: _rated(old, declared[1:]))  # its buffer has three bytes
     if init.delay:
         # One edit of unknown length (0), as fragmented files have it: 14496-12 8.6.6.
         elst = full_box(b"elst", 0, 0, struct.pack(">IIiHH", 1, 0, init.delay, 1, 0))
-        moov = _edited(moov, ("trak", "edts"), lambda _: box(b"edts", elst), before="mdia")
+        moov = edited(moov, ("trak", "edts"), lambda _: box(b"edts", elst), before="mdia")
     return moov
-
-
-def _edited(data: bytes, path: Sequence[str], make: Callable[[bytes], bytes], before: str | None = None) -> bytes:
-    """Return a box in which the one at ``path`` below it is replaced by ``make(old)``; if there is none, ``make(b"")`` is put in.
-
-    before: the box in front of which it is put in; None for the end.
-    """
-    root = next(children(data))
-    begin = root.body + _FIELDS.get(root.type, 0)
-    boxes = list(children(data, begin, root.end))
-    parts, names = [data[child.offset : child.end] for child in boxes], [child.type for child in boxes]
-    kind, *deeper = path
-    if deeper and kind not in names:
-        raise BoxError(f"there is no box {kind}")
-    at = names.index(kind) if kind in names else names.index(before) if before else len(names)
-    old = parts.pop(at) if kind in names else b""
-    parts.insert(at, _edited(old, deeper, make, before) if deeper else make(old))
-    return box(root.type.encode(), data[root.body : begin], *parts)
 
 
 def _spoken(mdhd: bytes, language: str) -> bytes:

@@ -1,6 +1,6 @@
 """Measure the bit rates of the elementary streams while their segments are cut: what btrt and esds declare.
 
-In:   clear segments, in any order.
+In:   cuts, in any order.
 Out:  for each rendition the average, the peak of any second, and the buffer that a decoder fed at the peak rate needs (14496-12 8.5.2).
 Wrong: nothing; a rendition without a frame has no rates (ValueError, a bug of the caller).
 
@@ -15,7 +15,7 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from vidpipe.package.result import Segment
+from vidpipe.package.cut import Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class FrameSizes:
     _sizes: dict[str, dict[int, array[int]]] = field(default_factory=dict)
     _seconds: dict[str, Fraction] = field(default_factory=dict)
 
-    def add(self, segment: Segment) -> None:
-        """Remember the frames of a segment."""
-        if segment.sizes:
-            self._sizes.setdefault(segment.rendition, {})[segment.index] = array("I", segment.sizes)
-            self._seconds[segment.rendition] = self._seconds.get(segment.rendition, Fraction(0)) + segment.duration
+    def add(self, cut: Cut) -> None:
+        """Remember the frames of a cut; text has none."""
+        if cut.samples:
+            self._sizes.setdefault(cut.track, {})[cut.index] = array("I", (sample.size for sample in cut.samples))
+            self._seconds[cut.track] = self._seconds.get(cut.track, Fraction(0)) + cut.duration
 
     def rates(self, rendition: str) -> StreamRates:
-        """Return the rates of a rendition, of which every segment was added once. Its frames last equally long (of audio, but the last)."""
+        """Return the rates of a rendition, of which every segment was added once. Its frames last equally long, but the last."""
         segments = self._sizes.get(rendition, {})
         sizes = array("I", itertools.chain.from_iterable(segments[index] for index in sorted(segments)))
         if not sizes:

@@ -29,9 +29,10 @@ class TrackFacts(Data):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One media segment, clear. index: 0-based position.  samples: frames in it; of WebVTT, cues.
+    """One media segment as its container wrote it. index: 0-based position.  samples: frames in it; of WebVTT, cues.
 
-    start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.  sizes: bytes of each frame; none of WebVTT.
+    start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.
+    data: clear, but for samples that a protection scheme has encrypted before it was written.
     """
 
     rendition: str
@@ -40,7 +41,6 @@ class Segment:
     duration: Fraction
     samples: int
     data: bytes = field(repr=False)
-    sizes: tuple[int, ...] = field(default=(), repr=False)
 
 
 class PublishedSegment(Data):

@@ -1,15 +1,14 @@
-"""Cut a subtitle track into the segments of the title: its cues on the title's time line, their text cleaned, WebVTT in every segment.
+"""Cut a subtitle track where the segments of the title begin and end: its cues on the title's time line, their text cleaned.
 
 In:   the artifact of a track (WebVTT as ffmpeg writes it, in the source's own time), where the picture begins in that time, the grid.
-Out:  Cues; Segments, lazily and in order, with the same borders as those of the picture.
+Out:  Cues; Cuts, lazily and in order, with the same borders as those of the picture.
 Wrong: Unusable, with the reason, for a track that cannot be shown: no cue while the picture runs, or more text than can be meant. It is
        no error of the ingest: such a track is left out, and a note says so.
 
 Nothing of the text is trusted. ffmpeg writes it unescaped, so that a cue could hold a second header, a time line or a tag: of tags only
 <i>, <b> and <u> are left, in pairs; every other <, > and & is escaped; control characters and blank lines go.
 
-A cue that is shown across a border stands in both segments with its full times (RFC 8216 section 3.5). X-TIMESTAMP-MAP ties cue time 0
-to time stamp 0, where the picture and the sound of the title begin.
+A cue that is shown across a border stands in both segments with its full times (RFC 8216 section 3.5).
 """
 
 from __future__ import annotations
@@ -19,15 +18,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from vidpipe.encode.subtitles import ORIGIN
-from vidpipe.package.result import Segment
+from vidpipe.package.containers.webvtt import written
+from vidpipe.package.cut import Cue, Cut
 from vidpipe.plan import Grid
 from vidpipe.work.artifacts import Artifact
-
-HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
 
 MOST_CUES = 50_000
 """Cues of a track; a film has about 1,500."""
@@ -52,15 +49,6 @@ _ESCAPE = re.compile(r"\\(?:(\{)(?:\{\})?|(\})|\u2060)")
 _DRAWING = re.compile(r"m(?: +(?:[mnlbspc]|-?\d+(?:\.\d+)?))+\s*")
 """A vector drawing of ASS; ffmpeg drops the code before it that would say so."""
 _UNWANTED = frozenset({"Cc", "Cs", "Co", "Cn"})  # not Cf: joiners and directions are part of many scripts
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """A subtitle. start, end: seconds on the title's time line, whole milliseconds.  text: WebVTT cue text, one line or more."""
-
-    start: Fraction
-    end: Fraction
-    text: str
 
 
 class Unusable(ValueError):
@@ -88,8 +76,8 @@ def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -
     return tuple(cues)
 
 
-def subtitle_segments(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterator[Segment]:
-    """Yield the segments of a track, one for each of the picture's; one without a cue is a header. cues: in order."""
+def subtitle_cuts(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterator[Cut]:
+    """Yield the cuts of a track, one for each segment of the picture. cues: in order."""
     waiting = iter(cues)
     following = next(waiting, None)
     shown: list[Cue] = []
@@ -99,8 +87,7 @@ def subtitle_segments(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterat
         while following is not None and following.start < end:
             shown += [following] if following.end > start else []
             following = next(waiting, None)
-        data = (HEADER + "\n".join(_written(cue) for cue in shown)).encode()
-        yield Segment(rendition=rendition, index=index, start=start, duration=end - start, samples=len(shown), data=data)
+        yield Cut(track=rendition, index=index, start=start, duration=end - start, cues=tuple(shown))
 
 
 def clean_text(lines: Iterable[str], *, codec: str) -> str:
@@ -185,20 +172,11 @@ def _rounded(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
-def _written(cue: Cue) -> str:
-    return f"{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n"
-
-
-def _clock(seconds: Fraction) -> str:
-    rest, milliseconds = divmod(int(seconds * 1000), 1000)
-    return f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}.{milliseconds:03}"
-
-
 def _check_size(cues: Iterable[Cue], grid: Grid) -> None:
     """Refuse a track that would fill segments with text: every long cue stands in each segment that it is shown in."""
     changes = [0] * (grid.segments + 1)
     for cue in cues:
-        size = len(_written(cue).encode()) + 1
+        size = len(written(cue).encode()) + 1
         changes[grid.segment_of(math.floor(cue.start * grid.frame_rate))] += size
         changes[grid.segment_of(math.ceil(cue.end * grid.frame_rate) - 1) + 1] -= size
     if max(itertools.accumulate(changes)) > LARGEST_SEGMENT:

@@ -1,7 +1,7 @@
 """Make the pictures of a title: the poster, the sprite sheets, and the WebVTT track that says which sprite belongs to which time.
 
 In:   the plan and the encoded chunks, whose JPEG pictures came from the encode's own decode; ffmpeg to lay sprites side by side.
-Out:  Thumbnails: the files as bytes, and the text of the track.
+Out:  ThumbnailSet: the files as bytes, and the text of the track.
 Wrong: EncodeFailed if a chunk holds other pictures than planned, or ffmpeg cannot tile them.
 """
 
@@ -39,7 +39,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Thumbnails:
+class ThumbnailSet:
     """poster: JPEG of timeline frame ``poster_frame``.  track: WebVTT that names the sheets, to lie beside them."""
 
     poster: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class Thumbnails:
         return {POSTER: self.poster, **sheets, TRACK: self.track.encode()}
 
 
-def make(plan: Plan, chunks: Iterable[EncodedChunk], ffmpeg_program: FFmpeg, cancel: Cancel | None = None) -> Thumbnails:
+def make(plan: Plan, chunks: Iterable[EncodedChunk], ffmpeg_program: FFmpeg, cancel: Cancel | None = None) -> ThumbnailSet:
     """Make the pictures of a title from all its chunks, in any order."""
     ordered = sorted(chunks, key=lambda done: done.chunk.start)
     pictures = [picture for done in ordered for picture in _pictures(plan, done)]
@@ -64,7 +64,7 @@ def make(plan: Plan, chunks: Iterable[EncodedChunk], ffmpeg_program: FFmpeg, can
         for number, at in enumerate(range(0, len(pictures), a_sheet), 1)
     ]
     frame, poster = choose_poster({frame: artifact for done in ordered for frame, artifact in done.posters.items()})
-    return Thumbnails(poster=poster, poster_frame=frame, sheets=tuple(sheets), track=track(plan, sheets))
+    return ThumbnailSet(poster=poster, poster_frame=frame, sheets=tuple(sheets), track=track(plan, sheets))
 
 
 def choose_poster(candidates: dict[int, Artifact]) -> tuple[int, bytes]:

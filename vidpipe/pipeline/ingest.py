@@ -33,9 +33,11 @@ from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import Judge, accepted, chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
+from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.inventory import Inventory, Loss, inventory_of, loss, seal
 from vidpipe.ladder import Ladder, load
@@ -45,18 +47,21 @@ from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
 from vidpipe.pipeline.restore import restored
 from vidpipe.pipeline.segmenter import Segmenter
-from vidpipe.pipeline.succession import Description, check_source, check_text, described, given_languages
+from vidpipe.pipeline.succession import Description, check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
-from vidpipe.progress import LAST_STAGE, Note, Reporter, Silent, Stages
+from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages
+from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, Origin, opened
-from vidpipe.source.facts import Finding, QualityReport, Source
-from vidpipe.source.fetch import is_remote, public, taken_apart
+from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
@@ -94,6 +99,7 @@ class IngestRequest(Data):
 class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
+    run: id of the run, as its events name it.
     unchanged: this very title was live already and nothing was done.
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
@@ -105,13 +111,14 @@ class IngestResult(Data):
     record: Record
     manifest: str
     timings: dict[str, float]
+    run: str = ""
     unchanged: bool = False
     restored: int = 0
     artifacts: int = 0
     artifacts_reused: int = 0
     chunks: int = 0
     chunks_reused: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -126,12 +133,13 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all stages of one run have in common."""
+    """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs."""
 
     settings: Settings
     ffmpeg: FFmpeg
     stages: Stages
     cancel: threading.Event
+    pool: WorkerPool | None
 
 
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
@@ -139,7 +147,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
-    stages = Stages(reporter or Silent())
+    stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
         source, _ = _measured(origin, settings, stages)
@@ -147,32 +155,48 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
 
 def ingest(
-    request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None
+    request: IngestRequest,
+    settings: Settings,
+    reporter: Reporter | None = None,
+    cancel: threading.Event | None = None,
+    *,
+    workers: WorkerPool | None = None,
 ) -> IngestResult:
     """Turn a source into a published, verified, catalogued title, or into the error that says why not.
+
+    workers: shared by ingests that run at once in other threads, so that together they encode no more than it has room for. The setting
+    ``workers`` limits what this one takes of it. (A cluster has workers of its own.)
 
     Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
     any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
-    reporter, cancel = reporter or Silent(), cancel or threading.Event()
-    stages = Stages(reporter)
+    content_id, cancel = _content_id(request), cancel or threading.Event()
+    run = RunReporter(reporter or Silent(), content_id)
+    stages = Stages(run)
     live: list[IngestResult] = []
     try:
-        _ingest(request, settings, stages, cancel, live)
+        _ingest(request, content_id, settings, stages, cancel, workers, live)
     except (VidpipeError, OSError) as problem:
         if not live:
             raise
-        reporter.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
-    return live[0].model_copy(update={"timings": stages.all()})
+        run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+    return live[0].model_copy(update={"run": run.id, "timings": stages.all()})
 
 
-def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: threading.Event, result: list[IngestResult]) -> None:
+def _ingest(
+    request: IngestRequest,
+    content_id: str,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+    pool: WorkerPool | None,
+    result: list[IngestResult],
+) -> None:
     """Ingest, and put the result into the list as soon as the version is live."""
     reporter = stages.reporter
-    content_id = _content_id(request)
-    check_text(request.title, request.metadata)
+    check_description(request.title, request.metadata)
     with (
-        claim(settings.work / "jobs", content_id) as held,
+        claim(settings.work, content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
         _doors(settings, cancel) as doors,
     ):
@@ -200,14 +224,14 @@ def _ingest(request: IngestRequest, settings: Settings, stages: Stages, cancel: 
         storage.check()
         # so far, what was remembered of a remote source was enough
         made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
-        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel)
+        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
             return
-        job = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
-        key = keys.get(job.key_id) if job.key_id else None
-        target = Destination(storage, content_id, job.version, keys, key, settings.gzip_playlists)
+        job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
+        protection = Protection(scheme_of(settings.encrypt), key_set)
+        target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
             new, inventory = _make(decided, target, run)
             seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
@@ -297,6 +321,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
             workers=workers,
             threads=settings.threads,
             executor=executor,
+            pool=run.pool,
             quality=chains(policy),
             limits=settings.limits,
             reporter=reporter,
@@ -322,17 +347,18 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
     with stages("manifest"):
         tracks, subtitles = put_together(made, results, segments, segmenter.sizes), texts_of(made, results, segments)
         uri = partial(key_uri, settings.key_url, target.content_id)
-        texts = playlists(tracks, subtitles, uri if target.key else None)
+        scheme = target.protection.scheme
+        texts = playlists(tracks, subtitles, scheme.hls_method, uri if target.key_ids else None)
     objects = []
     with stages("publish"):
         files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
-        files |= {track.init_path: track.init.data for track in tracks}
+        files |= {track.init_path: target.header(track.init) for track in tracks}
         files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
         for path, data in files.items():
             _stop_if(cancel)
             objects.append(target.put(path, data, reporter))
     with stages("verify"):
-        found = expected(made, tracks, subtitles, objects, {key_id: uri(key_id) for key_id in target.key_ids})
+        found = expected(made, tracks, subtitles, objects, scheme.name, {key_id: uri(key_id) for key_id in target.key_ids})
         verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
     made_record = record(
         made,
@@ -343,6 +369,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
         version=target.version,
         title=about.title,
         metadata=about.metadata,
+        scheme=scheme.name,
         key_ids=target.key_ids,
         location=target.location,
     )
@@ -398,7 +425,7 @@ def _content_id(request: IngestRequest) -> str:
         return ids.checked(request.content_id)
     if request.source == STDIN:
         raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
-    name = Path(unquote(taken_apart(request.source).path) if is_remote(request.source) else request.source).stem
+    name = Path(unquote(split_url(request.source).path) if is_remote(request.source) else request.source).stem
     if not name:
         where = public(request.source) if is_remote(request.source) else request.source
         raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")

@@ -19,7 +19,10 @@ from vidpipe.catalog.record import Record
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inventory import Loss, seal_record
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import is_compressible
 from vidpipe.storage.base import Storage, Stored
@@ -47,14 +50,14 @@ def restored(
     make: publishes the version at a destination.  gzip: as in Destination.
     """
     name = f"version {live.version} of {live.content_id}"
-    key_id = next(iter(live.encryption.key_ids), None)
     try:
         if lost is None:
             raise Differs(layout.INVENTORY)
         reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
         prefix = layout.version_prefix(live.content_id, live.version)
-        key = keys.get(key_id) if key_id else None
-        made = make(Destination(Restoring(storage, prefix, lost), live.content_id, live.version, keys, key, gzip))
+        source, scheme = LocalKeys(keys), live.encryption.method
+        protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
+        made = make(Destination(Restoring(storage, prefix, lost), live.content_id, live.version, source, protection, gzip))
         if layout.RECORD in lost.paths:
             seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong

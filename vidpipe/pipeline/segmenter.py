@@ -1,4 +1,4 @@
-"""Cut what the encode has finished into segments and encrypt them, while later chunks are still being encoded.
+"""Cut what the encode has finished into segments and protect them, while later chunks are still being encoded.
 
 In:   the results of the encode, as they come.
 Out:  ProtectedSegments, one at a time. Beside them, for the stages that need all: the results, and the sizes of all frames.
@@ -18,11 +18,14 @@ from vidpipe import layout
 from vidpipe.encode.quality_gate import Judge
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedSubtitles
 from vidpipe.encode.tasks.remarks import lacks_cues
-from vidpipe.package.init import InitSection
+from vidpipe.package.containers import Container
+from vidpipe.package.containers.cmaf import Cmaf
+from vidpipe.package.containers.webvtt import WebVtt
+from vidpipe.package.cut import Cut
+from vidpipe.package.cutting import audio_cuts, video_cuts
+from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.rates import FrameSizes
-from vidpipe.package.result import Segment
-from vidpipe.package.segments import audio_segments, video_segments
-from vidpipe.package.subtitles import Unusable, subtitle_segments
+from vidpipe.package.subtitles import Unusable, subtitle_cuts
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.result import ProtectedSegment
@@ -36,7 +39,7 @@ class Segmenter:
     sizes: of the frames of all segments so far.
     """
 
-    def __init__(self, made: Plan, judge: Judge, protect: Callable[[Segment], ProtectedSegment], stages: Stages) -> None:
+    def __init__(self, made: Plan, judge: Judge, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
         self.results: list[Encoded] = []
         self.sizes = FrameSizes()
         self._plan, self._judge, self._protect, self._stages = made, judge, protect, stages
@@ -49,10 +52,10 @@ class Segmenter:
                 if not isinstance(result, EncodedSubtitles):
                     self._judge.add(result)
                 self.results.append(result)
-                for segment in self._cut(result):
-                    self.sizes.add(segment)
+                for cut, container in self._cuts(result):
+                    self.sizes.add(cut)
                     begun = time.monotonic()
-                    protected = self._protect(segment)
+                    protected = self._protect(cut, container)
                     self._stages.add("protect", time.monotonic() - begun)
                     yield protected
 
@@ -62,33 +65,35 @@ class Segmenter:
             return layout.subtitle_segment(rendition, index)
         return layout.segment("video" if any(rendition == r.id for r in self._plan.video) else "audio", rendition, index)
 
-    def _cut(self, result: Encoded) -> Iterator[Segment]:
-        for segments in self._runs(result):
+    def _cuts(self, result: Encoded) -> Iterator[tuple[Cut, Container]]:
+        for cuts, container in self._runs(result):
             begun = time.monotonic()
-            for segment in segments:
+            for cut in cuts:
                 self._stages.add("package", time.monotonic() - begun)
-                yield segment
+                yield cut, container
                 begun = time.monotonic()
 
-    def _runs(self, result: Encoded) -> list[Iterator[Segment]]:
-        """Return the segments of each rendition that the result holds."""
+    def _runs(self, result: Encoded) -> list[tuple[Iterator[Cut], Container]]:
+        """Return the cuts of each rendition that the result holds, and what writes them."""
         made = self._plan
         if isinstance(result, EncodedSubtitles):
             return self._subtitles(result)
         if isinstance(result, EncodedAudio):
-            return [audio_segments(result.artifact, result.rendition, made.grid)]
+            init = read_init(result.artifact.path, result.rendition.id)
+            return [(audio_cuts(result.artifact, result.rendition, made.grid), Cmaf(init))]
         if not self._inits:
             self._inits.update(rungs_of(made, result.video))
-        return [video_segments(result.video[r.id], r, result.chunk, made.grid, self._inits[r.id]) for r in made.video]
+        inits = self._inits
+        return [(video_cuts(result.video[r.id], r, result.chunk, made.grid, inits[r.id]), Cmaf(inits[r.id])) for r in made.video]
 
-    def _subtitles(self, result: EncodedSubtitles) -> list[Iterator[Segment]]:
+    def _subtitles(self, result: EncodedSubtitles) -> list[tuple[Iterator[Cut], Container]]:
         what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
         try:
-            segments = subtitle_segments(cues_of(self._plan, result), result.rendition.id, self._plan.grid)
+            cuts = subtitle_cuts(cues_of(self._plan, result), result.rendition.id, self._plan.grid)
         except Unusable as problem:
             self._stages.reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
             return []
         if result.artifact and lacks_cues(result.artifact):
             text = f"{what} lacks some of its cues: they cannot be decoded"
             self._stages.reporter.emit(Note(level="warning", text=text))
-        return [segments]
+        return [(cuts, WebVtt())]

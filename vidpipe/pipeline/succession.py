@@ -23,7 +23,7 @@ class Description(Data):
     metadata: dict[str, str]
 
 
-def check_text(title: str | None, metadata: Mapping[str, str]) -> None:
+def check_description(title: str | None, metadata: Mapping[str, str]) -> None:
     """Raise UsageError for text that a record cannot hold: known before the encode, not when the record is written."""
     for where, text in (("--title", title or ""), *(("--meta", f"{key}={value}") for key, value in metadata.items())):
         try:

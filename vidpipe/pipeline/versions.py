@@ -1,7 +1,7 @@
 """Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
 
 In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
-Out:  the fingerprint; the Job to work on.
+Out:  the fingerprint; the Job to work on, and its keys.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
 
 A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.publish.upload import discard
-from vidpipe.settings import MASTER_KEY_VARIABLE, Settings
+from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import Claim, Job, claim
+from vidpipe.work.jobs import Claim, Job, claim, noted
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
 
 A_FEW_KEYS = 32
@@ -63,9 +65,9 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
 
 def begin(
     held: Claim, catalog: Catalog, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, reporter: Reporter, *, fresh: bool
-) -> Job:
-    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one."""
-    if settings.encrypt != "none":
+) -> tuple[Job, KeySet]:
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too."""
+    if uses_of(settings.encrypt):
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
     if left and _is_elsewhere(catalog, left):
@@ -74,26 +76,26 @@ def begin(
     if left and is_known(catalog, left):
         left = None
     if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
-        return _with_key(left, keys)
+        return _with_keys(left, settings, keys)
     if left:
         try:
             _discard(left)
         except VidpipeError as error:
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
-        if left.key_id:
-            keys.remove(left.key_id)
+        for key_id in left.key_ids:
+            keys.remove(key_id)
     job = Job(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
         target=settings.target,
-        key_id=new_key_id() if settings.encrypt == "aes-128" else None,
+        key_ids=tuple(new_key_id() for _ in uses_of(settings.encrypt)),
         catalog=catalog.where,
     )
     held.save(job)
     try:
-        return _with_key(job, keys)
+        return _with_keys(job, settings, keys)
     except UsageError:  # nothing was begun
         held.finish()
         raise
@@ -110,18 +112,16 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
 
 
 def _opens(job: Job, keys: KeyStore) -> bool:
-    """Whether the key of an unfinished version can be used; not if it was altered, or wrapped by another master key."""
+    """Whether the keys of an unfinished version can be used; not if one was altered, or wrapped by another master key."""
     try:
-        return job.key_id is None or not keys.holds(job.key_id) or bool(keys.get(job.key_id))
+        return all(not keys.holds(key_id) or keys.get(key_id) for key_id in job.key_ids)
     except UsageError:
         return False
 
 
-def _with_key(job: Job, keys: KeyStore) -> Job:
-    """Make the key that a note names, unless a run that was killed has made it. The note comes first, so that no key is forgotten."""
-    if job.key_id and not keys.holds(job.key_id):
-        keys.create(job.content_id, job.key_id)
-    return job
+def _with_keys(job: Job, settings: Settings, keys: KeyStore) -> tuple[Job, KeySet]:
+    """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
+    return job, LocalKeys(keys).keys(job.content_id, uses_of(settings.encrypt), job.key_ids)
 
 
 def is_known(catalog: Catalog, job: Job) -> bool:
@@ -153,8 +153,8 @@ def abandon(held: Claim, storage: Storage, job: Job, keys: KeyStore) -> None:
         discard(storage, layout.version_prefix(job.content_id, job.version))
     except PublishFailed:
         return  # the target is gone: the note stays, and the next run continues or discards this version
-    if job.key_id:
-        keys.remove(job.key_id)
+    for key_id in job.key_ids:
+        keys.remove(key_id)
     held.finish()
 
 
@@ -166,12 +166,12 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     """
     given_up: list[str] = []
     failed: list[PublishFailed] = []
-    folder, keys = settings.work / "jobs", KeyStore(settings.keys)
+    keys = KeyStore(settings.keys)
     with closing(open_catalog(settings.catalog_url)) as catalog:
-        for note in sorted(folder.glob("*.json")):
+        for content_id in noted(settings.work):
             with ExitStack() as cleanup:
                 try:
-                    held = cleanup.enter_context(claim(folder, note.stem))
+                    held = cleanup.enter_context(claim(settings.work, content_id))
                 except UsageError:  # it is running
                     continue
                 job = held.unfinished
@@ -185,9 +185,9 @@ def give_up(settings: Settings) -> tuple[str, ...]:
                     except PublishFailed as error:
                         failed.append(error)
                         continue
-                    if job.key_id:
-                        keys.remove(job.key_id)
-                    given_up.append(note.stem)
+                    for key_id in job.key_ids:
+                        keys.remove(key_id)
+                    given_up.append(content_id)
                 held.finish()
     if failed:
         raise failed[0]

@@ -26,9 +26,10 @@ from typing import Literal
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from pydantic import ValidationError
 
+from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.protect.master import MASTER_BYTES, load_master_key, private_folder, sync_folder, write_private
+from vidpipe.protect.master import MASTER_BYTES, load_master_key, private_folder
 
 KEY_BYTES = 16
 """AES-128 (RFC 8216 section 4.3.2.4)."""
@@ -87,15 +88,9 @@ class KeyStore:
         )
         entry = entry.model_copy(update={"mac": _mac(master, entry)})
         file = self._file(key.key_id)
-        temporary = file.with_suffix(".tmp")
         try:
             private_folder(self.folder)
-            try:
-                write_private(temporary, json.dumps(entry.model_dump(mode="json"), indent=2) + "\n")
-                temporary.replace(file)
-            finally:
-                temporary.unlink(missing_ok=True)
-            sync_folder(self.folder)
+            durable.write(file, (json.dumps(entry.model_dump(mode="json"), indent=2) + "\n").encode(), private=True)
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
         return key

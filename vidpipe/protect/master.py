@@ -18,6 +18,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from vidpipe import durable
 from vidpipe.errors import UsageError
 
 MASTER_BYTES = 32
@@ -93,14 +94,7 @@ def _read(file: Path) -> bytes | None:
 def _create(file: Path) -> None:
     """Put a fresh key in place, whole or not at all; the first of several processes wins."""
     private_folder(file.parent)
-    temporary = file.with_name(f".{file.name}-{secrets.token_hex(8)}.tmp")
-    try:
-        write_private(temporary, secrets.token_bytes(MASTER_BYTES).hex() + "\n")
-        with suppress(FileExistsError):
-            os.link(temporary, file)  # unlike a rename, a link never replaces the key of another process
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(file.parent)
+    durable.create(file, (secrets.token_bytes(MASTER_BYTES).hex() + "\n").encode(), private=True)
 
 
 def private_folder(folder: Path) -> None:
@@ -108,23 +102,3 @@ def private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         folder.chmod(0o700)
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a new file with mode 0600 and sync it to the disk. Raises OSError, also if the file exists."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(handle)
-    finally:
-        os.close(handle)

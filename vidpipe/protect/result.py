@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
+
+from vidpipe.package.result import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,18 @@ class ProtectedSegment:
     sha256: str
     iv: bytes | None = None
     key_id: str | None = None
+
+
+def protected(segment: Segment, data: bytes, iv: bytes | None = None, key_id: str | None = None) -> ProtectedSegment:
+    """Return a segment with the bytes that a scheme made of it."""
+    return ProtectedSegment(
+        rendition=segment.rendition,
+        index=segment.index,
+        start=segment.start,
+        duration=segment.duration,
+        samples=segment.samples,
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        iv=iv,
+        key_id=key_id,
+    )

@@ -1,7 +1,7 @@
 """Where one version goes, and what protects it.
 
-In:   a storage, the ids of the version, its key.
-Out:  its objects below its own prefix, its segments encrypted or clear.
+In:   a storage, the ids of the version, its protection.
+Out:  its objects below its own prefix, its segments protected.
 Wrong: PublishFailed from the storage; UsageError for a key that the key store does not have.
 """
 
@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidpipe import layout
-from vidpipe.package.result import Segment
+from vidpipe.package.containers import Container
+from vidpipe.package.containers.cmaf import Cmaf
+from vidpipe.package.cut import Cut
+from vidpipe.package.init import InitSection
 from vidpipe.progress import Reporter
-from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.key_source import KeySource
+from vidpipe.protect.key_store import ContentKey
+from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.segments import clear, encrypt
 from vidpipe.publish.upload import PublishedObject, publish_object
 from vidpipe.storage.base import Storage
 
@@ -23,16 +27,15 @@ from vidpipe.storage.base import Storage
 class Destination:
     """Where a version goes.
 
-    keys: the key store.
-    key: None leaves the segments clear.
+    source: where its keys come from, and are asked for again by the verification.
     gzip: store playlists compressed.
     """
 
     storage: Storage
     content_id: str
     version: str
-    keys: KeyStore
-    key: ContentKey | None
+    source: KeySource
+    protection: Protection
     gzip: bool
 
     @property
@@ -43,15 +46,19 @@ class Destination:
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of the keys that players need."""
-        return (self.key.key_id,) if self.key else ()
+        return self.protection.keys.ids
 
     def key_for(self, key_id: str) -> ContentKey:
-        """Return the key as the key store gives it back, so that the verification proves that the store can answer."""
-        return self.keys.get(key_id)
+        """Return the key as its source gives it again, so that the verification proves that the source can answer."""
+        return self.source.get(key_id)
 
-    def protect(self, segment: Segment) -> ProtectedSegment:
-        """Encrypt a segment, or leave it as it is."""
-        return clear(segment) if self.key is None else encrypt(segment, self.key)
+    def protect(self, cut: Cut, container: Container) -> ProtectedSegment:
+        """Return a cut as it will lie at the storage."""
+        return self.protection.seal(cut, container)
+
+    def header(self, init: InitSection) -> bytes:
+        """Return the init section of a track as it will lie at the storage."""
+        return self.protection.header(init.facts, Cmaf(init)) or b""
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""

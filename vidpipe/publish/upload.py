@@ -31,8 +31,6 @@ from vidpipe.storage.compression import compressed
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
 
-UPLOAD_WORKERS = 4
-"""Uploads side by side, and the number of segments in memory."""
 PATIENCE = 3.0
 """Seconds that running uploads get to end once the run is to stop; one that hangs gives up by itself only minutes later."""
 TICK = 0.2  # seconds between looks at the cancel signal
@@ -128,7 +126,7 @@ def publish_segments(
     paths: Callable[[str, int], str],
     reporter: Reporter,
     cancel: threading.Event,
-    workers: int = UPLOAD_WORKERS,
+    workers: int,
     on_failure: Callable[[], None] | None = None,
 ) -> Iterator[PublishedSegment]:
     """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.

@@ -4,26 +4,20 @@ In:   a source as the user gave it, and the work space.
 Out:  an Origin: the facts of the source, remembered where it is known to be unchanged, and the file itself once that is needed.
 Wrong: what fetching and measuring raise (SourceRefused, UsageError, Interrupted); EncodeFailed if the work space cannot be written.
 
-    WORK/fetched/{key}/{name}       the copy of a remote source, kept until a run that needs it ends well
-    WORK/fetched/{key}/.part        the same, not complete
-    WORK/fetched/{key}/.lock        held while a process uses the folder
-    WORK/tmp/…                      standard input, and what a server tells no version of: gone with the run
-
-The key is a hash of the address and one of what the server says of this version of the file: a file that was replaced has another key
-(and the copy of what it was before goes), and no secret of an address stands in a name. A run that finds its copy in use by another one
-takes a temporary copy of its own.
+The copy of a remote source is kept until a run that needs it ends well. Its key is a hash of the address and one of what the server says of
+this version of the file: a file that was replaced has another key (and the copy of what it was before goes), and no secret of an address
+stands in a name. A run that finds its copy in use by another one takes a temporary copy of its own. Standard input, and what a server
+declares no version of, lie in a working folder and go with the run.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,17 +25,15 @@ from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.progress import Fetched, Stages
 from vidpipe.source.cache import forget, keep, recall, remembered
 from vidpipe.source.facts import Source
-from vidpipe.source.fetch import PARTIAL, OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
+from vidpipe.source.fetch import OtherVersion, Version, fetch, is_remote, local_path, look, public, safe_name, spool
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import probe
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Store, writing
+from vidpipe.work.copies import copy_of
 
 STDIN = "-"
 """The source that is standard input; a file of this name is ./-"""
-FETCHED = "fetched"
-"""Folder of the copies, below the work folder."""
-LOCK = ".lock"
 
 
 @dataclass
@@ -56,7 +48,7 @@ class Origin:
     path: Path
     lasting: bool
     version: Version | None
-    notes: Path
+    work: Path
     temporary: Callable[[], Path]
     limits: SourceLimits
     cancel: threading.Event | None
@@ -67,7 +59,7 @@ class Origin:
     def facts(self) -> Source:
         """Return what is true of the source, without fetching it if that is known."""
         if self._here is None and self.version is not None:
-            self._known = recall(self.notes, self.limits, self._state)
+            self._known = recall(self.work, self.limits, self._state)
         return self._known or self.bring()
 
     def bring(self) -> Source:
@@ -75,13 +67,13 @@ class Origin:
         if self._here is None:
             state = self._state  # of what is known; the server may turn out not to tell the truth
             self._get()
-            self._here = remembered(self.path, self.notes, self.limits, self.measure) if self.lasting else self.measure()
+            self._here = remembered(self.path, self.work, self.limits, self.measure) if self.lasting else self.measure()
             if self._known is not None and self._known.sha256 != self._here.sha256:
-                forget(self.notes, self.limits, state)
+                forget(self.work, self.limits, state)
                 what = "the server sends other bytes than those that are known of this version"
-                raise SourceRefused(what, where=self.shown, fix="run the same command again")
+                raise SourceRefused(what, where=self.shown, fix="run the same command again", id="changed-source")
             if self.version is not None:
-                keep(self._here, self.notes, self.limits, self._state)
+                keep(self._here, self.work, self.limits, self._state)
         return self._here
 
     def measure(self) -> Source:
@@ -93,7 +85,10 @@ class Origin:
             return probe(str(self.path), limits=self.limits, cancel=self.cancel)
         except SourceRefused as error:  # a copy goes away again: name what it is a copy of
             fix = (error.fix or "").replace(shlex.quote(str(self.path)), "FILE")
-            raise SourceRefused(error.what, where=self.shown, fix=fix, details=error.details, debug=error.debug) from error
+            found = [each.model_copy(update={"advice": fix}) for each in error.found]
+            raise SourceRefused(
+                error.what, where=self.shown, fix=fix, details=error.details, debug=error.debug, found=found, id=error.id
+            ) from error
 
     @property
     def shown(self) -> str:
@@ -111,7 +106,7 @@ class Origin:
 
     @property
     def _state(self) -> str:
-        return key_of(self.location, self.version) if self.version else ""
+        return "-".join(copy_key(self.location, self.version)) if self.version else ""
 
     def _get(self) -> None:
         """Make sure that the file is here, whole."""
@@ -168,15 +163,18 @@ def opened(
             path, lasting = temporary() / name, False
         elif is_remote(location):
             version = look(location, limits)
-            kept = cleanup.enter_context(_copy(work / FETCHED / key_of(location, version), looking=looking)) if version else None
+            kept = None
+            if version:
+                with writing(work):
+                    kept = cleanup.enter_context(copy_of(work, *copy_key(location, version), looking=looking))
             path, lasting = (kept or temporary()) / safe_name(location), kept is not None
         else:
             path = local_path(location)
-        origin = Origin(location, path, lasting, version, work / "sources", temporary, limits, cancel, stages)
+        origin = Origin(location, path, lasting, version, work, temporary, limits, cancel, stages)
         try:
             yield origin
         except (SourceRefused, EncodeFailed) as error:  # what comes later knows the source by the name of its file only
-            error.where = _as_given(error.where, clean(path.name) or "source", origin.shown)
+            error.where = _as_given(error.where, one_line(path.name) or "source", origin.shown)
             raise
 
 
@@ -184,82 +182,10 @@ def _as_given(where: str | None, name: str, shown: str) -> str | None:
     """Name the source as the user gave it: alone, or at the end of a place in it."""
     if where is None or not (where == name or where.endswith(f" {name}")):
         return where
-    return where[: len(where) - len(name)] + clean(shown, 1000)
+    return where[: len(where) - len(name)] + one_line(shown, 1000)
 
 
-def key_of(location: str, version: Version) -> str:
-    """Return the key of one version of a remote source: {address}-{version}."""
-    return "-".join(hashlib.sha256(text.encode()).hexdigest()[:32] for text in (location, json.dumps([version.tag, version.size])))
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[bool]:
-    """Hold the folder of a copy, which is made if it is not there; False if somebody else holds it."""
-    lock = _lock(folder)
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            os.close(lock)
-
-
-def remove(folder: Path) -> None:
-    """Remove the folder of a copy that is held, its lock last: whoever comes meanwhile finds it held, or gone."""
-    for file in sorted(folder.iterdir(), key=lambda file: file.name == LOCK):
-        file.unlink(missing_ok=True)
-    with suppress(OSError):  # somebody else has begun to use it again
-        folder.rmdir()
-
-
-@contextmanager
-def _copy(folder: Path, *, looking: bool) -> Iterator[Path | None]:
-    """Give the folder of a copy for the length of a run, and decide what of it stays; None if another run holds it."""
-    with held(folder) as free:
-        if not free:
-            yield None
-            return
-        _remove_older(folder)
-        for left in folder.glob(f"{PARTIAL}.*"):  # s3transfer's own name for what it was just writing
-            left.unlink(missing_ok=True)
-        before = any(file.name != LOCK for file in folder.iterdir())
-        ended = False
-        try:
-            yield folder
-            ended = True
-        except SourceRefused:  # nobody wants this file again; but what broke off can be continued
-            for file in folder.iterdir():
-                if file.name not in (LOCK, PARTIAL) and not (looking and before):
-                    file.unlink()
-            raise
-        finally:
-            useless = not before if looking else ended
-            if useless or all(file.name == LOCK for file in folder.iterdir()):
-                remove(folder)
-
-
-def _remove_older(folder: Path) -> None:
-    """Remove the copies of other versions of the same address, unless a run uses them."""
-    for other in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
-        if other != folder:
-            with held(other) as free:
-                if free:
-                    remove(other)
-
-
-def _lock(folder: Path) -> int | None:
-    """Take the lock of a folder and return its file descriptor; None if somebody else holds it."""
-    while True:
-        with writing(folder), suppress(FileNotFoundError):  # the folder is just being removed: make it again
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            taken = False
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken = os.path.samestat(os.fstat(lock), (folder / LOCK).stat())
-                if taken:
-                    return lock
-            except BlockingIOError:
-                return None
-            finally:
-                if not taken:
-                    os.close(lock)
+def copy_key(location: str, version: Version) -> tuple[str, str]:
+    """Return what the copy of one version of a remote source is kept under: a hash of its address, and one of the version."""
+    address, this = (hashlib.sha256(text.encode()).hexdigest()[:32] for text in (location, json.dumps([version.tag, version.size])))
+    return address, this

@@ -35,7 +35,7 @@ DEMUXING: dict[str, dict[str, str]] = {"mpegts": {"merge_pmt_versions": "1"}}
 """Options of a demuxer that every reader of a source has to give: streams that get other numbers on the way (PIDs) go on."""
 
 
-Place = tuple[int, Fraction]
+PicturePosition = tuple[int, Fraction]
 """Where the pictures are in a file: the number of the run, the decoding time of the one that was read last."""
 
 
@@ -55,8 +55,8 @@ class Run:
     first: Fraction = Fraction(0)
     end: Fraction = Fraction(0)
     next: Fraction = Fraction(0)
-    beside: Place | None = None
-    before: Place | None = None
+    beside: PicturePosition | None = None
+    before: PicturePosition | None = None
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Clock:
         self._close()
         return self.runs
 
-    def place(self) -> Place | None:
+    def place(self) -> PicturePosition | None:
         """Return where this clock is."""
         return None if self._last is None else (len(self.runs) - 1, self._last * self.base)
 
@@ -127,7 +127,7 @@ class Clocks:
     video: int
     jumps: bool
     audio: dict[int, Clock] = field(default_factory=dict)
-    texts: dict[int, list[tuple[int, Fraction, Place]]] = field(default_factory=dict)
+    texts: dict[int, list[tuple[int, Fraction, PicturePosition]]] = field(default_factory=dict)
     pictures: Clock | None = None
 
     def add(self, index: int, kind: str, base: Fraction, packet: Any) -> None:
@@ -194,7 +194,7 @@ def _beside(runs: list[Run], seen: list[Run], moved: list[Fraction], *, jumps: b
     return shifts
 
 
-def _nearest(time: Fraction, now: Place, seen: list[Run]) -> int:
+def _nearest(time: Fraction, now: PicturePosition, seen: list[Run]) -> int:
     """Return the run of pictures by whose clock a subtitle goes that lies in the file where the pictures are ``now``."""
     number, last = now
     far = {number: abs(time - last)}

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Literal
 
 from vidpipe.data import Data, Rational, Seconds
+from vidpipe.diagnostics import Diagnostic
 
 DynamicRange = Literal["SDR", "HDR10", "HLG"]
-Severity = Literal["error", "warning"]
 AudioRole = Literal["main", "description", "clear-speech", "commentary"]
 """What an audio track is for. description: also describes the picture, for viewers who do not see it.  clear-speech: mixed so that speech
 is understood more easily.  commentary: talks about the film. Everything else (original, dub, music) is main.
@@ -159,6 +159,7 @@ class AudioStream(Data):
     offset: seconds that the sound begins after the first video frame (negative: before).
     decodable: there is a decoder, and what it gives is described: channels and sample rate.
     sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
+    steps: where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).
     shifts: as those of the video.
     """
 
@@ -180,6 +181,7 @@ class AudioStream(Data):
     declared_duration: Seconds | None = None
     packets: int
     changes: tuple[SoundChange, ...] = ()
+    steps: tuple[Seconds, ...] = ()
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
@@ -286,29 +288,10 @@ class Source(Data):
         return found | {each.index: each.shifts for each in self.subtitles if each.shifts}
 
 
-class Finding(Data):
-    """One thing that quality control found.
-
-    id: stable name, such as "black-video".  severity: an error refuses the source, a warning informs.
-    start, end: seconds from the first presentable video frame, None where the whole file is meant.
-    measured, limit: with their unit, as text.
-    """
-
-    id: str
-    severity: Severity
-    message: str
-    stream: int | None = None
-    start: Seconds | None = None
-    end: Seconds | None = None
-    measured: str | None = None
-    limit: str | None = None
-    advice: str
-
-
 class QualityReport(Data):
     """The outcome of validation. An error among the findings refuses the source."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
     @property
     def refused(self) -> bool:

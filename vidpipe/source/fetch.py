@@ -29,17 +29,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
+from vidpipe.work.copies import PARTIAL
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage
 
-PARTIAL = ".part"
 """Name of a copy that is not complete, beside where it goes."""
 BLOCK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte
@@ -89,7 +90,7 @@ def local_path(location: str) -> Path:
     if meant is not None and not os.path.lexists(path):
         known = meant.startswith(("s3://", "https://", "http://"))
         fix = f"did you mean {public(meant)}?" if known else "give a path, or an address that begins with https://, http:// or s3://"
-        where = clean(location.partition("?")[0]) if "@" not in location else None  # it may hold a password
+        where = one_line(location.partition("?")[0]) if "@" not in location else None  # it may hold a password
         raise UsageError("there is no such file, and this is no address of a source", where=where, fix=fix)
     return path
 
@@ -171,15 +172,16 @@ def spool(
     except (OSError, ValueError) as error:  # closed, or a directory
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
-        raise SourceRefused(f"reading it stopped: {clean(str(error))}", where=where, fix="check the pipe and the space on disk") from error
+        what = f"reading it stopped: {one_line(str(error))}"
+        raise SourceRefused(what, where=where, fix="check the pipe and the space on disk") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def safe_name(location: str) -> str:
     """Return the file name that an address ends in, cleaned of what must not reach a terminal or stand in a file name."""
-    last = urllib.parse.unquote(taken_apart(location).path).replace("\\", "/").rstrip("/").rpartition("/")[2]
-    name = clean(last, 100).lstrip(".-")
+    last = urllib.parse.unquote(split_url(location).path).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = one_line(last, 100).lstrip(".-")
     return name.encode()[-200:].decode("utf-8", "ignore") or "source"
 
 
@@ -188,11 +190,11 @@ def public(location: str) -> str:
     try:
         parts = urllib.parse.urlsplit(location)
     except ValueError:  # then it cannot be told what of it is secret
-        return clean(f"{location.partition('://')[0]}://…")
-    return clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
+        return one_line(f"{location.partition('://')[0]}://…")
+    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
 
 
-def taken_apart(location: str) -> urllib.parse.SplitResult:
+def split_url(location: str) -> urllib.parse.SplitResult:
     """Return the parts of an address. Raises SourceRefused if no server can be asked for it."""
     try:
         parts = urllib.parse.urlsplit(location)
@@ -231,15 +233,13 @@ class _Arrived:
 
 def _settle(partial: Path, file: Path) -> None:
     """Give a complete copy its name, when its bytes are on the disk."""
-    with partial.open("rb") as copy:
-        os.fsync(copy.fileno())
-    partial.replace(file)
+    durable.move(partial, file)
 
 
 def _check_size(size: int | None, most: int, where: str, *, more: bool = False) -> None:
     if size is not None and size > most:
         what = f"the file has more than {most} bytes, the limit" if more else f"the file has {size} bytes; the limit is {most}"
-        raise SourceRefused(what, where=where, fix="raise the limit max_bytes")
+        raise SourceRefused(what, where=where, fix="raise the limit max_bytes", id="limit-exceeded")
 
 
 # --- the web ---
@@ -248,11 +248,13 @@ def _check_size(size: int | None, most: int, where: str, *, more: bool = False) 
 class _NoFile(SourceRefused):
     """The server was reached, but did not answer with the file, or not to its end."""
 
+    id = "fetch-failed"
+
 
 @contextmanager
 def _answered(location: str, method: str, headers: dict[str, str] | None = None, *, allow_private: bool) -> Iterator[Answer]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
-    where, parts = public(location), taken_apart(location)
+    where, parts = public(location), split_url(location)
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"sources are not fetched from {parts.scheme}://", where=where, fix="give a file, https:// or s3:// address")
     if "@" in parts.netloc:
@@ -262,17 +264,18 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None,
     try:
         with Web(silence=TIMEOUT, allow_private=allow_private) as web, web.answered(location, method, headers) as answer:
             if answer.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                raise _NoFile(f"the server answers {answer.status} {clean(answer.reason)}", where=where, fix=_advice(answer.status))
+                raise _NoFile(f"the server answers {answer.status} {one_line(answer.reason)}", where=where, fix=_advice(answer.status))
             yield answer
     except NoAddress as error:
         raise _no_address(location) from error
     except NotFollowed as error:
         fix = "give the final address" + ("; the limit private_redirects allows it" if "private" in error.what else "")
-        raise _NoFile(clean(error.what), where=where, fix=fix) from error
+        raise _NoFile(one_line(error.what), where=where, fix=fix) from error
     except Unreached as error:
-        raise SourceRefused(f"it cannot be fetched: {clean(error.what)}", where=where, fix="check the address and the network") from error
+        fix = "check the address and the network"
+        raise SourceRefused(f"it cannot be fetched: {one_line(error.what)}", where=where, fix=fix, id="fetch-failed") from error
     except WebError as error:
-        raise _NoFile(f"fetching it stopped: {clean(error.what)}", where=where, fix="check the network, and try again") from error
+        raise _NoFile(f"fetching it stopped: {one_line(error.what)}", where=where, fix="check the network, and try again") from error
 
 
 def _http_version(answer: Answer) -> Version | None:
@@ -327,13 +330,14 @@ def _download(location: str, partial: Path, version: Version | None, limits: Sou
                     arrived.add(len(block))
                     _check_size(arrived.bytes, most, public(location), more=True)
             except Broken as error:
-                what = f"fetching it stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {clean(error.what)}"
+                what = f"fetching it stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {one_line(error.what)}"
                 raise _NoFile(what, where=public(location), fix="check the network, and try again") from error
     if promised is not None and arrived.bytes != promised:
         # Then this is the whole of it, and what HEAD told is not true.
         if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
-        raise SourceRefused(f"fetching it stopped after {arrived.bytes} of {promised} bytes", where=public(location), fix="try again")
+        what = f"fetching it stopped after {arrived.bytes} of {promised} bytes"
+        raise SourceRefused(what, where=public(location), fix="try again", id="fetch-failed")
 
 
 def _advice(code: int) -> str:
@@ -354,7 +358,7 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
     """Give the storage of an object and its name there, and translate what goes wrong."""
     from vidpipe.storage import open_storage  # boto3 is imported only if it is needed
 
-    taken_apart(location)
+    split_url(location)
     prefix, _, name = location.rpartition("/")
     try:
         storage = open_storage(prefix)
@@ -367,13 +371,14 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
     except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
             raise error.__cause__ from error
-        raise SourceRefused(f"it cannot be fetched: {error.what}", where=location, fix=error.fix, details=error.details) from error
+        what = f"it cannot be fetched: {error.what}"
+        raise SourceRefused(what, where=location, fix=error.fix, details=error.details, id="fetch-failed") from error
 
 
 def _s3_version(storage: Storage, name: str, location: str, most: int) -> Version | None:
     stored = storage.head(name)
     if stored is None:
-        raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key")
+        raise SourceRefused("there is no such object", where=location, fix="check the bucket and the key", id="missing-source")
     _check_size(stored.size, most, location)
     return Version(tag=stored.tag, size=stored.size) if stored.tag else None
 

@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 20
 
 
 class Check(Data):
-    """One check. severity: what a finding does; "off" is never told."""
+    """One check. severity: what a finding does; "off" is never reported."""
 
     severity: Literal["error", "warning", "off"]
 
@@ -113,6 +113,7 @@ class QualityPolicy(Data):
     no_audio: Check
     duration_mismatch: Most
     discarded_audio: Share
+    audio_outside_picture: Check
     changing_sound: Most
     interlaced: Share
     captions: Check
@@ -153,7 +154,8 @@ def load_policy(path: str | Path | None = None) -> QualityPolicy:
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(
             f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
-            where=f"{where}:{lines.get(key, 1)}",
+            where=where,
+            line=lines.get(key, 1),
             fix="the shipped policy says which values make sense",
         ) from error
 
@@ -166,7 +168,8 @@ def _values(text: str, where: str) -> tuple[dict[str, dict[str, Any]], dict[str,
         mark = error.problem_mark or error.context_mark
         raise UsageError(
             f"the policy is not YAML: {error.problem or error.context}",
-            where=f"{where}:{mark.line + 1}" if mark else where,
+            where=where,
+            line=mark.line + 1 if mark else None,
             fix="check the indentation and colons of this line and the one before",
         ) from error
     except (YAMLError, RecursionError) as error:
@@ -183,7 +186,7 @@ def _values(text: str, where: str) -> tuple[dict[str, dict[str, Any]], dict[str,
         for key, value, key_line in _pairs(thresholds, where, check, list(getattr(kind, "model_fields", {})), line):
             lines[f"{check}.{key}"] = key_line
             if not isinstance(value, ScalarNode):
-                raise UsageError(f"{check}.{key} is a list or mapping", where=f"{where}:{key_line}", fix="give one value")
+                raise UsageError(f"{check}.{key} is a list or mapping", where=where, line=key_line, fix="give one value")
             # "off" is a boolean to old YAML; as text it is what it says. Numbers are read by the model.
             values[check][key] = value.value
     return values, lines
@@ -193,7 +196,7 @@ def _pairs(node: Node, where: str, what: str, allowed: list[str], line: int = 1)
     """Return key, value and line of a mapping with known keys."""
     if not isinstance(node, MappingNode):
         raise UsageError(
-            f"{what} is not a mapping of keys", where=f"{where}:{line}", fix=f"write key: value, with the keys {', '.join(allowed)}"
+            f"{what} is not a mapping of keys", where=where, line=line, fix=f"write key: value, with the keys {', '.join(allowed)}"
         )
     pairs: list[tuple[str, Node, int]] = []
     for key, value in node.value:
@@ -201,8 +204,8 @@ def _pairs(node: Node, where: str, what: str, allowed: list[str], line: int = 1)
         if name not in allowed:
             close = difflib.get_close_matches(name, allowed, 1)
             fix = f"did you mean {close[0]}?" if close else f"use one of: {', '.join(allowed)}"
-            raise UsageError(f"unknown key {name!r} in {what}", where=f"{where}:{at}", fix=fix)
+            raise UsageError(f"unknown key {name!r} in {what}", where=where, line=at, fix=fix)
         if name in [known for known, _, _ in pairs]:
-            raise UsageError(f"the key {name!r} is given twice in {what}", where=f"{where}:{at}", fix="keep one of them")
+            raise UsageError(f"the key {name!r} is given twice in {what}", where=where, line=at, fix="keep one of them")
         pairs.append((name, value, at))
     return pairs

@@ -23,16 +23,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from vidpipe.data import Data
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import SourceRefused
 from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.source.facts import Source
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.text import clean
+from vidpipe.source.problem import Problem
+from vidpipe.source.text import one_line
 
 # The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
-CHILD = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from vidpipe.source.child.entry import main; main(sys.argv[1:])"
+# A tenth of the time that its imports take is the collector's, looking for garbage among modules.
+CHILD = (
+    "import gc, os, sys; gc.disable(); sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
+    "from vidpipe.source.child.entry import main; gc.enable(); main(sys.argv[1:])"
+)
 
 NO_ANSWER = "the program that reads it gave no usable answer"
+NO_USABLE_ANSWER = Problem("reader-failed", NO_ANSWER)
 FIX = (
     "copy it again from its origin and compare the sizes; if they are the same, export it again, "
     "or repair it: ffmpeg -i FILE -map 0 -c copy FIXED.mkv"
@@ -48,18 +55,24 @@ KINDS = (
 )
 
 
+class _Unreadable(SourceRefused):
+    """The path leads to nothing that can be read as a file."""
+
+    id = "unreadable-source"
+
+
 def probe(location: str, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> Source:
     """Measure the local file at ``location``. Raises SourceRefused, Interrupted."""
     limits = limits or SourceLimits()
-    path, size = checked(location, limits)
-    name = clean(Path(location).name) or "source"
+    path, size = checked_file(location, limits)
+    name = one_line(Path(location).name) or "source"
     answer = ask(
-        ["examine", str(path), name, limits.model_dump_json()], where=clean(location, 1000), limits=limits.child(size), cancel=cancel
+        ["examine", str(path), name, limits.model_dump_json()], where=one_line(location, 1000), limits=limits.child(size), cancel=cancel
     )
     try:
         return Source.model_validate_json(json.dumps(answer["source"]))
     except (KeyError, ValidationError) as error:
-        raise _refused(clean(location, 1000), [NO_ANSWER], REPORT) from error
+        raise _refused(one_line(location, 1000), [NO_USABLE_ANSWER], REPORT) from error
 
 
 def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | None, about: Data | None = None) -> dict[str, Any]:
@@ -79,29 +92,31 @@ def child(*arguments: str) -> list[str]:
 def answered(done: Completed, where: str, limits: Limits) -> dict[str, Any]:
     """Return what a child answered. Raises SourceRefused as ``ask`` does."""
     if done.returncode != 0 or done.timed_out:
-        what, fix = _ending(done, limits)
-        raise _refused(where, [what], fix, [clean(line, 400) for line in done.stderr_tail.splitlines()])
+        problem, fix = _ending(done, limits)
+        raise _refused(where, [problem], fix, [one_line(line, 400) for line in done.stderr_tail.splitlines()])
     try:
         answer = json.loads(done.stdout)
-        problems = [clean(str(problem), 400) for problem in answer.get("problems", ())]
-        fix = clean(str(answer.get("fix") or ""), 600) or None
-        debug = [clean(str(line), 400) for line in answer.get("debug", ())]
+        sentences = [one_line(str(problem), 400) for problem in answer.get("problems", ())]
+        ids = [one_line(str(id_), 40) for id_ in answer.get("ids", ())]
+        problems = [Problem(*each) for each in zip(ids, sentences, strict=True)]
+        fix = one_line(str(answer.get("fix") or ""), 600) or None
+        debug = [one_line(str(line), 400) for line in answer.get("debug", ())]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise _refused(where, [NO_ANSWER], REPORT, [clean(line, 400) for line in done.stderr_tail.splitlines()]) from error
+        raise _refused(where, [NO_USABLE_ANSWER], REPORT, [one_line(line, 400) for line in done.stderr_tail.splitlines()]) from error
     if problems:
         raise _refused(where, problems, REPORT if debug else fix, debug)
     return dict(answer)
 
 
-def checked(location: str, limits: SourceLimits) -> tuple[Path, int]:
+def checked_file(location: str, limits: SourceLimits) -> tuple[Path, int]:
     """Return the absolute path and the size of an ordinary, readable, non-empty file, or raise SourceRefused."""
-    where = clean(location, 1000)
+    where = one_line(location, 1000)
     if not location or "\0" in location:
-        raise SourceRefused("the name of the source is empty or holds a zero byte", where=where or None, fix="name a video file")
+        raise _Unreadable("the name of the source is empty or holds a zero byte", where=where or None, fix="name a video file")
     try:
         location.encode("utf-8")
     except UnicodeEncodeError:
-        raise SourceRefused("the name of the file is not valid UTF-8", where=where, fix="rename the file") from None
+        raise _Unreadable("the name of the file is not valid UTF-8", where=where, fix="rename the file") from None
     try:
         path = Path(location).resolve(strict=True)
         facts = path.stat()
@@ -109,12 +124,15 @@ def checked(location: str, limits: SourceLimits) -> tuple[Path, int]:
         raise _unreachable(where, location, error) from error
     for is_kind, what, fix in KINDS:
         if is_kind(facts.st_mode):
-            raise SourceRefused(what, where=where, fix=fix)
+            raise _Unreadable(what, where=where, fix=fix)
     if facts.st_size == 0:
-        raise SourceRefused("the file is empty", where=where, fix="check that it was copied completely")
+        raise _Unreadable("the file is empty", where=where, fix="check that it was copied completely")
     if facts.st_size > limits.max_bytes:
         raise SourceRefused(
-            f"the file has {facts.st_size} bytes; the limit is {limits.max_bytes}", where=where, fix="raise the limit max_bytes"
+            f"the file has {facts.st_size} bytes; the limit is {limits.max_bytes}",
+            where=where,
+            fix="raise the limit max_bytes",
+            id="limit-exceeded",
         )
     try:
         with path.open("rb") as file:
@@ -128,48 +146,53 @@ def _unreachable(where: str, location: str, error: Exception) -> SourceRefused:
     number = error.errno if isinstance(error, OSError) else errno.ELOOP
     if number == errno.ENOENT:
         if Path(location).is_symlink():
-            return SourceRefused("it is a link to a file that does not exist", where=where, fix="repair the link or name the file itself")
-        return SourceRefused("no such file", where=where, fix="check the name and the folder")
+            return _Unreadable("it is a link to a file that does not exist", where=where, fix="repair the link or name the file itself")
+        return SourceRefused("no such file", where=where, fix="check the name and the folder", id="missing-source")
     if number == errno.ELOOP:
-        return SourceRefused("its symbolic links go round in a circle", where=where, fix="repair the link or name the file itself")
+        return _Unreadable("its symbolic links go round in a circle", where=where, fix="repair the link or name the file itself")
     if number in (errno.EACCES, errno.EPERM):
-        return SourceRefused("the file may not be read", where=where, fix="give this user the right to read it")
+        return _Unreadable("the file may not be read", where=where, fix="give this user the right to read it")
     if number == errno.ENOTDIR:
-        return SourceRefused("a part of the path is a file, not a folder", where=where, fix="check the path")
+        return _Unreadable("a part of the path is a file, not a folder", where=where, fix="check the path")
     if number == errno.ENAMETOOLONG:
-        return SourceRefused("the name is too long for a file", where=where[:200], fix="check the name")
-    return SourceRefused(
+        return _Unreadable("the name is too long for a file", where=where[:200], fix="check the name")
+    return _Unreadable(
         f"the file cannot be read: {os.strerror(number or errno.EIO)}", where=where, fix="check the disk or the network drive"
     )
 
 
-def _refused(where: str, problems: list[str], fix: str | None = None, debug: Sequence[str] = ()) -> SourceRefused:
-    what = problems[0] if len(problems) == 1 else f"it cannot be a source, for {len(problems)} reasons"
+def _refused(where: str, problems: Sequence[Problem], fix: str | None = None, debug: Sequence[str] = ()) -> SourceRefused:
+    """Return the refusal for all problems."""
+    sentences = [problem.message for problem in problems]
+    fix = re.sub(r"\bFILE\b", lambda _: shlex.quote(where), fix or FIX)
     return SourceRefused(
-        what,
+        sentences[0] if len(problems) == 1 else f"it cannot be a source, for {len(problems)} reasons",
         where=where,
-        details=problems if len(problems) > 1 else (),
-        fix=re.sub(r"\bFILE\b", lambda _: shlex.quote(where), fix or FIX),
+        details=sentences if len(problems) > 1 else (),
+        fix=fix,
         debug=debug,
+        found=[Diagnostic(id=problem.id, severity="error", message=problem.message, advice=fix) for problem in problems],
     )
 
 
-def _ending(done: Completed, limits: Limits) -> tuple[str, str | None]:
+def _ending(done: Completed, limits: Limits) -> tuple[Problem, str | None]:
     """Say how a child ended that gave no answer, and how to fix that."""
     raised = "if the file is what was meant, raise the limit {} in vidpipe.toml, table [limits]"
     if done.timed_out:
-        return f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)", raised.format("wall_seconds")
+        slow = f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
+        return Problem("limit-exceeded", slow), raised.format("wall_seconds")
     if any(words in done.stderr_tail for words in ("MemoryError", "Cannot allocate memory", "failed to map segment")):
         needed = f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
-        return needed, raised.format("memory_bytes")
+        return Problem("limit-exceeded", needed), raised.format("memory_bytes")
     if done.returncode in (-24, 152):  # SIGXCPU
-        return "reading it took more processor time than allowed and was stopped (limit cpu_seconds)", raised.format("cpu_seconds")
+        busy = "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
+        return Problem("limit-exceeded", busy), raised.format("cpu_seconds")
     if done.returncode in (-9, 137, -15, 143):
         killed = "the program that reads it was killed: it took more processor time than allowed, or the machine was short of memory"
-        return killed, "run the same command again, with more free memory; else " + raised.format("cpu_seconds")
+        return Problem("reader-killed", killed), "run the same command again, with more free memory; else " + raised.format("cpu_seconds")
     if done.returncode < 0 or done.returncode > 128:
-        return "reading it crashed the demuxer or the decoder; the file is damaged or hostile", None
-    return "the program that reads it failed", REPORT
+        return Problem("reader-crashed", "reading it crashed the demuxer or the decoder; the file is damaged or hostile"), None
+    return Problem("reader-failed", "the program that reads it failed"), REPORT
 
 
 def _import_path() -> str:

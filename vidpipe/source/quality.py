@@ -20,7 +20,7 @@ from fractions import Fraction
 
 from vidpipe.data import Data, Seconds
 from vidpipe.source.facts import Stretch
-from vidpipe.source.picture import IDET
+from vidpipe.source.picture_facts import IDET
 from vidpipe.source.policy import QualityPolicy
 
 PICTURE_FILE = "picture.txt"

@@ -18,7 +18,7 @@ _ESCAPES = re.compile(
 _UNWANTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def clean(text: str, longest: int = LONGEST) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """Return ``text`` as one line without control, escape, bidi and invisible characters, at most ``longest`` characters."""
     text = _ESCAPES.sub("", text[: 16 * longest])
     words = re.sub(r"[\t\r\n\v\f]", " ", text)

@@ -32,7 +32,7 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
@@ -95,7 +95,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
     try:
         return tuple(Stretch(start=Fraction(start), end=Fraction(end)) for start, end in answer["damaged"])
     except (KeyError, ValueError, TypeError) as error:
-        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name)) from error
+        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name), id="reader-failed") from error
 
 
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
@@ -105,7 +105,7 @@ def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel
     try:
         return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
     except (KeyError, ValueError, TypeError) as error:
-        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name)) from error
+        raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name), id="reader-failed") from error
 
 
 def sound_file(index: int) -> str:
@@ -184,12 +184,14 @@ def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits,
             f"decoding it took more than {done.seconds:.0f} s and was stopped",
             where=source.name,
             fix="raise the limit decode_seconds_per_second in vidpipe.toml, table [limits], if the machine is slow",
+            id="limit-exceeded",
         )
     if done.returncode in KILLED:
         raise SourceRefused(
             "ffmpeg was killed while it decoded it, not by the file: perhaps the machine was short of memory",
             where=source.name,
             fix="run the same command again, with more free memory",
+            id="reader-killed",
         )
     if done.returncode < 0 or done.returncode > 128:  # AVERROR codes are negative; of them a byte is left
         crashed = "decoding it crashed the decoder"
@@ -197,8 +199,9 @@ def _decode(argv: list[str], source: Source, folder: Path, limits: SourceLimits,
             crashed if done.returncode < 0 else "ffmpeg cannot decode it",
             where=source.name,
             fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
-            details=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()[-1:]],
-            debug=[f"ffmpeg: {clean(word)}" for word in done.stderr_tail.splitlines()],
+            details=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()[-1:]],
+            debug=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()],
+            id="undecodable-source",
         )
     return done
 

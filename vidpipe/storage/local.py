@@ -1,7 +1,7 @@
 """A directory as a target: what a web server serves, and the default.
 
 In:   object paths and bytes.
-Out:  files below the root, each written to a temporary name beside it, synced to the disk and renamed.
+Out:  files below the root, each written as vidpipe/durable.py does it.
 Wrong: PublishFailed: no permission, no space, a file in the way, the object is missing; a symbolic link leads
        out of the root; UsageError never, ValueError for a path that leaves the root.
 
@@ -19,11 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vidpipe import durable
 from vidpipe.errors import PublishFailed
 from vidpipe.storage.base import Stored, clean_path, sha256_file
-
-_TEMPORARY = ".vidpipe-"
-"""How the name of an unfinished file begins; such files are never listed."""
 
 
 class LocalStorage:
@@ -38,7 +36,7 @@ class LocalStorage:
         """See Storage.check: creates the directory and tries to write in it."""
         with _translated("use", str(self.root)):
             self.root.mkdir(parents=True, exist_ok=True)
-            trial = self.root / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
+            trial = self.root / f"{durable.TEMPORARY}{secrets.token_hex(8)}.tmp"
             with _removed_on_failure(trial):
                 trial.write_bytes(b"")
                 trial.unlink()
@@ -60,7 +58,7 @@ class LocalStorage:
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, data)
+            durable.write(file, data)
         if on_bytes is not None:
             on_bytes(file.stat().st_size)
 
@@ -76,7 +74,7 @@ class LocalStorage:
         with _translated("read", str(source)), source.open("rb"):  # a missing source is about the source, not about the copy
             pass
         with _translated("write", str(file)):
-            write_whole(file, source)
+            durable.write(file, source)
         if on_bytes is not None:
             on_bytes(file.stat().st_size)
 
@@ -96,7 +94,7 @@ class LocalStorage:
             for parent, _, names in os.walk(folder, onerror=_unless_missing):
                 for name in names:
                     file = Path(parent) / name
-                    if not name.startswith(_TEMPORARY) and file.is_file():
+                    if not name.startswith(durable.TEMPORARY) and file.is_file():
                         found[file.relative_to(self.root).as_posix()] = file.stat().st_size
         for path in sorted(found):
             yield Stored(path=path, size=found[path])
@@ -105,7 +103,7 @@ class LocalStorage:
         """See Storage.tidy."""
         folder = self._file(prefix)
         with _translated("tidy", str(folder)):
-            for left in folder.rglob(f"{_TEMPORARY}*.tmp"):
+            for left in folder.rglob(f"{durable.TEMPORARY}*.tmp"):
                 left.unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
@@ -135,37 +133,6 @@ class LocalStorage:
             fix = "remove the link, or publish to the folder that it leads to (--to)"
             raise PublishFailed("a symbolic link leads out of the target", where=str(file), fix=fix)
         return file
-
-
-def write_whole(file: Path, data: bytes | Path) -> None:
-    """Write ``file`` so that it appears whole or not at all, and survives a power cut. Raises OSError and leaves nothing behind."""
-    temporary = file.parent / f"{_TEMPORARY}{secrets.token_hex(8)}.tmp"
-    with _removed_on_failure(temporary):
-        # "x" creates with the umask's mode: a web server may read it, which mkstemp's 0600 would forbid.
-        with temporary.open("xb") as stream:
-            if isinstance(data, Path):
-                with data.open("rb") as source:
-                    shutil.copyfileobj(source, stream, 1 << 20)
-            else:
-                stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable, where the system can do that (not on Windows, not on every network file system)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as problem:
-        if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ Nothing hangs: every connection and read has a timeout and the number of attempt
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -34,6 +35,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     UndefinedModelAttributeError,
 )
+from botocore.loaders import Loader, create_loader
 from urllib3.exceptions import HTTPError
 
 from vidpipe.errors import PublishFailed
@@ -261,8 +263,20 @@ def _tag(answer: HeadObjectOutputTypeDef) -> str:
     return json.dumps([answer["ETag"], answer["ContentLength"], str(answer.get("LastModified")), answer.get("VersionId")])
 
 
+@functools.cache
+def _descriptions(places: str | None) -> Loader:
+    """Return what reads the descriptions of S3 that boto3 carries: a megabyte, and a worker makes a client for each task.
+
+    places: where else this user keeps some (AWS_DATA_PATH).
+    """
+    return create_loader(places)
+
+
 def _client() -> S3Client:
     settings = botocore.session.Session()
+    loader = _descriptions(settings.get_config_variable("data_path"))
+    loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # boto3 adds its own place for each session
+    settings.register_component("data_loader", loader)
     attempts = settings.get_config_variable("max_attempts") or ATTEMPTS
     config = Config(
         # A checksum trailer (boto3's default since 1.36) is refused by many S3-compatible servers; Content-MD5 is understood by all.

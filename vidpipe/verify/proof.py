@@ -35,6 +35,7 @@ from vidpipe.package.init import measure_track
 from vidpipe.package.result import PublishedSegment, TrackFacts
 from vidpipe.plan import AudioRendition
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.schemes import CLEAR, Scheme, SchemeName, scheme_of
 from vidpipe.publish.upload import PublishedObject
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import PublishedAudio, check_audio
@@ -69,11 +70,13 @@ class ExpectedTrack(Data):
 class Expected(Data):
     """A version as it was published. master, thumbnails: paths below the prefix.  duration: of the timeline.
 
-    objects: everything but the segments.  key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
+    scheme: what protects the segments.  objects: everything but the segments.
+    key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
     """
 
     master: str
     duration: Seconds
+    scheme: SchemeName = CLEAR
     tracks: tuple[ExpectedTrack, ...]
     subtitles: tuple[ExpectedSubtitles, ...] = ()
     objects: tuple[PublishedObject, ...]
@@ -93,12 +96,16 @@ class Verification(Data):
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A segment as found. decode_time, duration: ticks.  frame_ticks: shortest and longest sample.  decoded: frames by ffmpeg."""
+    """A segment as found. decode_time, duration: ticks.  frame_ticks: how long its frames last, the one shown last apart.
+
+    decoded: frames by ffmpeg.
+    """
 
     decode_time: int
     duration: int
     samples: int
-    frame_ticks: tuple[int, int]
+    frame_ticks: frozenset[int]
+    last_frame_ticks: int
     decoded: int
 
 
@@ -117,7 +124,7 @@ def verify(
 
     key_for: key id -> content key.  ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     """
-    target = Target(storage, prefix, cancel)
+    target, scheme = Target(storage, prefix, cancel), scheme_of(expected.scheme)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         kept = {expected.master, expected.thumbnails, *(path for track in expected.tracks for path in (track.playlist, track.init))}
         kept |= {track.playlist for track in expected.subtitles}
@@ -133,7 +140,7 @@ def verify(
         readers: list[_TrackReader] = []
         for track in expected.tracks:
             _check_playlist(target, track, track.init, expected, playlists)
-            readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg))
+            readers.append(_TrackReader(target, track, scheme, objects[track.init], key_for, ffmpeg))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         readers.sort(key=lambda reader: max((segment.size for segment in reader.expected.segments), default=0), reverse=True)
         segments_of_all = ((reader, segment) for reader in readers for segment in reader.expected.segments)
@@ -148,7 +155,7 @@ def verify(
         _check_delays(target, sorted(readers, key=lambda reader: expected.tracks.index(reader.expected)))
         for text in expected.subtitles:
             _check_playlist(target, text, None, expected, playlists)
-            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, key_for).read, text.segments, workers)))
+            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, scheme, key_for).read, text.segments, workers)))
             _check_time_line(target, text, expected)
             rates[text.plan.id] = _rate(text.segments, playlists[text.playlist])
     _check_master(target, expected, objects[expected.master], facts, rates)
@@ -165,10 +172,17 @@ class _TrackReader:
     """Reads the segments of one rendition, on any thread."""
 
     def __init__(
-        self, target: Target, expected: ExpectedTrack, init: bytes, key_for: Callable[[str], ContentKey], ffmpeg: FFmpeg | None
+        self,
+        target: Target,
+        expected: ExpectedTrack,
+        scheme: Scheme,
+        init: bytes,
+        key_for: Callable[[str], ContentKey],
+        ffmpeg: FFmpeg | None,
     ) -> None:
         self._target = target
         self.expected = expected
+        self._scheme = scheme
         self._init = init
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
@@ -181,7 +195,7 @@ class _TrackReader:
 
     def measure(self, segment: PublishedSegment) -> _Measured:
         """Read one segment back, decrypt it, parse it; decode it if it is the first or the last."""
-        data = self._target.opened(segment, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -191,24 +205,29 @@ class _TrackReader:
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
         if not samples or not samples[0].sync:
             raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
-        if self._shown_at(samples) != self.delay:
-            raise self._target.wrong(
-                segment.uri, "the first frame is not shown at the segment's start", self.delay, self._shown_at(samples)
-            )
+        shown = self._shown(samples)
+        if shown[0][0] != self.delay:
+            raise self._target.wrong(segment.uri, "the first frame is not shown at the segment's start", self.delay, shown[0][0])
+        for (time, duration), (following, _) in itertools.pairwise(shown):
+            self._target.same(segment.uri, "when a frame gives way to the next (ticks)", time + duration, following)
         ends = (0, len(self.expected.segments) - 1)
         return _Measured(
             decode_time=fragments[0].decode_time,
             duration=fragments[0].duration,
             samples=len(samples),
-            frame_ticks=(min(sample.duration for sample in samples), max(sample.duration for sample in samples)),
+            frame_ticks=frozenset(duration for _, duration in shown[:-1]),
+            last_frame_ticks=shown[-1][1],
             decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
         )
 
-    def _shown_at(self, samples: Sequence[Sample]) -> int:
-        """Return when the first frame of a segment is shown, in ticks after its decode time; the edit list's delay is part of it."""
-        times = itertools.accumulate((sample.duration for sample in samples), initial=0)
-        shown = min(time + sample.cts for time, sample in zip(times, samples, strict=False))
-        return shown if self.expected.facts.type == "video" else self.delay  # audio is decoded in order; its delay is the priming
+    def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
+        """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.
+
+        The edit list's delay is part of the time. Audio is decoded in order; its delay is the priming.
+        """
+        delay = 0 if self.expected.facts.type == "video" else self.delay
+        times = itertools.accumulate((sample.duration for sample in samples), initial=delay)
+        return sorted((time + sample.cts, sample.duration) for time, sample in zip(times, samples, strict=False))
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
@@ -270,18 +289,15 @@ def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitr
 
 
 def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -> None:
-    """Compare the borders of subtitle segments with those of the picture: each begins where a segment of it does, the last ends the title.
-
-    Only the starts of the picture count: of an odd number of frames, a rung with half the frame rate shows one beyond the end.
-    """
+    """Compare the borders of subtitle segments with those of the picture."""
     video = next(track for track in title.tracks if track.facts.type == "video")
-    starts = [segment.start for segment in video.segments]
-    borders = list(zip(starts, [*starts[1:], title.duration], strict=True))
-    target.same(text.playlist, "the time line", borders, [(segment.start, segment.start + segment.duration) for segment in text.segments])
+    borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (video, text))
+    target.same(text.playlist, "the time line", borders, found)
 
 
 def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
-    return [("AES-128", expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id else []
+    method = scheme_of(expected.scheme).hls_method
+    return [(method, expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id and method else []
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
@@ -301,18 +317,21 @@ def _check_track(
         target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
         time += found.duration
     target.same(expected.playlist, "the number of frames", expected.frames, sum(found.samples for found in measured))
-    shortest, longest = min(found.frame_ticks[0] for found in measured), max(found.frame_ticks[1] for found in measured)
-    if expected.facts.type == "video":
-        target.same(expected.playlist, "the duration of every frame (ticks)", longest, shortest)
+    video = expected.facts.type == "video"
+    frames = {found.last_frame_ticks for found in measured[:-1]}.union(*(found.frame_ticks for found in measured))
+    # One frame alone says nothing of its rate: it ends with the title.
+    frame = max(frames, default=round(track.timescale / (expected.facts.frame_rate or track.timescale)))
+    if video:
+        target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames, default=frame))
         delay, last = sum(edit.media_time for edit in track.edits), measured[-1].duration
         if len(measured) > 1 and last <= delay:  # hls.js would wait for its end for ever
             raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", last)
-    allowed = Fraction(longest, track.timescale) if expected.facts.type == "video" else Fraction(playlist.target_duration)
+    allowed = 0 if video else playlist.target_duration
     if abs(Fraction(time, track.timescale) - title.duration) > allowed:
         seconds = time / track.timescale
         raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(title.duration), seconds)
     try:
-        facts = measure_track(track, expected.facts.id, longest)
+        facts = measure_track(track, expected.facts.id, frame)
     except EncodeFailed as error:
         raise target.wrong(expected.init, "the init section is wrong", expected.facts.codecs, error.what) from error
     target.same(expected.init, "what the init section says", expected.facts, facts)

@@ -16,13 +16,14 @@ from vidpipe.data import Data
 from vidpipe.manifest.cues import CueError, read_subtitles
 from vidpipe.manifest.master import HEARING_IMPAIRED
 from vidpipe.manifest.parse import MasterPlaylist, Rendition, Variant
+from vidpipe.package.cut import Cue
 from vidpipe.package.result import PublishedSegment
-from vidpipe.package.subtitles import Cue
 from vidpipe.plan import SubtitleRendition
 from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
+    from vidpipe.protect.schemes import Scheme
 
 _CLEAR = ("WebVTT", lambda data: data.startswith(b"WEBVTT"))
 
@@ -39,13 +40,14 @@ class ExpectedSubtitles(Data):
 class SubtitleReader:
     """Reads the segments of one track, on any thread."""
 
-    def __init__(self, target: Target, expected: ExpectedSubtitles, key_for: Callable[[str], ContentKey]) -> None:
+    def __init__(self, target: Target, expected: ExpectedSubtitles, scheme: Scheme, key_for: Callable[[str], ContentKey]) -> None:
         self._target = target
+        self._scheme = scheme
         self._keys = keys_of(expected.segments, key_for)
 
     def read(self, segment: PublishedSegment) -> list[Cue]:
         """Read one segment back, decrypt it, parse it. Every cue in it is shown in its time."""
-        data = self._target.opened(segment, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             cues = read_subtitles(data)
         except CueError as error:

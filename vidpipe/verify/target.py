@@ -20,6 +20,7 @@ from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
+    from vidpipe.protect.schemes import Scheme
 
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
@@ -66,22 +67,23 @@ class Target:
         if expected != found:
             raise self.wrong(path, f"{what} is wrong", expected, found)
 
-    def opened(self, segment: PublishedSegment, keys: dict[str, ContentKey], clear: tuple[str, Callable[[bytes], bool]]) -> bytes:
-        """Read a segment back and decrypt it if it has a key. clear: what a clear one is called, and what tells it."""
-        from vidpipe.protect.segments import decrypt  # here, so that the command line starts without cryptography
+    def opened(
+        self, segment: PublishedSegment, scheme: Scheme, keys: dict[str, ContentKey], clear: tuple[str, Callable[[bytes], bool]]
+    ) -> bytes:
+        """Read a segment back and decrypt it if it has a key.
 
+        scheme: what protects it.  clear: what a clear one is called, and what shows it.
+        """
         name, is_clear = clear
         data = self.read(segment.uri, segment.size, segment.sha256)
-        if segment.key_id is None or segment.iv is None:
+        if segment.key_id is None:
             if not is_clear(data):
                 raise self.wrong(segment.uri, "the segment is of the wrong kind", name, repr(data[:8]))
             return data
         if is_clear(data):
-            raise self.wrong(segment.uri, "the segment is not encrypted", "AES-128", f"clear: {name}")
-        if len(data) % 16:
-            raise self.wrong(segment.uri, "the encrypted segment has a wrong size", "a multiple of 16", f"{len(data)} bytes")
+            raise self.wrong(segment.uri, "the segment is not encrypted", scheme.name, f"clear: {name}")
         try:
-            return decrypt(data, keys[segment.key_id].key, bytes.fromhex(segment.iv))
+            return scheme.open(data, keys[segment.key_id].key, bytes.fromhex(segment.iv) if segment.iv else None)
         except VerificationFailed as error:
             raise self.wrong(segment.uri, error.what, f"a segment under key {segment.key_id}", "other bytes") from error
 

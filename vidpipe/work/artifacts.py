@@ -4,9 +4,8 @@ In:   a key (the hash of everything that shapes the bytes) and a finished tempor
 Out:  Artifacts; temporary folders; what the store holds; space freed.
 Wrong: EncodeFailed if the disk is full or the folder cannot be written. A missing, short or altered file is dropped and made again.
 
-    ROOT/chunks/ab/abcd….{hash of the bytes}.mp4     the bytes, renamed into place when complete and on the disk
-    ROOT/chunks/ab/abcd….json                        written last: which file, its size and SHA-256, of which source
-    ROOT/tmp/{host}-{random}/                        working folders, each held by a lock while its process lives
+    WORK/chunks/ab/abcd….{hash of the bytes}.mp4     the bytes, renamed into place when complete and on the disk
+    WORK/chunks/ab/abcd….json                        written last: which file, its size and SHA-256, of which source
 
 Two processes may use a store at once: every name that is written is written whole, and a file's name holds its own hash, so that
 two makers of the same key never mix their bytes.
@@ -19,11 +18,7 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import socket
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,11 +27,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import EncodeFailed
+from vidpipe.work import temporary
+from vidpipe.work.tree import CHUNKS, TMP
 
 BLOCK = 1 << 20  # bytes read at a time when hashing
-STALE_SECONDS = 24 * 3600  # age at which a temporary folder without a lock belongs to nobody
 
 
 class Artifact(Data):
@@ -94,19 +91,19 @@ def sha256_of(path: Path) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Store:
-    """The store below a folder (HOME/work). Picklable; holds no state of its own."""
+    """The store in a work space, and the working folders in which its files are made. Picklable; holds no state of its own."""
 
     root: Path
 
     @property
     def chunks(self) -> Path:
         """Folder of the finished files."""
-        return self.root / "chunks"
+        return self.root / CHUNKS
 
     @property
     def tmp(self) -> Path:
         """Folder of the working folders."""
-        return self.root / "tmp"
+        return self.root / TMP
 
     def lookup(self, key: str) -> Artifact | None:
         """Return the artifact of ``key`` after reading it whole and comparing size and hash; None if it has to be made."""
@@ -135,36 +132,22 @@ class Store:
             size, sha256 = sha256_of(made)
             file = path.parent / f"{key}.{sha256[:16]}{made.suffix}"
             sidecar = Sidecar(key=key, file=file.name, size=size, sha256=sha256, samples=samples, source=source, title=title)
-            _sync(made)
+            durable.sync(made)
             made.replace(file)
-            note = made.with_name(f"{key}.json")
-            note.write_text(sidecar.model_dump_json())
-            _sync(note)
-            note.replace(path)
-            _sync(path.parent)
+            durable.write(path, sidecar.model_dump_json().encode())  # it syncs the folder, and so both names: a sync may take 20 ms
         return _artifact(sidecar, file, reused=False)
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """Give a new working folder, removed at the end; a killed process leaves it for ``sweep``."""
-        with writing(self.tmp):
-            self.tmp.mkdir(parents=True, exist_ok=True)
-            folder, lock = self._claim()
-        try:
+        with contextlib.ExitStack() as removed:
+            with writing(self.root):
+                folder = removed.enter_context(temporary.temporary(self.root))
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
     def sweep(self) -> int:
         """Remove the working folders of processes of this host that are gone. Return how many."""
-        removed = 0
-        for folder in _listed(self.tmp):
-            if not folder.name.startswith(f"{_host()}-") or not abandoned(folder):
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
-        return removed
+        return temporary.sweep(self.root)
 
     def held(self) -> list[Held]:
         """Return what the store holds, by source, the one used longest ago first."""
@@ -192,16 +175,6 @@ class Store:
 
     def _sidecar(self, key: str) -> Path:
         return self.chunks / key[:2] / f"{key}.json"
-
-    def _claim(self) -> tuple[Path, int]:
-        """Make a folder and hold its lock. Another process may sweep it before the lock is held; then take another name."""
-        while True:
-            folder = self.tmp / f"{_host()}-{secrets.token_hex(6)}"
-            folder.mkdir()
-            lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-            if _lock(lock) and (folder / ".lock").exists():
-                return folder, lock
-            os.close(lock)
 
 
 @contextmanager
@@ -262,57 +235,3 @@ def _listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _host() -> str:
-    return socket.gethostname().split(".")[0] or "host"
-
-
-def abandoned(folder: Path) -> bool:
-    """Tell whether the process that made a working folder is gone."""
-    try:
-        lock = os.open(folder / ".lock", os.O_RDWR)
-    except OSError:
-        return _age(folder) > STALE_SECONDS  # its maker is between making it and locking it, or died there
-    try:
-        return _lock(lock)
-    finally:
-        os.close(lock)
-
-
-def _lock(file: int) -> bool:
-    """Take the lock on an open file; False if another process holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _sync(path: Path) -> None:
-    """Bring a file or folder to the disk: a rename that survives a power cut must not point at bytes that did not."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # network file systems that cannot
-            raise
-    finally:
-        os.close(handle)

@@ -1,27 +1,35 @@
 """The note of an unfinished ingest, so that a run killed at any moment is continued by the next one, not begun again.
 
-In:   the jobs folder of the work space, a content id, and the fingerprint of what is to be published.
+In:   the work space, a content id, and the fingerprint of what is to be published.
 Out:  a Job held under a lock: which version, under which key, is being made at which target.
 Wrong: UsageError if another process is making the same title right now, or the folder cannot be written.
 
-The lock is advisory (flock) and dies with its process, so nothing has to be cleaned up after a crash.
+    WORK/jobs/{content_id}.json      the note
+    WORK/jobs/{content_id}.lock      held while the ingest runs; gone with it
+    WORK/jobs/.gate                  held while an ingest begins, and while the work space is cleaned
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from vidpipe import durable
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
+from vidpipe.work.locks import held
+from vidpipe.work.tree import JOBS
+
+GATE_SECONDS = 60.0
+"""So long does an ingest wait for `vidpipe work clean` to end."""
+
+_LOCK = ".lock"
 
 Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
 
@@ -29,7 +37,7 @@ Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
 class Job(Data):
     """One version in the making.
 
-    target: where it goes.  key_id: the content key, None when the title is not encrypted.
+    target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     """
 
@@ -37,8 +45,17 @@ class Job(Data):
     fingerprint: str
     version: Id
     target: str
-    key_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
     catalog: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, note: Any) -> Any:
+        """Read a note of vidpipe 0.1.0, which had one key or none."""
+        if isinstance(note, dict) and "key_id" in note:
+            key_id = note["key_id"]
+            return {**{name: value for name, value in note.items() if name != "key_id"}, "key_ids": () if key_id is None else (key_id,)}
+        return note
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +67,8 @@ class Claim:
 
     def save(self, job: Job) -> None:
         """Write the note; from now on a killed run continues this version."""
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         with _translated(self.path):
-            temporary.write_text(job.model_dump_json(), encoding="utf-8")
-            temporary.replace(self.path)
+            durable.write(self.path, job.model_dump_json().encode())
 
     def finish(self) -> None:
         """Remove the note: the version is live, or was discarded."""
@@ -61,27 +76,60 @@ class Claim:
 
 
 @contextmanager
-def claim(folder: Path, content_id: str) -> Iterator[Claim]:
+def claim(work: Path, content_id: str) -> Iterator[Claim]:
     """Hold the only claim on ``content_id`` in this work space while the block runs."""
+    folder = work / JOBS
     path = folder / f"{content_id}.json"
-    with _opened(path.with_name(f"{content_id}.lock")) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with ExitStack() as claimed:
+        with _translated(path), _gate(folder):
+            free = claimed.enter_context(held(path.with_suffix(_LOCK), passing=True))
+        if not free:
             raise UsageError(
                 f"another ingest of {content_id!r} is running with the same home",
                 fix="wait for it to end, or give this one another --id",
-            ) from error
+            )
         yield Claim(path, _read(path))
 
 
+def noted(work: Path) -> tuple[str, ...]:
+    """Return the content ids of which there is a note: of unfinished ingests, and of those that run. Raises OSError."""
+    return tuple(file.stem for file in sorted((work / JOBS).glob("*.json")))
+
+
+def running(work: Path) -> tuple[str, ...]:
+    """Return the content ids of the ingests that run now. Raises OSError."""
+    with _gate(work / JOBS):
+        return _running(work / JOBS)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    with _translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    with lock:
-        yield lock
+def no_ingest(work: Path) -> Iterator[None]:
+    """Let no ingest begin while the block runs. Raises UsageError if one is running, OSError."""
+    with _gate(work / JOBS):
+        if names := _running(work / JOBS):
+            raise UsageError(f"an ingest is running: {', '.join(names)}", where=str(work), fix="wait for it to end, or stop it, then clean")
+        yield
+
+
+@contextmanager
+def _gate(folder: Path) -> Iterator[None]:
+    """Hold what every ingest passes when it begins: so none begins unseen, and none is taken for running that is only looked at."""
+    if not folder.is_dir():  # nothing was ever made here, and looking makes nothing
+        yield
+        return
+    with held(folder / ".gate", seconds=GATE_SECONDS, passing=True) as free:
+        if not free:
+            raise UsageError("the work space is being cleaned", where=str(folder.parent), fix="wait for `vidpipe work clean` to end")
+        yield
+
+
+def _running(folder: Path) -> tuple[str, ...]:
+    found = []
+    for lock in sorted(folder.glob(f"*{_LOCK}")):
+        with held(lock, passing=True) as free:
+            if not free:
+                found.append(lock.stem)
+    return tuple(found)
 
 
 @contextmanager

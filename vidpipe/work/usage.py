@@ -8,7 +8,6 @@ Wrong: UsageError if an ingest is running, or a file cannot be read or removed.
 from __future__ import annotations
 
 import errno
-import fcntl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,25 +15,12 @@ from pathlib import Path
 
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.source.access import FETCHED, LOCK, held, remove
-from vidpipe.work.artifacts import Held, Store, abandoned
-
-JOBS = "jobs"
-"""Folder of the notes and locks of unfinished ingests; a few hundred bytes each, never cleaned."""
-
-TMP = "tmp"
-"""Folder of the working folders."""
-
-_MEANING = {
-    "chunks": "encoded chunks: resume and reuse",
-    "sources": "what was measured of sources",
-    JOBS: "notes and locks of ingests",
-    FETCHED: "copies of remote sources: resume without fetching again",
-    TMP: "temporary files",
-}
+from vidpipe.work import copies, jobs, temporary
+from vidpipe.work.artifacts import Held, Store
+from vidpipe.work.tree import FETCHED, JOBS, MEANING, TMP
 
 
-class Share(Data):
+class FolderUse(Data):
     """What one kind of file takes. kind: the folder's name.  bytes: added sizes."""
 
     kind: str
@@ -50,7 +36,7 @@ class Usage(Data):
     """
 
     folder: str
-    shares: tuple[Share, ...]
+    shares: tuple[FolderUse, ...]
     sources: tuple[Held, ...]
     unfinished: tuple[str, ...]
     running: tuple[str, ...]
@@ -58,87 +44,52 @@ class Usage(Data):
 
 def usage(work: Path) -> Usage:
     """Measure the work folder. One that does not exist yet is empty.  Raises UsageError."""
-    running = set(_running(work))
     with _translated(work):
-        notes = [file.stem for file in sorted((work / JOBS).glob("*.json"))]
+        running, notes = jobs.running(work), jobs.noted(work)
         shares = tuple(_share(folder.name, list(_files(folder))) for folder in _folders(work))
     return Usage(
         folder=str(work),
         shares=shares,
         sources=tuple(Store(work).held()),
         unfinished=tuple(name for name in notes if name not in running),
-        running=tuple(sorted(running)),
+        running=running,
     )
 
 
-def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[Share, ...]:
+def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[FolderUse, ...]:
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
     older_than_days: keep files that were written more recently.  dry_run: only tell.
     An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; what
     `vidpipe plan` and `validate` are just using stays.
     """
-    with ExitStack() as locks:
-        running = [name for name in _jobs(work) if not locks.enter_context(_locked(work, name))]
-        if running:
-            raise UsageError(
-                f"an ingest is running: {', '.join(sorted(running))}", where=str(work), fix="wait for it to end, or stop it, then clean"
-            )
-        limit = time.time() - older_than_days * 86_400
-        removed = []
-        with _translated(work):
-            for folder in _folders(work):
-                if folder.name == JOBS:
-                    continue
-                if folder.name == FETCHED:
-                    removed.append(_clean_copies(folder, limit, dry_run=dry_run))
-                    continue
-                used = [each for each in _folders(folder) if not abandoned(each)] if folder.name == TMP else []
-                files = [file for file in _files(folder, used) if file.lstat().st_mtime <= limit]
-                removed.append(_share(folder.name, files))
-                if not dry_run:
-                    _remove(folder, files, used)
-        return tuple(removed)
+    limit = time.time() - older_than_days * 86_400
+    removed = []
+    with _translated(work), jobs.no_ingest(work):
+        for folder in _folders(work):
+            if folder.name == JOBS:
+                continue  # a few hundred bytes each
+            if folder.name == FETCHED:
+                removed.append(_clean_copies(work, limit, dry_run=dry_run))
+                continue
+            used = temporary.in_use(work) if folder.name == TMP else []
+            files = [file for file in _files(folder, used) if file.lstat().st_mtime <= limit]
+            removed.append(_share(folder.name, files))
+            if not dry_run:
+                _remove(folder, files, used)
+    return tuple(removed)
 
 
-def _clean_copies(folder: Path, limit: float, *, dry_run: bool) -> Share:
+def _clean_copies(work: Path, limit: float, *, dry_run: bool) -> FolderUse:
     """Remove the copies that nobody uses and that are older than ``limit``, each whole. Return what they take."""
     with ExitStack() as locks:
-        old = [copy for copy in _folders(folder) if all(file.lstat().st_mtime <= limit for file in _contents(copy))]
-        free = [copy for copy in old if locks.enter_context(held(copy))]
-        share = _share(folder.name, [file for copy in free for file in _contents(copy)])
+        old = [copy for copy in copies.folders(work) if all(file.lstat().st_mtime <= limit for file in copies.contents(copy))]
+        free = [copy for copy in old if locks.enter_context(copies.held(copy))]
+        share = _share(FETCHED, [file for copy in free for file in copies.contents(copy)])
         if not dry_run:
             for copy in free:
-                remove(copy)
+                copies.remove(copy)
     return share
-
-
-def _contents(copy: Path) -> list[Path]:
-    return [file for file in _files(copy) if file.name != LOCK]
-
-
-def _running(work: Path) -> Iterator[str]:
-    for name in _jobs(work):
-        with _locked(work, name) as free:
-            if not free:
-                yield name
-
-
-def _jobs(work: Path) -> list[str]:
-    with _translated(work):
-        return sorted(file.stem for file in (work / JOBS).glob("*.lock"))
-
-
-@contextmanager
-def _locked(work: Path, name: str) -> Iterator[bool]:
-    """Hold the lock of a job, so that no ingest of it can begin; False if an ingest holds it."""
-    with _translated(work), (work / JOBS / f"{name}.lock").open("r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _folders(work: Path) -> list[Path]:
@@ -154,12 +105,12 @@ def _below(folder: Path, without: Sequence[Path]) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if not any(path.is_relative_to(each) for each in without)]
 
 
-def _share(kind: str, files: list[Path]) -> Share:
+def _share(kind: str, files: list[Path]) -> FolderUse:
     sizes = []
     for file in files:
         with suppress(FileNotFoundError):  # a running ingest renames and removes files
             sizes.append(file.lstat().st_size)
-    return Share(kind=kind, meaning=_MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
+    return FolderUse(kind=kind, meaning=MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))
 
 
 def _remove(folder: Path, files: list[Path], without: Sequence[Path]) -> None:

@@ -208,6 +208,43 @@ def _(file: Path) -> None:
     clip(file, audio=sound(6))
 
 
+@trap("audio-before-picture.mkv")
+def _(file: Path) -> None:
+    _apart(file, picture=5)
+
+
+@trap("audio-before-picture-ts.ts")
+def _(file: Path) -> None:
+    _apart(file, picture=5)
+
+
+@trap("audio-after-picture.mkv")
+def _(file: Path) -> None:
+    _apart(file, audio=5)
+
+
+@trap("audio-mostly-before-picture.mp4")
+def _(file: Path) -> None:
+    _apart(file, picture=3)
+
+
+@trap("tracks-one-before-picture.mkv")
+def _(file: Path) -> None:
+    plain = file.with_suffix(".plain.mkv")
+    _apart(plain, picture=5)
+    run("-i", plain, "-itsoffset", "5", *sound(base=900), "-map", "0", "-map", "1", "-c", "copy", *AAC[:2], "-c:v", "copy", file)
+    plain.unlink()
+
+
+def _apart(file: Path, *, picture: float = 0, audio: float = 0) -> None:
+    """Let picture or audio begin later than the other."""
+    plain = file.with_suffix(".whole.mkv")
+    clip(plain, "-bf", "0")
+    times = [*("-itsoffset", str(picture), "-i", str(plain)), *("-itsoffset", str(audio), "-i", str(plain))]
+    run(*times, "-map", "0:v", "-map", "1:a", "-c", "copy", file)
+    plain.unlink()
+
+
 @trap("audio-begins-with-silence.mp4")
 def _(file: Path) -> None:
     clip(file, "-af", "volume=0:enable='lt(t,2)'")

@@ -1,7 +1,7 @@
 """Let a Dask cluster encode the chunks: an Executor like any other, after every worker has been looked at.
 
 In:   the address of a scheduler, the ffmpeg of this machine, the source and the store; optionally s3://BUCKET/PREFIX.
-      Without it all workers must see the source and the store at the same paths; with it they share nothing else (room.py).
+      Without it all workers must see the source and the store at the same paths; with it they share nothing else (staging.py).
 Out:  Cluster: an Executor for ``encode`` and the number of tasks that run side by side.
 Wrong: UsageError if ``distributed`` is not installed, the scheduler does not answer, there is no worker, or a worker (by name) has no
        ffmpeg, another version of it or of vidpipe, lacks an encoder, or does not see the source and the work, or cannot use the prefix.
@@ -9,5 +9,5 @@ Wrong: UsageError if ``distributed`` is not installed, the scheduler does not an
 Dask does what a cluster needs: it deals out tasks, and gives those of a worker that died to others. A task is a function of
 this package with plain data, so workers need vidpipe installed, and nothing else is sent.
 
-connect.py looks at the workers, worker.py runs there, executors.py takes tasks on this machine, room.py is the shared S3 prefix.
+connect.py looks at the workers, worker.py runs there, executors.py takes tasks on this machine, staging.py the shared S3 prefix.
 """

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.cluster.executors import DaskExecutor, RoomExecutor
-from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room
+from vidpipe.encode.cluster.executors import DaskExecutor, StagingExecutor
+from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging
 from vidpipe.encode.cluster.worker import Terms, WorkerFacts, describe, lacking_of, tidy
 from vidpipe.errors import EncodeFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
@@ -71,8 +71,8 @@ def connect(
         folder = stack.enter_context(store.temporary())
         with writing(folder):
             (folder / "seen").touch()
-        room = stack.enter_context(Room(work)) if work else None
-        run = stack.enter_context(room.run(folder.name, source.sha256, store)) if room else ""
+        staging = stack.enter_context(Staging(work)) if work else None
+        run = stack.enter_context(staging.run(folder.name, source.sha256, store)) if staging else ""
         with _translated(address):
             try:
                 client.wait_for_workers(1, timeout=PATIENCE)
@@ -82,31 +82,31 @@ def connect(
             workers = client.scheduler_info(n_workers=-1)["workers"]
             slots = sum(client.nthreads().values())
         names = {worker: str(facts.get("name") or worker) for worker, facts in workers.items()}
-        arrived = _arrived(room, run, found) if room else None
+        arrived = _arrived(staging, run, found) if staging else None
         named = {names.get(worker, worker): facts for worker, facts in found.items()}
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
         executor: Executor = DaskExecutor(client, terms)
-        if room:
-            reporter.emit(Note(text=f"the source goes to {room.url} ({source.size // 1_000_000} MB), unless it is there"))
-            room.put_source(Path(source.location), source.size, source.sha256, cancel)
-            executor = RoomExecutor(executor, room, store)
+        if staging:
+            reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
+            staging.put_source(Path(source.location), source.size, source.sha256, cancel)
+            executor = StagingExecutor(executor, staging, store)
             stack.callback(executor.shutdown)
         yield Cluster(executor=executor, slots=slots, workers=tuple(sorted(names.values())))
-        if room:
+        if staging:
             try:
-                room.drop_source(source.sha256)
+                staging.drop_source(source.sha256)
             except EncodeFailed as error:  # everything is encoded and here: no reason to fail
-                reporter.emit(Note(level="warning", text=f"the source stays at {room.url}: {error.what}"))
+                reporter.emit(Note(level="warning", text=f"the source stays at {staging.url}: {error.what}"))
             with contextlib.suppress(OSError, RuntimeError):  # a worker that is gone has nothing left to remove
                 client.run(tidy, on_error="ignore")
 
 
-def _arrived(room: Room, run: str, found: dict[str, WorkerFacts | BaseException]) -> frozenset[str]:
+def _arrived(staging: Staging, run: str, found: dict[str, WorkerFacts | BaseException]) -> frozenset[str]:
     """Return the probes that workers have written and that are there."""
     probes = [facts.probe for facts in found.values() if isinstance(facts, WorkerFacts)]
-    arrived = frozenset(probe for probe in probes if room.arrived(run, probe))
-    room.drop_probes(run)
+    arrived = frozenset(probe for probe in probes if staging.arrived(run, probe))
+    staging.drop_probes(run)
     return arrived
 
 

@@ -1,4 +1,4 @@
-"""Executors for ``encode``: one that hands tasks to Dask, and one around it that brings everything through the shared room.
+"""Executors for ``encode``: one that hands tasks to Dask, and one around it that brings everything through the staging prefix.
 
 In:   tasks, as ``encode`` submits them.
 Out:  futures of Made.
@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Executor, Future, InvalidStateErr
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.cluster.staging import Room
+from vidpipe.encode.cluster.staging import Staging
 from vidpipe.encode.cluster.worker import Terms, run_there
 from vidpipe.encode.tasks.run import run_task
 from vidpipe.encode.tasks.task import Made, Task
@@ -99,11 +99,11 @@ class _RoomFuture(Future[Made]):
         return done
 
 
-class RoomExecutor(Executor):
-    """Runs tasks where only the room is shared: takes what lies there, has the rest made, and takes that."""
+class StagingExecutor(Executor):
+    """Runs tasks where only an S3 prefix is shared: takes what lies there, has the rest made, and takes that."""
 
-    def __init__(self, dask: Executor, room: Room, store: Store) -> None:
-        self._dask, self._room, self._store = dask, room, store
+    def __init__(self, dask: Executor, staging: Staging, store: Store) -> None:
+        self._dask, self._staging, self._store = dask, staging, store
         self._pool = ThreadPoolExecutor(TAKERS, thread_name_prefix="take")
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
@@ -161,16 +161,16 @@ class RoomExecutor(Executor):
         else:
             raise EncodeFailed(
                 f"what a worker has made does not arrive as it was made, {TRIES} times",
-                where=self._room.url,
+                where=self._staging.url,
                 fix="check that nothing else writes or removes objects there, and run the same command again",
             )
 
     def _take(self, task: Task, keys: dict[str, str]) -> dict[str, Artifact] | None:
-        """Return files of a task from the room or the store; None if any has to be made. keys: by file name."""
+        """Return files of a task from the staging prefix or the store; None if any has to be made. keys: by file name."""
         files: dict[str, Artifact] = {}
         for name, key in keys.items():
-            # The room first: what it has is removed from there, even if the store has it too.
-            found = self._room.take(name, key, self._store, source=task.job.source, title=task.job.title) or self._store.lookup(key)
+            # The prefix first: what it has is removed from there, even if the store has it too.
+            found = self._staging.take(name, key, self._store, source=task.job.source, title=task.job.title) or self._store.lookup(key)
             if found is None:
                 return None
             files[name] = found

@@ -1,12 +1,12 @@
-"""The room of machines that share nothing but an S3 prefix: the source goes there, finished pieces come back.
+"""What machines share that have nothing in common but an S3 prefix: the source goes there, finished pieces come back.
 
 In:   s3://BUCKET/PREFIX; every machine takes the credentials from its own AWS environment.
-Out:  for a worker: its own copy of the source, fetched once; a task run in its scratch folder.  For the machine that commands:
+Out:  for a worker: its own copy of the source, fetched once; a task run in its scratch folder.  For the coordinator:
       artifacts in its own Store, compared by size and SHA-256 like everything there.
 Wrong: EncodeFailed that names the object. A piece that is missing, short or altered is None: it is made again, never trusted.
 
     PREFIX/sources/{sha256}/source          the source
-    PREFIX/chunks/{key}/{sha256 of it}      a finished piece, until the commanding machine has taken it
+    PREFIX/chunks/{key}/{sha256 of it}      a finished piece, until the coordinator has taken it
     PREFIX/chunks/{key}/sidecar.json        written after it: its size and SHA-256, as the Store keeps them
     PREFIX/runs/{sha256}/{run}/alive        there while a run encodes that source; its absence stops the tasks of the run
     PREFIX/probes/{run}/{random}            written by a worker that is looked at
@@ -15,7 +15,6 @@ Wrong: EncodeFailed that names the object. A piece that is missing, short or alt
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import secrets
@@ -31,13 +30,15 @@ from vidpipe.encode.tasks.task import Made, RunIsOver, Task
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
-from vidpipe.work.artifacts import Artifact, Sidecar, Store, abandoned, sha256_of, writing
+from vidpipe.work.artifacts import Artifact, Sidecar, Store, sha256_of, writing
+from vidpipe.work.copies import PARTIAL, drop_unread, shared
+from vidpipe.work.temporary import is_over
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on
 _PLAIN: dict[str, Any] = {"content_type": "application/octet-stream", "cache_control": "no-store"}
 
 
-class Room:
+class Staging:
     """What lies below one S3 prefix. A context manager; safe to call from several threads."""
 
     def __init__(self, url: str) -> None:
@@ -47,13 +48,13 @@ class Room:
         with _translated():
             self._storage = open_storage(url)
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> Staging:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._storage.close()
 
-    # The commanding machine
+    # The coordinator
 
     @contextmanager
     def run(self, name: str, source: str, store: Store) -> Iterator[str]:
@@ -64,9 +65,9 @@ class Room:
         owner = json.dumps({"host": socket.gethostname(), "work": str(store.root)})
         with _translated():
             for stored in list(self._storage.list(f"runs/{source}")):
-                folder = store.tmp / Path(stored.path).parent.name
+                run = Path(stored.path).parent.name
                 with contextlib.suppress(PublishFailed):  # ended in the meantime
-                    if self._storage.get(stored.path) == owner.encode() and (not folder.exists() or abandoned(folder)):
+                    if self._storage.get(stored.path) == owner.encode() and is_over(store.root, run):
                         self._storage.delete_prefix(str(Path(stored.path).parent))
             self._put(f"runs/{source}/{name}/alive", owner.encode())
         try:
@@ -128,10 +129,10 @@ class Room:
     # A worker
 
     def probe(self, run: str) -> str:
-        """Read and write the room; return the name of what was written.  Raises EncodeFailed."""
+        """Read and write the prefix; return the name of what was written.  Raises EncodeFailed."""
         if self.is_over(run, doubtful=True):
             raise EncodeFailed(
-                "what the commanding machine put there is not to be seen", fix="check AWS_ENDPOINT_URL and the region of the worker"
+                "what the coordinator put there is not to be seen", fix="check AWS_ENDPOINT_URL and the region of the worker"
             )
         try:
             with _translated():
@@ -163,19 +164,20 @@ class Room:
 
         Copies of other sources that no task uses are removed first.  Raises Interrupted.
         """
-        file = scratch / "sources" / sha256 / "source"
-        with contextlib.ExitStack() as while_used:
-            with writing(file.parent):
-                file.parent.mkdir(parents=True, exist_ok=True)
-            with _lock(file.parent, "fetch", fcntl.LOCK_EX):
-                if not file.exists():
-                    forget(scratch)
-                    self._fetch(sha256, size, file, cancel)
-                while_used.enter_context(_lock(file.parent, "used", fcntl.LOCK_SH))
+
+        def fetch(file: Path) -> None:
+            drop_unread(scratch)
+            self._fetch(sha256, size, file, cancel)
+
+        with contextlib.ExitStack() as reading:
+            with writing(scratch):
+                file = reading.enter_context(shared(scratch, sha256, fetch, cancel.is_set if cancel is not None else None))
+            if file is None:
+                raise Interrupted("stopped on request")
             yield file
 
     def _fetch(self, sha256: str, size: int, file: Path, cancel: Cancel | None) -> None:
-        part = file.with_name("part")
+        part = file.with_name(PARTIAL)
         with _translated():
             self._storage.download(_source(sha256), part, _going_on(cancel))
         if sha256_of(part) != (size, sha256):
@@ -223,34 +225,18 @@ class Room:
         self._storage.put(path, data, sha256=hashlib.sha256(data).hexdigest(), **_PLAIN)
 
 
-def run_apart(task: Task, room: Room, run: str, scratch: Path, seconds: float) -> Made:
-    """Run a task with this machine's copy of the source, in its scratch folder, and put what it made into the room.
+def run_apart(task: Task, staging: Staging, run: str, scratch: Path, seconds: float) -> Made:
+    """Run a task with this machine's copy of the source, in its scratch folder, and put what it made there.
 
     seconds: between two looks at whether the run still goes on.
     """
-    with Store(scratch).temporary() as folder, room.alive(run, folder, seconds) as alive:
-        with room.source(task.job.source, task.job.size, scratch, RunIsOver(alive)) as source:
+    with Store(scratch).temporary() as folder, staging.alive(run, folder, seconds) as alive:
+        with staging.source(task.job.source, task.job.size, scratch, RunIsOver(alive)) as source:
             job = task.job.model_copy(update={"location": str(source), "mtime_ns": source.stat().st_mtime_ns})
             made = run_task(task.model_copy(update={"job": job, "store": folder, "alive": alive}))
         for artifact in made.files.values():
-            room.put(artifact, source=job.source, title=job.title)
+            staging.put(artifact, source=job.source, title=job.title)
     return made
-
-
-def forget(scratch: Path) -> None:
-    """Remove the copies of sources that no task uses."""
-    at_once = fcntl.LOCK_EX | fcntl.LOCK_NB
-    for file in (scratch / "sources").glob("*/*"):
-        with contextlib.suppress(BlockingIOError), _lock(file.parent, "fetch", at_once), _lock(file.parent, "used", at_once):
-            file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _lock(folder: Path, name: str, how: int) -> Iterator[None]:
-    """Hold a lock beside a folder. fetch: while it is filled.  used: while a task reads it."""
-    with folder.with_name(f"{folder.name}.{name}").open("a") as file:
-        fcntl.flock(file, how)
-        yield
 
 
 def _going_on(cancel: Cancel | None) -> Callable[[int], None]:
@@ -273,7 +259,7 @@ def _probe(run: str, name: str) -> str:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The storage room speaks of targets; here it is the cluster's work that cannot be had."""
+    """storage/ speaks of targets; here it is the cluster's work that cannot be had."""
     try:
         yield
     except PublishFailed as error:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
-from vidpipe.encode.cluster.staging import LOOK_SECONDS, Room, forget, run_apart
+from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging, run_apart
 from vidpipe.encode.tasks.run import run_task
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
+from vidpipe.work.copies import drop_unread
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
@@ -73,8 +74,8 @@ def describe(setting: str | None, source: str, seen: str, work: str | None = Non
     probe = denied = ""
     if work:
         try:
-            with Room(work) as room:
-                probe = room.probe(run)
+            with Staging(work) as staging:
+                probe = staging.probe(run)
         except VidpipeError as error:
             denied = f"{error.what}; {error.fix}"
     return WorkerFacts(program, problem, size, Path(seen).exists(), __version__, probe, denied)
@@ -89,7 +90,7 @@ def run_there(task: Task, told: dict[str, Any]) -> Made:
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here.
 
     told: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
-    Nor would the commanding machine ever hear of an exception that it cannot read: only vidpipe's own are sent to it.
+    Nor would the coordinator ever hear of an exception that it cannot read: only vidpipe's own are sent to it.
     """
     distributed: Any = importlib.import_module("distributed")
     worker = distributed.get_worker()
@@ -101,7 +102,7 @@ def run_there(task: Task, told: dict[str, Any]) -> Made:
         told_instead = EncodeFailed(
             "a worker cannot run the task",
             where=f"worker {worker.name}",
-            fix=f"give all workers vidpipe {told['version']}, as the commanding machine has it; otherwise report this as a bug",
+            fix=f"give all workers vidpipe {told['version']}, as the coordinator has it; otherwise report this as a bug",
             debug=traceback.format_exc().splitlines()[-TRACE_LINES:],
         )
     raise told_instead  # outside the except: Dask also sends the exception in whose context another one was raised
@@ -120,8 +121,8 @@ def _run_there(task: Task, told: dict[str, Any], worker: Any) -> Made:
     task = task.model_copy(update={"ffmpeg": locate(program)})
     if terms.work is None:
         return run_task(task)
-    with Room(terms.work) as room:
-        return run_apart(task, room, terms.run, _scratch(worker), terms.look_seconds)
+    with Staging(terms.work) as staging:
+        return run_apart(task, staging, terms.run, _scratch(worker), terms.look_seconds)
 
 
 def _unfit(worker: Any, problem: str) -> EncodeFailed:
@@ -131,7 +132,7 @@ def _unfit(worker: Any, problem: str) -> EncodeFailed:
 
 def tidy(dask_worker: Any = None) -> None:
     """Remove this worker's copies of sources that no task uses; runs there, and Dask gives the worker."""
-    forget(_scratch(dask_worker))
+    drop_unread(_scratch(dask_worker))
 
 
 def _scratch(worker: Any) -> Path:

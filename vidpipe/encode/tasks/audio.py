@@ -10,7 +10,7 @@ from pathlib import Path
 from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_file, sound_arguments, sound_file
 from vidpipe.encode.check import ChangingSound, check_audio, check_text
 from vidpipe.encode.job import Checked, Decoding, Failed, Job
-from vidpipe.encode.limits import audio_limits
+from vidpipe.encode.process_limits import audio_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
 from vidpipe.encode.tasks.remarks import CHANGING, note, note_damage
 from vidpipe.media.process import Completed, Limits

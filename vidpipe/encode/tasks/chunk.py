@@ -9,8 +9,8 @@ from pathlib import Path
 from vidpipe.encode.check import check_pictures, check_text, check_video
 from vidpipe.encode.command import PICTURES, ChunkCommand, chunk_arguments, decode_arguments, poster_file
 from vidpipe.encode.job import Checked, Decoding, Failed, Job
-from vidpipe.encode.limits import chunk_limits
 from vidpipe.encode.output import video_file
+from vidpipe.encode.process_limits import chunk_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
 from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.media.process import Completed, Limits

@@ -15,7 +15,7 @@ from vidpipe.encode.job import Failed
 from vidpipe.media.process import Completed
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.source.audio_changes import check_understood
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import disk_full
 
 UNDECODABLE = 69
@@ -57,7 +57,7 @@ def attempted(completed: Completed, check: Callable[..., int], path: Path, *argu
 
 def said(words: Sequence[str]) -> list[str]:
     """The last words of ffmpeg as lines of a message: few, and each of a length that can be read."""
-    return [f"ffmpeg: {clean(word)}" for word in words[-LINES_SHOWN:]]
+    return [f"ffmpeg: {one_line(word)}" for word in words[-LINES_SHOWN:]]
 
 
 def words_of(completed: Completed | None) -> list[str]:

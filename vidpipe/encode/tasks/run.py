@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidpipe.encode.job import Blame, Failed, Job
-from vidpipe.encode.silence import Guard, Hangs, Stalled, decode_alone
+from vidpipe.encode.stalls import Guard, Hangs, Stalled, decode_alone
 from vidpipe.encode.tasks.outcome import LINES_KEPT, said, words_of
 from vidpipe.encode.tasks.task import Made, Task, Watch, cancel_of
 from vidpipe.errors import EncodeFailed, SourceRefused
@@ -81,7 +81,7 @@ def _ran(ffmpeg: str, job: Job, folder: Path, watched: _Watched) -> Completed:
 
     def line(text: str) -> None:
         if guard.line(text):
-            watched.progress(job.progress(guard.silence.frames))
+            watched.progress(job.progress(guard.progress.frames))
 
     with Guard(ffmpeg, job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:
@@ -104,12 +104,14 @@ def _check_unchanged(job: Job) -> None:
             f"it cannot be read any more: {error.strerror or error}",
             where=job.title,
             fix="put the file back and run the same command again",
+            id="unreadable-source",
         ) from error
     if (now.st_size, now.st_mtime_ns) != (job.size, job.mtime_ns):
         raise SourceRefused(
             "it changed while it was being encoded",
             where=job.title,
             fix="wait until the file is complete, then run the same command again",
+            id="changed-source",
         )
 
 
@@ -125,7 +127,7 @@ def _error_of(task: Task, job: Job, failure: Failed, watched: _Watched) -> Encod
         debug += [f"decoding alone: {blame.command}", *(f"ffmpeg: {word}" for word in more)]
     if failure.source or blame:
         what = blame.reason if blame else str(failure)
-        return SourceRefused(what, where=job.where, fix=UNDECODABLE_FIX, details=details, debug=debug)
+        return SourceRefused(what, where=job.where, fix=UNDECODABLE_FIX, details=details, debug=debug, id="undecodable-source")
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=job.where,

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from vidpipe.encode.check import check_text
 from vidpipe.encode.job import Checked, Failed, Job
-from vidpipe.encode.limits import subtitle_limits
+from vidpipe.encode.process_limits import subtitle_limits
 from vidpipe.encode.subtitles import LARGEST, SubtitleCommand, subtitle_arguments, subtitle_file
 from vidpipe.encode.tasks.outcome import attempted, ended, said, words_of
 from vidpipe.encode.tasks.remarks import mark
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.process import Completed, Limits
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 _LOST_CUES = re.compile(r"\[sist#0:(\d+)\b.*\[(?:error|fatal|panic)\]")  # a decoder of subtitles; the index of its stream
 TOO_LARGE = -getattr(signal, "SIGXFSZ", 0)  # how ffmpeg ends when a file grows beyond its limit
@@ -69,7 +69,7 @@ class SubtitleJob(SubtitleCommand, Job):
 
     def given_up(self, failure: Failed) -> Mapping[str, str]:
         """See Job."""
-        problem = ": ".join([str(failure), *map(clean, words_of(failure.completed)[-1:])])
+        problem = ": ".join([str(failure), *map(one_line, words_of(failure.completed)[-1:])])
         return dict.fromkeys(self.outputs, problem)
 
     def _alone(self, stream: int) -> SubtitleJob:

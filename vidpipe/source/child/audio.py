@@ -21,7 +21,7 @@ import av.error
 from vidpipe.source.child.opening import open_media, packets
 from vidpipe.source.clock import moved
 from vidpipe.source.facts import AudioStream, Sound, SoundChange, Source
-from vidpipe.source.text import clean
+from vidpipe.source.text import one_line
 
 HEAD = 8  # bytes of a packet that are looked at
 MOST_CHANGES = 100  # of a stream; a damaged one may seem to change in every packet
@@ -104,11 +104,11 @@ def _decoded(context: Any, packet: Any) -> Sound | None:
     if not frames:
         return None
     layout = frames[-1].layout
-    return Sound(sample_rate=frames[-1].sample_rate, channels=layout.nb_channels, layout=clean(layout.name))
+    return Sound(sample_rate=frames[-1].sample_rate, channels=layout.nb_channels, layout=one_line(layout.name))
 
 
 def _claimed(context: Any) -> Sound:
-    return Sound(sample_rate=context.sample_rate, channels=context.channels, layout=clean(context.layout.name))
+    return Sound(sample_rate=context.sample_rate, channels=context.channels, layout=one_line(context.layout.name))
 
 
 def _adts(head: bytes) -> int | None:

@@ -1,7 +1,7 @@
 """Read one file that nobody vouches for: runs in a child process with limits, started by ``probe``. PyAV is used only there.
 
 In:   a path and SourceLimits, as JSON, from the command line.
-Out:  one JSON object on stdout: {"source": Source} or {"problems": [sentence, …]}, all problems at once.
+Out:  one JSON object on stdout: {"source": Source} or {"problems": [sentence, …], "ids": […]}, all problems at once.
 Wrong: anything; a crash, a hang or a balloon ends the child, and ``probe`` makes a sentence of it.
 
 One pass over the packets finds the true durations; the first pictures are decoded on the way; a thread hashes the same bytes
@@ -28,11 +28,11 @@ from av.stream import Stream
 
 from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.child.audio import heard
-from vidpipe.source.child.captions.languages import declared_languages
+from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.screens import extracted
 from vidpipe.source.child.damage import damaged
 from vidpipe.source.child.opening import Refusal, open_media, reason_of
-from vidpipe.source.child.reading import TS_DISCONT, Scan, Track, base_of, read
+from vidpipe.source.child.reading import TS_DISCONT, Scan, ScannedStream, base_of, read
 from vidpipe.source.child.scan import Decoded, timeline
 from vidpipe.source.child.streams import (
     INDEXED,
@@ -52,8 +52,9 @@ from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.picture import dolby_in
-from vidpipe.source.text import clean
+from vidpipe.source.picture_facts import dolby_in
+from vidpipe.source.problem import Problem
+from vidpipe.source.text import one_line
 
 # Containers that can carry video and open nothing but themselves. Never: hls, dash, concat, sdp, rtsp, image2, imf, lavfi, subtitles.
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
@@ -63,7 +64,7 @@ LEADING = ("hevc", "vvc")
 
 BLOCK = 1 << 20
 LINES_KEPT = 30  # of a traceback
-UNFORESEEN = "there is something in it that vidpipe is not prepared for"
+UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is not prepared for")
 
 
 def main(argv: list[str]) -> None:
@@ -93,9 +94,10 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
     try:
         return {"source": examine(path, name, limits).model_dump(mode="json")}
     except Refusal as refusal:
-        return {"problems": [clean(problem, 400) for problem in refusal.problems], "fix": refusal.fix}
+        sentences = [one_line(problem.message, 400) for problem in refusal.problems]
+        return {"problems": sentences, "ids": [problem.id for problem in refusal.problems], "fix": refusal.fix}
     except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
-        return {"problems": [UNFORESEEN], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
+        return {"problems": [UNFORESEEN.message], "ids": [UNFORESEEN.id], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 
 def examine(path: str, name: str, limits: SourceLimits) -> Source:
@@ -108,7 +110,7 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         told = declared(file)
     if told.encrypted:
         raise Refusal(
-            f"it is encrypted ({told.encrypted}), and can be decoded only with its key",
+            Problem("encrypted-source", f"it is encrypted ({told.encrypted}), and can be decoded only with its key"),
             fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
         )
     try:
@@ -121,18 +123,19 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
                 source = _measure(container, limits, told, jumps.shifts)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
-        raise Refusal(f"it cannot be read: {reason_of(error)}") from error
+        raise Refusal(Problem("unreadable-source", f"it cannot be read: {reason_of(error)}")) from error
     hashing.join()
     after = Path(path).stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise Refusal("it changed while it was read; wait until it has been written completely")
+        raise Refusal(Problem("changed-source", "it changed while it was read; wait until it has been written completely"))
     if not digest:
-        raise Refusal("it cannot be read to its end: the disk or the network drive reports an error")
+        raise Refusal(Problem("unreadable-source", "it cannot be read to its end: the disk or the network drive reports an error"))
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
     with Path(path).open("rb") as file:
         claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
         if goes_on(file, source["demuxer"], source.pop("last")):
-            raise Refusal("it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat")
+            what = "it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat"
+            raise Refusal(Problem("joined-files", what))
     return Source(
         location=path,
         name=name,
@@ -172,26 +175,28 @@ def _measure(
 ) -> dict[str, Any]:
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
-        raise Refusal(f"it has {len(streams)} streams; the limit is {limits.max_streams}")
+        raise Refusal(Problem("limit-exceeded", f"it has {len(streams)} streams; the limit is {limits.max_streams}"))
     video: Any = next((stream for stream in streams if is_picture(stream)), None)
     if video is None:
         raise _no_video(streams)
-    problems = []
+    problems: list[Problem] = []
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
-        problems.append(f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all")
+        what = f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all"
+        problems.append(Problem("limit-exceeded", what))
     # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
     # less the first, which says nothing.
     claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
     lasting = (claimed or 0) - max(Fraction(container.start_time or 0, av.time_base), Fraction(0))  # fragments may begin at any time
     if not container.format.flags & TS_DISCONT and lasting > limits.max_duration:
-        problems.append(f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s")
+        what = f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s"
+        problems.append(Problem("limit-exceeded", what))
     if problems:
         raise Refusal(*problems)
     scan = read(container, video, limits, shifts)
     if shifts is None and (found := scan.clocks.shifts()):
         if (count := max(map(len, found.values()))) > MOST_JUMPS:
-            raise Refusal(f"its clock jumps {count} times; the limit is {MOST_JUMPS}")
+            raise Refusal(Problem("limit-exceeded", f"its clock jumps {count} times; the limit is {MOST_JUMPS}"))
         raise _Jumps(found)
     base = base_of(video)
     decoded = [Decoded(frame.pts, frame.dts, frame.interlaced_frame) for frame in scan.frames]
@@ -200,20 +205,23 @@ def _measure(
     line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
     problems = scan.problems
     if not scan.video.pts:
-        problems.append("its video stream is empty")
+        problems.append(Problem("no-video", "its video stream is empty"))
     elif not scan.frames:
-        codec = clean(codec_of(video.codec_context))
-        problems.append(f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}")
+        codec = one_line(codec_of(video.codec_context))
+        what = f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}"
+        problems.append(Problem("undecodable-source", what))
     elif not line.frames:
-        problems.append("none of its pictures can be shown: all lie before the start of its time line or have no time")
+        what = "none of its pictures can be shown: all lie before the start of its time line or have no time"
+        problems.append(Problem("no-video", what))
     if line.duration > limits.max_duration:
-        problems.append(f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s")
+        problems.append(Problem("limit-exceeded", f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s"))
     if problems:
         raise Refusal(*problems)
     dolby = told.dolby or dolby_in(scan.frames[0])
     if dolby is not None and not dolby.has_base:
+        what = f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green"
         raise Refusal(
-            f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green",
+            Problem("no-base-layer", what),
             fix="export it as HDR10, HLG or SDR, or as Dolby Vision profile 8.1 or 8.4; or convert it with an ffmpeg that has libplacebo: "
             "ffmpeg -i FILE -vf libplacebo=apply_dolbyvision=1:colorspace=bt709:color_primaries=bt709:color_trc=bt709:format=yuv420p "
             "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
@@ -222,15 +230,16 @@ def _measure(
     crop = told.crops.get(video.index)
     picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
-        raise Refusal(f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense")
-    tracks = {stream.index: (stream, scan.tracks.get(stream.index, Track())) for stream in streams if stream.index != video.index}
+        what = f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense"
+        raise Refusal(Problem("implausible-aspect", what))
+    tracks = {stream.index: (stream, scan.tracks.get(stream.index, ScannedStream())) for stream in streams if stream.index != video.index}
     ends = [
         picture.start + picture.duration,
         *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
     return {
-        "container": clean(container.format.long_name),
+        "container": one_line(container.format.long_name),
         "demuxer": demuxer,
         "duration": picture.duration,
         "declared_duration": claimed,
@@ -249,7 +258,7 @@ def _measure(
 
 
 def _subtitles(
-    container: av.container.InputContainer, tracks: dict[int, tuple[Any, Track]], scan: Scan, told: Declared, *, ordered: bool
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, ScannedStream]], scan: Scan, told: Declared, *, ordered: bool
 ) -> Iterator[SubtitleStream]:
     """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
 
@@ -277,7 +286,8 @@ def _with_languages(path: str, container: av.container.InputContainer, source: d
 
 def _no_video(streams: list[Stream]) -> Refusal:
     if any(stream.type == "video" for stream in streams):
-        return Refusal("its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art")
+        what = "its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art"
+        return Refusal(Problem("undecodable-source", what))
     kinds = sorted({stream.type for stream in streams})
     what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
-    return Refusal(what, fix="name the video file that it belongs to")
+    return Refusal(Problem("no-video", what), fix="name the video file that it belongs to")

@@ -24,7 +24,7 @@ from av.filter import Graph
 
 from vidpipe.source.child.opening import packets
 from vidpipe.source.child.scan import Timeline
-from vidpipe.source.picture import IDET
+from vidpipe.source.picture_facts import IDET
 
 PLACES, FRAMES = 5, 40  # at so many places of the file, so many frames in all, at most
 BATCH = 8  # frames that are judged together

@@ -2,7 +2,7 @@
 
 In:   a path, and the demuxers that may be tried.
 Out:  an open container.
-Wrong: Refusal, with the sentence for the person.
+Wrong: Refusal, with an id and the sentence for the person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from av.sidedata.sidedata import Type
 
 from vidpipe.source.child.formats import AUDIO, VIDEOS, named
 from vidpipe.source.clock import DEMUXING
-from vidpipe.source.text import clean
+from vidpipe.source.problem import Problem
+from vidpipe.source.text import one_line
 
 
 def _nameless(cls: Any, value: object) -> Any:
@@ -37,9 +38,9 @@ _KINDS._missing_ = classmethod(_nameless)
 
 
 class Refusal(Exception):
-    """The file cannot be a source; ``problems`` are the sentences. fix: what helps, if that is known; FILE stands for its name."""
+    """The file cannot be a source, for these reasons. fix: what helps, if that is known; FILE stands for its name."""
 
-    def __init__(self, *problems: str, fix: str | None = None) -> None:
+    def __init__(self, *problems: Problem, fix: str | None = None) -> None:
         super().__init__(*problems)
         self.problems = list(problems)
         self.fix = fix
@@ -93,11 +94,12 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
         reason = reason_of(error)
         if "moov" in reason:
             raise Refusal(
-                "its index (the moov box) is missing: the file is cut off or was not finished",
+                Problem("missing-index", "its index (the moov box) is missing: the file is cut off or was not finished"),
                 fix="copy it again from its origin and compare the sizes; a recording that broke off can often be repaired with untrunc",
             ) from error
         raise Refusal(
-            "not a video file of a known container, or too damaged to be recognised", fix="check that it is the file that was meant"
+            Problem("unknown-container", "not a video file of a known container, or too damaged to be recognised"),
+            fix="check that it is the file that was meant",
         ) from error
 
 
@@ -106,9 +108,10 @@ def _unread(file: FileIO) -> Refusal:
     file.seek(0)
     with suppress(av.error.FFmpegError), _opened(file, [*VIDEOS, *AUDIO]) as container:
         if found := named(container.format.name.split(",")[0]):
-            return Refusal(found[0], fix=found[1])
+            return Refusal(Problem("unknown-container", found[0]), fix=found[1])
+    what = "no video container that is read: a rare one, or a playlist, script, picture or subtitle file (those are never followed)"
     return Refusal(
-        "no video container that is read: a rare one, or a playlist, script, picture or subtitle file (those are never followed)",
+        Problem("unknown-container", what),
         fix="name the video file itself; if this is it: ffmpeg -i FILE -c:v ffv1 -c:a flac FIXED.mkv",
     )
 
@@ -119,4 +122,4 @@ def reason_of(error: Exception) -> str:
         return "it needs more memory than allowed (limit memory_bytes)"
     log = getattr(error, "log", None)
     words = log[2].strip() if log else ""
-    return clean(words or getattr(error, "strerror", None) or str(error))
+    return one_line(words or getattr(error, "strerror", None) or str(error))

@@ -25,6 +25,8 @@ from vidpipe.source.child.scan import Corrupt, Packets
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.problem import Problem
+from vidpipe.source.steps import Steps
 
 FRAMES_WANTED = BATCH  # enough to see fields and the order of times
 TS_DISCONT = 0x0200  # libavformat/avformat.h, AVFMT_TS_DISCONT: the clock may jump
@@ -32,7 +34,7 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 
 
 @dataclass
-class Track:
+class ScannedStream:
     """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet.
 
     sounding: how long its packets last one after the other.
@@ -46,11 +48,14 @@ class Track:
     sounding: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
     listener: Listener | None = None
+    steps: Steps | None = None
 
     def add(self, time: int, duration: int) -> None:
         """Take the next packet."""
         self.start = time if self.start is None else min(self.start, time)
         self.end = max(self.end, time + duration)
+        if self.steps:
+            self.steps.add(time, duration)
 
 
 @dataclass
@@ -60,13 +65,13 @@ class Scan:
     clocks: Clocks
     shifts: Mapping[int, tuple[Shift, ...]]
     video: Packets = field(default_factory=Packets)
-    tracks: dict[int, Track] = field(default_factory=dict)
+    tracks: dict[int, ScannedStream] = field(default_factory=dict)
     frames: list[Any] = field(default_factory=list)  # the first decoded av.VideoFrames
     carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
     last: int = 0  # where the last packet begins
     error: str | None = None
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def base_of(stream: Stream) -> Fraction:
@@ -83,7 +88,7 @@ def read(
     scan = Scan(clocks=clocks, shifts=shifts or {})
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.codec is not None:
-            scan.tracks[stream.index] = Track(listener=Listener(stream.codec_context))
+            scan.tracks[stream.index] = ScannedStream(listener=Listener(stream.codec_context), steps=Steps(base_of(stream)))
     others = (*container.streams.subtitles, *container.streams.data)
     scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
     video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
@@ -109,7 +114,7 @@ def read(
                     scan.carriers[index].look(packet)
                 _decode(scan, video, packet)
             elif size:
-                track = scan.tracks.setdefault(index, Track())
+                track = scan.tracks.setdefault(index, ScannedStream())
                 if not track.packets:
                     track.opening = memoryview(packet)[0]
                 track.packets += 1
@@ -126,7 +131,7 @@ def read(
                     track.sounding += packet.duration or 0
             number += 1
             if number > limits.max_packets:
-                scan.problems.append(f"it has more than {limits.max_packets} packets")
+                scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets"))
                 break
     except (av.error.FFmpegError, MemoryError) as error:
         scan.error = f"reading stopped: {reason_of(error)}"

@@ -18,12 +18,12 @@ from vidpipe.source.child.captions.carried import Carrier
 from vidpipe.source.child.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.child.fields import Fields, measure_fields
 from vidpipe.source.child.opening import packets
-from vidpipe.source.child.reading import Scan, Track, base_of
+from vidpipe.source.child.reading import Scan, ScannedStream, base_of
 from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
-from vidpipe.source.picture import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.text import clean, language_tag
+from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
+from vidpipe.source.text import language_tag, one_line
 
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
@@ -66,8 +66,8 @@ def video_stream(
     depth = max((part.bits for part in frame.format.components), default=8)
     return VideoStream(
         index=video.index,
-        codec=clean(codec_of(context)),
-        profile=clean(video.profile) if video.profile else None,
+        codec=one_line(codec_of(context)),
+        profile=one_line(video.profile) if video.profile else None,
         pixel_format=frame.format.name,
         bit_depth=depth,
         width=width,
@@ -174,7 +174,7 @@ def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Frac
     return max(claimed - (max(start, Fraction(0)) if later else lead), Fraction(0))
 
 
-def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> AudioStream:
+def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Scan) -> AudioStream:
     """Describe a track of sound."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
@@ -185,11 +185,11 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
     declared = _claimed(stream, start * base) if not scan.shifts else None
     return AudioStream(
         index=stream.index,
-        codec=clean(codec_of(context)) if context else "unknown",
-        profile=clean(stream.profile) if context and stream.profile else None,
+        codec=one_line(codec_of(context)) if context else "unknown",
+        profile=one_line(stream.profile) if context and stream.profile else None,
         sample_rate=context.sample_rate if context else 0,
         channels=context.channels if context else 0,
-        layout=clean(context.layout.name) if context and context.channels else "unknown",
+        layout=one_line(context.layout.name) if context and context.channels else "unknown",
         language=language_tag(_tag(stream, "language")),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
@@ -202,6 +202,7 @@ def audio_stream(stream: Any, track: Track, video: VideoStream, scan: Scan) -> A
         declared_duration=declared,
         packets=track.packets,
         changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
+        steps=tuple(time - video.start for time in track.steps.times()) if track.steps else (),
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
         bit_rate=int(track.size * 8 / duration) if duration else None,
@@ -227,11 +228,11 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: Track, scan: Scan, told: Declared) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, told: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
     unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
-    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else unnamed
+    codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,
         codec=codec,
@@ -269,7 +270,7 @@ def caption_streams(stream: Any, carrier: Carrier, track: SubtitleStream | None,
     return found or ([track.model_copy(update={"start": None, "duration": None})] if track else [])
 
 
-def _span(stream: Any, track: Track) -> dict[str, Any]:
+def _span(stream: Any, track: ScannedStream) -> dict[str, Any]:
     """Return when the packets of a stream begin, how long they last, and how many they are."""
     if track.start is None:
         return {"packets": track.packets}
@@ -277,11 +278,11 @@ def _span(stream: Any, track: Track) -> dict[str, Any]:
     return {"start": track.start * base, "duration": (track.end - track.start) * base, "packets": track.packets}
 
 
-def other_stream(stream: Any, track: Track) -> OtherStream:
+def other_stream(stream: Any, track: ScannedStream) -> OtherStream:
     """Describe anything else: data, timecode, cover art."""
     still = Disposition.attached_pic | Disposition.timed_thumbnails
-    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else clean(stream.type)
-    codec = clean(codec_of(stream.codec_context)) if stream.codec_context else None
+    kind = "cover art" if stream.disposition & still else "timecode" if _tag(stream, "timecode") else one_line(stream.type)
+    codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else None
     return OtherStream(index=stream.index, kind=kind, codec=codec, **_span(stream, track))
 
 
@@ -291,7 +292,7 @@ def _tag(stream: Any, key: str) -> str | None:
 
 
 def _title(stream: Any) -> str | None:
-    return clean(_tag(stream, "title") or "") or None
+    return one_line(_tag(stream, "title") or "") or None
 
 
 def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
@@ -299,7 +300,7 @@ def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
     found = []
     for chapter in container.chapters():
         base = Fraction(chapter["time_base"] or 1)
-        title = clean(chapter["metadata"].get("title", "")) or None
+        title = one_line(chapter["metadata"].get("title", "")) or None
         found.append(Chapter(start=chapter["start"] * base, end=chapter["end"] * base, title=title))
     return tuple(found[:1000])
 
@@ -307,4 +308,4 @@ def chapters(container: av.container.InputContainer) -> tuple[Chapter, ...]:
 def timecode(container: av.container.InputContainer, streams: list[Stream]) -> str | None:
     """Return the first timecode that the file or a stream states."""
     values = [container.metadata.get("timecode"), *(_tag(stream, "timecode") for stream in streams)]
-    return next((clean(value, 20) for value in values if value), None)
+    return next((one_line(value, 20) for value in values if value), None)

@@ -5,7 +5,7 @@ Out:  findings in the order of the policy; those that are "off" are left out.
 Wrong: nothing.
 
 Every finding says what was measured and what the limit is, and when, unless it is about the whole file. What a file has many of is
-told once for each stretch; the measured value is that of all of them.
+reported once for each stretch; the measured value is that of all of them.
 """
 
 from vidpipe.source.findings.measured import findings, missing_pictures
@@ -15,7 +15,7 @@ __all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictur
 
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),
-    *("discarded-audio", "undecodable-audio", "changing-sound", "captions-left-out"),
+    *("discarded-audio", "audio-outside-picture", "undecodable-audio", "changing-sound", "captions-left-out"),
     *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time"),
     *("low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import AudioStream, Finding, Source, Stretch
+from vidpipe.diagnostics import Diagnostic
+from vidpipe.source.facts import AudioStream, Source, Stretch
 from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 
 EDGE_PICTURES = 12  # a recording that was cut anywhere ends, and in a transport stream begins, with pictures that lack their references
-MOST_DAMAGE = 100  # stretches that are told
+MOST_DAMAGE = 100  # stretches that are reported
 
 
-def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Finding, ...]:
+def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Diagnostic, ...]:
     """Return what a decode showed. stream: index of the audio stream whose sound was measured; None is the first one."""
     audio = next((each for each in source.audio if stream is None or each.index == stream), None)
     return (
@@ -24,7 +25,7 @@ def findings(source: Source, measurements: Measurements, policy: QualityPolicy, 
     )
 
 
-def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Finding, ...]:
+def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
     """Compare the number of pictures with what the packet scan promised. pictures: that a whole decode gave, or can give at most."""
     promised = source.video.frames
     least = promised - max(promised // 100, EDGE_PICTURES)
@@ -43,7 +44,7 @@ def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tu
     )
 
 
-def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Finding]:
+def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     check = policy.decode_errors
     total = sum((each.end - each.start for each in measurements.damaged), Fraction(0))
     if not measurements.damaged:
@@ -62,7 +63,7 @@ def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -
         )
 
 
-def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Finding]:
+def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     index = source.video.index
     for span in longer(measurements.black, policy.black.longest):
         yield from found(
@@ -101,7 +102,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         )
 
 
-def _sound(source: Source, audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Finding]:
+def _sound(source: Source, audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     for span in longer(measurements.silence, policy.silence.longest):
         yield from found(
             policy.silence,

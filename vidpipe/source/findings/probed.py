@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import LEAST_EARLY, AudioStream, Finding, Source, Stretch, VideoStream
+from vidpipe.diagnostics import Diagnostic
+from vidpipe.source.facts import LEAST_EARLY, AudioStream, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.wording import clock, found, show
 from vidpipe.source.policy import Check, QualityPolicy
 
 
-def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
+def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
     """Return what the probe alone shows; nothing is decoded for it."""
     return (
         *_truncated(source, policy),
@@ -30,8 +31,8 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Finding, ...]:
     )
 
 
-def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Compare what the container and each stream claim with where their packets end; the worst is told."""
+def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Compare what the container and each stream claim with where their packets end; the worst is reported."""
     check = policy.truncated
     video = source.video
     if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
@@ -79,7 +80,7 @@ def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
     return Stretch(start=end, end=max(end, claimed or end))
 
 
-def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if source.read_error:
         yield from found(
             policy.read_error,
@@ -92,7 +93,7 @@ def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     check = policy.corrupt_packets
     streams: list[VideoStream | AudioStream] = [source.video, *source.audio]
     for stream in streams:
@@ -110,7 +111,7 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
 
 
 def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
-    """Yield where to tell a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
+    """Yield where to report a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
     if count > most:
         yield from stretches or (None,)
 
@@ -121,7 +122,7 @@ def _when(span: Stretch | None) -> str:
     return f" from {clock(span.start)} to {clock(span.end)}" if span.end > span.start else f" at {clock(span.start)}"
 
 
-def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video, check = source.video, policy.duration_mismatch
     if not source.audio:
         yield from found(
@@ -161,11 +162,11 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of audio before the first picture that is cut, where it is too little to be a start-mismatch."""
+def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report audio before the first picture that is cut, where it is too little to be a start-mismatch."""
     check = policy.duration_mismatch
     for audio in _filled(source):
-        if audio.cut and audio.cut <= Fraction(str(check.most)):
+        if audio.cut and audio.cut <= Fraction(str(check.most)) and audio.offset + audio.duration > 0:
             yield from found(
                 Check(severity="off" if check.severity == "off" else "warning"),
                 "early-audio",
@@ -178,45 +179,58 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Compare how long audio is with what of it falls into the time of the picture."""
+def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Compare how long audio is with what of it falls into the time of the picture. What comes before the picture is cut anyway."""
     check, picture = policy.discarded_audio, source.video.duration
+    share = Fraction(str(check.share))
     kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
-    for audio in source.audio:
+    for audio in _filled(source):
         whole = max(audio.sounding, audio.duration)
-        if not audio.sounding or not audio.packets or kept[audio.index] >= Fraction(str(check.share)) * whole:
+        fits = not audio.sounding or min(audio.sounding, audio.duration) >= share * whole
+        if kept[audio.index] <= 0 and (fits or max(kept.values()) > 0):
+            yield from _outside(audio, source, policy)
             continue
-        if kept[audio.index] <= 0 and max(kept.values()) > 0:
-            continue  # the plan leaves it out, and says so
-        share = max(kept[audio.index], Fraction(0)) / whole
-        message = (
-            f"only {float(share):.0%} of audio stream {audio.index} falls into the time of the picture: "
-            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}"
-        )
-        advice = (
-            "if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
-            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy"
-        )
-        if (end := audio.offset + audio.duration) <= 0:
-            message = f"all of audio stream {audio.index} lies before the picture: it ends {show(-end)} before the first whole one"
-            advice = (
-                "a recording that begins between two key frames has no picture until the second: export it with more after that; "
-                "else lower discarded_audio in the policy, for a title without this audio"
-            )
+        early = max(-audio.offset, Fraction(0))
+        if not audio.sounding or kept[audio.index] >= share * (whole - early):
+            continue
+        left = max(kept[audio.index], Fraction(0)) / whole
         yield from found(
             check,
             "discarded-audio",
-            message,
+            f"only {float(left):.0%} of audio stream {audio.index} falls into the time of the picture: "
+            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
             stream=audio.index,
             span=Stretch(start=Fraction(0), end=picture),
-            measured=f"{float(share):.0%} kept",
+            measured=f"{float(left):.0%} kept",
             limit=f"{check.share:.0%} kept",
-            advice=advice,
+            advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
         )
 
 
-def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
+def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Say of audio that is over before the picture begins, or begins after its end, that the plan leaves it out."""
+    end, picture = audio.offset + audio.duration, source.video.duration
+    if end <= 0:
+        where = f"before the picture: it ends {show(-end)} before the first whole one"
+        advice = "a recording that begins between two key frames has no picture until the second: export it with more after that"
+    else:
+        where = f"after the picture: it begins {show(audio.offset - picture)} after the last one"
+        advice = "check whether picture is missing at the end, or the audio has the times of another recording"
+    yield from found(
+        policy.audio_outside_picture,
+        "audio-outside-picture",
+        f"all of audio stream {audio.index} lies {where}; it is left out",
+        stream=audio.index,
+        span=Stretch(start=audio.offset, end=end),
+        measured=f"{show(Fraction(0))} of {show(audio.duration)}",
+        limit="some of it while the picture runs",
+        advice=advice,
+    )
+
+
+def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
     check = policy.decode_errors
     good = any(audio.packets and audio.decodable for audio in source.audio)
     for audio in _filled(source):
@@ -232,8 +246,8 @@ def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell where sound becomes another one."""
+def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report where the audio format changes."""
     check = policy.changing_sound
     for audio in source.audio:
         if len(audio.changes) <= check.most:
@@ -252,7 +266,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _captions(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Say which closed captions are lost. Broadcasters send the words of the first services as CEA-608 too, in the same order."""
     channels = [stream for stream in source.subtitles if (stream.channel or "").startswith("CC")]
     services = [stream for stream in source.subtitles if stream.codec == "eia_708"]
@@ -271,7 +285,7 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
         yield from found(
@@ -322,7 +336,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Doubt times that the file cannot fill. Nobody has to decode, or encode, hours of picture to see that 28 kB do not hold them."""
     video = source.video
     if video.packets is not None:
@@ -341,7 +355,7 @@ def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
         )
 
 
-def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
+def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     shorter = min(video.display_size)
     if shorter < Fraction(str(policy.resolution.lowest)):
@@ -368,8 +382,8 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
             )
 
 
-def _fields(source: Source, policy: QualityPolicy) -> Iterator[Finding]:
-    """Tell of interlaced content that the file does not own up to, and that a sample of the pictures shows."""
+def _fields(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+    """Report interlaced content that the file does not flag, and that a sample of the pictures shows."""
     share = source.video.interlaced_share
     if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
         yield from found(

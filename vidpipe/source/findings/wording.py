@@ -1,11 +1,12 @@
-"""How a finding is told: its fields, and times and durations as people read them."""
+"""How a finding is reported: its fields, and times and durations as people read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vidpipe.source.facts import Finding, Severity, Stretch
+from vidpipe.diagnostics import Diagnostic, Where
+from vidpipe.source.facts import Stretch
 from vidpipe.source.policy import Check
 
 
@@ -19,18 +20,15 @@ def found(
     advice: str,
     stream: int | None = None,
     span: Stretch | None = None,
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Yield the finding with the severity that the policy gives it, or nothing if that is "off"."""
     if check.severity == "off":
         return
-    severity: Severity = check.severity
-    yield Finding(
+    yield Diagnostic(
         id=id_,
-        severity=severity,
+        severity=check.severity,
+        at=Where(stream=stream, start=span.start if span else None, end=span.end if span else None),
         message=message,
-        stream=stream,
-        start=span.start if span else None,
-        end=span.end if span else None,
         measured=measured,
         limit=limit,
         advice=advice,

@@ -4,7 +4,7 @@ In:   a command: what it decodes, and what it makes.
 Out:  Limits of its ffmpeg.
 Wrong: nothing; an encode that needs more than its limits fails, and says so in ffmpeg's words.
 
-Wall time of an encode is not limited here: one that goes on may take long on a busy machine; one that does not is noticed by ``silence``.
+Wall time of an encode is not limited here: one that goes on may take long on a busy machine; one that does not is noticed by ``stalls``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fractions import Fraction
 from vidpipe.encode.audio import AudioCommand
 from vidpipe.encode.command import ChunkCommand
 from vidpipe.encode.parallelism import memory_of
-from vidpipe.encode.silence import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
+from vidpipe.encode.stalls import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, SubtitleCommand
 from vidpipe.encoders import encoder_of
 from vidpipe.media.process import Limits

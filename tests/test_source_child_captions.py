@@ -14,8 +14,8 @@ from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, announced,
 from tests.encode_support import FIXTURES, ffmpeg
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.source.captions import CaptionRequest
+from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.channels import Services, Triples, taken_apart
-from vidpipe.source.child.captions.languages import declared_languages
 from vidpipe.source.child.captions.screens import cues, extracted
 from vidpipe.source.child.captions.userdata import reader
 from vidpipe.source.facts import Source

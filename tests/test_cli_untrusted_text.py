@@ -81,13 +81,47 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
 }
 
 
+PREPARED = """
+import json, os, pty, sys
+# what is slow to import; the command line itself is imported on its terminal
+import vidpipe.catalog.store, vidpipe.inspect.inspection, vidpipe.pipeline.ingest, vidpipe.validation
+shown = []
+for arguments in json.load(sys.stdin):
+    process, master = pty.fork()
+    if not process:
+        sys.argv[1:] = arguments
+        sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="utf-8") for number in (1, 2))
+        from vidpipe.cli import main
+        main()
+    data = b""
+    try:
+        while block := os.read(master, 65536):
+            data += block
+    except OSError:  # EIO: the other end is closed
+        os.close(master)
+    os.waitpid(process, 0)
+    shown.append(data.decode("utf-8", "replace"))
+print(json.dumps(shown))
+"""
+"""Runs many command lines, each in a process on a terminal of its own, and starts Python once."""
+
+
+def each_in_a_terminal(home: Path, lines: list[list[str]]) -> list[str]:
+    """Run command lines, each on a terminal of its own, and return everything that reached them."""
+    environ = {**os.environ, "VIDPIPE_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "200"}
+    argv = [sys.executable, "-c", PREPARED]
+    done = subprocess.run(argv, input=json.dumps(lines), capture_output=True, text=True, env=environ, cwd=ROOT, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
 def test_nothing_of_a_strangers_text_steers_the_terminal(evil: Path, tmp_path: Path) -> None:
     text, master = tmp_path / f"text {EVIL}.mp4", tmp_path / "master.m3u8"
     text.write_text("not a film")
     master.write_text(f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000,CODECS="{EVIL}"\n{EVIL}.m3u8\n', encoding="utf-8")
     real = {"FILE": str(evil), "TEXT": str(text), "MASTER": str(master), "LADDER": ladder(tmp_path, 90)}
-    for name, (arguments, expected) in COMMANDS.items():
-        shown = in_a_terminal(tmp_path / "home", *(real.get(part, part) for part in arguments))
+    lines = [[real.get(part, part) for part in arguments] for arguments, _ in COMMANDS.values()]
+    for (name, (_, expected)), shown in zip(COMMANDS.items(), each_in_a_terminal(tmp_path / "home", lines), strict=True):
         assert expected in shown, f"{name}: {shown}"
         assert "Traceback" not in shown, name
         assert "bug in vidpipe" not in shown, name

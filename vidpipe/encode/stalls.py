@@ -54,8 +54,8 @@ class Stalled(Exception):
     """The encode makes no progress, and nobody knows why."""
 
 
-class Silence:
-    """Reads ffmpeg's progress lines and knows since when they tell nothing new. frames: of the first picture output."""
+class ProgressWatch:
+    """Reads ffmpeg's progress lines and tracks the time since the last progress. frames: of the first picture output."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
@@ -90,7 +90,7 @@ class Guard:
     def __init__(self, program: str, job: Job, folder: Path, cancel: Cancel | None, *, decodes: bool) -> None:
         self._program, self._job, self._folder, self._cancel = program, job, folder, cancel
         self.decodes = decodes
-        self.silence = Silence()
+        self.progress = ProgressWatch()
         self._enough = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._look: Future[Blame | None] | None = None
@@ -104,7 +104,7 @@ class Guard:
 
     def line(self, text: str) -> bool:
         """Take a progress line of the encode; return whether it tells something new."""
-        new = self.silence.line(text)
+        new = self.progress.line(text)
         if new and self._look is not None:  # it goes on by itself: nothing has to be found out any more
             self._enough.set()
             self._look.exception()
@@ -114,7 +114,7 @@ class Guard:
 
     def tick(self) -> None:
         """Look at the clock; called all the time, whether lines come or not.  Raises Hangs, Stalled."""
-        quiet = self.silence.look()
+        quiet = self.progress.look()
         if self._look is not None and self._look.done():
             found = self._look.result()
             self._look = None
@@ -147,16 +147,16 @@ def decode_alone(program: str, job: Job, folder: Path, cancel: Cancel | None) ->
         return None
     argv = [program, *decoding.arguments]
     memory = DECODER_MEMORY + decoding.threads * THREAD_MEMORY
-    silence = Silence()
+    progress = ProgressWatch()
 
     def tick() -> None:
-        if silence.look() > patience(job):
+        if progress.look() > patience(job):
             raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
 
     try:
         spent = math.ceil(STALLED_SECONDS) * (decoding.threads + 1)
         limits = Limits(memory_bytes=memory, wall_seconds=STALLED_SECONDS, cpu_seconds=spent, output_bytes=PRINTED_BYTES)
-        done = run(argv, cwd=folder, on_line=silence.line, on_tick=tick, cancel=cancel, limits=limits)
+        done = run(argv, cwd=folder, on_line=progress.line, on_tick=tick, cancel=cancel, limits=limits)
     except Stalled as stalled:
         return Blame(str(stalled), shlex.join(argv))
     if done.returncode == 0 or done.timed_out:  # slow, but it moves

@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidpipe.cli import options, render
+from vidpipe.cli import options
 from vidpipe.cli.exits import failure, show
+from vidpipe.cli.help import Command, group
 from vidpipe.cli.words import out, write_json
-from vidpipe.data import report
 from vidpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from vidpipe.settings import Settings
 
-ladders = typer.Typer(help="The bitrate ladders that come with vidpipe, and your own.", no_args_is_help=True)
-catalog = typer.Typer(help="The records of published titles.", no_args_is_help=True)
-work = typer.Typer(help="The work folder: finished chunks that make ingests resume.", no_args_is_help=True)
+ladders = group("The bitrate ladders that come with vidpipe, and your own.")
+catalog = group("The records of published titles.")
+work = group("The work folder: finished chunks that make ingests resume.")
 
 LadderName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False)]
 
 
-@ladders.command("list")
+@ladders.command("list", cls=Command)
 def list_ladders(json: options.Json = False, debug: options.Debug = False) -> None:
     """List the shipped ladders."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
     from vidpipe.ladder import load, shipped
 
     found = [load(name) for name in shipped()]
@@ -35,7 +37,7 @@ def list_ladders(json: options.Json = False, debug: options.Debug = False) -> No
         render.ladders(out(), found)
 
 
-@ladders.command("show")
+@ladders.command("show", cls=Command)
 def show_ladder(
     name: LadderName,
     yaml: Annotated[bool, typer.Option("--yaml", help="Print the file itself, to start your own from.")] = False,
@@ -43,6 +45,8 @@ def show_ladder(
     debug: options.Debug = False,
 ) -> None:
     """Show the rungs of a ladder."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
     from vidpipe.ladder import find, load
 
     ladder = load(name)
@@ -54,12 +58,13 @@ def show_ladder(
         render.ladder(out(), ladder)
 
 
-@ladders.command("check")
+@ladders.command("check", cls=Command)
 def check_ladders(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False)],
     debug: options.Debug = False,
 ) -> None:
     """Check ladder files. The exit code is 2 if one of them is wrong."""
+    from vidpipe.cli import render
     from vidpipe.ladder import load
 
     wrong = False
@@ -73,9 +78,12 @@ def check_ladders(
         raise typer.Exit(UsageError.exit_code)
 
 
-@catalog.command("list")
+@catalog.command("list", cls=Command)
 def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """List the titles that are live."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     settings = options.settings(home=home)
     from vidpipe.catalog import open_catalog
 
@@ -87,7 +95,7 @@ def list_titles(json: options.Json = False, home: options.Home = None, debug: op
         render.titles(out(), records)
 
 
-@catalog.command("show")
+@catalog.command("show", cls=Command)
 def show_title(
     content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
     versions: Annotated[bool, typer.Option("--versions", help="All versions of the title, newest first.")] = False,
@@ -96,6 +104,9 @@ def show_title(
     debug: options.Debug = False,
 ) -> None:
     """Show the record of a title."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     settings = options.settings(home=home)
     from vidpipe.catalog import open_catalog
     from vidpipe.preview import live_record
@@ -111,7 +122,7 @@ def show_title(
         render.record(out(), live)
 
 
-@catalog.command("schema")
+@catalog.command("schema", cls=Command)
 def print_schema(debug: options.Debug = False) -> None:
     """Print the JSON Schema of a record."""
     from vidpipe.catalog.record import json_schema
@@ -119,9 +130,12 @@ def print_schema(debug: options.Debug = False) -> None:
     write_json(json_schema())
 
 
-@work.command("list")
+@work.command("list", cls=Command)
 def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """Show what the work folder holds, and which ingests are unfinished."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     settings = options.settings(home=home)
     from vidpipe.work.usage import usage
 
@@ -132,7 +146,7 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
         render.work(out(), found)
 
 
-@work.command("clean")
+@work.command("clean", cls=Command)
 def clean_work(
     older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove uploads and keys.")] = False,
@@ -142,6 +156,9 @@ def clean_work(
     debug: options.Debug = False,
 ) -> None:
     """Free the work folder. Published titles, keys and the catalog stay; unfinished ingests encode again."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
     settings = options.settings(home=home)
     from vidpipe.work.usage import clean
 

@@ -1,7 +1,7 @@
-"""Cut encoded tracks into the media segments of the title, on its grid, with absolute decode times.
+"""Cut encoded tracks where the segments of the title begin and end, on its grid, with absolute times.
 
 In:   an artifact (video: one rung of one chunk; audio: the whole track), its rendition, the grid.
-Out:  Segments, lazily and in order; only one is held in memory.
+Out:  Cuts, lazily and in order; only one is held in memory.
 Wrong: EncodeFailed if the artifact is not what was planned: frames missing, a segment that does not begin with a key frame,
        a gap in its decode times, an instant of the grid that is no whole tick.
 """
@@ -17,9 +17,8 @@ from typing import BinaryIO
 
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import BoxError, Movie, Sample, Track, read_fragments
-from vidpipe.mp4.fragment import AAC_ROLL, write_fragment
+from vidpipe.package.cut import Cut
 from vidpipe.package.init import InitSection, broken, read_init, read_track
-from vidpipe.package.result import Segment
 from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
 from vidpipe.work.artifacts import Artifact
 
@@ -27,13 +26,14 @@ _AVC_VCL, _AVC_IDR = range(1, 6), (5,)  # ITU-T H.264 table 7-1
 _HEVC_VCL, _HEVC_IDR = range(0, 32), (19, 20)  # ITU-T H.265 table 7-1: IDR_W_RADL, IDR_N_LP
 
 
-def video_segments(
+def video_cuts(
     artifact: Artifact, rendition: VideoRendition, chunk: Chunk, grid: Grid, init: InitSection | None = None
-) -> Iterator[Segment]:
-    """Yield the segments of one rung of one chunk. init: of the title; what the encoder wrote of this chunk must be byte-identical to it.
+) -> Iterator[Cut]:
+    """Yield the cuts of one rung of one chunk. init: of the title; what the encoder wrote of this chunk must be byte-identical to it.
 
     Every segment begins with an IDR frame that is also the first one shown, so it plays without its predecessor (HLS-SEG-001, -002).
-    Composition offsets are raised by what the edit list of the init section skips; then none is negative.
+    Composition offsets are raised by what the edit list of the init section skips; then none is negative. All rungs end at the same
+    instant: of a rung with every second frame of an odd number, the last frame lasts half as long.
     """
     movie, track = read_track(artifact.path, rendition.id)
     own = read_init(artifact.path, rendition.id)
@@ -49,7 +49,8 @@ def video_segments(
         samples = _samples(file, movie, rendition.id)
         for index in grid.segments_of(chunk):
             start = grid.start(index)
-            count = rendition.frames(min(grid.start(index + 1), chunk.start + chunk.frames) - start)
+            end = min(grid.start(index + 1), chunk.start + chunk.frames)
+            count = rendition.frames(end - start)
             taken = list(itertools.islice(samples, count))
             where = f"{rendition.id}, segment {index + 1}"
             if len(taken) != count:
@@ -63,13 +64,14 @@ def video_segments(
             delayed = [replace(sample, cts=sample.cts + init.delay) for sample in taken]
             if any(sample.cts < 0 for sample in delayed):
                 raise broken(where, f"a frame is reordered by more than the {picture.reorder} that its parameter set allows")
-            yield _segment(file, rendition.id, index, _whole(start * tick, where), track, delayed)
+            beyond = _whole((start + count * rendition.frame_step - end) * tick, where)
+            yield _cut(file, rendition.id, index, _whole(start * tick, where), track, _shortened(delayed, beyond))
         if next(samples, None) is not None:
             raise broken(rendition.id, f"chunk {chunk.index} has more frames than planned")
 
 
-def audio_segments(artifact: Artifact, rendition: AudioRendition, grid: Grid) -> Iterator[Segment]:
-    """Yield the segments of an audio track, cut at the frame nearest to each video segment's boundary; the last takes the rest.
+def audio_cuts(artifact: Artifact, rendition: AudioRendition, grid: Grid) -> Iterator[Cut]:
+    """Yield the cuts of an audio track, made at the frame nearest to each video segment's boundary; the last takes the rest.
 
     The edit list says how many samples of priming precede time zero; they stay in the first segment, and decode times start at 0.
     Segments without a frame are not made: audio that ends early has fewer segments than the video.
@@ -93,24 +95,32 @@ def audio_segments(artifact: Artifact, rendition: AudioRendition, grid: Grid) ->
                 following = next(samples, None)
             if not taken:
                 break
-            yield _segment(file, rendition.id, index, decode_time, track, taken)
+            yield _cut(file, rendition.id, index, decode_time, track, taken)
             decode_time, total, index = end, total + len(taken), index + 1
     if total == 0 or artifact.samples not in (0, total):
         raise broken(rendition.id, f"{total} audio frames instead of {artifact.samples}")
 
 
-def _segment(file: BinaryIO, rendition: str, index: int, decode_time: int, track: Track, samples: Sequence[Sample]) -> Segment:
-    return Segment(
-        rendition=rendition,
+def _cut(file: BinaryIO, rendition: str, index: int, decode_time: int, track: Track, samples: Sequence[Sample]) -> Cut:
+    return Cut(
+        track=rendition,
         index=index,
         start=Fraction(decode_time, track.timescale),
         duration=Fraction(sum(sample.duration for sample in samples), track.timescale),
-        samples=len(samples),
-        sizes=tuple(sample.size for sample in samples),
-        data=write_fragment(
-            index + 1, track.id, decode_time, samples, _media_data(file, samples), roll=AAC_ROLL if track.handler == "soun" else None
-        ),
+        samples=tuple(samples),
+        data=_media_data(file, samples),
     )
+
+
+def _shortened(samples: Sequence[Sample], ticks: int) -> Sequence[Sample]:
+    """Let the frame that is shown last end earlier. Those decoded after it are then decoded earlier, and shown when they were before."""
+    if not ticks:
+        return samples
+    decoded = itertools.accumulate((sample.duration for sample in samples), initial=0)
+    shown = [time + sample.cts for time, sample in zip(decoded, samples, strict=False)]
+    last = shown.index(max(shown))
+    shortened = replace(samples[last], duration=samples[last].duration - ticks)
+    return [*samples[:last], shortened, *(replace(sample, cts=sample.cts + ticks) for sample in samples[last + 1 :])]
 
 
 def _samples(file: BinaryIO, movie: Movie, rendition: str) -> Iterator[Sample]:

@@ -74,7 +74,7 @@ def names(client: Any, bucket: str, prefix: str) -> list[str]:
 def test_the_preview_unpacks_them(server: servers.S3Server, tmp_path: Path) -> None:
     with closing(open_storage(f"s3://{server.bucket}/p")) as storage:
         publish_object(storage, "t/v", "master.m3u8", b"#EXTM3U\n# text\n", reporter=Silent(), gzip=True)
-        preview = Preview(storage, "t/v", title="t", key_ids=(), key=lambda _: b"")
+        preview = Preview(storage, "t/v", title="t", scheme="none", key_ids=(), key=lambda _: b"")
         with closing(preview.socket):
             assert preview.answer("/t/v/master.m3u8")[2] == b"#EXTM3U\n# text\n"
 

@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from vidpipe.errors import VerificationFailed
-from vidpipe.package.result import Segment
+from vidpipe.package.cut import Cut
+from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.result import ProtectedSegment
+from vidpipe.protect.result import ProtectedSegment, protected
+from vidpipe.protect.schemes import SchemeName
 
 BLOCK = 16
 """Bytes of an AES block and of an IV."""
@@ -33,12 +35,7 @@ def encrypt(segment: Segment, key: ContentKey) -> ProtectedSegment:
     encryptor = Cipher(AES128(key.key), CBC(iv)).encryptor()
     padding = BLOCK - len(segment.data) % BLOCK
     data = b"".join((encryptor.update(segment.data), encryptor.update(bytes([padding]) * padding), encryptor.finalize()))
-    return _protected(segment, data, iv, key.key_id)
-
-
-def clear(segment: Segment) -> ProtectedSegment:
-    """Return the segment as it is, for ``--encrypt none``."""
-    return _protected(segment, segment.data, None, None)
+    return protected(segment, data, iv, key.key_id)
 
 
 def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
@@ -63,15 +60,29 @@ def _iv(segment: Segment, key: ContentKey) -> bytes:
     return hmac.digest(key.key, message, hashlib.sha256)[:BLOCK]
 
 
-def _protected(segment: Segment, data: bytes, iv: bytes | None, key_id: str | None) -> ProtectedSegment:
-    return ProtectedSegment(
-        rendition=segment.rendition,
-        index=segment.index,
-        start=segment.start,
-        duration=segment.duration,
-        samples=segment.samples,
-        data=data,
-        sha256=hashlib.sha256(data).hexdigest(),
-        iv=iv,
-        key_id=key_id,
-    )
+class Aes128:
+    """See Scheme."""
+
+    name: SchemeName = "aes-128"
+    hls_method: str | None = "AES-128"
+
+    def header(self, track: TrackFacts, key: ContentKey | None) -> None:
+        """Say nothing in the init section, which stays clear."""
+
+    def samples(self, cut: Cut, key: ContentKey | None) -> None:
+        """Leave the samples as they are: the segment is encrypted whole."""
+
+    def seal(self, segment: Segment, key: ContentKey | None) -> ProtectedSegment:
+        """Return the segment encrypted."""
+        if key is None:
+            raise ValueError(f"segment {segment.index + 1} of {segment.rendition} has no key")
+        return encrypt(segment, key)
+
+    def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
+        """Return the clear bytes."""
+        if key is None or iv is None:
+            raise VerificationFailed("an encrypted segment has no key or no IV", fix="run the ingest again; its playlist was altered")
+        return decrypt(data, key, iv)
+
+
+SCHEME = Aes128()

@@ -10,8 +10,8 @@ import pytest
 from tests.ingest_support import FIXTURES, ladder
 from vidpipe.encode.audio import audio_command
 from vidpipe.encode.command import ChunkCommand, chunk_command
-from vidpipe.encode.limits import audio_limits, chunk_limits
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encode.process_limits import audio_limits, chunk_limits
 from vidpipe.ladder import load
 from vidpipe.media.process import Limits
 from vidpipe.plan import Plan, plan

@@ -1,0 +1,32 @@
+"""The consoles of rich for both streams. Imported when something is printed by it: rich takes longer to load than the help to write.
+
+In:   nothing.  Out: consoles.  Wrong: BrokenPipeError when nobody reads results any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from rich.console import Console
+
+PIPED_WIDTH = 10_000
+"""Columns of output that goes into a file or a pipe: nothing is cut or folded there."""
+
+
+class Terminal(Console):
+    """A console that does not end the program when nobody reads any more: rich would, with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, which ``exits.run`` knows, for results; drop what is said beside them."""
+        self.quiet = True
+        if not self.stderr:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def console(*, stderr: bool) -> Console:
+    """Return the console of a stream."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Terminal(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,90 @@
+"""Write files that appear whole or not at all, and that are still there after a power cut.
+
+In:   a file's name and its bytes, or a finished temporary file.
+Out:  the file: its bytes are on the disk before its name is (fsync, then rename), and its name before the call returns (fsync of the
+      folder).
+Wrong: OSError; nothing is left behind.
+
+Without the first fsync a file system may keep the name and lose the bytes; without the second one it may lose the name, and whoever was
+told that the file is there is wrong. A file system that cannot do it (some network file systems, folders on Windows) is taken as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TEMPORARY = ".vidpipe-"
+"""How the name of a file that is being written begins; it ends in ``.tmp``."""
+
+_CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+
+
+def write(file: Path, data: bytes | Path, *, private: bool = False) -> None:
+    """Write ``file``, or replace it. data: its bytes, or a file to copy.  private: nobody else may read it."""
+    with _written(file, data, private=private) as temporary:
+        temporary.replace(file)
+    sync(file.parent)
+
+
+def create(file: Path, data: bytes, *, private: bool = False) -> bool:
+    """Write ``file`` unless it is there; False if it is. Of several processes that create it at once, one wins."""
+    try:
+        with _written(file, data, private=private) as temporary:
+            os.link(temporary, file)  # unlike a rename, a link never replaces the file of another process
+            temporary.unlink()
+    except FileExistsError:
+        return False
+    sync(file.parent)
+    return True
+
+
+def move(made: Path, file: Path) -> None:
+    """Give a finished temporary file of the same file system its name."""
+    sync(made)
+    made.replace(file)
+    sync(file.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "posix":
+            raise
+        return  # Windows opens no folders
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in _CANNOT:
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _written(file: Path, data: bytes | Path, *, private: bool) -> Iterator[Path]:
+    """Give a new file beside ``file`` that holds the data and is on the disk; the block gives it its name."""
+    temporary = file.parent / f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+    # The umask decides who may read it, as for any file: a web server may have to, which mkstemp's 0600 would forbid.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            if isinstance(data, Path):
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+            else:
+                stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield temporary
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,95 @@
+"""Where the keys of a title come from, and which one protects what.
+
+In:   the tracks of a title, and ids that were written down before (``pipeline/versions.py``: the note comes first, so that no key is lost).
+Out:  a KeySet: for each segment of each track its key.
+Wrong: UsageError from the source: a key that is unknown, altered, or wrapped by another master key.
+
+A key has a use: some tracks, from one segment on until the next use of those tracks begins. Today a title has one use for everything;
+keys for classes of tracks and keys that change with time are more uses, and nothing else. The local key store is one KeySource; a key
+service is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.schemes import CLEAR
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What one key is for. tracks: ids of renditions, None for all.  first: 0-based index of the first segment."""
+
+    tracks: frozenset[str] | None = None
+    first: int = 0
+
+    def covers(self, track: str, index: int) -> bool:
+        """Whether it is for a segment, unless a later use is."""
+        return index >= self.first and (self.tracks is None or track in self.tracks)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of one version. uses: in rising order of their first segments.  keys: one for each use."""
+
+    uses: tuple[KeyUse, ...] = ()
+    keys: tuple[ContentKey, ...] = ()
+
+    def of(self, track: str, index: int = 0) -> ContentKey | None:
+        """Return the key of a segment of a track; None if it is left clear."""
+        covering = [key for use, key in zip(self.uses, self.keys, strict=True) if use.covers(track, index)]
+        return covering[-1] if covering else None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the keys, each once."""
+        return tuple(dict.fromkeys(key.key_id for key in self.keys))
+
+
+NO_KEYS = KeySet()
+
+
+class KeySource(Protocol):
+    """Gives keys. Safe for several threads."""
+
+    def keys(self, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
+        """Return the keys of a title, making those that do not exist yet. ids: one for each use."""
+
+    def get(self, key_id: str) -> ContentKey:
+        """Return one key that exists."""
+
+    def remove(self, key_id: str) -> None:
+        """Forget the key of a version that was never published. Nothing there is no error."""
+
+
+def existing(source: KeySource, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
+    """Return the keys of a version that was made before. Raises UsageError if one of them is not to be had."""
+    return KeySet(tuple(uses), tuple(source.get(key_id) for key_id in ids))
+
+
+def uses_of(scheme: str) -> tuple[KeyUse, ...]:
+    """Return the uses of keys that a title under a scheme has."""
+    return () if scheme == CLEAR else (KeyUse(),)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalKeys:
+    """The KeySource that is the local key store."""
+
+    store: KeyStore
+
+    def keys(self, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
+        """See KeySource."""
+        found = [self.store.get(key_id) if self.store.holds(key_id) else self.store.create(content_id, key_id) for key_id in ids]
+        return KeySet(tuple(uses), tuple(found))
+
+    def get(self, key_id: str) -> ContentKey:
+        """See KeySource."""
+        return self.store.get(key_id)
+
+    def remove(self, key_id: str) -> None:
+        """See KeySource."""
+        self.store.remove(key_id)
