@@ -427,6 +427,7 @@ def _encoded(decided: _Decided, wanted: Plan, target: Destination, media: Finger
             executor=executor,
             pool=run.pool,
             quality=chains(policy),
+            limits=settings.limits,
             reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
         )
