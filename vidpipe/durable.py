@@ -5,8 +5,8 @@ Out:  the file: its bytes are on the disk before its name is (fsync, then rename
       folder).
 Wrong: OSError; nothing is left behind.
 
-Without the first fsync a file system may keep the name and lose the bytes; without the second one it may lose the name, and whoever was
-told that the file is there is wrong. A file system that cannot do it (some network file systems, folders on Windows) is taken as it is.
+Without the first fsync a file system may keep the name and lose the bytes; without the second one it may lose the name, and whoever
+believes that the file is there is wrong. A file system that cannot do it (some network file systems, folders on Windows) is taken as it is.
 """
 
 from __future__ import annotations

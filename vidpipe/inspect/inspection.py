@@ -42,7 +42,7 @@ from vidpipe.publish.result import ObjectEntry
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
 
 
-class KeyUse(Data):
+class DeclaredKey(Data):
     """A key as a playlist uses it. segments: that it covers.  ivs: different ones; 0 when the sequence number is the IV."""
 
     method: str
@@ -72,7 +72,7 @@ class PlaylistReport(Data):
     discontinuities: int = 0
     init: tuple[str, ...] = ()
     encrypted_init: bool = False
-    keys: tuple[KeyUse, ...] = ()
+    keys: tuple[DeclaredKey, ...] = ()
     clear_segments: int = 0
     bytes: int | None = None
     measured: Bitrate | None = None
@@ -398,12 +398,12 @@ def _scheme(uri: str) -> str:
         return ""
 
 
-def _keys(entries: Sequence[Entry]) -> tuple[KeyUse, ...]:
+def _keys(entries: Sequence[Entry]) -> tuple[DeclaredKey, ...]:
     covered = Counter((key.method, key.uri, key.keyformat) for entry in entries for key in entry.keys)
     ivs: dict[tuple[str, str | None, str], set[str]] = {}
     for key in (key for entry in entries for key in entry.keys if key.iv):
         ivs.setdefault((key.method, key.uri, key.keyformat), set()).add(str(key.iv))
     return tuple(
-        KeyUse(method=method, uri=uri, keyformat=keyformat, segments=count, ivs=len(ivs.get((method, uri, keyformat), ())))
+        DeclaredKey(method=method, uri=uri, keyformat=keyformat, segments=count, ivs=len(ivs.get((method, uri, keyformat), ())))
         for (method, uri, keyformat), count in covered.items()
     )

@@ -309,7 +309,7 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
 
 
 def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
-    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    """Stage validate: what packets and headers show; the picture is judged during the encode."""
     policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()
@@ -427,6 +427,7 @@ def _encoded(decided: _Decided, wanted: Plan, target: Destination, media: Finger
             executor=executor,
             pool=run.pool,
             quality=chains(policy),
+            limits=settings.limits,
             reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
         )
