@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
-from typing import Any
-
-import ffmpeg
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
+from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
 from vidpipe.source.facts import Shift, Sound
@@ -30,7 +28,6 @@ AAC_FRAME = 1024
 LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
 
-RAW_SOUND = "vidpipe_sound_quality"
 FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
@@ -94,48 +91,33 @@ def sound_file(number: int, quality: QualityChains) -> str:
 
 def audio_arguments(job: AudioJob) -> list[str]:
     """Return ffmpeg's arguments for all tracks of the job."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
-    streams: dict[int, list[Any]] = {}
+    source = Input(**source_options(job.location, job.demuxer, job.shifts))
+    streams: dict[int, list[Stream]] = {}
     for stream in {rendition.stream for rendition in job.renditions}:
         wanted = sum(rendition.stream == stream for rendition in job.renditions) + (
             sum(rendition.stream == stream for rendition in job.renditions) if job.quality else 0
         )
-        streams[stream] = _split(_timeline(source[str(stream)], job, stream), wanted)
+        streams[stream] = _timeline(source.stream(stream), job, stream).split(wanted, "asplit")
     outputs = []
-    chains = []
     for number, rendition in enumerate(job.renditions):
         taps = streams[rendition.stream]
         outputs.append(_encoded(taps.pop(0), job, number, rendition))
         if job.quality:
-            name = f"{RAW_SOUND}_{number}_"
-            chains.append((name, job.quality.sound.replace(job.quality.sound_file, sound_file(number, job.quality))))
-            outputs.append(ffmpeg.output(taps.pop(0).filter(name), "-", format="null"))
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    place = arguments.index("-filter_complex") + 1
-    for name, chain in chains:
-        arguments[place] = arguments[place].replace(name, chain)
-    return [*GLOBAL, *_steadied(arguments, job)]
-
-
-def _steadied(arguments: list[str], job: AudioJob) -> list[str]:
-    """Put a steady copy in the place of each stream that changes. ffmpeg-python has no word for a loopback decoder."""
-    place = arguments.index("-filter_complex")
-    front: list[str] = []
-    for number, stream in enumerate(sorted(job.steady)):
-        front += steadied(number, stream, job.sounds[stream])
-        arguments[place + 1] = arguments[place + 1].replace(f"[0:{stream}]", f"[dec:{number}]")
-    return [*arguments[:place], *front, *arguments[place:]]
+            measured = taps.pop(0).filters(job.quality.sound.replace(job.quality.sound_file, sound_file(number, job.quality)))
+            outputs.append(measured.output("-", format="null"))
+    # A copy of one format takes the place of each stream that changes its own.
+    copies = [Loopback(stream, steadied(number, stream, job.sounds[stream])) for number, stream in enumerate(sorted(job.steady))]
+    return [*GLOBAL, *arguments(outputs, copies)]
 
 
 def sound_arguments(job: AudioJob) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
+    source = Input(**source_options(job.location, job.demuxer, job.shifts))
     streams = sorted({rendition.stream for rendition in job.renditions})
-    arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *arguments([source.stream(stream).output("-", format="null") for stream in streams])]
 
 
-def _timeline(stream: Any, job: AudioJob, index: int) -> Any:
+def _timeline(stream: Stream, job: AudioJob, index: int) -> Stream:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
     stream = stream.filter("asetpts", expr=on_the_time_line(job.start, job.steps.get(index, ())))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
@@ -146,7 +128,7 @@ def _timeline(stream: Any, job: AudioJob, index: int) -> Any:
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
-def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
+def _encoded(stream: Stream, job: AudioJob, number: int, rendition: AudioRendition) -> Output:
     samples, channels = job.samples(rendition), job.sounds[rendition.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
@@ -173,11 +155,4 @@ def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition)
         "fflags": "+bitexact",
         "flags": "+bitexact",  # no encoder name inside the stream
     }
-    return ffmpeg.output(stream, f"file:{audio_file(number)}", **options)
-
-
-def _split(stream: Any, count: int) -> list[Any]:
-    if count == 1:
-        return [stream]
-    parts = stream.filter_multi_output("asplit")
-    return [parts[number] for number in range(count)]
+    return stream.output(f"file:{audio_file(number)}", **options)

@@ -21,14 +21,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor
-from typing import Any, NamedTuple
-
-import ffmpeg
+from typing import NamedTuple
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
 from vidpipe.encode.output import pixel_format, video_file, video_options
 from vidpipe.encoders import EIGHT_BITS
+from vidpipe.media.graph import Input, Output, Stream, arguments
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import Shift, VideoStream
@@ -48,7 +47,6 @@ PADDING = 3
 """Frames that may be repeated to reach the planned count: for rounding at the end. A source that lacks more is an error, never hidden."""
 
 PICTURES = "pictures.mjpeg"
-RAW_SOURCE, RAW_PICTURE = "vidpipe_source_quality", "vidpipe_picture_quality"  # stand for chains that ffmpeg-python would escape
 
 
 class QualityChains(Data):
@@ -157,13 +155,7 @@ def chunk_arguments(job: ChunkJob) -> list[str]:
     outputs = _outputs(job)
     if not outputs:
         raise ValueError("a job that makes nothing")
-    # get_args writes outputs last to first; turned round, the first rung comes first, whose frames -progress counts.
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    if job.quality:
-        place = arguments.index("-filter_complex") + 1
-        graph = arguments[place].replace(RAW_SOURCE, job.quality.source).replace(RAW_PICTURE, job.quality.picture)
-        arguments[place] = graph
-    return [*GLOBAL, "-filter_complex_threads", str(job.threads), *arguments]
+    return [*GLOBAL, "-filter_complex_threads", str(job.threads), *arguments(outputs)]
 
 
 def decode_arguments(job: ChunkJob) -> list[str]:
@@ -171,8 +163,7 @@ def decode_arguments(job: ChunkJob) -> list[str]:
     # trim and not -t: with -copyts, and in files whose times do not begin at 0, this is the source's own time
     end = job.video.start + job.grid.time(job.chunk.start + job.chunk.frames) + PREROLL
     stream = _input(job).filter("trim", end=f"{float(end):.6f}")
-    arguments: list[str] = ffmpeg.get_args(ffmpeg.output(stream, "-", format="null", fps_mode="passthrough"))
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *arguments([stream.output("-", format="null", fps_mode="passthrough")])]
 
 
 GLOBAL = [
@@ -196,7 +187,7 @@ def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Sh
     }
 
 
-def _input(job: ChunkJob) -> Any:
+def _input(job: ChunkJob) -> Stream:
     options = source_options(job.location, job.demuxer, {job.video.index: job.video.shifts})
     options["threads"] = job.threads
     options["noautorotate"] = None  # rotated by an explicit transpose
@@ -209,15 +200,15 @@ def _input(job: ChunkJob) -> Any:
         # seek_timestamp: absolute, not relative to the container's start.  noaccurate_seek: ffmpeg would add the container's
         # start once more to the point before which it drops frames; fps drops them exactly.
         options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{floor(job.seek * 1000) / 1000:.3f}"}
-    return ffmpeg.input(**options)[str(job.video.index)]
+    return Input(**options).stream(job.video.index)
 
 
-def _timeline(job: ChunkJob) -> Any:
+def _timeline(job: ChunkJob) -> Stream:
     """The frames of the chunk on the grid, counted from 0, upright, at source size."""
     rate, video = job.grid.frame_rate, job.video
     stream = _input(job)
     if job.quality:
-        stream = stream.filter(RAW_SOURCE)
+        stream = stream.filters(job.quality.source)
     if job.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
         # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
         stream = stream.filter("setpts", expr="PTS-STARTPTS")
@@ -257,7 +248,7 @@ def _shape(rendition: VideoRendition) -> _Shape:
     return _Shape(rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
 
 
-def _outputs(job: ChunkJob) -> list[Any]:
+def _outputs(job: ChunkJob) -> list[Output]:
     """Split the timeline among everything that is missing."""
     shapes: dict[_Shape, list[VideoRendition]] = {}
     for rendition in job.renditions:
@@ -265,32 +256,32 @@ def _outputs(job: ChunkJob) -> list[Any]:
     # Measurements are the same whatever is encoded beside them: of the smallest picture, in 8 bits, at the full rate.
     measured_at = _Shape(1, *job.smallest, EIGHT_BITS) if job.quality else None
     alone = measured_at is not None and measured_at not in shapes
-    taps = iter(_split(_timeline(job), len(shapes) + bool(job.pictures) + len(job.posters) + alone))
-    outputs: list[Any] = []
+    taps = iter(_timeline(job).split(len(shapes) + bool(job.pictures) + len(job.posters) + alone))
+    outputs: list[Output] = []
     for shape, group in shapes.items():
         stream = next(taps)
         if shape.step > 1:
             stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and tells the encoder the lower rate
         stream = pixels.fit(stream, shape.width, shape.height, job.video, job.picture, shape.pixel_format)
-        copies = iter(_split(stream, len(group) + (shape == measured_at)))
-        outputs += [ffmpeg.output(next(copies), f"file:{video_file(r)}", **video_options(r, job.grid, job.threads)) for r in group]
-        if shape == measured_at:
-            outputs.append(_measured(next(copies)))
-    if alone:
-        outputs.append(_measured(pixels.fit(next(taps), *job.smallest, job.video, job.picture)))
+        copies = iter(stream.split(len(group) + (shape == measured_at)))
+        outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, job.grid, job.threads)) for r in group]
+        if job.quality and shape == measured_at:
+            outputs.append(_measured(next(copies), job.quality))
+    if job.quality and alone:
+        outputs.append(_measured(pixels.fit(next(taps), *job.smallest, job.video, job.picture), job.quality))
     if job.thumbnails and job.pictures:
         offset = job.chunk.start % job.thumbnails.interval
         picked = next(taps).filter("select", expr=f"not(mod(n+{offset},{job.thumbnails.interval}))")
         picked = pixels.jpeg(picked, job.thumbnails.width, job.thumbnails.height, job.video, job.picture)
-        outputs.append(ffmpeg.output(picked, f"file:{PICTURES}", **_JPEG, **{"q:v": 4}))
+        outputs.append(picked.output(f"file:{PICTURES}", **_JPEG, **{"q:v": 4}))
     for frame in job.posters:
         picked = next(taps).filter("select", expr=f"eq(n,{frame - job.chunk.start})")
         picked = pixels.jpeg(picked, *job.poster_size, job.video, job.picture)
-        outputs.append(ffmpeg.output(picked, f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
+        outputs.append(picked.output(f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
     return outputs
 
 
-_JPEG = {
+_JPEG: dict[str, object] = {
     "format": "mjpeg",  # JPEG files back to back; the image muxer would expand a % in the name
     "c:v": "mjpeg",
     "threads": 1,
@@ -299,15 +290,8 @@ _JPEG = {
 }
 
 
-def _measured(stream: Any) -> Any:
-    return ffmpeg.output(stream.filter(RAW_PICTURE), "-", format="null", fps_mode="passthrough")
-
-
-def _split(stream: Any, count: int) -> list[Any]:
-    if count == 1:
-        return [stream]
-    parts = stream.filter_multi_output("split")
-    return [parts[number] for number in range(count)]
+def _measured(stream: Stream, quality: QualityChains) -> Output:
+    return stream.filters(quality.picture).output("-", format="null", fps_mode="passthrough")
 
 
 def _ratio(value: Fraction) -> str:
