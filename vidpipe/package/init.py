@@ -18,13 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.errors import EncodeFailed
+from vidpipe.language_tags import iso_639_2
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.mp4.brands import audio_brands, video_brands
 from vidpipe.mp4.writing import box, edited, full_box
 from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
-from vidpipe.source.text import iso_639_2
 
 _BRANDS = ("iso6", "cmfc", "mp41")
 """iso6 for tfdt and default-base-is-moof, cmfc for CMAF (HLS-FMP4-001); the media profiles of the track follow."""

@@ -14,6 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
+from vidpipe.language_tags import language_tag
 from vidpipe.source.child.captions.carried import Carrier
 from vidpipe.source.child.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.child.fields import Fields, measure_fields
@@ -23,7 +24,7 @@ from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.text import language_tag, one_line
+from vidpipe.source.text import one_line
 
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
