@@ -4,9 +4,9 @@ In:   an AudioJob: the source, the tracks that are missing, where the picture's 
 Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
 Wrong: nothing here can fail.
 
-A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
+A track is put on the picture's time line: time 0 is the first frame, what is heard earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
-or its sample rate on the way is made steady first (``source/audio_changes.py``).
+or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``).
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _encoded(stream: Stream, job: AudioJob, number: int, rendition: AudioRenditi
         stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
     if channels > max(2, rendition.channels):
         # Dialogue stays as loud as it was; only peaks where all channels add up are held down (scaling everything costs 8 dB).
-        # level: no make-up gain.  latency: give back the look-ahead, or the sound would come late.
+        # level: no make-up gain.  latency: give back the look-ahead, or the audio would come late.
         stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)
     stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     options: dict[str, object] = {

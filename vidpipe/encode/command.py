@@ -10,7 +10,7 @@ Wrong: nothing here can fail; a job without outputs is a programming error (Valu
           every n-th frame: sprite JPEGs     single frames: poster JPEGs
 
 Why every chunk shows what a single encode would: times are kept (-copyts) and counted from the stream's first frame in ticks
-that hold both source times and grid times; the seek lands on a key frame at least PREROLL before the chunk; and ``fps`` is told the
+that hold both source times and grid times; the seek lands on a key frame at least PREROLL before the chunk; and ``fps`` is given the
 grid time at which the chunk starts, so it drops the preroll and fills every grid position with the latest frame that is nearer
 to it than to the next one. "Nearest" and not "at or before": in a file with millisecond times, frame 2 of 24 fps (83.33 ms)
 is stamped 83 ms, but frame 1 (41.67 ms) 42 ms, and it must still be frame 1.
@@ -220,7 +220,7 @@ def _timeline(job: ChunkJob) -> Stream:
     if job.seek is not None:
         # Prints where the seek landed, in ticks from the first frame, once; tasks/chunk.py compares it. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")
-    # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
+    # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to keep source times apart.
     stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
     stream = pixels.deinterlace(stream, video, job.picture)
     start = f"{float(job.grid.time(job.chunk.start)):.9f}"
@@ -261,7 +261,7 @@ def _outputs(job: ChunkJob) -> list[Output]:
     for shape, group in shapes.items():
         stream = next(taps)
         if shape.step > 1:
-            stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and tells the encoder the lower rate
+            stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and declares the lower rate to the encoder
         stream = pixels.fit(stream, shape.width, shape.height, job.video, job.picture, shape.pixel_format)
         copies = iter(stream.split(len(group) + (shape == measured_at)))
         outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, job.grid, job.threads)) for r in group]

@@ -3,7 +3,7 @@
     source -> validate -> plan -> encode (+ thumbnails, quality) -> package -> protect -> publish -> manifest -> verify -> catalog
 
 Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
-call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded side by side, and the
+call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded in parallel, and the
 segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
 it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
 
@@ -278,11 +278,11 @@ def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[],
         try:
             yield pool.submit(unlock).result
         finally:
-            over.set()  # an ffmpeg that hangs must not hold up who has stopped or failed meanwhile
+            over.set()  # an ffmpeg that hangs must not delay a run that was cancelled or has failed
 
 
 def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
-    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    """Stage validate: what packets and headers show; the picture is judged during the encode."""
     policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()

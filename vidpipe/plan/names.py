@@ -1,4 +1,4 @@
-"""Name tracks for people: by their own titles, else by their languages ("English"), with what tells two of one language apart.
+"""Name tracks for people: by their own titles, else by their languages ("English"), with what distinguishes two of one language.
 
 In:   tracks of a source.
 Out:  names that are unique within a kind of track, as a playlist can say them.
@@ -24,7 +24,7 @@ def audio_names(tracks: Sequence[AudioStream]) -> list[str]:
         name = track_name(track.title, track.language, "Main" if len(tracks) == 1 else f"Track {number}")
         name = qualified(name, ROLE_NAMES.get(track.role, ""))
         layout, before = _layout(track), layouts.setdefault(name, set())
-        if before and layout not in before:  # two of one layout are told apart by a number only
+        if before and layout not in before:  # two of one layout are distinguished by a number only
             name = qualified(name, layout)
         before.add(layout)
         names.append(unique(name, names, " "))

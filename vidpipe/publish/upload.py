@@ -61,7 +61,7 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
 
 
 class UploadsLeft(Interrupted, PublishFailed):
-    """Interrupted while uploads are running that do not end. They may still arrive, so that the version may not be given up:
+    """Interrupted while uploads are running that do not end. They may still arrive, so that the version must not be discarded:
     as after any PublishFailed, the next run continues it.
     """
 
@@ -94,7 +94,7 @@ def delivery(path: str) -> Delivery:
 
 
 def is_compressible(path: str) -> bool:
-    """Tell whether an object is text that only players read: playlists and the thumbnails track.
+    """Return whether an object is text that only players read: playlists and the thumbnails track.
 
     Not the segments of subtitles, which are encrypted and whose size is a part of the declared rates, and not the record, which programs
     copy without looking at its headers.
@@ -131,7 +131,7 @@ def publish_segments(
 ) -> Iterator[PublishedSegment]:
     """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.
 
-    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: uploads side by side.
+    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: parallel uploads.
     ``segments`` is consumed in the caller's thread, never more than ``workers`` ahead of the uploads.
     on_failure: called once, from an upload thread, as soon as an upload fails, so that whoever makes the segments can stop (the next
     segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.
@@ -193,7 +193,7 @@ def discard(storage: Storage, prefix: str) -> None:
 
 
 class _FirstFailure:
-    """Remembers the first failed upload and tells about it at once."""
+    """Remembers the first failed upload and reports it at once."""
 
     def __init__(self, told: Callable[[], None] | None) -> None:
         self.first: BaseException | None = None

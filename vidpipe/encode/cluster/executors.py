@@ -25,7 +25,7 @@ from vidpipe.errors import EncodeFailed
 from vidpipe.work.artifacts import Artifact, Store
 
 TRIES = 2  # of a piece whose bytes do not arrive as they were made
-TAKERS = 8  # pieces taken from S3 side by side
+TAKERS = 8  # pieces taken from S3 in parallel
 
 
 class _DaskFuture(Future[Made]):
@@ -81,7 +81,7 @@ class DaskExecutor(Executor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
         if function not in (run_chunk, run_audio, run_subtitles, run_captions) or options:
-            raise TypeError("this executor runs chunks, sound, subtitles and captions only")
+            raise TypeError("this executor runs chunks, audio, subtitles and captions only")
         return _DaskFuture(self._inner.submit(run_there, function, *arguments, dataclasses.asdict(self._terms)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -116,7 +116,7 @@ class Staging:
             return store.add(key, folder / name, samples=sidecar.samples, source=source, title=title)
 
     def arrived(self, run: str, probe: str) -> bool:
-        """Tell whether what a worker wrote in ``probe`` is there."""
+        """Return whether what a worker wrote in ``probe`` is there."""
         with _translated():
             return bool(probe) and self._storage.head(_probe(run, probe)) is not None
 
@@ -138,7 +138,7 @@ class Staging:
                 self._storage.head(_probe(run, secrets.token_hex(8)))
         except EncodeFailed as error:  # AWS says 403 to who may not list; then a task would never see the end of its run
             raise EncodeFailed(
-                f"S3 does not tell these credentials which objects are missing ({error.what})",
+                f"S3 does not report to these credentials which objects are missing ({error.what})",
                 where=error.where,
                 fix="give them s3:ListBucket on the bucket too",
             ) from error
@@ -148,7 +148,7 @@ class Staging:
         return name
 
     def is_over(self, run: str, *, doubtful: bool = False) -> bool:
-        """Tell whether a run has ended. doubtful: raise EncodeFailed if it cannot be told; otherwise it goes on."""
+        """Return whether a run has ended. doubtful: raise EncodeFailed if it cannot be found out; otherwise it goes on."""
         try:
             with _translated():
                 return self._storage.head(run) is None

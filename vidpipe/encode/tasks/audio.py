@@ -1,6 +1,6 @@
-"""Encode all missing sound tracks, each whole. What can go wrong stands in the package.
+"""Encode all missing audio tracks, each whole. What can go wrong stands in the package.
 
-Sound that changes without its packets saying so shows in what comes out; then it is encoded again, made steady first.
+Audio that changes without its packets saying so shows in what comes out; then it is encoded again, made steady first.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
         except Failed as failure:
             if attempt == ATTEMPTS or failure.blame:
                 tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
-                raise error_of(task, f"sound (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
+                raise error_of(task, f"audio (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
             sounds = {stream: wide(sound) if stream in changing else sound for stream, sound in job.sounds.items()}
             job = job.model_copy(update={"steady": tuple({*job.steady, *changing}), "sounds": sounds})
     raise AssertionError("unreachable")

@@ -59,7 +59,7 @@ def _check_seek(job: ChunkJob, completed: Completed) -> None:
         return
     printed = re.search(r"^\[Eval @ [^\]]*\] (?:\[\w+\] )?(-?\d+(?:\.\d+)?)\s*$", completed.stderr_head, re.MULTILINE)
     if printed is None:
-        raise Failed("ffmpeg did not tell where the seek landed", completed, sought=True)
+        raise Failed("ffmpeg did not report where the seek landed", completed, sought=True)
     landed = Fraction(printed[1]) * job.video.time_base
     if landed > job.grid.time(job.chunk.start) + 1 / (2 * job.grid.frame_rate):
         raise Failed(f"the seek landed at {clock(landed)}, after the start of the chunk", completed, sought=True)

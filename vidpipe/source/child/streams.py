@@ -176,11 +176,11 @@ def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Frac
 
 
 def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Scan) -> AudioStream:
-    """Describe a track of sound."""
+    """Describe an audio track."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
     if stream.start_time is not None and start < stream.start_time:
-        start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
+        start = min(stream.start_time, track.end)  # encoder delay that the container declares, for players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
     declared = _claimed(stream, start * base) if not scan.shifts else None
