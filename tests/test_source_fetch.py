@@ -204,7 +204,7 @@ def test_what_is_no_address_is_told_without_its_secrets(address: str, tmp_path: 
 
 
 def test_an_address_with_other_letters_is_told_without_its_secrets(web: str) -> None:
-    with pytest.raises(SourceRefused, match="this is no address") as caught:
+    with pytest.raises(SourceRefused, match="this is not a valid URL") as caught:
         look(f"{web}/film/é.mp4?signature=secret")
     assert "secret" not in "\n".join(caught.value.lines())
 
