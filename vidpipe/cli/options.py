@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Progress(StrEnum):
-    """How an ingest reports its progress."""
+    """How an ingest shows its progress."""
 
     auto = "auto"
     bar = "bar"

@@ -41,7 +41,7 @@ class Origin:
     """A source, and the file that stands for it.
 
     location: as the user gave it.  path: the local file; a copy may not be there yet.  lasting: the next run may find the same one there.
-    version: of a remote source, if its server reports one.  temporary: gives a folder that lasts as long as the run.
+    version: of a remote source, if its server declares one.  temporary: gives a folder that lasts as long as the run.
     """
 
     location: str
@@ -63,7 +63,7 @@ class Origin:
         return self._known or self.bring()
 
     def bring(self) -> Source:
-        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` describes."""
+        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` said."""
         if self._here is None:
             state = self._state  # of what is known; the server may turn out to be wrong
             self._get()

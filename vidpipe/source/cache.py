@@ -24,7 +24,7 @@ from vidpipe.work import measurements
 
 def remembered(location: Path, work: Path, limits: Data, measure: Callable[[], Source]) -> Source:
     """Return the facts of ``location``: those that are kept if the file is unchanged, else those from ``measure``, which are then kept."""
-    with suppress(OSError):  # a file that is not there is reported by `measure`
+    with suppress(OSError):  # of a file that is not there, `measure` reports it in a sentence
         if known := recall(work, limits, *_state(location)):
             return known
     source = measure()
