@@ -21,7 +21,7 @@ from vidpipe import __version__, errors
 from vidpipe.cli import exits, render
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
-from vidpipe.cli.words import clean
+from vidpipe.cli.words import escaped
 from vidpipe.errors import UsageError, VidpipeError
 
 ROOT = Path(__file__).parent.parent
@@ -499,7 +499,7 @@ def test_the_readme_and_the_help_list_the_same_exit_codes(run: Run) -> None:
     ],
 )
 def test_clean(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
+    assert escaped(text) == cleaned
 
 
 def test_a_table_is_folded_on_a_narrow_terminal_and_never_cut() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from vidpipe import durable
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master import load_master_key
+from vidpipe.protect.master_key import load_master_key
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.artifacts import Store
 from vidpipe.work.jobs import Job, claim

@@ -31,7 +31,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
-from vidpipe.protect.master import parse_master_key
+from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target

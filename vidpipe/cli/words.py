@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 
 
-def clean(text: object) -> str:
+def escaped(text: object) -> str:
     """Return text in which no character can move the cursor, change colours or reverse the reading order."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.protect.master import MASTER_BYTES, load_master_key, private_folder
+from vidpipe.protect.master_key import MASTER_BYTES, load_master_key, private_folder
 
 KEY_BYTES = 16
 """AES-128 (RFC 8216 section 4.3.2.4)."""

@@ -41,7 +41,7 @@ class Origin:
     """A source, and the file that stands for it.
 
     location: as the user gave it.  path: the local file; a copy may not be there yet.  lasting: the next run may find the same one there.
-    version: of a remote source, if its server tells one.  temporary: gives a folder that lasts as long as the run.
+    version: of a remote source, if its server declares one.  temporary: gives a folder that lasts as long as the run.
     """
 
     location: str
@@ -63,9 +63,9 @@ class Origin:
         return self._known or self.bring()
 
     def bring(self) -> Source:
-        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` told of."""
+        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` said."""
         if self._here is None:
-            state = self._state  # of what is known; the server may turn out not to tell the truth
+            state = self._state  # of what is known; the server may turn out to be wrong
             self._get()
             self._here = remembered(self.path, self.work, self.limits, self.measure) if self.lasting else self.measure()
             if self._known is not None and self._known.sha256 != self._here.sha256:
@@ -98,7 +98,7 @@ class Origin:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the plan says of where the source comes from."""
-        return ("read from standard input into a file first, so that it can be sought",) if self.location == STDIN else ()
+        return ("read from standard input into a file first, so that it is seekable",) if self.location == STDIN else ()
 
     @property
     def _is_local(self) -> bool:

@@ -18,7 +18,7 @@ from fractions import Fraction
 EVEN = Fraction(3, 2000)
 """Seconds: containers round times to a millisecond."""
 LEAST_STEP = Fraction(5, 1000)
-"""Seconds. Less is not worth a cut; many of them are drift (encode/clock.py)."""
+"""Seconds. Less is not worth a cut; many of them are drift (encode/audio_gaps.py)."""
 HELD = 16
 """Packets: a third of a second of AAC. Vorbis has short blocks in smaller groups, and of long packets few say nothing."""
 LASTING = Fraction(5)

@@ -59,7 +59,7 @@ def usage(work: Path) -> Usage:
 def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[FolderUse, ...]:
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
-    older_than_days: keep files that were written more recently.  dry_run: only tell.
+    older_than_days: keep files that were written more recently.  dry_run: only report.
     An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; what
     `vidpipe plan` and `validate` are just using stays.
     """
@@ -97,7 +97,7 @@ def _folders(work: Path) -> list[Path]:
 
 
 def _files(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
-    """Every file below a folder, but not below some; links are told as themselves, never followed."""
+    """Every file below a folder, but not below some; links are listed as themselves, never followed."""
     return (path for path in _below(folder, without) if path.is_symlink() or not path.is_dir())
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.source.facts import AudioStream, Source, Stretch
-from vidpipe.source.findings.wording import clock, found, show
+from vidpipe.source.findings.wording import found, show, timecode
 from vidpipe.source.policy import Check, QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 
@@ -55,7 +55,7 @@ def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -
         yield from found(
             judged,
             "decode-errors",
-            f"picture or sound cannot be decoded cleanly from {clock(span.start)} to {clock(span.end)} ({show(total)} in all)",
+            f"picture or sound cannot be decoded cleanly from {timecode(span.start)} to {timecode(span.end)} ({show(total)} in all)",
             span=span,
             measured=show(total),
             limit=f"{check.most:g} s",
@@ -69,7 +69,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         yield from found(
             policy.black,
             "black-video",
-            f"the picture is black from {clock(span.start)} to {clock(span.end)}",
+            f"the picture is black from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
@@ -82,7 +82,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         yield from found(
             policy.frozen,
             "frozen-video",
-            f"the picture stands still from {clock(span.start)} to {clock(span.end)}",
+            f"the picture stands still from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
@@ -107,7 +107,7 @@ def _sound(source: Source, audio: AudioStream, measurements: Measurements, polic
         yield from found(
             policy.silence,
             "silence",
-            f"there is no sound from {clock(span.start)} to {clock(span.end)}",
+            f"there is no sound from {timecode(span.start)} to {timecode(span.end)}",
             stream=audio.index,
             span=span,
             measured=show(span.end - span.start),
