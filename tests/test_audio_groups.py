@@ -21,11 +21,10 @@ from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.package.result import TrackFacts
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, prepare
-from vidpipe.plan import AudioRendition
 from vidpipe.source.facts import AudioRole
 from vidpipe.source.probe import probe
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify.audio import PublishedAudio, check_audio
+from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.target import Target
 
 DESCRIBES = "public.accessibility.describes-video"
@@ -152,11 +151,12 @@ def test_roles_are_read_from_every_container(film: Path, tmp_path: Path, name: s
 
 def test_a_codec_of_the_same_layout_has_a_group_of_its_own() -> None:
     english = audio("en", "English", "en", default=True)
-    dolby = english.model_copy(update={"facts": english.facts.model_copy(update={"codecs": "ec-3", "channels": 6}), "uri": "dolby.m3u8"})
+    facts = english.facts.model_copy(update={"codecs": "ec-3", "channels": 6})
+    dolby = english.model_copy(update={"facts": facts, "playlist": "dolby.m3u8"})
     six = audio("en-6ch", "English", "en", channels=6)
     french = audio("fr", "French", "fr")
     groups = audio_groups([dolby, six, english, french])
-    assert [(group.id, [member.uri for member in group.members]) for group in groups] == [
+    assert [(group.id, [member.playlist for member in group.members]) for group in groups] == [
         ("audio-2ch", ["audio-en.m3u8", "audio-fr.m3u8"]),
         ("audio-6ch-ec-3", ["dolby.m3u8", "audio-fr.m3u8"]),
         ("audio-6ch-mp4a.40.2", ["audio-en-6ch.m3u8", "audio-fr.m3u8"]),
@@ -208,19 +208,11 @@ STREAMS = {"en": 1, "en-6ch": 1, "ad": 2, "fr": 3}
 
 
 def check(target: Target, text: str) -> None:
-    made = {
-        track.uri: PublishedAudio(
-            AudioRendition(
-                id=track.facts.id, stream=STREAMS[track.facts.id], bitrate=1, channels=2, sample_rate=48000, language=track.language,
-                name=track.name, role=track.role, default=track.default,
-            ),
-            track.facts.channels or 0,
-        )
-        for track in TRACKS
-    }  # fmt: skip
+    tracks = [track.model_copy(update={"stream": STREAMS[track.id]}) for track in TRACKS]
+    made = {track.playlist: MeasuredAudio(track, track.facts.channels or 0) for track in tracks}
     master = parse(text.encode())
     assert isinstance(master, MasterPlaylist)
-    check_audio(target, "master.m3u8", master, [track.uri for track in LADDER], made)
+    check_audio(target, "master.m3u8", master, [track.playlist for track in LADDER], made)
 
 
 @pytest.mark.parametrize(
@@ -228,13 +220,13 @@ def check(target: Target, text: str) -> None:
     [
         pytest.param('AUDIO="audio-6ch"', 'AUDIO="audio-2ch"', "number of variants", id="a rung without its surround"),
         pytest.param('AUDIO="audio-2ch"', 'AUDIO="audio-8ch"', "audio group is wrong", id="no such group"),
-        pytest.param(r'#EXT-X-MEDIA:URI="audio-fr.m3u8",TYPE=AUDIO,GROUP-ID="audio-6ch".*\n', "", "list of tracks", id="no track"),
-        pytest.param('"audio-en-6ch.m3u8"(.*)CHANNELS="6"', r'"audio-en.m3u8"\1CHANNELS="2"', "list of audio renditions", id="lost"),
+        pytest.param(r'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-6ch".*URI="audio-fr.m3u8"\n', "", "list of tracks", id="no track"),
+        pytest.param('CHANNELS="6",URI="audio-en-6ch.m3u8"', r'CHANNELS="2",URI="audio-en.m3u8"', "list of audio renditions", id="lost"),
         pytest.param('CHANNELS="6"', 'CHANNELS="2"', "CHANNELS", id="channels"),
         pytest.param(",CHARACTERISTICS=[^,]*", "", "CHARACTERISTICS", id="description is not declared"),
         pytest.param('(description.*)AUTOSELECT=NO', r"\1AUTOSELECT=YES", "by themselves", id="description is chosen"),
         pytest.param("DEFAULT=YES", "DEFAULT=NO", "DEFAULT", id="no default"),
-        pytest.param('(GROUP-ID="audio-6ch",LANGUAGE="en",NAME=")English"', r'\1Englisch"', "NAME", id="another name in another group"),
+        pytest.param('(GROUP-ID="audio-6ch",NAME=")English"', r'\1Englisch"', "NAME", id="another name in another group"),
         pytest.param('LANGUAGE="fr"', 'LANGUAGE="fra"', "LANGUAGE", id="language"),
     ],
 )
@@ -298,8 +290,9 @@ def test_a_language_is_given_to_a_track(tmp_path: Path) -> None:
     assert [(track.name, track.language) for track in before.record.audio] == [("Main", None)]
     result = ingest(IngestRequest(source=str(source), languages={None: "de"}), configured)
     assert [(track.name, track.language) for track in result.record.audio] == [("German", "de")]
-    assert ('LANGUAGE="de",NAME="German"') in Path(result.manifest).read_text()
-    assert result.artifacts_reused == result.artifacts, "a language needs no encode"
+    assert ('NAME="German",LANGUAGE="de"') in Path(result.manifest).read_text()
+    assert result.artifacts == 0, "a language needs no encode"
+    assert result.copied == len(list(Path(before.manifest).parent.rglob("*.m4s"))) + 5, "segments, pictures, video's init and playlist"
     assert ingest(IngestRequest(source=str(source), languages={1: "de"}), configured).unchanged
     assert ingest(IngestRequest(source=str(source)), configured).unchanged, "what is not named is kept"
     assert ingest(IngestRequest(source=str(source), languages={1: "fr"}), configured).record.audio[0].language == "fr"

@@ -129,10 +129,10 @@ def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_pat
 
 
 class Killed:
-    """A Reporter that kills the run when its encode is planned."""
+    """A Reporter that kills the run when its playlists are to be written."""
 
     def emit(self, event: Event) -> None:
-        if event.event == "encode_planned":
+        if event.event == "stage_started" and event.stage == "manifest":
             raise Died
 
 
@@ -146,7 +146,7 @@ def used(configured: Settings) -> set[str]:
 
 
 def killed(configured: Settings, monkeypatch: pytest.MonkeyPatch, **request: Any) -> None:
-    """Run until the encode begins, and die without any clean-up."""
+    """Run until the playlists, and die without any clean-up."""
     with monkeypatch.context() as patch:
         patch.setattr("vidpipe.pipeline.ingest.abandon", lambda *_: None)
         with pytest.raises(Died):
@@ -161,11 +161,11 @@ def test_killed_runs_leave_no_key_behind(tmp_path: Path, monkeypatch: pytest.Mon
     killed(configured, monkeypatch, content_id="film", title="Newer")
     killed(configured, monkeypatch, content_id="film", title="Newer")
     killed(configured, monkeypatch, content_id="other")
-    assert len(keys_of(configured)) == len(used(configured)) + 2, "what can be continued has its key"
+    assert len(keys_of(configured)) == len(used(configured)) + 1, "what can be continued has its key: another's, or its own"
     run(CLIP, configured, content_id="film", title="Newer")
     assert give_up(configured) == ("other",)
     assert keys_of(configured) == used(configured)
-    assert len(used(configured)) == 3
+    assert len(used(configured)) == 2
 
 
 def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,17 +108,19 @@ def test_a_server_that_proves_nothing_is_asked_anew(doubt: dict[str, Any], web: 
     assert copies(configured) == []
 
 
-def test_another_title_is_fetched_and_its_bytes_compared(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_title_fetches_nothing_and_a_key_compares_the_bytes(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = settings(tmp_path, 90)
     run(f"{web.url}/film.mp4", configured)
-    assert run(f"{web.url}/film.mp4", configured, title="New").artifacts_reused
+    assert run(f"{web.url}/film.mp4", configured, title="New").copied
+    assert web.bodies() == [None]
+    assert run(f"{web.url}/film.mp4", configured, new_key=True).artifacts_reused
     assert web.bodies() == [None, None]
 
     monkeypatch.setattr(Web, "etag", lambda *_: '"always the same"')
     run(f"{web.url}/film.mp4", configured, title="Newer")
     web.files["/film.mp4"] = FILM[:-1] + b"x"
     with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
-        run(f"{web.url}/film.mp4", configured, title="Newest")
+        run(f"{web.url}/film.mp4", configured, new_key=True)
     assert copies(configured) == []
     last = run(f"{web.url}/film.mp4", configured, title="Newest", replace=True)
     assert last.record.source.sha256 == hashlib.sha256(web.files["/film.mp4"]).hexdigest()

@@ -281,6 +281,9 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
+    if kept := found.inventory:
+        name = f"{kept.content_id} version {kept.version}, " if kept.version else ""
+        lines(console, f"inventory: {name}{count(kept.objects, 'object')}, {size(kept.bytes)}")
     lines(console, *(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes))
 
 
@@ -321,11 +324,12 @@ def summary(console: Console, result: IngestResult) -> None:
         lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
+        copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
         lines(
             console,
             f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(result.timings['total'])}{reused}",
+            f"made in {clock(result.timings['total'])}{reused}{copied}",
         )
     for finding in result.findings:
         lines(console, f"{finding.severity}: {finding.message} [{finding.id}]")

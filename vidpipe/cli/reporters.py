@@ -29,6 +29,7 @@ from vidpipe.progress import (
     LAST_STAGE,
     ChunkFinished,
     ChunkProgress,
+    Copied,
     EncodePlanned,
     Event,
     Fetched,
@@ -311,7 +312,7 @@ class Ndjson:
             elif isinstance(event, StageFinished) and event.stage == FETCH and self._unwritten is not None:
                 self._event(self._unwritten)
                 self._unwritten = None
-            if not isinstance(event, ChunkProgress | Uploaded | Fetched):
+            if not isinstance(event, ChunkProgress | Uploaded | Copied | Fetched):
                 self._event(event)
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()

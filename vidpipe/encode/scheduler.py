@@ -81,7 +81,8 @@ def encode(
     else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
         chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
-    reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
+    frames = sum(chunk.frames for chunk in plan.chunks)
+    reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=frames, frame_rate=float(plan.grid.frame_rate)))
     store.sweep()
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
@@ -91,7 +92,7 @@ def encode(
         # Sound and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
-        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
+        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))

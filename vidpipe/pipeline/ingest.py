@@ -1,6 +1,7 @@
 """The main job, and the only place that knows the order of the stages.
 
-    source -> validate -> plan -> encode (+ thumbnails, quality) -> package -> protect -> publish -> manifest -> verify -> catalog
+    source -> validate -> plan -> encode (+ thumbnails, quality) -> package + protect -> publish
+           -> inventory -> manifest -> verify -> catalog
 
 Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
 call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded side by side, and the
@@ -9,7 +10,8 @@ it is proven comes at the end: playlists, the read-back, the record, and last th
 
 The work space (HOME/work) makes a run unkillable: chunks are content-addressed artifacts that survive any death, as does the copy of a
 remote source, and a job note remembers which version was being made, so that the next run continues it. An unchanged ingest finds its
-fingerprint in the catalog and does nothing; of a remote source it asks only whether it is the version whose facts are remembered.
+fingerprint in the catalog and does nothing; of a remote source it asks only whether it is the version whose facts are remembered. A new
+version of a live title makes only what is not the same: the rest is copied inside the target, and the source is not even read.
 
 In:   an IngestRequest (what to make) and Settings (where and how).
 Out:  an IngestResult: the catalog record, where the master playlist is, seconds a stage.
@@ -22,8 +24,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -31,21 +32,26 @@ from urllib.parse import unquote
 from vidpipe import content_id as ids
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import Judge, accepted, chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.worker_pool import WorkerPool
-from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VidpipeError
-from vidpipe.inventory import Inventory, Loss, inventory_of, loss, seal
+from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VerificationFailed, VidpipeError
+from vidpipe.inventory.build import Made, build, measured
+from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
+from vidpipe.inventory.model import Inventory
 from vidpipe.ladder import Ladder, load
-from vidpipe.manifest.key_uri import key_uri
+from vidpipe.manifest.hls import playlists
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
+from vidpipe.pipeline.inheritance import Inheritance, take_over
 from vidpipe.pipeline.restore import restored
+from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal
 from vidpipe.pipeline.segmenter import Segmenter
 from vidpipe.pipeline.succession import Description, check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
@@ -56,8 +62,9 @@ from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
+from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
-from vidpipe.publish.upload import publish_segments
+from vidpipe.publish.upload import discard, publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, Origin, opened
 from vidpipe.source.facts import QualityReport, Source
@@ -66,9 +73,8 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.title import expected, left_out, playlists, put_together, record, texts_of
 from vidpipe.verify.proof import verify
-from vidpipe.work.artifacts import Store
+from vidpipe.work.artifacts import Artifact, Store
 from vidpipe.work.jobs import claim
 
 if TYPE_CHECKING:
@@ -104,7 +110,9 @@ class IngestResult(Data):
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
     artifacts, artifacts_reused: encoded files, one for each rung of a chunk and each audio or subtitle track.
-    findings: what quality control says of the source (warnings only: an error would have refused it).
+    copied: objects that were copied inside the target from the version that was live before, because they are the same.
+    findings: what quality control says of the source (warnings only: an error would have refused it). What was copied was judged, under
+    the same policy, when it was made, and is not measured again.
     warnings: what makes the title less than its viewers may expect. The tracks that it lacks stand in the record.
     """
 
@@ -114,6 +122,7 @@ class IngestResult(Data):
     run: str = ""
     unchanged: bool = False
     restored: int = 0
+    copied: int = 0
     artifacts: int = 0
     artifacts_reused: int = 0
     chunks: int = 0
@@ -124,11 +133,12 @@ class IngestResult(Data):
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What a version is to be. facts: what quality control knows before the encode."""
+    """What a version is to be. facts: what quality control knows before the encode.  bring: gives the source, as a file that is here."""
 
     plan: Plan
     about: Description
     facts: QualityReport
+    bring: Callable[[], Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +232,18 @@ def _ingest(
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
             reporter.emit(Note(level="warning", text=text))
         storage.check()
-        # so far, what was remembered of a remote source was enough
-        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
-        decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel, pool)
+        decided, run = _Decided(made, about, facts, origin.bring), _Run(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
             return
-        job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, fresh=request.new_key)
+        same_media = was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt
+        keep = was.encryption.key_ids if was and same_media else ()
+        job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, keep=keep, fresh=request.new_key)
         protection = Protection(scheme_of(settings.encrypt), key_set)
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
-            new, inventory = _make(decided, target, run)
+            new, inventory = _make_sharing(decided, target, was, run)
             seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
             with stages(LAST_STAGE):
                 _stop_if(cancel)  # asked when the stage has begun: no later signal stops it
@@ -243,7 +253,7 @@ def _ingest(
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
             if not is_known(catalog, job):
-                abandon(held, storage, job, keys)
+                abandon(held, catalog, storage, job, keys)
             raise
         held.finish()
 
@@ -259,6 +269,23 @@ def _restored(live: Record, lost: Loss | None, decided: _Decided, storage: Stora
     if made is None or lost is None:
         return None
     return made.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
+
+
+def _make_sharing(decided: _Decided, target: Destination, live: Record | None, run: _Run) -> tuple[IngestResult, Inventory]:
+    """Make a version and copy what is the same in the live one. If the copies turn out to be wrong, everything is made and sent."""
+    known = inventory_at(target.storage, live) if live else None
+    if live is None or known is None:
+        return _make(decided, target, run)
+    shared = Shared(target.storage, layout.version_prefix(live.content_id, live.version), known.entries)
+    try:
+        return _make(decided, replace(target, shared=shared), run, known if isinstance(known, Inventory) else None)
+    except VerificationFailed as problem:
+        if not shared.copied:
+            raise
+        what = f"what was copied from version {live.version} cannot be proven ({problem}); all of it is made again"
+        run.stages.reporter.emit(Note(level="warning", text=what))
+        discard(target.storage, target.prefix)
+        return _make(decided, target, run)
 
 
 @contextmanager
@@ -302,10 +329,87 @@ def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int
     return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
-def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResult, Inventory]:
-    """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written."""
-    made, about, settings, ffmpeg, stages, cancel = decided.plan, decided.about, run.settings, run.ffmpeg, run.stages, run.cancel
+def _make(decided: _Decided, target: Destination, run: _Run, live: Inventory | None = None) -> tuple[IngestResult, Inventory]:
+    """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written. live: to take over from."""
+    made, about, settings, stages, cancel = decided.plan, decided.about, run.settings, run.stages, run.cancel
     reporter = stages.reporter
+    media = fingerprints_of(made, load_policy(settings.policy), ffmpeg=run.ffmpeg.version)
+    kept = Inheritance(made)
+    if live is not None:
+        with stages("copy"):
+            kept = take_over(made, media, live, target, reporter=reporter, cancel=cancel, workers=settings.upload_workers)
+    new = _Encoded() if kept.is_all else _encoded(decided, kept.rest, target, media, run)
+    objects = list(kept.objects)
+    with stages("manifest"):
+        pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in new.files if path not in _NO_SHEETS)
+        inventory = build(
+            target.content_id,
+            target.version,
+            made,
+            {**kept.tracks, **new.made.tracks},
+            [*kept.left_out, *new.made.left_out],
+            pictures=media.pictures,
+            sheets=pictures,
+            keys=target.key_ids,
+        )
+        texts = playlists(inventory, settings.key_url)
+    with stages("publish"):
+        files = new.files | {path: target.header(init) for path, init in new.made.inits.items()}
+        files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
+        for path, data in files.items():
+            _stop_if(cancel)
+            objects.append(target.put(path, data, reporter))
+    inventory = inventory.with_objects(objects)
+    copied = target.shared.copied if target.shared else set()
+    with stages("verify"):
+        verify(
+            inventory,
+            target.storage,
+            key_url=settings.key_url,
+            key_for=target.key_for,
+            ffmpeg=run.ffmpeg,
+            reporter=reporter,
+            cancel=cancel,
+            cues=new.made.cues,
+            copied=copied,
+        )
+    source = SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages)
+    record = record_of(inventory, source, title=about.title, metadata=about.metadata, location=target.location)
+    result = IngestResult(
+        record=record,
+        manifest=record.playback.hls,
+        timings={},
+        copied=len(copied),
+        artifacts=len(new.artifacts),
+        artifacts_reused=sum(artifact.reused for artifact in new.artifacts),
+        chunks=len(new.chunks),
+        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in new.chunks),
+        findings=new.findings if new.findings is not None else decided.facts.findings,
+        warnings=made.warnings,
+    )
+    return result, inventory
+
+
+_NO_SHEETS = (layout.POSTER, layout.THUMBNAILS)
+"""Pictures that are no sprite sheets."""
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What an encode has given, its segments published. files: pictures, path -> bytes.  findings: None if nothing was judged."""
+
+    made: Made = field(default_factory=Made)
+    chunks: tuple[EncodedChunk, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    files: dict[str, bytes] = field(default_factory=dict)
+    findings: tuple[Diagnostic, ...] | None = None
+
+
+def _encoded(decided: _Decided, wanted: Plan, target: Destination, media: Fingerprints, run: _Run) -> _Encoded:
+    """Encode, package, protect and upload. wanted: what of the plan has to be made."""
+    settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
+    # So far, what was remembered of a remote source was enough.
+    made = wanted.model_copy(update={"source": with_languages(decided.bring(), wanted.languages)})
     policy = load_policy(settings.policy)
     judge = Judge(made, policy, decided.facts, limits=settings.limits, cancel=cancel)
     segmenter = Segmenter(made, judge, target.protect, stages)
@@ -323,7 +427,7 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
             executor=executor,
             pool=run.pool,
             quality=chains(policy),
-            reporter=reporter,
+            reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
         )
         with closing(encoded):
@@ -333,59 +437,28 @@ def _make(decided: _Decided, target: Destination, run: _Run) -> tuple[IngestResu
                     target.prefix,
                     segmenter.segments(encoded),
                     paths=segmenter.path,
-                    reporter=reporter,
+                    reporter=stages.reporter,
                     cancel=cancel,
                     workers=settings.upload_workers,
                     on_failure=failed.set,
+                    shared=target.shared,
                 )
             )
     results = segmenter.results
     chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
-    with stages("thumbnails"):
-        pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
-    with stages("manifest"):
-        tracks, subtitles = put_together(made, results, segments, segmenter.sizes), texts_of(made, results, segments)
-        uri = partial(key_uri, settings.key_url, target.content_id)
-        scheme = target.protection.scheme
-        texts = playlists(tracks, subtitles, scheme.hls_method, uri if target.key_ids else None)
-    objects = []
-    with stages("publish"):
-        files = {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
-        files |= {track.init_path: target.header(track.init) for track in tracks}
-        files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
-        for path, data in files.items():
-            _stop_if(cancel)
-            objects.append(target.put(path, data, reporter))
-    with stages("verify"):
-        found = expected(made, tracks, subtitles, objects, scheme.name, {key_id: uri(key_id) for key_id in target.key_ids})
-        verify(target.storage, target.prefix, found, key_for=target.key_for, ffmpeg=ffmpeg, reporter=reporter, cancel=cancel)
-    made_record = record(
-        made,
-        tracks,
-        subtitles,
-        left_out(made, results, subtitles),
-        content_id=target.content_id,
-        version=target.version,
-        title=about.title,
-        metadata=about.metadata,
-        scheme=scheme.name,
-        key_ids=target.key_ids,
-        location=target.location,
-    )
+    pictures: dict[str, bytes] = {}
+    if chunks:
+        with stages("thumbnails"):
+            pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
     artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    result = IngestResult(
-        record=made_record,
-        manifest=made_record.playback.hls,
-        timings={},
-        artifacts=len(artifacts),
-        artifacts_reused=sum(artifact.reused for artifact in artifacts),
-        chunks=len(chunks),
-        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
+    return _Encoded(
+        made=measured(made, results, segments, segmenter.sizes, media, target.protection.scheme.name),
+        chunks=tuple(chunks),
+        artifacts=tuple(artifacts),
+        files={f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()},
         findings=judge.report().findings,
-        warnings=made.warnings,
     )
-    return result, inventory_of([*segments, *objects])
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TypeVar
 from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.errors import UsageError, VerificationFailed
-from vidpipe.inventory import Loss, seal_record
+from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_source import LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore
@@ -87,7 +87,7 @@ class Restoring:
     ) -> None:
         """Write an object if it is lost.  Raises Differs if it is not the one that was published."""
         name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
+        known = self._lost.inventory.entries.get(name)
         if known is None or known.sha256 != sha256:
             raise Differs(name)
         if name in self._lost.paths:
@@ -104,10 +104,14 @@ class Restoring:
     def head(self, path: str) -> Stored | None:
         """See Storage.head. What is not lost is known from the inventory, but for its headers, which count for text alone."""
         name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
+        known = self._lost.inventory.entries.get(name)
         if known is None or name in self._lost.paths or is_compressible(name):
             return self._inner.head(path)
         return Stored(path=path, size=known.size, sha256=known.sha256)
+
+    def copy(self, source: str, path: str, *, size: int) -> bool:
+        """Nothing is copied into a live version: only its own bytes, made again, are known to be right."""
+        return False
 
     def get(self, path: str) -> bytes:
         """See Storage.get."""

@@ -23,13 +23,12 @@ from vidpipe.package.containers.cmaf import Cmaf
 from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cut
 from vidpipe.package.cutting import audio_cuts, video_cuts
-from vidpipe.package.init import InitSection, read_init
+from vidpipe.package.init import InitSection, read_init, rungs_of
 from vidpipe.package.rates import FrameSizes
-from vidpipe.package.subtitles import Unusable, subtitle_cuts
+from vidpipe.package.subtitles import Unusable, cues_of, subtitle_cuts
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.title import cues_of, rungs_of
 
 
 class Segmenter:

@@ -38,6 +38,7 @@ class Job(Data):
     """One version in the making.
 
     target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
+    keys_kept: they are those of the version that was live before, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     """
 
@@ -46,6 +47,7 @@ class Job(Data):
     version: Id
     target: str
     key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
+    keys_kept: bool = False
     catalog: str | None = None
 
     @model_validator(mode="before")
