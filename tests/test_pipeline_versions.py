@@ -83,7 +83,7 @@ def test_a_live_version_survives_the_next_one_and_its_failure(survivor: tuple[Se
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest.verify", fail)
+        patch.setattr("vidpipe.pipeline.making.verify", fail)
         with pytest.raises(Died):
             run(CLIP, configured, content_id="film", title="Another name")
     assert published(Path(configured.target)) == before
