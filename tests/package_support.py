@@ -36,7 +36,7 @@ def grid(rate: str = "24", frames: int = 72, gop: int = 12, segment: int = 24, c
 def rung(name: str = "v", codec: str = "h264", step: int = 1) -> VideoRendition:
     return VideoRendition(
         id=name,
-        codec=codec,  # type: ignore[arg-type]
+        codec=codec,
         width=160,
         height=90,
         bitrate=1,

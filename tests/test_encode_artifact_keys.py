@@ -18,7 +18,7 @@ from tests.encode_support import chunks_of, clip, tiny_plan
 from tests.encode_support import rung as quick_rung
 from tests.test_plan import rung, sound, source
 from vidpipe.encode.artifact_keys import Keys
-from vidpipe.encode.command import QualityChains, chunk_arguments, chunk_job
+from vidpipe.encode.command import QualityChains, chunk_arguments, chunk_command
 from vidpipe.encode.scheduler import encode
 from vidpipe.errors import EncodeFailed
 from vidpipe.ladder import AudioRung, Ladder
@@ -135,10 +135,10 @@ def test_a_piece_is_the_same_whatever_is_made_beside_it(shapes: list[dict[str, A
     quality = CHAINS if measured else None
     nothing: dict[str, Any] = {"threads": 2, "renditions": (), "pictures": False, "posters": (), "quality": None}
     wanted = nothing | {"renditions": made.video, "pictures": True, "posters": (900,), "quality": quality}
-    together = paths(chunk_arguments(chunk_job(made, chunk, **wanted)))
+    together = paths(chunk_arguments(chunk_command(made, chunk, **wanted)))
     pieces: list[dict[str, Any]] = [{"renditions": (rendition,)} for rendition in made.video]
     pieces += [{"pictures": True}, {"posters": (900,)}, *([{"quality": quality}] if quality else [])]
-    alone = [paths(chunk_arguments(chunk_job(made, chunk, **(nothing | piece)))) for piece in pieces]
+    alone = [paths(chunk_arguments(chunk_command(made, chunk, **(nothing | piece)))) for piece in pieces]
     assert len(together) == len(pieces)
     for each in alone:
         ((name, expected),) = each.items()

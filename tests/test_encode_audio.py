@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import FAST, clip, ffmpeg, remux, tiny_plan
-from vidpipe.encode.audio import AudioJob, audio_arguments, audio_job
+from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_command
 from vidpipe.encode.command import QualityChains
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.scheduler import encode
@@ -28,7 +28,7 @@ MAIN = AudioRendition(id="a", stream=1, bitrate=128_000, channels=2, sample_rate
 
 
 def test_the_whole_command() -> None:
-    job = AudioJob(
+    job = AudioCommand(
         location="/a b/-%d.mov",
         size=1,
         mtime_ns=1,
@@ -56,7 +56,7 @@ def test_the_whole_command() -> None:
 def test_the_command_with_two_tracks_and_measurements() -> None:
     other = MAIN.model_copy(update={"id": "b", "channels": 6, "bitrate": 384_000})
     chains = QualityChains(source="idet", picture="null", picture_file="p.txt", sound="ebur128,ametadata=file=s.txt", sound_file="s.txt")
-    job = AudioJob(
+    job = AudioCommand(
         location="/s.mkv",
         size=1,
         mtime_ns=1,
@@ -204,5 +204,5 @@ def test_a_track_without_sound_in_the_picture_s_time_is_silence(tmp_path: Path, 
 def test_the_job_of_a_plan_begins_at_the_first_frame(tmp_path: Path) -> None:
     source = remux(clip(tmp_path / "a.mp4", "25", 30, beeps=2), tmp_path / "a.mkv", "-output_ts_offset", "0.067")
     plan = tiny_plan(source)
-    job = audio_job(plan, plan.audio, None)
+    job = audio_command(plan, plan.audio, None)
     assert (job.start, job.duration) == (plan.source.video.start, Fraction(30, 25))

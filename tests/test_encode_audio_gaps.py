@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import ffmpeg, tiny_plan
-from vidpipe.encode.audio import audio_arguments, audio_job
+from vidpipe.encode.audio import audio_arguments, audio_command
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import run
 from vidpipe.plan import AudioRendition
@@ -45,7 +45,7 @@ def title(path: Path, program: FFmpeg) -> array.array[float]:
     rendition = AudioRendition(
         id="a", stream=stream.index, bitrate=96_000, channels=2, sample_rate=stream.sample_rate, name="", default=True
     )
-    arguments = audio_arguments(audio_job(plan, (rendition,), None))
+    arguments = audio_arguments(audio_command(plan, (rendition,), None))
     return decoded(program, path, *arguments[: arguments.index("-map") + 2])
 
 

@@ -17,11 +17,12 @@ from vidpipe.cli.exits import failure
 from vidpipe.encode import stalls
 from vidpipe.encode.artifact_keys import Keys, posters_in
 from vidpipe.encode.check import check_pictures, check_video
-from vidpipe.encode.command import PICTURES, chunk_job, poster_file
+from vidpipe.encode.command import PICTURES, chunk_command, poster_file
 from vidpipe.encode.output import video_file
-from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.chunk import ChunkJob
 from vidpipe.encode.tasks.remarks import note_damage
-from vidpipe.encode.tasks.task import ChunkTask, Watch
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.task import Task, Watch
 from vidpipe.errors import EncodeFailed, Interrupted, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Completed
@@ -33,11 +34,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clip(tmp_path_factory.mktemp("chunk") / "it's a source.mp4", "25", 150)
 
 
-def task_of(plan: Plan, index: int, folder: Path, program: FFmpeg, **changes: object) -> ChunkTask:
+def task_of(plan: Plan, index: int, folder: Path, program: FFmpeg, **changes: object) -> Task:
     chunk = plan.chunks[index]
-    job = chunk_job(plan, chunk, threads=1, renditions=plan.video, pictures=True, posters=posters_in(plan, chunk), quality=None)
+    command = chunk_command(plan, chunk, threads=1, renditions=plan.video, pictures=True, posters=posters_in(plan, chunk), quality=None)
     keys = Keys(plan, threads=1, version=program.version, quality=None).chunk(chunk)
-    task = ChunkTask(job=job, ffmpeg=program.path, store=folder / "work", keys=keys, source=plan.source.sha256, title=plan.source.name)
+    task = Task(job=ChunkJob.of(command, plan, keys), ffmpeg=program.path, store=folder / "work")
     return task.model_copy(update=changes)
 
 
@@ -45,7 +46,7 @@ def test_everything_missing_comes_from_one_decode(source: Path, tmp_path: Path, 
     plan = tiny_plan(source, rung("a", 96), rung("b", 72))
     task = task_of(plan, 1, tmp_path, program)
     seen: list[int] = []
-    made = run_chunk(pickle.loads(pickle.dumps(task)), Watch(threading.Event(), seen.append))
+    made = run_task(pickle.loads(pickle.dumps(task)), Watch(threading.Event(), seen.append))
     frames = plan.chunks[1].frames
     posters = {poster_file(frame) for frame in posters_in(plan, plan.chunks[1])}
     assert posters
@@ -63,7 +64,7 @@ def test_a_source_that_is_shorter_than_it_claims(tmp_path: Path, program: FFmpeg
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
     with pytest.raises(SourceRefused, match=r"decodes to \d+ frames, not \d+, fewer than its packets promise|cannot be decoded"):
-        run_chunk(task_of(plan, len(plan.chunks) - 1, tmp_path, program))
+        run_task(task_of(plan, len(plan.chunks) - 1, tmp_path, program))
     assert list((tmp_path / "work").rglob("*.mp4")) == []
 
 
@@ -72,7 +73,7 @@ def test_the_error_names_the_time_in_the_source(source: Path, tmp_path: Path, pr
     task = task_of(tiny_plan(source, rung("a", 96, preset="impossible")), 0, tmp_path, program)
     job = task.job.model_copy(update={"video": task.job.video.model_copy(update={"start": Fraction(10)})})
     with pytest.raises(EncodeFailed, match=r"^chunk 1, 0:00:10\.000 to 0:00:1\d\.\d{3} of the source it's a source\.mp4: "):
-        run_chunk(task.model_copy(update={"job": job}))
+        run_task(task.model_copy(update={"job": job}))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -85,7 +86,7 @@ def test_a_full_disk_is_told_when_damage_is_noted() -> None:
 def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg) -> None:
     plan = tiny_plan(source, rung("a", 96, preset="impossible"))
     with pytest.raises(EncodeFailed) as caught:
-        run_chunk(task_of(plan, 2, tmp_path, program))
+        run_task(task_of(plan, 2, tmp_path, program))
     error = caught.value
     assert re.fullmatch(
         r"chunk 3, 0:00:0\d\.\d{3} to 0:00:06\.000 of the source it's a source\.mp4: ffmpeg ended with exit code \d+, 2 times", str(error)
@@ -107,7 +108,7 @@ def test_a_failure_that_passes_is_tried_again(source: Path, tmp_path: Path, prog
     flaky.write_text(f'#!/bin/sh\nif mkdir "{tmp_path}/once" 2>/dev/null; then exit 1; fi\nexec "{program.path}" "$@"\n')
     flaky.chmod(0o755)
     plan = tiny_plan(source)
-    assert run_chunk(task_of(plan, 0, tmp_path, program, ffmpeg=str(flaky))).files
+    assert run_task(task_of(plan, 0, tmp_path, program, ffmpeg=str(flaky))).files
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_broken_ffmpeg(script: str, says: str, source: Path, tmp_path: Path, p
     broken.write_text(f"#!/bin/sh\n{script}\n")
     broken.chmod(0o755)
     with pytest.raises(EncodeFailed, match=says):
-        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(broken)))
+        run_task(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(broken)))
 
 
 def test_a_full_disk_is_not_tried_again(source: Path, tmp_path: Path, program: FFmpeg) -> None:
@@ -131,7 +132,7 @@ def test_a_full_disk_is_not_tried_again(source: Path, tmp_path: Path, program: F
     full.write_text(f"#!/bin/sh\necho x >> '{tmp_path}/tries'\necho 'av_write_frame(): No space left on device' >&2; exit 228\n")
     full.chmod(0o755)
     with pytest.raises(EncodeFailed, match="the disk is full"):
-        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(full)))
+        run_task(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(full)))
     assert (tmp_path / "tries").read_text() == "x\n"
 
 
@@ -141,12 +142,12 @@ def test_a_hanging_ffmpeg_ends(source: Path, tmp_path: Path, program: FFmpeg, mo
     hangs.write_text("#!/bin/sh\nwhile :; do echo frame=1; sleep 0.05; done\n")
     hangs.chmod(0o755)
     with pytest.raises(EncodeFailed, match="no progress for"):
-        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(hangs)))
+        run_task(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(hangs)))
 
 
 def test_the_end_of_the_run_stops_a_task_elsewhere(source: Path, tmp_path: Path, program: FFmpeg) -> None:
     with pytest.raises(Interrupted):
-        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, alive=tmp_path / "gone"))
+        run_task(task_of(tiny_plan(source), 0, tmp_path, program, alive=tmp_path / "gone"))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,6 @@ def test_a_source_that_crashes_the_decoder_is_refused(source: Path, tmp_path: Pa
     picky.write_text(f'#!/bin/sh\ncase "$*" in *source.mp4*) kill -SEGV $$;; esac\nexec "{program.path}" "$@"\n')
     picky.chmod(0o755)
     with pytest.raises(SourceRefused, match="cannot be decoded: ffmpeg was killed by signal 11") as caught:
-        run_chunk(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(picky)))
+        run_task(task_of(tiny_plan(source), 0, tmp_path, program, ffmpeg=str(picky)))
     assert caught.value.exit_code == 3
     assert any(line.startswith("command: ") for line in caught.value.debug)

@@ -166,7 +166,7 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
         pytest.param(
             "class Odd(Exception): pass\n"
             "def odd(task): raise Odd('strange')\n"
-            "vidpipe.encode.tasks.chunk.run_chunk = vidpipe.encode.tasks.audio.run_audio = odd",
+            "vidpipe.encode.cluster.worker.run_task = odd",
             "a worker cannot run the task",
             id="an exception that nobody else knows",
         ),

@@ -25,7 +25,6 @@ from vidpipe.encode.cluster.connect import connect
 from vidpipe.encode.cluster.staging import Staging, run_apart
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.encode.tasks.task import Made
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
@@ -210,11 +209,11 @@ def test_a_task_whose_run_ends_stops_fetching(url: str, tmp_path: Path, monkeypa
     monkeypatch.setattr(S3Storage, "download", endless)
     store = Store(tmp_path / "home")
     with Staging(url) as staging, store.temporary() as folder, staging.run(folder.name, "5" * 64, store) as run:
-        task: Any = SimpleNamespace(source="5" * 64, job=SimpleNamespace(size=5))
+        task: Any = SimpleNamespace(job=SimpleNamespace(size=5, source="5" * 64))
         ending = threading.Timer(0.3, staging._storage.delete_prefix, [str(Path(run).parent)])
         ending.start()
         with pytest.raises(Interrupted):
-            run_apart(lambda _: Made(files={}), task, staging, run, tmp_path / "scratch", 0.05)
+            run_apart(task, staging, run, tmp_path / "scratch", 0.05)
         ending.join()
 
 

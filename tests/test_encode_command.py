@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from vidpipe.encode.command import ChunkJob, QualityChains, chunk_arguments, pictures_in, seek_point
+from vidpipe.encode.command import ChunkCommand, QualityChains, chunk_arguments, pictures_in, seek_point
 from vidpipe.encode.output import timescale, video_options
 from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoRendition
 from vidpipe.source.facts import Colour, VideoStream
@@ -33,7 +33,7 @@ VIDEO = VideoStream(
 RUNG = VideoRendition(
     id="720p", codec="h264", width=1280, height=720, bitrate=2_500_000, max_bitrate=2_750_000, buffer=5_000_000, preset="fast"
 )
-JOB = ChunkJob(
+JOB = ChunkCommand(
     location="/in/it's 100%d.mkv",
     size=1,
     mtime_ns=1,
@@ -288,7 +288,7 @@ def laid_out(arguments: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(("job", "expected"), CASES)
-def test_the_whole_command(job: ChunkJob, expected: list[str]) -> None:
+def test_the_whole_command(job: ChunkCommand, expected: list[str]) -> None:
     assert laid_out(chunk_arguments(job)) == expected
 
 

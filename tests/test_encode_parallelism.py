@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import clip, rung, tiny_plan
-from vidpipe.encode.parallelism import Pace, chunks_in, pace
+from vidpipe.encode.parallelism import Pace, chunks_in, memory_of, pace
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,5 @@ def test_every_rung_and_the_source_take_memory(tmp_path: Path) -> None:
     each = 100_000_000 + 150 * 90 * 200 + 160 * 96 * 60
     assert [chunks_in(memory, small) for memory in (each, int(each / 0.8) + 1, each * 5)] == [0, 1, 4]
     assert chunks_in(each * 5, large) == 3, "one rung more"
+    hevc, deep = (tiny_plan(tmp_path / "source.mp4", rung("a", 90, codec="hevc", profile=profile)) for profile in ("main", "main10"))
+    assert memory_of(deep.video, (0, 0)) - memory_of(hevc.video, (0, 0)) == 150 * 90 * 120, "10 bits take two bytes"

@@ -20,8 +20,8 @@ from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, 
 from vidpipe.encode import scheduler
 from vidpipe.encode.result import Encoded, EncodedAudio
 from vidpipe.encode.scheduler import encode
-from vidpipe.encode.tasks.audio import run_audio
-from vidpipe.encode.tasks.chunk import run_chunk
+from vidpipe.encode.tasks.chunk import ChunkJob
+from vidpipe.encode.tasks.run import run_task
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
@@ -59,14 +59,16 @@ def test_a_machine_with_little_memory_encodes_one_chunk_at_a_time(
     most = []
 
     def spy(*given: Any) -> Any:
+        if not isinstance(given[0].job, ChunkJob):
+            return run_task(*given)
         running.append(1)
         most.append(len(running))
         try:
-            return run_chunk(*given)
+            return run_task(*given)
         finally:
             running.pop()
 
-    monkeypatch.setattr(scheduler, "run_chunk", spy)
+    monkeypatch.setattr(scheduler, "run_task", spy)
     assert len(chunks_of(list(encode(tiny_plan(source), store, ffmpeg=program)))) == len(most) > 1
     assert max(most) == 1
     most.clear()
@@ -89,16 +91,14 @@ def test_the_second_time_nothing_is_encoded(source: Path, store: Store, program:
 def test_sound_does_not_wait_for_the_chunks(source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     chunk_runs = threading.Event()
 
-    def chunk(*arguments: Any) -> Any:
-        chunk_runs.set()
-        return run_chunk(*arguments)
+    def spy(*arguments: Any) -> Any:
+        if isinstance(arguments[0].job, ChunkJob):
+            chunk_runs.set()
+        else:
+            assert chunk_runs.wait(30), "sound, which comes first, keeps the only worker from the chunks"
+        return run_task(*arguments)
 
-    def sound(*arguments: Any) -> Any:
-        assert chunk_runs.wait(30), "sound, which comes first, keeps the only worker from the chunks"
-        return run_audio(*arguments)
-
-    monkeypatch.setattr(scheduler, "run_chunk", chunk)
-    monkeypatch.setattr(scheduler, "run_audio", sound)
+    monkeypatch.setattr(scheduler, "run_task", spy)
     results = list(encode(tiny_plan(source), store, ffmpeg=program, workers=1))
     assert any(isinstance(result, EncodedAudio) for result in results)
 

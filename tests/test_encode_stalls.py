@@ -15,11 +15,12 @@ import pytest
 from tests.encode_support import clip, rung, tiny_plan
 from vidpipe.encode import stalls
 from vidpipe.encode.artifact_keys import Keys
-from vidpipe.encode.audio import AudioJob, audio_job, sound_arguments
-from vidpipe.encode.command import chunk_job, decode_arguments
-from vidpipe.encode.tasks.audio import run_audio
-from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.task import AudioTask, ChunkTask
+from vidpipe.encode.audio import audio_command, sound_arguments
+from vidpipe.encode.command import chunk_command, decode_arguments
+from vidpipe.encode.tasks.audio import AudioJob
+from vidpipe.encode.tasks.chunk import ChunkJob
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.task import Task
 from vidpipe.errors import EncodeFailed, SourceRefused, VidpipeError
 from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg
@@ -66,20 +67,17 @@ class Fake:
         return self._notes.read_text().split()
 
 
-def chunk_task(plan: Plan, folder: Path, fake: Fake, index: int = 1) -> ChunkTask:
+def chunk_task(plan: Plan, folder: Path, fake: Fake, index: int = 1) -> Task:
     chunk = plan.chunks[index]
-    job = chunk_job(plan, chunk, threads=1, renditions=plan.video, pictures=True, posters=(), quality=None)
+    command = chunk_command(plan, chunk, threads=1, renditions=plan.video, pictures=True, posters=(), quality=None)
     keys = Keys(plan, threads=1, version="1", quality=None).chunk(chunk)
     keys = {name: key for name, key in keys.items() if not name.startswith("poster")}
-    title = plan.source.name
-    return ChunkTask(job=job, ffmpeg=str(fake.path), store=folder / "work", keys=keys, source=plan.source.sha256, title=title)
+    return Task(job=ChunkJob.of(command, plan, keys), ffmpeg=str(fake.path), store=folder / "work")
 
 
-def audio_task(plan: Plan, folder: Path, fake: Fake) -> AudioTask:
-    job = audio_job(plan, plan.audio, None)
+def audio_task(plan: Plan, folder: Path, fake: Fake) -> Task:
     keys = Keys(plan, threads=1, version="1", quality=None).audio(0, plan.audio[0])
-    title = plan.source.name
-    return AudioTask(job=job, ffmpeg=str(fake.path), store=folder / "work", keys=keys, source=plan.source.sha256, title=title)
+    return Task(job=AudioJob.of(audio_command(plan, plan.audio, None), plan, keys), ffmpeg=str(fake.path), store=folder / "work")
 
 
 FOREVER = "exec sleep 600"
@@ -97,7 +95,7 @@ def test_a_decoder_that_hangs_refuses_the_source(
     fake = Fake(tmp_path, program, encodes=says, decodes=says)
     started = time.monotonic()
     with pytest.raises(SourceRefused) as caught:
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     error = caught.value
     assert (error.exit_code, str(error)) == (
         3,
@@ -116,7 +114,7 @@ def test_a_decoder_that_hangs_refuses_the_source(
 def test_sound_whose_decoder_hangs(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)
     with pytest.raises(SourceRefused, match=r"^sound \(stream 1\) of source\.mp4: the decoder makes no progress"):
-        run_audio(audio_task(plan, tmp_path, fake))
+        run_task(audio_task(plan, tmp_path, fake))
     assert fake.asked == ["encode", "decode"]
 
 
@@ -127,7 +125,7 @@ def test_an_encoder_that_hangs_is_not_the_sources_fault(
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=NORMAL)
     started = time.monotonic()
     with pytest.raises(EncodeFailed, match=r"no progress for .* s, 2 times") as caught:
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     assert caught.value.exit_code == 4
     assert time.monotonic() - started > 2 * HURRIED[1], "each attempt had its whole time"
     assert fake.asked == ["encode", "decode", "encode"], "the source is decoded once"
@@ -135,14 +133,14 @@ def test_an_encoder_that_hangs_is_not_the_sources_fault(
 
 def test_a_slow_encoder_is_waited_for(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes=f"sleep {SILENT + 0.7}", decodes=NORMAL)
-    assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+    assert run_task(chunk_task(plan, tmp_path, fake)).files
     assert fake.asked == ["encode", "decode"]
 
 
 def test_an_encode_that_goes_on_ends_the_look_at_its_source(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     """The decoder would never end by itself, but nobody has to know any more."""
     fake = Fake(tmp_path, program, encodes=f"sleep {SILENT + 0.5}", decodes=MOVES_ON)
-    assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+    assert run_task(chunk_task(plan, tmp_path, fake)).files
     assert fake.asked == ["encode", "decode"]
 
 
@@ -150,7 +148,7 @@ def test_an_encode_that_goes_on_ends_the_look_at_its_source(plan: Plan, tmp_path
 def test_a_decoder_that_moves_on_hangs_not(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=MOVES_ON)
     with pytest.raises(EncodeFailed, match="no progress for"):
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     assert fake.asked == ["encode", "decode", "encode"]
 
 
@@ -158,7 +156,7 @@ def test_a_decoder_that_moves_on_hangs_not(plan: Plan, tmp_path: Path, program: 
 def test_a_failed_encode_does_not_wait_for_ever_for_its_decoder(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes="exit 1", decodes=MOVES_ON)
     with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
 
 
 BALLOON = f"""exec {sys.executable} -c "
@@ -171,14 +169,14 @@ except MemoryError:
 
 
 def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidpipe.encode.tasks.attempt.limits_of", lambda job: Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.chunk.chunk_limits", lambda job: Limits(memory_bytes=1 << 30))
     monkeypatch.setattr(stalls, "DECODER_MEMORY", 1 << 30)
     monkeypatch.setattr(stalls, "THREAD_MEMORY", 0)
     monkeypatch.setattr(stalls, "SILENT_SECONDS", 60.0)
     monkeypatch.setattr(stalls, "STALLED_SECONDS", 60.0)
     fake = Fake(tmp_path, program, encodes=BALLOON, decodes=BALLOON)
     with pytest.raises(SourceRefused, match="it cannot be decoded: the decoder asks for more than 1 GB of memory") as caught:
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     assert caught.value.exit_code == 3
     assert any("Cannot allocate memory" in line for line in caught.value.details)
 
@@ -186,11 +184,11 @@ def test_a_decoder_that_balloons(plan: Plan, tmp_path: Path, program: FFmpeg, mo
 def test_an_encoder_that_balloons_is_not_the_sources_fault(
     plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidpipe.encode.tasks.attempt.limits_of", lambda job: Limits(memory_bytes=1 << 30))
+    monkeypatch.setattr("vidpipe.encode.tasks.chunk.chunk_limits", lambda job: Limits(memory_bytes=1 << 30))
     monkeypatch.setattr(stalls, "STALLED_SECONDS", 60.0)  # a busy machine takes its time to fill the memory
     fake = Fake(tmp_path, program, encodes=BALLOON, decodes=NORMAL)
     with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
 
 
 @pytest.mark.usefixtures("hurried")
@@ -200,7 +198,7 @@ def test_nothing_is_learned_from_an_ffmpeg_that_does_not_answer(plan: Plan, tmp_
     dead.chmod(0o755)
     fake = Fake(tmp_path, program, encodes=NORMAL, decodes=NORMAL)
     with pytest.raises(VidpipeError) as caught:
-        run_chunk(chunk_task(plan, tmp_path, fake).model_copy(update={"ffmpeg": str(dead)}))
+        run_task(chunk_task(plan, tmp_path, fake).model_copy(update={"ffmpeg": str(dead)}))
     assert isinstance(caught.value, EncodeFailed)
 
 
@@ -210,13 +208,14 @@ def test_only_the_range_of_the_chunk_is_decoded(plan: Plan, tmp_path: Path, prog
         return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
 
     chunk = plan.chunks[0]
-    job = chunk_job(plan, chunk, threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
+    job = chunk_command(plan, chunk, threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
     assert chunk.frames <= frames(decode_arguments(job)) <= chunk.frames + 26
 
 
 def test_a_large_file_may_be_silent_for_longer(plan: Plan) -> None:
-    sound: AudioJob = audio_job(plan, plan.audio, None)
-    picture = chunk_job(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
+    sound = AudioJob.of(audio_command(plan, plan.audio, None), plan, {})
+    command = chunk_command(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
+    picture = ChunkJob.of(command, plan, {})
     for job in (sound, picture):
         assert stalls.patience(job) == pytest.approx(SILENT, abs=0.1)
         assert stalls.patience(job.model_copy(update={"size": 20_000_000})) == pytest.approx(SILENT + 1)
@@ -231,7 +230,7 @@ def test_a_picture_that_has_to_be_found_first_is_waited_for(
     monkeypatch.setattr(stalls, "SILENT_SECONDS", 0.4)
     monkeypatch.setattr(stalls, "SLOWEST_READ", plan.source.size // 2)
     fake = Fake(tmp_path, program, encodes="sleep 3.2", decodes=FOREVER)
-    assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+    assert run_task(chunk_task(plan, tmp_path, fake)).files
     assert fake.asked == ["encode", "decode"]
 
 
@@ -241,7 +240,7 @@ def test_the_decoder_of_a_large_file_has_its_time_too(plan: Plan, tmp_path: Path
     monkeypatch.setattr(stalls, "STALLED_SECONDS", 2.0)
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)
     with pytest.raises(SourceRefused, match="the decoder makes no progress: nothing new in 2 s"):
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     assert fake.asked == ["encode", "decode"]
 
 
@@ -249,7 +248,7 @@ def test_the_decoder_of_a_large_file_has_its_time_too(plan: Plan, tmp_path: Path
 def test_a_decoder_that_was_killed_says_nothing_of_the_source(number: int, plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes="exit 1", decodes=f"kill -{int(number)} $$")
     with pytest.raises(EncodeFailed, match="ended with exit code 1, 2 times"):
-        run_chunk(chunk_task(plan, tmp_path, fake))
+        run_task(chunk_task(plan, tmp_path, fake))
     assert fake.asked == ["encode", "encode", "decode"]
 
 
@@ -285,7 +284,7 @@ def test_an_encode_that_was_stopped_goes_on(plan: Plan, tmp_path: Path, program:
     timer = threading.Timer(1.5, stop)
     timer.start()
     try:
-        assert run_chunk(chunk_task(plan, tmp_path, fake)).files
+        assert run_task(chunk_task(plan, tmp_path, fake)).files
     finally:
         timer.cancel()
     assert fake.asked == ["encode", "decode"]

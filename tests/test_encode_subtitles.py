@@ -10,10 +10,11 @@ import pytest
 
 from tests.encode_support import tiny_plan
 from tests.subtitle_support import Words, srt, subtitled
+from vidpipe.encode import process_limits
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode, needs
-from vidpipe.encode.subtitles import SubtitleJob, subtitle_arguments
-from vidpipe.encode.tasks import subtitles as extraction
+from vidpipe.encode.subtitles import SubtitleCommand, subtitle_arguments
+from vidpipe.encode.tasks import run as runner
 from vidpipe.encode.tasks.remarks import lacks_cues
 from vidpipe.errors import EncodeFailed, SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg
@@ -50,7 +51,7 @@ def text(track: EncodedSubtitles) -> str:
 
 
 def test_the_whole_command() -> None:
-    job = SubtitleJob(location="/a b/-%d.mkv", size=1, mtime_ns=1, demuxer="matroska", streams=(2, 5))
+    job = SubtitleCommand(location="/a b/-%d.mkv", size=1, mtime_ns=1, demuxer="matroska", streams=(2, 5))
     assert shlex.join(subtitle_arguments(job)) == (
         "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts"
         " -f matroska -protocol_whitelist file -i 'file:/a b/-%d.mkv'"
@@ -112,7 +113,7 @@ def test_a_track_that_is_there_is_not_made_again_and_adding_one_makes_only_that(
 
 
 def test_teletext_is_read_as_text_beside_others() -> None:
-    job = SubtitleJob(location="/a.ts", size=1, mtime_ns=1, demuxer="mpegts", streams=(2, 5), teletext=(5,))
+    job = SubtitleCommand(location="/a.ts", size=1, mtime_ns=1, demuxer="mpegts", streams=(2, 5), teletext=(5,))
     arguments = subtitle_arguments(job)
     assert shlex.join(arguments[arguments.index("-f") : arguments.index("-map")]) == (
         "-f mpegts -fix_sub_duration:5 -merge_pmt_versions 1 -protocol_whitelist file -txt_format:5 text -txt_page:5 subtitle -i file:/a.ts"
@@ -122,8 +123,8 @@ def test_teletext_is_read_as_text_beside_others() -> None:
 def test_one_process_extracts_all(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", *[Words(ONE)] * 3), chunk=1000)
     commands: list[list[str]] = []
-    really = extraction.run
-    monkeypatch.setattr(extraction, "run", lambda argv, **options: (commands.append(list(argv)), really(argv, **options))[1])
+    really = runner.run
+    monkeypatch.setattr(runner, "run", lambda argv, **options: (commands.append(list(argv)), really(argv, **options))[1])
     assert len(tracks(list(encode(plan, store, ffmpeg=program)))) == 3
     assert sum("webvtt" in command for command in commands) == 1
 
@@ -175,7 +176,7 @@ def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
 def test_what_is_not_the_fault_of_the_stream_stops_the_encode(
     script: str, says: str, tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extraction, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(process_limits, "STALLED_SECONDS", 0.5)
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(ONE), Words(TWO)), chunk=1000)
     with pytest.raises(EncodeFailed, match=says):
         list(encode(plan, store, ffmpeg=instead(tmp_path, program, script)))
@@ -191,7 +192,7 @@ def test_a_stream_that_is_left_out_comes_with_what_ffmpeg_said(tmp_path: Path, s
 def test_text_without_end_is_stopped(tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     long = srt(*[(f"00:00:00,{n + 100}", "00:00:01,000", f"{n}" + "x" * 1000) for n in range(200)])
     plan = tiny_plan(subtitled(tmp_path / "a.mkv", Words(long), Words(ONE)), chunk=1000)
-    monkeypatch.setattr(extraction, "LARGEST", 64 * 1024)
+    monkeypatch.setattr(process_limits, "LARGEST", 64 * 1024)
     lost, kept = tracks(list(encode(plan, store, ffmpeg=program)))
     assert lost.artifact is None
     assert lost.problem

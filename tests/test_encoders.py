@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from tests.test_plan import rung as wish
 from vidpipe import encoders
 from vidpipe.doctor import _ffmpeg
 from vidpipe.encode.artifact_keys import Keys
-from vidpipe.encode.command import chunk_job
+from vidpipe.encode.command import chunk_command
 from vidpipe.encode.parallelism import memory_of
-from vidpipe.encode.process_limits import THREAD_BYTES, limits_of
+from vidpipe.encode.process_limits import THREAD_BYTES, chunk_limits
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.tasks.remarks import DAMAGED, note_damage
 from vidpipe.encoders import BIT_DEPTHS, Encoder, codec_meant, codecs, encoder_of
@@ -116,7 +118,7 @@ def test_it_needs_what_its_module_says(toy: Encoder, tmp_path: Path) -> None:
     h264, other = (memory_of(plan.video, (160, 96)) for plan in plans)
     assert h264 - other == (200 - 70) * pixels
     wanted: Any = {"threads": 1, "pictures": False, "posters": (), "quality": None}
-    limits = [limits_of(chunk_job(plan, plan.chunks[0], renditions=plan.video, **wanted)) for plan in plans]
+    limits = [chunk_limits(chunk_command(plan, plan.chunks[0], renditions=plan.video, **wanted)) for plan in plans]
     assert (limits[1].memory_bytes or 0) - (limits[0].memory_bytes or 0) == 5 * THREAD_BYTES - 4 * (200 - 70) * pixels
 
 
@@ -183,3 +185,19 @@ def test_profiles_give_the_pixels_that_they_promise(codec: str, profile: str | N
     plan = tiny_plan(clip(tmp_path / "source.mp4", "24", 24), rung("a", codec=codec, preset=fastest, profile=profile))
     (done,) = chunks_of(list(encode(plan, Store(tmp_path / "work"), ffmpeg=program, workers=1, threads=1)))
     assert video(read_movie(done.video["a"].path).tracks[0].entry).bit_depth == BIT_DEPTHS[encoder.pixel_format(profile)]
+
+
+def test_there_is_no_second_table_of_encoders() -> None:
+    """source/ names what it reads, mp4/ sample entries; no other module may name what it makes."""
+    root = Path(encoders.__file__).parents[1]
+    words = {word for encoder in encoders.encoders() for word in (encoder.codec, encoder.name, encoder.title)}
+    named = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(words)))
+    found = set()
+    for path in root.rglob("*.py"):
+        if path.relative_to(root).parts[0] in ("encoders", "source", "mp4"):
+            continue
+        tree = ast.parse(path.read_text())
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        found |= {f"{path.relative_to(root)}:{node.lineno}" for node in texts if id(node) not in prose and named.search(node.value)}
+    assert not found

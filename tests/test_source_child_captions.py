@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, announced, by_ffmpeg, captioned, command, letters, lines, read, sei
 from tests.encode_support import FIXTURES, ffmpeg
 from vidpipe.encode.subtitles import ORIGIN
-from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.channels import Services, Triples, taken_apart
 from vidpipe.source.child.captions.screens import cues, extracted
@@ -43,7 +43,7 @@ def shown(source: Source, channel: str) -> list[tuple[float, float, str]]:
     """Return the cues of a channel, in the source's own time."""
     index = next(stream.index for stream in source.subtitles if stream.channel == channel)
     facts = {"location": source.location, "size": source.size, "mtime_ns": source.mtime_ns, "demuxer": source.demuxer}
-    (text,) = extracted(CaptionJob(**facts, channels=((index, channel),), origin=ORIGIN))
+    (text,) = extracted(CaptionRequest(**facts, channels=((index, channel),), origin=ORIGIN))
     return read(text, ORIGIN)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.benchmarks.ladder import bare
 from tests.benchmarks.turns import Command, side_by_side
 from vidpipe.encode.artifact_keys import posters_in
-from vidpipe.encode.command import chunk_arguments, chunk_job
+from vidpipe.encode.command import chunk_arguments, chunk_command
 from vidpipe.encode.quality_gate import chains
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.ingest import IngestRequest, prepare
@@ -34,7 +34,7 @@ def chunk(ffmpeg: str, plan: Plan, threads: int, *, extras: bool = True) -> list
     first = plan.chunks[0]
     posters = posters_in(plan, first) if extras else ()
     quality = chains(load_policy()) if extras else None
-    job = chunk_job(plan, first, threads=threads, renditions=plan.video, pictures=extras, posters=posters, quality=quality)
+    job = chunk_command(plan, first, threads=threads, renditions=plan.video, pictures=extras, posters=posters, quality=quality)
     return [ffmpeg, *chunk_arguments(job)]
 
 

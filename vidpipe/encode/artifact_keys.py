@@ -13,10 +13,10 @@ from __future__ import annotations
 from fractions import Fraction
 from importlib import metadata
 
-from vidpipe.encode.audio import audio_arguments, audio_file, audio_job, sound_file
-from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_job, pictures_in, poster_file
+from vidpipe.encode.audio import audio_arguments, audio_command, audio_file, sound_file
+from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_command, pictures_in, poster_file
 from vidpipe.encode.output import pixel_format, video_file
-from vidpipe.encode.subtitles import caption_job, subtitle_arguments, subtitle_file, subtitle_job
+from vidpipe.encode.subtitles import caption_request, subtitle_arguments, subtitle_command, subtitle_file
 from vidpipe.encoders import EIGHT_BITS
 from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition, VideoRendition
 from vidpipe.work.artifacts import key_of
@@ -61,11 +61,12 @@ class Keys:
     def subtitles(self, rendition: SubtitleRendition) -> dict[str, str]:
         """Return file name -> key for a subtitle track. Nothing of the plan but the stream and the channel shapes it."""
         if rendition.channel:
-            captions = caption_job(self._plan, ((rendition.stream, rendition.channel),)).model_copy(update={"location": "", "mtime_ns": 0})
+            request = caption_request(self._plan, ((rendition.stream, rendition.channel),))
+            asked = request.model_copy(update={"location": "", "mtime_ns": 0}).model_dump(mode="json")
             pyav = metadata.version("av")  # its libavcodec decodes them, and not ffmpeg's
-            key = key_of(kind="captions", pyav=pyav, source=self._plan.source.sha256, job=captions.model_dump(mode="json"))
+            key = key_of(kind="captions", pyav=pyav, source=self._plan.source.sha256, job=asked)
             return {subtitle_file(rendition.stream, rendition.channel): key}
-        job = subtitle_job(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
+        job = subtitle_command(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
         key = key_of(kind="subtitles", ffmpeg=self._version, source=self._plan.source.sha256, command=subtitle_arguments(job))
         return {subtitle_file(rendition.stream): key}
 
@@ -79,7 +80,7 @@ class Keys:
     ) -> list[str]:
         """Return the command that makes only this of a first chunk; where the real chunk lies is hashed beside it."""
         first = Chunk(index=0, start=0, frames=self._plan.grid.segment_frames)
-        job = chunk_job(
+        job = chunk_command(
             self._plan, first, threads=self._threads, renditions=renditions, pictures=pictures, posters=posters, quality=quality
         )
         return chunk_arguments(job.model_copy(update={"location": "", "seek": None}))
@@ -96,7 +97,7 @@ class Keys:
         )
 
     def _sound(self, alone: tuple[AudioRendition, ...], quality: QualityChains | None) -> str:
-        job = audio_job(self._plan, alone, quality).model_copy(update={"location": ""})
+        job = audio_command(self._plan, alone, quality).model_copy(update={"location": ""})
         return key_of(
             kind="sound" if quality else "audio",
             ffmpeg=self._version,

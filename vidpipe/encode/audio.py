@@ -1,6 +1,6 @@
 """All audio tracks of a title as one ffmpeg command. Pure: builds argv, runs nothing.
 
-In:   an AudioJob: the source, the tracks that are missing, where the picture's time begins, how long it is.
+In:   an AudioCommand: the source, the tracks that are missing, where the picture's time begins, how long it is.
 Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
 Wrong: nothing here can fail.
 
@@ -34,7 +34,7 @@ RAW_SOUND = "vidpipe_sound_quality"
 FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
-class AudioJob(Data):
+class AudioCommand(Data):
     """What decides the command. start: seconds in the source's own time of the first frame of the picture.
 
     duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
@@ -61,11 +61,11 @@ class AudioJob(Data):
         return floor(self.duration * rendition.sample_rate + Fraction(1, 2))
 
 
-def audio_job(plan: Plan, renditions: tuple[AudioRendition, ...], quality: QualityChains | None) -> AudioJob:
-    """Return the job that encodes these tracks."""
+def audio_command(plan: Plan, renditions: tuple[AudioRendition, ...], quality: QualityChains | None) -> AudioCommand:
+    """Return the command that encodes these tracks."""
     video = plan.source.video
     used = [stream for stream in plan.source.audio if stream.index in {r.stream for r in renditions}]
-    return AudioJob(
+    return AudioCommand(
         location=plan.source.location,
         size=plan.source.size,
         mtime_ns=plan.source.mtime_ns,
@@ -92,62 +92,62 @@ def sound_file(number: int, quality: QualityChains) -> str:
     return f"{number}-{quality.sound_file}"
 
 
-def audio_arguments(job: AudioJob) -> list[str]:
-    """Return ffmpeg's arguments for all tracks of the job."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
+def audio_arguments(command: AudioCommand) -> list[str]:
+    """Return ffmpeg's arguments for all tracks."""
+    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
     streams: dict[int, list[Any]] = {}
-    for stream in {rendition.stream for rendition in job.renditions}:
-        wanted = sum(rendition.stream == stream for rendition in job.renditions) + (
-            sum(rendition.stream == stream for rendition in job.renditions) if job.quality else 0
+    for stream in {rendition.stream for rendition in command.renditions}:
+        wanted = sum(rendition.stream == stream for rendition in command.renditions) + (
+            sum(rendition.stream == stream for rendition in command.renditions) if command.quality else 0
         )
-        streams[stream] = _split(_timeline(source[str(stream)], job, stream), wanted)
+        streams[stream] = _split(_timeline(source[str(stream)], command, stream), wanted)
     outputs = []
     chains = []
-    for number, rendition in enumerate(job.renditions):
+    for number, rendition in enumerate(command.renditions):
         taps = streams[rendition.stream]
-        outputs.append(_encoded(taps.pop(0), job, number, rendition))
-        if job.quality:
+        outputs.append(_encoded(taps.pop(0), command, number, rendition))
+        if command.quality:
             name = f"{RAW_SOUND}_{number}_"
-            chains.append((name, job.quality.sound.replace(job.quality.sound_file, sound_file(number, job.quality))))
+            chains.append((name, command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality))))
             outputs.append(ffmpeg.output(taps.pop(0).filter(name), "-", format="null"))
     arguments: list[str] = ffmpeg.get_args(outputs[::-1])
     place = arguments.index("-filter_complex") + 1
     for name, chain in chains:
         arguments[place] = arguments[place].replace(name, chain)
-    return [*GLOBAL, *_steadied(arguments, job)]
+    return [*GLOBAL, *_steadied(arguments, command)]
 
 
-def _steadied(arguments: list[str], job: AudioJob) -> list[str]:
+def _steadied(arguments: list[str], command: AudioCommand) -> list[str]:
     """Put a steady copy in the place of each stream that changes. ffmpeg-python has no word for a loopback decoder."""
     place = arguments.index("-filter_complex")
     front: list[str] = []
-    for number, stream in enumerate(sorted(job.steady)):
-        front += steadied(number, stream, job.sounds[stream])
+    for number, stream in enumerate(sorted(command.steady)):
+        front += steadied(number, stream, command.sounds[stream])
         arguments[place + 1] = arguments[place + 1].replace(f"[0:{stream}]", f"[dec:{number}]")
     return [*arguments[:place], *front, *arguments[place:]]
 
 
-def sound_arguments(job: AudioJob) -> list[str]:
+def sound_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
-    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts))
-    streams = sorted({rendition.stream for rendition in job.renditions})
+    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
+    streams = sorted({rendition.stream for rendition in command.renditions})
     arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
     return [*GLOBAL, *arguments]
 
 
-def _timeline(stream: Any, job: AudioJob, index: int) -> Any:
+def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
-    stream = stream.filter("asetpts", expr=on_the_time_line(job.start, job.steps.get(index, ())))
+    stream = stream.filter("asetpts", expr=on_the_time_line(command.start, command.steps.get(index, ())))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
     # min_hard_comp: every jump of the clock is meant, because asetpts gives none that is not.
     stream = stream.filter("aresample", **{"async": 1}, first_pts=0, min_hard_comp=0.001)
     # Padded before it is shared out: a track that ends before the first frame leaves nothing, and a measurement of nothing is an error.
-    seconds = f"{float(job.duration):.6f}"
+    seconds = f"{float(command.duration):.6f}"
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
-def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition) -> Any:
-    samples, channels = job.samples(rendition), job.sounds[rendition.stream].channels
+def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRendition) -> Any:
+    samples, channels = command.samples(rendition), command.sounds[rendition.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
         # Both sides as loud as the one there was; the resampler would take 3 dB off.
@@ -167,7 +167,7 @@ def _encoded(stream: Any, job: AudioJob, number: int, rendition: AudioRendition)
         "ar": rendition.sample_rate,
         # delay_moov: the init section is written after the first fragment, when the priming is known, and carries it as an edit list.
         "movflags": "+empty_moov+delay_moov+default_base_moof",
-        "frag_duration": floor(job.segment * 1_000_000),  # bounded memory; packaging cuts anew, frame by frame
+        "frag_duration": floor(command.segment * 1_000_000),  # bounded memory; packaging cuts anew, frame by frame
         "map_metadata": -1,
         "map_chapters": -1,
         "fflags": "+bitexact",

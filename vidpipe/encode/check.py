@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vidpipe.encode.audio import AAC_FRAME, AudioJob
-from vidpipe.encode.command import ChunkJob
+from vidpipe.encode.audio import AAC_FRAME, AudioCommand
+from vidpipe.encode.command import ChunkCommand
 from vidpipe.encode.output import pixel_format, timescale
 from vidpipe.encoders import BIT_DEPTHS
 from vidpipe.mp4 import codecs
@@ -27,9 +27,9 @@ class ChangingSound(SourceFault):
     """The sound changes its channels or its sample rate, and its packets did not say so."""
 
 
-def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
+def check_video(path: Path, rendition: VideoRendition, command: ChunkCommand) -> int:
     """Compare a rung's chunk with the plan and return its frames. Raises ValueError that says what differs."""
-    grid, chunk = job.grid, job.chunk
+    grid, chunk = command.grid, command.chunk
     rate = grid.frame_rate / rendition.frame_step
     planned = rendition.frames(chunk.frames)
     in_segment = grid.segment_frames // rendition.frame_step
@@ -65,7 +65,7 @@ def check_video(path: Path, rendition: VideoRendition, job: ChunkJob) -> int:
     return frames
 
 
-def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
+def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) -> int:
     """Compare a track with the plan and return its AAC frames. Raises ValueError that says what differs."""
     movie = read_movie(path)
     if len(movie.tracks) != 1 or movie.tracks[0].handler != "soun":
@@ -83,7 +83,7 @@ def check_audio(path: Path, rendition: AudioRendition, job: AudioJob) -> int:
     if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
         # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
         raise ChangingSound(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
-    planned = job.samples(rendition)
+    planned = command.samples(rendition)
     # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
     if not planned <= end - priming <= planned + 3 * AAC_FRAME:
         raise ValueError(f"it has {end - priming} samples, not {planned}")

@@ -1,8 +1,8 @@
 """One chunk of the picture as an ffmpeg command: decode once, make everything that is missing. Pure: builds argv, runs nothing.
 
-In:   a ChunkJob: source facts, grid, chunk, what is missing.
+In:   a ChunkCommand: source facts, grid, chunk, what is missing.
 Out:  argv (without the program), with outputs named relative to the folder that ffmpeg runs in.
-Wrong: nothing here can fail; a job without outputs is a programming error (ValueError).
+Wrong: nothing here can fail; a command without outputs is a programming error (ValueError).
 
     [0:v] (quality) - time from the first frame - bwdif - fps - pad, trim - count - rotate - split
           each shape: scale, colour - split - one encoder for each rung, one fragmented MP4
@@ -64,8 +64,8 @@ class QualityChains(Data):
     sound_file: str
 
 
-class ChunkJob(Data):
-    """Everything that decides the command of a chunk.
+class ChunkCommand(Data):
+    """Everything that decides the command of a chunk, and nothing else.
 
     video: without key_pts.  seek: seconds in the source's own time; None decodes from the start.
     renditions: those that are missing.  smallest: width and height of the smallest rung of the whole plan.
@@ -119,7 +119,7 @@ def seek_point(video: VideoStream, grid: Grid, chunk: Chunk) -> Fraction | None:
     return target if target - SEEK_BACKOFF > first_key else None
 
 
-def chunk_job(
+def chunk_command(
     plan: Plan,
     chunk: Chunk,
     *,
@@ -128,11 +128,11 @@ def chunk_job(
     pictures: bool,
     posters: tuple[int, ...],
     quality: QualityChains | None,
-) -> ChunkJob:
-    """Return the job that makes what is missing of a chunk."""
+) -> ChunkCommand:
+    """Return what makes what is missing of a chunk."""
     small = min(plan.video, key=lambda rendition: rendition.width * rendition.height)
     wanted = pictures and pictures_in(plan.thumbnails, chunk) > 0
-    return ChunkJob(
+    return ChunkCommand(
         location=plan.source.location,
         size=plan.source.size,
         mtime_ns=plan.source.mtime_ns,
@@ -152,25 +152,25 @@ def chunk_job(
     )
 
 
-def chunk_arguments(job: ChunkJob) -> list[str]:
+def chunk_arguments(command: ChunkCommand) -> list[str]:
     """Return ffmpeg's arguments for a chunk."""
-    outputs = _outputs(job)
+    outputs = _outputs(command)
     if not outputs:
-        raise ValueError("a job that makes nothing")
+        raise ValueError("a command that makes nothing")
     # get_args writes outputs last to first; turned round, the first rung comes first, whose frames -progress counts.
     arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    if job.quality:
+    if command.quality:
         place = arguments.index("-filter_complex") + 1
-        graph = arguments[place].replace(RAW_SOURCE, job.quality.source).replace(RAW_PICTURE, job.quality.picture)
+        graph = arguments[place].replace(RAW_SOURCE, command.quality.source).replace(RAW_PICTURE, command.quality.picture)
         arguments[place] = graph
-    return [*GLOBAL, "-filter_complex_threads", str(job.threads), *arguments]
+    return [*GLOBAL, "-filter_complex_threads", str(command.threads), *arguments]
 
 
-def decode_arguments(job: ChunkJob) -> list[str]:
+def decode_arguments(command: ChunkCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the chunk's range, a little beyond both ends."""
     # trim and not -t: with -copyts, and in files whose times do not begin at 0, this is the source's own time
-    end = job.video.start + job.grid.time(job.chunk.start + job.chunk.frames) + PREROLL
-    stream = _input(job).filter("trim", end=f"{float(end):.6f}")
+    end = command.video.start + command.grid.time(command.chunk.start + command.chunk.frames) + PREROLL
+    stream = _input(command).filter("trim", end=f"{float(end):.6f}")
     arguments: list[str] = ffmpeg.get_args(ffmpeg.output(stream, "-", format="null", fps_mode="passthrough"))
     return [*GLOBAL, *arguments]
 
@@ -196,48 +196,48 @@ def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Sh
     }
 
 
-def _input(job: ChunkJob) -> Any:
-    options = source_options(job.location, job.demuxer, {job.video.index: job.video.shifts})
-    options["threads"] = job.threads
+def _input(command: ChunkCommand) -> Any:
+    options = source_options(command.location, command.demuxer, {command.video.index: command.video.shifts})
+    options["threads"] = command.threads
     options["noautorotate"] = None  # rotated by an explicit transpose
     # Frames that change size or colour mid-stream go through the running graph (scale adapts); a new graph would count from 0 again.
     options["reinit_filter"] = 0
-    if job.video.cropped:
+    if command.video.cropped:
         # The default, but said: so an ffmpeg that cannot (before 7.1) fails, and does not publish a stretched picture.
         options["apply_cropping"] = "all"
-    if job.seek is not None:
+    if command.seek is not None:
         # seek_timestamp: absolute, not relative to the container's start.  noaccurate_seek: ffmpeg would add the container's
         # start once more to the point before which it drops frames; fps drops them exactly.
-        options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{floor(job.seek * 1000) / 1000:.3f}"}
-    return ffmpeg.input(**options)[str(job.video.index)]
+        options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{floor(command.seek * 1000) / 1000:.3f}"}
+    return ffmpeg.input(**options)[str(command.video.index)]
 
 
-def _timeline(job: ChunkJob) -> Any:
+def _timeline(command: ChunkCommand) -> Any:
     """The frames of the chunk on the grid, counted from 0, upright, at source size."""
-    rate, video = job.grid.frame_rate, job.video
-    stream = _input(job)
-    if job.quality:
+    rate, video = command.grid.frame_rate, command.video
+    stream = _input(command)
+    if command.quality:
         stream = stream.filter(RAW_SOURCE)
-    if job.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
+    if command.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
         # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
         stream = stream.filter("setpts", expr="PTS-STARTPTS")
-    elif job.demuxer == "avi":
+    elif command.demuxer == "avi":
         # AVI stores no times; libav's guesses are off by the reordering delay. Its frames follow each other at the rate of the header.
         stream = stream.filter("setpts", expr=f"round(N/({_ratio(video.frame_rate)})/TB)")
     else:
         stream = stream.filter("setpts", expr=f"PTS-({video.start_pts})")
-    if job.seek is not None:
+    if command.seek is not None:
         # Prints where the seek landed, in ticks from the first frame, once; tasks/chunk.py compares it. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")
     # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
     stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
-    stream = pixels.deinterlace(stream, video, job.picture)
-    start = f"{float(job.grid.time(job.chunk.start)):.9f}"
+    stream = pixels.deinterlace(stream, video, command.picture)
+    start = f"{float(command.grid.time(command.chunk.start)):.9f}"
     # eof_action: a last picture that is said to last less than half a frame is shown all the same
     stream = stream.filter("fps", fps=_ratio(rate), start_time=start, round="near", eof_action="pass")
-    stream = stream.filter("tpad", stop=PADDING, stop_mode="clone").filter("trim", end_frame=job.chunk.frames)
+    stream = stream.filter("tpad", stop=PADDING, stop_mode="clone").filter("trim", end_frame=command.chunk.frames)
     stream = stream.filter("setpts", expr="N")  # fps left a time base of one frame: frame n is tick n
-    return pixels.rotate(stream, job.picture)
+    return pixels.rotate(stream, command.picture)
 
 
 class _Shape(NamedTuple):
@@ -257,35 +257,35 @@ def _shape(rendition: VideoRendition) -> _Shape:
     return _Shape(rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
 
 
-def _outputs(job: ChunkJob) -> list[Any]:
+def _outputs(command: ChunkCommand) -> list[Any]:
     """Split the timeline among everything that is missing."""
     shapes: dict[_Shape, list[VideoRendition]] = {}
-    for rendition in job.renditions:
+    for rendition in command.renditions:
         shapes.setdefault(_shape(rendition), []).append(rendition)
     # Measurements are the same whatever is encoded beside them: of the smallest picture, in 8 bits, at the full rate.
-    measured_at = _Shape(1, *job.smallest, EIGHT_BITS) if job.quality else None
+    measured_at = _Shape(1, *command.smallest, EIGHT_BITS) if command.quality else None
     alone = measured_at is not None and measured_at not in shapes
-    taps = iter(_split(_timeline(job), len(shapes) + bool(job.pictures) + len(job.posters) + alone))
+    taps = iter(_split(_timeline(command), len(shapes) + bool(command.pictures) + len(command.posters) + alone))
     outputs: list[Any] = []
     for shape, group in shapes.items():
         stream = next(taps)
         if shape.step > 1:
             stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and tells the encoder the lower rate
-        stream = pixels.fit(stream, shape.width, shape.height, job.video, job.picture, shape.pixel_format)
+        stream = pixels.fit(stream, shape.width, shape.height, command.video, command.picture, shape.pixel_format)
         copies = iter(_split(stream, len(group) + (shape == measured_at)))
-        outputs += [ffmpeg.output(next(copies), f"file:{video_file(r)}", **video_options(r, job.grid, job.threads)) for r in group]
+        outputs += [ffmpeg.output(next(copies), f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
         if shape == measured_at:
             outputs.append(_measured(next(copies)))
     if alone:
-        outputs.append(_measured(pixels.fit(next(taps), *job.smallest, job.video, job.picture)))
-    if job.thumbnails and job.pictures:
-        offset = job.chunk.start % job.thumbnails.interval
-        picked = next(taps).filter("select", expr=f"not(mod(n+{offset},{job.thumbnails.interval}))")
-        picked = pixels.jpeg(picked, job.thumbnails.width, job.thumbnails.height, job.video, job.picture)
+        outputs.append(_measured(pixels.fit(next(taps), *command.smallest, command.video, command.picture)))
+    if command.thumbnails and command.pictures:
+        offset = command.chunk.start % command.thumbnails.interval
+        picked = next(taps).filter("select", expr=f"not(mod(n+{offset},{command.thumbnails.interval}))")
+        picked = pixels.jpeg(picked, command.thumbnails.width, command.thumbnails.height, command.video, command.picture)
         outputs.append(ffmpeg.output(picked, f"file:{PICTURES}", **_JPEG, **{"q:v": 4}))
-    for frame in job.posters:
-        picked = next(taps).filter("select", expr=f"eq(n,{frame - job.chunk.start})")
-        picked = pixels.jpeg(picked, *job.poster_size, job.video, job.picture)
+    for frame in command.posters:
+        picked = next(taps).filter("select", expr=f"eq(n,{frame - command.chunk.start})")
+        picked = pixels.jpeg(picked, *command.poster_size, command.video, command.picture)
         outputs.append(ffmpeg.output(picked, f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
     return outputs
 

@@ -1,19 +1,22 @@
 """What one encode may use of the machine: a few times what its plan needs, so that no damaged or hostile source takes more.
 
-In:   a job: what it decodes, and what it makes.
+In:   a command: what it decodes, and what it makes.
 Out:  Limits of its ffmpeg.
 Wrong: nothing; an encode that needs more than its limits fails, and says so in ffmpeg's words.
 
-Wall time is not limited here: an encode that goes on may take long on a busy machine; one that does not is noticed by ``silence``.
+Wall time of an encode is not limited here: one that goes on may take long on a busy machine; one that does not is noticed by ``stalls``.
 """
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
-from vidpipe.encode.audio import AudioJob
-from vidpipe.encode.command import ChunkJob
+from vidpipe.encode.audio import AudioCommand
+from vidpipe.encode.command import ChunkCommand
 from vidpipe.encode.parallelism import memory_of
+from vidpipe.encode.stalls import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
+from vidpipe.encode.subtitles import LARGEST, SubtitleCommand
 from vidpipe.encoders import encoder_of
 from vidpipe.media.process import Limits
 from vidpipe.plan import VideoRendition
@@ -44,41 +47,44 @@ PICTURE_BYTES = 3
 """Of a still for each of its pixels: more than JPEG takes of noise."""
 
 
-def limits_of(job: ChunkJob | AudioJob) -> Limits:
-    """Return the limits of the ffmpeg that does a job. output_bytes: of each of its files, none of which is larger than all together."""
-    return _of_chunk(job) if isinstance(job, ChunkJob) else _of_sound(job)
-
-
-def _of_chunk(job: ChunkJob) -> Limits:
-    video, frames = job.video, job.chunk.frames
-    made = [(rendition.width, rendition.height) for rendition in job.renditions] or [job.smallest]
-    threads = PROGRAM_THREADS + job.threads + sum(_threads(rendition, job.threads) for rendition in job.renditions)
-    decoded = frames if job.seek is not None else job.chunk.start + frames
+def chunk_limits(command: ChunkCommand) -> Limits:
+    """Return the limits of a chunk's ffmpeg. output_bytes: of each of its files, none of which is larger than all together."""
+    video, frames = command.video, command.chunk.frames
+    made = [(rendition.width, rendition.height) for rendition in command.renditions] or [command.smallest]
+    threads = PROGRAM_THREADS + command.threads + sum(_threads(rendition, command.threads) for rendition in command.renditions)
+    decoded = frames if command.seek is not None else command.chunk.start + frames
     # A seek lands on a key frame, and what is decoded up to the chunk may be a long GOP.
     decoded += round(video.longest_gop * video.frame_rate)
-    seconds = frames / job.grid.frame_rate
-    stills = job.pictures * (job.thumbnails.width * job.thumbnails.height if job.thumbnails else 0)
-    stills += len(job.posters) * job.poster_size[0] * job.poster_size[1]
+    seconds = frames / command.grid.frame_rate
+    stills = command.pictures * (command.thumbnails.width * command.thumbnails.height if command.thumbnails else 0)
+    stills += len(command.posters) * command.poster_size[0] * command.poster_size[1]
     pixels = frames * sum(width * height for width, height in made)
-    spent = BEGIN_SECONDS + ENCODE_PIXEL * pixels + DECODE_PIXEL * decoded * video.width * video.height + READ_BYTE * job.size
-    written = sum(rendition.max_bitrate for rendition in job.renditions) * seconds / 8
+    spent = BEGIN_SECONDS + ENCODE_PIXEL * pixels + DECODE_PIXEL * decoded * video.width * video.height + READ_BYTE * command.size
+    written = sum(rendition.max_bitrate for rendition in command.renditions) * seconds / 8
     return Limits(
-        memory_bytes=SPARE * memory_of(job.renditions, (video.width, video.height)) + threads * THREAD_BYTES,
+        memory_bytes=SPARE * memory_of(command.renditions, (video.width, video.height)) + threads * THREAD_BYTES,
         cpu_seconds=round(spent),
         output_bytes=OTHER_BYTES + round(SPARE * written) + PICTURE_BYTES * stills + PRINTED * frames,
         open_files=OPEN_FILES,
     )
 
 
-def _of_sound(job: AudioJob) -> Limits:
-    tracks, seconds = len(job.renditions), job.duration
-    written = sum(rendition.bitrate for rendition in job.renditions) * seconds / 8
+def audio_limits(command: AudioCommand) -> Limits:
+    """Return the limits of the ffmpeg that encodes audio tracks."""
+    tracks, seconds = len(command.renditions), command.duration
+    written = sum(rendition.bitrate for rendition in command.renditions) * seconds / 8
     return Limits(
         memory_bytes=SOUND_BYTES + (PROGRAM_THREADS + RUNG_THREADS * tracks) * THREAD_BYTES,
-        cpu_seconds=round(BEGIN_SECONDS + SOUND_SECOND * float(seconds) * tracks + READ_BYTE * job.size),
+        cpu_seconds=round(BEGIN_SECONDS + SOUND_SECOND * float(seconds) * tracks + READ_BYTE * command.size),
         output_bytes=OTHER_BYTES + round(SPARE * written) + round(Fraction(PRINTED) * 10 * seconds),
         open_files=OPEN_FILES,
     )
+
+
+def subtitle_limits(command: SubtitleCommand) -> Limits:
+    """Return the limits of the ffmpeg that extracts subtitles. Cues are rare: long silence is nothing special, so the whole is limited."""
+    seconds = STALLED_SECONDS + command.size / SLOWEST_READ
+    return Limits(memory_bytes=DECODER_MEMORY, output_bytes=LARGEST, wall_seconds=seconds, cpu_seconds=math.ceil(seconds))
 
 
 def _threads(rendition: VideoRendition, told: int) -> int:

@@ -4,8 +4,8 @@ In:   a Plan, the Store, an ffmpeg; how many chunks side by side; an Executor (t
 Out:  EncodedChunk, EncodedAudio and EncodedSubtitles as they finish, in any order; events to the Reporter.
 Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder.
 
-The scheduler starts nothing itself and keeps no state: a task is a picklable function and its data, so that it runs on a thread, in a
-process or on another machine. Tasks are handed out a few ahead of the workers, and what is finished is not kept.
+The scheduler starts nothing itself and keeps no state: a task is one function and picklable data of one shape (``job.py``), so that it runs
+on a thread, in a process or on another machine. Tasks are handed out a few ahead of the workers, and what is finished is not kept.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vidpipe.encode import artifact_keys as keys
 from vidpipe.encode import audio, command, subtitles
+from vidpipe.encode.job import Job
 from vidpipe.encode.machine import cores_here, memory_here
 from vidpipe.encode.output import video_file
 from vidpipe.encode.parallelism import Pace, chunks_in, pace
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
-from vidpipe.encode.tasks.audio import run_audio
-from vidpipe.encode.tasks.captions import run_captions
-from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.subtitles import run_subtitles
-from vidpipe.encode.tasks.task import AudioTask, CaptionTask, ChunkTask, Made, SubtitleTask, Task, Watch
+from vidpipe.encode.tasks.audio import AudioJob
+from vidpipe.encode.tasks.captions import CaptionJob
+from vidpipe.encode.tasks.chunk import ChunkJob
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.subtitles import SubtitleJob
+from vidpipe.encode.tasks.task import Made, Task, Watch
 from vidpipe.encode.worker_pool import Places, Sharer, WorkerPool
 from vidpipe.encoders import encoder_of
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
@@ -38,6 +39,7 @@ from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
 from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
+from vidpipe.source.limits import SourceLimits
 from vidpipe.work.artifacts import Artifact, Store
 
 TICK = 0.1  # seconds between looks at the cancel signal
@@ -63,6 +65,7 @@ def encode(
     executor: Executor | None = None,
     pool: WorkerPool | None = None,
     quality: command.QualityChains | None = None,
+    limits: SourceLimits | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
 ) -> Generator[Encoded, None, None]:
@@ -70,6 +73,7 @@ def encode(
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
     pool: shared with other titles, which keep all of it busy, so that one thread is enough for a chunk here too.
+    limits: of the children that read the source.
     Close the generator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
     """
     encoders, filters, muxers = needs(plan)
@@ -93,7 +97,7 @@ def encode(
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
-        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, reporter, stop, alive, chunks, beside)
+        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))
 
@@ -111,6 +115,7 @@ class _Run:
     ffmpeg: FFmpeg
     pace: Pace
     quality: command.QualityChains | None
+    limits: SourceLimits
     reporter: Reporter
     stop: threading.Event
     alive: Path
@@ -154,7 +159,7 @@ class _Run:
         finish = partial(self._chunk_done, chunk, have)
         if not missing:
             return finish(Made(files={}))
-        job = command.chunk_job(
+        wish = command.chunk_command(
             self.plan,
             chunk,
             threads=threads,
@@ -163,8 +168,8 @@ class _Run:
             posters=tuple(frame for frame in keys.posters_in(self.plan, chunk) if command.poster_file(frame) in missing),
             quality=self.quality if self.quality and self.quality.picture_file in missing else None,
         )
-        task = ChunkTask(job=job, keys=missing, **self._common())
-        self._submit(run_chunk, task, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
+        job = ChunkJob.of(wish, self.plan, missing)
+        self._submit(self.chunks, job, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
         return []
 
     def _sound(self) -> list[Encoded]:
@@ -178,10 +183,9 @@ class _Run:
             if rendition not in missing
         ]
         if missing:
-            job = audio.audio_job(self.plan, missing, self.quality)
             names = {name: key for number, rendition in enumerate(missing) for name, key in any_keys.audio(number, rendition).items()}
-            task = AudioTask(job=job, keys=names, **self._common())
-            self._submit(run_audio, task, partial(self._sound_done, missing), lambda frames: None)
+            job = AudioJob.of(audio.audio_command(self.plan, missing, self.quality), self.plan, names)
+            self._submit(self.beside, job, partial(self._sound_done, missing))
         return results
 
     def _text(self, renditions: tuple[SubtitleRendition, ...]) -> list[Encoded]:
@@ -194,35 +198,26 @@ class _Run:
         names = {name: key for name, key in wanted.items() if name not in have}
         finish = partial(_text_done, missing)
         if channels := tuple((rendition.stream, rendition.channel) for rendition in missing if rendition.channel):
-            captions = CaptionTask(job=subtitles.caption_job(self.plan, channels), keys=names, **self._common())
-            self._submit(run_captions, captions, finish, lambda frames: None)
+            wish = subtitles.caption_request(self.plan, channels)
+            self._submit(self.beside, CaptionJob.of(wish, self.plan, names, reading=self.limits), finish)
         elif missing:
-            job = subtitles.subtitle_job(self.plan, tuple(rendition.stream for rendition in missing))
-            self._submit(run_subtitles, SubtitleTask(job=job, keys=names, **self._common()), finish, lambda frames: None)
+            streams = tuple(rendition.stream for rendition in missing)
+            self._submit(self.beside, SubtitleJob.of(subtitles.subtitle_command(self.plan, streams), self.plan, names), finish)
         return _text_done(there, Made(files=have))
 
     def _submit(
         self,
-        function: Callable[..., Made],
-        task: Task,
+        executor: Executor,
+        job: Job,
         finish: Callable[[Made], list[Encoded]],
-        progress: Callable[[int], None],
+        progress: Callable[[int], None] = lambda frames: None,
     ) -> None:
-        executor = self.chunks if isinstance(task, ChunkTask) else self.beside
+        task = Task(job=job, ffmpeg=self.ffmpeg.path, store=self.store.root, alive=self.alive)
         if isinstance(executor, ThreadPoolExecutor):
-            future = executor.submit(function, task, Watch(cancel=self.stop, progress=progress))
+            future = executor.submit(run_task, task, Watch(cancel=self.stop, progress=progress))
         else:  # neither an event nor a reporter travels; the task watches the folder ``alive``
-            future = executor.submit(function, task)
+            future = executor.submit(run_task, task)
         self.pending[future] = finish
-
-    def _common(self) -> dict[str, Any]:
-        return {
-            "ffmpeg": self.ffmpeg.path,
-            "store": self.store.root,
-            "source": self.plan.source.sha256,
-            "title": self.plan.source.name,
-            "alive": self.alive,
-        }
 
     def _have(self, wanted: dict[str, str]) -> dict[str, Artifact]:
         found = {name: self.store.lookup(key) for name, key in wanted.items()}

@@ -17,11 +17,9 @@ import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from vidpipe.encode.audio import AudioJob, sound_arguments
-from vidpipe.encode.command import ChunkJob, decode_arguments
+from vidpipe.encode.job import Blame, Job
 from vidpipe.media.process import AnyOf, Cancel, Limits, run
 
 SILENT_SECONDS = 60.0
@@ -42,15 +40,6 @@ DECODER_MEMORY, THREAD_MEMORY = 8 * 1024**3, 512 * 1024**2  # 8K 10-bit pictures
 PRINTED_BYTES = 256 * 1000**2  # a decoder writes its progress and nothing else
 
 ANSWER_SECONDS = 10.0  # for a sound ffmpeg to tell its version
-
-
-@dataclass(frozen=True)
-class Blame:
-    """What the decoder alone did. command: to paste.  words: what ffmpeg said last."""
-
-    reason: str
-    command: str
-    words: tuple[str, ...] = ()
 
 
 class Hangs(Exception):
@@ -98,7 +87,7 @@ class Guard:
     decodes: it is known already that the source decodes.
     """
 
-    def __init__(self, program: str, job: ChunkJob | AudioJob, folder: Path, cancel: Cancel | None, *, decodes: bool) -> None:
+    def __init__(self, program: str, job: Job, folder: Path, cancel: Cancel | None, *, decodes: bool) -> None:
         self._program, self._job, self._folder, self._cancel = program, job, folder, cancel
         self.decodes = decodes
         self.progress = ProgressWatch()
@@ -139,22 +128,25 @@ class Guard:
             raise Stalled(f"no progress for {STALLED_SECONDS:.0f} s")
 
 
-def patience(job: ChunkJob | AudioJob) -> float:
+def patience(job: Job) -> float:
     """Return the seconds for which a decoder may give nothing new."""
     return min(STALLED_SECONDS, SILENT_SECONDS + job.size / SLOWEST_READ)
 
 
-def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: Cancel | None) -> Blame | None:
-    """Decode what the job decodes, make nothing of it, and return what went wrong. Nothing is learned from an ffmpeg that is broken itself.
+def decode_alone(program: str, job: Job, folder: Path, cancel: Cancel | None) -> Blame | None:
+    """Decode what the job decodes, make nothing of it, and return what went wrong. Nothing is learned from an ffmpeg that is broken itself,
+    nor of a job that decodes nothing.
 
     Raises Interrupted.
     """
-    version = Limits(wall_seconds=min(ANSWER_SECONDS, STALLED_SECONDS))
-    if not Path(job.location).is_file() or run([program, "-version"], limits=version, cwd=folder, cancel=cancel).returncode:
+    decoding = job.decoding()
+    if decoding is None or not Path(job.location).is_file():
         return None
-    argv = [program, *(decode_arguments(job) if isinstance(job, ChunkJob) else sound_arguments(job))]
-    threads = job.threads if isinstance(job, ChunkJob) else 1
-    memory = DECODER_MEMORY + threads * THREAD_MEMORY
+    version = Limits(wall_seconds=min(ANSWER_SECONDS, STALLED_SECONDS))
+    if run([program, "-version"], limits=version, cwd=folder, cancel=cancel).returncode:
+        return None
+    argv = [program, *decoding.arguments]
+    memory = DECODER_MEMORY + decoding.threads * THREAD_MEMORY
     progress = ProgressWatch()
 
     def tick() -> None:
@@ -162,7 +154,7 @@ def decode_alone(program: str, job: ChunkJob | AudioJob, folder: Path, cancel: C
             raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
 
     try:
-        spent = math.ceil(STALLED_SECONDS) * (threads + 1)
+        spent = math.ceil(STALLED_SECONDS) * (decoding.threads + 1)
         limits = Limits(memory_bytes=memory, wall_seconds=STALLED_SECONDS, cpu_seconds=spent, output_bytes=PRINTED_BYTES)
         done = run(argv, cwd=folder, on_line=progress.line, on_tick=tick, cancel=cancel, limits=limits)
     except Stalled as stalled:

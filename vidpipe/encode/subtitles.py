@@ -1,11 +1,11 @@
 """All text subtitles of a title as one ffmpeg command that turns them into WebVTT. Pure: builds argv, runs nothing.
 
-In:   a SubtitleJob: the source and the streams that are missing.
+In:   a SubtitleCommand: the source and the streams that are missing.
 Out:  argv (without the program); each stream becomes one WebVTT file, whole.
 Wrong: nothing here can fail.
 
 Closed captions are no stream that ffmpeg could map: their text is made by the child that reads the source (source/captions), from a
-CaptionJob.
+CaptionRequest.
 
 The cues keep the source's own times: packaging puts them on the title's time line, and cleans their text. So what is kept in the
 work space depends on the source alone.
@@ -18,7 +18,7 @@ import ffmpeg
 from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
 from vidpipe.plan import Plan
-from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.facts import Shift, Source
 
 ORIGIN = 86_400
@@ -36,7 +36,7 @@ TELETEXT = {
 """Decoder options of a teletext stream (libzvbi)."""
 
 
-class SubtitleJob(Data):
+class SubtitleCommand(Data):
     """What decides the command. streams: indexes in the source.  teletext: those of them that are teletext.
 
     webvtt: those that are WebVTT in Matroska's own layout.
@@ -53,10 +53,10 @@ class SubtitleJob(Data):
     shifts: dict[int, tuple[Shift, ...]] = {}
 
 
-def subtitle_job(plan: Plan, streams: tuple[int, ...]) -> SubtitleJob:
-    """Return the job that extracts these streams."""
+def subtitle_command(plan: Plan, streams: tuple[int, ...]) -> SubtitleCommand:
+    """Return the command that extracts these streams."""
     source = plan.source
-    return SubtitleJob(
+    return SubtitleCommand(
         location=source.location,
         size=source.size,
         mtime_ns=source.mtime_ns,
@@ -72,10 +72,10 @@ def _coded(source: Source, streams: tuple[int, ...], codec: str) -> tuple[int, .
     return tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == codec)
 
 
-def caption_job(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionJob:
-    """Return the job that extracts these channels of closed captions: (stream, channel)."""
+def caption_request(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionRequest:
+    """Return the request for these channels of closed captions: (stream, channel)."""
     source = plan.source
-    return CaptionJob(
+    return CaptionRequest(
         location=source.location,
         size=source.size,
         mtime_ns=source.mtime_ns,
@@ -91,14 +91,14 @@ def subtitle_file(stream: int, channel: str | None = None) -> str:
     return f"subtitles-{stream}-{channel.lower()}.vtt" if channel else f"subtitles-{stream}.vtt"
 
 
-def subtitle_arguments(job: SubtitleJob) -> list[str]:
-    """Return ffmpeg's arguments for all streams of the job."""
-    decoders = {f"{name}:{stream}": value for stream in job.teletext for name, value in TELETEXT.items()}
+def subtitle_arguments(command: SubtitleCommand) -> list[str]:
+    """Return ffmpeg's arguments for all streams."""
+    decoders = {f"{name}:{stream}": value for stream in command.teletext for name, value in TELETEXT.items()}
     # libav does not know the name S_TEXT/WEBVTT. A cue's text stands there alone, as in SubRip; if it were called WebVTT, the demuxer
     # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
-    decoders |= {f"c:{stream}": "subrip" for stream in job.webvtt}
-    source = ffmpeg.input(**source_options(job.location, job.demuxer, job.shifts), **decoders)
+    decoders |= {f"c:{stream}": "subrip" for stream in command.webvtt}
+    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
-    outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in job.streams]
+    outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in command.streams]
     arguments: list[str] = ffmpeg.get_args(outputs[::-1])
     return [*GLOBAL, *arguments]

@@ -274,7 +274,7 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
 
 
 def _measured(origin: Origin, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
-    """Stage validate: what packets and headers tell; the picture is judged during the encode."""
+    """Stage validate: what packets and headers show; the picture is judged during the encode."""
     with stages("validate"):
         source = origin.facts()
         return source, accepted(source, fact_findings(source, policy))

@@ -183,6 +183,7 @@ def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerp
             executor=executor,
             pool=run.pool,
             quality=chains(decided.policy),
+            limits=settings.limits,
             reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
         )

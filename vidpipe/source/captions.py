@@ -15,9 +15,10 @@ SAME_WORDS = {"SERVICE1": "CC1", "SERVICE2": "CC3"}
 """Services of CEA-708 that have the words, and so the language, of a channel of CEA-608 (ATSC A/65, 6.9.2; CTA-708, 4.5)."""
 
 
-class CaptionJob(Data):
-    """What decides the text of some channels. channels: (index of the stream, channel).  origin: seconds added to all times.
+class CaptionRequest(Data):
+    """What is asked of the child: the text of some channels.
 
+    channels: (index of the stream, channel).  origin: seconds added to all times.
     shifts: stream index -> what makes its times continuous.
     """
 

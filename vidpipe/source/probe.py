@@ -81,7 +81,16 @@ def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | No
     about: what the question is about, on its standard input: the facts of a long film are longer than an argument may be.
     """
     told = about.model_dump_json().encode() if about else None
-    done = run([sys.executable, "-I", "-c", CHILD, _import_path(), *arguments], stdin=told, limits=limits, cancel=cancel)
+    return answered(run(child(*arguments), stdin=told, limits=limits, cancel=cancel), where, limits)
+
+
+def child(*arguments: str) -> list[str]:
+    """Return the command of the child that answers a question (see ``child.main``)."""
+    return [sys.executable, "-I", "-c", CHILD, _import_path(), *arguments]
+
+
+def answered(done: Completed, where: str, limits: Limits) -> dict[str, Any]:
+    """Return what a child answered. Raises SourceRefused as ``ask`` does."""
     if done.returncode != 0 or done.timed_out:
         problem, fix = _ending(done, limits)
         raise _refused(where, [problem], fix, [one_line(line, 400) for line in done.stderr_tail.splitlines()])

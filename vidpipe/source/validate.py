@@ -70,7 +70,7 @@ def validate(
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
     found = (*fact_findings(source, policy), *findings(source, picture, policy))
-    if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have told already
+    if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have shown it already
         found += missing_pictures(source, picture.pictures, policy)
     for index, sound in sounds.items():
         found += findings(source, sound, policy, stream=index)

@@ -16,11 +16,8 @@ from typing import Any
 from vidpipe import __version__
 from vidpipe.encode.cluster.staging import Staging
 from vidpipe.encode.cluster.worker import Terms, run_there
-from vidpipe.encode.tasks.audio import run_audio
-from vidpipe.encode.tasks.captions import run_captions
-from vidpipe.encode.tasks.chunk import run_chunk
-from vidpipe.encode.tasks.subtitles import run_subtitles
-from vidpipe.encode.tasks.task import AnyTask, Made
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed
 from vidpipe.work.artifacts import Artifact, Store
 
@@ -71,7 +68,7 @@ class _DaskFuture(Future[Made]):
 
 
 class DaskExecutor(Executor):
-    """Dask's own executor, for the functions that ``encode`` submits."""
+    """Dask's own executor, for the tasks that ``encode`` submits."""
 
     def __init__(self, client: Any, terms: Terms) -> None:
         # pure=False: two runs of one task are two runs; Dask would otherwise give back an old result whose files may be gone.
@@ -80,14 +77,19 @@ class DaskExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
-        if function not in (run_chunk, run_audio, run_subtitles, run_captions) or options:
-            raise TypeError("this executor runs chunks, sound, subtitles and captions only")
-        return _DaskFuture(self._inner.submit(run_there, function, *arguments, dataclasses.asdict(self._terms)))
+        _only_tasks(function, options)
+        return _DaskFuture(self._inner.submit(run_there, *arguments, dataclasses.asdict(self._terms)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See Executor.shutdown."""
         del cancel_futures
         self._inner.shutdown(wait=wait)
+
+
+def _only_tasks(function: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Refuse what is no task of an encode: workers are asked for nothing else."""
+    if function is not run_task or options:
+        raise TypeError("this executor runs tasks of an encode only")
 
 
 class _RoomFuture(Future[Made]):
@@ -111,9 +113,10 @@ class StagingExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
+        _only_tasks(function, options)
         (task,) = arguments
         future = _RoomFuture()
-        self._later(future, self._begin, future, function, task)
+        self._later(future, self._begin, future, task)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
@@ -133,32 +136,32 @@ class StagingExecutor(Executor):
         with contextlib.suppress(RuntimeError):  # shut down: nobody waits any more
             self._pool.submit(guarded)
 
-    def _begin(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask) -> None:
+    def _begin(self, future: _RoomFuture, task: Task) -> None:
         """Take what an earlier run has left there, and have the rest made."""
-        files = self._take(task, task.keys)
+        files = self._take(task, task.job.outputs)
         if files is None:
-            self._make(future, function, task, 1)
+            self._make(future, task, 1)
         else:
             reused = {name: artifact.model_copy(update={"reused": True}) for name, artifact in files.items()}
             with contextlib.suppress(InvalidStateError):
                 future.set_result(Made(files=reused))
 
-    def _make(self, future: _RoomFuture, function: Callable[..., Made], task: AnyTask, attempt: int) -> None:
+    def _make(self, future: _RoomFuture, task: Task, attempt: int) -> None:
         if future.cancelled():
             return
-        future.inner = self._dask.submit(function, task)
-        future.inner.add_done_callback(lambda inner: self._later(future, self._end, future, inner, function, task, attempt))
+        future.inner = self._dask.submit(run_task, task)
+        future.inner.add_done_callback(lambda inner: self._later(future, self._end, future, inner, task, attempt))
         if future.cancelled():  # in the meantime
             future.inner.cancel()
 
-    def _end(self, future: _RoomFuture, inner: Future[Made], function: Callable[..., Made], task: AnyTask, attempt: int) -> None:
+    def _end(self, future: _RoomFuture, inner: Future[Made], task: Task, attempt: int) -> None:
         problems = inner.result().problems
-        files = self._take(task, {name: key for name, key in task.keys.items() if name not in problems})
+        files = self._take(task, {name: key for name, key in task.job.outputs.items() if name not in problems})
         if files is not None:
             with contextlib.suppress(InvalidStateError):
                 future.set_result(Made(files=files, problems=problems))
         elif attempt < TRIES:
-            self._make(future, function, task, attempt + 1)
+            self._make(future, task, attempt + 1)
         else:
             raise EncodeFailed(
                 f"what a worker has made does not arrive as it was made, {TRIES} times",
@@ -166,12 +169,12 @@ class StagingExecutor(Executor):
                 fix="check that nothing else writes or removes objects there, and run the same command again",
             )
 
-    def _take(self, task: AnyTask, keys: dict[str, str]) -> dict[str, Artifact] | None:
+    def _take(self, task: Task, keys: dict[str, str]) -> dict[str, Artifact] | None:
         """Return files of a task from the staging prefix or the store; None if any has to be made. keys: by file name."""
         files: dict[str, Artifact] = {}
         for name, key in keys.items():
             # The prefix first: what it has is removed from there, even if the store has it too.
-            found = self._staging.take(name, key, self._store, source=task.source, title=task.title) or self._store.lookup(key)
+            found = self._staging.take(name, key, self._store, source=task.job.source, title=task.job.title) or self._store.lookup(key)
             if found is None:
                 return None
             files[name] = found

@@ -25,7 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidpipe.encode.tasks.task import AnyTask, Made, RunIsOver
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.task import Made, RunIsOver, Task
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
@@ -224,17 +225,17 @@ class Staging:
         self._storage.put(path, data, sha256=hashlib.sha256(data).hexdigest(), **_PLAIN)
 
 
-def run_apart(function: Callable[[Any], Made], task: AnyTask, staging: Staging, run: str, scratch: Path, seconds: float) -> Made:
+def run_apart(task: Task, staging: Staging, run: str, scratch: Path, seconds: float) -> Made:
     """Run a task with this machine's copy of the source, in its scratch folder, and put what it made there.
 
     seconds: between two looks at whether the run still goes on.
     """
     with Store(scratch).temporary() as folder, staging.alive(run, folder, seconds) as alive:
-        with staging.source(task.source, task.job.size, scratch, RunIsOver(alive)) as source:
+        with staging.source(task.job.source, task.job.size, scratch, RunIsOver(alive)) as source:
             job = task.job.model_copy(update={"location": str(source), "mtime_ns": source.stat().st_mtime_ns})
-            made = function(task.model_copy(update={"job": job, "store": folder, "alive": alive}))
+            made = run_task(task.model_copy(update={"job": job, "store": folder, "alive": alive}))
         for artifact in made.files.values():
-            staging.put(artifact, source=task.source, title=task.title)
+            staging.put(artifact, source=job.source, title=job.title)
     return made
 
 

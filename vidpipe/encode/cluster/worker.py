@@ -10,14 +10,15 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vidpipe import __version__
 from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging, run_apart
-from vidpipe.encode.tasks.task import AnyTask, Made
+from vidpipe.encode.tasks.run import run_task
+from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
 from vidpipe.work.copies import drop_unread
@@ -85,7 +86,7 @@ def lacking_of(ffmpeg: FFmpeg, encoders: Iterable[str], filters: Iterable[str]) 
     return ", ".join(sorted({*encoders} - ffmpeg.encoders) + sorted({*filters} - ffmpeg.filters))
 
 
-def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, Any]) -> Made:
+def run_there(task: Task, told: dict[str, Any]) -> Made:
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here.
 
     told: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
@@ -94,7 +95,7 @@ def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, An
     distributed: Any = importlib.import_module("distributed")
     worker = distributed.get_worker()
     try:
-        return _run_there(function, task, told, worker)
+        return _run_there(task, told, worker)
     except VidpipeError:
         raise
     except Exception:  # noqa: BLE001 - it is told whatever it is
@@ -107,7 +108,7 @@ def run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, An
     raise told_instead  # outside the except: Dask also sends the exception in whose context another one was raised
 
 
-def _run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, Any], worker: Any) -> Made:
+def _run_there(task: Task, told: dict[str, Any], worker: Any) -> Made:
     if told["version"] != __version__:
         raise _unfit(worker, f"its vidpipe is {__version__}, not {told['version']}")
     terms = Terms(**told)
@@ -119,9 +120,9 @@ def _run_there(function: Callable[[Any], Made], task: AnyTask, told: dict[str, A
         raise _unfit(worker, f"its ffmpeg lacks {lacking}")
     task = task.model_copy(update={"ffmpeg": locate(program)})
     if terms.work is None:
-        return function(task)
+        return run_task(task)
     with Staging(terms.work) as staging:
-        return run_apart(function, task, staging, terms.run, _scratch(worker), terms.look_seconds)
+        return run_apart(task, staging, terms.run, _scratch(worker), terms.look_seconds)
 
 
 def _unfit(worker: Any, problem: str) -> EncodeFailed:

@@ -1,11 +1,12 @@
-"""Run one task (a chunk of the picture, sound, subtitles, captions) to its end: run ffmpeg, compare with the plan, store; again on failure.
+"""Run one task (a chunk of the picture, audio, subtitles, captions) to its end: run its program, compare with the plan, store; retry.
 
-In:   a ChunkTask, AudioTask, SubtitleTask or CaptionTask: job, program, store, the key of every file that is expected. All can be
-      pickled.
+In:   a Task: a Job of any kind, the program, the store. All can be pickled.
 Out:  Made: file name -> Artifact.
 Wrong: EncodeFailed that names the chunk, its time range in the source, the command to paste and ffmpeg's last lines; SourceRefused
        with the same if the source gives fewer frames than its packets promise, cannot be decoded, or its decoder hangs; UsageError if
        ffmpeg is too old for sound that changes on the way; Interrupted.
+
+``run.py`` runs whatever job it is given (``encode/job.py``); chunk.py, audio.py, subtitles.py and captions.py are the four kinds.
 
 ffmpeg's exit code is not trusted: of a source cut in half it makes half a chunk and says 0. Whatever it wrote is counted.
 """

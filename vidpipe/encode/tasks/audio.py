@@ -1,51 +1,70 @@
-"""Encode all missing sound tracks, each whole. What can go wrong stands in the package.
+"""All missing audio tracks, each whole. What can go wrong stands in the package.
 
-Sound that changes without its packets saying so shows in what comes out; then it is encoded again, made steady first.
+Audio that changes without its packets saying so shows in what comes out; then it is encoded again, made steady first.
 """
 
 from __future__ import annotations
 
-from vidpipe.encode.audio import audio_arguments, audio_file, sound_file
+from pathlib import Path
+
+from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_file, sound_arguments, sound_file
 from vidpipe.encode.check import ChangingSound, check_audio, check_text
-from vidpipe.encode.tasks.attempt import ATTEMPTS, Failed, Watched, attempted, check_unchanged, encoded, error_of, stored
+from vidpipe.encode.job import Checked, Decoding, Failed, Job
+from vidpipe.encode.process_limits import audio_limits
+from vidpipe.encode.tasks.outcome import attempted, ended
 from vidpipe.encode.tasks.remarks import CHANGING, note, note_damage
-from vidpipe.encode.tasks.task import AudioTask, Made, Watch, cancel_of
+from vidpipe.media.process import Completed, Limits
 from vidpipe.source.audio_changes import wide
-from vidpipe.work.artifacts import Store
 
 
-def run_audio(task: AudioTask, watch: Watch | None = None) -> Made:
-    """Encode the tracks and return their artifacts."""
-    job = task.job
-    watched = Watched(job, cancel_of(task, watch), lambda frames: None)
-    for attempt in range(1, ATTEMPTS + 1):
-        arguments = audio_arguments(job)
+class AudioJob(AudioCommand, Job):
+    """Encode the tracks. found: streams whose changes an attempt has shown."""
+
+    found: frozenset[int] = frozenset()
+
+    @property
+    def where(self) -> str:
+        """See Job."""
+        return f"sound (stream {', '.join(str(rendition.stream) for rendition in self.renditions)}) of {self.title}"
+
+    def argv(self, ffmpeg: str) -> list[str]:
+        """See Job."""
+        return [ffmpeg, *audio_arguments(self)]
+
+    def limits(self) -> Limits:
+        """See Job."""
+        return audio_limits(self)
+
+    def decoding(self) -> Decoding:
+        """See Job."""
+        return Decoding(sound_arguments(self))
+
+    def check(self, folder: Path, completed: Completed) -> Checked:
+        """See Job."""
+        ended(completed, folder)
+        samples: dict[str, int] = {}
         changing: dict[int, Failed] = {}
-        try:
-            with Store(task.store).temporary() as folder:
-                completed = encoded(task, arguments, folder, watched)
-                samples: dict[str, int] = {}
-                for number, rendition in enumerate(job.renditions):
-                    try:
-                        samples[audio_file(number)] = attempted(completed, check_audio, folder / audio_file(number), rendition, job)
-                    except Failed as failure:
-                        if not isinstance(failure.__cause__, ChangingSound):
-                            raise
-                        changing[rendition.stream] = failure
-                        continue
-                    if job.quality:
-                        attempted(completed, check_text, folder / sound_file(number, job.quality))
-                        note_damage(completed, folder / sound_file(number, job.quality))
-                        if rendition.stream in job.steady and rendition.stream not in task.job.steady:
-                            note(CHANGING, folder / sound_file(number, job.quality))
-                if changing:
-                    raise next(iter(changing.values()))
-                check_unchanged(job, task)
-                return stored(task, folder, samples)
-        except Failed as failure:
-            if attempt == ATTEMPTS or failure.blame:
-                tracks = ", ".join(str(rendition.stream) for rendition in job.renditions)
-                raise error_of(task, f"sound (stream {tracks}) of {task.title}", arguments, failure, watched) from failure
-            sounds = {stream: wide(sound) if stream in changing else sound for stream, sound in job.sounds.items()}
-            job = job.model_copy(update={"steady": tuple({*job.steady, *changing}), "sounds": sounds})
-    raise AssertionError("unreachable")
+        for number, rendition in enumerate(self.renditions):
+            try:
+                samples[audio_file(number)] = attempted(completed, check_audio, folder / audio_file(number), rendition, self)
+            except Failed as failure:
+                if not isinstance(failure.__cause__, ChangingSound):
+                    raise
+                changing[rendition.stream] = failure
+                continue
+            if self.quality:
+                measured = folder / sound_file(number, self.quality)
+                attempted(completed, check_text, measured)
+                note_damage(completed, measured)
+                if rendition.stream in self.found:
+                    note(CHANGING, measured)
+        if changing:
+            first = next(iter(changing.values()))
+            raise Failed(str(first), completed, source=True, changing=frozenset(changing)) from first
+        return Checked(samples)
+
+    def again(self, failure: Failed) -> tuple[Job, ...]:
+        """The same; streams that turned out to change are made steady first."""
+        sounds = {stream: wide(sound) if stream in failure.changing else sound for stream, sound in self.sounds.items()}
+        steady = tuple({*self.steady, *failure.changing})
+        return (self.model_copy(update={"steady": steady, "sounds": sounds, "found": failure.changing}),)

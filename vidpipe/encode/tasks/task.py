@@ -7,54 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidpipe.data import Data
-from vidpipe.encode.audio import AudioJob
-from vidpipe.encode.command import ChunkJob
-from vidpipe.encode.subtitles import SubtitleJob
+from vidpipe.encode.job import Job
 from vidpipe.media.process import Cancel
-from vidpipe.source.captions import CaptionJob
 from vidpipe.work.artifacts import Artifact
 
 
 class Task(Data):
-    """What all kinds share. ffmpeg: the program.  keys: file name -> key of what is made.
+    """A job, and what it takes to do it here or elsewhere.
 
-    source, title: SHA-256 and name of the source, noted in the store.
-    alive: a folder that goes away when the run is over; its absence stops a task on another machine.
+    - job: of any kind.
+    - ffmpeg: the program.
+    - store: the folder of what is made.
+    - alive: a folder that goes away when the run is over; its absence stops a task on another machine.
     """
 
+    job: Job
     ffmpeg: str
     store: Path
-    keys: dict[str, str]
-    source: str
-    title: str
     alive: Path | None = None
-
-
-class ChunkTask(Task):
-    """A chunk of the picture."""
-
-    job: ChunkJob
-
-
-class AudioTask(Task):
-    """All missing tracks."""
-
-    job: AudioJob
-
-
-class SubtitleTask(Task):
-    """All missing subtitle tracks."""
-
-    job: SubtitleJob
-
-
-class CaptionTask(Task):
-    """All missing channels of closed captions."""
-
-    job: CaptionJob
-
-
-AnyTask = ChunkTask | AudioTask | SubtitleTask | CaptionTask
 
 
 class Made(Data):

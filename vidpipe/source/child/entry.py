@@ -26,7 +26,7 @@ import av
 import av.error
 from av.stream import Stream
 
-from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.child.audio import heard
 from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.screens import extracted
@@ -70,7 +70,7 @@ UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is 
 def main(argv: list[str]) -> None:
     """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
 
-    What those three are about comes on stdin, as JSON: a Source, or a CaptionJob.
+    What those three are about comes on stdin, as JSON: a Source, or a CaptionRequest.
     """
     question, *arguments = argv
     told = b"" if arguments else sys.stdin.buffer.read()
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
     elif question == "sound":
         text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
     elif question == "captions":
-        text = json.dumps({"texts": extracted(CaptionJob.model_validate_json(told))})
+        text = json.dumps({"texts": extracted(CaptionRequest.model_validate_json(told))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))

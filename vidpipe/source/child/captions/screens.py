@@ -1,6 +1,6 @@
 """Make WebVTT of the CEA-608 captions inside a video or in a track of their own. Runs in the limited child only; decodes no picture.
 
-In:   a CaptionJob: the file, and the channels that are wanted.
+In:   a CaptionRequest: the file, and the channels that are wanted.
 Out:  for each channel a WebVTT text in the source's own time, plus ORIGIN seconds, as ffmpeg writes that of other subtitles.
 Wrong: Refusal if the file cannot be opened any more.
 
@@ -19,7 +19,7 @@ from typing import Any
 import av
 import av.error
 
-from vidpipe.source.captions import CaptionJob
+from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.child.captions.carried import Carrier, carrier
 from vidpipe.source.child.captions.channels import Pair, taken_apart, with_parity
 from vidpipe.source.child.opening import open_media, packets
@@ -35,23 +35,23 @@ _STYLES = {"{\\i1}": "<i>", "{\\i0}": "</i>", "{\\u1}": "<u>", "{\\u0}": "</u>",
 _CODE = re.compile(r"\{\\[^}]*\}|\\N")
 
 
-def extracted(job: CaptionJob) -> list[str]:
-    """Return the WebVTT text of each channel of the job."""
-    wanted = {stream for stream, _ in job.channels}
-    with open_media(job.location, [job.demuxer]) as container:
+def extracted(request: CaptionRequest) -> list[str]:
+    """Return the WebVTT text of each channel of the request."""
+    wanted = {stream for stream, _ in request.channels}
+    with open_media(request.location, [request.demuxer]) as container:
         carriers: dict[int, Carrier] = {
             stream.index: found for stream in container.streams if stream.index in wanted and (found := carrier(stream))
         }
         try:
-            for packet in moved(packets(container, *(container.streams[index] for index in carriers)), job.shifts):
+            for packet in moved(packets(container, *(container.streams[index] for index in carriers)), request.shifts):
                 if packet.size:
                     carriers[packet.stream_index].look(packet)
         except av.error.FFmpegError:
             pass  # the end of what can be read; the packet scan has found it before
     pairs = {index: taken_apart(found.triples)[0] for index, found in carriers.items()}
     return [
-        written(cues(pairs[stream][channel], carriers[stream].base) if stream in pairs else [], job.origin)
-        for stream, channel in job.channels
+        written(cues(pairs[stream][channel], carriers[stream].base) if stream in pairs else [], request.origin)
+        for stream, channel in request.channels
     ]
 
 
