@@ -29,7 +29,7 @@ from vidpipe.source.access import copy_key, opened
 from vidpipe.source.fetch import look
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.validation import validate_files
-from vidpipe.work.copies import PARTIAL
+from vidpipe.work.fetched import PARTIAL
 from vidpipe.work.tree import FETCHED
 from vidpipe.work.usage import clean, usage
 

@@ -59,7 +59,7 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     return report
 
 
-class Judge:
+class QualityGate:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
@@ -95,7 +95,7 @@ class Judge:
         self.report()
 
     def report(self) -> QualityReport:
-        """Judge everything measured so far."""
+        """QualityGate everything measured so far."""
         found = [*self._facts.findings, *self._changes]
         for stream, parts in self._parts.items():
             found += findings(self._plan.source, merge(parts), self._policy, stream=stream)

@@ -39,7 +39,7 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, Verificatio
 from vidpipe.ladder import Ladder, load
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
-from vidpipe.pipeline.making import Decided, MadeVersion, Run, make, make_sharing, stop_if
+from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
@@ -53,7 +53,7 @@ from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
-from vidpipe.source.access import STDIN, Origin, opened
+from vidpipe.source.access import STDIN, OpenedSource, opened
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
@@ -197,7 +197,7 @@ def _ingest(
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
             reporter.emit(Note(level="warning", text=text))
         storage.check()
-        decided, run = Decided(made, about, policy, facts, origin.bring), Run(settings, ffmpeg, stages, cancel, pool)
+        decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
@@ -223,7 +223,7 @@ def _ingest(
         held.finish()
 
 
-def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storage, keys: KeyStore, run: Run) -> IngestResult | None:
+def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storage, keys: KeyStore, run: RunContext) -> IngestResult | None:
     """Make a live version again and put back what the target has lost of it. None if a new version has to take its place."""
     reporter = run.stages.reporter
     try:
@@ -273,14 +273,14 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
             over.set()  # an ffmpeg that hangs must not delay a cancelled or failed run
 
 
-def _measured(origin: Origin, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
+def _measured(origin: OpenedSource, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
     """Stage validate: what packets and headers show; the picture is judged during the encode."""
     with stages("validate"):
         source = origin.facts()
         return source, accepted(source, fact_findings(source, policy))
 
 
-def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+def _planned(origin: OpenedSource, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
     """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(

@@ -17,7 +17,7 @@ from vidpipe import layout
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.encode.quality_gate import Judge, chains
+from vidpipe.encode.quality_gate import QualityGate, chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.worker_pool import WorkerPool
@@ -61,7 +61,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunContext:
     """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs."""
 
     settings: Settings
@@ -72,7 +72,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedVersion:
     """What an encode has given, its segments published. files: pictures, path -> bytes.  findings: None if nothing was judged."""
 
     tracks: MadeTracks = field(default_factory=MadeTracks)
@@ -88,11 +88,11 @@ class MadeVersion:
 
     record: Record
     inventory: Inventory
-    encoded: Encoded
+    encoded: EncodedVersion
     copied: int
 
 
-def make_sharing(decided: Decided, target: Destination, live: Record | None, run: Run) -> MadeVersion:
+def make_sharing(decided: Decided, target: Destination, live: Record | None, run: RunContext) -> MadeVersion:
     """Make a version and copy what is the same in the live one. If the copies turn out to be wrong, everything is made and sent."""
     known = inventory_at(target.storage, live) if live else None
     if live is None or known is None:
@@ -109,7 +109,7 @@ def make_sharing(decided: Decided, target: Destination, live: Record | None, run
         return make(decided, target, run)
 
 
-def make(decided: Decided, target: Destination, run: Run, live: Inventory | None = None) -> MadeVersion:
+def make(decided: Decided, target: Destination, run: RunContext, live: Inventory | None = None) -> MadeVersion:
     """Everything between the plan and the catalog: encode … verify. live: a version to take over from."""
     made, about, settings, stages, cancel = decided.plan, decided.about, run.settings, run.stages, run.cancel
     reporter = stages.reporter
@@ -118,7 +118,7 @@ def make(decided: Decided, target: Destination, run: Run, live: Inventory | None
     if live is not None:
         with stages("copy"):
             kept = take_over(made, media, live, target, reporter=reporter, cancel=cancel, workers=settings.upload_workers)
-    new = Encoded() if kept.is_all else _encoded(decided, kept.rest, target, media, run)
+    new = EncodedVersion() if kept.is_all else _encoded(decided, kept.rest, target, media, run)
     objects = list(kept.objects)
     with stages("manifest"):
         pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in new.files if path not in _NO_SHEETS)
@@ -162,13 +162,13 @@ _NO_SHEETS = (layout.POSTER, layout.THUMBNAILS)
 """Pictures that are no sprite sheets."""
 
 
-def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerprints, run: Run) -> Encoded:
+def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerprints, run: RunContext) -> EncodedVersion:
     """Encode, package, protect and upload. wanted: what of the plan has to be made."""
     settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
     # So far, what was remembered of a remote source was enough.
     made = wanted.model_copy(update={"source": with_languages(decided.bring(), wanted.languages)})
-    judge = Judge(made, decided.policy, decided.facts, limits=settings.limits, cancel=cancel)
-    segmenter = Segmenter(made, judge, target.protect, stages)
+    gate = QualityGate(made, decided.policy, decided.facts, limits=settings.limits, cancel=cancel)
+    segmenter = Segmenter(made, gate, target.protect, stages)
     store = Store(settings.work)
     failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
 
@@ -209,17 +209,17 @@ def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerp
             pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
     artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
     artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    return Encoded(
+    return EncodedVersion(
         tracks=measured(made, segmenter.packaged, segments, media, target.protection.scheme.name),
         chunks=tuple(chunks),
         artifacts=tuple(artifacts),
         files={f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()},
-        findings=judge.report().findings,
+        findings=gate.report().findings,
     )
 
 
 @contextmanager
-def _workers(run: Run, made: Plan, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
+def _workers(run: RunContext, made: Plan, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
     """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of parallel tasks."""
     settings = run.settings
     if settings.cluster is None:

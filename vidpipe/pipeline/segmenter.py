@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from vidpipe import layout
-from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedSubtitles
 from vidpipe.encode.tasks.remarks import lacks_cues
 from vidpipe.package.containers import Container
@@ -37,17 +37,17 @@ class Segmenter:
     results: those that have come so far.  packaged: what is known of them.
     """
 
-    def __init__(self, made: Plan, judge: Judge, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
+    def __init__(self, made: Plan, gate: QualityGate, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
         self.results: list[Encoded] = []
         self.packaged = Packaged()
-        self._plan, self._judge, self._protect, self._stages = made, judge, protect, stages
+        self._plan, self._gate, self._protect, self._stages = made, gate, protect, stages
 
     def segments(self, encoded: Generator[Encoded, None, None]) -> Iterator[ProtectedSegment]:
         """Yield the segments of each result, if quality control has nothing against it."""
         with closing(encoded):  # whoever stops listening stops every ffmpeg
             for result in encoded:
                 if not isinstance(result, EncodedSubtitles):
-                    self._judge.add(result)
+                    self._gate.add(result)
                 self.results.append(result)
                 for cut, container in self._cuts(result):
                     self.packaged.sizes.add(cut)
