@@ -95,7 +95,7 @@ class QualityGate:
         self.report()
 
     def report(self) -> QualityReport:
-        """QualityGate everything measured so far."""
+        """Judge everything measured so far."""
         found = [*self._facts.findings, *self._changes]
         for stream, parts in self._parts.items():
             found += findings(self._plan.source, merge(parts), self._policy, stream=stream)
