@@ -50,7 +50,7 @@ def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
 def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(CLIP, configured, content_id="film")
-    note = Job(
+    note = JobNote(
         content_id="film",
         fingerprint="f",
         version="v2",
@@ -71,7 +71,7 @@ def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_pat
 def test_a_note_that_keeps_a_key_that_is_gone_makes_no_other_of_its_name(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
-        left = Job(
+        left = JobNote(
             content_id="film", fingerprint="f", version="v1", target=configured.target, key_ids=("ab" * 16,), keys_kept=True
         )
         again = replace(held, unfinished=left)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
-"""Objects read side by side."""
+"""Objects read in parallel."""
 
 _CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
