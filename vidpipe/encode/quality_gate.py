@@ -59,7 +59,7 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     return report
 
 
-class Judge:
+class QualityGate:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:

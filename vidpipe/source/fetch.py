@@ -36,7 +36,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import one_line
 from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
-from vidpipe.work.copies import PARTIAL
+from vidpipe.work.fetched import PARTIAL
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage

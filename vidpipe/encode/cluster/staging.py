@@ -31,7 +31,7 @@ from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError,
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
 from vidpipe.work.artifacts import Artifact, Sidecar, Store, sha256_of, writing
-from vidpipe.work.copies import PARTIAL, drop_unread, shared
+from vidpipe.work.fetched import PARTIAL, drop_unread, shared
 from vidpipe.work.temporary import is_over
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on

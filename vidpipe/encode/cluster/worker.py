@@ -21,7 +21,7 @@ from vidpipe.encode.tasks.run import run_task
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
-from vidpipe.work.copies import drop_unread
+from vidpipe.work.fetched import drop_unread
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
