@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
 
-class Target:
+class Readback:
     """The version at the target: reads objects, and words the differences."""
 
     def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
