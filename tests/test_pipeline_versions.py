@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from vidpipe.catalog.store import Catalog
 from vidpipe.doctor import examine
 from vidpipe.errors import CatalogFailed, PublishFailed
 from vidpipe.pipeline.ingest import IngestRequest, ingest
-from vidpipe.pipeline.versions import give_up
+from vidpipe.pipeline.versions import begin, give_up
 from vidpipe.progress import Event
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
@@ -43,6 +44,41 @@ def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
     assert give_up(configured) == ("film",)
     assert published(Path(configured.target)) == []
     assert give_up(configured) == ()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["says that it is kept", "of a vidpipe that did not know"])
+def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    result = run(CLIP, configured, content_id="film")
+    note = JobNote(
+        content_id="film",
+        fingerprint="f",
+        version="v2",
+        target=configured.target,
+        key_ids=result.record.encryption.key_ids,
+        keys_kept=kept,
+    )
+    with claim(configured.work, "film") as held:
+        held.save(note)
+    assert give_up(configured) == ("film",)
+    assert keys_of(configured) == used(configured) == set(result.record.encryption.key_ids)
+    with claim(configured.work, "film") as held:
+        held.save(note)
+    run(CLIP, configured, content_id="film", title="New")
+    assert keys_of(configured) == used(configured) == set(result.record.encryption.key_ids)
+
+
+def test_a_note_that_keeps_a_key_that_is_gone_makes_no_other_of_its_name(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
+        left = JobNote(
+            content_id="film", fingerprint="f", version="v1", target=configured.target, key_ids=("ab" * 16,), keys_kept=True
+        )
+        again = replace(held, unfinished=left)
+        job, keys = begin(again, catalog, configured, KeyStore(configured.keys), "film", "f", Recorder(), keep=("ab" * 16,), fresh=False)
+    assert job.version != "v1"
+    assert keys.ids == job.key_ids != ("ab" * 16,)
+    assert keys_of(configured) == set(job.key_ids)
 
 
 class Died(BaseException):

@@ -21,9 +21,9 @@ from vidpipe.media.ffmpeg import find
 
 LADDER = """\
 name: retitle
-description: one rung that fills a disk quickly
+description: one rung that fills a disk, at the preset of the quickest ladder that is shipped
 rungs:
-  - {name: 720p, height: 720, codec: h264, bitrate: 8000k, max_bitrate: 9000k, buffer: 16000k, preset: ultrafast}
+  - {name: 720p, height: 720, codec: h264, bitrate: 8000k, max_bitrate: 9000k, buffer: 16000k, preset: veryfast}
 audio:
   - {codec: aac, bitrate: 128k, channels: 2}
 """

@@ -153,7 +153,7 @@ def _finding(file: str, finding: Diagnostic) -> str:
 
 
 def _at(seconds: Fraction) -> str:
-    """A time from the first picture on; sound may come before it."""
+    """A time from the first picture on; audio may come before it."""
     return f"-{clock(float(-seconds))}" if seconds < 0 else clock(float(seconds))
 
 

@@ -29,7 +29,7 @@ from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, a
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
-"""CHARACTERISTICS of subtitles that also tell what is heard (HLS-REND-014)."""
+"""CHARACTERISTICS of subtitles that include non-speech sound (SDH) (HLS-REND-014)."""
 DEFAULT_AVERAGE = 2_000_000
 """Bits a second that a first variant should have on average, HLS-MVP-024."""
 

@@ -4,7 +4,7 @@
            -> inventory -> manifest -> verify -> catalog
 
 Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
-call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded side by side, and the
+call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded in parallel, and the
 segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
 it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
 

@@ -157,7 +157,7 @@ def _with_keys(job: JobNote, settings: Settings, keys: KeyStore) -> tuple[JobNot
 
 
 def is_known(catalog: Catalog, job: JobNote) -> bool:
-    """Tell whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
+    """Return whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
     try:
         return _is_recorded(catalog, job)
     except CatalogFailed:

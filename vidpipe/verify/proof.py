@@ -9,8 +9,8 @@ that they declare is measured again from the stored segments. Objects are read o
 threads; no more than one segment a thread is in memory.
 
 Copies of what a live version was proven to hold are not read whole again: the size and the hash that the target states of each are
-compared with the inventory, and the first and the last segment of each track are read, decrypted and decoded like all others. Playlists
-and init sections are always read back.
+compared with the inventory, and the first and the last segment of each track are read, decrypted and measured like all others. (They have
+the hash of what was decoded then.) Playlists and init sections are always read back.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
-"""Objects read side by side."""
+"""Objects read in parallel."""
 
 _CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
@@ -200,9 +200,13 @@ class _TrackReader:
             raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
 
     def measure(self, segment: PublishedSegment) -> _Measured | None:
-        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last. A copy between them is only compared."""
+        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last.
+
+        A copy between them is only compared. One at the ends has the hash of what was decoded before, and is not decoded again.
+        """
         ends = (0, len(self.expected.segments) - 1)
-        if segment.uri in self._copied:
+        copied = segment.uri in self._copied
+        if copied:
             self._target.compare(segment.uri, segment.entry)
             if segment.index not in ends:
                 return None
@@ -227,7 +231,7 @@ class _TrackReader:
             samples=len(samples),
             frame_ticks=frozenset(duration for _, duration in shown[:-1]),
             last_frame_ticks=shown[-1][1],
-            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
+            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends and not copied else 0,
         )
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:

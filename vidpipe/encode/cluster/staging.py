@@ -139,7 +139,7 @@ class Staging:
                 self._storage.head(_probe(run, secrets.token_hex(8)))
         except EncodeFailed as error:  # AWS says 403 to who may not list; then a task would never see the end of its run
             raise EncodeFailed(
-                f"S3 does not tell these credentials which objects are missing ({error.what})",
+                f"S3 does not report to these credentials which objects are missing ({error.what})",
                 where=error.where,
                 fix="give them s3:ListBucket on the bucket too",
             ) from error
