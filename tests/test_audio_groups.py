@@ -25,7 +25,7 @@ from vidpipe.source.facts import AudioRole
 from vidpipe.source.probe import probe
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
-from vidpipe.verify.target import Target
+from vidpipe.verify.readback import Readback
 
 DESCRIBES = "public.accessibility.describes-video"
 
@@ -194,8 +194,8 @@ def test_players_choose_audio_for_everybody(roles: list[AudioRole], default: str
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return Target(LocalStorage(tmp_path), "t/v", threading.Event())
+def target(tmp_path: Path) -> Readback:
+    return Readback(LocalStorage(tmp_path), "t/v", threading.Event())
 
 
 TRACKS = [
@@ -207,7 +207,7 @@ TRACKS = [
 STREAMS = {"en": 1, "en-6ch": 1, "ad": 2, "fr": 3}
 
 
-def check(target: Target, text: str) -> None:
+def check(target: Readback, text: str) -> None:
     tracks = [track.model_copy(update={"stream": STREAMS[track.id]}) for track in TRACKS]
     made = {track.playlist: MeasuredAudio(track, track.facts.channels or 0) for track in tracks}
     master = parse(text.encode())
@@ -230,7 +230,7 @@ def check(target: Target, text: str) -> None:
         pytest.param('LANGUAGE="fr"', 'LANGUAGE="fra"', "LANGUAGE", id="language"),
     ],
 )
-def test_the_proof_sees_what_is_wrong_with_groups(target: Target, pattern: str, new: str, what: str) -> None:
+def test_the_proof_sees_what_is_wrong_with_groups(target: Readback, pattern: str, new: str, what: str) -> None:
     text = write_master(LADDER, TRACKS)
     check(target, text)
     spoiled = re.sub(pattern, new, text, count=1)
@@ -239,7 +239,7 @@ def test_the_proof_sees_what_is_wrong_with_groups(target: Target, pattern: str, 
         check(target, spoiled)
 
 
-def test_the_proof_wants_stereo_first(target: Target) -> None:
+def test_the_proof_wants_stereo_first(target: Readback) -> None:
     lines = write_master(LADDER, TRACKS).splitlines()
     head, variants = lines[:-12], [lines[n : n + 2] for n in range(len(lines) - 12, len(lines), 2)]
     with pytest.raises(VerificationFailed, match="channels of the first variant"):

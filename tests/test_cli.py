@@ -115,6 +115,8 @@ def test_progress_json_is_all_of_standard_error(run: Run) -> None:
     lines = [json.loads(line) for line in done.err.splitlines()]
     assert (done.code, done.out) == (0, "")
     assert lines[-1]["event"] == "finished"
+    ((run_id, content_id),) = {(line["run"], line["content_id"]) for line in lines}
+    assert (bool(run_id), content_id) == (True, "other")
     assert [line["percent"] for line in lines if line["event"] == "progress"][-1] == 100
 
 

@@ -31,7 +31,7 @@ from vidpipe.plan import Plan
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.work.artifacts import Sidecar, Store
-from vidpipe.work.copies import contents, drop_unread, folders
+from vidpipe.work.fetched import contents, drop_unread, folders
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 
@@ -177,7 +177,7 @@ def test_a_machine_that_may_not_list_is_told(url: str, tmp_path: Path, monkeypat
         assert staging.arrived(run, staging.probe(run))
         staging.drop_probes(run)
         monkeypatch.setattr(S3Storage, "head", forbidding)
-        with pytest.raises(EncodeFailed, match="does not tell these credentials which objects are missing") as caught:
+        with pytest.raises(EncodeFailed, match="does not report to these credentials which objects are missing") as caught:
             staging.probe(run)
         assert "s3:ListBucket" in (caught.value.fix or "")
 

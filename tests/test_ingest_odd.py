@@ -72,7 +72,7 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     codec, sounds, levels, options = SOUNDS[kind]
     configured = settings(tmp_path, 90)
     source = pieces(tmp_path, codec, sounds, *options)
-    noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes on the way" in note]
+    noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes mid-stream" in note]
     assert len(noted) == (0 if options else 1)
     result = run(source, configured)
     told = [finding for finding in result.findings if finding.id == "changing-sound"]

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.encode_support import Seen, clip, tiny_plan
-from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode
 from vidpipe.media.ffmpeg import FFmpeg
@@ -36,7 +36,7 @@ def encoded(program: FFmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def segmenter(made: Plan, seen: Seen) -> Segmenter:
-    judge = Judge(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+    judge = QualityGate(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
     return Segmenter(made, judge, Protection(scheme_of("none")).seal, Stages(seen))
 
 
@@ -56,7 +56,7 @@ def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list
     assert found == {f"{folder}/0000{n}.m4s" for folder in ("video/90p", "audio/und") for n in (1, 2, 3)}
     assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
     assert cutting.results == results
-    assert all(cutting.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
+    assert all(cutting.packaged.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
 
 
 def test_nothing_is_asked_of_the_encode_before_it_is_needed(encoded: tuple[Plan, list[Encoded]]) -> None:

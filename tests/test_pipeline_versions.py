@@ -20,7 +20,7 @@ from vidpipe.pipeline.versions import begin, give_up
 from vidpipe.progress import Event
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
-from vidpipe.work.jobs import Claim, Job, claim
+from vidpipe.work.jobs import Claim, JobNote, claim
 
 CLIP = FIXTURES / "one-second.mp4"
 
@@ -34,7 +34,7 @@ def live_version(configured: Settings, content_id: str) -> str | None:
 
 def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
-    job = Job(content_id="film", fingerprint="f", version="v1", target=configured.target)
+    job = JobNote(content_id="film", fingerprint="f", version="v1", target=configured.target)
     left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"uploaded before the machine died")
@@ -50,7 +50,7 @@ def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
 def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(CLIP, configured, content_id="film")
-    note = Job(
+    note = JobNote(
         content_id="film",
         fingerprint="f",
         version="v2",
@@ -71,7 +71,7 @@ def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_pat
 def test_a_note_that_keeps_a_key_that_is_gone_makes_no_other_of_its_name(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
-        left = Job(
+        left = JobNote(
             content_id="film", fingerprint="f", version="v1", target=configured.target, key_ids=("ab" * 16,), keys_kept=True
         )
         again = replace(held, unfinished=left)
@@ -119,7 +119,7 @@ def test_a_live_version_survives_the_next_one_and_its_failure(survivor: tuple[Se
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest.verify", fail)
+        patch.setattr("vidpipe.pipeline.making.verify", fail)
         with pytest.raises(Died):
             run(CLIP, configured, content_id="film", title="Another name")
     assert published(Path(configured.target)) == before
@@ -155,7 +155,7 @@ def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_pat
     S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with claim(configured.work, "film") as held:
-        held.save(Job(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
+        held.save(JobNote(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
     with pytest.raises(PublishFailed):
         give_up(configured)
     recorder = Recorder()
@@ -236,7 +236,7 @@ def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> N
     for content_id in ("film", "other"):
         key = KeyStore(configured.keys).create(content_id)
         with claim(configured.work, content_id) as held:
-            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
+            held.save(JobNote(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
     recorder = Recorder()
     ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert any("could not be removed" in note.text for note in recorder.named("note"))

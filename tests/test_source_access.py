@@ -29,7 +29,7 @@ from vidpipe.source.access import copy_key, opened
 from vidpipe.source.fetch import look
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.validation import validate_files
-from vidpipe.work.copies import PARTIAL
+from vidpipe.work.fetched import PARTIAL
 from vidpipe.work.tree import FETCHED
 from vidpipe.work.usage import clean, usage
 
@@ -54,7 +54,7 @@ def copies(configured: Settings) -> list[str]:
 def left_behind(web: Web, configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an ingest fail after the fetch, so that its copy stays."""
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(f"{web.url}/film.mp4", configured)
     web.asked.clear()
@@ -239,7 +239,7 @@ def test_the_copy_of_an_older_version_goes(web: Web, tmp_path: Path, monkeypatch
     left_behind(web, configured, monkeypatch)
     web.files["/other.mp4"] = FILM
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(f"{web.url}/other.mp4", configured)
     web.files["/film.mp4"] = OTHER
@@ -266,7 +266,7 @@ def test_no_secret_of_an_address_is_written_down(web: Web, tmp_path: Path, monke
     address = f"{web.url}/film.mp4?signature=hush"
     web.files["/film.mp4?signature=hush"] = FILM
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(address, configured)
     files = [file for file in configured.home.rglob("*") if file.is_file()]

@@ -25,7 +25,7 @@ from vidpipe.storage import open_storage
 from vidpipe.storage.compression import compressed, decompressed
 from vidpipe.storage.local import LocalStorage
 from vidpipe.storage.s3 import S3Storage
-from vidpipe.verify.target import Target
+from vidpipe.verify.readback import Readback
 
 SERVERS = {"moto": servers.moto, "rclone": servers.rclone}
 
@@ -94,7 +94,7 @@ def test_a_server_that_forgets_the_header_is_found_out(server: servers.S3Server,
     """Without Content-Encoding, players take the compressed bytes for the playlist."""
     with closing(S3Storage(server.bucket, "p")) as storage:
         sent = publish_object(storage, "t/v", "master.m3u8", b"#EXTM3U\n", reporter=Silent(), gzip=True)
-        target = Target(storage, "t/v", threading.Event())
+        target = Readback(storage, "t/v", threading.Event())
         assert target.keep(sent.path, sent.entry, keep=True) == ("master.m3u8", b"#EXTM3U\n")
         data = storage.get("t/v/master.m3u8")
         storage.put("t/v/master.m3u8", data, content_type="a/b", cache_control="no-store", sha256=sent.sha256)

@@ -292,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body_wanted:
             try:
                 self.wfile.write(body)
-            except ConnectionError:  # the viewer sought elsewhere or closed the page
+            except ConnectionError:  # the viewer went elsewhere or closed the page
                 self.close_connection = True
 
 

@@ -232,7 +232,7 @@ def _limit(name: str, value: object, origin: str, *, typed: bool = True) -> int 
 
 
 def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
-    """Check one value. typed: it comes from a file that tells numbers from strings; otherwise it may be text."""
+    """Check one value. typed: it comes from a file that distinguishes numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
     if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
         raise UsageError("the value is empty", where=origin, fix=f"leave it out for the default, or give one: {field.description}")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ERROR_FORMAT = "vidpipe.error/1"
 EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
-EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
+EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: the output pipe was closed
 CODES = {
     0: "done",
     2: "usage or configuration",

@@ -153,7 +153,7 @@ def _finding(file: str, finding: Diagnostic) -> str:
 
 
 def _at(seconds: Fraction) -> str:
-    """A time from the first picture on; sound may come before it."""
+    """A time from the first picture on; audio may come before it."""
     return f"-{clock(float(-seconds))}" if seconds < 0 else clock(float(seconds))
 
 
@@ -445,7 +445,7 @@ def work(console: Console, found: Usage) -> None:
 
 def cleaned(console: Console, removed: Sequence[FolderUse], given_up: Sequence[str], *, dry_run: bool) -> None:
     """Say what was removed."""
-    lines(console, *(f"given up: {name}" for name in given_up))
+    lines(console, *(f"discarded: {name}" for name in given_up))
     files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
     lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {count(files, 'file')}")
 

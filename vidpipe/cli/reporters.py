@@ -40,7 +40,7 @@ from vidpipe.progress import (
 )
 
 WINDOW_SECONDS = 30.0
-"""Speed is measured over this time: long enough that chunks ending side by side do not make it jump."""
+"""Speed is measured over this time: long enough that chunks ending together do not make it jump."""
 PLAIN_SECONDS = 10.0
 JSON_SECONDS = 1.0
 FETCH = "fetch"
@@ -353,7 +353,7 @@ class Ndjson:
         try:
             self._stream.write(json.dumps(value | stamp) + "\n")
             self._stream.flush()
-        except OSError:  # whoever reads has gone; the work goes on
+        except OSError:  # the pipe was closed; the work goes on
             return
 
 
@@ -397,7 +397,7 @@ def size(number: int) -> str:
 
 
 def print_stopping() -> None:
-    """Tell a person that Ctrl-C was seen; safe in a signal handler."""
+    """Show that Ctrl-C was seen; safe in a signal handler."""
     with suppress(OSError, ValueError):  # standard error is closed, or has no file below it
         os.write(sys.stderr.fileno(), b"\nstopping; press Ctrl-C again to stop at once\n")
 

@@ -30,8 +30,8 @@ class Unwritten(OSError):
     """Standard output takes nothing more: the disk is full, for example. (That nobody reads is a BrokenPipeError.)"""
 
 
-class Output(TextIOWrapper):
-    """Standard output, whose failures can be told from all others."""
+class StandardOutput(TextIOWrapper):
+    """Standard output, whose failures can be distinguished from all others."""
 
     def write(self, text: str, /) -> int:
         """See TextIOBase."""
@@ -60,7 +60,7 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """The console of everything that is said to people beside the result. Goes quiet when its reader has gone."""
+    """The console of everything that is said to people beside the result. Goes quiet when its pipe is closed."""
     return _console(stderr=True)
 
 

@@ -4,22 +4,20 @@ In:   an AudioCommand: the source, the tracks that are missing, where the pictur
 Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
 Wrong: nothing here can fail.
 
-A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
+A track is put on the picture's time line: time 0 is the first frame, what is heard earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
-or its sample rate on the way is made steady first (``source/audio_changes.py``).
+or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``).
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
-from typing import Any
-
-import ffmpeg
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
+from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
 from vidpipe.plan import AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
 from vidpipe.source.facts import Shift, Sound
@@ -30,7 +28,6 @@ AAC_FRAME = 1024
 LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
 
-RAW_SOUND = "vidpipe_sound_quality"
 FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
@@ -94,48 +91,33 @@ def sound_file(number: int, quality: QualityChains) -> str:
 
 def audio_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments for all tracks."""
-    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
-    streams: dict[int, list[Any]] = {}
+    source = Input(**source_options(command.location, command.demuxer, command.shifts))
+    streams: dict[int, list[Stream]] = {}
     for stream in {rendition.stream for rendition in command.renditions}:
         wanted = sum(rendition.stream == stream for rendition in command.renditions) + (
             sum(rendition.stream == stream for rendition in command.renditions) if command.quality else 0
         )
-        streams[stream] = _split(_timeline(source[str(stream)], command, stream), wanted)
+        streams[stream] = _timeline(source.stream(stream), command, stream).split(wanted, "asplit")
     outputs = []
-    chains = []
     for number, rendition in enumerate(command.renditions):
         taps = streams[rendition.stream]
         outputs.append(_encoded(taps.pop(0), command, number, rendition))
         if command.quality:
-            name = f"{RAW_SOUND}_{number}_"
-            chains.append((name, command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality))))
-            outputs.append(ffmpeg.output(taps.pop(0).filter(name), "-", format="null"))
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    place = arguments.index("-filter_complex") + 1
-    for name, chain in chains:
-        arguments[place] = arguments[place].replace(name, chain)
-    return [*GLOBAL, *_steadied(arguments, command)]
-
-
-def _steadied(arguments: list[str], command: AudioCommand) -> list[str]:
-    """Put a steady copy in the place of each stream that changes. ffmpeg-python has no word for a loopback decoder."""
-    place = arguments.index("-filter_complex")
-    front: list[str] = []
-    for number, stream in enumerate(sorted(command.steady)):
-        front += steadied(number, stream, command.sounds[stream])
-        arguments[place + 1] = arguments[place + 1].replace(f"[0:{stream}]", f"[dec:{number}]")
-    return [*arguments[:place], *front, *arguments[place:]]
+            measured = taps.pop(0).filters(command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality)))
+            outputs.append(measured.output("-", format="null"))
+    # A copy of one format takes the place of each stream that changes its own.
+    copies = [Loopback(stream, steadied(number, stream, command.sounds[stream])) for number, stream in enumerate(sorted(command.steady))]
+    return [*GLOBAL, *arguments(outputs, copies)]
 
 
 def sound_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
-    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
+    source = Input(**source_options(command.location, command.demuxer, command.shifts))
     streams = sorted({rendition.stream for rendition in command.renditions})
-    arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *arguments([source.stream(stream).output("-", format="null") for stream in streams])]
 
 
-def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
+def _timeline(stream: Stream, command: AudioCommand, index: int) -> Stream:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
     stream = stream.filter("asetpts", expr=on_the_time_line(command.start, command.steps.get(index, ())))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
@@ -146,7 +128,7 @@ def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
-def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRendition) -> Any:
+def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition) -> Output:
     samples, channels = command.samples(rendition), command.sounds[rendition.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
@@ -157,7 +139,7 @@ def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRe
         stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
     if channels > max(2, rendition.channels):
         # Dialogue stays as loud as it was; only peaks where all channels add up are held down (scaling everything costs 8 dB).
-        # level: no make-up gain.  latency: give back the look-ahead, or the sound would come late.
+        # level: no make-up gain.  latency: give back the look-ahead, or the audio would come late.
         stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)
     stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     options: dict[str, object] = {
@@ -173,11 +155,4 @@ def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRe
         "fflags": "+bitexact",
         "flags": "+bitexact",  # no encoder name inside the stream
     }
-    return ffmpeg.output(stream, f"file:{audio_file(number)}", **options)
-
-
-def _split(stream: Any, count: int) -> list[Any]:
-    if count == 1:
-        return [stream]
-    parts = stream.filter_multi_output("asplit")
-    return [parts[number] for number in range(count)]
+    return stream.output(f"file:{audio_file(number)}", **options)

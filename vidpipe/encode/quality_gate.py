@@ -1,6 +1,6 @@
 """Quality control while the encode runs: measured on the encode's own decode, judged piece by piece.
 
-In:   the facts' findings, then the measurements of each chunk and sound track as they finish.
+In:   the facts' findings, then the measurements of each chunk and audio track as they finish.
 Out:  the QualityReport so far.
 Wrong: SourceRefused with every error found: the first piece that shows one stops the ingest, before anything is visible.
 """
@@ -59,7 +59,7 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     return report
 
 
-class Judge:
+class QualityGate:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
@@ -70,7 +70,7 @@ class Judge:
         self._parts: dict[int | None, list[Measurements]] = {}
 
     def add(self, result: EncodedChunk | EncodedAudio) -> None:
-        """Take what was measured of a chunk or of a sound track. Raises SourceRefused."""
+        """Take what was measured of a chunk or of an audio track. Raises SourceRefused."""
         if result.quality is None:
             return
         text = result.quality.path.read_text(encoding="utf-8", errors="replace")
@@ -86,7 +86,7 @@ class Judge:
             new = tuple(audio for audio in located if audio.index not in known)
             self._changes = tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
         if isinstance(result, EncodedAudio):
-            # Renditions of one stream measure the same sound.
+            # Renditions of one stream measure the same audio.
             self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]
         else:
             grid, chunk = self._plan.grid, result.chunk

@@ -1,8 +1,9 @@
 """Put an inventory together: what was made of a plan, measured as it was published, and what was taken over from another version.
 
-In:   the plan, the results of the encode, the segments as they lie at the target, fingerprints; tracks that another version has already.
-Out:  Made: the tracks that were made, with their init sections and the cues of the subtitles; Inventory.
-Wrong: EncodeFailed if an init section cannot be read. Pure but for reading the artifacts.
+In:   the plan, what packaging knows of the encode, the segments as they lie at the target, fingerprints; tracks that another version
+      has already.
+Out:  MadeTracks: the tracks that were made, with their init sections and the cues of the subtitles; Inventory.
+Wrong: nothing. Pure.
 """
 
 from __future__ import annotations
@@ -12,25 +13,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidpipe import layout
-from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.measure import Bitrate, measure, target_duration
 from vidpipe.inventory.model import AudioTrack, Inventory, LeftOutTrack, MediaTrack, Pictures, PublishedTrack, SubtitleTrack, VideoTrack
 from vidpipe.package.cut import Cue
-from vidpipe.package.init import InitSection, read_init, rungs_of
-from vidpipe.package.rates import FrameSizes
-from vidpipe.package.subtitles import Unusable, cues_of
+from vidpipe.package.init import InitSection
+from vidpipe.package.packaged import Packaged
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import PublishedSegment
-from vidpipe.work.artifacts import Artifact
 
 _LATER = Bitrate(peak=0, average=0)
 """Rates are measured when the title is complete."""
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeTracks:
     """What an encode has made. tracks: by id.  inits: path -> init section.  cues: of each subtitle track, as planned.
 
     left_out: subtitle tracks of which nothing could be made.
@@ -43,26 +41,16 @@ class Made:
 
 
 def measured(
-    made: Plan, results: Sequence[Encoded], segments: Sequence[PublishedSegment], sizes: FrameSizes, media: Fingerprints, scheme: SchemeName
-) -> Made:
-    """Put the facts of everything together that was encoded. sizes: of the frames of all segments.  scheme: that protects them.
+    made: Plan, packaged: Packaged, segments: Sequence[PublishedSegment], media: Fingerprints, scheme: SchemeName
+) -> MadeTracks:
+    """Put the facts of everything together that was encoded. scheme: that protects the segments.
 
     made: without chunks, no picture was encoded.
     """
-    artifacts: dict[str, Artifact] = {}
-    texts: list[EncodedSubtitles] = []
-    for result in results:
-        if isinstance(result, EncodedChunk):
-            artifacts.update(result.video)
-        elif isinstance(result, EncodedAudio):
-            artifacts[result.rendition.id] = result.artifact
-        else:
-            texts.append(result)
     runs = _runs(segments)
-    inits = rungs_of(made, artifacts) if made.chunks else {}
+    inits = {id_: replace(init, rates=packaged.sizes.rates(id_)) for id_, init in packaged.inits.items()}
     tracks: dict[str, PublishedTrack] = {}
     for rung in made.video if made.chunks else ():
-        inits[rung.id] = replace(inits[rung.id], rates=sizes.rates(rung.id))
         tracks[rung.id] = VideoTrack(
             id=rung.id,
             media=media.video[rung.id],
@@ -75,8 +63,7 @@ def measured(
             frames=sum(rung.frames(chunk.frames) for chunk in made.chunks),
         )
     for rendition in made.audio:
-        init = read_init(artifacts[rendition.id].path, rendition.id)
-        inits[rendition.id] = replace(init, language=rendition.language, rates=sizes.rates(rendition.id))
+        inits[rendition.id] = replace(inits[rendition.id], language=rendition.language)
         tracks[rendition.id] = AudioTrack(
             id=rendition.id,
             media=media.audio[rendition.id],
@@ -84,30 +71,27 @@ def measured(
             playlist=layout.media_playlist("audio", rendition.id),
             bitrate=_LATER,
             segments=tuple(runs[rendition.id]),
-            facts=init.facts,
+            facts=inits[rendition.id].facts,
             init=layout.init_section("audio", rendition.id),
-            frames=artifacts[rendition.id].samples,
+            frames=packaged.frames[rendition.id],
             **audio_words(made, rendition),
         )
-    cues: dict[str, tuple[Cue, ...]] = {}
     left_out: list[LeftOutTrack] = []
-    for text in texts:
-        rendition_ = text.rendition
-        if rendition_.id not in runs:
-            left_out.append(_unusable(made, text, media))
+    for text in made.subtitles:
+        if text.id not in runs:
+            left_out.append(left_out_of(text, packaged.unusable.get(text.id, "it has no cues that can be shown"), media.subtitles[text.id]))
             continue
-        cues[rendition_.id] = cues_of(made, text)
-        tracks[rendition_.id] = SubtitleTrack(
-            id=rendition_.id,
-            media=media.subtitles[rendition_.id],
+        tracks[text.id] = SubtitleTrack(
+            id=text.id,
+            media=media.subtitles[text.id],
             scheme=scheme,
-            playlist=layout.subtitle_playlist(rendition_.id),
+            playlist=layout.subtitle_playlist(text.id),
             bitrate=_LATER,
-            segments=tuple(runs[rendition_.id]),
-            **subtitle_words(rendition_),
+            segments=tuple(runs[text.id]),
+            **subtitle_words(text),
         )
     by_path = {track.init: inits[track.id] for track in tracks.values() if isinstance(track, MediaTrack)}
-    return Made(tracks=tracks, inits=by_path, cues=cues, left_out=left_out)
+    return MadeTracks(tracks=tracks, inits=by_path, cues=packaged.cues, left_out=left_out)
 
 
 def build(
@@ -173,15 +157,6 @@ def left_out_of(rendition: SubtitleRendition, reason: str, media: str) -> LeftOu
         reason=reason,
     )
     return LeftOutTrack(**dict(known), media=media)
-
-
-def _unusable(made: Plan, result: EncodedSubtitles, media: Fingerprints) -> LeftOutTrack:
-    reason = "it has no cues that can be shown"
-    try:
-        cues_of(made, result)
-    except Unusable as problem:
-        reason = str(problem).partition(": ")[0]  # what follows are ffmpeg's own words; the warning has them
-    return left_out_of(result.rendition, reason, media.subtitles[result.rendition.id])
 
 
 def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegment]]:

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.errors import EncodeFailed
+from vidpipe.language_tags import iso_639_2
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.mp4.brands import audio_brands, video_brands
@@ -25,7 +26,6 @@ from vidpipe.mp4.writing import box, edited, full_box
 from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import Plan
-from vidpipe.source.text import iso_639_2
 from vidpipe.work.artifacts import Artifact
 
 _BRANDS = ("iso6", "cmfc", "mp41")

@@ -4,7 +4,7 @@
            -> inventory -> manifest -> verify -> catalog
 
 Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
-call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded side by side, and the
+call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded in parallel, and the
 segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
 it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
 
@@ -22,38 +22,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from vidpipe import content_id as ids
-from vidpipe import layout
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.compose import record_of
-from vidpipe.catalog.record import Record, SourceFile
+from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.encode.quality_gate import Judge, accepted, chains
-from vidpipe.encode.result import EncodedChunk
-from vidpipe.encode.scheduler import encode, needs
+from vidpipe.encode.quality_gate import accepted
 from vidpipe.encode.worker_pool import WorkerPool
-from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VerificationFailed, VidpipeError
-from vidpipe.inventory.build import Made, build, measured
-from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
-from vidpipe.inventory.model import Inventory
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 from vidpipe.ladder import Ladder, load
-from vidpipe.manifest.hls import playlists
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
-from vidpipe.package import thumbnails
-from vidpipe.pipeline.inheritance import Inheritance, take_over
-from vidpipe.pipeline.restore import restored
-from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal
-from vidpipe.pipeline.segmenter import Segmenter
-from vidpipe.pipeline.succession import Description, check_description, check_source, described, given_languages
+from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
+from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
+from vidpipe.pipeline.sealing import Loss, loss, seal
+from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
@@ -62,19 +51,15 @@ from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
-from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
-from vidpipe.publish.upload import discard, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.access import STDIN, Origin, opened
+from vidpipe.source.access import STDIN, OpenedSource, opened
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
-from vidpipe.source.policy import load_policy
+from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.verify.proof import verify
-from vidpipe.work.artifacts import Artifact, Store
 from vidpipe.work.jobs import claim
 
 if TYPE_CHECKING:
@@ -131,27 +116,6 @@ class IngestResult(Data):
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """What a version is to be. facts: what quality control knows before the encode.  bring: gives the source, as a file that is here."""
-
-    plan: Plan
-    about: Description
-    facts: QualityReport
-    bring: Callable[[], Source]
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs."""
-
-    settings: Settings
-    ffmpeg: FFmpeg
-    stages: Stages
-    cancel: threading.Event
-    pool: WorkerPool | None
-
-
 def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None) -> Plan:
     """Measure the source and decide what would be made of it. Encodes nothing, writes nothing outside the work space.
 
@@ -160,7 +124,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
-        source, _ = _measured(origin, settings, stages)
+        source, _ = _measured(origin, load_policy(settings.policy), stages)
         return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
 
 
@@ -208,12 +172,13 @@ def _ingest(
     with (
         claim(settings.work, content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
-        _doors(settings, cancel) as doors,
+        _services(settings, cancel) as services,
     ):
         ladder = load(settings.ladder)
-        source, facts = _measured(origin, settings, stages)
+        policy = load_policy(settings.policy)
+        source, facts = _measured(origin, policy, stages)
         given = by_stream(source, request.languages)
-        ffmpeg, storage, catalog = doors()
+        ffmpeg, storage, catalog = services()
         live = catalog.live(content_id)
         was = live[0] if live else None
         if held.unfinished and is_known(catalog, held.unfinished):
@@ -232,7 +197,7 @@ def _ingest(
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
             reporter.emit(Note(level="warning", text=text))
         storage.check()
-        decided, run = _Decided(made, about, facts, origin.bring), _Run(settings, ffmpeg, stages, cancel, pool)
+        decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             result.append(again)
@@ -243,12 +208,12 @@ def _ingest(
         protection = Protection(scheme_of(settings.encrypt), key_set)
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
-            new, inventory = _make_sharing(decided, target, was, run)
-            seal(storage, target.prefix, new.record, inventory, reporter=reporter, cancel=cancel)
+            new = make_sharing(decided, target, was, run)
+            seal(storage, target.prefix, new.record, new.inventory, reporter=reporter, cancel=cancel)
             with stages(LAST_STAGE):
-                _stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+                stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint)
-                result.append(new)
+                result.append(_result(new, decided))
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -258,65 +223,64 @@ def _ingest(
         held.finish()
 
 
-def _restored(live: Record, lost: Loss | None, decided: _Decided, storage: Storage, keys: KeyStore, run: _Run) -> IngestResult | None:
-    """Put back what the target has lost of a live version. None if a new version has to take its place."""
-
-    def make(target: Destination) -> IngestResult:
-        return _make(decided, target, run)[0]
-
-    gzip, reporter = run.settings.gzip_playlists, run.stages.reporter
-    made = restored(live, lost, storage, keys, make, gzip=gzip, reporter=reporter, cancel=run.cancel)
-    if made is None or lost is None:
-        return None
-    return made.model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
-
-
-def _make_sharing(decided: _Decided, target: Destination, live: Record | None, run: _Run) -> tuple[IngestResult, Inventory]:
-    """Make a version and copy what is the same in the live one. If the copies turn out to be wrong, everything is made and sent."""
-    known = inventory_at(target.storage, live) if live else None
-    if live is None or known is None:
-        return _make(decided, target, run)
-    shared = Shared(target.storage, layout.version_prefix(live.content_id, live.version), known.entries)
+def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storage, keys: KeyStore, run: RunContext) -> IngestResult | None:
+    """Make a live version again and put back what the target has lost of it. None if a new version has to take its place."""
+    reporter = run.stages.reporter
     try:
-        return _make(decided, replace(target, shared=shared), run, known if isinstance(known, Inventory) else None)
-    except VerificationFailed as problem:
-        if not shared.copied:
-            raise
-        what = f"what was copied from version {live.version} cannot be proven ({problem}); all of it is made again"
-        run.stages.reporter.emit(Note(level="warning", text=what))
-        discard(target.storage, target.prefix)
-        return _make(decided, target, run)
+        lost = restorable(live, lost, reporter)
+        made = make(decided, restoring(live, lost, storage, keys, gzip=run.settings.gzip_playlists), run)
+        restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
+    except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
+        what = f"{named(live)} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        reporter.emit(Note(level="warning", text=what))
+        return None
+    return _result(made, decided).model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
+
+
+def _result(made: MadeVersion, decided: Decided) -> IngestResult:
+    artifacts, chunks, findings = made.encoded.artifacts, made.encoded.chunks, made.encoded.findings
+    return IngestResult(
+        record=made.record,
+        manifest=made.record.playback.hls,
+        timings={},
+        copied=made.copied,
+        artifacts=len(artifacts),
+        artifacts_reused=sum(artifact.reused for artifact in artifacts),
+        chunks=len(chunks),
+        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
+        findings=findings if findings is not None else decided.facts.findings,
+        warnings=decided.plan.warnings,
+    )
 
 
 @contextmanager
-def _doors(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[], tuple[FFmpeg, Storage, Catalog]]]:
-    """Open the doors to ffmpeg, target and catalog while the source is measured: their libraries take half a second to import.
+def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[[], tuple[FFmpeg, Storage, Catalog]]]:
+    """Find ffmpeg and open target and catalog while the source is measured: their libraries take half a second to import.
 
     Gives a function that waits until they are open, and raises what was wrong with one of them.
     """
-    with ExitStack() as cleanup, ThreadPoolExecutor(1, thread_name_prefix="doors") as pool:
+    with ExitStack() as cleanup, ThreadPoolExecutor(1, thread_name_prefix="services") as pool:
         over = threading.Event()
 
-        def unlock() -> tuple[FFmpeg, Storage, Catalog]:
+        def find_all() -> tuple[FFmpeg, Storage, Catalog]:
             ffmpeg = find(settings.ffmpeg, cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))
 
         try:
-            yield pool.submit(unlock).result
+            yield pool.submit(find_all).result
         finally:
-            over.set()  # an ffmpeg that hangs must not hold up who has stopped or failed meanwhile
+            over.set()  # an ffmpeg that hangs must not delay a cancelled or failed run
 
 
-def _measured(origin: Origin, settings: Settings, stages: Stages) -> tuple[Source, QualityReport]:
+def _measured(origin: OpenedSource, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
     """Stage validate: what packets and headers show; the picture is judged during the encode."""
-    policy = load_policy(settings.policy)
     with stages("validate"):
         source = origin.facts()
         return source, accepted(source, fact_findings(source, policy))
 
 
-def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+def _planned(origin: OpenedSource, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
     """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
@@ -327,169 +291,6 @@ def _planned(origin: Origin, source: Source, ladder: Ladder, languages: dict[int
             chunk_seconds=settings.chunk_seconds,
         )
     return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
-
-
-def _make(decided: _Decided, target: Destination, run: _Run, live: Inventory | None = None) -> tuple[IngestResult, Inventory]:
-    """Everything between the plan and the catalog: encode … verify. The record is made, and not yet written. live: to take over from."""
-    made, about, settings, stages, cancel = decided.plan, decided.about, run.settings, run.stages, run.cancel
-    reporter = stages.reporter
-    media = fingerprints_of(made, load_policy(settings.policy), ffmpeg=run.ffmpeg.version)
-    kept = Inheritance(made)
-    if live is not None:
-        with stages("copy"):
-            kept = take_over(made, media, live, target, reporter=reporter, cancel=cancel, workers=settings.upload_workers)
-    new = _Encoded() if kept.is_all else _encoded(decided, kept.rest, target, media, run)
-    objects = list(kept.objects)
-    with stages("manifest"):
-        pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in new.files if path not in _NO_SHEETS)
-        inventory = build(
-            target.content_id,
-            target.version,
-            made,
-            {**kept.tracks, **new.made.tracks},
-            [*kept.left_out, *new.made.left_out],
-            pictures=media.pictures,
-            sheets=pictures,
-            keys=target.key_ids,
-        )
-        texts = playlists(inventory, settings.key_url)
-    with stages("publish"):
-        files = new.files | {path: target.header(init) for path, init in new.made.inits.items()}
-        files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
-        for path, data in files.items():
-            _stop_if(cancel)
-            objects.append(target.put(path, data, reporter))
-    inventory = inventory.with_objects(objects)
-    copied = target.shared.copied if target.shared else set()
-    with stages("verify"):
-        verify(
-            inventory,
-            target.storage,
-            key_url=settings.key_url,
-            key_for=target.key_for,
-            ffmpeg=run.ffmpeg,
-            reporter=reporter,
-            cancel=cancel,
-            cues=new.made.cues,
-            copied=copied,
-        )
-    source = SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages)
-    record = record_of(inventory, source, title=about.title, metadata=about.metadata, location=target.location)
-    result = IngestResult(
-        record=record,
-        manifest=record.playback.hls,
-        timings={},
-        copied=len(copied),
-        artifacts=len(new.artifacts),
-        artifacts_reused=sum(artifact.reused for artifact in new.artifacts),
-        chunks=len(new.chunks),
-        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in new.chunks),
-        findings=new.findings if new.findings is not None else decided.facts.findings,
-        warnings=made.warnings,
-    )
-    return result, inventory
-
-
-_NO_SHEETS = (layout.POSTER, layout.THUMBNAILS)
-"""Pictures that are no sprite sheets."""
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """What an encode has given, its segments published. files: pictures, path -> bytes.  findings: None if nothing was judged."""
-
-    made: Made = field(default_factory=Made)
-    chunks: tuple[EncodedChunk, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
-    files: dict[str, bytes] = field(default_factory=dict)
-    findings: tuple[Diagnostic, ...] | None = None
-
-
-def _encoded(decided: _Decided, wanted: Plan, target: Destination, media: Fingerprints, run: _Run) -> _Encoded:
-    """Encode, package, protect and upload. wanted: what of the plan has to be made."""
-    settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
-    # So far, what was remembered of a remote source was enough.
-    made = wanted.model_copy(update={"source": with_languages(decided.bring(), wanted.languages)})
-    policy = load_policy(settings.policy)
-    judge = Judge(made, policy, decided.facts, limits=settings.limits, cancel=cancel)
-    segmenter = Segmenter(made, judge, target.protect, stages)
-    store = Store(settings.work)
-    failed = threading.Event()  # an upload failed: stop encoding at once, the next segment may be minutes away
-
-    # Packaging, protection and upload of finished chunks run inside the encode.
-    with stages("encode"), _workers(run, made, store) as (executor, workers):
-        encoded = encode(
-            made,
-            store,
-            ffmpeg=ffmpeg,
-            workers=workers,
-            threads=settings.threads,
-            executor=executor,
-            pool=run.pool,
-            quality=chains(policy),
-            limits=settings.limits,
-            reporter=stages.reporter,
-            cancel=AnyOf((cancel, failed)),
-        )
-        with closing(encoded):
-            segments = list(
-                publish_segments(
-                    target.storage,
-                    target.prefix,
-                    segmenter.segments(encoded),
-                    paths=segmenter.path,
-                    reporter=stages.reporter,
-                    cancel=cancel,
-                    workers=settings.upload_workers,
-                    on_failure=failed.set,
-                    shared=target.shared,
-                )
-            )
-    results = segmenter.results
-    chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
-    pictures: dict[str, bytes] = {}
-    if chunks:
-        with stages("thumbnails"):
-            pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
-    artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
-    artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    return _Encoded(
-        made=measured(made, results, segments, segmenter.sizes, media, target.protection.scheme.name),
-        chunks=tuple(chunks),
-        artifacts=tuple(artifacts),
-        files={f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()},
-        findings=judge.report().findings,
-    )
-
-
-@contextmanager
-def _workers(run: _Run, made: Plan, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
-    """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of parallel tasks."""
-    settings = run.settings
-    if settings.cluster is None:
-        yield None, settings.workers
-        return
-    from vidpipe.encode.cluster.connect import connect  # distributed is an extra, and slow to import
-
-    encoders, filters, _ = needs(made)
-    with connect(
-        settings.cluster,
-        ffmpeg=run.ffmpeg,
-        setting=settings.ffmpeg,
-        encoders=encoders,
-        filters=filters,
-        source=made.source,
-        store=store,
-        work=settings.cluster_work,
-        reporter=run.stages.reporter,
-        cancel=run.cancel,
-    ) as cluster:
-        yield cluster.executor, settings.workers or cluster.slots
-
-
-def _stop_if(cancel: threading.Event) -> None:
-    if cancel.is_set():
-        raise Interrupted("stopped on request", fix="run the same command again to continue")
 
 
 def _content_id(request: IngestRequest) -> str:

@@ -19,7 +19,7 @@ from vidpipe.inventory.model import Inventory, Objects, read_inventory
 from vidpipe.progress import Reporter
 from vidpipe.publish.upload import publish_object
 from vidpipe.storage.base import Storage
-from vidpipe.verify.target import Target
+from vidpipe.verify.readback import Readback
 
 ATTEMPTS = 3
 """Of writing an object that the target does not give back as it was sent."""
@@ -72,7 +72,7 @@ def loss(storage: Storage, record: Record) -> Loss | None:
 
 
 def _write(storage: Storage, prefix: str, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> None:
-    target = Target(storage, prefix, cancel)
+    target = Readback(storage, prefix, cancel)
     for attempt in range(1, ATTEMPTS + 1):
         sent = publish_object(storage, prefix, path, data, reporter=reporter)
         try:

@@ -1,7 +1,7 @@
 """Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
 
 In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
-Out:  the fingerprint; the Job to work on, and its keys.
+Out:  the fingerprint; the JobNote to work on, and its keys.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
 
 A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
@@ -29,7 +29,7 @@ from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import Claim, Job, claim, noted
+from vidpipe.work.jobs import Claim, JobNote, claim, noted
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -75,7 +75,7 @@ def begin(
     *,
     keep: tuple[str, ...] = (),
     fresh: bool,
-) -> tuple[Job, KeySet]:
+) -> tuple[JobNote, KeySet]:
     """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too.
 
     keep: ids of the keys of the live version of the same source under the same scheme, which the new one is encrypted under, too.
@@ -100,7 +100,7 @@ def begin(
             reporter.emit(Note(level="warning", text=text))
         _forget_keys(catalog, left, keys)
     kept = bool(keep) and len(keep) == len(uses) and not fresh and _can_use(keep, keys)
-    job = Job(
+    job = JobNote(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
@@ -127,7 +127,7 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
         reporter.emit(Note(level="warning", text=text))
 
 
-def _opens(job: Job, keys: KeyStore) -> bool:
+def _opens(job: JobNote, keys: KeyStore) -> bool:
     """Whether the keys of an unfinished version can be used. Those not made yet can; those that another version has must be there."""
     return _can_use(job.key_ids if job.keys_kept else tuple(key_id for key_id in job.key_ids if keys.holds(key_id)), keys)
 
@@ -140,7 +140,7 @@ def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
         return False
 
 
-def _forget_keys(catalog: Catalog, job: Job, keys: KeyStore) -> None:
+def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
     """Remove the keys of a version that is given up, unless another version is encrypted under them. Raises CatalogFailed in doubt."""
     if job.keys_kept or not job.key_ids:
         return
@@ -150,36 +150,36 @@ def _forget_keys(catalog: Catalog, job: Job, keys: KeyStore) -> None:
             keys.remove(key_id)
 
 
-def _with_keys(job: Job, settings: Settings, keys: KeyStore) -> tuple[Job, KeySet]:
+def _with_keys(job: JobNote, settings: Settings, keys: KeyStore) -> tuple[JobNote, KeySet]:
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
     source, uses = LocalKeys(keys), uses_of(settings.encrypt)
     return job, existing(source, uses, job.key_ids) if job.keys_kept else source.keys(job.content_id, uses, job.key_ids)
 
 
-def is_known(catalog: Catalog, job: Job) -> bool:
-    """Tell whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
+def is_known(catalog: Catalog, job: JobNote) -> bool:
+    """Return whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
     try:
         return _is_recorded(catalog, job)
     except CatalogFailed:
         return True
 
 
-def _is_recorded(catalog: Catalog, job: Job) -> bool:
+def _is_recorded(catalog: Catalog, job: JobNote) -> bool:
     """The same; in doubt CatalogFailed is raised. Of a version that was made for another catalog, that one alone knows."""
     return _is_elsewhere(catalog, job) or any(known.version == job.version for known in catalog.versions(job.content_id))
 
 
-def _is_elsewhere(catalog: Catalog, job: Job) -> bool:
+def _is_elsewhere(catalog: Catalog, job: JobNote) -> bool:
     return job.catalog not in (None, catalog.where)
 
 
-def _discard(job: Job) -> None:
+def _discard(job: JobNote) -> None:
     """Remove the objects of a version that will not be finished and is not in the catalog."""
     with closing(open_storage(job.target)) as storage:
         discard(storage, layout.version_prefix(job.content_id, job.version))
 
 
-def abandon(held: Claim, catalog: Catalog, storage: Storage, job: Job, keys: KeyStore) -> None:
+def abandon(held: Claim, catalog: Catalog, storage: Storage, job: JobNote, keys: KeyStore) -> None:
     """Remove what was uploaded of a version that will not be finished, and its key. Finished chunks stay in the work space."""
     try:
         discard(storage, layout.version_prefix(job.content_id, job.version))

@@ -1,4 +1,4 @@
-"""Choose the sound and the subtitles of a title: Source + Ladder -> audio and subtitle renditions. Names and ids are unique.
+"""Choose the audio and the subtitles of a title: Source + Ladder -> audio and subtitle renditions. Names and ids are unique.
 
 In:   a Source and a Ladder.
 Out:  an AudioRendition for each track that is heard and each audio rung it can fill; a SubtitleRendition for each text track that shows
@@ -85,14 +85,14 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
 
 
 def _chooses(source: Source) -> bool:
-    """Tell whether somebody chose subtitles that are shown unasked."""
+    """Return whether somebody chose subtitles that are shown unasked."""
     return source.demuxer != "mov" and not all(
         stream.default for stream in source.subtitles if stream.text and not stream.channel
     )
 
 
 def _is_shown(stream: SubtitleStream, source: Source) -> bool:
-    """Tell whether it is text, and any of it falls into the time of the picture."""
+    """Return whether it is text, and any of it falls into the time of the picture."""
     begin, end = source.video.start, source.video.start + source.duration
     return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
 

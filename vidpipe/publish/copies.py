@@ -71,7 +71,7 @@ class Shared:
 
 
 def has_headers(storage: Storage, stored: Stored, path: str, content_encoding: str | None) -> bool:
-    """Tell whether an object has the headers that it would be sent with today. A target that keeps none has none to be wrong."""
+    """Return whether an object has the headers that it would be sent with today. A target that keeps none has none to be wrong."""
     if not storage.keeps_headers:
         return True
     wanted = delivery(path)

@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 
 
 class UploadsLeft(Interrupted, PublishFailed):
-    """Interrupted while uploads are running that do not end. They may still arrive, so that the version may not be given up:
+    """Interrupted while uploads are running that do not end. They may still arrive, so that the version must not be discarded:
     as after any PublishFailed, the next run continues it.
     """
 
@@ -84,7 +84,7 @@ def side_by_side(
 
 
 class _FirstFailure:
-    """Remembers the first failed upload and tells about it at once."""
+    """Remembers the first failed upload and reports it at once."""
 
     def __init__(self, told: Callable[[], None] | None) -> None:
         self.first: BaseException | None = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def is_compressible(path: str) -> bool:
-    """Tell whether an object is text that only players read: playlists and the thumbnails track.
+    """Return whether an object is text that only players read: playlists and the thumbnails track.
 
     Not the segments of subtitles, which are encrypted and whose size is a part of the declared rates, and not the record, which programs
     copy without looking at its headers.
@@ -83,7 +83,7 @@ def publish_segments(
 ) -> Iterator[PublishedSegment]:
     """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.
 
-    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: uploads side by side.
+    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: parallel uploads.
     ``segments`` is consumed in the caller's thread, never more than ``workers`` ahead of the uploads.
     on_failure: called once, from an upload thread, as soon as an upload fails, so that whoever makes the segments can stop (the next
     segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.

@@ -160,7 +160,7 @@ class S3Storage:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
-        """See Storage.download. Reads ranges side by side; s3transfer writes beside ``file`` and renames.
+        """See Storage.download. Reads ranges in parallel; s3transfer writes beside ``file`` and renames.
 
         A range that has to be read again is first taken back: on_bytes gets a negative number.
         """

@@ -1,6 +1,6 @@
 """Prove the audio groups of a master playlist: each track in each group, in the best layout for it, and every rung with every group.
 
-In:   the Target, the audio of the inventory as it was measured, the master playlist.
+In:   the Readback, the audio of the inventory as it was measured, the master playlist.
 Out:  GROUP-ID -> ids of the renditions in the group.
 Wrong: VerificationFailed with the line.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from vidpipe.inventory.model import AudioTrack
 from vidpipe.manifest.groups import CHARACTERISTICS
 from vidpipe.manifest.parse import MasterPlaylist, Rendition
-from vidpipe.verify.target import Target
+from vidpipe.verify.readback import Readback
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class MeasuredAudio:
 
 
 def check_audio(
-    target: Target, path: str, master: MasterPlaylist, video: Collection[str], audio: Mapping[str, MeasuredAudio]
+    target: Readback, path: str, master: MasterPlaylist, video: Collection[str], audio: Mapping[str, MeasuredAudio]
 ) -> dict[str | None, list[str]]:
     """Compare the audio that the master playlist offers with what was published.
 
@@ -58,7 +58,7 @@ def check_audio(
 
 
 def _check_variants(
-    target: Target, path: str, master: MasterPlaylist, video: Collection[str], groups: Mapping[str | None, list[Rendition]]
+    target: Readback, path: str, master: MasterPlaylist, video: Collection[str], groups: Mapping[str | None, list[Rendition]]
 ) -> None:
     """Every rung is there once with every group, and with no other."""
     wanted = {(uri, group) for uri in video for group in groups or {None: []}}
@@ -71,7 +71,7 @@ def _check_variants(
         target.same(path, f"the number of variants with {uri} and audio group {group}", 1, found[uri, group])
 
 
-def _check_member(target: Target, where: str, member: Rendition, audio: Mapping[str, MeasuredAudio], widest: int) -> None:
+def _check_member(target: Readback, where: str, member: Rendition, audio: Mapping[str, MeasuredAudio], widest: int) -> None:
     """Compare what is said of one member. widest: channels of its group."""
     track, channels = audio[str(member.uri)].track, audio[str(member.uri)].channels
     others = [made for made in audio.values() if made.track.stream == track.stream]

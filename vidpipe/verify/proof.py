@@ -46,14 +46,14 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
+from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
-from vidpipe.verify.target import Target, keys_of
 
 if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
-"""Objects read side by side."""
+"""Objects read in parallel."""
 
 _CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
@@ -108,7 +108,7 @@ def verify(
     ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     cues: id of a subtitle track -> what was planned, where that is known.  copied: paths of objects that were copied inside the target.
     """
-    target = Target(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel)
+    target = Readback(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         thumbnails = inventory.pictures.track if inventory.pictures else None
         kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}
@@ -179,7 +179,7 @@ class _TrackReader:
 
     def __init__(
         self,
-        target: Target,
+        target: Readback,
         expected: MediaTrack,
         init: bytes,
         key_for: Callable[[str], ContentKey],
@@ -261,7 +261,7 @@ class _TrackReader:
         return frames
 
 
-def _media(target: Target, path: str, data: bytes) -> MediaPlaylist:
+def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
     try:
         playlist = parse(data)
     except PlaylistError as error:
@@ -272,7 +272,7 @@ def _media(target: Target, path: str, data: bytes) -> MediaPlaylist:
 
 
 def _check_playlist(
-    target: Target, track: PublishedTrack, init: str | None, title: Inventory, key_url: str | None, playlists: dict[str, MediaPlaylist]
+    target: Readback, track: PublishedTrack, init: str | None, title: Inventory, key_url: str | None, playlists: dict[str, MediaPlaylist]
 ) -> None:
     """Compare a media playlist with the segments that were published. init: None if there is no init section."""
     path = track.playlist
@@ -302,7 +302,7 @@ def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitr
     return Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
 
 
-def _check_time_line(target: Target, text: SubtitleTrack, title: Inventory) -> None:
+def _check_time_line(target: Readback, text: SubtitleTrack, title: Inventory) -> None:
     """Compare the borders of subtitle segments with those of the picture."""
     borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (title.video[0], text))
     target.same(text.playlist, "the time line", borders, found)
@@ -320,7 +320,7 @@ def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
 
 
 def _check_track(
-    target: Target,
+    target: Readback,
     expected: MediaTrack,
     playlist: MediaPlaylist,
     track: Track,
@@ -360,7 +360,7 @@ def _check_track(
     return facts
 
 
-def _check_delays(target: Target, readers: Sequence[_TrackReader]) -> None:
+def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
     """Compare timescales and edit lists of all rungs: a player that switches must not jump. AV1 has no edit list (see package/init.py)."""
     rungs = [reader for reader in readers if reader.expected.facts.type == "video"]
     for reader in rungs:
@@ -370,7 +370,7 @@ def _check_delays(target: Target, readers: Sequence[_TrackReader]) -> None:
         target.same(reader.expected.init, "the edit list of all rungs (ticks)", delayed[0].delay, reader.delay)
 
 
-def _check_master(target: Target, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
     """Compare everything that the master playlist declares with what was measured."""
     path = layout.MASTER
     try:
@@ -405,7 +405,7 @@ def _check_master(target: Target, expected: Inventory, data: bytes, facts: dict[
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
 
 
-def _check_thumbnails(target: Target, path: str, data: bytes, expected: Inventory) -> None:
+def _check_thumbnails(target: Readback, path: str, data: bytes, expected: Inventory) -> None:
     """Follow the thumbnails track: every picture lies on a sprite that was published."""
     published = expected.objects
     folder = path.rpartition("/")[0]

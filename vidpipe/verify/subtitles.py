@@ -1,6 +1,6 @@
 """Prove the subtitles of a version: every segment holds exactly the cues that are shown in it, and all of them are those that were planned.
 
-In:   the Target, the subtitle tracks of the inventory, the cues that were planned.
+In:   the Readback, the subtitle tracks of the inventory, the cues that were planned.
 Out:  the cues of each segment as found.
 Wrong: VerificationFailed.
 """
@@ -19,7 +19,7 @@ from vidpipe.manifest.parse import MasterPlaylist, Rendition, Variant
 from vidpipe.package.cut import Cue
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
-from vidpipe.verify.target import Target, keys_of
+from vidpipe.verify.readback import Readback, keys_of
 
 if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
@@ -30,7 +30,7 @@ _CLEAR = ("WebVTT", lambda data: data.startswith(b"WEBVTT"))
 class SubtitleReader:
     """Reads the segments of one track, on any thread."""
 
-    def __init__(self, target: Target, expected: SubtitleTrack, key_for: Callable[[str], ContentKey], copied: Collection[str]) -> None:
+    def __init__(self, target: Readback, expected: SubtitleTrack, key_for: Callable[[str], ContentKey], copied: Collection[str]) -> None:
         self._target, self._copied = target, copied
         self._scheme = scheme_of(expected.scheme)
         self._last = len(expected.segments) - 1
@@ -55,7 +55,7 @@ class SubtitleReader:
         return cues
 
 
-def check_cues(target: Target, track: SubtitleTrack, planned: Sequence[Cue] | None, found: Sequence[Sequence[Cue]]) -> None:
+def check_cues(target: Readback, track: SubtitleTrack, planned: Sequence[Cue] | None, found: Sequence[Sequence[Cue]]) -> None:
     """Compare the cues of all segments with the plan: each is there, whole, in as many segments as it is shown in, and no other is.
 
     planned: None where nobody knows the plan any more.
@@ -71,7 +71,7 @@ def check_cues(target: Target, track: SubtitleTrack, planned: Sequence[Cue] | No
         target.same(track.playlist, f"the number of segments with the cue at {float(cue.start):.3f} s", segments, count)
 
 
-def check_members(target: Target, path: str, expected: Sequence[SubtitleTrack], master: MasterPlaylist) -> None:
+def check_members(target: Readback, path: str, expected: Sequence[SubtitleTrack], master: MasterPlaylist) -> None:
     """Compare what the master playlist says of each subtitle track."""
     members = {str(member.uri): member for member in master.renditions if member.type == "SUBTITLES"}
     target.same(path, "the list of subtitle renditions", sorted(track.playlist for track in expected), sorted(members))

@@ -22,7 +22,7 @@ from vidpipe.errors import EncodeFailed
 from vidpipe.work.artifacts import Artifact, Store
 
 TRIES = 2  # of a piece whose bytes do not arrive as they were made
-TAKERS = 8  # pieces taken from S3 side by side
+TAKERS = 8  # pieces taken from S3 in parallel
 
 
 class _DaskFuture(Future[Made]):

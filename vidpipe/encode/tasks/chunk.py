@@ -67,7 +67,7 @@ class ChunkJob(ChunkCommand, Job):
             return
         printed = re.search(r"^\[Eval @ [^\]]*\] (?:\[\w+\] )?(-?\d+(?:\.\d+)?)\s*$", completed.stderr_head, re.MULTILINE)
         if printed is None:
-            raise Failed("ffmpeg did not tell where the seek landed", completed, sought=True)
+            raise Failed("ffmpeg did not report where the seek landed", completed, sought=True)
         landed = Fraction(printed[1]) * self.video.time_base
         if landed > self.grid.time(self.chunk.start) + 1 / (2 * self.grid.frame_rate):
             raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, sought=True)

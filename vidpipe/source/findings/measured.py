@@ -16,7 +16,7 @@ MOST_DAMAGE = 100  # stretches that are reported
 
 
 def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Diagnostic, ...]:
-    """Return what a decode showed. stream: index of the audio stream whose sound was measured; None is the first one."""
+    """Return what a decode showed. stream: index of the audio stream that was measured; None is the first one."""
     audio = next((each for each in source.audio if stream is None or each.index == stream), None)
     return (
         *_damage(source, measurements, policy),
@@ -55,7 +55,7 @@ def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -
         yield from found(
             judged,
             "decode-errors",
-            f"picture or sound cannot be decoded cleanly from {timecode(span.start)} to {timecode(span.end)} ({show(total)} in all)",
+            f"picture or audio cannot be decoded cleanly from {timecode(span.start)} to {timecode(span.end)} ({show(total)} in all)",
             span=span,
             measured=show(total),
             limit=f"{check.most:g} s",
@@ -112,14 +112,14 @@ def _sound(source: Source, audio: AudioStream, measurements: Measurements, polic
             span=span,
             measured=show(span.end - span.start),
             limit=f"{policy.silence.longest:g} s",
-            advice="check that the sound was not lost there",
+            advice="check that the audio was not lost there",
         )
     loud, bounds = measurements.loudness, policy.loudness
     if loud is not None and not bounds.lowest <= loud <= bounds.highest:
         yield from found(
             bounds,
             "loudness",
-            f"the sound is too {'soft' if loud < bounds.lowest else 'loud'}",
+            f"the audio is too {'soft' if loud < bounds.lowest else 'loud'}",
             stream=audio.index,
             measured=f"{loud:.1f} LUFS",
             limit=f"{bounds.lowest:g} to {bounds.highest:g} LUFS",
@@ -130,7 +130,7 @@ def _sound(source: Source, audio: AudioStream, measurements: Measurements, polic
         yield from found(
             policy.true_peak,
             "true-peak",
-            "the sound clips",
+            "the audio clips",
             stream=audio.index,
             span=Stretch(start=measurements.true_peak_at, end=measurements.true_peak_at) if measurements.true_peak_at is not None else None,
             measured=f"{peak:.1f} dBTP",
@@ -138,7 +138,7 @@ def _sound(source: Source, audio: AudioStream, measurements: Measurements, polic
             advice="limit the mix to -1 dBTP",
         )
     peaks, deaf = measurements.channel_peaks, policy.dead_channel.peak
-    # More channels than it has were made of it because it changed on the way; which of them came from the file is not known.
+    # More channels than it has were made of it because it changed mid-stream; which of them came from the file is not known.
     if 1 < len(peaks) <= audio.widest.channels and max(peaks) > deaf:
         for number, level in enumerate(peaks, start=1):
             if level <= deaf and number != _lfe(audio):

@@ -132,7 +132,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             span=Stretch(start=Fraction(0), end=video.duration),
             measured="0 audio streams",
             limit="1 audio stream",
-            advice="check that the sound was not lost in the export",
+            advice="check that the audio was not lost in the export",
         )
     most = Fraction(str(check.most))
     for audio in _filled(source):
@@ -147,7 +147,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
                 span=Stretch(start=min(end, video.duration), end=max(end, video.duration)),
                 measured=show(apart),
                 limit=show(most),
-                advice="sound past the picture is cut, missing sound becomes silence; check that nothing was lost",
+                advice="audio past the picture is cut, missing audio becomes silence; check that nothing was lost",
             )
         if abs(audio.offset) > most:
             yield from found(
@@ -257,7 +257,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic
             yield from found(
                 check,
                 "changing-sound",
-                f"the sound becomes {change.after} from {timecode(change.at)} to {timecode(max(change.at, end))}",
+                f"the audio format changes to {change.after} from {timecode(change.at)} to {timecode(max(change.at, end))}",
                 stream=audio.index,
                 span=Stretch(start=change.at, end=max(change.at, end)),
                 measured=f"{change.before} -> {change.after}",
@@ -309,7 +309,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             span=span,
             measured=f"{broken} pictures",
             limit=f"{policy.broken_timestamps.most:g} pictures",
-            advice="remux the file, for example into Matroska, and check that sound and picture stay together",
+            advice="remux the file, for example into Matroska, and check that audio and picture stay in sync",
         )
     jumps = max((len(table) for table in source.shifts.values()), default=0)
     if jumps:

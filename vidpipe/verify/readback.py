@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.delivery import delivery
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
 
-class Target:
+class Readback:
     """The version at the target: reads objects, and words the differences."""
 
     def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
@@ -74,7 +75,10 @@ class Target:
     def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
         """Return the error for a difference."""
         where = self._storage.location(f"{self._prefix}/{path}")
-        return VerificationFailed(what, where=where, details=(f"expected: {expected}", f"found: {found}"), fix=_FIX)
+        id_, measured, limit = VerificationFailed.id, str(found), str(expected)
+        as_data = Diagnostic(id=id_, severity="error", message=what, measured=measured, limit=limit, advice=_FIX)
+        details = (f"expected: {expected}", f"found: {found}")
+        return VerificationFailed(what, where=where, details=details, fix=_FIX, found=[as_data])
 
     def same(self, path: str, what: str, expected: object, found: object) -> None:
         """Raise unless what was found equals what was expected."""
