@@ -21,7 +21,8 @@ from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.package.result import TrackFacts
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, prepare
-from vidpipe.plan import AudioRendition
+from vidpipe.plan import AudioEncode, AudioRendition
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import AudioRole
 from vidpipe.source.probe import probe
 from vidpipe.storage.local import LocalStorage
@@ -211,7 +212,8 @@ def check(target: Target, text: str) -> None:
     made = {
         track.uri: PublishedAudio(
             AudioRendition(
-                id=track.facts.id, stream=STREAMS[track.facts.id], bitrate=1, channels=2, sample_rate=48000, language=track.language,
+                id=track.facts.id, stream=StreamRef(stream=STREAMS[track.facts.id]), make=AudioEncode(bitrate=1), channels=2, sample_rate=48000,
+                language=track.language,
                 name=track.name, role=track.role, default=track.default,
             ),
             track.facts.channels or 0,
@@ -283,7 +285,7 @@ def test_a_small_source_keeps_the_rung_that_plays_everywhere(tmp_path: Path) -> 
     source = tmp_path / "small.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=1", "-c:v", "libx264", "-preset", "ultrafast", source)
     made = prepare(IngestRequest(source=str(source)), settings(tmp_path).model_copy(update={"ladder": str(path)}))
-    assert [(rung.id, rung.codec) for rung in made.video] == [("180p", "h264")]
+    assert [(rung.id, rung.make.codec) for rung in made.video] == [("180p", "h264")]
     assert not any("H.264" in warning for warning in made.warnings)
 
 

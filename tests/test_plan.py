@@ -210,7 +210,7 @@ def test_audio_tracks_have_unique_names_and_one_default() -> None:
 def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
     early, empty = sound(1, duration=Fraction(1), start=Fraction(-2)), sound(2, packets=0)
     made = planned(source(audio=(early, empty, sound(3))))
-    assert [r.stream for r in made.audio] == [3]
+    assert [r.stream.stream for r in made.audio] == [3]
     assert made.audio[0].default
     assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
         (1, "audio", "it ends before the picture begins"),
@@ -233,7 +233,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         words(7, language="fr", hearing_impaired=True, title="Pour sourds (sdh)"),
     )
     made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
-    assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
+    assert [(r.stream.stream, r.id, r.name) for r in made.subtitles] == [
         (2, "en-sub", "English"),
         (3, "en-sub-2", "Director 'says'"),
         (4, "en-forced", "English (forced)"),
@@ -241,10 +241,10 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         (6, "track5-sub", "Subtitles 5"),
         (7, "fr-sdh-2", "Pour sourds (sdh)"),
     ]
-    assert [r.stream for r in made.subtitles if r.default] == [3], "one at most"
-    assert [r.stream for r in made.subtitles if r.forced] == [4]
-    assert [r.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
-    assert [(r.stream, r.codec) for r in made.subtitles if r.codec != "subrip"] == [(5, "ass"), (6, "mov_text")]
+    assert [r.stream.stream for r in made.subtitles if r.default] == [3], "one at most"
+    assert [r.stream.stream for r in made.subtitles if r.forced] == [4]
+    assert [r.stream.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
+    assert [(r.stream.stream, r.codec) for r in made.subtitles if r.codec != "subrip"] == [(5, "ass"), (6, "mov_text")]
     assert sum("becomes WebVTT" in note for note in made.notes) == 6
 
 
@@ -260,7 +260,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
 def test_subtitles_are_shown_unasked_only_if_somebody_chose_them(demuxer: str, flags: list[bool], shown: list[int]) -> None:
     streams = tuple(words(number, default=flag) for number, flag in enumerate(flags, 1))
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": demuxer}))
-    assert [r.stream for r in made.subtitles if r.default] == shown
+    assert [r.stream.stream for r in made.subtitles if r.default] == shown
 
 
 def test_names_that_look_the_same_are_told_apart() -> None:
@@ -302,7 +302,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         captions("SERVICE3", codec="eia_708"),
     )
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
-    assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
+    assert [(r.stream.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
         (2, None, "en-sub", "English", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
         (0, "CC1", "en-cc1", "English (CC)", False, True),
         (0, "CC3", "cc3", "CC3", False, True),
@@ -333,7 +333,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
 )
 def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:
     made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
-    assert [r.stream for r in made.subtitles] == [2]
+    assert [r.stream.stream for r in made.subtitles] == [2]
     (left,) = made.left_out
     assert str(left).startswith(f"subtitles stream 1 ({left.codec}): ")
     assert left.reason.endswith(reason)

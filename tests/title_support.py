@@ -25,6 +25,7 @@ from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import encrypt
 from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 from vidpipe.publish.upload import PublishedObject, publish_object, publish_segments
+from vidpipe.source.asset import StreamRef
 from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
@@ -36,7 +37,7 @@ GRID = grid(frames=60)
 CHUNKS = (Chunk(index=0, start=0, frames=48), Chunk(index=1, start=48, frames=12))
 RUNGS = ("low", "high")
 SPOKEN = SubtitleRendition(
-    id="en-sdh", stream=2, language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
+    id="en-sdh", stream=StreamRef(stream=2), language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
 )
 WORDS = (
     Cue(Fraction(1, 4), Fraction(1, 2), "<i>One</i>"),

@@ -38,6 +38,7 @@ from vidpipe.package.subtitles import Unusable, title_cues
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition, VideoRendition
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.upload import CACHE_SECONDS, PublishedObject
+from vidpipe.source.asset import StreamRef
 from vidpipe.verify.proof import Expected, ExpectedTrack
 from vidpipe.verify.subtitles import ExpectedSubtitles
 from vidpipe.work.artifacts import Artifact
@@ -88,7 +89,7 @@ def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
     """Return the cues of a subtitle track. Raises Unusable with the reason if it is left out of the title."""
     if result.artifact is None:
         raise Unusable(result.problem or "it was not made")
-    return title_cues(result.artifact, made.source.video.start, made.grid, codec=result.rendition.codec)
+    return title_cues(result.artifact, made.asset.source(result.rendition.stream).zero, made.grid, codec=result.rendition.codec)
 
 
 def rungs_of(made: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, InitSection]:
@@ -149,7 +150,7 @@ def left_out(made: Plan, results: Sequence[Encoded], texts: Sequence[Text]) -> l
     for result in results:
         if isinstance(result, EncodedSubtitles) and result.rendition.id not in there:
             missing.append(_unusable(made, result))
-    return sorted(missing, key=lambda track: track.stream)
+    return sorted(missing, key=lambda track: (track.input, track.stream))
 
 
 def _unusable(made: Plan, result: EncodedSubtitles) -> LeftOut:
@@ -158,7 +159,9 @@ def _unusable(made: Plan, result: EncodedSubtitles) -> LeftOut:
         cues_of(made, result)
     except Unusable as problem:
         reason = str(problem).partition(": ")[0]  # what follows are ffmpeg's own words; the warning has them
-    return LeftOut(stream=plan.stream, kind="subtitles", channel=plan.channel, language=plan.language, codec=plan.codec, reason=reason)
+    return LeftOut(
+        **dict(plan.stream), kind="subtitles", channel=plan.channel, language=plan.language, codec=plan.codec, reason=reason
+    )
 
 
 def _runs(segments: Sequence[PublishedSegment]) -> dict[str, list[PublishedSegment]]:
@@ -196,7 +199,7 @@ def playlists(
         for track in tracks
         if isinstance(track.plan, VideoRendition)
     ]
-    names: dict[int, str] = {}  # a stream has one name in all layouts, that of its first rendition
+    names: dict[StreamRef, str] = {}  # a stream has one name in all layouts, that of its first rendition
     audio = [
         AudioTrack(
             facts=track.init.facts,
@@ -290,7 +293,7 @@ def record(
                 channels=r.channels,
                 default=r.default,
                 role=r.role,
-                cut=float(next(stream.cut for stream in made.source.audio if stream.index == r.stream)),
+                cut=float(made.asset.audio(r.stream).cut),
             )
             for r in made.audio
         ),

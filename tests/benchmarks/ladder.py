@@ -61,7 +61,7 @@ def bare(ffmpeg: str, plan: Plan, folder: Path, renditions: tuple[VideoRendition
     for i, rendition in enumerate(renditions):
         argv += ["-map", f"[v{i}]", *rung(plan, rendition, folder)]
     if audio and plan.audio:
-        argv += ["-map", f"0:{plan.audio[0].stream}", "-c:a", "aac", "-b:a", str(plan.audio[0].bitrate), "-ac", "2", "-ar", "48000"]
+        argv += ["-map", f"0:{plan.audio[0].stream.stream}", "-c:a", "aac", "-b:a", str(plan.audio[0].bitrate), "-ac", "2", "-ar", "48000"]
         argv += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
         argv += ["-hls_fmp4_init_filename", "audio.mp4", str(folder / "audio.m3u8")]
     return argv

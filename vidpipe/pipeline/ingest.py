@@ -223,7 +223,7 @@ def _ingest(
             reporter.emit(Note(level="warning", text=text))
         storage.check()
         # so far, what was remembered of a remote source was enough
-        made = made.model_copy(update={"source": with_languages(origin.bring(), made.languages)})
+        made = made.model_copy(update={"asset": made.asset.with_main(with_languages(origin.bring(), made.languages))})
         decided, run = _Decided(made, about, facts), _Run(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):

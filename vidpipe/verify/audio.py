@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vidpipe.manifest.groups import CHARACTERISTICS
 from vidpipe.manifest.parse import MasterPlaylist, Rendition
 from vidpipe.plan import AudioRendition
+from vidpipe.source.asset import StreamRef
 from vidpipe.verify.target import Target
 
 
@@ -38,7 +39,7 @@ def check_audio(
             groups.setdefault(member.group, []).append(member)
     listed = {str(member.uri) for members in groups.values() for member in members}
     target.same(path, "the list of audio renditions", sorted(audio), sorted(listed))
-    names: dict[int, str] = {}
+    names: dict[StreamRef, str] = {}
     for members in groups.values():
         tracks = [audio[str(member.uri)].plan.stream for member in members]
         expected = list(dict.fromkeys(made.plan.stream for made in audio.values()))
