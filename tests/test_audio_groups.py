@@ -212,9 +212,8 @@ def check(target: Target, text: str) -> None:
     made = {
         track.uri: PublishedAudio(
             AudioRendition(
-                id=track.facts.id, stream=StreamRef(stream=STREAMS[track.facts.id]), make=AudioEncode(bitrate=1), channels=2, sample_rate=48000,
-                language=track.language,
-                name=track.name, role=track.role, default=track.default,
+                id=track.facts.id, stream=StreamRef(stream=STREAMS[track.facts.id]), make=AudioEncode(bitrate=1), channels=2,
+                sample_rate=48000, language=track.language, name=track.name, role=track.role, default=track.default,
             ),
             track.facts.channels or 0,
         )

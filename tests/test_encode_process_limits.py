@@ -89,4 +89,4 @@ def test_sound_may_take_what_its_length_needs(made: Plan, tmp_path: Path) -> Non
     assert numbers(audio_limits(short))[1] < 1000
     _, spent, written = numbers(audio_limits(day))
     assert spent > 24 * 3600
-    assert written > 24 * 3600 * made.audio[0].bitrate / 8 * 4
+    assert written > 24 * 3600 * made.audio[0].make.bitrate / 8 * 4

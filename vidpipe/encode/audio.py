@@ -179,8 +179,9 @@ def _copied(stream: Any, command: AudioCommand, number: int, rendition: AudioRen
     What lies before the picture, the encoder's priming, is skipped by the edit list. The first frame counts, and never begins later than
     the picture, which would take an empty edit.
     """
-    first = f"min(0\\,round((STARTPTS*TB-{float(command.start):.9f})*{rendition.sample_rate}))"
-    times = f"setts=ts={first}+N*{AAC_FRAME}:duration={AAC_FRAME}:time_base=1/{rendition.sample_rate}"
+    first = f"min(0\\,round(STARTPTS-{float(command.start * rendition.sample_rate):.3f}))"
+    # prescale: everything in the expression is in samples already
+    times = f"setts=ts={first}+N*{AAC_FRAME}:duration={AAC_FRAME}:time_base=1/{rendition.sample_rate}:prescale=1"
     # aac_adtstoasc: transport streams have the decoder's configuration before each frame, MP4 once; it passes on what is so already.
     frames = -(-command.samples(rendition) // AAC_FRAME) + PRIMING_FRAMES
     return _written(stream, command, number, {"c:a": "copy", "bsf:a": f"aac_adtstoasc,{times}", "frames:a": frames})

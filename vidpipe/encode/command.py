@@ -217,7 +217,7 @@ def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Any]:
     """The frames of the chunk on the grid, counted from 0, upright, at source size: once for each of ``pictures``, in their order."""
     ways: dict[Picture, list[int]] = {}  # colour is none of these filters' business
     for number, picture in enumerate(pictures):
-        ways.setdefault(picture.model_copy(update={"tone_map": "none", "shown_in": "SDR"}), []).append(number)
+        ways.setdefault(picture.model_copy(update={"tone_map": "none", "dynamic_range": "SDR"}), []).append(number)
     found: dict[int, Any] = {}
     for decoded, (picture, numbers) in zip(_split(_decoded(command), len(ways)), ways.items(), strict=True):
         found |= zip(numbers, _split(_on_the_grid(decoded, command, picture), len(numbers)), strict=True)

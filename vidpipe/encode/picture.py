@@ -51,10 +51,10 @@ def rotate(stream: Any, picture: Picture) -> Any:
 def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Any:
     """Scale to square pixels of exactly this size in the colours that the picture is shown in, limited range, and drop all side data."""
     matrix, primaries = _matrix(video), _primaries(video.colour)
-    hdr = picture.shown_in != "SDR"
+    hdr = picture.dynamic_range != "SDR"
     sdr = picture.tone_map == "none"
     converts = not hdr and (not sdr or primaries != "bt709")
-    transfer = TRANSFERS[{"SDR": picture.tone_map, "HDR10": "pq", "HLG": "hlg"}[picture.shown_in]]
+    transfer = TRANSFERS[{"SDR": picture.tone_map, "HDR10": "pq", "HLG": "hlg"}[picture.dynamic_range]]
     # What the frames are taken for, in place of what they say: labels that are reserved, or rare, stop swscale ("Unsupported input").
     labels = {"color_primaries": primaries, "color_trc": transfer, "colorspace": matrix or "gbr"}
     stream = stream.filter("setparams", **labels)

@@ -84,11 +84,11 @@ class Picture(Data):
     rotation: Literal[0, 90, 180, 270] = Field(default=0, description="Degrees clockwise.")
     mirrored: bool = Field(default=False, description="Left and right are swapped, after the rotation.")
     tone_map: ToneMap = Field(default="none", description="The HDR transfer of the source that is brought down to SDR.")
-    shown_in: DynamicRange = Field(default="SDR", description="What comes out; HDR only as it is in the source, which is not tone-mapped.")
+    dynamic_range: DynamicRange = Field(default="SDR", description="What comes out; HDR only as it is in the source.")
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
-        if self.tone_map != "none" and self.shown_in != "SDR":
+        if self.tone_map != "none" and self.dynamic_range != "SDR":
             raise ValueError("a picture that is tone-mapped is shown in SDR")
         return self
 
@@ -149,7 +149,7 @@ class VideoRendition(Rendition):
 
     @model_validator(mode="after")
     def _enough_bits(self) -> Self:
-        if self.picture.shown_in != "SDR" and encoder_of(self.make.codec).pixel_format(self.make.profile) == EIGHT_BITS:
+        if self.picture.dynamic_range != "SDR" and encoder_of(self.make.codec).pixel_format(self.make.profile) == EIGHT_BITS:
             raise ValueError(f"{self.id}: HDR takes 10 bits; give the rung a profile that has them")
         return self
 
