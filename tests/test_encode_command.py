@@ -352,3 +352,12 @@ def test_pictures_of_all_chunks_add_up() -> None:
     chunks = [Chunk(index=i, start=a, frames=b - a) for i, (a, b) in enumerate(pairwise(edges))]
     assert [pictures_in(SPRITES, chunk) for chunk in chunks] == [1, 0, 1, 1, 0, 1, 6, 0]
     assert sum(pictures_in(SPRITES, chunk) for chunk in chunks) == len(range(0, 1000, 100))
+
+
+def test_rungs_with_pictures_of_their_own_are_decoded_once() -> None:
+    """Whatever is done to a picture, even before it is on the grid, is done to the rungs alone that ask for it."""
+    turned = made("turned").model_copy(update={"picture": TURNED.model_copy(update={"tone_map": "none"})})
+    arguments = chunk_arguments(JOB.model_copy(update={"renditions": (RUNG, turned, made("again"))}))
+    graph = arguments[arguments.index("-filter_complex") + 1]
+    assert arguments.count("-i") == 1
+    assert [graph.count(name) for name in ("[0:0]", "bwdif=", "]fps=", "transpose=", "]scale=", "split=2")] == [1, 1, 2, 1, 2, 2]

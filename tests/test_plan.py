@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidpipe.data import report
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.plan import Plan, fit, plan
+from vidpipe.source.asset import Asset
 from vidpipe.source.facts import AudioStream, Colour, Sound, SoundChange, Source, SubtitleStream, VideoStream
 
 
@@ -342,3 +344,35 @@ def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], rea
 def test_a_ladder_without_rungs_is_refused() -> None:
     with pytest.raises(UsageError, match="no rungs"):
         planned(source(), Ladder(name="empty", description="", rungs=()))
+
+
+def test_side_files_give_tracks_of_their_own() -> None:
+    """What lies outside the picture's time is judged by the zero of each file; only what a viewer could choose is missed."""
+    dub = sound(0, language="de", default=True, start=Fraction(100), duration=Fraction(10))
+    early = sound(1, language="fr", start=Fraction(10), duration=Fraction(5))
+    words = SubtitleStream(index=2, codec="subrip", language="de", text=True, start=Fraction(101), duration=Fraction(1), packets=1)
+    side = source(start=Fraction(100), audio=(dub, early)).model_copy(update={"subtitles": (words,)})
+    made = plan(
+        Asset(inputs=(source(audio=(sound(1, language="en"),)), side)),
+        LADDER,
+        gop_seconds=Fraction(2),
+        segment_seconds=Fraction(6),
+        chunk_seconds=Fraction(30),
+    )
+    assert made.source == made.asset.main
+    assert [(str(r.stream), r.id, r.default) for r in made.audio] == [("1", "en", True), ("1:0", "de", False)]
+    assert [(str(r.stream), r.id) for r in made.subtitles] == [("1:2", "de-sub")]
+    assert [str(each) for each in made.left_out] == ["audio stream 1:1 (fr, aac): it ends before the picture begins"]
+    assert any("subtitle stream 1:2 (de, subrip) becomes WebVTT" in note for note in made.notes)
+
+
+def test_json_names_inputs_and_streams_by_numbers() -> None:
+    made = planned(source(audio=(sound(1),)))
+    written = report(made)
+    assert (written["source"]["name"], written["side_files"], "asset" in written) == ("s.mp4", [], False)
+    rung_, track = written["video"][0], written["audio"][0]
+    assert {name: rung_[name] for name in ("input", "stream", "make", "codec", "preset")} == {
+        "input": 0, "stream": 0, "make": "encode", "codec": "h264", "preset": "fast",
+    }  # fmt: skip
+    assert rung_["picture"] == written["picture"]
+    assert (track["input"], track["stream"], track["make"], track["codec"], track["bitrate"]) == (0, 1, "encode", "aac", 128_000)

@@ -208,6 +208,10 @@ def _unshown(track: SubtitleStream) -> str:
 
 
 def _default(heard: Mapping[StreamRef, AudioStream]) -> StreamRef | None:
-    """Return the stream that is played unasked: one that the source chose, but never one for the few while there is one for all."""
+    """Return the stream that is played unasked: one that the main input chose, but never one for the few while there is one for all.
+
+    What a side file chooses (in MP4, all of its tracks) it chooses among its own.
+    """
     ordinary = [ref for ref, stream in heard.items() if stream.role == "main"] or list(heard)
+    ordinary = [ref for ref in ordinary if ref.input == 0] or ordinary
     return next((ref for ref in ordinary if heard[ref].default), ordinary[0] if ordinary else None)
