@@ -80,7 +80,7 @@ def ffmpeg_below(worker: subprocess.Popen[bytes]) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a dead one that nobody has reaped yet does not."""
+    """Return whether a process runs; a dead one that nobody has reaped yet does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -24,11 +24,16 @@ Fault = str
 
 @dataclass
 class Proxy:
-    """fault: method, path -> Fault.  asked: every request, in order."""
+    """fault: method, path -> Fault.  asked: every request, in order.  sent, got: bytes of the bodies of all requests, of all answers."""
 
     backend: str
     fault: Callable[[str, str], Fault] = lambda method, path: "pass"
     asked: list[tuple[str, str]] = field(default_factory=list)
+    sent: int = 0
+    got: int = 0
+
+
+_counting = threading.Lock()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -38,6 +43,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.proxy.asked.append((self.command, self.path))
+        with _counting:
+            self.proxy.sent += len(body)
         fault = self.proxy.fault(self.command, self.path)
         headers = dict(self.headers.items())
         if fault == "lost":
@@ -51,7 +58,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             connection.request(self.command, self.path, body, headers)
             found = connection.getresponse()
-            self.reply(found.status, dict(found.getheaders()), found.read())
+            data = found.read()
+            with _counting:
+                self.proxy.got += len(data)
+            self.reply(found.status, dict(found.getheaders()), data)
         finally:
             connection.close()
 

@@ -21,13 +21,11 @@ from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.package.result import TrackFacts
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, prepare
-from vidpipe.plan import AudioEncode, AudioRendition
-from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import AudioRole
 from vidpipe.source.probe import probe
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify.audio import PublishedAudio, check_audio
-from vidpipe.verify.target import Target
+from vidpipe.verify.audio import MeasuredAudio, check_audio
+from vidpipe.verify.readback import Readback
 
 DESCRIBES = "public.accessibility.describes-video"
 
@@ -153,11 +151,12 @@ def test_roles_are_read_from_every_container(film: Path, tmp_path: Path, name: s
 
 def test_a_codec_of_the_same_layout_has_a_group_of_its_own() -> None:
     english = audio("en", "English", "en", default=True)
-    dolby = english.model_copy(update={"facts": english.facts.model_copy(update={"codecs": "ec-3", "channels": 6}), "uri": "dolby.m3u8"})
+    facts = english.facts.model_copy(update={"codecs": "ec-3", "channels": 6})
+    dolby = english.model_copy(update={"facts": facts, "playlist": "dolby.m3u8"})
     six = audio("en-6ch", "English", "en", channels=6)
     french = audio("fr", "French", "fr")
     groups = audio_groups([dolby, six, english, french])
-    assert [(group.id, [member.uri for member in group.members]) for group in groups] == [
+    assert [(group.id, [member.playlist for member in group.members]) for group in groups] == [
         ("audio-2ch", ["audio-en.m3u8", "audio-fr.m3u8"]),
         ("audio-6ch-ec-3", ["dolby.m3u8", "audio-fr.m3u8"]),
         ("audio-6ch-mp4a.40.2", ["audio-en-6ch.m3u8", "audio-fr.m3u8"]),
@@ -195,8 +194,8 @@ def test_players_choose_audio_for_everybody(roles: list[AudioRole], default: str
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return Target(LocalStorage(tmp_path), "t/v", threading.Event())
+def target(tmp_path: Path) -> Readback:
+    return Readback(LocalStorage(tmp_path), "t/v", threading.Event())
 
 
 TRACKS = [
@@ -208,20 +207,12 @@ TRACKS = [
 STREAMS = {"en": 1, "en-6ch": 1, "ad": 2, "fr": 3}
 
 
-def check(target: Target, text: str) -> None:
-    made = {
-        track.uri: PublishedAudio(
-            AudioRendition(
-                id=track.facts.id, stream=StreamRef(stream=STREAMS[track.facts.id]), make=AudioEncode(bitrate=1), channels=2,
-                sample_rate=48000, language=track.language, name=track.name, role=track.role, default=track.default,
-            ),
-            track.facts.channels or 0,
-        )
-        for track in TRACKS
-    }  # fmt: skip
+def check(target: Readback, text: str) -> None:
+    tracks = [track.model_copy(update={"stream": STREAMS[track.id]}) for track in TRACKS]
+    made = {track.playlist: MeasuredAudio(track, track.facts.channels or 0) for track in tracks}
     master = parse(text.encode())
     assert isinstance(master, MasterPlaylist)
-    check_audio(target, "master.m3u8", master, [track.uri for track in LADDER], made)
+    check_audio(target, "master.m3u8", master, [track.playlist for track in LADDER], made)
 
 
 @pytest.mark.parametrize(
@@ -229,17 +220,17 @@ def check(target: Target, text: str) -> None:
     [
         pytest.param('AUDIO="audio-6ch"', 'AUDIO="audio-2ch"', "number of variants", id="a rung without its surround"),
         pytest.param('AUDIO="audio-2ch"', 'AUDIO="audio-8ch"', "audio group is wrong", id="no such group"),
-        pytest.param(r'#EXT-X-MEDIA:URI="audio-fr.m3u8",TYPE=AUDIO,GROUP-ID="audio-6ch".*\n', "", "list of tracks", id="no track"),
-        pytest.param('"audio-en-6ch.m3u8"(.*)CHANNELS="6"', r'"audio-en.m3u8"\1CHANNELS="2"', "list of audio renditions", id="lost"),
+        pytest.param(r'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-6ch".*URI="audio-fr.m3u8"\n', "", "list of tracks", id="no track"),
+        pytest.param('CHANNELS="6",URI="audio-en-6ch.m3u8"', r'CHANNELS="2",URI="audio-en.m3u8"', "list of audio renditions", id="lost"),
         pytest.param('CHANNELS="6"', 'CHANNELS="2"', "CHANNELS", id="channels"),
         pytest.param(",CHARACTERISTICS=[^,]*", "", "CHARACTERISTICS", id="description is not declared"),
         pytest.param('(description.*)AUTOSELECT=NO', r"\1AUTOSELECT=YES", "by themselves", id="description is chosen"),
         pytest.param("DEFAULT=YES", "DEFAULT=NO", "DEFAULT", id="no default"),
-        pytest.param('(GROUP-ID="audio-6ch",LANGUAGE="en",NAME=")English"', r'\1Englisch"', "NAME", id="another name in another group"),
+        pytest.param('(GROUP-ID="audio-6ch",NAME=")English"', r'\1Englisch"', "NAME", id="another name in another group"),
         pytest.param('LANGUAGE="fr"', 'LANGUAGE="fra"', "LANGUAGE", id="language"),
     ],
 )
-def test_the_proof_sees_what_is_wrong_with_groups(target: Target, pattern: str, new: str, what: str) -> None:
+def test_the_proof_sees_what_is_wrong_with_groups(target: Readback, pattern: str, new: str, what: str) -> None:
     text = write_master(LADDER, TRACKS)
     check(target, text)
     spoiled = re.sub(pattern, new, text, count=1)
@@ -248,7 +239,7 @@ def test_the_proof_sees_what_is_wrong_with_groups(target: Target, pattern: str, 
         check(target, spoiled)
 
 
-def test_the_proof_wants_stereo_first(target: Target) -> None:
+def test_the_proof_wants_stereo_first(target: Readback) -> None:
     lines = write_master(LADDER, TRACKS).splitlines()
     head, variants = lines[:-12], [lines[n : n + 2] for n in range(len(lines) - 12, len(lines), 2)]
     with pytest.raises(VerificationFailed, match="channels of the first variant"):
@@ -284,7 +275,7 @@ def test_a_small_source_keeps_the_rung_that_plays_everywhere(tmp_path: Path) -> 
     source = tmp_path / "small.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=1", "-c:v", "libx264", "-preset", "ultrafast", source)
     made = prepare(IngestRequest(source=str(source)), settings(tmp_path).model_copy(update={"ladder": str(path)}))
-    assert [(rung.id, rung.make.codec) for rung in made.video] == [("180p", "h264")]
+    assert [(rung.id, rung.codec) for rung in made.video] == [("180p", "h264")]
     assert not any("H.264" in warning for warning in made.warnings)
 
 
@@ -299,8 +290,9 @@ def test_a_language_is_given_to_a_track(tmp_path: Path) -> None:
     assert [(track.name, track.language) for track in before.record.audio] == [("Main", None)]
     result = ingest(IngestRequest(source=str(source), languages={None: "de"}), configured)
     assert [(track.name, track.language) for track in result.record.audio] == [("German", "de")]
-    assert ('LANGUAGE="de",NAME="German"') in Path(result.manifest).read_text()
-    assert result.artifacts_reused == result.artifacts, "a language needs no encode"
+    assert ('NAME="German",LANGUAGE="de"') in Path(result.manifest).read_text()
+    assert result.artifacts == 0, "a language needs no encode"
+    assert result.copied == len(list(Path(before.manifest).parent.rglob("*.m4s"))) + 5, "segments, pictures, video's init and playlist"
     assert ingest(IngestRequest(source=str(source), languages={1: "de"}), configured).unchanged
     assert ingest(IngestRequest(source=str(source)), configured).unchanged, "what is not named is kept"
     assert ingest(IngestRequest(source=str(source), languages={1: "fr"}), configured).record.audio[0].language == "fr"

@@ -21,7 +21,7 @@ from vidpipe import __version__, errors
 from vidpipe.cli import exits, render
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
-from vidpipe.cli.words import clean
+from vidpipe.cli.words import escaped
 from vidpipe.errors import UsageError, VidpipeError
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +115,8 @@ def test_progress_json_is_all_of_standard_error(run: Run) -> None:
     lines = [json.loads(line) for line in done.err.splitlines()]
     assert (done.code, done.out) == (0, "")
     assert lines[-1]["event"] == "finished"
+    ((run_id, content_id),) = {(line["run"], line["content_id"]) for line in lines}
+    assert (bool(run_id), content_id) == (True, "other")
     assert [line["percent"] for line in lines if line["event"] == "progress"][-1] == 100
 
 
@@ -497,7 +499,7 @@ def test_the_readme_and_the_help_list_the_same_exit_codes(run: Run) -> None:
     ],
 )
 def test_clean(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
+    assert escaped(text) == cleaned
 
 
 def test_a_table_is_folded_on_a_narrow_terminal_and_never_cut() -> None:

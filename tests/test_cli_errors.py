@@ -58,7 +58,7 @@ FAILURES: dict[str, tuple[list[str], int, str, str]] = {
     "ingest --progress json": (["ingest", "no-such.mp4", "--json", "--progress", "json"], 3, "missing-source", "no such file"),
     "ingest --dry-run": (["ingest", "no-such.mp4", "--json", "--dry-run"], 3, "missing-source", "no such file"),
     "plan": (["plan", "no-such.mp4", "--json"], 3, "missing-source", "no such file"),
-    "validate": (["validate", CLIP, "--json", "--policy", "no-such.yaml"], 2, "usage-error", "the policy cannot be read"),
+    "validate": (["validate", CLIP, "--json", "--policy", "no-such.yaml"], 2, "usage-error", "cannot be read"),
     "ladders show": (["ladders", "show", "nothing", "--json"], 2, "usage-error", "there is no ladder 'nothing'"),
     "catalog show": (["catalog", "show", "nothing", "--json"], 2, "usage-error", "there is no title 'nothing'"),
     "doctor": (["doctor", "--json", "--to", "s3://"], 2, "usage-error", "is not a bucket name"),

@@ -11,10 +11,10 @@ import pytest
 
 from vidpipe import durable
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master import load_master_key
+from vidpipe.protect.master_key import load_master_key
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.artifacts import Store
-from vidpipe.work.jobs import Job, claim
+from vidpipe.work.jobs import JobNote, claim
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="folders cannot be synced")
 
@@ -45,7 +45,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
 
 def note(folder: Path) -> Path:
     with claim(folder, "film") as held:
-        held.save(Job(content_id="film", fingerprint="f", version="v", target="t"))
+        held.save(JobNote(content_id="film", fingerprint="f", version="v", target="t"))
     return folder / "jobs" / "film.json"
 
 

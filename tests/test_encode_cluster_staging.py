@@ -31,7 +31,7 @@ from vidpipe.plan import Plan
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.work.artifacts import Sidecar, Store
-from vidpipe.work.copies import contents, drop_unread, folders
+from vidpipe.work.fetched import contents, drop_unread, folders
 
 pytest.importorskip("distributed", reason="the extra vidpipe[cluster] is not installed")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_plan import planned, sound, source
 from vidpipe.encode import quality_gate as judging
-from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.tasks.remarks import CHANGING
 from vidpipe.source.facts import AudioStream, QualityReport, Sound, SoundChange
@@ -44,7 +44,7 @@ def test_changes_are_located_once_and_told_once(
     monkeypatch.setattr(judging, "locate_changes", locate)
     policy = load_policy()
     policy = policy.model_copy(update={"changing_sound": policy.changing_sound.model_copy(update={"severity": severity})})
-    judge = Judge(made, policy, QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+    judge = QualityGate(made, policy, QualityReport(), limits=SourceLimits(), cancel=threading.Event())
     (tmp_path / "quality.txt").write_text(f"{CHANGING}\n")
     artifact = Artifact(key="k", path=tmp_path / "quality.txt", size=1, sha256="0" * 64)
     for rendition in made.audio:

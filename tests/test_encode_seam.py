@@ -40,7 +40,7 @@ def test_every_rate(rate: str, container: str, tmp_path: Path, program: FFmpeg) 
     plan = tiny_plan(source)
     assert plan.grid.frame_rate == Fraction(rate)
     assert len(plan.chunks) == 3
-    assert any(chunk.start / plan.grid.frame_rate > 1.2 for chunk in plan.chunks), "at least one chunk is sought"
+    assert any(chunk.start / plan.grid.frame_rate > 1.2 for chunk in plan.chunks), "at least one chunk is reached by a seek"
     assert shown(plan, Store(tmp_path / "work"), program, tmp_path / "chunked.mp4") == list(range(frames))
 
 

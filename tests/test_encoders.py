@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,19 @@ def test_profiles_give_the_pixels_that_they_promise(codec: str, profile: str | N
     plan = tiny_plan(clip(tmp_path / "source.mp4", "24", 24), rung("a", codec=codec, preset=fastest, profile=profile))
     (done,) = chunks_of(list(encode(plan, Store(tmp_path / "work"), ffmpeg=program, workers=1, threads=1)))
     assert video(read_movie(done.video["a"].path).tracks[0].entry).bit_depth == BIT_DEPTHS[encoder.pixel_format(profile)]
+
+
+def test_there_is_no_second_table_of_encoders() -> None:
+    """source/ names what it reads, mp4/ sample entries; no other module may name what it makes."""
+    root = Path(encoders.__file__).parents[1]
+    words = {word for encoder in encoders.encoders() for word in (encoder.codec, encoder.name, encoder.title)}
+    named = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(words)))
+    found = set()
+    for path in root.rglob("*.py"):
+        if path.relative_to(root).parts[0] in ("encoders", "source", "mp4"):
+            continue
+        tree = ast.parse(path.read_text())
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        found |= {f"{path.relative_to(root)}:{node.lineno}" for node in texts if id(node) not in prose and named.search(node.value)}
+    assert not found

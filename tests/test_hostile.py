@@ -29,7 +29,7 @@ from vidpipe.source.findings import fact_findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
-from vidpipe.source.text import language_tag, one_line
+from vidpipe.source.text import one_line
 from vidpipe.source.validate import locate_changes, locate_damage, validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -227,20 +227,6 @@ def test_no_text_keeps_a_control_character(text: str) -> None:
     assert cleaned.isprintable() or all(char.isprintable() or char.isspace() for char in cleaned)
     assert not {chr(code) for code in [*range(32), *range(127, 160)]} & set(cleaned)
     assert len(cleaned) <= 200
-
-
-LANGUAGES = {
-    "eng": "en", "fre": "fr", "fra": "fr", "ger": "de", "zho": "zh", "en": "en", "en-us": "en-US",
-    "pt_BR": "pt-BR", "zh-hant-tw": "zh-Hant-TW",
-    "und": None, "": None, "   ": None, "mis": None, "qaa": "qaa", "yue": "yue", "english": None, "x\x1b[m": None, "es-419": "es-419",
-    "iw": "he", "in": "id", "ji-US": "yi-US", "ind": "id",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("field", "tag"), LANGUAGES.items())
-def test_languages_become_bcp_47(field: str, tag: str | None) -> None:
-    assert language_tag(field) == tag
-    assert language_tag(None) is None
 
 
 # Mutations: the file is damaged in any way, and the outcome is a report or a refusal.

@@ -72,7 +72,7 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     codec, sounds, levels, options = SOUNDS[kind]
     configured = settings(tmp_path, 90)
     source = pieces(tmp_path, codec, sounds, *options)
-    noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes on the way" in note]
+    noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes mid-stream" in note]
     assert len(noted) == (0 if options else 1)
     result = run(source, configured)
     told = [finding for finding in result.findings if finding.id == "changing-sound"]
@@ -288,7 +288,7 @@ def test_audio_outside_the_picture_is_left_out_with_a_word(delay: str, reason: s
     result = run(source, configured)
     assert result.record.audio == ()
     assert [(track.stream, track.kind, track.reason) for track in result.record.left_out] == [(1, "audio", reason)]
-    assert [finding.stream for finding in result.findings if finding.id == "audio-outside-picture"] == [1]
+    assert [finding.at.stream for finding in result.findings if finding.id == "audio-outside-picture"] == [1]
     assert any("this title will be silent" in warning for warning in prepare(IngestRequest(source=str(source)), configured).warnings)
 
 

@@ -183,7 +183,7 @@ def test_an_upload_that_hangs_keeps_nobody(signals: int, mute: Any, tmp_path: Pa
     while ffmpegs_below(configured.home):
         assert time.monotonic() < deadline, "an ffmpeg outlived its vidpipe"
         time.sleep(0.05)
-    assert list((configured.work / "jobs").glob("*.json")), "the version can be continued or given up"
+    assert list((configured.work / "jobs").glob("*.json")), "the version can be continued or discarded"
 
 
 def test_json_is_one_object_and_people_read_stderr(tmp_path: Path) -> None:

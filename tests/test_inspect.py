@@ -27,7 +27,7 @@ from vidpipe.errors import UsageError
 from vidpipe.inspect import location as place
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inspect.location import MOST_PLAYLIST_BYTES
-from vidpipe.manifest.measure import Bitrate
+from vidpipe.inventory.measure import Bitrate
 from vidpipe.manifest.parse import ByteRange, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
@@ -101,6 +101,35 @@ def test_a_title_of_our_own(library: Path, location: str) -> None:
     assert (high.init, high.encrypted_init, high.clear_segments) == (("video/high/init.mp4",), False, 0)
     assert [(key.method, key.uri, key.segments, key.ivs) for key in high.keys] == [("AES-128", "keys/" + "9f2c" * 8, 3, 3)]
     assert high.bytes == sum(file.stat().st_size for file in (library / PREFIX / "video/high").glob("*.m4s"))
+
+
+def test_what_lies_there_is_compared_with_an_inventory_beside_it(tmp_path: Path) -> None:
+    """Keys are those of the inventory: there is no record here."""
+    (tmp_path / "made").mkdir()
+    inventory = publish_title(encode_title(tmp_path / "made"), LocalStorage(tmp_path))
+    folder = tmp_path / PREFIX
+    (folder / "inventory.json").write_text(inventory.model_dump_json())
+    found = inspect(str(folder))
+    assert (found.problems, found.notes) == ((), ())
+    assert found.inventory is not None
+    assert (found.inventory.content_id, found.inventory.version) == tuple(PREFIX.split("/"))
+    assert found.inventory.objects == len([file for file in folder.rglob("*") if file.is_file()]) - 1
+    assert found.inventory.bytes == sum(entry.size for entry in inventory.entries.values())
+    for name in ("video/low/00002.m4s", "video/low/00003.m4s", "video/high/init.mp4"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    for name in ("master.m3u8", "video-high.m3u8"):
+        (folder / name).write_text((folder / name).read_text() + "# by hand\n")
+    size = inventory.entries["video/low/00002.m4s"].size
+    init = inventory.entries["video/high/init.mp4"].size
+    other = "it is not the playlist that was published: the inventory has another hash"
+    assert inspect(str(folder)).problems == (
+        f"master.m3u8: {other}",
+        f"video-high.m3u8: {other}",
+        f"video-high.m3u8: line 6: init section video/high/init.mp4: it has {init - 1} bytes; the inventory says {init}",
+        f"video-low.m3u8: line 12: video/low/00002.m4s: it has {size - 1} bytes; the inventory says {size} (1 more like this)",
+    )
+    (folder / "inventory.json").write_text("{")
+    assert inspect(str(folder)).inventory is None
 
 
 def test_the_report_is_json_with_plain_seconds(library: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 import boto3
@@ -11,10 +13,12 @@ import pytest
 
 from tests import servers
 from tests.fault_proxy import Proxy, faulty
-from tests.ingest_support import FIXTURES, live, run, settings, tree, version
+from tests.ingest_support import FIXTURES, key_of, live, run, settings, tree, version
 from vidpipe.catalog.record import Record
 from vidpipe.errors import VerificationFailed
-from vidpipe.inventory import Inventory, loss
+from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.manifest.hls import playlists
+from vidpipe.pipeline.sealing import loss
 from vidpipe.storage import open_storage
 
 CLIP = FIXTURES / "one-second.mp4"
@@ -70,9 +74,47 @@ def test_the_inventory_names_every_object(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(CLIP, configured)
     names = set(tree(version(result)))
-    inventory = Inventory.model_validate_json((version(result) / "inventory.json").read_bytes())
-    assert set(inventory.objects) == names - {"inventory.json", "record.json"}
-    assert all((version(result) / name).stat().st_size == entry.size for name, entry in inventory.objects.items())
+    inventory = read_inventory((version(result) / "inventory.json").read_bytes())
+    assert isinstance(inventory, Inventory)
+    assert set(inventory.entries) == names - {"inventory.json", "record.json"}
+    assert all((version(result) / name).stat().st_size == entry.size for name, entry in inventory.entries.items())
+
+
+def test_playlists_are_a_function_of_the_inventory_alone(tmp_path: Path) -> None:
+    template = "https://keys.example.com/{content_id}/{key_id}"
+    result = run(CLIP, settings(tmp_path, 90, key_url=template), content_id="film")
+    data = (version(result) / "inventory.json").read_bytes()
+    inventory = read_inventory(data)
+    assert isinstance(inventory, Inventory)
+    texts = playlists(inventory, template)
+    assert texts == {name: text.decode() for name, text in tree(version(result)).items() if name.endswith(".m3u8")}
+    assert list(texts)[-1] == "master.m3u8"
+    assert read_inventory(inventory.model_dump_json().encode()) == inventory
+
+
+def test_it_has_relative_paths_and_neither_keys_nor_words(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    result = run(CLIP, configured, content_id="film")
+    text = (version(result) / "inventory.json").read_text()
+    (key_id,) = result.record.encryption.key_ids
+    assert key_of(configured)(key_id).hex() not in text.lower()
+    assert str(tmp_path) not in text
+    value = json.loads(text)
+    assert (value["schema"], value["content_id"], value["version"], value["keys"]) == (
+        *("vidpipe.inventory/1", "film", result.record.version),
+        [key_id],
+    )
+    segment = value["video"][0]["segments"][0]
+    assert segment["uri"] == "video/90p/00001.m4s"
+    assert Fraction(segment["duration"]) == 1
+
+
+def test_a_reader_ignores_what_a_later_version_adds(tmp_path: Path) -> None:
+    result = run(CLIP, settings(tmp_path, 90), content_id="film")
+    file = version(result) / "inventory.json"
+    inventory, value = read_inventory(file.read_bytes()), json.loads(file.read_text())
+    value["later"] = value["video"][0]["later"] = value["video"][0]["segments"][0]["later"] = [1]
+    assert read_inventory(json.dumps(value).encode()) == inventory
 
 
 def test_an_unchanged_title_on_s3_costs_three_requests(proxy: tuple[servers.S3Server, Proxy], tmp_path: Path) -> None:

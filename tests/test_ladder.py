@@ -187,13 +187,6 @@ def test_a_missing_ladder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert " | ".join([str(refused.value), str(refused.value.fix)]).startswith(message)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    for name, data in {"a.yaml": b"\xff\xfe\x00", "b.yaml": b"x" * 1_000_001, "c.yaml": b"a: &x [*x]\n", "d.yaml": b"a: \x07"}.items():
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(UsageError, match=name):
-            load(str(tmp_path / name))
-
-
 def _load(folder: Path, *, codec: str = "h264", bitrate: str = "3M", preset: str = "fast", more: str = "") -> Rung:
     path = folder / "mine.yaml"
     path.write_text(RUNG.format(codec=codec, bitrate=bitrate, preset=preset, more=more), encoding="utf-8")

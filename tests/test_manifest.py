@@ -7,22 +7,23 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
+from vidpipe.inventory.measure import Bitrate, average, measure, peak, target_duration
+from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
-from vidpipe.manifest.groups import AudioTrack
 from vidpipe.manifest.key_uri import check_key_url, key_uri
-from vidpipe.manifest.master import SubtitleTrack, VideoTrack, frame_rate, ordered, write_master
-from vidpipe.manifest.measure import Bitrate, average, measure, peak, target_duration
+from vidpipe.manifest.master import frame_rate, ordered, write_master
 from vidpipe.manifest.media import write_media
 from vidpipe.manifest.parse import MasterPlaylist, parse
-from vidpipe.manifest.times import extinf, whole_seconds
-from vidpipe.package.result import PublishedSegment, TrackFacts
+from vidpipe.package.result import TrackFacts
+from vidpipe.publish.result import PublishedSegment
 
 GOLDEN = Path(__file__).parent / "golden"
 NTSC = Fraction(30000, 1001)
@@ -47,6 +48,15 @@ def segments(*durations: Fraction | int, sizes: tuple[int, ...] = (), key: str |
     ]
 
 
+def track(name: str, playlist: str, rates: Bitrate) -> dict[str, Any]:
+    """What every track of an inventory has."""
+    return {"id": name, "media": "m", "scheme": "none", "playlist": playlist, "bitrate": rates, "segments": tuple(segments(6))}
+
+
+def words(name: str, title: str, peak: int, average: int, **flags: Any) -> SubtitleTrack:
+    return SubtitleTrack(**track(name, f"subtitle-{name}.m3u8", Bitrate(peak=peak, average=average)), stream=2, name=title, **flags)
+
+
 def variant(
     name: str,
     width: int,
@@ -66,20 +76,32 @@ def variant(
         frame_rate=NTSC,
         video_range=video_range,
     )
-    return VideoTrack(facts=facts, bitrate=Bitrate(peak=peak, average=average), uri=f"video-{name}.m3u8")
+    rates = Bitrate(peak=peak, average=average)
+    return VideoTrack(**track(name, f"video-{name}.m3u8", rates), facts=facts, init=f"video/{name}/init.mp4", frames=1)
 
 
 def audio(name: str, title: str, language: str | None, channels: int = 2, peak: int = 130_000, default: bool = False) -> AudioTrack:
     facts = TrackFacts(id=name, type="audio", codecs="mp4a.40.2", timescale=48000, channels=channels, sample_rate=48000)
     rates = Bitrate(peak=peak, average=peak - 2000)
-    return AudioTrack(facts=facts, bitrate=rates, uri=f"audio-{name}.m3u8", name=title, language=language, default=default)
+    return AudioTrack(
+        **track(name, f"audio-{name}.m3u8", rates),
+        facts=facts,
+        init=f"audio/{name}/init.mp4",
+        frames=1,
+        stream=1,
+        name=title,
+        label=title,
+        language=language,
+        default=default,
+        cut=Fraction(0),
+    )
 
 
 WORDS = [
-    SubtitleTrack(bitrate=Bitrate(peak=800, average=300), uri="subtitle-en-sub.m3u8", name="English", language="en", default=True),
-    SubtitleTrack(bitrate=Bitrate(peak=900, average=200), uri="subtitle-en-sub-2.m3u8", name="English 2", language="en"),
-    SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri="subtitle-en-forced.m3u8", name="Signs", language="en", forced=True),
-    SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri="subtitle-und-sdh.m3u8", name="?", hearing_impaired=True),
+    words("en-sub", "English", 800, 300, language="en", default=True),
+    words("en-sub-2", "English 2", 900, 200, language="en"),
+    words("en-forced", "Signs", 90, 20, language="en", forced=True),
+    words("und-sdh", "?", 90, 20, hearing_impaired=True),
 ]
 LADDER = [
     variant("1080p", 1920, 1080, 5_400_000, 4_900_000),
@@ -167,7 +189,7 @@ def test_subtitles_declare_no_higher_version_than_they_need(duration: Fraction, 
 def test_every_forced_and_sdh_track_is_an_automatic_choice() -> None:
     kinds: list[dict[str, bool]] = [{}, {}, {"forced": True}, {"forced": True}, {"hearing_impaired": True}, {"hearing_impaired": True}]
     tracks = [
-        SubtitleTrack(bitrate=Bitrate(peak=90, average=20), uri=f"{number}.m3u8", name=str(number), language="en").model_copy(update=kind)
+        words(str(number), str(number), 90, 20, language="en", **kind)
         for number, kind in enumerate(kinds)
     ]
     master = parse(write_master(LADDER, LANGUAGES, tracks).encode())

@@ -11,7 +11,7 @@ import pytest
 from tests.package_support import audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import Box, children, find, parse_movie
-from vidpipe.package.init import InitSection, aligned, read_init
+from vidpipe.package.init import InitSection, aligned, read_init, respoken
 from vidpipe.package.rates import StreamRates
 from vidpipe.plan import Chunk
 from vidpipe.work.artifacts import Artifact
@@ -113,3 +113,16 @@ def test_brands(rungs: dict[str, tuple[Artifact, int]], audio: Artifact) -> None
     assert brands == {"avc": ("cfsd", "cfhd", "chdf"), "av1": ("av01",), **untagged}
     assert read_init(audio.path, "a").brands == ("caac",)
     assert box(read_init(rungs["avc"][0].path, "avc").data, "ftyp") == b"iso6\0\0\0\0iso6cmfcmp41cfsdcfhdchdf"
+
+
+@pytest.mark.parametrize("before", [None, "de", "pt-BR"])
+@pytest.mark.parametrize("after", [None, "de", "pt-BR", "zh-Hant"])
+def test_another_language_is_all_that_changes_in_an_init_section(before: str | None, after: str | None, audio: Artifact) -> None:
+    init = replace(read_init(audio.path, "a"), rates=RATES)
+    assert respoken(replace(init, language=before).data, after) == replace(init, language=after).data
+
+
+@pytest.mark.parametrize("data", [b"", b"no boxes", bytes(16)])
+def test_what_is_no_init_section_gets_no_language(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"box|unpack"):
+        respoken(data, "de")

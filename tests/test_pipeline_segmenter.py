@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.encode_support import Seen, clip, tiny_plan
-from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import Encoded, EncodedSubtitles
 from vidpipe.encode.scheduler import encode
 from vidpipe.media.ffmpeg import FFmpeg
@@ -36,7 +36,7 @@ def encoded(program: FFmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def segmenter(made: Plan, seen: Seen) -> Segmenter:
-    judge = Judge(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+    judge = QualityGate(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
     return Segmenter(made, judge, Protection(scheme_of("none")).seal, Stages(seen))
 
 

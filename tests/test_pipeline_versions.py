@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from vidpipe.catalog.store import Catalog
 from vidpipe.doctor import examine
 from vidpipe.errors import CatalogFailed, PublishFailed
 from vidpipe.pipeline.ingest import IngestRequest, ingest
-from vidpipe.pipeline.versions import give_up
+from vidpipe.pipeline.versions import begin, give_up
 from vidpipe.progress import Event
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
-from vidpipe.work.jobs import Claim, Job, claim
+from vidpipe.work.jobs import Claim, JobNote, claim
 
 CLIP = FIXTURES / "one-second.mp4"
 
@@ -33,7 +34,7 @@ def live_version(configured: Settings, content_id: str) -> str | None:
 
 def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
-    job = Job(content_id="film", fingerprint="f", version="v1", target=configured.target)
+    job = JobNote(content_id="film", fingerprint="f", version="v1", target=configured.target)
     left = Path(configured.target) / "film" / "v1" / "video" / "90p" / "00001.m4s"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"uploaded before the machine died")
@@ -43,6 +44,41 @@ def test_an_unfinished_ingest_is_given_up(tmp_path: Path) -> None:
     assert give_up(configured) == ("film",)
     assert published(Path(configured.target)) == []
     assert give_up(configured) == ()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["says that it is kept", "of a vidpipe that did not know"])
+def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    result = run(CLIP, configured, content_id="film")
+    note = JobNote(
+        content_id="film",
+        fingerprint="f",
+        version="v2",
+        target=configured.target,
+        key_ids=result.record.encryption.key_ids,
+        keys_kept=kept,
+    )
+    with claim(configured.work, "film") as held:
+        held.save(note)
+    assert give_up(configured) == ("film",)
+    assert keys_of(configured) == used(configured) == set(result.record.encryption.key_ids)
+    with claim(configured.work, "film") as held:
+        held.save(note)
+    run(CLIP, configured, content_id="film", title="New")
+    assert keys_of(configured) == used(configured) == set(result.record.encryption.key_ids)
+
+
+def test_a_note_that_keeps_a_key_that_is_gone_makes_no_other_of_its_name(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
+        left = JobNote(
+            content_id="film", fingerprint="f", version="v1", target=configured.target, key_ids=("ab" * 16,), keys_kept=True
+        )
+        again = replace(held, unfinished=left)
+        job, keys = begin(again, catalog, configured, KeyStore(configured.keys), "film", "f", Recorder(), keep=("ab" * 16,), fresh=False)
+    assert job.version != "v1"
+    assert keys.ids == job.key_ids != ("ab" * 16,)
+    assert keys_of(configured) == set(job.key_ids)
 
 
 class Died(BaseException):
@@ -83,7 +119,7 @@ def test_a_live_version_survives_the_next_one_and_its_failure(survivor: tuple[Se
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest.verify", fail)
+        patch.setattr("vidpipe.pipeline.making.verify", fail)
         with pytest.raises(Died):
             run(CLIP, configured, content_id="film", title="Another name")
     assert published(Path(configured.target)) == before
@@ -119,7 +155,7 @@ def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_pat
     S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with claim(configured.work, "film") as held:
-        held.save(Job(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
+        held.save(JobNote(content_id="film", fingerprint="f", version="v1", target="s3://gone/titles"))
     with pytest.raises(PublishFailed):
         give_up(configured)
     recorder = Recorder()
@@ -129,10 +165,10 @@ def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_pat
 
 
 class Killed:
-    """A Reporter that kills the run when its encode is planned."""
+    """A Reporter that kills the run when its playlists are to be written."""
 
     def emit(self, event: Event) -> None:
-        if event.event == "encode_planned":
+        if event.event == "stage_started" and event.stage == "manifest":
             raise Died
 
 
@@ -146,7 +182,7 @@ def used(configured: Settings) -> set[str]:
 
 
 def killed(configured: Settings, monkeypatch: pytest.MonkeyPatch, **request: Any) -> None:
-    """Run until the encode begins, and die without any clean-up."""
+    """Run until the playlists, and die without any clean-up."""
     with monkeypatch.context() as patch:
         patch.setattr("vidpipe.pipeline.ingest.abandon", lambda *_: None)
         with pytest.raises(Died):
@@ -161,11 +197,11 @@ def test_killed_runs_leave_no_key_behind(tmp_path: Path, monkeypatch: pytest.Mon
     killed(configured, monkeypatch, content_id="film", title="Newer")
     killed(configured, monkeypatch, content_id="film", title="Newer")
     killed(configured, monkeypatch, content_id="other")
-    assert len(keys_of(configured)) == len(used(configured)) + 2, "what can be continued has its key"
+    assert len(keys_of(configured)) == len(used(configured)) + 1, "what can be continued has its key: another's, or its own"
     run(CLIP, configured, content_id="film", title="Newer")
     assert give_up(configured) == ("other",)
     assert keys_of(configured) == used(configured)
-    assert len(used(configured)) == 3
+    assert len(used(configured)) == 2
 
 
 def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +236,7 @@ def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> N
     for content_id in ("film", "other"):
         key = KeyStore(configured.keys).create(content_id)
         with claim(configured.work, content_id) as held:
-            held.save(Job(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
+            held.save(JobNote(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
     recorder = Recorder()
     ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert any("could not be removed" in note.text for note in recorder.named("note"))

@@ -188,7 +188,7 @@ NOTES = {
     "interlaced": ({"interlaced": True}, "bwdif"),
     "HDR10": ({"colour": Colour(dynamic_range="HDR10")}, "tone-mapped"),
     "VFR": ({"variable_frame_rate": True}, "made constant"),
-    "120 fps": ({"rate": "120"}, "every 2. frame"),
+    "120 fps": ({"rate": "120"}, "every 2nd frame"),
     "no audio": ({}, "no audio"),
     "5.1": ({"audio": (sound(1, 6),)}, "downmixed"),
 }

@@ -10,26 +10,8 @@ from tests.test_plan import LADDER, planned, sound, source, words
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung
 from vidpipe.plan.languages import by_stream, read_languages, with_languages
-from vidpipe.plan.names import language_name
 
 SURROUND = LADDER.model_copy(update={"audio": (AudioRung(channels=6, bitrate=320_000), AudioRung())})
-
-
-@pytest.mark.parametrize(
-    ("tag", "name"),
-    [
-        ("en", "English"),
-        ("de", "German"),
-        ("pt-BR", "Portuguese (Brazil)"),
-        ("zh-Hant-TW", "Chinese (Traditional, Taiwan)"),
-        ("es-419", "Spanish (Latin America)"),
-        ("grc", "Ancient Greek"),
-        pytest.param("qaa", "qaa", id="one that nobody has named"),
-        pytest.param("sl-rozaj", "Slovenian (rozaj)", id="a variant"),
-    ],
-)
-def test_languages_have_english_names(tag: str, name: str) -> None:
-    assert language_name(tag) == name
 
 
 TRACKS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {

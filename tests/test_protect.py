@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
 from vidpipe.protect.key_store import ContentKey, KeyStore
-from vidpipe.protect.master import FILE, load_master_key, parse_master_key
+from vidpipe.protect.master_key import FILE, load_master_key, parse_master_key
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 
@@ -294,7 +294,7 @@ def test_the_first_of_two_creators_wins(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_processes_that_start_together_share_one_master_key(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from vidpipe.protect.master import load_master_key; sys.stdin.read(1);"
+        "import sys, pathlib; from vidpipe.protect.master_key import load_master_key; sys.stdin.read(1);"
         "import hashlib; print(hashlib.sha256(load_master_key(pathlib.Path(sys.argv[1]))).hexdigest())"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "keys")]

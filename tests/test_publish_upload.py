@@ -15,11 +15,14 @@ import pytest
 
 from vidpipe import layout
 from vidpipe.errors import Interrupted, PublishFailed
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.progress import Event, Silent, Uploaded
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.publish import upload as publish
-from vidpipe.publish.upload import UploadsLeft, delivery, discard, publish_object, publish_segments
+from vidpipe.publish import side_by_side
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.result import PublishedSegment
+from vidpipe.publish.side_by_side import UploadsLeft
+from vidpipe.publish.upload import discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
@@ -206,7 +209,7 @@ def test_cancel_stops_the_uploads(when: str, storage: Watched) -> None:
 
 
 def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "PATIENCE", 0.3)
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.3)
     storage.gate = threading.Event()
     cancel = threading.Event()
     closed: list[float] = []

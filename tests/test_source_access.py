@@ -29,7 +29,7 @@ from vidpipe.source.access import copy_key, opened
 from vidpipe.source.fetch import look
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.validation import validate_files
-from vidpipe.work.copies import PARTIAL
+from vidpipe.work.fetched import PARTIAL
 from vidpipe.work.tree import FETCHED
 from vidpipe.work.usage import clean, usage
 
@@ -54,7 +54,7 @@ def copies(configured: Settings) -> list[str]:
 def left_behind(web: Web, configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an ingest fail after the fetch, so that its copy stays."""
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(f"{web.url}/film.mp4", configured)
     web.asked.clear()
@@ -108,17 +108,19 @@ def test_a_server_that_proves_nothing_is_asked_anew(doubt: dict[str, Any], web: 
     assert copies(configured) == []
 
 
-def test_another_title_is_fetched_and_its_bytes_compared(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_title_fetches_nothing_and_a_key_compares_the_bytes(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = settings(tmp_path, 90)
     run(f"{web.url}/film.mp4", configured)
-    assert run(f"{web.url}/film.mp4", configured, title="New").artifacts_reused
+    assert run(f"{web.url}/film.mp4", configured, title="New").copied
+    assert web.bodies() == [None]
+    assert run(f"{web.url}/film.mp4", configured, new_key=True).artifacts_reused
     assert web.bodies() == [None, None]
 
     monkeypatch.setattr(Web, "etag", lambda *_: '"always the same"')
     run(f"{web.url}/film.mp4", configured, title="Newer")
     web.files["/film.mp4"] = FILM[:-1] + b"x"
     with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
-        run(f"{web.url}/film.mp4", configured, title="Newest")
+        run(f"{web.url}/film.mp4", configured, new_key=True)
     assert copies(configured) == []
     last = run(f"{web.url}/film.mp4", configured, title="Newest", replace=True)
     assert last.record.source.sha256 == hashlib.sha256(web.files["/film.mp4"]).hexdigest()
@@ -237,7 +239,7 @@ def test_the_copy_of_an_older_version_goes(web: Web, tmp_path: Path, monkeypatch
     left_behind(web, configured, monkeypatch)
     web.files["/other.mp4"] = FILM
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(f"{web.url}/other.mp4", configured)
     web.files["/film.mp4"] = OTHER
@@ -264,7 +266,7 @@ def test_no_secret_of_an_address_is_written_down(web: Web, tmp_path: Path, monke
     address = f"{web.url}/film.mp4?signature=hush"
     web.files["/film.mp4?signature=hush"] = FILM
     with monkeypatch.context() as patch:
-        patch.setattr("vidpipe.pipeline.ingest._make", _full)
+        patch.setattr("vidpipe.pipeline.ingest.make_sharing", _full)
         with pytest.raises(EncodeFailed):
             run(address, configured)
     files = [file for file in configured.home.rglob("*") if file.is_file()]

@@ -1,4 +1,4 @@
-"""Sound that becomes another one on the way is seen in its packets, or heard in a decode."""
+"""Audio whose format changes mid-stream is seen in its packets, or heard in a decode."""
 
 from __future__ import annotations
 

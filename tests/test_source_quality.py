@@ -74,9 +74,9 @@ BROKEN = {
     "out of range": ("black:\n  severity: error\n  pixel_luma: 7\n", ":3", "black.pixel_luma is '7'", "shipped"),
     "no such severity": ("silence:\n  severity: fatal\n", ":2", "silence.severity is 'fatal'", "shipped"),
     "list": ("silence:\n  longest: [1]\n", ":2", "list or mapping", "one value"),
-    "not a mapping": ("black: 3\n", ":1", "black is not a mapping", "with the keys"),
+    "not a mapping": ("black: 3\n", ":1", "black must be a mapping", "with the keys"),
     "no yaml": ("black: [\n", ":2", "not YAML", "indentation"),
-    "empty check": ("black:\n", ":1", "black is not a mapping", "with the keys"),
+    "empty check": ("black:\n", ":1", "black must be a mapping", "with the keys"),
 }
 
 

@@ -75,6 +75,37 @@ def test_a_file_is_uploaded_and_replaces_what_was_there(storage: Storage, tmp_pa
     assert storage.get("t/v/x.jpg") == b"new" * 1000
 
 
+def test_an_object_is_copied_inside_the_target_with_its_headers(storage: Storage) -> None:
+    data = bytes(range(256)) * 300
+    sha256 = put(storage, "t/v1/video/a b/00001.m4s", data)
+    put(storage, "t/v2/other/x.m4s", b"what was there before")
+    for path in ("t/v2/video/a b/00001.m4s", "t/v2/other/x.m4s", "t/v2/other/x.m4s"):
+        assert storage.copy("t/v1/video/a b/00001.m4s", path, size=len(data))
+        assert storage.get(path) == data
+        stored, original = storage.head(path), storage.head("t/v1/video/a b/00001.m4s")
+        assert stored is not None
+        assert original is not None
+        assert stored.model_copy(update={"path": "", "tag": ""}) == original.model_copy(update={"path": "", "tag": ""})
+        assert stored.sha256 == sha256
+    assert [stored.path for stored in storage.list("t/v2")] == ["t/v2/other/x.m4s", "t/v2/video/a b/00001.m4s"]
+
+
+def test_a_copy_does_not_follow_what_is_written_over_its_original(storage: Storage) -> None:
+    put(storage, "t/v1/x.m4s", b"first")
+    assert storage.copy("t/v1/x.m4s", "t/v2/x.m4s", size=5)
+    put(storage, "t/v1/x.m4s", b"second")
+    assert storage.get("t/v2/x.m4s") == b"first"
+    put(storage, "t/v2/x.m4s", b"third")
+    assert (storage.get("t/v1/x.m4s"), storage.get("t/v2/x.m4s")) == (b"second", b"third")
+    storage.delete_prefix("t/v1")
+    assert storage.get("t/v2/x.m4s") == b"third"
+
+
+def test_what_is_not_there_is_not_copied(storage: Storage) -> None:
+    assert not storage.copy("t/v1/x.m4s", "t/v2/x.m4s", size=5)
+    assert list(storage.list("t")) == []
+
+
 def test_an_empty_object_is_an_object(storage: Storage) -> None:
     put(storage, "t/v/empty.vtt", b"")
     assert storage.get("t/v/empty.vtt") == b""

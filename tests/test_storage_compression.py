@@ -25,7 +25,7 @@ from vidpipe.storage import open_storage
 from vidpipe.storage.compression import compressed, decompressed
 from vidpipe.storage.local import LocalStorage
 from vidpipe.storage.s3 import S3Storage
-from vidpipe.verify.target import Target
+from vidpipe.verify.readback import Readback
 
 SERVERS = {"moto": servers.moto, "rclone": servers.rclone}
 
@@ -74,7 +74,7 @@ def names(client: Any, bucket: str, prefix: str) -> list[str]:
 def test_the_preview_unpacks_them(server: servers.S3Server, tmp_path: Path) -> None:
     with closing(open_storage(f"s3://{server.bucket}/p")) as storage:
         publish_object(storage, "t/v", "master.m3u8", b"#EXTM3U\n# text\n", reporter=Silent(), gzip=True)
-        preview = Preview(storage, "t/v", title="t", scheme="none", key_ids=(), key=lambda _: b"")
+        preview = Preview(storage, "t/v", title="t", scheme="none", key_ids=(), key=lambda _: b"", locks={})
         with closing(preview.socket):
             assert preview.answer("/t/v/master.m3u8")[2] == b"#EXTM3U\n# text\n"
 
@@ -94,12 +94,12 @@ def test_a_server_that_forgets_the_header_is_found_out(server: servers.S3Server,
     """Without Content-Encoding, players take the compressed bytes for the playlist."""
     with closing(S3Storage(server.bucket, "p")) as storage:
         sent = publish_object(storage, "t/v", "master.m3u8", b"#EXTM3U\n", reporter=Silent(), gzip=True)
-        target = Target(storage, "t/v", threading.Event())
-        assert target.keep(sent, keep=True) == ("master.m3u8", b"#EXTM3U\n")
+        target = Readback(storage, "t/v", threading.Event())
+        assert target.keep(sent.path, sent.entry, keep=True) == ("master.m3u8", b"#EXTM3U\n")
         data = storage.get("t/v/master.m3u8")
         storage.put("t/v/master.m3u8", data, content_type="a/b", cache_control="no-store", sha256=sent.sha256)
         with pytest.raises(VerificationFailed, match="Content-Encoding"):
-            target.keep(sent, keep=True)
+            target.keep(sent.path, sent.entry, keep=True)
 
 
 def test_the_same_text_gives_the_same_bytes_and_comes_back() -> None:

@@ -63,6 +63,37 @@ def test_an_upload_can_be_stopped(size: int, storage: S3Storage, monkeypatch: py
         assert sum(sent) == size
 
 
+def test_a_large_object_is_copied_in_parts_with_its_headers(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "LARGEST_COPY", 6 << 20)
+    monkeypatch.setattr(s3, "COPIED_PART", 5 << 20)
+    data = bytes(range(256)) * (11 << 12)
+    headers = {"content_type": "text/vtt", "cache_control": "public", "content_encoding": "gzip", "sha256": "ab" * 32}
+    storage.put("t/v1/x", data, **headers)
+    asked: list[str] = []
+    storage._client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+    assert storage.copy("t/v1/x", "t/v2/x", size=len(data))
+    assert asked.count("UploadPartCopy") == 3
+    assert storage.get("t/v2/x") == data
+    stored = storage.head("t/v2/x")
+    assert stored is not None
+    assert stored.model_dump(include=headers.keys()) == headers
+    assert not storage.copy("t/v1/none", "t/v2/none", size=len(data))
+
+
+@pytest.mark.parametrize(
+    ("code", "copied"),
+    [("NoSuchKey", False), ("AccessDenied", False), ("NotImplemented", False), ("InvalidObjectState", False), ("SlowDown", None)],
+)
+def test_what_a_server_does_not_copy_is_no_failure(code: str, copied: bool | None, storage: S3Storage) -> None:
+    with Stubber(storage._client) as stub:
+        stub.add_client_error("copy_object", code)
+        if copied is None:
+            with pytest.raises(PublishFailed, match="slow down"):
+                storage.copy("t/v1/x", "t/v2/x", size=5)
+        else:
+            assert storage.copy("t/v1/x", "t/v2/x", size=5) is copied
+
+
 def put(storage: Storage, path: str, data: bytes | Path) -> None:
     storage.put(path, data, content_type="video/mp4", cache_control="public, max-age=604800", sha256="ab" * 32)
 

@@ -7,24 +7,28 @@ import io
 import re
 import shutil
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from tests.title_support import KEY, PREFIX, THUMBNAILS, Encoded, encode_title, publish_title
+from tests.title_support import KEY, PREFIX, SPOKEN, THUMBNAILS, WORDS, Encoded, encode_title, publish_title, with_tracks
 from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
+from vidpipe.publish.result import PublishedObject, PublishedSegment
+from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify.proof import Expected, Verification, verify
+from vidpipe.verify.proof import Verification, verify
 
 
 @pytest.fixture(scope="module")
@@ -33,34 +37,40 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
 
 
 @pytest.fixture(scope="module")
-def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
+def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
     folder = tmp_path_factory.mktemp("published")
     return folder, publish_title(encoded, LocalStorage(folder))
 
 
 @pytest.fixture
-def title(published: tuple[Path, Expected], tmp_path: Path) -> tuple[Path, Expected]:
+def title(published: tuple[Path, Inventory], tmp_path: Path) -> tuple[Path, Inventory]:
     """A copy of the title that a test may spoil."""
     shutil.copytree(published[0], tmp_path / "target")
     return tmp_path / "target", published[1]
 
 
 def check(
-    folder: Path, expected: Expected, key: ContentKey = KEY, decode: bool = False, cancel: threading.Event | None = None
+    folder: Path,
+    expected: Inventory,
+    key: ContentKey = KEY,
+    decode: bool = False,
+    cancel: threading.Event | None = None,
+    copied: Collection[str] = (),
 ) -> Verification:
     return verify(
-        LocalStorage(folder),
-        PREFIX,
         expected,
+        LocalStorage(folder),
         key_for={KEY.key_id: key}.__getitem__,
+        cues={SPOKEN.id: WORDS},
         ffmpeg=ffmpeg.find() if decode else None,
         reporter=Silent(),
         cancel=cancel or threading.Event(),
+        copied=copied,
         workers=2,
     )
 
 
-def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
+def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     folder, expected = published
     found = check(folder, expected, decode=True)
     assert (found.objects, found.segments) == (9, 9)
@@ -70,7 +80,7 @@ def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
     assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
 
 
-def test_sound_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Expected]) -> None:
+def test_sound_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Inventory]) -> None:
     """ffmpeg plays the master playlist, keys and all; -copyts shows the times as they are."""
     folder, _ = title
     (folder / PREFIX / "keys").mkdir()
@@ -93,7 +103,7 @@ def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
     assert check(tmp_path, expected).segments == 9
 
 
-def test_the_reporter_hears_what_was_read(published: tuple[Path, Expected]) -> None:
+def test_the_reporter_hears_what_was_read(published: tuple[Path, Inventory]) -> None:
     class Listener:
         events: list[Event] = []
 
@@ -101,7 +111,7 @@ def test_the_reporter_hears_what_was_read(published: tuple[Path, Expected]) -> N
             self.events.append(event)
 
     folder, expected = published
-    verify(LocalStorage(folder), PREFIX, expected, key_for=lambda _: KEY, ffmpeg=None, reporter=Listener(), cancel=threading.Event())
+    verify(expected, LocalStorage(folder), key_for=lambda _: KEY, ffmpeg=None, reporter=Listener(), cancel=threading.Event())
     assert next(event.text for event in Listener.events if event.event == "note").startswith("read back 18 objects")
 
 
@@ -119,7 +129,7 @@ SEGMENT = "video/low/00002.m4s"
         pytest.param("master.m3u8", lambda data: data + b"\n", "another size", id="master"),
     ],
 )
-def test_an_object_that_is_not_as_sent(title: tuple[Path, Expected], path: str, spoil: object, what: str) -> None:
+def test_an_object_that_is_not_as_sent(title: tuple[Path, Inventory], path: str, spoil: object, what: str) -> None:
     folder, expected = title
     file = folder / PREFIX / path
     if spoil is None:
@@ -133,20 +143,19 @@ def test_an_object_that_is_not_as_sent(title: tuple[Path, Expected], path: str, 
     assert caught.value.exit_code == 6
 
 
-def replaced(folder: Path, expected: Expected, uri: str, data: bytes, **changes: object) -> Expected:
+def replaced(folder: Path, expected: Inventory, uri: str, data: bytes, **changes: object) -> Inventory:
     """Store other bytes for a segment, consistently: as if the pipeline itself had made the mistake."""
     (folder / PREFIX / uri).write_bytes(data)
     changes |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    tracks = [
-        track.model_copy(
-            update={"segments": tuple(segment.model_copy(update=changes) if segment.uri == uri else segment for segment in track.segments)}
-        )
-        for track in expected.tracks
-    ]
-    return expected.model_copy(update={"tracks": tuple(tracks)})
+    return with_tracks(
+        expected,
+        lambda track: {
+            "segments": tuple(segment.model_copy(update=changes) if segment.uri == uri else segment for segment in track.segments)
+        },
+    )
 
 
-def find(expected: Expected, uri: str) -> PublishedSegment:
+def find(expected: Inventory, uri: str) -> PublishedSegment:
     return next(segment for track in expected.tracks for segment in track.segments if segment.uri == uri)
 
 
@@ -154,19 +163,19 @@ def opened(folder: Path, segment: PublishedSegment) -> bytes:
     return decrypt((folder / PREFIX / segment.uri).read_bytes(), KEY.key, bytes.fromhex(segment.iv or ""))
 
 
-def test_a_segment_that_was_left_clear(title: tuple[Path, Expected]) -> None:
+def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match="not encrypted"):
         check(folder, replaced(folder, expected, SEGMENT, opened(folder, find(expected, SEGMENT))))
 
 
-def test_a_wrong_key(title: tuple[Path, Expected]) -> None:
+def test_a_wrong_key(title: tuple[Path, Inventory]) -> None:
     with pytest.raises(VerificationFailed, match=r"does not decrypt|no fragmented MP4") as caught:
         check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
     assert KEY.key.hex() not in "\n".join(caught.value.lines())
 
 
-def test_a_segment_of_another_place(title: tuple[Path, Expected]) -> None:
+def test_a_segment_of_another_place(title: tuple[Path, Inventory]) -> None:
     """The bytes of segment 1 stand where segment 2 should: sizes, hashes and keys fit, time does not."""
     folder, expected = title
     first, second = find(expected, "video/low/00001.m4s"), find(expected, SEGMENT)
@@ -186,7 +195,7 @@ def test_a_segment_of_another_place(title: tuple[Path, Expected]) -> None:
         pytest.param(slice(9, 10), "when a frame gives way to the next", id="one"),
     ],
 )
-def test_a_segment_whose_frames_come_late(title: tuple[Path, Expected], late: slice, what: str) -> None:
+def test_a_segment_whose_frames_come_late(title: tuple[Path, Inventory], late: slice, what: str) -> None:
     folder, expected = title
     segment = find(expected, "video/low/00001.m4s")
     clear = opened(folder, segment)
@@ -216,7 +225,7 @@ def test_edit_lists_that_players_stumble_over(encoded: Encoded, tmp_path: Path, 
     assert str(caught.value.where).endswith(where)
 
 
-def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:
+def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     segment = find(expected, "video/high/00001.m4s")
     data = bytearray(opened(folder, segment))
@@ -230,12 +239,10 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Expected]) -> None:
         check(folder, changed, decode=True)
 
 
-def object_replaced(folder: Path, expected: Expected, path: str, text: str) -> Expected:
+def object_replaced(folder: Path, expected: Inventory, path: str, text: str) -> Inventory:
     data = text.encode()
     (folder / PREFIX / path).write_bytes(data)
-    changes = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    objects = tuple(item.model_copy(update=changes) if item.path == path else item for item in expected.objects)
-    return expected.model_copy(update={"objects": objects})
+    return expected.with_objects([PublishedObject(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())])
 
 
 @pytest.mark.parametrize(
@@ -268,7 +275,7 @@ def object_replaced(folder: Path, expected: Expected, path: str, text: str) -> E
     ],
 )  # fmt: skip
 def test_a_text_that_says_something_else(
-    title: tuple[Path, Expected], path: str, pattern: str, new: str, what: str, line: int | None
+    title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str, line: int | None
 ) -> None:
     folder, expected = title
     text = (folder / PREFIX / path).read_text()
@@ -281,26 +288,71 @@ def test_a_text_that_says_something_else(
     assert where == (f":{line}" if line else "")
 
 
-def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Expected]) -> None:
+def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
-    tracks = tuple(track.model_copy(update={"frames": 61}) for track in expected.tracks)
     with pytest.raises(VerificationFailed, match="number of frames") as caught:
-        check(folder, expected.model_copy(update={"tracks": tracks}))
+        check(folder, with_tracks(expected, lambda _: {"frames": 61}))
     assert caught.value.details == ("expected: 61", "found: 60")
 
 
 @pytest.mark.parametrize("frames", [-1, 1])
-def test_a_title_that_is_a_frame_too_short_or_too_long(title: tuple[Path, Expected], frames: int) -> None:
+def test_a_title_that_is_a_frame_too_short_or_too_long(title: tuple[Path, Inventory], frames: int) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match="shorter or longer"):
         check(folder, expected.model_copy(update={"duration": expected.duration + Fraction(frames, 24)}))
 
 
-def test_a_stop_ends_it(title: tuple[Path, Expected]) -> None:
+def test_a_stop_ends_it(title: tuple[Path, Inventory]) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Interrupted):
         check(*title, cancel=cancel)
+
+
+def test_copies_are_compared_and_their_ends_read(published: tuple[Path, Inventory]) -> None:
+    folder, expected = published
+    whole = check(folder, expected, decode=True)
+    found = check(folder, expected, decode=True, copied=expected.entries.keys())
+    assert found.compared == 4, "the middle segments and the sprites"
+    assert found.bytes < whole.bytes
+    assert (found.decoded, found.rates, found.segments) == (0, whole.rates, whole.segments)
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        pytest.param(SEGMENT, "not the one that was proven", id="a middle segment"),
+        pytest.param("video/low/00003.m4s", "not the one that was proven", id="a last segment"),
+        pytest.param("video/low/init.mp4", "not the one that was proven", id="an init section"),
+        pytest.param("thumbnails/sprite-001.jpg", "not the one that was proven", id="a picture"),
+    ],
+)
+def test_a_copy_that_is_another_object(title: tuple[Path, Inventory], path: str, what: str) -> None:
+    folder, expected = title
+    data = (folder / PREFIX / path).read_bytes()
+    (folder / PREFIX / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, expected, copied=expected.entries.keys())
+    (folder / PREFIX / path).unlink()
+    with pytest.raises(VerificationFailed):
+        check(folder, expected, copied=expected.entries.keys())
+
+
+def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded: Encoded) -> None:
+    class Keeps(LocalStorage):
+        keeps_headers = True
+
+        def head(self, path: str) -> Stored | None:
+            found = super().head(path)
+            headers = {"content_type": "video/mp4", "cache_control": "public, max-age=60"}
+            return found.model_copy(update=headers) if found else None
+
+    expected = publish_title(encoded, LocalStorage(tmp_path))
+    with pytest.raises(VerificationFailed, match="other headers") as caught:
+        verify(
+            expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
+        )
+    assert "604800" in caught.value.details[0]
 
 
 def test_pictures_of_a_thumbnails_track() -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.test_verify import check, object_replaced, opened
 from tests.title_support import KEY, PREFIX, WORDS, Encoded, encode_title, publish_title
 from vidpipe.errors import VerificationFailed
+from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_subtitles
 from vidpipe.package.containers.webvtt import HEADER
 from vidpipe.package.cut import Cue
@@ -21,7 +22,6 @@ from vidpipe.package.result import Segment
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import encrypt
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify.proof import Expected
 
 PLAYLIST = "subtitle-en-sdh.m3u8"
 
@@ -32,19 +32,19 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
 
 
 @pytest.fixture(scope="module")
-def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Expected]:
+def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
     folder = tmp_path_factory.mktemp("published")
     return folder, publish_title(encoded, LocalStorage(folder), words=WORDS)
 
 
 @pytest.fixture
-def title(published: tuple[Path, Expected], tmp_path: Path) -> tuple[Path, Expected]:
+def title(published: tuple[Path, Inventory], tmp_path: Path) -> tuple[Path, Inventory]:
     """A copy of the title that a test may spoil."""
     shutil.copytree(published[0], tmp_path / "target")
     return tmp_path / "target", published[1]
 
 
-def test_a_sound_title_is_proven(published: tuple[Path, Expected]) -> None:
+def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     found = check(*published)
     assert (found.objects, found.segments) == (10, 12)
     assert set(found.rates) == {"low", "high", "en", "en-sdh"}
@@ -54,13 +54,15 @@ def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
     check(tmp_path, publish_title(encoded, LocalStorage(tmp_path), encrypted=False, words=WORDS))
 
 
-def test_nothing_of_the_text_lies_open(published: tuple[Path, Expected]) -> None:
+def test_nothing_of_the_text_lies_open(published: tuple[Path, Inventory]) -> None:
     files = list((published[0] / PREFIX / "subtitles").rglob("*.vtt"))
     assert len(files) == 3
     assert not any(word in file.read_bytes() for file in files for word in (b"WEBVTT", b"One", b"-->"))
 
 
-def spoiled(folder: Path, expected: Expected, index: int, change: Callable[[str], str], *, clear: bool = False, **told: object) -> Expected:
+def spoiled(
+    folder: Path, expected: Inventory, index: int, change: Callable[[str], str], *, clear: bool = False, **told: object
+) -> Inventory:
     """Store a segment with another text, consistently: as if the pipeline itself had made the mistake."""
     (track,) = expected.subtitles
     segment = track.segments[index]
@@ -96,7 +98,7 @@ def spoiled(folder: Path, expected: Expected, index: int, change: Callable[[str]
     ],
 )
 def test_a_segment_that_is_not_what_was_planned(
-    title: tuple[Path, Expected], index: int, pattern: str, new: str, told: dict[str, object], what: str
+    title: tuple[Path, Inventory], index: int, pattern: str, new: str, told: dict[str, object], what: str
 ) -> None:
     folder, expected = title
     wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **told)
@@ -104,18 +106,18 @@ def test_a_segment_that_is_not_what_was_planned(
         check(folder, wrong)
 
 
-def test_a_segment_that_was_left_clear(title: tuple[Path, Expected]) -> None:
+def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match="not encrypted"):
         check(folder, spoiled(folder, expected, 1, str, clear=True))
 
 
-def test_a_wrong_key(title: tuple[Path, Expected]) -> None:
+def test_a_wrong_key(title: tuple[Path, Inventory]) -> None:
     with pytest.raises(VerificationFailed):
         check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
 
 
-def test_another_time_line_than_the_picture(title: tuple[Path, Expected]) -> None:
+def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> None:
     """The second border lies a tenth of a second early; every cue is still where it is shown."""
     folder, expected = title
     (track,) = expected.subtitles
@@ -136,8 +138,8 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Expected]) -> Non
     ("path", "pattern", "new", "what"),
     [
         pytest.param("master.m3u8", ',SUBTITLES="subtitles"', "", "subtitle group", id="group"),
-        pytest.param("master.m3u8", r"#EXT-X-MEDIA:URI=.subtitle.*\n", "", "list of subtitle renditions", id="member"),
-        pytest.param("master.m3u8", 'LANGUAGE="en",NAME="English .SDH', 'LANGUAGE="de",NAME="x', "LANGUAGE", id="language"),
+        pytest.param("master.m3u8", r"#EXT-X-MEDIA:TYPE=SUBTITLES.*\n", "", "list of subtitle renditions", id="member"),
+        pytest.param("master.m3u8", 'NAME="English .SDH.",LANGUAGE="en"', 'NAME="x",LANGUAGE="de"', "LANGUAGE", id="language"),
         pytest.param("master.m3u8", "FORCED=NO", "FORCED=YES", "DEFAULT and FORCED", id="forced"),
         pytest.param("master.m3u8", r'(SDH.*)DEFAULT=YES', r"\1DEFAULT=NO", "DEFAULT and FORCED", id="default"),
         pytest.param("master.m3u8", r'(SDH.*)AUTOSELECT=YES', r"\1AUTOSELECT=NO", "AUTOSELECT", id="autoselect"),
@@ -150,7 +152,7 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Expected]) -> Non
         pytest.param(PLAYLIST, r"#EXTINF:[\d.]+,\n.*\n#EXT-X-ENDLIST", "#EXT-X-ENDLIST", "list of segments", id="end"),
     ],
 )
-def test_a_playlist_that_says_something_else(title: tuple[Path, Expected], path: str, pattern: str, new: str, what: str) -> None:
+def test_a_playlist_that_says_something_else(title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str) -> None:
     folder, expected = title
     text = (folder / PREFIX / path).read_text()
     changed = re.sub(pattern, new, text, count=1)
@@ -159,10 +161,10 @@ def test_a_playlist_that_says_something_else(title: tuple[Path, Expected], path:
         check(folder, object_replaced(folder, expected, path, changed))
 
 
-def test_sdh_that_is_no_automatic_choice(title: tuple[Path, Expected]) -> None:
+def test_sdh_that_is_no_automatic_choice(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     (track,) = expected.subtitles
-    other = track.model_copy(update={"plan": track.plan.model_copy(update={"default": False})})
+    other = track.model_copy(update={"default": False})
     lines = (folder / PREFIX / "master.m3u8").read_text().splitlines(keepends=True)
     text = "".join(line.replace("=YES", "=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
     with pytest.raises(VerificationFailed, match="SDH track has AUTOSELECT=NO"):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from vidpipe.errors import UsageError
-from vidpipe.work.jobs import Job, claim, no_ingest, running
+from vidpipe.work.jobs import JobNote, claim, no_ingest, running
 
-JOB = Job(content_id="film", fingerprint="f", version="v1", target="/library", key_ids=("a" * 32,))
+JOB = JobNote(content_id="film", fingerprint="f", version="v1", target="/library", key_ids=("a" * 32,))
 
 
 def test_a_note_survives_the_run_until_it_is_finished(tmp_path: Path) -> None:

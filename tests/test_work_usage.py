@@ -10,7 +10,7 @@ import pytest
 
 from vidpipe.errors import UsageError
 from vidpipe.work.artifacts import Store
-from vidpipe.work.jobs import Job, claim
+from vidpipe.work.jobs import JobNote, claim
 from vidpipe.work.usage import clean, usage
 
 
@@ -25,7 +25,7 @@ def work(tmp_path: Path) -> Path:
     old = time.time() - 10 * 86_400
     os.utime(folder / "chunks/aa/one.mp4", (old, old))
     with claim(folder, "film") as held:
-        held.save(Job(content_id="film", fingerprint="f", version="v", target="t"))
+        held.save(JobNote(content_id="film", fingerprint="f", version="v", target="t"))
     return folder
 
 

@@ -8,27 +8,26 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.package_support import audio_segments, encode_audio, encode_video, grid, rung, sound, subtitle_segments, video_segments
 from vidpipe import layout
-from vidpipe.manifest.groups import AudioTrack
-from vidpipe.manifest.key_uri import key_uri
-from vidpipe.manifest.master import SubtitleTrack, VideoTrack, write_master
-from vidpipe.manifest.measure import measure, target_duration
-from vidpipe.manifest.media import write_media
+from vidpipe.inventory.build import subtitle_words
+from vidpipe.inventory.measure import measure
+from vidpipe.inventory.model import AudioTrack, Inventory, Pictures, SubtitleTrack, VideoTrack
+from vidpipe.manifest.hls import playlists
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, read_init
-from vidpipe.package.result import PublishedSegment, Segment
+from vidpipe.package.result import Segment
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import encrypt
 from vidpipe.protect.schemes.clear import SCHEME as CLEAR
-from vidpipe.publish.upload import PublishedObject, publish_object, publish_segments
+from vidpipe.publish.result import PublishedObject, PublishedSegment
+from vidpipe.publish.upload import publish_object, publish_segments
 from vidpipe.source.asset import StreamRef
 from vidpipe.storage.base import Storage
-from vidpipe.verify.proof import Expected, ExpectedTrack
-from vidpipe.verify.subtitles import ExpectedSubtitles
 from vidpipe.work.artifacts import Artifact
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
@@ -36,6 +35,7 @@ KEY = ContentKey(key_id="9f2c" * 8, content_id="title", key=bytes(range(16)))
 GRID = grid(frames=60)
 CHUNKS = (Chunk(index=0, start=0, frames=48), Chunk(index=1, start=48, frames=12))
 RUNGS = ("low", "high")
+TARGET = 1  # seconds: EXT-X-TARGETDURATION
 SPOKEN = SubtitleRendition(
     id="en-sdh", stream=StreamRef(stream=2), language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
 )
@@ -72,13 +72,13 @@ def publish_title(
     alter: Callable[[str, str], str] = lambda _, text: text,
     words: tuple[Cue, ...] = (),
     delays: dict[str, int] | None = None,
-) -> Expected:
+) -> Inventory:
     """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without.
 
     delays: rung -> ticks of its edit list, instead of those it needs.
     """
     objects: list[PublishedObject] = []
-    tracks: list[ExpectedTrack] = []
+    scheme = "aes-128" if encrypted else "none"
 
     def put(path: str, data: bytes) -> None:
         objects.append(publish_object(storage, PREFIX, path, data, reporter=Silent()))
@@ -88,67 +88,67 @@ def publish_title(
         sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event(), workers=4)
         return tuple(sorted(sent, key=lambda segment: segment.index))
 
-    def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> None:
+    def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> dict[str, Any]:
         name = init.facts.id
         put(layout.init_section(kind, name), init.data)
-        tracks.append(
-            ExpectedTrack(
-                facts=init.facts,
-                plan=sound(name) if kind == "audio" else None,
-                playlist=layout.media_playlist(kind, name),
-                init=layout.init_section(kind, name),
-                frames=sum(segment.samples for segment in segments),
-                segments=send(segments, partial(layout.segment, kind)),
-            )
-        )
+        sent = send(segments, partial(layout.segment, kind))
+        return {
+            "id": name,
+            "media": "m" * 64,
+            "scheme": scheme,
+            "playlist": layout.media_playlist(kind, name),
+            "bitrate": measure(sent, TARGET),
+            "segments": sent,
+            "facts": init.facts,
+            "init": layout.init_section(kind, name),
+            "frames": sum(segment.samples for segment in segments),
+        }
 
+    video = []
     for name in RUNGS:
         init = read_init(encoded.video[name][0].path, name)
         init = replace(init, delay=(delays or {}).get(name, init.delay))
         segments: list[Segment] = []
         for artifact, chunk in zip(encoded.video[name], CHUNKS, strict=True):
             segments += video_segments(artifact, rung(name), chunk, GRID, init)
-        publish("video", init, segments)
-    publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, sound("en"), GRID)))
+        video.append(VideoTrack(**publish("video", init, segments)))
+    heard = publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, sound("en"), GRID)))
+    audio = AudioTrack(**heard, stream=1, name="English", label="English", language="en", default=True, cut=Fraction(0))
     texts = []
     if words:
         sent = send(list(subtitle_segments(words, SPOKEN.id, GRID)), layout.subtitle_segment)
-        texts = [ExpectedSubtitles(plan=SPOKEN, playlist=layout.subtitle_playlist(SPOKEN.id), cues=words, segments=sent)]
-    target = target_duration([track.segments for track in tracks])
-    for listed in (*tracks, *texts):
-        text = write_media(
-            listed.segments,
-            init_uri=listed.init if isinstance(listed, ExpectedTrack) else None,
-            method="AES-128",
-            key_uri=(lambda key_id: key_uri(None, "title", key_id)) if encrypted else None,
-            target_duration=target,
-        )
-        put(listed.playlist, alter(listed.playlist, text).encode())
-    rates = {track.facts.id: measure(track.segments, target) for track in tracks}
-    video = [VideoTrack(facts=track.facts, bitrate=rates[track.facts.id], uri=track.playlist) for track in tracks[:-1]]
-    audio = AudioTrack(facts=tracks[-1].facts, bitrate=rates["en"], uri=tracks[-1].playlist, name="English", language="en", default=True)
+        texts = [
+            SubtitleTrack(
+                id=SPOKEN.id,
+                media="m" * 64,
+                scheme=scheme,
+                playlist=layout.subtitle_playlist(SPOKEN.id),
+                bitrate=measure(sent, TARGET),
+                segments=sent,
+                **subtitle_words(SPOKEN),
+            )
+        ]
     put("thumbnails/sprite-001.jpg", b"a picture")
     put(layout.THUMBNAILS, alter(layout.THUMBNAILS, THUMBNAILS).encode())
-    shown = [
-        SubtitleTrack(
-            bitrate=measure(spoken.segments, target),
-            uri=spoken.playlist,
-            name=SPOKEN.name,
-            language=SPOKEN.language,
-            default=SPOKEN.default,
-            forced=SPOKEN.forced,
-            hearing_impaired=SPOKEN.hearing_impaired,
-        )
-        for spoken in texts
-    ]
-    put(layout.MASTER, alter(layout.MASTER, write_master(video, [audio], shown)).encode())
-    return Expected(
-        master=layout.MASTER,
+    content_id, version = PREFIX.split("/")
+    inventory = Inventory(
+        content_id=content_id,
+        version=version,
         duration=Fraction(GRID.frames) / GRID.frame_rate,
-        tracks=tuple(tracks),
+        video=tuple(video),
+        audio=(audio,),
         subtitles=tuple(texts),
-        objects=tuple(objects),
-        key_uris={KEY.key_id: f"keys/{KEY.key_id}"} if encrypted else {},
-        thumbnails=layout.THUMBNAILS,
-        scheme="aes-128" if encrypted else "none",
+        pictures=Pictures(media="m" * 64, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=("thumbnails/sprite-001.jpg",)),
+        keys=(KEY.key_id,) if encrypted else (),
+        objects={},
     )
+    for path, text in playlists(inventory).items():
+        put(path, alter(path, text).encode())
+    return inventory.with_objects(objects)
+
+
+def with_tracks(inventory: Inventory, change: Callable[[Any], dict[str, Any]]) -> Inventory:
+    """Return an inventory whose tracks are changed. change: track -> other values of its fields."""
+    kinds = ("video", "audio", "subtitles")
+    changed = {kind: tuple(track.model_copy(update=change(track)) for track in getattr(inventory, kind)) for kind in kinds}
+    return inventory.model_copy(update=changed)

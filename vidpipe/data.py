@@ -1,6 +1,6 @@
 """The base of everything that passes from one stage to the next: frozen, typed, exact, and writable as JSON.
 
-In:   nothing. Every room declares its own types on ``Data``; this module owns only what they share.
+In:   nothing. Every package declares its own types on ``Data``; this module owns only what they share.
 Out:  ``Data`` (frozen pydantic model, unknown fields refused), the annotated number types, and ``report``.
 
 Times and rates are rational (``fractions.Fraction``), because 23.976 and 29.97 have no exact float. As JSON an

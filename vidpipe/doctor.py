@@ -1,8 +1,8 @@
 """Look at the machine before work begins: can this vidpipe, with these settings, ingest a title?
 
 In:   Settings and the environment.
-Out:  a Check for each thing that an ingest needs: ok, warning or error, with what to do.
-Wrong: nothing: whatever fails becomes a Check. Creates the home and the target folder if they are missing, and no object.
+Out:  a CheckResult for each thing that an ingest needs: ok, warning or error, with what to do.
+Wrong: nothing: whatever fails becomes a CheckResult. Creates the home and the target folder if they are missing, and no object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LITTLE_SPACE = 5 * 1000**3
 CONNECT_SECONDS = 5.0
 
 
-class Check(Data):
+class CheckResult(Data):
     """One thing that was looked at. fix: what to do if state is not ok."""
 
     name: str
@@ -40,9 +40,9 @@ class Check(Data):
     fix: str | None = None
 
 
-def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+def examine(settings: Settings, environ: Mapping[str, str]) -> list[CheckResult]:
     """Look at everything. No check stops another."""
-    looks: list[tuple[str, Callable[[], Check]]] = [
+    looks: list[tuple[str, Callable[[], CheckResult]]] = [
         ("vidpipe", lambda: _ok("vidpipe", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")),
         ("settings", lambda: _variables(environ)),
         ("ffmpeg", lambda: _ffmpeg(settings)),
@@ -59,71 +59,72 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
     return [_guarded(name, look) for name, look in looks]
 
 
-def _ok(name: str, detail: str) -> Check:
-    return Check(name=name, state="ok", detail=detail)
+def _ok(name: str, detail: str) -> CheckResult:
+    return CheckResult(name=name, state="ok", detail=detail)
 
 
-def _guarded(name: str, look: Callable[[], Check]) -> Check:
+def _guarded(name: str, look: Callable[[], CheckResult]) -> CheckResult:
     try:
         return look()
     except VidpipeError as error:
-        return Check(name=name, state="error", detail=str(error), fix=error.fix)
+        return CheckResult(name=name, state="error", detail=str(error), fix=error.fix)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return Check(name=name, state="error", detail=f"{where}{error.strerror or error}", fix="check the path and its permissions")
+        return CheckResult(name=name, state="error", detail=f"{where}{error.strerror or error}", fix="check the path and its permissions")
 
 
-def _variables(environ: Mapping[str, str]) -> Check:
+def _variables(environ: Mapping[str, str]) -> CheckResult:
     unknown = unknown_variables(environ)
     if unknown:
         meant = [name for name in unknown.values() if name]
         fix = f"did you mean {', '.join(meant)}?" if meant else "unset it; the variables are listed in the README"
-        return Check(name="settings", state="error", detail=f"no setting reads {', '.join(unknown)}", fix=fix)
+        return CheckResult(name="settings", state="error", detail=f"no setting reads {', '.join(unknown)}", fix=fix)
     return _ok("settings", "every VIDPIPE_ variable is known")
 
 
-def _ffmpeg(settings: Settings) -> Check:
+def _ffmpeg(settings: Settings) -> CheckResult:
     found = find(settings.ffmpeg)
     found.require(encoders=["aac", *(encoder.name for encoder in encoders() if not encoder.optional)])
     missing = [encoder for encoder in encoders() if encoder.name not in found.encoders]
     detail = f"{found.version}, {found.path}"
     if missing:
         names, made = (", ".join(encoder.name for encoder in missing), " or ".join(encoder.codec for encoder in missing))
-        return Check(name="ffmpeg", state="warning", detail=f"{detail}; without {names}", fix=f"ladders with {made} need another ffmpeg")
+        fix = f"ladders with {made} need another ffmpeg"
+        return CheckResult(name="ffmpeg", state="warning", detail=f"{detail}; without {names}", fix=fix)
     return _ok("ffmpeg", detail)
 
 
-def _ladder(settings: Settings) -> Check:
+def _ladder(settings: Settings) -> CheckResult:
     ladder = load(settings.ladder)
     return _ok("ladder", f"{ladder.name}: {len(ladder.rungs)} rungs")
 
 
-def _home(settings: Settings) -> Check:
+def _home(settings: Settings) -> CheckResult:
     settings.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=settings.work) as trial:
         trial.write(b"vidpipe")
     free = shutil.disk_usage(settings.work).free
     detail = f"{settings.home}, {free / 1000**3:.1f} GB free"
     if free < LITTLE_SPACE:
-        return Check(
+        return CheckResult(
             name="home", state="warning", detail=detail, fix="free some space (vidpipe work clean), or choose another home with --home"
         )
     return _ok("home", detail)
 
 
-def _keys(settings: Settings) -> Check:
+def _keys(settings: Settings) -> CheckResult:
     from vidpipe.protect.key_store import KeyStore
-    from vidpipe.protect.master import FILE, load_master_key
+    from vidpipe.protect.master_key import FILE, load_master_key
 
     folder = settings.keys
     store = KeyStore(folder, settings.master_key.get_secret_value() if settings.master_key else None)
     kept = len(store.find()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        return Check(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
+        return CheckResult(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
     foreign = store.foreign() if kept else ()
     if foreign:
         titles = ", ".join(sorted({info.content_id for info in foreign})[:3])
-        return Check(
+        return CheckResult(
             name="keys",
             state="warning",
             detail=f"{len(foreign)} of {kept} in {folder} were wrapped by another master key, such as those of {titles}",
@@ -137,7 +138,7 @@ def _keys(settings: Settings) -> Check:
     return _ok("keys", f"{kept} kept in {folder}, master key in {folder / FILE}")
 
 
-def _writable(name: str, target: str) -> Check:
+def _writable(name: str, target: str) -> CheckResult:
     from vidpipe.storage import open_storage
 
     storage = open_storage(target)
@@ -148,14 +149,14 @@ def _writable(name: str, target: str) -> Check:
         storage.close()
 
 
-def _catalog(settings: Settings) -> Check:
+def _catalog(settings: Settings) -> CheckResult:
     from vidpipe.catalog import open_catalog
 
     with open_catalog(settings.catalog_url) as catalog:
         return _ok("catalog", f"live titles: {len(catalog.list())}, in {catalog.where}")
 
 
-def _cluster(address: str) -> Check:
+def _cluster(address: str) -> CheckResult:
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port

@@ -5,8 +5,8 @@ Out:  the file: its bytes are on the disk before its name is (fsync, then rename
       folder).
 Wrong: OSError; nothing is left behind.
 
-Without the first fsync a file system may keep the name and lose the bytes; without the second one it may lose the name, and whoever was
-told that the file is there is wrong. A file system that cannot do it (some network file systems, folders on Windows) is taken as it is.
+Without the first fsync a file system may keep the name and lose the bytes; without the second one it may lose the name, and whoever
+believes that the file is there is wrong. A file system that cannot do it (some network file systems, folders on Windows) is taken as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 TEMPORARY = ".vidpipe-"
 """How the name of a file that is being written begins; it ends in ``.tmp``."""
 
+_FICLONE = 0x40049409  # linux/fs.h; Python 3.14 is the first to have it in fcntl
 _CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
@@ -42,6 +44,22 @@ def create(file: Path, data: bytes, *, private: bool = False) -> bool:
         return False
     sync(file.parent)
     return True
+
+
+def share(source: Path, file: Path) -> None:
+    """Give ``file`` the bytes of another file, without writing them twice where the file system can: a clone, a hard link, else a copy.
+
+    A link is safe because nothing here writes into a file that is there: each write is a new file under the old name.
+    """
+    temporary = file.parent / f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+    try:
+        if not (_cloned(source, temporary) or _linked(source, temporary)):
+            write(file, source)
+            return
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)  # replace leaves both names where they were links to one file already
+    sync(file.parent)
 
 
 def move(made: Path, file: Path) -> None:
@@ -66,6 +84,31 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _cloned(source: Path, file: Path) -> bool:
+    """Make a file that shares the blocks of another until one of them is written (btrfs, XFS …). False where that cannot be done."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        with source.open("rb") as original, file.open("xb") as clone:
+            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+            os.fsync(clone.fileno())
+    except OSError:
+        file.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _linked(source: Path, file: Path) -> bool:
+    """Give a file a second name. False where that cannot be done: across file systems, too many links, FAT …"""
+    try:
+        os.link(source, file)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

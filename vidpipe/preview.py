@@ -1,6 +1,6 @@
 """Play a published title on this machine: a small server for its tree, its keys, and a page with a player.
 
-In:   a content id in the catalog and Settings; or a Storage, the prefix of a version, and a function that answers the title's keys.
+In:   a content id in the catalog and Settings; or a Storage, the prefix of a version, its locks, and a function that answers its keys.
 Out:  an HTTP server on the loopback address; nothing is printed and nothing is written.
 Wrong: UsageError if the title is unknown or the port cannot be used; a missing object is a 404, a target that cannot be read a 502.
 
@@ -18,21 +18,25 @@ import html
 import re
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
-from vidpipe.layout import MASTER, POSTER, version_prefix
+from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.layout import INVENTORY, MASTER, POSTER, version_prefix
+from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.schemes import scheme_of
-from vidpipe.publish.upload import delivery, is_compressible
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.upload import is_compressible
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage, clean_path
@@ -52,8 +56,15 @@ Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as
 """
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
-_IN_FORCE = re.compile(r'#EXT-X-KEY:METHOD=[A-Z0-9-]+,URI="keys/([0-9a-f]+)",IV=0x([0-9A-F]{32})')
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a segment is encrypted with. iv: 16 bytes."""
+
+    key_id: str
+    iv: bytes
 
 
 class Preview(ThreadingHTTPServer):
@@ -61,6 +72,7 @@ class Preview(ThreadingHTTPServer):
 
     prefix: of the version, below the target.  scheme: its protection.
     key: key id -> 16 bytes, asked only for ``key_ids``.  port: 0 takes a free one.
+    locks: of the encrypted segments by path below the prefix (see ``locks_of``).
     """
 
     daemon_threads = True
@@ -74,6 +86,7 @@ class Preview(ThreadingHTTPServer):
         scheme: str,
         key_ids: Collection[str],
         key: Callable[[str], bytes],
+        locks: Mapping[str, Lock],
         port: int = 0,
     ) -> None:
         self.storage = storage
@@ -82,6 +95,7 @@ class Preview(ThreadingHTTPServer):
         self.scheme = scheme_of(scheme)
         self.key_ids = frozenset(key_ids)
         self.key = key
+        self.locks = locks
         try:
             super().__init__((ADDRESS, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -104,14 +118,14 @@ class Preview(ThreadingHTTPServer):
         """Address of the master playlist."""
         return f"{self.url}{quote(self.prefix)}/{MASTER}"
 
-    def answer(self, path: str, query: str = "") -> tuple[HTTPStatus, str, bytes]:
+    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Return status, content type and body for a decoded path that begins with a slash."""
         base = f"/{self.prefix}/"
         if path == "/":
             return HTTPStatus.OK, "text/html; charset=utf-8", self._page()
         if path.startswith(_CLEAR + base):
             status, kind, body = self.answer(path.removeprefix(_CLEAR))
-            return status, kind, self._decrypted(path, query, body) if status == HTTPStatus.OK else body
+            return status, kind, self._decrypted(path.removeprefix(_CLEAR + base), body) if status == HTTPStatus.OK else body
         if not path.startswith(base):
             return _plain(HTTPStatus.NOT_FOUND)
         name = path.removeprefix(base)
@@ -139,22 +153,12 @@ class Preview(ThreadingHTTPServer):
             title=html.escape(self.title), master=f"{_CLEAR}{base}/{MASTER}", published=f"{base}/{MASTER}", poster=f"{base}/{POSTER}"
         ).encode()
 
-    def _decrypted(self, path: str, query: str, body: bytes) -> bytes:
-        """Return a playlist without keys, its segments named with the key and IV that were in force; a segment so named, decrypted."""
-        if path.endswith(".m3u8"):
-            kept: list[str] = []
-            suffix = ""
-            for line in body.decode("utf-8", "replace").splitlines():
-                if line.startswith("#EXT-X-KEY:"):
-                    found = _IN_FORCE.match(line)
-                    suffix = f"?key={found[1]}&iv={found[2]}" if found else ""
-                else:
-                    kept.append(line + suffix if line and not line.startswith("#") else line)
-            return ("\n".join(kept) + "\n").encode()
-        asked = dict(parse_qsl(query))
-        if asked.keys() == {"key", "iv"} and asked["key"] in self.key_ids and re.fullmatch("[0-9A-F]{32}", asked["iv"]):
-            return self.scheme.open(body, self.key(asked["key"]), bytes.fromhex(asked["iv"]))
-        return body
+    def _decrypted(self, name: str, body: bytes) -> bytes:
+        """Return a playlist without keys; a segment decrypted; everything else as it is."""
+        if name.endswith(".m3u8"):
+            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"#EXT-X-KEY:"))
+        lock = self.locks.get(name)
+        return self.scheme.open(body, self.key(lock.key_id), lock.iv) if lock and lock.key_id in self.key_ids else body
 
     def _local_keys(self, playlist: bytes) -> bytes:
         """Point the key URIs of a playlist here: a title with an absolute key URL asks a key service that may not exist yet."""
@@ -177,13 +181,16 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
     for key_id in record.encryption.key_ids:
         keys.get(key_id)  # a key that cannot be opened is an error now, not a black picture later
     try:
+        key_ids = record.encryption.key_ids
+        locks = locks_of(storage, prefix, key_ids)
         with Preview(
             storage,
             prefix,
             title=record.title,
             scheme=record.encryption.method,
-            key_ids=record.encryption.key_ids,
+            key_ids=key_ids,
             key=lambda key_id: keys.get(key_id).key,
+            locks=locks,
             port=port,
         ) as server:
             threading.Thread(target=server.serve_forever, name="preview", daemon=True).start()
@@ -193,6 +200,40 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
                 server.shutdown()
     finally:
         storage.close()
+
+
+def locks_of(storage: Storage, prefix: str, key_ids: Collection[str]) -> dict[str, Lock]:
+    """Return key and IV of every encrypted segment of a version, from its inventory; before 0.2.0 only the playlists have them.
+
+    Empty if neither can be read: then players that can decrypt still play what is there.
+    """
+    if not key_ids:
+        return {}
+    try:
+        inventory = read_inventory(storage.get(f"{prefix}/{INVENTORY}"))
+        if isinstance(inventory, Inventory):
+            encrypted = (segment for segment in inventory.segments if segment.key_id and segment.iv)
+            return {segment.uri: Lock(str(segment.key_id), bytes.fromhex(str(segment.iv))) for segment in encrypted}
+    except (PublishFailed, ValueError):
+        pass
+    try:
+        return dict(_locks_in(storage, prefix, key_ids))
+    except (PublishFailed, ValueError):
+        return {}
+
+
+def _locks_in(storage: Storage, prefix: str, key_ids: Collection[str]) -> Iterator[tuple[str, Lock]]:
+    master = parse(decompressed(storage.get(f"{prefix}/{MASTER}")))
+    if not isinstance(master, MasterPlaylist):
+        return
+    named = [variant.uri for variant in master.variants] + [member.uri for member in master.renditions if member.uri]
+    for uri in dict.fromkeys(named):
+        playlist = parse(decompressed(storage.get(f"{prefix}/{uri}")))
+        for entry in playlist.segments if isinstance(playlist, MediaPlaylist) else ():
+            for key in entry.keys:
+                ids = [key_id for key_id in key_ids if key_id in (key.uri or "")]
+                if ids and key.iv:
+                    yield entry.uri, Lock(ids[0], bytes.fromhex(key.iv))
 
 
 def live_record(settings: Settings, content_id: str) -> Record:
@@ -228,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             try:
                 asked = urlsplit(self.path)
-                status, kind, body = self.server.answer(unquote(asked.path), asked.query)
+                status, kind, body = self.server.answer(unquote(asked.path))
             except VidpipeError:
                 status, kind, body = _plain(HTTPStatus.BAD_GATEWAY)
             except ValueError:  # no address: "//[x"
@@ -251,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body_wanted:
             try:
                 self.wfile.write(body)
-            except ConnectionError:  # the viewer sought elsewhere or closed the page
+            except ConnectionError:  # the viewer went elsewhere or closed the page
                 self.close_connection = True
 
 

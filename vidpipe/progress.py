@@ -93,6 +93,14 @@ class Uploaded(Event):
     bytes: int
 
 
+class Copied(Event):
+    """An object was copied inside the target, from the version that was live before: none of its bytes left this machine."""
+
+    event: Literal["copied"] = "copied"
+    path: str
+    bytes: int
+
+
 LAST_STAGE = "catalog"
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 

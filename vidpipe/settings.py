@@ -31,7 +31,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
-from vidpipe.protect.master import parse_master_key
+from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
@@ -232,7 +232,7 @@ def _limit(name: str, value: object, origin: str, *, typed: bool = True) -> int 
 
 
 def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
-    """Check one value. typed: it comes from a file that tells numbers from strings; otherwise it may be text."""
+    """Check one value. typed: it comes from a file that distinguishes numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
     if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
         raise UsageError("the value is empty", where=origin, fix=f"leave it out for the default, or give one: {field.description}")

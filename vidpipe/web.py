@@ -8,6 +8,10 @@ Wrong: WebError, whose kind says how far it came: NoAddress, NotFollowed, Unreac
 What a stranger sends is not believed. A redirect or a playlist leads to no private address (loopback, link-local and internal ones) but the
 very one that the user named: a connection to any other is refused before anything is sent. An answer may be slow, but not for ever: it has
 GRACE seconds, and one more for every SLOWEST bytes that have come. Certificates are verified; https is never left.
+
+httpx is not used: its transport takes no network backend, so while headers come byte by byte no deadline would hold (its timeouts are of
+one read each), and a connection could be judged before anything is sent only by its tracing hook, which is there to watch. A transport of
+our own for it would be all of this module, on the same httpcore, and httpx one layer more.
 """
 
 from __future__ import annotations
@@ -151,7 +155,7 @@ def checked_url(url: str) -> SplitResult:
     except ValueError:
         fit = None
     if not fit or parts.scheme not in ("http", "https"):
-        raise NoAddress("this is no address that a server can be asked for")
+        raise NoAddress("this is not a valid URL")
     return parts
 
 
@@ -299,7 +303,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
-        raise NoAddress("this is no address that a server can be asked for") from error
+        raise NoAddress("this is not a valid URL") from error
     except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
         raise Unreached(_words(error) or "the server does not answer") from error
     except httpcore.TimeoutException as error:

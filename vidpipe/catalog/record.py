@@ -114,7 +114,7 @@ class SubtitleRecord(RecordPart):
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
     default: bool = Field(description="Shown unless the viewer chooses another.")
     forced: bool = Field(description="Only for passages that every viewer needs translated.")
-    hearing_impaired: bool = Field(default=False, description="Also tells what is heard, for viewers who do not hear it.")
+    hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH), for viewers who do not hear it.")
     url: Location = Field(description="Location of the track's media playlist, written as playback.hls is.")
 
 

@@ -302,7 +302,7 @@ def _prepare_file(dialect: Any, connection_record: Any, arguments: list[Any], op
     path = Path(str(arguments[0])).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file() and not os.access(path.parent, os.W_OK):
-        # SQLite makes two files beside a catalog with a write-ahead log even to read it, unless it is told that nobody writes. Where
+        # SQLite makes two files beside a catalog with a write-ahead log even to read it, unless it is opened as immutable. Where
         # the log lies there already, somebody may be writing, and SQLite can use those files.
         writer = path.with_name(f"{path.name}-wal").exists()
         arguments[0] = f"{path.as_uri()}?mode=ro" + ("" if writer else "&immutable=1")

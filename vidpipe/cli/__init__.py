@@ -1,4 +1,4 @@
-"""The command line: calls of the library, rendering, exit codes. The only room that uses typer and rich, and that prints."""
+"""The command line: calls of the library, rendering, exit codes. The only package that uses typer and rich, and that prints."""
 
 from __future__ import annotations
 

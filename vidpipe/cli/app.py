@@ -225,23 +225,30 @@ def inspect(
     from vidpipe.cli import render
     from vidpipe.data import report
     from vidpipe.inspect.inspection import inspect as look
-    from vidpipe.inspect.inspection import unreadable
 
     try:
         found = look(location)
     except UsageError as error:
         if not json:
             raise
-        problem = exits.failure(error, debug=debug)
-        exits.show(problem)
-        write_json({**report(unreadable(location, error)), "error": problem.report()})
-        raise typer.Exit(problem.exit_code) from error
+        raise _print_unreadable(location, error, debug=debug) from error
     if json:
         write_json(report(found))
     else:
         render.inspection(out(), found)
     if found.problems:
         raise typer.Exit(VerificationFailed.exit_code)
+
+
+def _print_unreadable(location: str, error: UsageError, *, debug: bool) -> typer.Exit:
+    """Print what programs expect of an inspection, with the error in it, and the words for people."""
+    from vidpipe.data import report
+    from vidpipe.inspect.inspection import unreadable
+
+    problem = exits.failure(error, debug=debug)
+    exits.show(problem)
+    write_json({**report(unreadable(location, error)), "error": problem.report()})
+    return typer.Exit(problem.exit_code)
 
 
 @app.command(cls=Command)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli.words import Unwritten, clean, err, write_json
+from vidpipe.cli.words import Unwritten, err, escaped, write_json
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ERROR_FORMAT = "vidpipe.error/1"
 EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
-EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: whoever read our output has gone
+EXIT_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: the output pipe was closed
 CODES = {
     0: "done",
     2: "usage or configuration",
@@ -112,10 +112,10 @@ def show(problem: Failure) -> None:
     """Write a failure to standard error. Long lines are not broken, so that commands in them can be pasted."""
     console = err()
     for line in (problem.traceback or "").splitlines():
-        console.print(clean(line), soft_wrap=True)
+        console.print(escaped(line), soft_wrap=True)
     console.print("error: ", style="bold red", end="")
     for line in "\n".join(problem.lines).split("\n"):
-        console.print(clean(line), soft_wrap=True)
+        console.print(escaped(line), soft_wrap=True)
 
 
 def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> int:

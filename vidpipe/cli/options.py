@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Progress(StrEnum):
-    """How an ingest tells how far it is."""
+    """How an ingest shows its progress."""
 
     auto = "auto"
     bar = "bar"

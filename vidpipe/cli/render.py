@@ -1,4 +1,4 @@
-"""Tables and summaries for people. Every text that comes from a file passes ``clean`` on its way to the terminal.
+"""Tables and summaries for people. Every text that comes from a file passes ``escaped`` on its way to the terminal.
 
 In:   a console and what the library returned.  Out: text on the console, as wide as it allows; nothing is cut when piped.
 """
@@ -16,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from vidpipe.cli.reporters import clock, count, size
-from vidpipe.cli.words import clean
+from vidpipe.cli.words import escaped
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import LeftOutRecord, Record
     from vidpipe.diagnostics import Diagnostic
-    from vidpipe.doctor import Check
+    from vidpipe.doctor import CheckResult
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.pipeline.ingest import IngestResult
@@ -45,7 +45,7 @@ def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[obje
     all but one column whole, each row becomes a paragraph with a line for each column.
     """
     names = [column.removeprefix(">") for column in columns]
-    cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, Text) else Text(escaped(cell)) for cell in row] for row in rows]
     longest = [max(len(name), *(row[index].cell_len for row in cells), 0) for index, name in enumerate(names)]
     longest[longest.index(max(longest))] = _FOLDED_WIDTH
     if sum(longest) + _GAP * len(longest) > console.width:
@@ -74,7 +74,7 @@ def _print(console: Console, made: Table) -> None:
 def lines(console: Console, *texts: str) -> None:
     """Print lines that may be pasted: they are not broken."""
     for text in texts:
-        console.print(clean(text), soft_wrap=True)
+        console.print(escaped(text), soft_wrap=True)
 
 
 def rate(bits: int) -> str:
@@ -137,14 +137,14 @@ def validation(console: Console, result: Validation) -> None:
     for finding in () if result.problems else result.findings:  # what cannot be measured has its own lines
         colour = _STATE_STYLE[finding.severity]
         console.print(
-            Text.assemble((finding.severity, colour), ": ", clean(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
+            Text.assemble((finding.severity, colour), ": ", escaped(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
         )
         lines(console, f"  {result.file}: fix: {finding.advice}")
     for number, problem in enumerate(result.problems):
         named = problem if problem.startswith(f"{result.file}: ") else f"{result.file}: {problem}"
-        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), clean(named)), soft_wrap=True)
+        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), escaped(named)), soft_wrap=True)
     verdict = ("refused", "bold red") if result.refused else ("accepted", "green")
-    console.print(Text.assemble(clean(result.file), ": ", verdict), soft_wrap=True)
+    console.print(Text.assemble(escaped(result.file), ": ", verdict), soft_wrap=True)
 
 
 def _finding(file: str, finding: Diagnostic) -> str:
@@ -157,7 +157,7 @@ def _finding(file: str, finding: Diagnostic) -> str:
 
 
 def _at(seconds: Fraction) -> str:
-    """A time from the first picture on; sound may come before it."""
+    """A time from the first picture on; audio may come before it."""
     return f"-{clock(float(-seconds))}" if seconds < 0 else clock(float(seconds))
 
 
@@ -255,7 +255,7 @@ def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
     grid.add_column(style="bold" if console.is_terminal else "", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(Text(name), value if isinstance(value, Text) else Text(clean(value)))
+        grid.add_row(Text(name), value if isinstance(value, Text) else Text(escaped(value)))
     _print(console, grid)
 
 
@@ -285,6 +285,9 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
+    if kept := found.inventory:
+        name = f"{kept.content_id} version {kept.version}, " if kept.version else ""
+        lines(console, f"inventory: {name}{count(kept.objects, 'object')}, {size(kept.bytes)}")
     lines(console, *(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes))
 
 
@@ -325,11 +328,12 @@ def summary(console: Console, result: IngestResult) -> None:
         lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
     else:
         reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
+        copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
         videos = sum(rendition.type == "video" for rendition in record.renditions)
         lines(
             console,
             f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(result.timings['total'])}{reused}",
+            f"made in {clock(result.timings['total'])}{reused}{copied}",
         )
     for finding in result.findings:
         lines(console, f"{finding.severity}: {finding.message} [{finding.id}]")
@@ -407,7 +411,7 @@ def record(console: Console, shown: Record) -> None:
         *(("left out", _left_out(track)) for track in shown.left_out),
         *((f"meta {key}", value) for key, value in shown.metadata.items()),
     ]
-    _facts(console, [(clean(name), value) for name, value in facts])
+    _facts(console, [(escaped(name), value) for name, value in facts])
     console.print()
     table(
         console,
@@ -461,7 +465,7 @@ def playing(console: Console, server: Preview) -> None:
     )
 
 
-def doctor(console: Console, checks: Sequence[Check]) -> None:
+def doctor(console: Console, checks: Sequence[CheckResult]) -> None:
     """Show what was looked at."""
     table(console, ("check", "", "found"), [(check.name, Text(check.state, _STATE_STYLE[check.state]), check.detail) for check in checks])
     lines(console, *(f"{check.name}: {check.fix}" for check in checks if check.fix))

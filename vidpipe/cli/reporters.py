@@ -23,12 +23,13 @@ from typing import Any, Protocol, TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from vidpipe.cli.exits import Failure, Stop
-from vidpipe.cli.words import clean, err
+from vidpipe.cli.words import err, escaped
 from vidpipe.data import Data
 from vidpipe.progress import (
     LAST_STAGE,
     ChunkFinished,
     ChunkProgress,
+    Copied,
     EncodePlanned,
     Event,
     Fetched,
@@ -39,7 +40,7 @@ from vidpipe.progress import (
 )
 
 WINDOW_SECONDS = 30.0
-"""Speed is measured over this time: long enough that chunks ending side by side do not make it jump."""
+"""Speed is measured over this time: long enough that chunks ending together do not make it jump."""
 PLAIN_SECONDS = 10.0
 JSON_SECONDS = 1.0
 FETCH = "fetch"
@@ -185,7 +186,7 @@ class Quiet:
         """Show warnings."""
         if isinstance(event, Note) and event.level == "warning":
             with suppress(OSError):  # nobody reads; the work goes on, here and below
-                err().print(f"warning: {clean(event.text)}", soft_wrap=True)
+                err().print(f"warning: {escaped(event.text)}", soft_wrap=True)
 
     def interrupting(self) -> None:
         """Say nothing."""
@@ -213,7 +214,7 @@ class Plain:
         with self._lock:
             self._meter.take(event)
             if isinstance(event, Note):
-                self._say(clean(event.text) if event.level == "info" else f"warning: {clean(event.text)}")
+                self._say(escaped(event.text) if event.level == "info" else f"warning: {escaped(event.text)}")
             elif isinstance(event, EncodePlanned):
                 self._say(f"encoding {event.frames} frames in {count(event.chunks, 'chunk')}")
             elif self._now() - self._shown >= PLAIN_SECONDS:
@@ -266,7 +267,7 @@ class Bar:
         with self._lock, suppress(OSError):
             self._meter.take(event)
             if isinstance(event, Note):
-                self._progress.console.print(clean(event.text), style="yellow" if event.level == "warning" else None)
+                self._progress.console.print(escaped(event.text), style="yellow" if event.level == "warning" else None)
             if self._task is None:
                 return
             now = self._meter.snapshot()
@@ -311,7 +312,7 @@ class Ndjson:
             elif isinstance(event, StageFinished) and event.stage == FETCH and self._unwritten is not None:
                 self._event(self._unwritten)
                 self._unwritten = None
-            if not isinstance(event, ChunkProgress | Uploaded | Fetched):
+            if not isinstance(event, ChunkProgress | Uploaded | Copied | Fetched):
                 self._event(event)
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
@@ -352,7 +353,7 @@ class Ndjson:
         try:
             self._stream.write(json.dumps(value | stamp) + "\n")
             self._stream.flush()
-        except OSError:  # whoever reads has gone; the work goes on
+        except OSError:  # the pipe was closed; the work goes on
             return
 
 
@@ -396,7 +397,7 @@ def size(number: int) -> str:
 
 
 def print_stopping() -> None:
-    """Tell a person that Ctrl-C was seen; safe in a signal handler."""
+    """Show that Ctrl-C was seen; safe in a signal handler."""
     with suppress(OSError, ValueError):  # standard error is closed, or has no file below it
         os.write(sys.stderr.fileno(), b"\nstopping; press Ctrl-C again to stop at once\n")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 
 
-def clean(text: object) -> str:
+def escaped(text: object) -> str:
     """Return text in which no character can move the cursor, change colours or reverse the reading order."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
@@ -31,7 +31,7 @@ class Unwritten(OSError):
 
 
 class Output(TextIOWrapper):
-    """Standard output, whose failures can be told from all others."""
+    """Standard output, whose failures can be distinguished from all others."""
 
     def write(self, text: str, /) -> int:
         """See TextIOBase."""
@@ -60,7 +60,7 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """The console of everything that is said to people beside the result. Goes quiet when its reader has gone."""
+    """The console of everything that is said to people beside the result. Goes quiet when its pipe is closed."""
     return _console(stderr=True)
 
 

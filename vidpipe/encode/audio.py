@@ -4,23 +4,21 @@ In:   an AudioCommand: the input, the tracks that are missing, where the picture
 Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
 Wrong: nothing here can fail.
 
-A track is put on the picture's time line: time 0 is the first frame, what sounds earlier is cut, what begins later is preceded by
+A track is put on the picture's time line: time 0 is the first frame, what is heard earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
-or its sample rate on the way is made steady first (``source/audio_changes.py``). A track that is copied begins and ends at the frames
-that the file has (``plan/copies.py`` says which tracks may be); all that is made new is their times.
+or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``). A track that is copied begins and ends at
+the frames that the file has (``plan/copies.py`` says which tracks may be); all that is made new is their times.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
-from typing import Any
-
-import ffmpeg
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
+from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
 from vidpipe.plan import AudioCopy, AudioEncode, AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
 from vidpipe.source.facts import Shift, Sound
@@ -34,14 +32,13 @@ PRIMING_FRAMES = 2
 LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
 
-RAW_SOUND = "vidpipe_sound_quality"
 FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
 class AudioCommand(Data):
     """What decides the command. start: seconds in the input's own time at which the picture begins.
 
-    duration: of the time line.  segment: of a media segment.  sounds: stream index -> the track, where it is widest.
+    duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
     steady: streams that are made steady first.  steps: stream index -> where its clock steps.
     shifts: stream index -> what makes its times continuous.
     """
@@ -99,52 +96,35 @@ def sound_file(number: int, quality: QualityChains) -> str:
 
 def audio_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments for all tracks."""
-    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
-    taps: dict[int, list[Any]] = {}
+    source = Input(**source_options(command.location, command.demuxer, command.shifts))
+    streams: dict[int, list[Stream]] = {}
     for stream in {rendition.stream.stream for rendition in command.renditions}:
         made = [rendition for rendition in command.renditions if rendition.stream.stream == stream]
         wanted = sum(isinstance(rendition.make, AudioEncode) for rendition in made) + (len(made) if command.quality else 0)
-        taps[stream] = _split(_timeline(source[str(stream)], command, stream), wanted) if wanted else []
+        streams[stream] = _timeline(source.stream(stream), command, stream).split(wanted, "asplit") if wanted else []
     outputs = []
-    chains = []
     for number, rendition in enumerate(command.renditions):
-        index = rendition.stream.stream
+        taps = streams[rendition.stream.stream]
         if isinstance(rendition.make, AudioCopy):
-            outputs.append(_copied(source[str(index)], command, number, rendition))
+            outputs.append(_copied(source.stream(rendition.stream.stream), command, number, rendition))
         else:
-            outputs.append(_encoded(taps[index].pop(0), command, number, rendition, rendition.make))
+            outputs.append(_encoded(taps.pop(0), command, number, rendition, rendition.make))
         if command.quality:
-            name = f"{RAW_SOUND}_{number}_"
-            chains.append((name, command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality))))
-            outputs.append(ffmpeg.output(taps[index].pop(0).filter(name), "-", format="null"))
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    if "-filter_complex" not in arguments:  # everything is copied
-        return [*GLOBAL, *arguments]
-    place = arguments.index("-filter_complex") + 1
-    for name, chain in chains:
-        arguments[place] = arguments[place].replace(name, chain)
-    return [*GLOBAL, *_steadied(arguments, command)]
-
-
-def _steadied(arguments: list[str], command: AudioCommand) -> list[str]:
-    """Put a steady copy in the place of each stream that changes. ffmpeg-python has no word for a loopback decoder."""
-    place = arguments.index("-filter_complex")
-    front: list[str] = []
-    for number, stream in enumerate(sorted(command.steady)):
-        front += steadied(number, stream, command.sounds[stream])
-        arguments[place + 1] = arguments[place + 1].replace(f"[0:{stream}]", f"[dec:{number}]")
-    return [*arguments[:place], *front, *arguments[place:]]
+            measured = taps.pop(0).filters(command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality)))
+            outputs.append(measured.output("-", format="null"))
+    # A copy of one format takes the place of each stream that changes its own.
+    copies = [Loopback(stream, steadied(number, stream, command.sounds[stream])) for number, stream in enumerate(sorted(command.steady))]
+    return [*GLOBAL, *arguments(outputs, copies)]
 
 
 def sound_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
-    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts))
+    source = Input(**source_options(command.location, command.demuxer, command.shifts))
     streams = sorted({rendition.stream.stream for rendition in command.renditions})
-    arguments: list[str] = ffmpeg.get_args([ffmpeg.output(source[str(stream)], "-", format="null") for stream in streams])
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *arguments([source.stream(stream).output("-", format="null") for stream in streams])]
 
 
-def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
+def _timeline(stream: Stream, command: AudioCommand, index: int) -> Stream:
     """The track at its own rate and channels, on the picture's time line, without gaps."""
     stream = stream.filter("asetpts", expr=on_the_time_line(command.start, command.steps.get(index, ())))
     # async=1: fill gaps with silence, cut overlaps; first_pts=0: from time 0 on.  Never stretch: that would bend the pitch.
@@ -155,7 +135,7 @@ def _timeline(stream: Any, command: AudioCommand, index: int) -> Any:
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
-def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRendition, make: AudioEncode) -> Any:
+def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition, make: AudioEncode) -> Output:
     samples, channels = command.samples(rendition), command.sounds[rendition.stream.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
@@ -166,14 +146,13 @@ def _encoded(stream: Any, command: AudioCommand, number: int, rendition: AudioRe
         stream = stream.filter("aresample", osr=rendition.sample_rate, ochl=layout)
     if channels > max(2, rendition.channels):
         # Dialogue stays as loud as it was; only peaks where all channels add up are held down (scaling everything costs 8 dB).
-        # level: no make-up gain.  latency: give back the look-ahead, or the sound would come late.
+        # level: no make-up gain.  latency: give back the look-ahead, or the audio would come late.
         stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)
     stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
-    options = {"c:a": make.codec, "b:a": make.bitrate, "ar": rendition.sample_rate}
-    return _written(stream, command, number, options)
+    return _written(stream, command, number, {"c:a": make.codec, "b:a": make.bitrate, "ar": rendition.sample_rate})
 
 
-def _copied(stream: Any, command: AudioCommand, number: int, rendition: AudioRendition) -> Any:
+def _copied(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition) -> Output:
     """The frames as they are, each as long as it is. Times of files are rounded (to a millisecond in Matroska), and would not add up.
 
     What lies before the picture, the encoder's priming, is skipped by the edit list. The first frame counts, and never begins later than
@@ -187,8 +166,8 @@ def _copied(stream: Any, command: AudioCommand, number: int, rendition: AudioRen
     return _written(stream, command, number, {"c:a": "copy", "bsf:a": f"aac_adtstoasc,{times}", "frames:a": frames})
 
 
-def _written(stream: Any, command: AudioCommand, number: int, options: dict[str, object]) -> Any:
-    common: dict[str, object] = {
+def _written(stream: Stream, command: AudioCommand, number: int, own: dict[str, object]) -> Output:
+    options: dict[str, object] = {
         "format": "mp4",
         # delay_moov: the init section is written after the first fragment, when the priming is known, and carries it as an edit list.
         "movflags": "+empty_moov+delay_moov+default_base_moof",
@@ -198,11 +177,4 @@ def _written(stream: Any, command: AudioCommand, number: int, options: dict[str,
         "fflags": "+bitexact",
         "flags": "+bitexact",  # no encoder name inside the stream
     }
-    return ffmpeg.output(stream, f"file:{audio_file(number)}", **options, **common)
-
-
-def _split(stream: Any, count: int) -> list[Any]:
-    if count == 1:
-        return [stream]
-    parts = stream.filter_multi_output("asplit")
-    return [parts[number] for number in range(count)]
+    return stream.output(f"file:{audio_file(number)}", **options, **own)

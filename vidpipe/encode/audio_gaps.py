@@ -1,4 +1,4 @@
-"""Tell real gaps and drift from time stamps that merely jitter. Pure: gives the text of a filter expression.
+"""Distinguish real gaps and drift from time stamps that merely jitter. Pure: gives the text of a filter expression.
 
 In:   where the picture's time line begins, in the stream's own time; where the audio's clock steps, as its packets showed.
 Out:  an expression for ``asetpts``: each frame of audio gets its place on the picture's time line.
@@ -26,7 +26,7 @@ from fractions import Fraction
 from vidpipe.source.steps import LEAST_STEP
 
 GAP = Fraction(6, 100)
-"""Seconds. Beyond what sound clocks jitter; among time stamps that do, one lost packet (20 to 32 ms) is left to the drift."""
+"""Seconds. Beyond what audio clocks jitter; among time stamps that do, one lost packet (20 to 32 ms) is left to the drift."""
 
 FIRST_GAP = Fraction(42, 1000)
 """Seconds. Just beyond what Vorbis is off: there is no habit yet to compare with, and the first time stamp is as good as the second."""

@@ -26,7 +26,7 @@ class SourceFault(ValueError):
 
 
 class ChangingSound(SourceFault):
-    """The sound changes its channels or its sample rate, and its packets did not say so."""
+    """The audio changes its channels or its sample rate, and its packets did not say so."""
 
 
 def check_video(path: Path, rendition: VideoRendition, command: ChunkCommand) -> int:
@@ -84,7 +84,7 @@ def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) ->
         end += fragment.duration
     if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
         # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
-        raise ChangingSound(f"the sound changes its channels or its sample rate on the way ({frames} frames in {end} samples)")
+        raise ChangingSound(f"the audio changes its channels or its sample rate mid-stream ({frames} frames in {end} samples)")
     planned = command.samples(rendition)
     least = planned
     if isinstance(rendition.make, AudioCopy):

@@ -10,7 +10,7 @@ Wrong: nothing here can fail; a command without outputs is a programming error (
           every n-th frame: sprite JPEGs     single frames: poster JPEGs
 
 Why every chunk shows what a single encode would: times are kept (-copyts) and counted from the stream's first frame in ticks
-that hold both source times and grid times; the seek lands on a key frame at least PREROLL before the chunk; and ``fps`` is told the
+that hold both source times and grid times; the seek lands on a key frame at least PREROLL before the chunk; and ``fps`` is given the
 grid time at which the chunk starts, so it drops the preroll and fills every grid position with the latest frame that is nearer
 to it than to the next one. "Nearest" and not "at or before": in a file with millisecond times, frame 2 of 24 fps (83.33 ms)
 is stamped 83 ms, but frame 1 (41.67 ms) 42 ms, and it must still be frame 1.
@@ -21,14 +21,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor
-from typing import Any, NamedTuple
-
-import ffmpeg
+from typing import NamedTuple
 
 from vidpipe.data import Data, Seconds
 from vidpipe.encode import picture as pixels
 from vidpipe.encode.output import pixel_format, video_file, video_options
 from vidpipe.encoders import EIGHT_BITS
+from vidpipe.media.graph import Input, Output, Stream, arguments
 from vidpipe.plan import Chunk, Grid, Picture, Plan, ThumbnailPlan, VideoRendition
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import Shift, VideoStream
@@ -48,7 +47,6 @@ PADDING = 3
 """Frames that may be repeated to reach the planned count: for rounding at the end. A source that lacks more is an error, never hidden."""
 
 PICTURES = "pictures.mjpeg"
-RAW_SOURCE, RAW_PICTURE = "vidpipe_source_quality", "vidpipe_picture_quality"  # stand for chains that ffmpeg-python would escape
 
 
 class QualityChains(Data):
@@ -158,13 +156,7 @@ def chunk_arguments(command: ChunkCommand) -> list[str]:
     outputs = _outputs(command)
     if not outputs:
         raise ValueError("a command that makes nothing")
-    # get_args writes outputs last to first; turned round, the first rung comes first, whose frames -progress counts.
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    if command.quality:
-        place = arguments.index("-filter_complex") + 1
-        graph = arguments[place].replace(RAW_SOURCE, command.quality.source).replace(RAW_PICTURE, command.quality.picture)
-        arguments[place] = graph
-    return [*GLOBAL, "-filter_complex_threads", str(command.threads), *arguments]
+    return [*GLOBAL, "-filter_complex_threads", str(command.threads), *arguments(outputs)]
 
 
 def decode_arguments(command: ChunkCommand) -> list[str]:
@@ -172,8 +164,7 @@ def decode_arguments(command: ChunkCommand) -> list[str]:
     # trim and not -t: with -copyts, and in files whose times do not begin at 0, this is the source's own time
     end = command.video.start + command.grid.time(command.chunk.start + command.chunk.frames) + PREROLL
     stream = _input(command).filter("trim", end=f"{float(end):.6f}")
-    arguments: list[str] = ffmpeg.get_args(ffmpeg.output(stream, "-", format="null", fps_mode="passthrough"))
-    return [*GLOBAL, *arguments]
+    return [*GLOBAL, *arguments([stream.output("-", format="null", fps_mode="passthrough")])]
 
 
 GLOBAL = [
@@ -197,7 +188,7 @@ def source_options(location: str, demuxer: str, shifts: Mapping[int, Sequence[Sh
     }
 
 
-def _input(command: ChunkCommand) -> Any:
+def _input(command: ChunkCommand) -> Stream:
     options = source_options(command.location, command.demuxer, {command.video.index: command.video.shifts})
     options["threads"] = command.threads
     options["noautorotate"] = None  # rotated by an explicit transpose
@@ -210,26 +201,26 @@ def _input(command: ChunkCommand) -> Any:
         # seek_timestamp: absolute, not relative to the container's start.  noaccurate_seek: ffmpeg would add the container's
         # start once more to the point before which it drops frames; fps drops them exactly.
         options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{floor(command.seek * 1000) / 1000:.3f}"}
-    return ffmpeg.input(**options)[str(command.video.index)]
+    return Input(**options).stream(command.video.index)
 
 
-def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Any]:
+def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Stream]:
     """The frames of the chunk on the grid, counted from 0, upright, at source size: once for each of ``pictures``, in their order."""
     ways: dict[Picture, list[int]] = {}  # colour is none of these filters' business
     for number, picture in enumerate(pictures):
         ways.setdefault(picture.model_copy(update={"tone_map": "none", "dynamic_range": "SDR"}), []).append(number)
-    found: dict[int, Any] = {}
-    for decoded, (picture, numbers) in zip(_split(_decoded(command), len(ways)), ways.items(), strict=True):
-        found |= zip(numbers, _split(_on_the_grid(decoded, command, picture), len(numbers)), strict=True)
+    found: dict[int, Stream] = {}
+    for decoded, (picture, numbers) in zip(_decoded(command).split(len(ways)), ways.items(), strict=True):
+        found |= zip(numbers, _on_the_grid(decoded, command, picture).split(len(numbers)), strict=True)
     return [found[number] for number in range(len(pictures))]
 
 
-def _decoded(command: ChunkCommand) -> Any:
+def _decoded(command: ChunkCommand) -> Stream:
     """What the decoder gives, measured, with times from the first frame on."""
     rate, video = command.grid.frame_rate, command.video
     stream = _input(command)
     if command.quality:
-        stream = stream.filter(RAW_SOURCE)
+        stream = stream.filters(command.quality.source)
     if command.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
         # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
         stream = stream.filter("setpts", expr="PTS-STARTPTS")
@@ -241,11 +232,11 @@ def _decoded(command: ChunkCommand) -> Any:
     if command.seek is not None:
         # Prints where the seek landed, in ticks from the first frame, once; tasks/chunk.py compares it. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")
-    # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to tell source times apart.
+    # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to keep source times apart.
     return stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
 
 
-def _on_the_grid(stream: Any, command: ChunkCommand, picture: Picture) -> Any:
+def _on_the_grid(stream: Stream, command: ChunkCommand, picture: Picture) -> Stream:
     rate = command.grid.frame_rate
     stream = pixels.deinterlace(stream, command.video, picture)
     start = f"{float(command.grid.time(command.chunk.start)):.9f}"
@@ -274,7 +265,7 @@ def _shape(rendition: VideoRendition) -> _Shape:
     return _Shape(rendition.picture, rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
 
 
-def _outputs(command: ChunkCommand) -> list[Any]:
+def _outputs(command: ChunkCommand) -> list[Output]:
     """Split the timeline among everything that is missing."""
     shapes: dict[_Shape, list[VideoRendition]] = {}
     for rendition in command.renditions:
@@ -283,32 +274,35 @@ def _outputs(command: ChunkCommand) -> list[Any]:
     measured_at = _Shape(command.picture, 1, *command.smallest, EIGHT_BITS) if command.quality else None
     alone = measured_at is not None and measured_at not in shapes
     others = alone + bool(command.pictures) + len(command.posters)
-    taps = iter(_timelines(command, [*(shape.picture for shape in shapes), *[command.picture] * others]))
-    outputs: list[Any] = []
+    pictures = [*(shape.picture for shape in shapes), *[command.picture] * others]
+    if not pictures:
+        return []
+    taps = iter(_timelines(command, pictures))
+    outputs: list[Output] = []
     for shape, group in shapes.items():
         stream = next(taps)
         if shape.step > 1:
-            stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and tells the encoder the lower rate
+            stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and declares the lower rate to the encoder
         stream = pixels.fit(stream, shape.width, shape.height, command.video, shape.picture, shape.pixel_format)
-        copies = iter(_split(stream, len(group) + (shape == measured_at)))
-        outputs += [ffmpeg.output(next(copies), f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
-        if shape == measured_at:
-            outputs.append(_measured(next(copies)))
-    if alone:
-        outputs.append(_measured(pixels.fit(next(taps), *command.smallest, command.video, command.picture)))
+        copies = iter(stream.split(len(group) + (shape == measured_at)))
+        outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
+        if command.quality and shape == measured_at:
+            outputs.append(_measured(next(copies), command.quality))
+    if command.quality and alone:
+        outputs.append(_measured(pixels.fit(next(taps), *command.smallest, command.video, command.picture), command.quality))
     if command.thumbnails and command.pictures:
         offset = command.chunk.start % command.thumbnails.interval
         picked = next(taps).filter("select", expr=f"not(mod(n+{offset},{command.thumbnails.interval}))")
         picked = pixels.jpeg(picked, command.thumbnails.width, command.thumbnails.height, command.video, command.picture)
-        outputs.append(ffmpeg.output(picked, f"file:{PICTURES}", **_JPEG, **{"q:v": 4}))
+        outputs.append(picked.output(f"file:{PICTURES}", **_JPEG, **{"q:v": 4}))
     for frame in command.posters:
         picked = next(taps).filter("select", expr=f"eq(n,{frame - command.chunk.start})")
         picked = pixels.jpeg(picked, *command.poster_size, command.video, command.picture)
-        outputs.append(ffmpeg.output(picked, f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
+        outputs.append(picked.output(f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
     return outputs
 
 
-_JPEG = {
+_JPEG: dict[str, object] = {
     "format": "mjpeg",  # JPEG files back to back; the image muxer would expand a % in the name
     "c:v": "mjpeg",
     "threads": 1,
@@ -317,15 +311,8 @@ _JPEG = {
 }
 
 
-def _measured(stream: Any) -> Any:
-    return ffmpeg.output(stream.filter(RAW_PICTURE), "-", format="null", fps_mode="passthrough")
-
-
-def _split(stream: Any, count: int) -> list[Any]:
-    if count == 1:
-        return [stream]
-    parts = stream.filter_multi_output("split")
-    return [parts[number] for number in range(count)]
+def _measured(stream: Stream, quality: QualityChains) -> Output:
+    return stream.filters(quality.picture).output("-", format="null", fps_mode="passthrough")
 
 
 def _ratio(value: Fraction) -> str:

@@ -1,4 +1,4 @@
-"""How many chunks run side by side, and with how many threads each.
+"""How many chunks are encoded in parallel, and with how many threads each.
 
 In:   the number of chunks, the cores, how many chunks have room in memory, what the user set.
 Out:  Pace.
@@ -29,12 +29,12 @@ for a ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (97
 1080p alone (640)."""
 
 SHARE_OF_MEMORY = 0.8
-"""Of what there is; the rest is for vidpipe, the sound, and others."""
+"""Of what there is; the rest is for vidpipe, the audio, and others."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """workers: chunks side by side.  threads: of each chunk's decoder and encoders, in the order of the chunks."""
+    """workers: parallel chunk encodes.  threads: of each chunk's decoder and encoders, in the order of the chunks."""
 
     workers: int
     threads: tuple[int, ...]
@@ -43,7 +43,7 @@ class Pace:
 def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, threads: int | None = None) -> Pace:
     """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, which would leave cores idle.
 
-    room: chunks that fit into memory side by side.  workers, threads: what the user set.  Room decides only how many run at once: the
+    room: chunks that fit into memory together.  workers, threads: what the user set.  Room decides only how many run at once: the
     threads of a chunk are a part of its key, and one rung more must not change it.
     """
     beside = workers or max(1, min(cores // (threads or 1), chunks))
@@ -59,7 +59,7 @@ def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, thre
 
 
 def chunks_in(memory: int, plan: Plan) -> int:
-    """Return how many chunks of a plan run side by side in so many bytes of memory, roughly."""
+    """Return how many chunks of a plan run in parallel in so many bytes of memory, roughly."""
     source = plan.source.video
     each = memory_of(plan.video, (source.width, source.height))
     return int(memory * SHARE_OF_MEMORY) // each

@@ -1,15 +1,14 @@
 """What happens to the pixels of every frame: deinterlacing, rotation, size, colour. Filters only; pure.
 
 In:   the facts of the video stream and the Picture of a rung.
-Out:  filters appended to an ffmpeg-python stream. Everything that leaves ``fit`` is BT.709 (a rung that stays HDR: BT.2020 with the
-      source's transfer), limited range, square pixels, no side data.
+Out:  filters appended to a stream. Everything that leaves ``fit`` is BT.709 (a rung that stays HDR: BT.2020 with the source's transfer),
+      limited range, square pixels, no side data.
 Wrong: nothing here can fail.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from vidpipe.media.graph import Stream
 from vidpipe.plan import Picture
 from vidpipe.source.facts import Colour, VideoStream
 
@@ -29,7 +28,7 @@ PRIMARIES = frozenset({"bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "
 MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 
 
-def deinterlace(stream: Any, video: VideoStream, picture: Picture) -> Any:
+def deinterlace(stream: Stream, video: VideoStream, picture: Picture) -> Stream:
     """One whole frame for each frame of two fields. Before the rate is changed, because neighbours in time are needed."""
     if not picture.deinterlace:
         return stream
@@ -39,7 +38,7 @@ def deinterlace(stream: Any, video: VideoStream, picture: Picture) -> Any:
     return stream.filter("bwdif", mode="send_frame", parity=parity, deint="all")
 
 
-def rotate(stream: Any, picture: Picture) -> Any:
+def rotate(stream: Stream, picture: Picture) -> Stream:
     """Turn and mirror the picture as its metadata asks; ffmpeg's own rotation is off, so that it happens exactly once."""
     if picture.rotation == 180:
         stream = stream.filter("hflip").filter("vflip")
@@ -48,7 +47,7 @@ def rotate(stream: Any, picture: Picture) -> Any:
     return stream.filter("hflip") if picture.mirrored else stream
 
 
-def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Any:
+def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Stream:
     """Scale to square pixels of exactly this size in the colours that the picture is shown in, limited range, and drop all side data."""
     matrix, primaries = _matrix(video), _primaries(video.colour)
     hdr = picture.dynamic_range != "SDR"
@@ -93,14 +92,14 @@ def fit(stream: Any, width: int, height: int, video: VideoStream, picture: Pictu
     return stream.filter("sidedata", mode="delete")
 
 
-def jpeg(stream: Any, width: int, height: int, video: VideoStream, picture: Picture) -> Any:
+def jpeg(stream: Stream, width: int, height: int, video: VideoStream, picture: Picture) -> Stream:
     """Like ``fit``, in the colours of JPEG files: BT.601, full range (JFIF)."""
     stream = fit(stream, width, height, video, picture)
     stream = stream.filter("scale", flags=TRUE_COLOURS, in_color_matrix="bt709", out_color_matrix="bt601", out_range="pc")
     return stream.filter("format", pix_fmts="yuvj420p")
 
 
-def _tone_map(stream: Any, known: dict[str, str], picture: Picture) -> Any:
+def _tone_map(stream: Stream, known: dict[str, str], picture: Picture) -> Stream:
     """Bring PQ or HLG down to SDR: to linear light, to BT.709 primaries, roll off the highlights, back to a gamma."""
     stream = stream.filter("zscale", **known, tin=TRANSFERS[picture.tone_map], t="linear", npl=SDR_WHITE_NITS)
     stream = stream.filter("format", pix_fmts="gbrpf32le")

@@ -27,7 +27,7 @@ OPEN_FILES = 1024
 THREAD_BYTES = 72 * 1024**2
 """Address space of a thread, its stack and its arena of malloc; most of it is never touched."""
 PROGRAM_THREADS, RUNG_THREADS = 16, 8
-"""Of ffmpeg itself; of a rung beside those of its encoder, which has twice what it is told and its own."""
+"""Of ffmpeg itself; of a rung beside those of its encoder, which has twice what is set and its own."""
 SOUND_BYTES = 2 * 1024**3
 
 BEGIN_SECONDS = 600
@@ -42,7 +42,7 @@ READ_BYTE = 1e-6
 OTHER_BYTES = 256 * 1000**2
 """For the heads of files, ffmpeg's progress, and pictures."""
 PRINTED = 1400
-"""Bytes that the measuring filters print for a picture, and for each tenth of a second of sound: twice what they do."""
+"""Bytes that the measuring filters print for a picture, and for each tenth of a second of audio: twice what they do."""
 PICTURE_BYTES = 3
 """Of a still for each of its pixels: more than JPEG takes of noise."""
 

@@ -1,6 +1,6 @@
 """Quality control while the encode runs: measured on the encode's own decode, judged piece by piece.
 
-In:   the facts' findings, then the measurements of each chunk and sound track as they finish.
+In:   the facts' findings, then the measurements of each chunk and audio track as they finish.
 Out:  the QualityReport so far.
 Wrong: SourceRefused with every error found: the first piece that shows one stops the ingest, before anything is visible.
 """
@@ -60,7 +60,7 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     return report
 
 
-class Judge:
+class QualityGate:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:

@@ -1,6 +1,6 @@
-"""Make everything that a plan asks for: look up what exists, run the rest side by side, hand on each piece when it is done.
+"""Make everything that a plan asks for: look up what exists, run the rest in parallel, hand on each piece when it is done.
 
-In:   a Plan, the Store, an ffmpeg; how many chunks side by side; an Executor (threads of this machine unless given).
+In:   a Plan, the Store, an ffmpeg; how many chunks in parallel; an Executor (threads of this machine unless given).
 Out:  EncodedChunk, EncodedAudio and EncodedSubtitles as they finish, in any order; events to the Reporter.
 Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder.
 
@@ -43,7 +43,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.work.artifacts import Artifact, Store
 
 TICK = 0.1  # seconds between looks at the cancel signal
-SIDES = 3  # tasks of a title that run beside its chunks: sound, text, captions
+SIDES = 3  # tasks of a title that run beside its chunks: audio, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 
 
@@ -86,17 +86,18 @@ def encode(
     else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
         chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
-    reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=plan.grid.frames, frame_rate=float(plan.grid.frame_rate)))
+    frames = sum(chunk.frames for chunk in plan.chunks)
+    reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=frames, frame_rate=float(plan.grid.frame_rate)))
     store.sweep()
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
-        alive = cleanup.enter_context(store.temporary())  # its absence tells tasks on other machines to stop
+        alive = cleanup.enter_context(store.temporary())  # its absence signals tasks on other machines to stop
         share = Fraction(1, max(1, room))
         chunks = executor or _pool(chosen.workers, cleanup, stop, pool.chunks if pool else None, share)
-        # Sound and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
+        # Audio and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
-        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads}}
+        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))
@@ -104,7 +105,7 @@ def encode(
 
 @dataclass
 class _Run:
-    """One call of ``encode``. keys: by the threads of a chunk.  chunks: runs them.  beside: runs sound and text.
+    """One call of ``encode``. keys: by the threads of a chunk.  chunks: runs them.  beside: runs audio and text.
 
     pending: future -> what to do with what it made.
     """

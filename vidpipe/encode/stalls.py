@@ -1,4 +1,4 @@
-"""When an encode falls silent or fails: is the source to blame? An ffmpeg that only decodes the same range tells.
+"""When an encode falls silent or fails: is the source to blame? An ffmpeg that only decodes the same range shows it.
 
 In:   the progress lines of an encode, as they come, and the job that it works on.
 Out:  Blame: what the decoder did, and the command that shows it; None if the source decodes.
@@ -29,7 +29,7 @@ STALLED_SECONDS = 900.0
 """Without anything new from an encode although its source decodes, after which it is given up; and most for a decoder by itself."""
 
 SLOWEST_READ = 20_000_000
-"""Bytes a second. A file may hold gigabytes of picture before or between its sound, and one without an index is read from its beginning to
+"""Bytes a second. A file may hold gigabytes of picture before or between its audio, and one without an index is read from its beginning to
 find a place in it; that long, the output may well be silent."""
 
 PAUSE_SECONDS = 0.25
@@ -39,7 +39,7 @@ DECODER_MEMORY, THREAD_MEMORY = 8 * 1024**3, 512 * 1024**2  # 8K 10-bit pictures
 
 PRINTED_BYTES = 256 * 1000**2  # a decoder writes its progress and nothing else
 
-ANSWER_SECONDS = 10.0  # for a sound ffmpeg to tell its version
+ANSWER_SECONDS = 10.0  # for a healthy ffmpeg to report its version
 
 
 class Hangs(Exception):
@@ -71,7 +71,7 @@ class ProgressWatch:
         return now - self._since
 
     def line(self, text: str) -> bool:
-        """Take a line; return whether it tells something new."""
+        """Take a line; return whether it reports progress."""
         name, _, value = text.partition("=")
         if name not in ("frame", "out_time_us") or self._seen.get(name) == value:
             return False
@@ -103,7 +103,7 @@ class Guard:
         self._pool.shutdown(wait=True)
 
     def line(self, text: str) -> bool:
-        """Take a progress line of the encode; return whether it tells something new."""
+        """Take a progress line of the encode; return whether it reports progress."""
         new = self.progress.line(text)
         if new and self._look is not None:  # it goes on by itself: nothing has to be found out any more
             self._enough.set()

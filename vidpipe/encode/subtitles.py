@@ -13,10 +13,9 @@ work space depends on the source alone.
 
 from __future__ import annotations
 
-import ffmpeg
-
 from vidpipe.data import Data
 from vidpipe.encode.command import GLOBAL, source_options
+from vidpipe.media.graph import Input, arguments
 from vidpipe.plan import Plan
 from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.facts import Shift, Source
@@ -97,8 +96,7 @@ def subtitle_arguments(command: SubtitleCommand) -> list[str]:
     # libav does not know the name S_TEXT/WEBVTT. A cue's text stands there alone, as in SubRip; if it were called WebVTT, the demuxer
     # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
     decoders |= {f"c:{stream}": "subrip" for stream in command.webvtt}
-    source = ffmpeg.input(**source_options(command.location, command.demuxer, command.shifts), **decoders)
+    source = Input(**source_options(command.location, command.demuxer, command.shifts), **decoders)
     options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
-    outputs = [ffmpeg.output(source[str(stream)], f"file:{subtitle_file(stream)}", **options) for stream in command.streams]
-    arguments: list[str] = ffmpeg.get_args(outputs[::-1])
-    return [*GLOBAL, *arguments]
+    outputs = [source.stream(stream).output(f"file:{subtitle_file(stream)}", **options) for stream in command.streams]
+    return [*GLOBAL, *arguments(outputs)]

@@ -14,7 +14,7 @@ def _options(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
         "open-gop": 0,
         "info": 0,  # no settings as text in the init section: they name the threads
         "log-level": "error",
-        # x265 takes every core unless it is told; one chunk may only use its share. A pool also for one thread: without any, x265 turns
+        # x265 takes every core unless limited; one chunk may only use its share. A pool also for one thread: without any, x265 turns
         # wavefronts off, which stands in the init section, and that has to be the same for all chunks whatever their threads.
         "pools": threads,
         "frame-threads": 1 if threads == 1 else min(threads, 4),

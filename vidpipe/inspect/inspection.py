@@ -9,9 +9,10 @@ Wrong: UsageError if it cannot be opened or is no playlist, with the line. What 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,8 +22,9 @@ from urllib.parse import urljoin, urlsplit
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
 from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
-from vidpipe.layout import RECORD
-from vidpipe.manifest.measure import Bitrate, average, peak
+from vidpipe.inventory import Inventory, Objects, read_inventory
+from vidpipe.inventory.measure import Bitrate, average, peak
+from vidpipe.layout import INVENTORY, RECORD
 from vidpipe.manifest.parse import (
     ByteRange,
     Entry,
@@ -35,11 +37,12 @@ from vidpipe.manifest.parse import (
     Variant,
     parse,
 )
+from vidpipe.publish.result import ObjectEntry
 
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
 
 
-class KeyUse(Data):
+class DeclaredKey(Data):
     """A key as a playlist uses it. segments: that it covers.  ivs: different ones; 0 when the sequence number is the IV."""
 
     method: str
@@ -69,7 +72,7 @@ class PlaylistReport(Data):
     discontinuities: int = 0
     init: tuple[str, ...] = ()
     encrypted_init: bool = False
-    keys: tuple[KeyUse, ...] = ()
+    keys: tuple[DeclaredKey, ...] = ()
     clear_segments: int = 0
     bytes: int | None = None
     measured: Bitrate | None = None
@@ -83,10 +86,20 @@ class VariantReport(Variant):
     measured: Bitrate | None = None
 
 
+class InventoryReport(Data):
+    """What an inventory beside the playlist says. objects: that the version has.  bytes: of all of them."""
+
+    content_id: str | None = None
+    version: str | None = None
+    objects: int
+    bytes: int
+
+
 class Inspection(Data):
     """What was found. location: of the playlist that was read.  duration: of the longest media playlist.
 
     kind: "unreadable" if it cannot be read at all.  variants, renditions: of a master playlist.
+    inventory: None if there is none beside the playlist. What is there is compared with it: sizes, and the hashes of playlists.
     problems, notes: of all playlists, each with its playlist.
     """
 
@@ -99,6 +112,7 @@ class Inspection(Data):
     variants: tuple[VariantReport, ...] = ()
     renditions: tuple[Rendition, ...] = ()
     playlists: tuple[PlaylistReport, ...] = ()
+    inventory: InventoryReport | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -117,12 +131,16 @@ def inspect(location: str) -> Inspection:
 
 def _inspect(place: Package, name: str) -> Inspection:
     try:
-        playlist = parse(place.read(name), query=_query(name))
+        data = place.read(name)
+        playlist = parse(data, query=_query(name))
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
         raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
-    look = _Look(place, _held_keys(place, name))
+    inventory = _inventory(place, name)
+    held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, name)
+    look = _Look(place, held, inventory.entries if inventory else {})
+    described = _described(inventory) if inventory else None
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
         return Inspection(
@@ -132,18 +150,32 @@ def _inspect(place: Package, name: str) -> Inspection:
             independent_segments=playlist.independent_segments,
             duration=only.duration,
             playlists=(only,),
+            inventory=described,
             problems=only.problems,
             notes=only.notes,
         )
-    return _master(look, name, playlist)
+    found = _master(look, name, playlist)
+    wrong = tuple(f"{name}: {problem}" for problem in look.differences(name.rpartition("/")[2].partition("?")[0], data))
+    return found.model_copy(update={"inventory": described, "problems": (*wrong, *found.problems)})
 
 
 @dataclass(frozen=True)
 class _Look:
-    """Where to look. held: key ids that a key store answers for, so they lie in no folder."""
+    """Where to look. held: key ids that a key store answers for, so they lie in no folder.
+
+    known: what an inventory says of each object, by path beside the playlist that was opened.
+    """
 
     place: Package
     held: tuple[str, ...]
+    known: Mapping[str, ObjectEntry]
+
+    def differences(self, uri: str, data: bytes) -> tuple[str, ...]:
+        """Compare a playlist with the inventory; one that is stored compressed was unpacked, and says nothing."""
+        entry = self.known.get(uri)
+        if entry is None or entry.content_encoding or hashlib.sha256(data).hexdigest() == entry.sha256:
+            return ()
+        return ("it is not the playlist that was published: the inventory has another hash",)
 
 
 def _query(uri: str) -> str:
@@ -152,6 +184,20 @@ def _query(uri: str) -> str:
         return urlsplit(uri).query
     except ValueError:
         return ""
+
+
+def _inventory(place: Package, name: str) -> Objects | None:
+    """Return the inventory of a title of our own. Of a playlist in another folder than the master playlist there is none."""
+    try:
+        return read_inventory(place.read(urljoin(name, INVENTORY)))
+    except (Unreachable, ValueError, RecursionError):
+        return None
+
+
+def _described(inventory: Objects) -> InventoryReport:
+    sizes = [entry.size for entry in inventory.entries.values()]
+    content_id, version = (inventory.content_id, inventory.version) if isinstance(inventory, Inventory) else (None, None)
+    return InventoryReport(content_id=content_id, version=version, objects=len(sizes), bytes=sum(sizes))
 
 
 def _held_keys(place: Package, name: str) -> tuple[str, ...]:
@@ -210,14 +256,16 @@ def _variant(variant: Variant, renditions: Sequence[Rendition], reports: dict[st
 
 def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> PlaylistReport:
     try:
-        playlist = parse(look.place.read(uri), imports=variables, query=_query(uri))
+        data = look.place.read(uri)
+        playlist = parse(data, imports=variables, query=_query(uri))
     except Elsewhere as error:
         return PlaylistReport(uri=uri, kind=kind, notes=(f"{error}, and was not looked at",))
     except (Unreachable, PlaylistError) as error:
         return PlaylistReport(uri=uri, kind=kind, problems=(str(error),))
     if isinstance(playlist, MasterPlaylist):
         return PlaylistReport(uri=uri, kind=kind, problems=("it is a master playlist; a media playlist was expected",))
-    return _media(look, uri, kind, playlist)
+    found = _media(look, uri, kind, playlist)
+    return found.model_copy(update={"problems": (*look.differences(uri, data), *found.problems)})
 
 
 def _media(look: _Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:
@@ -264,15 +312,17 @@ class _Lookups:
         self._look, self._playlist = look, playlist
         self._sizes: dict[str, int | None] = {}
         self._missing: list[str] = []
+        self._other: list[str] = []
         self._elsewhere: Counter[str] = Counter()
         self._unasked = 0
         self._remarks: list[str] = []
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is missing: the first one of them."""
-        more = f" ({len(self._missing) - 1} more like this)" if self._missing[1:] else ""
-        return (self._missing[0] + more,) if self._missing else ()
+        """What is missing, and what is not as it was published: the first one of each."""
+        return tuple(
+            kind[0] + (f" ({len(kind) - 1} more like this)" if kind[1:] else "") for kind in (self._missing, self._other) if kind
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -325,6 +375,9 @@ class _Lookups:
         except Unreachable as error:
             self._missing.append(f"line {line}: {what}{uri}: {error}")
             return None
+        known = self._look.known.get(uri)
+        if known and size not in (None, known.size):
+            self._other.append(f"line {line}: {what}{uri}: it has {size} bytes; the inventory says {known.size}")
         if part is None:
             return size
         if size is not None and part.offset + part.length > size:
@@ -345,12 +398,12 @@ def _scheme(uri: str) -> str:
         return ""
 
 
-def _keys(entries: Sequence[Entry]) -> tuple[KeyUse, ...]:
+def _keys(entries: Sequence[Entry]) -> tuple[DeclaredKey, ...]:
     covered = Counter((key.method, key.uri, key.keyformat) for entry in entries for key in entry.keys)
     ivs: dict[tuple[str, str | None, str], set[str]] = {}
     for key in (key for entry in entries for key in entry.keys if key.iv):
         ivs.setdefault((key.method, key.uri, key.keyformat), set()).add(str(key.iv))
     return tuple(
-        KeyUse(method=method, uri=uri, keyformat=keyformat, segments=count, ivs=len(ivs.get((method, uri, keyformat), ())))
+        DeclaredKey(method=method, uri=uri, keyformat=keyformat, segments=count, ivs=len(ivs.get((method, uri, keyformat), ())))
         for (method, uri, keyformat), count in covered.items()
     )

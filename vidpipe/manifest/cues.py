@@ -1,7 +1,7 @@
 """Read WebVTT, strictly, and independent of what writes it: the thumbnails track, and the segments of a subtitle track.
 
 In:   the bytes of the track, or of a segment.
-Out:  one Picture, or one Cue, for each cue, in order.
+Out:  one ThumbnailCue, or one Cue, for each cue, in order.
 Wrong: CueError with the line: not WebVTT, a cue out of order, a picture that is not ``sheet.jpg#xywh=x,y,width,height``, a segment whose
        header does not tie its times to the title's zero, a text that a player could misread.
 """
@@ -26,7 +26,7 @@ class CueError(ValueError):
     """The track cannot be read."""
 
 
-class Picture(Data):
+class ThumbnailCue(Data):
     """A cue. start, end: seconds.  sheet: URI relative to the track.  x, y, width, height: pixels on it.  line: 1-based."""
 
     line: int
@@ -39,7 +39,7 @@ class Picture(Data):
     height: int
 
 
-def read_pictures(data: bytes) -> Iterator[Picture]:
+def read_pictures(data: bytes) -> Iterator[ThumbnailCue]:
     """Yield the pictures of a thumbnails track. Each begins where the one before ends; the first at 0."""
     try:
         lines = data.decode("utf-8").splitlines()
@@ -60,7 +60,7 @@ def read_pictures(data: bytes) -> Iterator[Picture]:
             raise CueError(f"line {number}: the cue does not begin where the one before ends")
         time = end
         x, y, width, height = (int(value) for value in picture.group(2, 3, 4, 5))
-        yield Picture(line=number, start=start, end=end, sheet=picture[1], x=x, y=y, width=width, height=height)
+        yield ThumbnailCue(line=number, start=start, end=end, sheet=picture[1], x=x, y=y, width=width, height=height)
 
 
 def read_subtitles(data: bytes) -> list[Cue]:

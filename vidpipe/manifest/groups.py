@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidpipe.data import Data
+from vidpipe.inventory.model import AudioTrack
 from vidpipe.manifest.grammar import quoted
-from vidpipe.manifest.measure import Bitrate
-from vidpipe.package.result import TrackFacts
 from vidpipe.source.facts import AudioRole
 
 CHARACTERISTICS: dict[AudioRole, str] = {
@@ -23,21 +22,6 @@ CHARACTERISTICS: dict[AudioRole, str] = {
     "clear-speech": "public.accessibility.enhances-speech-intelligibility",  # Apple 2.28
 }
 """What audio for some viewers declares of itself."""
-
-
-class AudioTrack(Data):
-    """An audio rendition's playlist. name: of its track, for people; the same in every layout.
-
-    language: BCP 47, None when the source does not say.  default: the track is played unless the viewer chooses.
-    """
-
-    facts: TrackFacts
-    bitrate: Bitrate
-    uri: str
-    name: str
-    language: str | None = None
-    role: AudioRole = "main"
-    default: bool = False
 
 
 class AudioGroup(Data):

@@ -1,6 +1,6 @@
 """Write the master playlist with the m3u8 package: the variants, their audio and subtitles, and the rates that were measured.
 
-In:   facts of every track (from its init section) and the measured rates of its media playlist.
+In:   the tracks of an inventory: what each init section says, and the measured rates of its media playlist.
 Out:  the whole text of the playlist.
 Wrong: ValueError for tracks that cannot be listed (no rate, two tracks of one kind and name); these are bugs of the caller.
 
@@ -21,40 +21,20 @@ from typing import Any
 
 import m3u8
 
-from vidpipe.data import Data
+from vidpipe.inventory.measure import Bitrate
+from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
-from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, AudioTrack, audio_groups, automatic, default_of, language
-from vidpipe.manifest.measure import Bitrate
-from vidpipe.manifest.times import whole_seconds
-from vidpipe.package.result import TrackFacts
+from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
-"""CHARACTERISTICS of subtitles that also tell what is heard (HLS-REND-014)."""
+"""CHARACTERISTICS of subtitles that include non-speech sound (SDH) (HLS-REND-014)."""
 DEFAULT_AVERAGE = 2_000_000
 """Bits a second that a first variant should have on average, HLS-MVP-024."""
 
+_MEDIA_ORDER = ("type", "group_id", "name", "language", "default", "autoselect", "forced", "characteristics", "channels", "uri")
 _FAMILIES = ("avc1", "hvc1", "av01")
-
-
-class VideoTrack(Data):
-    """A variant's own playlist. uri: relative to the master playlist."""
-
-    facts: TrackFacts
-    bitrate: Bitrate
-    uri: str
-
-
-class SubtitleTrack(Data):
-    """A subtitle rendition's playlist. name: unique, for people.  language: BCP 47, None when the source does not say."""
-
-    bitrate: Bitrate
-    uri: str
-    name: str
-    language: str | None = None
-    default: bool = False
-    forced: bool = False
-    hearing_impaired: bool = False
 
 
 def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
@@ -78,7 +58,7 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
     for group in played:
         for track in ordered(video):
             media = [*(_group(group) if group else ()), *shown]
-            variant = m3u8.Playlist(uri(track.uri), _stream_info(track, group, subtitles, ranges), media, None)
+            variant = m3u8.Playlist(uri(track.playlist), _stream_info(track, group, subtitles, ranges), media, None)
             variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
             playlist.playlists.append(variant)
     text: str = playlist.dumps()
@@ -117,7 +97,7 @@ def _group(group: AudioGroup) -> list[Any]:
     """Render an audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
     chosen = automatic(group)
     return [
-        m3u8.Media(
+        _Media(
             type="AUDIO",
             group_id=quoted(group.id),
             name=quoted(track.name),
@@ -126,7 +106,7 @@ def _group(group: AudioGroup) -> list[Any]:
             autoselect="YES" if any(track is other for other in chosen) else "NO",
             characteristics=CHARACTERISTICS.get(track.role),
             channels=str(track.facts.channels),
-            uri=uri(track.uri),
+            uri=uri(track.playlist),
         )
         for track in group.members
     ]
@@ -144,7 +124,7 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
     for track in [*(track for track in plain if track is default), *plain]:
         chosen.setdefault(_language(track), track)
     return [
-        m3u8.Media(
+        _Media(
             type="SUBTITLES",
             group_id=SUBTITLE_GROUP,
             name=quoted(track.name),
@@ -154,7 +134,7 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
             autoselect="NO" if track in plain and track not in chosen.values() else "YES",
             forced="YES" if track.forced else "NO",
             characteristics=HEARING_IMPAIRED if track.hearing_impaired else None,
-            uri=uri(track.uri),
+            uri=uri(track.playlist),
         )
         for track in subtitles
     ]
@@ -188,6 +168,18 @@ def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequenc
         "audio": quoted(group.id) if group else None,
         "subtitles": SUBTITLE_GROUP if subtitles else None,
     }
+
+
+class _Media:
+    """m3u8's EXT-X-MEDIA in the order of Apple's examples: m3u8 itself puts URI first, which people and simple parsers do not expect."""
+
+    def __init__(self, **attributes: str | None) -> None:
+        self._attributes = attributes
+        self.type, self.group_id = attributes["type"], attributes["group_id"]
+
+    def __str__(self) -> str:
+        tags = [str(m3u8.Media(**{name: self._attributes.get(name)})).partition(":") for name in _MEDIA_ORDER]
+        return "#EXT-X-MEDIA:" + ",".join(attribute for _, _, attribute in tags if attribute)
 
 
 class _StreamInfo:

@@ -18,9 +18,9 @@ from typing import Any
 
 import m3u8
 
+from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import uri
-from vidpipe.manifest.times import extinf, whole_seconds
-from vidpipe.package.result import PublishedSegment
+from vidpipe.publish.result import PublishedSegment
 
 FIRST_SEQUENCE = 1
 """EXT-X-MEDIA-SEQUENCE: the first segment is 00001.m4s and its moof says 1."""

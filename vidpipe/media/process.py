@@ -65,7 +65,7 @@ class Limits(Data):
 
 
 class Cancel(Protocol):
-    """Tells whether to stop: a threading.Event, or anything else with ``is_set``."""
+    """Says whether to stop: a threading.Event, or anything else with ``is_set``."""
 
     def is_set(self) -> bool:
         """Return True to stop."""

@@ -18,13 +18,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidpipe.errors import EncodeFailed
+from vidpipe.language_tags import iso_639_2
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import BoxError, Movie, Track, children, fragments, read_movie
 from vidpipe.mp4.brands import audio_brands, video_brands
 from vidpipe.mp4.writing import box, edited, full_box
 from vidpipe.package.rates import StreamRates
 from vidpipe.package.result import TrackFacts
-from vidpipe.source.text import iso_639_2
+from vidpipe.plan import Plan
+from vidpipe.work.artifacts import Artifact
 
 _BRANDS = ("iso6", "cmfc", "mp41")
 """iso6 for tfdt and default-base-is-moof, cmfc for CMAF (HLS-FMP4-001); the media profiles of the track follow."""
@@ -109,6 +111,17 @@ def aligned(inits: Mapping[str, InitSection], duration: Fraction) -> dict[str, I
     }
 
 
+def rungs_of(made: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, InitSection]:
+    """Return the init section of every rung, with the delay that they have in common. artifacts: of any chunk, by rendition."""
+    return aligned({r.id: read_init(artifacts[r.id].path, r.id) for r in made.video}, made.grid.duration)
+
+
+def respoken(data: bytes, language: str | None) -> bytes:
+    """Return an init section as published in which another language stands; nothing else of it changes."""
+    ftyp, moov = (data[child.offset : child.end] for child in children(data))
+    return ftyp + _spoken_moov(edited(moov, ("trak", "mdia", "elng"), lambda _: b""), language or "")
+
+
 def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
     """Return the facts of a track. frame_ticks: duration of its first sample. Raises EncodeFailed if players would not take it."""
     if track.handler == "soun":
@@ -173,12 +186,9 @@ def _cleaned(init: bytes) -> bytes:
 
 def _published(init: InitSection) -> bytes:
     """Return moov with the edit list, the language and the bit rates."""
-    mdia, language = ("trak", "mdia"), init.language or ""
-    moov = edited(init.moov, (*mdia, "mdhd"), lambda old: _spoken(old, iso_639_2(language)))
-    if "-" in language:  # mdhd has no room for a script or a region
-        moov = edited(moov, (*mdia, "elng"), lambda _: full_box(b"elng", 0, 0, language.encode() + b"\0"))
+    moov = _spoken_moov(init.moov, init.language or "")
     if (rates := init.rates) is not None:
-        entry = (*mdia, "minf", "stbl", "stsd", init.entry)
+        entry = ("trak", "mdia", "minf", "stbl", "stsd", init.entry)
         declared = struct.pack(">III", rates.buffer, rates.peak, rates.average)
         moov = edited(moov, (*entry, "btrt"), lambda _: box(b"btrt", declared))
         if init.entry == "mp4a":
@@ -187,6 +197,13 @@ def _published(init: InitSection) -> bytes:
         # One edit of unknown length (0), as fragmented files have it: 14496-12 8.6.6.
         elst = full_box(b"elst", 0, 0, struct.pack(">IIiHH", 1, 0, init.delay, 1, 0))
         moov = edited(moov, ("trak", "edts"), lambda _: box(b"edts", elst), before="mdia")
+    return moov
+
+
+def _spoken_moov(moov: bytes, language: str) -> bytes:
+    moov = edited(moov, ("trak", "mdia", "mdhd"), lambda old: _spoken(old, iso_639_2(language)))
+    if "-" in language:  # mdhd has no room for a script or a region
+        moov = edited(moov, ("trak", "mdia", "elng"), lambda _: full_box(b"elng", 0, 0, language.encode() + b"\0"))
     return moov
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from vidpipe.data import Data, Rational, Seconds
+from vidpipe.data import Data, Rational
 
 
 class TrackFacts(Data):
@@ -41,21 +41,3 @@ class Segment:
     duration: Fraction
     samples: int
     data: bytes = field(repr=False)
-
-
-class PublishedSegment(Data):
-    """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.
-
-    uri: relative to the playlists.  iv: 16 bytes as upper-case hex, None when clear.
-    """
-
-    rendition: str
-    index: int
-    uri: str
-    start: Seconds
-    duration: Seconds
-    samples: int
-    size: int
-    sha256: str
-    iv: str | None = None
-    key_id: str | None = None

@@ -20,10 +20,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from vidpipe.encode.result import EncodedSubtitles
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.package.containers.webvtt import written
 from vidpipe.package.cut import Cue, Cut
-from vidpipe.plan import Grid
+from vidpipe.plan import Grid, Plan
 from vidpipe.work.artifacts import Artifact
 
 MOST_CUES = 50_000
@@ -53,6 +54,13 @@ _UNWANTED = frozenset({"Cc", "Cs", "Co", "Cn"})  # not Cf: joiners and direction
 
 class Unusable(ValueError):
     """The track is left out. The message is half a sentence: "it has …"."""
+
+
+def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
+    """Return the cues of a subtitle track. Raises Unusable with the reason if it is left out of the title."""
+    if result.artifact is None:
+        raise Unusable(result.problem or "it was not made")
+    return title_cues(result.artifact, made.asset.source(result.rendition.stream).zero, made.grid, codec=result.rendition.codec)
 
 
 def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -> tuple[Cue, ...]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
-import ffmpeg
-
 from vidpipe.encode.command import pictures_in
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.media.graph import Input, arguments
 from vidpipe.media.process import Cancel, run
 from vidpipe.plan import Plan, ThumbnailPlan
 from vidpipe.work.artifacts import Artifact
@@ -134,10 +133,9 @@ def _sheet(number: int, pictures: Sequence[bytes], wanted: ThumbnailPlan, progra
 
 def sheet_arguments(columns: int, rows: int) -> list[str]:
     """Return ffmpeg's arguments that tile JPEG files from stdin into one on stdout."""
-    stream = ffmpeg.input("pipe:0", format="mjpeg", protocol_whitelist="pipe").filter("tile", layout=f"{columns}x{rows}")
-    options = {"format": "mjpeg", "c:v": "mjpeg", "q:v": 4, "frames:v": 1, "flags": "+bitexact"}
-    arguments: list[str] = ffmpeg.get_args(ffmpeg.output(stream, "pipe:1", **options))
-    return ["-hide_banner", "-nostdin", "-loglevel", "error", *arguments]
+    stream = Input(filename="pipe:0", format="mjpeg", protocol_whitelist="pipe").stream().filter("tile", layout=f"{columns}x{rows}")
+    options: dict[str, object] = {"format": "mjpeg", "c:v": "mjpeg", "q:v": 4, "frames:v": 1, "flags": "+bitexact"}
+    return ["-hide_banner", "-nostdin", "-loglevel", "error", *arguments([stream.output("pipe:1", **options)])]
 
 
 def _clock(seconds: Fraction) -> str:

@@ -1,8 +1,8 @@
 """Put back what the target has lost of a live version.
 
-In:   the live record, what is lost of it, and a way to make the version again.
-Out:  what was made, with the lost objects at the target; None if they cannot be had again with the same bytes.
-Wrong: PublishFailed from the storage, VerificationFailed, whatever the making raises.
+In:   the live record, and what is lost of it.
+Out:  the Destination at which the version is made again, and its record.
+Wrong: Differs if the bytes cannot be had again, UsageError if its keys cannot; PublishFailed from the storage.
 
 A version never changes: what is lost is put back with its own bytes or not at all. Its playlists name IVs that depend on the bytes.
 """
@@ -12,12 +12,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
-from vidpipe.errors import UsageError, VerificationFailed
-from vidpipe.inventory import Loss, seal_record
+from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_source import LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore
@@ -27,44 +25,40 @@ from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import is_compressible
 from vidpipe.storage.base import Storage, Stored
 
-Made = TypeVar("Made")
-
 
 class Differs(Exception):
     """What was made again has other bytes than what was published."""
 
 
-def restored(
-    live: Record,
-    lost: Loss | None,
-    storage: Storage,
-    keys: KeyStore,
-    make: Callable[[Destination], Made],
-    *,
-    gzip: bool,
-    reporter: Reporter,
-    cancel: threading.Event,
-) -> Made | None:
-    """Make a live version again and put back what is lost of it. None if that needs a new version: what is there may never change.
+def restorable(live: Record, lost: Loss | None, reporter: Reporter) -> Loss:
+    """Report what is lost of a live version, and return it. Raises Differs if nobody knows what it had."""
+    if lost is None:
+        raise Differs(layout.INVENTORY)
+    what = f"{len(lost.paths)} objects of {named(live)} are lost or damaged ({min(lost.paths)} …)"
+    reporter.emit(Note(level="warning", text=what))
+    return lost
 
-    make: publishes the version at a destination.  gzip: as in Destination.
+
+def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, *, gzip: bool) -> Destination:
+    """Return where a live version is made again: only what is lost is written there, and nothing that differs from what was published.
+
+    gzip: as in Destination.
     """
-    name = f"version {live.version} of {live.content_id}"
-    try:
-        if lost is None:
-            raise Differs(layout.INVENTORY)
-        reporter.emit(Note(level="warning", text=f"{len(lost.paths)} objects of {name} are lost or damaged ({min(lost.paths)} …)"))
-        prefix = layout.version_prefix(live.content_id, live.version)
-        source, scheme = LocalKeys(keys), live.encryption.method
-        protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
-        made = make(Destination(Restoring(storage, prefix, lost), live.content_id, live.version, source, protection, gzip))
-        if layout.RECORD in lost.paths:
-            seal_record(storage, prefix, live, reporter=reporter, cancel=cancel)
-    except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
-        what = f"{name} cannot be made whole with the same bytes ({problem}); a new version takes its place"
-        reporter.emit(Note(level="warning", text=what))
-        return None
-    return made
+    prefix = layout.version_prefix(live.content_id, live.version)
+    source, scheme = LocalKeys(keys), live.encryption.method
+    protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
+    return Destination(Restoring(storage, prefix, lost), live.content_id, live.version, source, protection, gzip)
+
+
+def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Reporter, cancel: threading.Event) -> None:
+    """Write the record of a live version again if it is lost."""
+    if layout.RECORD in lost.paths:
+        seal_record(storage, layout.version_prefix(live.content_id, live.version), live, reporter=reporter, cancel=cancel)
+
+
+def named(live: Record) -> str:
+    """Return how messages call a version."""
+    return f"version {live.version} of {live.content_id}"
 
 
 class Restoring:
@@ -87,7 +81,7 @@ class Restoring:
     ) -> None:
         """Write an object if it is lost.  Raises Differs if it is not the one that was published."""
         name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
+        known = self._lost.inventory.entries.get(name)
         if known is None or known.sha256 != sha256:
             raise Differs(name)
         if name in self._lost.paths:
@@ -104,10 +98,14 @@ class Restoring:
     def head(self, path: str) -> Stored | None:
         """See Storage.head. What is not lost is known from the inventory, but for its headers, which count for text alone."""
         name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.objects.get(name)
+        known = self._lost.inventory.entries.get(name)
         if known is None or name in self._lost.paths or is_compressible(name):
             return self._inner.head(path)
         return Stored(path=path, size=known.size, sha256=known.sha256)
+
+    def copy(self, source: str, path: str, *, size: int) -> bool:
+        """Nothing is copied into a live version: only its own bytes, made again, are known to be right."""
+        return False
 
     def get(self, path: str) -> bytes:
         """See Storage.get."""

@@ -1,7 +1,7 @@
 """Cut what the encode has finished into segments and protect them, while later chunks are still being encoded.
 
 In:   the results of the encode, as they come.
-Out:  ProtectedSegments, one at a time. Beside them, for the stages that need all: the results, and the sizes of all frames.
+Out:  ProtectedSegments, one at a time. Beside them, for the stages that need all: the results, and what packaging knows of them.
 Wrong: SourceRefused by quality control, EncodeFailed for an artifact that cannot be cut. Subtitles that cannot be used are left out with
        a warning, because a title can do without them.
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from vidpipe import layout
-from vidpipe.encode.quality_gate import Judge
+from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedSubtitles
 from vidpipe.encode.tasks.remarks import lacks_cues
 from vidpipe.package.containers import Container
@@ -23,37 +23,34 @@ from vidpipe.package.containers.cmaf import Cmaf
 from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cut
 from vidpipe.package.cutting import audio_cuts, video_cuts
-from vidpipe.package.init import InitSection, read_init
-from vidpipe.package.rates import FrameSizes
-from vidpipe.package.subtitles import Unusable, subtitle_cuts
+from vidpipe.package.init import read_init, rungs_of
+from vidpipe.package.packaged import Packaged
+from vidpipe.package.subtitles import Unusable, cues_of, subtitle_cuts
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.title import cues_of, rungs_of
 
 
 class Segmenter:
     """Cuts the results of one encode.
 
-    results: those that have come so far.
-    sizes: of the frames of all segments so far.
+    results: those that have come so far.  packaged: what is known of them.
     """
 
-    def __init__(self, made: Plan, judge: Judge, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
+    def __init__(self, made: Plan, gate: QualityGate, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
         self.results: list[Encoded] = []
-        self.sizes = FrameSizes()
-        self._plan, self._judge, self._protect, self._stages = made, judge, protect, stages
-        self._inits: dict[str, InitSection] = {}  # of every rung, from the first chunk that came; every other chunk must have the same
+        self.packaged = Packaged()
+        self._plan, self._gate, self._protect, self._stages = made, gate, protect, stages
 
     def segments(self, encoded: Generator[Encoded, None, None]) -> Iterator[ProtectedSegment]:
         """Yield the segments of each result, if quality control has nothing against it."""
         with closing(encoded):  # whoever stops listening stops every ffmpeg
             for result in encoded:
                 if not isinstance(result, EncodedSubtitles):
-                    self._judge.add(result)
+                    self._gate.add(result)
                 self.results.append(result)
                 for cut, container in self._cuts(result):
-                    self.sizes.add(cut)
+                    self.packaged.sizes.add(cut)
                     begun = time.monotonic()
                     protected = self._protect(cut, container)
                     self._stages.add("protect", time.monotonic() - begun)
@@ -75,25 +72,29 @@ class Segmenter:
 
     def _runs(self, result: Encoded) -> list[tuple[Iterator[Cut], Container]]:
         """Return the cuts of each rendition that the result holds, and what writes them."""
-        made = self._plan
+        made, inits = self._plan, self.packaged.inits
         if isinstance(result, EncodedSubtitles):
             return self._subtitles(result)
         if isinstance(result, EncodedAudio):
-            init = read_init(result.artifact.path, result.rendition.id)
-            return [(audio_cuts(result.artifact, result.rendition, made.grid), Cmaf(init))]
-        if not self._inits:
-            self._inits.update(rungs_of(made, result.video))
-        inits = self._inits
+            rendition = result.rendition
+            inits[rendition.id] = read_init(result.artifact.path, rendition.id)
+            self.packaged.frames[rendition.id] = result.artifact.samples
+            return [(audio_cuts(result.artifact, rendition, made.grid), Cmaf(inits[rendition.id]))]
+        if made.video[0].id not in inits:  # from the first chunk that came; every other chunk must have the same
+            inits.update(rungs_of(made, result.video))
         return [(video_cuts(result.video[r.id], r, result.chunk, made.grid, inits[r.id]), Cmaf(inits[r.id])) for r in made.video]
 
     def _subtitles(self, result: EncodedSubtitles) -> list[tuple[Iterator[Cut], Container]]:
-        what = f"subtitle stream {result.rendition.stream} ({result.rendition.name})"
+        rendition = result.rendition
+        what = f"subtitle stream {rendition.stream} ({rendition.name})"
         try:
-            cuts = subtitle_cuts(cues_of(self._plan, result), result.rendition.id, self._plan.grid)
+            cues = cues_of(self._plan, result)
         except Unusable as problem:
+            self.packaged.unusable[rendition.id] = str(problem).partition(": ")[0]  # what follows are ffmpeg's own words
             self._stages.reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
             return []
         if result.artifact and lacks_cues(result.artifact):
             text = f"{what} lacks some of its cues: they cannot be decoded"
             self._stages.reporter.emit(Note(level="warning", text=text))
-        return [(cuts, WebVtt())]
+        self.packaged.cues[rendition.id] = cues
+        return [(subtitle_cuts(cues, rendition.id, self._plan.grid), WebVtt())]

@@ -1,7 +1,7 @@
 """Which version an ingest makes: nothing if it is live already, the one that an earlier run left unfinished, or a new one.
 
 In:   what decides the published bytes; the note of an unfinished run; the catalog, which alone says what is live.
-Out:  the fingerprint; the Job to work on, and its keys.
+Out:  the fingerprint; the JobNote to work on, and its keys.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, UsageError.
 
 A version that has a line in the catalog is never touched here: a machine may die between the catalog and the note.
@@ -23,19 +23,20 @@ from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
+from vidpipe.protect.key_source import KeySet, LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import Claim, Job, claim, noted
+from vidpipe.work.jobs import Claim, JobNote, claim, noted
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-FORMAT = 5
-"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged."""
+FORMAT = 6
+"""Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged.
+Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
@@ -65,10 +66,24 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
 
 
 def begin(
-    held: Claim, catalog: Catalog, settings: Settings, keys: KeyStore, content_id: str, fingerprint: str, reporter: Reporter, *, fresh: bool
-) -> tuple[Job, KeySet]:
-    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too."""
-    if uses_of(settings.encrypt):
+    held: Claim,
+    catalog: Catalog,
+    settings: Settings,
+    keys: KeyStore,
+    content_id: str,
+    fingerprint: str,
+    reporter: Reporter,
+    *,
+    keep: tuple[str, ...] = (),
+    fresh: bool,
+) -> tuple[JobNote, KeySet]:
+    """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too.
+
+    keep: ids of the keys of the live version of the same source under the same scheme, which the new one is encrypted under, too.
+    fresh: make new keys.
+    """
+    uses = uses_of(settings.encrypt)
+    if uses:
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
     if left and _is_elsewhere(catalog, left):
@@ -84,14 +99,15 @@ def begin(
         except VidpipeError as error:
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
-        for key_id in left.key_ids:
-            keys.remove(key_id)
-    job = Job(
+        _forget_keys(catalog, left, keys)
+    kept = bool(keep) and len(keep) == len(uses) and not fresh and _can_use(keep, keys)
+    job = JobNote(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
         target=settings.target,
-        key_ids=tuple(new_key_id() for _ in uses_of(settings.encrypt)),
+        key_ids=keep if kept else tuple(new_key_id() for _ in uses),
+        keys_kept=kept,
         catalog=catalog.where,
     )
     held.save(job)
@@ -112,50 +128,65 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
         reporter.emit(Note(level="warning", text=text))
 
 
-def _opens(job: Job, keys: KeyStore) -> bool:
-    """Whether the keys of an unfinished version can be used; not if one was altered, or wrapped by another master key."""
+def _opens(job: JobNote, keys: KeyStore) -> bool:
+    """Whether the keys of an unfinished version can be used. Those not made yet can; those that another version has must be there."""
+    return _can_use(job.key_ids if job.keys_kept else tuple(key_id for key_id in job.key_ids if keys.holds(key_id)), keys)
+
+
+def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
+    """Whether keys are there; not if one was altered, or wrapped by another master key."""
     try:
-        return all(not keys.holds(key_id) or keys.get(key_id) for key_id in job.key_ids)
+        return all(keys.holds(key_id) and keys.get(key_id) for key_id in key_ids)
     except UsageError:
         return False
 
 
-def _with_keys(job: Job, settings: Settings, keys: KeyStore) -> tuple[Job, KeySet]:
+def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
+    """Remove the keys of a version that is given up, unless another version is encrypted under them. Raises CatalogFailed in doubt."""
+    if job.keys_kept or not job.key_ids:
+        return
+    used = {key_id for known in catalog.versions(job.content_id) for key_id in known.encryption.key_ids}
+    for key_id in job.key_ids:
+        if key_id not in used:
+            keys.remove(key_id)
+
+
+def _with_keys(job: JobNote, settings: Settings, keys: KeyStore) -> tuple[JobNote, KeySet]:
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
-    return job, LocalKeys(keys).keys(job.content_id, uses_of(settings.encrypt), job.key_ids)
+    source, uses = LocalKeys(keys), uses_of(settings.encrypt)
+    return job, existing(source, uses, job.key_ids) if job.keys_kept else source.keys(job.content_id, uses, job.key_ids)
 
 
-def is_known(catalog: Catalog, job: Job) -> bool:
-    """Tell whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
+def is_known(catalog: Catalog, job: JobNote) -> bool:
+    """Return whether a version has a line in the catalog: then its objects are not ours to remove. In doubt it has."""
     try:
         return _is_recorded(catalog, job)
     except CatalogFailed:
         return True
 
 
-def _is_recorded(catalog: Catalog, job: Job) -> bool:
+def _is_recorded(catalog: Catalog, job: JobNote) -> bool:
     """The same; in doubt CatalogFailed is raised. Of a version that was made for another catalog, that one alone knows."""
     return _is_elsewhere(catalog, job) or any(known.version == job.version for known in catalog.versions(job.content_id))
 
 
-def _is_elsewhere(catalog: Catalog, job: Job) -> bool:
+def _is_elsewhere(catalog: Catalog, job: JobNote) -> bool:
     return job.catalog not in (None, catalog.where)
 
 
-def _discard(job: Job) -> None:
+def _discard(job: JobNote) -> None:
     """Remove the objects of a version that will not be finished and is not in the catalog."""
     with closing(open_storage(job.target)) as storage:
         discard(storage, layout.version_prefix(job.content_id, job.version))
 
 
-def abandon(held: Claim, storage: Storage, job: Job, keys: KeyStore) -> None:
+def abandon(held: Claim, catalog: Catalog, storage: Storage, job: JobNote, keys: KeyStore) -> None:
     """Remove what was uploaded of a version that will not be finished, and its key. Finished chunks stay in the work space."""
     try:
         discard(storage, layout.version_prefix(job.content_id, job.version))
-    except PublishFailed:
-        return  # the target is gone: the note stays, and the next run continues or discards this version
-    for key_id in job.key_ids:
-        keys.remove(key_id)
+        _forget_keys(catalog, job, keys)
+    except (PublishFailed, CatalogFailed):
+        return  # one of them is gone: the note stays, and the next run continues or discards this version
     held.finish()
 
 
@@ -186,8 +217,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
                     except PublishFailed as error:
                         failed.append(error)
                         continue
-                    for key_id in job.key_ids:
-                        keys.remove(key_id)
+                    _forget_keys(catalog, job, keys)
                     given_up.append(content_id)
                 held.finish()
     if failed:

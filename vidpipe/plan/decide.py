@@ -182,7 +182,7 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
     if video.variable_frame_rate:
         notes.append(f"variable frame rate: made constant at {text(grid.frame_rate)} fps; audio keeps its time")
     if nth > 1:
-        notes.append(f"{text(video.frame_rate)} fps source: every {nth}. frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
+        notes.append(f"{text(video.frame_rate)} fps source: every {_ordinal(nth)} frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
     if video.rotation:
         notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata asks")
     if video.mirrored:
@@ -197,7 +197,12 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
         if stream.cut:
             notes.append(f"audio stream {ref} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
         if stream.changes:
-            notes.append(f"audio stream {ref} changes on the way: all of it is first made {stream.widest}")
+            notes.append(f"audio stream {ref} changes mid-stream: all of it is first converted to {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:
-        notes.append(f"encoded as one chunk: {video.seek_problem or 'the source cannot be sought exactly'}")
+        notes.append(f"encoded as one chunk: {video.seek_problem or 'the source does not seek accurately'}")
     return notes
+
+
+def _ordinal(number: int) -> str:
+    """Return "2nd" for 2; below 21, as all numbers here."""
+    return f"{number}{({2: 'nd', 3: 'rd'}).get(number, 'th')}"

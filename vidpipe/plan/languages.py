@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vidpipe.errors import UsageError
+from vidpipe.language_tags import language_tag
 from vidpipe.source.facts import Source
-from vidpipe.source.text import language_tag
 
 _FORM = "give a BCP 47 tag such as de or pt-BR, for one stream with its number: --language 2=de"
 

@@ -178,7 +178,7 @@ class SubtitleRendition(Rendition):
     """One subtitle track as it will be made: WebVTT.
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
-    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    forced: only what every viewer needs translated.  hearing_impaired: includes non-speech sound (SDH).
     codec: of the source's track; it decides what has to be taken out of the text.  channel: CC1 to CC4 of closed captions.
     """
 

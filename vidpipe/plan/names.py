@@ -1,36 +1,19 @@
-"""Name tracks for people: by their own titles, else by their languages ("English"), with what tells two of one language apart.
+"""Name tracks for people: by their own titles, else by their languages ("English"), with what distinguishes two of one language.
 
 In:   tracks of a source.
 Out:  names that are unique within a kind of track, as a playlist can say them.
 Wrong: nothing.
-
-Languages are named in English by CLDR's data (the Babel package), so that the same file always gives the same names, whatever machine
-or locale made them.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Sequence
-from functools import cache
 
+from vidpipe.language_tags import language_name
 from vidpipe.source.facts import AudioRole, AudioStream
 
 ROLE_NAMES: dict[AudioRole, str] = {"description": "Audio description", "clear-speech": "Clear speech", "commentary": "Commentary"}
-
-
-@cache
-def language_name(tag: str) -> str:
-    """Return the English name of a BCP 47 tag: "English", "Portuguese (Brazil)"; the tag itself if nobody has named it."""
-    from babel import Locale  # here: it takes 20 ms, and only who plans needs it
-
-    english = Locale("en")
-    first, *rest = tag.split("-")
-    name = english.languages.get(first.lower())
-    if name is None:
-        return tag
-    parts = {part: english.scripts.get(part.title()) or english.territories.get(part.upper()) or part for part in rest}
-    return f"{name} ({', '.join(parts.values())})" if parts else name
 
 
 def audio_names(tracks: Sequence[AudioStream]) -> list[str]:
@@ -41,7 +24,7 @@ def audio_names(tracks: Sequence[AudioStream]) -> list[str]:
         name = track_name(track.title, track.language, "Main" if len(tracks) == 1 else f"Track {number}")
         name = qualified(name, ROLE_NAMES.get(track.role, ""))
         layout, before = _layout(track), layouts.setdefault(name, set())
-        if before and layout not in before:  # two of one layout are told apart by a number only
+        if before and layout not in before:  # two of one layout are distinguished by a number only
             name = qualified(name, layout)
         before.add(layout)
         names.append(unique(name, names, " "))

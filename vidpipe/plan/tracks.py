@@ -100,14 +100,14 @@ def subtitle_renditions(asset: Asset, taken: set[str]) -> list[SubtitleRendition
 
 
 def _chooses(source: Source) -> bool:
-    """Tell whether somebody chose subtitles that are shown unasked."""
+    """Return whether somebody chose subtitles that are shown unasked."""
     return source.demuxer != "mov" and not all(
         stream.default for stream in source.subtitles if stream.text and not stream.channel
     )
 
 
 def _is_shown(stream: SubtitleStream, source: Source, asset: Asset) -> bool:
-    """Tell whether it is text, and any of it falls into the time of the picture."""
+    """Return whether it is text, and any of it falls into the time of the picture."""
     begin, end = _times(source, asset)
     return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
 

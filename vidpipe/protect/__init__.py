@@ -1,1 +1,1 @@
-"""Content keys, the key store, and segment encryption. The only room that uses cryptography; import its modules directly."""
+"""Content keys, the key store, and segment encryption. The only package that uses cryptography; import its modules directly."""

@@ -4,7 +4,7 @@ In:   the folder of the store and, optionally, the master key (else ``master.key
 Out:  ContentKey, and one file for each key: ``{key_id}.json``, mode 0600, in a folder of mode 0700.
 Wrong: UsageError: wrong master key, altered or unreadable key file, unknown key id. No message ever holds a key.
 
-A key file holds the key wrapped (AES key wrap, RFC 3394), the content id, the time, a fingerprint of the master key (to tell a wrong
+A key file holds the key wrapped (AES key wrap, RFC 3394), the content id, the time, a fingerprint of the master key (to distinguish a wrong
 master key from an altered file) and an HMAC over all of it (RFC 3394 protects the key alone, not what the key is for).
 """
 
@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.protect.master import MASTER_BYTES, load_master_key, private_folder
+from vidpipe.protect.master_key import MASTER_BYTES, load_master_key, private_folder
 
 KEY_BYTES = 16
 """AES-128 (RFC 8216 section 4.3.2.4)."""
@@ -49,7 +49,7 @@ class ContentKey:
 
 
 class KeyInfo(Data):
-    """What may be told of a key."""
+    """What may be shown of a key."""
 
     key_id: str
     content_id: str
@@ -120,18 +120,18 @@ class KeyStore:
             raise altered from problem
 
     def holds(self, key_id: str) -> bool:
-        """Tell whether there is a key of this id."""
+        """Return whether there is a key of this id."""
         return self._file(key_id).exists()
 
     def foreign(self, most: int | None = None) -> tuple[KeyInfo, ...]:
-        """Tell which keys another master key than the present one has wrapped. most: look at so many keys only."""
+        """Return which keys another master key than the present one has wrapped. most: look at so many keys only."""
         files = list(itertools.islice(self._files(), most))
         if not files:
             return ()  # and no master key is made
         present = _fingerprint(self._master())
         entries = []
         for file in files:
-            with suppress(UsageError):  # damaged, or just removed: whoever needs it is told
+            with suppress(UsageError):  # damaged, or just removed: whoever needs it gets the error
                 entries.append(self._read(file))
         return tuple(_info(entry) for entry in entries if entry.master != present)
 
@@ -146,7 +146,7 @@ class KeyStore:
             raise self._unusable("a content key cannot be removed", file, problem) from problem
 
     def find(self, content_id: str | None = None) -> tuple[KeyInfo, ...]:
-        """Tell which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
+        """Return which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
         known = [_info(self._read(file)) for file in list(self._files())]
         return tuple(
             sorted((info for info in known if content_id in (None, info.content_id)), key=lambda info: (info.created_at, info.key_id))
@@ -199,7 +199,7 @@ def _info(entry: _KeyFile) -> KeyInfo:
 
 
 def _fingerprint(master: bytes) -> str:
-    """Eight bytes that tell master keys apart and give nothing away."""
+    """Eight bytes that distinguish master keys and give nothing away."""
     return hmac.digest(master, b"vidpipe master key fingerprint v1", hashlib.sha256)[:8].hex()
 
 

@@ -19,7 +19,9 @@ from vidpipe.protect.key_source import KeySource
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.publish.upload import PublishedObject, publish_object
+from vidpipe.publish.copies import Shared
+from vidpipe.publish.result import PublishedObject
+from vidpipe.publish.upload import publish_object
 from vidpipe.storage.base import Storage
 
 
@@ -29,6 +31,7 @@ class Destination:
 
     source: where its keys come from, and are asked for again by the verification.
     gzip: store playlists compressed.
+    shared: another version at the same storage; what is the same there is copied.
     """
 
     storage: Storage
@@ -37,6 +40,7 @@ class Destination:
     source: KeySource
     protection: Protection
     gzip: bool
+    shared: Shared | None = None
 
     @property
     def prefix(self) -> str:
@@ -62,7 +66,7 @@ class Destination:
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip)
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip, shared=self.shared)
 
     def location(self, path: str) -> str:
         """Return path or URL of an object. path: below the version."""

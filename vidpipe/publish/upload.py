@@ -13,88 +13,26 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidpipe.data import Data
-from vidpipe.errors import Interrupted, PublishFailed
-from vidpipe.layout import SUBTITLES_FOLDER, THUMBNAILS
-from vidpipe.package.result import PublishedSegment
-from vidpipe.progress import Reporter, Uploaded
+from vidpipe.layout import THUMBNAILS
+from vidpipe.progress import Copied, Reporter, Uploaded
+from vidpipe.publish.copies import Shared
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.result import PublishedObject, PublishedSegment
+from vidpipe.publish.side_by_side import side_by_side
 from vidpipe.storage.base import Storage, clean_path, sha256_file
 from vidpipe.storage.compression import compressed
 
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
 
-PATIENCE = 3.0
-"""Seconds that running uploads get to end once the run is to stop; one that hangs gives up by itself only minutes later."""
-TICK = 0.2  # seconds between looks at the cancel signal
-
-CacheClass = Literal["video", "thumbnails", "metadata"]
-
-CACHE_SECONDS: dict[CacheClass, int] = {"video": 604_800, "thumbnails": 2_592_000, "metadata": 3_600}
-"""How long each class may be cached: 7 days, 30 days, 1 hour. Also written into the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How an object is sent to players. content_type, cache_control: the HTTP headers of these names."""
-
-    content_type: str
-    cache_control: str
-
-
-_TYPES: dict[str, tuple[str, CacheClass]] = {
-    ".m4s": ("video/mp4", "video"),  # below audio/ it is audio/mp4 (Apple's authoring specification 10.4)
-    ".mp4": ("video/mp4", "video"),
-    ".ts": ("video/mp2t", "video"),
-    ".jpg": ("image/jpeg", "thumbnails"),
-    ".vtt": ("text/vtt", "thumbnails"),  # below subtitles/ it is a media segment
-    ".m3u8": ("application/vnd.apple.mpegurl", "metadata"),
-    ".json": ("application/json", "metadata"),
-}
-
-
-class UploadsLeft(Interrupted, PublishFailed):
-    """Interrupted while uploads are running that do not end. They may still arrive, so that the version may not be given up:
-    as after any PublishFailed, the next run continues it.
-    """
-
-
-class PublishedObject(Data):
-    """An object as it lies at the target. path: relative to the version's prefix.
-
-    size, sha256 (lower-case hex): of the stored bytes, compressed or not.  content_encoding: how they are compressed, None if they are not.
-    """
-
-    path: str
-    size: int
-    sha256: str
-    content_encoding: Literal["gzip"] | None = None
-
-
-def delivery(path: str) -> Delivery:
-    """Return Content-Type and Cache-Control of an object, from its path below the version. ValueError for a kind that is not published."""
-    suffix = Path(path).suffix
-    if suffix not in _TYPES:
-        raise ValueError(f"no content type for {path!r}")
-    content_type, cache = _TYPES[suffix]
-    if path.startswith("audio/") and content_type == "video/mp4":
-        content_type = "audio/mp4"
-    if path.startswith(f"{SUBTITLES_FOLDER}/"):
-        cache = "video"
-    # Everything below a version's prefix stays as it is, but playlists and records are the handle to take a title back: no "immutable".
-    immutable = "" if cache == "metadata" else ", immutable"
-    return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")
 
 
 def is_compressible(path: str) -> bool:
-    """Tell whether an object is text that only players read: playlists and the thumbnails track.
+    """Return whether an object is text that only players read: playlists and the thumbnails track.
 
     Not the segments of subtitles, which are encrypted and whose size is a part of the declared rates, and not the record, which programs
     copy without looking at its headers.
@@ -103,18 +41,31 @@ def is_compressible(path: str) -> bool:
 
 
 def publish_object(
-    storage: Storage, prefix: str, path: str, data: bytes | Path, *, reporter: Reporter, gzip: bool = False
+    storage: Storage,
+    prefix: str,
+    path: str,
+    data: bytes | Path,
+    *,
+    reporter: Reporter,
+    gzip: bool = False,
+    shared: Shared | None = None,
 ) -> PublishedObject:
     """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers.
 
-    gzip: store it compressed if it is such text and the target can say so.
+    gzip: store it compressed if it is such text and the target can say so.  shared: another version at this target, from which it is copied
+    if it is the same there.
     """
     encoding: Literal["gzip"] | None = None
     if gzip and storage.keeps_headers and isinstance(data, bytes) and is_compressible(path):
         data, encoding = compressed(data), "gzip"
     size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
-    _put(storage, prefix, path, data, sha256, encoding)
-    reporter.emit(Uploaded(path=path, bytes=size))
+    if shared is not None and shared.copy(prefix, path, size, sha256, encoding):
+        reporter.emit(Copied(path=path, bytes=size))
+    else:
+        _put(storage, prefix, path, data, sha256, encoding)
+        reporter.emit(Uploaded(path=path, bytes=size))
+        if shared is not None:
+            shared.copied.discard(path)
     return PublishedObject(path=path, size=size, sha256=sha256, content_encoding=encoding)
 
 
@@ -128,61 +79,37 @@ def publish_segments(
     cancel: threading.Event,
     workers: int,
     on_failure: Callable[[], None] | None = None,
+    shared: Shared | None = None,
 ) -> Iterator[PublishedSegment]:
     """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.
 
-    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: uploads side by side.
+    paths: (rendition, index) -> path relative to ``prefix``, see vidpipe.layout.  workers: parallel uploads.
     ``segments`` is consumed in the caller's thread, never more than ``workers`` ahead of the uploads.
     on_failure: called once, from an upload thread, as soon as an upload fails, so that whoever makes the segments can stop (the next
     segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.
 
     Raises the first PublishFailed, or Interrupted when ``cancel`` is set. Then, and when the generator is closed, ``segments`` is closed
-    first (if it is a generator), and running uploads are waited for: for PATIENCE at most once a run is to stop. Later ones are left
-    behind on daemon threads, which keep no process alive.
+    first (if it is a generator), and running uploads are waited for, though not for long (see ``side_by_side``).
+    shared: another version at this target; what is the same there is copied, and not sent.
     """
     storage.tidy(prefix)
     present = {stored.path: stored.size for stored in storage.list(prefix)}
-    failure = _FirstFailure(on_failure)
 
     def upload(segment: ProtectedSegment) -> PublishedSegment:
         uri = paths(segment.rendition, segment.index)
         path = f"{prefix}/{uri}"
-        try:
-            if not _is_there(storage, path, segment, present.get(path)):
-                _put(storage, prefix, uri, segment.data, segment.sha256)
-                reporter.emit(Uploaded(path=uri, bytes=len(segment.data)))
-        except BaseException as problem:
-            failure.note(problem)
-            raise
+        size = len(segment.data)
+        if not _is_there(storage, path, segment, present.get(path)):
+            if shared is not None and shared.copy(prefix, uri, size, segment.sha256):
+                reporter.emit(Copied(path=uri, bytes=size))
+                return _published(segment, uri)
+            _put(storage, prefix, uri, segment.data, segment.sha256)
+            reporter.emit(Uploaded(path=uri, bytes=size))
+        if shared is not None:
+            shared.copied.discard(uri)
         return _published(segment, uri)
 
-    uploads = _Uploads(upload)
-    source = iter(segments)
-    try:
-        while True:
-            try:
-                segment = next(source, None)
-            except Exception as problem:
-                if failure.first is not None:
-                    raise failure.first from problem
-                raise
-            if segment is None:
-                break
-            _stop_if(cancel, failure)
-            uploads.begin(segment)
-            del segment  # the upload holds it now; nothing else keeps its bytes while the next one is made
-            yield from uploads.finished(room=workers - 1, cancel=cancel, failure=failure)
-        yield from uploads.finished(room=0, cancel=cancel, failure=failure)
-    except BaseException as problem:
-        if isinstance(source, Generator):
-            source.close()
-        left = uploads.settle(cancel, failure)
-        if left and isinstance(problem, Interrupted):
-            raise UploadsLeft(
-                f"stopped; {left} upload{'s' if left > 1 else ''} did not end and may still reach the target",
-                fix="run the same command again to continue, or give it up: vidpipe work clean --unfinished",
-            ) from problem
-        raise
+    yield from side_by_side(segments, upload, cancel=cancel, workers=workers, on_failure=on_failure)
 
 
 def discard(storage: Storage, prefix: str) -> None:
@@ -190,78 +117,6 @@ def discard(storage: Storage, prefix: str) -> None:
     if clean_path(prefix).count("/") != 1:
         raise ValueError(f"not the prefix of a version: {prefix!r}")
     storage.delete_prefix(prefix)
-
-
-class _FirstFailure:
-    """Remembers the first failed upload and tells about it at once."""
-
-    def __init__(self, told: Callable[[], None] | None) -> None:
-        self.first: BaseException | None = None
-        self._told = told
-        self._lock = threading.Lock()
-
-    def note(self, problem: BaseException) -> None:
-        with self._lock:
-            if self.first is not None:
-                return
-            self.first = problem
-        if self._told is not None:
-            self._told()
-
-
-class _Uploads:
-    """Uploads, each on a thread of its own. Daemon threads: those of ThreadPoolExecutor are joined when the process ends, however long
-    one hangs.
-    """
-
-    def __init__(self, upload: Callable[[ProtectedSegment], PublishedSegment]) -> None:
-        self._upload = upload
-        self._running: dict[Future[PublishedSegment], threading.Thread] = {}
-
-    def begin(self, segment: ProtectedSegment) -> None:
-        future: Future[PublishedSegment] = Future()
-        thread = threading.Thread(target=self._run, args=(future, segment), name="vidpipe-upload", daemon=True)
-        self._running[future] = thread
-        thread.start()
-
-    def finished(self, *, room: int, cancel: threading.Event, failure: _FirstFailure) -> Iterator[PublishedSegment]:
-        """Yield what is done, and wait until at most ``room`` uploads are running."""
-        while True:
-            _stop_if(cancel, failure)
-            for future in [future for future in self._running if future.done()]:
-                self._running.pop(future).join()
-                yield future.result()
-            if len(self._running) <= room:
-                return
-            wait(self._running, timeout=TICK, return_when=FIRST_COMPLETED)  # wakes up to look at cancel, too
-
-    def settle(self, cancel: threading.Event, failure: _FirstFailure) -> int:
-        """Wait for running uploads, not long once the run is to stop. Return how many are left behind."""
-        deadline: float | None = None
-        while not all(future.done() for future in self._running):
-            if deadline is None and (cancel.is_set() or failure.first is not None):
-                deadline = time.monotonic() + PATIENCE
-            if deadline is not None and time.monotonic() > deadline:
-                break
-            wait(self._running, timeout=TICK)
-        for future in [future for future in self._running if future.done()]:
-            self._running.pop(future).join()
-        return len(self._running)
-
-    def _run(self, future: Future[PublishedSegment], segment: ProtectedSegment) -> None:
-        try:
-            result = self._upload(segment)
-        except BaseException as problem:  # noqa: BLE001 - handed to whoever asks for the result
-            future.set_exception(problem)
-        else:
-            future.set_result(result)
-
-
-def _stop_if(cancel: threading.Event, failure: _FirstFailure) -> None:
-    if failure.first is not None:
-        raise failure.first
-    if cancel.is_set():
-        raise Interrupted("stopped while uploading", fix="run the same command again to continue")
 
 
 def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int | None) -> bool:

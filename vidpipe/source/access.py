@@ -1,7 +1,7 @@
 """Where a source comes from (a local path, an address, standard input), and the local file that stands for it.
 
 In:   a source as the user gave it, and the work space.
-Out:  an Origin: the facts of the source, remembered where it is known to be unchanged, and the file itself once that is needed.
+Out:  an OpenedSource: the facts of the source, remembered where it is known to be unchanged, and the file itself once that is needed.
 Wrong: what fetching and measuring raise (SourceRefused, UsageError, Interrupted); EncodeFailed if the work space cannot be written.
 
 The copy of a remote source is kept until a run that needs it ends well. Its key is a hash of the address and one of what the server says of
@@ -30,18 +30,18 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import probe
 from vidpipe.source.text import one_line
 from vidpipe.work.artifacts import Store, writing
-from vidpipe.work.copies import copy_of
+from vidpipe.work.fetched import copy_of
 
 STDIN = "-"
 """The source that is standard input; a file of this name is ./-"""
 
 
 @dataclass
-class Origin:
+class OpenedSource:
     """A source, and the file that stands for it.
 
     location: as the user gave it.  path: the local file; a copy may not be there yet.  lasting: the next run may find the same one there.
-    version: of a remote source, if its server tells one.  temporary: gives a folder that lasts as long as the run.
+    version: of a remote source, if its server declares one.  temporary: gives a folder that lasts as long as the run.
     """
 
     location: str
@@ -63,9 +63,9 @@ class Origin:
         return self._known or self.bring()
 
     def bring(self) -> Source:
-        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` told of."""
+        """Return the same facts, of a file that is here now. Raises SourceRefused if it is not what ``facts`` said."""
         if self._here is None:
-            state = self._state  # of what is known; the server may turn out not to tell the truth
+            state = self._state  # of what is known; the server may turn out to be wrong
             self._get()
             self._here = remembered(self.path, self.work, self.limits, self.measure) if self.lasting else self.measure()
             if self._known is not None and self._known.sha256 != self._here.sha256:
@@ -98,7 +98,7 @@ class Origin:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the plan says of where the source comes from."""
-        return ("read from standard input into a file first, so that it can be sought",) if self.location == STDIN else ()
+        return ("read from standard input into a file first, so that it is seekable",) if self.location == STDIN else ()
 
     @property
     def _is_local(self) -> bool:
@@ -148,8 +148,8 @@ def opened(
     cancel: threading.Event | None = None,
     stages: Stages,
     looking: bool = False,
-) -> Iterator[Origin]:
-    """Give the Origin of a source. A remote one is asked for its version; nothing is fetched yet.
+) -> Iterator[OpenedSource]:
+    """Give the OpenedSource of a source. A remote one is asked for its version; nothing is fetched yet.
 
     name: of the file that standard input becomes.  looking: the run makes no title, so a copy that it finds is left for the one that does.
     """
@@ -170,7 +170,7 @@ def opened(
             path, lasting = (kept or temporary()) / safe_name(location), kept is not None
         else:
             path = local_path(location)
-        origin = Origin(location, path, lasting, version, work, temporary, limits, cancel, stages)
+        origin = OpenedSource(location, path, lasting, version, work, temporary, limits, cancel, stages)
         try:
             yield origin
         except (SourceRefused, EncodeFailed) as error:  # what comes later knows the source by the name of its file only

@@ -1,4 +1,4 @@
-"""Make sound steady that changes its channels or its sample rate on the way, so that the filters after it run through. Pure.
+"""Bring audio whose channels or sample rate change mid-stream to one format, so that the filters after it run through. Pure.
 
 In:   a stream of ffmpeg's first input, and what it is at its widest.
 Out:  arguments for ffmpeg, to stand before its other outputs; the stream is then called ``[dec:number]``.
@@ -6,7 +6,7 @@ Wrong: UsageError if ffmpeg's answer shows that it is too old for them.
 
 ffmpeg begins a filter graph anew where its input changes: it would print into an emptied file and fill up from time 0 once more.
 (-reinit_filter 0 ends in "Changing audio frame properties on the fly is not supported".) So the stream gets a graph of its own that
-may begin anew at any time, because it holds no state. What comes out is always the same kind of sound. It is encoded as PCM to
+may begin anew at any time, because it holds no state. What comes out is always the same kind of audio. It is encoded as PCM to
 nowhere, and a loopback decoder (FFmpeg 7.0) leads it into the graph that matters.
 """
 
@@ -28,7 +28,7 @@ def steadied(number: int, stream: int, widest: Sound) -> list[str]:
 
 
 def wide(sound: Sound) -> Sound:
-    """Return what sound is made that becomes nobody knows which other: 5.1, so that a downmix takes the channels which come later."""
+    """Return the target format when later formats are unknown: 5.1, so that a downmix takes the channels which come later."""
     return sound if sound.channels >= 6 else sound.model_copy(update={"channels": 6, "layout": "5.1"})
 
 
@@ -36,14 +36,14 @@ def check_understood(stderr: str, program: str) -> None:
     """Raise UsageError if ffmpeg's last words are that it does not know loopback decoders."""
     if "Unrecognized option 'dec'" in stderr:
         raise UsageError(
-            "the sound changes its channels or its sample rate on the way, and this ffmpeg is too old for that: 7.0 or newer is needed",
+            "the audio changes its channels or its sample rate mid-stream, and this ffmpeg is too old for that: 7.0 or newer is needed",
             where=program,
             fix="unset VIDPIPE_FFMPEG to use the ffmpeg that comes with vidpipe, or install a newer one",
         )
 
 
 def steady_filters(sound: Sound) -> str:
-    """Return the filters that make any sound the given one."""
+    """Return the filters that bring any audio to the given format."""
     named = re.fullmatch(r"[0-9a-z.()-]+", sound.layout)  # not "3 channels (FL+FR+LFE)"
     layout = sound.layout if named else LAYOUTS.get(sound.channels, "7.1")
     # flt: nothing clips, and nothing is scaled down lest it clip

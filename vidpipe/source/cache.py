@@ -1,6 +1,6 @@
 """Remember what was measured of a source, so that an unchanged file is read once and not at every ingest.
 
-In:   the work space, and what tells one state of a source from another.
+In:   the work space, and what distinguishes one state of a source from another.
 Out:  the Source measured now or earlier. A local file counts as unchanged when its path, size, inode, modification and change
       time are the same, and so are the limits and the version of vidpipe that measured it.
 Wrong: what ``probe`` raises. A note that cannot be read is measured anew.
@@ -24,7 +24,7 @@ from vidpipe.work import measurements
 
 def remembered(location: Path, work: Path, limits: Data, measure: Callable[[], Source]) -> Source:
     """Return the facts of ``location``: those that are kept if the file is unchanged, else those from ``measure``, which are then kept."""
-    with suppress(OSError):  # of a file that is not there, `measure` tells in a sentence
+    with suppress(OSError):  # of a file that is not there, `measure` reports it in a sentence
         if known := recall(work, limits, *_state(location)):
             return known
     source = measure()

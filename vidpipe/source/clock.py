@@ -7,7 +7,7 @@ Wrong: nothing; a source without a jump gives no shifts.
 
 ffmpeg closes jumps by itself (fftools/ffmpeg_demux.c, ts_discontinuity_detect), but not with -copyts, on which the grid stands, and by
 what it sees of the streams that are mapped, so that picture and audio of two processes would drift apart. So the jumps are found once,
-by ffmpeg's own thresholds, and every process is told the same. The picture leads: each stretch of it follows the one before without a
+by ffmpeg's own thresholds, and every process is given the same. The picture leads: each stretch of it follows the one before without a
 gap, and audio and subtitles keep their place beside the picture of their stretch. A stream whose clock jumps alone goes on by itself.
 """
 
@@ -32,7 +32,7 @@ LATEST = Fraction(10)
 """Seconds by which a picture is shown after it is decoded, at most, to be believed; and audio is stored apart from its picture."""
 MOST_JUMPS = 200
 DEMUXING: dict[str, dict[str, str]] = {"mpegts": {"merge_pmt_versions": "1"}}
-"""Options of a demuxer that every reader of a source has to give: streams that get other numbers on the way (PIDs) go on."""
+"""Options of a demuxer that every reader of a source has to give: streams that get other numbers mid-stream (PIDs) go on."""
 
 
 PicturePosition = tuple[int, Fraction]

@@ -63,7 +63,7 @@ class VideoStream(Data):
     display_aspect: width : height as a viewer sees it.  chroma: "4:2:0", "4:2:2" …  field_order: tt, bb, tb, bt, progressive, unknown.
     frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
     start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
-    and start_pts is only what ffmpeg makes of it (sound is aligned by ``start``).  frames: decodable frames by packet scan.
+    and start_pts is only what ffmpeg makes of it (audio is aligned by ``start``).  frames: decodable frames by packet scan.
     packets: that are shown; there cannot be more pictures.
     key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
     longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
@@ -133,7 +133,7 @@ class VideoStream(Data):
 
 
 class Sound(Data):
-    """What decoded sound is at some time."""
+    """The format of decoded audio at some time."""
 
     sample_rate: int
     channels: int
@@ -144,7 +144,7 @@ class Sound(Data):
 
 
 class SoundChange(Data):
-    """Sound becomes another one on the way. at: seconds from the first video frame on."""
+    """The audio format changes mid-stream. at: seconds from the first video frame on."""
 
     at: Seconds
     before: Sound
@@ -156,7 +156,7 @@ class AudioStream(Data):
 
     role: what its flags say that it is for.
     sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
-    offset: seconds that the sound begins after the first video frame (negative: before).
+    offset: seconds that the audio begins after the first video frame (negative: before).
     decodable: there is a decoder, and what it gives is described: channels and sample rate.
     sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
     steps: where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).
@@ -206,7 +206,7 @@ class SubtitleStream(Data):
 
     channel: of closed captions, which lie in the video or in a track that they share: CC1 to CC4, the text services T1 to T4, or
     SERVICE1 to SERVICE63 of CEA-708; index is that of the stream that carries them, and they have no packets of their own.
-    forced: only what every viewer needs translated.  hearing_impaired: also tells what is heard.
+    forced: only what every viewer needs translated.  hearing_impaired: includes non-speech sound (SDH).
     shifts: as those of the video.
     """
 

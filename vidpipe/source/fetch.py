@@ -1,4 +1,4 @@
-"""Bring a source from elsewhere into a local file: http(s):// by ``vidpipe.web``, s3:// by the storage room, standard input by reading it.
+"""Bring a source into a local file: http(s):// by ``vidpipe.web``, s3:// by ``vidpipe.storage``, standard input by reading it.
 
 In:   an address as the user gave it, and where the copy goes.
 Out:  ``look``: what the server says of the file without sending it.  ``fetch``, ``spool``: the whole file, renamed when it is complete.
@@ -36,7 +36,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import one_line
 from vidpipe.storage.target import misspelt
 from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
-from vidpipe.work.copies import PARTIAL
+from vidpipe.work.fetched import PARTIAL
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage
@@ -67,16 +67,16 @@ class Version(Data):
 
     @property
     def joins(self) -> bool:
-        """Whether the rest of a copy that broke off can be told to belong to it."""
+        """Whether the rest of a copy that broke off is known to belong to it."""
         return self.etag is not None and self.size is not None
 
     def same(self, other: Version | None) -> bool:
-        """Whether both are of the same bytes. Some servers tell the size only along with the body."""
+        """Whether both are of the same bytes. Some servers report the size only along with the body."""
         return other is not None and self.tag == other.tag and (self.size == other.size or None in (self.size, other.size))
 
 
 class OtherVersion(Exception):
-    """What the server sends is not what it told of a moment ago: it was replaced, or several servers answer, each its own way."""
+    """What the server sends is not what it reported a moment ago: it was replaced, or several servers answer, each its own way."""
 
 
 def is_remote(location: str) -> bool:
@@ -189,7 +189,7 @@ def public(location: str) -> str:
     """Return an address without user, password and query (they may hold secrets), fit for a message."""
     try:
         parts = urllib.parse.urlsplit(location)
-    except ValueError:  # then it cannot be told what of it is secret
+    except ValueError:  # then it is not known what of it is secret
         return one_line(f"{location.partition('://')[0]}://…")
     return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
 
@@ -209,11 +209,11 @@ def split_url(location: str) -> urllib.parse.SplitResult:
 def _no_address(location: str) -> SourceRefused:
     # What Python says of it quotes the whole address, and with it a signature.
     fix = "check its host; write a space as %20, and other characters that an address must not hold in the same way"
-    return SourceRefused("this is no address that a server can be asked for", where=public(location), fix=fix)
+    return SourceRefused("this is not a valid URL", where=public(location), fix=fix)
 
 
 class _Arrived:
-    """Counts what arrives, tells about it, and stops on request. total: bytes in all, once they are known."""
+    """Counts what arrives, reports it, and stops on request. total: bytes in all, once they are known."""
 
     def __init__(self, where: str, cancel: threading.Event | None, on_bytes: OnBytes | None) -> None:
         self.bytes = 0
@@ -279,7 +279,7 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None,
 
 
 def _http_version(answer: Answer) -> Version | None:
-    """Return the version that the headers of an answer tell of.
+    """Return the version that the headers of an answer name.
 
     An entity tag is unique among the versions of one address only, so the address that answered, after redirects and with its query,
     belongs to it. A signed address, which is another one each time, is therefore never taken for a file that is known: its query may as
@@ -333,7 +333,7 @@ def _download(location: str, partial: Path, version: Version | None, limits: Sou
                 what = f"fetching it stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {one_line(error.what)}"
                 raise _NoFile(what, where=public(location), fix="check the network, and try again") from error
     if promised is not None and arrived.bytes != promised:
-        # Then this is the whole of it, and what HEAD told is not true.
+        # Then this is the whole of it, and what HEAD reported is not true.
         if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
         what = f"fetching it stopped after {arrived.bytes} of {promised} bytes"
@@ -368,7 +368,7 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
             storage.close()
     except ValueError as error:
         raise SourceRefused("this is no address of an object", where=location, fix="write s3://BUCKET/KEY") from error
-    except PublishFailed as error:  # the storage room speaks of targets; here it is a source that cannot be had
+    except PublishFailed as error:  # ``vidpipe.storage`` speaks of targets; here it is a source that cannot be had
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
             raise error.__cause__ from error
         what = f"it cannot be fetched: {error.what}"

@@ -46,7 +46,7 @@ class SourceLimits(Data):
         )
 
     def decoding(self, seconds: float, printed_bytes: int) -> Limits:
-        """Return the limits of a child that decodes ``seconds`` of picture and sound and writes about ``printed_bytes``."""
+        """Return the limits of a child that decodes ``seconds`` of picture and audio and writes about ``printed_bytes``."""
         more = int(self.decode_seconds_per_second * seconds) + 1
         return Limits(
             memory_bytes=self.decode_memory_bytes,

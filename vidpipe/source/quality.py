@@ -1,4 +1,4 @@
-"""Measure the quality of picture and sound with ffmpeg's filters, during any decode: the filters, and reading what they wrote.
+"""Measure the quality of picture and audio with ffmpeg's filters, during any decode: the filters, and reading what they wrote.
 
 In:   a QualityPolicy for the filters; the text that ``metadata=mode=print`` wrote, and where on the time line it began.
 Out:  filter chains to put into a graph, and Measurements, which can be merged over chunks.
@@ -80,7 +80,7 @@ def picture_filters(policy: QualityPolicy, name: str = PICTURE_FILE) -> str:
     black, frozen = policy.black, policy.frozen
     return ",".join(
         [
-            # d is only about the log; the metadata tells every black frame
+            # d is only about the log; the metadata names every black frame
             f"blackdetect=d=0.1:pix_th={black.pixel_luma:g}:pic_th={black.picture_share:g}",
             f"freezedetect=n={frozen.noise:g}:d={float(SHORTEST_FREEZE):g}",
             _print("metadata", name),
@@ -222,7 +222,7 @@ def _number(text: str) -> float | None:
 
 
 def merge(parts: Sequence[Measurements]) -> Measurements:
-    """Join what was measured of chunks, in any order, or of picture and sound; stretches that touch at a border become one."""
+    """Join what was measured of chunks, in any order, or of picture and audio; stretches that touch at a border become one."""
     parts = sorted(parts, key=lambda part: (part.start is None, part.start or 0))
     borders = sorted({time for part in parts for time in (part.start, part.end) if time is not None})
     starts = [part.start for part in parts if part.start is not None]
@@ -231,7 +231,7 @@ def merge(parts: Sequence[Measurements]) -> Measurements:
     loud = [part.loudness for part in parts if part.loudness is not None]
     peaks = [(part.true_peak, part.true_peak_at) for part in parts if part.true_peak is not None]
     peak, peak_at = max(peaks, key=lambda each: each[0], default=(None, None))
-    # Sound is measured in one run, so there is one loudness; of several streams the first counts here.
+    # Audio is measured in one run, so there is one loudness; of several streams the first counts here.
     channels = next((part.channel_peaks for part in parts if part.channel_peaks), ())
     return Measurements(
         start=min(starts, default=None),

@@ -4,10 +4,10 @@ In:   the times and lengths of the packets of an audio stream, in file order, ma
 Out:  the times at which it steps: of the first packet after each.
 Wrong: nothing; a stream whose time stamps jitter, or whose packets last unequally long, has no steps.
 
-While it is decoded, nobody can tell a step from jitter: a time stamp is off by 20 ms, and only what follows shows whether it was right.
+While it is decoded, a step looks like jitter: a time stamp is off by 20 ms, and only what follows shows whether it was right.
 Here what follows is known. A step counts if packets are stamped at even distances for HELD on either side of it, if it is not just the
 length of a packet, and if no later step takes it back within LASTING: Vorbis with long and short blocks, and recorders that stamp what
-arrives when it arrives, always come back. Lengths alone do not tell: where the sample rate changes, libav goes on with the first one.
+arrives when it arrives, always come back. Lengths alone are not enough: where the sample rate changes, libav goes on with the first one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fractions import Fraction
 EVEN = Fraction(3, 2000)
 """Seconds: containers round times to a millisecond."""
 LEAST_STEP = Fraction(5, 1000)
-"""Seconds. Less is not worth a cut; many of them are drift (encode/clock.py)."""
+"""Seconds. Less is not worth a cut; many of them are drift (encode/audio_gaps.py)."""
 HELD = 16
 """Packets: a third of a second of AAC. Vorbis has short blocks in smaller groups, and of long packets few say nothing."""
 LASTING = Fraction(5)

@@ -36,7 +36,7 @@ from vidpipe.source.text import one_line
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
 FILTERS = ("idet", "blackdetect", "freezedetect", "metadata", "ebur128", "silencedetect", "astats", "ametadata")
-PRINTED_A_PICTURE = 700  # bytes that the filters print for it, and for each tenth of a second of sound
+PRINTED_A_PICTURE = 700  # bytes that the filters print for it, and for each tenth of a second of audio
 OUT_OF_TIME = (-24, 152)  # SIGXCPU
 KILLED = (-9, 137, -15, 143)
 _ERRORS = re.compile(r"(?:Input stream #\d+:\d+ .*?\b([1-9]\d*) decode errors|corrupt decoded frame)")
@@ -70,7 +70,7 @@ def validate(
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
     found = (*fact_findings(source, policy), *findings(source, picture, policy))
-    if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have told already
+    if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have shown it already
         found += missing_pictures(source, picture.pictures, policy)
     for index, sound in sounds.items():
         found += findings(source, sound, policy, stream=index)
@@ -78,7 +78,7 @@ def validate(
 
 
 def began_anew(stderr: str, graph: int) -> bool:
-    """Whether ffmpeg says, at loglevel verbose, that sound changed before the ``graph``-th filter graph."""
+    """Whether ffmpeg says, at loglevel verbose, that the audio changed before the ``graph``-th filter graph."""
     return re.search(rf"^\[fc#{graph} @.*Reconfiguring filter graph because audio", stderr, re.MULTILINE) is not None
 
 
@@ -99,7 +99,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
 
 
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
-    """Decode all of the sound, packet by packet, and return the audio streams with what changes in them."""
+    """Decode all of the audio, packet by packet, and return the audio streams with what changes in them."""
     spent = (limits or SourceLimits()).decoding(float(source.duration), 0)
     answer = ask(["sound"], about=source, where=source.name, limits=spent, cancel=cancel)
     try:
@@ -116,7 +116,7 @@ def sound_file(index: int) -> str:
 def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
     """Return the command that decodes everything to nothing and prints measurements into its working folder.
 
-    steady: audio streams that change on the way.
+    steady: audio streams that change mid-stream.
     """
     video = source.video
     chains = [

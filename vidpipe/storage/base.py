@@ -62,6 +62,12 @@ class Storage(Protocol):
         on_bytes: called with the size of each piece that leaves, from any thread; what it raises ends the writing.
         """
 
+    def copy(self, source: str, path: str, *, size: int) -> bool:
+        """Copy an object inside the target, with its headers; its bytes do not pass through this machine. Replaces what is at ``path``.
+
+        size: bytes, as known. False if the object is not there, or the target does not copy it; whoever has its bytes can put them.
+        """
+
     def get(self, path: str) -> bytes:
         """Return the bytes of an object as they are stored."""
 

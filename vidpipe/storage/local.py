@@ -62,6 +62,16 @@ class LocalStorage:
         if on_bytes is not None:
             on_bytes(file.stat().st_size)
 
+    def copy(self, source: str, path: str, *, size: int) -> bool:
+        """See Storage.copy, and ``durable.share``."""
+        origin, file = self._file(source).resolve(), self._file(path)
+        with _translated("copy", str(file)):
+            if not origin.is_file():
+                return False
+            file.parent.mkdir(parents=True, exist_ok=True)
+            durable.share(origin, file)
+        return True
+
     def get(self, path: str) -> bytes:
         """See Storage.get."""
         file = self._file(path)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import boto3
 import botocore.session
@@ -44,7 +44,7 @@ from vidpipe.storage.faults import explain_code, explain_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef, HeadObjectOutputTypeDef
 
 ATTEMPTS = 4
 """Tries of one request, the first included, unless AWS_MAX_ATTEMPTS or the profile says otherwise."""
@@ -57,6 +57,14 @@ MULTIPART = 64 << 20
 """Bytes from which an upload goes in parts. Segments stay below it: one request with one Content-MD5 is simplest and safest."""
 PART = 16 << 20
 """Bytes of a part, and of a range when downloading; at most 4 of them are in memory."""
+LARGEST_COPY = 5 << 30
+"""Bytes of the largest object that S3 copies in one request."""
+COPIED_PART = 512 << 20
+"""Bytes of a part of a larger one; the server does the work."""
+_NOT_COPIED = frozenset(
+    ("NoSuchKey", "NotFound", "404", "AccessDenied", "403", "InvalidObjectState", "NotImplemented", "501", "MethodNotAllowed", "405")
+)
+"""Answers that mean that this object is not copied here: it is gone, archived, or not ours to read; or the server cannot copy."""
 _READS = 3
 """Tries of reading a whole answer; botocore retries a request, but not a body that breaks off."""
 
@@ -121,6 +129,21 @@ class S3Storage:
                 f"{size} bytes were uploaded, but the server holds {found}", where=self.location(path), fix="run the same command again"
             )
 
+    def copy(self, source: str, path: str, *, size: int) -> bool:
+        """See Storage.copy. The server copies the headers and the hash too; in parts it has to be given them again."""
+        key = self._key(path)
+        with self._translated("copy", self.location(path)):
+            try:
+                if size <= LARGEST_COPY:
+                    self._client.copy_object(Bucket=self.bucket, Key=key, CopySource={"Bucket": self.bucket, "Key": self._key(source)})
+                else:
+                    self._copy_in_parts(source, key)
+            except ClientError as problem:
+                if _code(problem) in _NOT_COPIED:
+                    return False
+                raise
+        return True
+
     def get(self, path: str) -> bytes:
         """See Storage.get."""
         with self._translated("read", self.location(path)):
@@ -137,7 +160,7 @@ class S3Storage:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
-        """See Storage.download. Reads ranges side by side; s3transfer writes beside ``file`` and renames.
+        """See Storage.download. Reads ranges in parallel; s3transfer writes beside ``file`` and renames.
 
         A range that has to be read again is first taken back: on_bytes gets a negative number.
         """
@@ -198,6 +221,13 @@ class S3Storage:
     def close(self) -> None:
         """See Storage.close."""
         self._client.close()
+
+    def _copy_in_parts(self, source: str, key: str) -> None:
+        origin: CopySourceTypeDef = {"Bucket": self.bucket, "Key": self._key(source)}
+        known: dict[str, Any] = {**self._client.head_object(Bucket=self.bucket, Key=self._key(source))}
+        kept = {name: known[name] for name in ("ContentType", "CacheControl", "ContentEncoding", "Metadata") if known.get(name)}
+        parts = TransferConfig(multipart_threshold=1, multipart_chunksize=COPIED_PART, max_concurrency=4)
+        self._client.copy(origin, self.bucket, key, ExtraArgs=kept, Config=parts)
 
     def _delete(self, path: str) -> None:
         with self._translated("delete", self.location(path)):

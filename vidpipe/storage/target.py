@@ -2,7 +2,7 @@
 
 In:   the text.
 Out:  a Folder or a Bucket; ``misspelt``: the right spelling of an address that would be taken for a path.
-Wrong: UsageError, with the right spelling where it can be told. A text that may hold a password is not repeated.
+Wrong: UsageError, with the right spelling where it is known. A text that may hold a password is not repeated.
 
 A folder may have any name, so "s3:/media/vod" is one, too: nobody means it. Who does writes ./s3:/media/vod.
 """

@@ -1,12 +1,16 @@
 """Prove a version before anybody sees it: read everything back from the target, decrypt it, measure it, decode its ends.
 
-In:   a Storage and the prefix of the version; Expected: what was published and what the plan promises; a way to get content keys.
+In:   the Inventory of the version and the Storage where it lies; a way to get content keys; which objects are copies.
 Out:  Verification: what was read and measured.
 Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
 
 Only stored bytes count. The playlists are read by the strict reader, not by the package that wrote them; every rate, duration and codec
 that they declare is measured again from the stored segments. Objects are read on a few
 threads; no more than one segment a thread is in memory.
+
+Copies of what a live version was proven to hold are not read whole again: the size and the hash that the target states of each are
+compared with the inventory, and the first and the last segment of each track are read, decrypted and measured like all others. (They have
+the hash of what was decoded then.) Playlists and init sections are always read back.
 """
 
 from __future__ import annotations
@@ -15,81 +19,57 @@ import io
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
-from vidpipe.data import Data, Seconds
+from vidpipe import layout
+from vidpipe.data import Data
 from vidpipe.errors import EncodeFailed
+from vidpipe.inventory.measure import Bitrate, average, peak
+from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, SubtitleTrack
+from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
-from vidpipe.manifest.measure import Bitrate, average, peak
+from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
-from vidpipe.manifest.times import extinf, whole_seconds
 from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, Track, parse_movie, read_fragments
+from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
-from vidpipe.package.result import PublishedSegment, TrackFacts
-from vidpipe.plan import AudioRendition
+from vidpipe.package.result import TrackFacts
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.schemes import CLEAR, Scheme, SchemeName, scheme_of
-from vidpipe.publish.upload import PublishedObject
+from vidpipe.protect.schemes import scheme_of
+from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.storage.base import Storage
-from vidpipe.verify.audio import PublishedAudio, check_audio
-from vidpipe.verify.subtitles import ExpectedSubtitles, SubtitleReader, check_cues, check_members, group_of
-from vidpipe.verify.target import Target, keys_of
+from vidpipe.verify.audio import MeasuredAudio, check_audio
+from vidpipe.verify.readback import Readback, keys_of
+from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
 
 if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
-"""Objects read side by side."""
+"""Objects read in parallel."""
 
 _CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class ExpectedTrack(Data):
-    """A rendition as it was published. playlist, init: paths below the prefix.  frames: what the plan promises.  segments: in order.
-
-    plan: what was planned of an audio track; None for video, of which the master playlist says nothing but what is measured.
-    """
-
-    facts: TrackFacts
-    plan: AudioRendition | None = None
-    playlist: str
-    init: str
-    frames: int
-    segments: tuple[PublishedSegment, ...]
-
-
-class Expected(Data):
-    """A version as it was published. master, thumbnails: paths below the prefix.  duration: of the timeline.
-
-    scheme: what protects the segments.  objects: everything but the segments.
-    key_uris: key id -> URI that playlists must name; empty when nothing is encrypted.
-    """
-
-    master: str
-    duration: Seconds
-    scheme: SchemeName = CLEAR
-    tracks: tuple[ExpectedTrack, ...]
-    subtitles: tuple[ExpectedSubtitles, ...] = ()
-    objects: tuple[PublishedObject, ...]
-    key_uris: dict[str, str] = {}
-    thumbnails: str | None = None
-
-
 class Verification(Data):
-    """What was proven. bytes: read back.  rates: rendition id -> measured bit rates.  decoded: frames that ffmpeg decoded."""
+    """What was proven. bytes: read back.  compared: objects that were not, because they are copies of what was proven before.
+
+    rates: rendition id -> measured bit rates.  decoded: frames that ffmpeg decoded.
+    """
 
     objects: int
     segments: int
     bytes: int
+    compared: int = 0
     rates: dict[str, Bitrate]
     decoded: int
 
@@ -110,62 +90,88 @@ class _Measured:
 
 
 def verify(
+    inventory: Inventory,
     storage: Storage,
-    prefix: str,
-    expected: Expected,
     *,
+    key_url: str | None = None,
     key_for: Callable[[str], ContentKey],
     ffmpeg: FFmpeg | None,
     reporter: Reporter,
     cancel: threading.Event,
+    cues: Mapping[str, Sequence[Cue]] | None = None,
+    copied: Collection[str] = (),
     workers: int = WORKERS,
 ) -> Verification:
-    """Read a version back and prove it. prefix: ``{content_id}/{version}``.
+    """Read a version back and prove it.
 
-    key_for: key id -> content key.  ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
+    key_url: of the URIs that playlists must name keys by.  key_for: key id -> content key.
+    ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
+    cues: id of a subtitle track -> what was planned, where that is known.  copied: paths of objects that were copied inside the target.
     """
-    target, scheme = Target(storage, prefix, cancel), scheme_of(expected.scheme)
+    target = Readback(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
-        kept = {expected.master, expected.thumbnails, *(path for track in expected.tracks for path in (track.playlist, track.init))}
-        kept |= {track.playlist for track in expected.subtitles}
-        objects = dict(_ahead(pool, lambda item: target.keep(item, keep=item.path in kept), expected.objects, workers))
-        missing = sorted(path for path in kept if path is not None and path not in objects)
+        thumbnails = inventory.pictures.track if inventory.pictures else None
+        kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}
+        kept |= {thumbnails} if thumbnails else set()
+        missing = sorted(kept - inventory.objects.keys())
         if missing:
             raise target.wrong(missing[0], "the object was not published", "an object", "none")
-        everything: list[ExpectedTrack | ExpectedSubtitles] = [*expected.tracks, *expected.subtitles]
-        playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in everything}
-        rates: dict[str, Bitrate] = {}
+
+        def look(item: tuple[str, ObjectEntry]) -> tuple[str, bytes]:
+            path, entry = item
+            if path in copied:
+                target.compare(path, entry)
+                if path not in kept:
+                    return path, b""
+            return target.keep(path, entry, keep=path in kept)
+
+        objects = dict(_ahead(pool, look, inventory.objects.items(), workers))
+        playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in inventory.tracks}
         facts: dict[str, TrackFacts] = {}
         decoded = 0
         readers: list[_TrackReader] = []
-        for track in expected.tracks:
-            _check_playlist(target, track, track.init, expected, playlists)
-            readers.append(_TrackReader(target, track, scheme, objects[track.init], key_for, ffmpeg))
+        for track in inventory.media:
+            _check_playlist(target, track, track.init, inventory, key_url, playlists)
+            readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         readers.sort(key=lambda reader: max((segment.size for segment in reader.expected.segments), default=0), reverse=True)
         segments_of_all = ((reader, segment) for reader in readers for segment in reader.expected.segments)
         results = _ahead(pool, lambda item: item[0].measure(item[1]), segments_of_all, workers)
         with closing(results):
             for reader in readers:
-                track, playlist = reader.expected, playlists[reader.expected.playlist]
-                measured = list(itertools.islice(results, len(track.segments)))
-                facts[track.facts.id] = _check_track(target, track, playlist, reader.track, measured, expected)
-                rates[track.facts.id] = _rate(track.segments, playlist)
-                decoded += sum(segment.decoded for segment in measured)
-        _check_delays(target, sorted(readers, key=lambda reader: expected.tracks.index(reader.expected)))
-        for text in expected.subtitles:
-            _check_playlist(target, text, None, expected, playlists)
-            check_cues(target, text, list(_ahead(pool, SubtitleReader(target, text, scheme, key_for).read, text.segments, workers)))
-            _check_time_line(target, text, expected)
-            rates[text.plan.id] = _rate(text.segments, playlists[text.playlist])
-    _check_master(target, expected, objects[expected.master], facts, rates)
-    if expected.thumbnails is not None:
-        _check_thumbnails(target, expected.thumbnails, objects[expected.thumbnails], expected)
-    segments = [segment for track in everything for segment in track.segments]
-    size = sum(item.size for item in expected.objects) + sum(segment.size for segment in segments)
+                playlist = playlists[reader.expected.playlist]
+                measured = list(itertools.islice(results, len(reader.expected.segments)))
+                facts[reader.expected.id] = _check_track(target, reader.expected, playlist, reader.track, measured, inventory.duration)
+                decoded += sum(segment.decoded for segment in measured if segment)
+        _check_delays(target, sorted(readers, key=lambda reader: inventory.media.index(reader.expected)))
+        for text in inventory.subtitles:
+            _check_playlist(target, text, None, inventory, key_url, playlists)
+            words = list(_ahead(pool, SubtitleReader(target, text, key_for, copied).read, text.segments, workers))
+            if not any(segment.uri in copied for segment in text.segments):
+                check_cues(target, text, (cues or {}).get(text.id), words)
+            _check_time_line(target, text, inventory)
+    rates = {track.id: _rate(track.segments, playlists[track.playlist]) for track in inventory.tracks}
+    _check_master(target, inventory, objects[layout.MASTER], facts, rates)
+    if thumbnails is not None:
+        _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
+    return _summed_up(inventory, copied, rates, decoded, reporter)
+
+
+def _summed_up(
+    inventory: Inventory, copied: Collection[str], rates: dict[str, Bitrate], decoded: int, reporter: Reporter
+) -> Verification:
+    segments = sum(len(track.segments) for track in inventory.tracks)
+    sizes = {path: entry.size for path, entry in inventory.entries.items()}
+    ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
+    texts = {layout.MASTER, layout.THUMBNAILS, *(t.playlist for t in inventory.tracks), *(t.init for t in inventory.media)}
+    compared = {path for path in sizes if path in copied} - ends - texts
+    size = sum(size for path, size in sizes.items() if path not in compared)
     shown = f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.1f} kB"
-    reporter.emit(Note(text=f"read back {len(expected.objects) + len(segments)} objects, {shown}: all as published"))
-    return Verification(objects=len(expected.objects), segments=len(segments), bytes=size, rates=rates, decoded=decoded)
+    same = f"; {len(compared)} copies have size and hash of what was proven before" if compared else ""
+    reporter.emit(Note(text=f"read back {len(sizes) - len(compared)} objects, {shown}: all as published{same}"))
+    return Verification(
+        objects=len(inventory.objects), segments=segments, bytes=size, compared=len(compared), rates=rates, decoded=decoded
+    )
 
 
 class _TrackReader:
@@ -173,16 +179,16 @@ class _TrackReader:
 
     def __init__(
         self,
-        target: Target,
-        expected: ExpectedTrack,
-        scheme: Scheme,
+        target: Readback,
+        expected: MediaTrack,
         init: bytes,
         key_for: Callable[[str], ContentKey],
         ffmpeg: FFmpeg | None,
+        copied: Collection[str],
     ) -> None:
-        self._target = target
+        self._target, self._copied = target, copied
+        self._scheme = scheme_of(expected.scheme)
         self.expected = expected
-        self._scheme = scheme
         self._init = init
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
@@ -193,8 +199,17 @@ class _TrackReader:
         except (BoxError, ValueError) as error:
             raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
 
-    def measure(self, segment: PublishedSegment) -> _Measured:
-        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last."""
+    def measure(self, segment: PublishedSegment) -> _Measured | None:
+        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last.
+
+        A copy between them is only compared. One at the ends has the hash of what was decoded before, and is not decoded again.
+        """
+        ends = (0, len(self.expected.segments) - 1)
+        copied = segment.uri in self._copied
+        if copied:
+            self._target.compare(segment.uri, segment.entry)
+            if segment.index not in ends:
+                return None
         data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
@@ -210,14 +225,13 @@ class _TrackReader:
             raise self._target.wrong(segment.uri, "the first frame is not shown at the segment's start", self.delay, shown[0][0])
         for (time, duration), (following, _) in itertools.pairwise(shown):
             self._target.same(segment.uri, "when a frame gives way to the next (ticks)", time + duration, following)
-        ends = (0, len(self.expected.segments) - 1)
         return _Measured(
             decode_time=fragments[0].decode_time,
             duration=fragments[0].duration,
             samples=len(samples),
             frame_ticks=frozenset(duration for _, duration in shown[:-1]),
             last_frame_ticks=shown[-1][1],
-            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends else 0,
+            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends and not copied else 0,
         )
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
@@ -247,7 +261,7 @@ class _TrackReader:
         return frames
 
 
-def _media(target: Target, path: str, data: bytes) -> MediaPlaylist:
+def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
     try:
         playlist = parse(data)
     except PlaylistError as error:
@@ -258,7 +272,7 @@ def _media(target: Target, path: str, data: bytes) -> MediaPlaylist:
 
 
 def _check_playlist(
-    target: Target, track: ExpectedTrack | ExpectedSubtitles, init: str | None, expected: Expected, playlists: dict[str, MediaPlaylist]
+    target: Readback, track: PublishedTrack, init: str | None, title: Inventory, key_url: str | None, playlists: dict[str, MediaPlaylist]
 ) -> None:
     """Compare a media playlist with the segments that were published. init: None if there is no init section."""
     path = track.playlist
@@ -277,7 +291,7 @@ def _check_playlist(
         if init and (entry.init is None or entry.init.keys or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
-        target.same(where, "EXT-X-KEY", _keys(segment, expected), _found_keys(entry))
+        target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
@@ -288,16 +302,17 @@ def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitr
     return Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
 
 
-def _check_time_line(target: Target, text: ExpectedSubtitles, title: Expected) -> None:
+def _check_time_line(target: Readback, text: SubtitleTrack, title: Inventory) -> None:
     """Compare the borders of subtitle segments with those of the picture."""
-    video = next(track for track in title.tracks if track.facts.type == "video")
-    borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (video, text))
+    borders, found = ([(segment.start, segment.start + segment.duration) for segment in track.segments] for track in (title.video[0], text))
     target.same(text.playlist, "the time line", borders, found)
 
 
-def _keys(segment: PublishedSegment, expected: Expected) -> list[tuple[str, str | None, str | None]]:
-    method = scheme_of(expected.scheme).hls_method
-    return [(method, expected.key_uris.get(segment.key_id), segment.iv)] if segment.key_id and method else []
+def _keys(
+    segment: PublishedSegment, track: PublishedTrack, title: Inventory, key_url: str | None
+) -> list[tuple[str, str | None, str | None]]:
+    method = scheme_of(track.scheme).hls_method
+    return [(method, key_uri(key_url, title.content_id, segment.key_id), segment.iv)] if segment.key_id and method else []
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
@@ -305,31 +320,38 @@ def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
 
 
 def _check_track(
-    target: Target, expected: ExpectedTrack, playlist: MediaPlaylist, track: Track, measured: list[_Measured], title: Expected
+    target: Readback,
+    expected: MediaTrack,
+    playlist: MediaPlaylist,
+    track: Track,
+    measured: Sequence[_Measured | None],
+    duration: Fraction,
 ) -> TrackFacts:
-    """Compare the measured segments with each other and with the plan; return the measured facts.
+    """Compare the measured segments with each other and with the plan; return the measured facts. duration: of the title.
 
-    That EXTINF states these durations was checked with the playlist.
+    That EXTINF states these durations was checked with the playlist. measured: None for a copy that was not read.
     """
-    time = 0
+    time = Fraction(0)
     for segment, found in zip(expected.segments, measured, strict=True):
-        target.same(segment.uri, "the decode time (ticks)", time, found.decode_time)
-        target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
-        time += found.duration
-    target.same(expected.playlist, "the number of frames", expected.frames, sum(found.samples for found in measured))
+        target.same(segment.uri, "the start (s)", time, segment.start)
+        if found:
+            target.same(segment.uri, "the decode time (ticks)", time * track.timescale, found.decode_time)
+            target.same(segment.uri, "the duration (s)", segment.duration, Fraction(found.duration, track.timescale))
+        time += segment.duration
+    target.same(expected.playlist, "the number of frames", expected.frames, sum(segment.samples for segment in expected.segments))
     video = expected.facts.type == "video"
-    frames = {found.last_frame_ticks for found in measured[:-1]}.union(*(found.frame_ticks for found in measured))
+    last = measured[-1]  # of a copy, too, the ends are read
+    read = [found for found in measured if found]
+    frames = {found.last_frame_ticks for found in read if found is not last}.union(*(found.frame_ticks for found in read))
     # One frame alone says nothing of its rate: it ends with the title.
     frame = max(frames, default=round(track.timescale / (expected.facts.frame_rate or track.timescale)))
     if video:
         target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames, default=frame))
-        delay, last = sum(edit.media_time for edit in track.edits), measured[-1].duration
-        if len(measured) > 1 and last <= delay:  # hls.js would wait for its end for ever
-            raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", last)
-    allowed = 0 if video else playlist.target_duration
-    if abs(Fraction(time, track.timescale) - title.duration) > allowed:
-        seconds = time / track.timescale
-        raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(title.duration), seconds)
+        delay, ticks = sum(edit.media_time for edit in track.edits), read[-1].duration
+        if len(measured) > 1 and ticks <= delay:  # hls.js would wait for its end for ever
+            raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", ticks)
+    if abs(time - duration) > (0 if video else playlist.target_duration):
+        raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(duration), float(time))
     try:
         facts = measure_track(track, expected.facts.id, frame)
     except EncodeFailed as error:
@@ -338,7 +360,7 @@ def _check_track(
     return facts
 
 
-def _check_delays(target: Target, readers: Sequence[_TrackReader]) -> None:
+def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
     """Compare timescales and edit lists of all rungs: a player that switches must not jump. AV1 has no edit list (see package/init.py)."""
     rungs = [reader for reader in readers if reader.expected.facts.type == "video"]
     for reader in rungs:
@@ -348,27 +370,23 @@ def _check_delays(target: Target, readers: Sequence[_TrackReader]) -> None:
         target.same(reader.expected.init, "the edit list of all rungs (ticks)", delayed[0].delay, reader.delay)
 
 
-def _check_master(target: Target, expected: Expected, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
     """Compare everything that the master playlist declares with what was measured."""
-    path = expected.master
+    path = layout.MASTER
     try:
         master = parse(data)
     except PlaylistError as error:
         raise target.wrong(path, "the playlist cannot be read", "a master playlist", error) from error
     if not isinstance(master, MasterPlaylist):
         raise target.wrong(path, "the playlist is of the wrong kind", "a master playlist", "a media playlist")
-    video = {track.playlist: track.facts.id for track in expected.tracks if track.facts.type == "video"}
-    audio = {
-        track.playlist: PublishedAudio(track.plan, facts[track.facts.id].channels or 0)
-        for track in expected.tracks
-        if track.plan is not None
-    }
+    video = {track.playlist: track.id for track in expected.video}
+    audio = {track.playlist: MeasuredAudio(track, facts[track.id].channels or 0) for track in expected.audio}
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
     target.same(path, "the list of variants", sorted(video), sorted({variant.uri for variant in master.variants}))
     target.same(path, "the kinds of renditions", [], sorted({member.type for member in master.renditions} - {"AUDIO", "SUBTITLES"}))
     groups = check_audio(target, path, master, video, audio)
     check_members(target, path, expected.subtitles, master)
-    texts = {track.playlist: track.plan.id for track in expected.subtitles}
+    texts = {track.playlist: track.id for track in expected.subtitles}
     ranges = {facts[name].video_range for name in video.values()}
     for variant in master.variants:
         where, name = f"{path}:{variant.line}", video[variant.uri]
@@ -387,9 +405,9 @@ def _check_master(target: Target, expected: Expected, data: bytes, facts: dict[s
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
 
 
-def _check_thumbnails(target: Target, path: str, data: bytes, expected: Expected) -> None:
+def _check_thumbnails(target: Readback, path: str, data: bytes, expected: Inventory) -> None:
     """Follow the thumbnails track: every picture lies on a sprite that was published."""
-    published = {item.path for item in expected.objects}
+    published = expected.objects
     folder = path.rpartition("/")[0]
     try:
         cues = list(read_pictures(data))

@@ -1,7 +1,7 @@
 """The note of an unfinished ingest, so that a run killed at any moment is continued by the next one, not begun again.
 
 In:   the work space, a content id, and the fingerprint of what is to be published.
-Out:  a Job held under a lock: which version, under which key, is being made at which target.
+Out:  a JobNote held under a lock: which version, under which key, is being made at which target.
 Wrong: UsageError if another process is making the same title right now, or the folder cannot be written.
 
     WORK/jobs/{content_id}.json      the note
@@ -34,10 +34,11 @@ _LOCK = ".lock"
 Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
 
 
-class Job(Data):
+class JobNote(Data):
     """One version in the making.
 
     target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
+    keys_kept: they are those of the version that was live before, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     """
 
@@ -46,6 +47,7 @@ class Job(Data):
     version: Id
     target: str
     key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
+    keys_kept: bool = False
     catalog: str | None = None
 
     @model_validator(mode="before")
@@ -63,9 +65,9 @@ class Claim:
     """The right to make a title. unfinished: the note that an earlier run left behind, whatever it was making."""
 
     path: Path
-    unfinished: Job | None
+    unfinished: JobNote | None
 
-    def save(self, job: Job) -> None:
+    def save(self, job: JobNote) -> None:
         """Write the note; from now on a killed run continues this version."""
         with _translated(self.path):
             durable.write(self.path, job.model_dump_json().encode())
@@ -144,10 +146,10 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path) -> Job | None:
+def _read(path: Path) -> JobNote | None:
     try:
         with _translated(path):
-            job = Job.model_validate_json(path.read_bytes()) if path.exists() else None
+            job = JobNote.model_validate_json(path.read_bytes()) if path.exists() else None
     except ValidationError:
         return None  # a note that cannot be read is no note: the version is made anew
     return job if job and job.content_id == path.stem else None

@@ -2,7 +2,7 @@
 
     WORK/chunks/      finished pieces of encodes             artifacts.py
     WORK/jobs/        notes of unfinished ingests            jobs.py
-    WORK/fetched/     copies of remote sources               copies.py
+    WORK/fetched/     copies of remote sources               fetched.py
     WORK/sources/     what was measured of sources           measurements.py
     WORK/tmp/         working folders of running processes   temporary.py
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.work import copies, jobs, temporary
+from vidpipe.work import fetched, jobs, temporary
 from vidpipe.work.artifacts import Held, Store
 from vidpipe.work.tree import FETCHED, JOBS, MEANING, TMP
 
@@ -59,7 +59,7 @@ def usage(work: Path) -> Usage:
 def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> tuple[FolderUse, ...]:
     """Remove everything but the notes, and return what was removed. Published titles, keys and the catalog lie elsewhere.
 
-    older_than_days: keep files that were written more recently.  dry_run: only tell.
+    older_than_days: keep files that were written more recently.  dry_run: only report.
     An unfinished ingest stays possible: it fetches and encodes again what is gone.  Raises UsageError while an ingest is running; what
     `vidpipe plan` and `validate` are just using stays.
     """
@@ -83,12 +83,12 @@ def clean(work: Path, *, older_than_days: float = 0, dry_run: bool = False) -> t
 def _clean_copies(work: Path, limit: float, *, dry_run: bool) -> FolderUse:
     """Remove the copies that nobody uses and that are older than ``limit``, each whole. Return what they take."""
     with ExitStack() as locks:
-        old = [copy for copy in copies.folders(work) if all(file.lstat().st_mtime <= limit for file in copies.contents(copy))]
-        free = [copy for copy in old if locks.enter_context(copies.held(copy))]
-        share = _share(FETCHED, [file for copy in free for file in copies.contents(copy)])
+        old = [copy for copy in fetched.folders(work) if all(file.lstat().st_mtime <= limit for file in fetched.contents(copy))]
+        free = [copy for copy in old if locks.enter_context(fetched.held(copy))]
+        share = _share(FETCHED, [file for copy in free for file in fetched.contents(copy)])
         if not dry_run:
             for copy in free:
-                copies.remove(copy)
+                fetched.remove(copy)
     return share
 
 
@@ -97,7 +97,7 @@ def _folders(work: Path) -> list[Path]:
 
 
 def _files(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
-    """Every file below a folder, but not below some; links are told as themselves, never followed."""
+    """Every file below a folder, but not below some; links are listed as themselves, never followed."""
     return (path for path in _below(folder, without) if path.is_symlink() or not path.is_dir())
 
 

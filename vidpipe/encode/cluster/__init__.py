@@ -2,7 +2,7 @@
 
 In:   the address of a scheduler, the ffmpeg of this machine, the source and the store; optionally s3://BUCKET/PREFIX.
       Without it all workers must see the source and the store at the same paths; with it they share nothing else (staging.py).
-Out:  Cluster: an Executor for ``encode`` and the number of tasks that run side by side.
+Out:  Cluster: an Executor for ``encode`` and the number of tasks that run in parallel.
 Wrong: UsageError if ``distributed`` is not installed, the scheduler does not answer, there is no worker, or a worker (by name) has no
        ffmpeg, another version of it or of vidpipe, lacks an encoder, or does not see the source and the work, or cannot use the prefix.
 

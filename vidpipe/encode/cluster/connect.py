@@ -27,7 +27,7 @@ PATIENCE = 15.0  # seconds for the scheduler to answer and for a first worker to
 
 @dataclass(frozen=True)
 class Cluster:
-    """executor: for ``encode``.  slots: tasks that the workers run side by side.  workers: their names."""
+    """executor: for ``encode``.  slots: tasks that the workers run in parallel.  workers: their names."""
 
     executor: Executor
     slots: int

@@ -22,7 +22,7 @@ from vidpipe.errors import EncodeFailed
 from vidpipe.work.artifacts import Artifact, Store
 
 TRIES = 2  # of a piece whose bytes do not arrive as they were made
-TAKERS = 8  # pieces taken from S3 side by side
+TAKERS = 8  # pieces taken from S3 in parallel
 
 
 class _DaskFuture(Future[Made]):
@@ -77,14 +77,19 @@ class DaskExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
-        if function is not run_task or options:
-            raise TypeError("this executor runs tasks of an encode only")
+        _only_tasks(function, options)
         return _DaskFuture(self._inner.submit(run_there, *arguments, dataclasses.asdict(self._terms)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See Executor.shutdown."""
         del cancel_futures
         self._inner.shutdown(wait=wait)
+
+
+def _only_tasks(function: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Refuse what is no task of an encode: workers are asked for nothing else."""
+    if function is not run_task or options:
+        raise TypeError("this executor runs tasks of an encode only")
 
 
 class _RoomFuture(Future[Made]):
@@ -108,8 +113,7 @@ class StagingExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """See Executor.submit."""
-        if function is not run_task or options:
-            raise TypeError("this executor runs tasks of an encode only")
+        _only_tasks(function, options)
         (task,) = arguments
         future = _RoomFuture()
         self._later(future, self._begin, future, task)

@@ -31,7 +31,7 @@ from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError,
 from vidpipe.media.process import Cancel
 from vidpipe.storage import open_storage
 from vidpipe.work.artifacts import Artifact, Sidecar, Store, sha256_of, writing
-from vidpipe.work.copies import PARTIAL, drop_unread, shared
+from vidpipe.work.fetched import PARTIAL, drop_unread, shared
 from vidpipe.work.temporary import is_over
 
 LOOK_SECONDS = 10.0  # between two looks of a task at whether its run still goes on
@@ -117,7 +117,7 @@ class Staging:
             return store.add(key, folder / name, samples=sidecar.samples, source=source, title=title)
 
     def arrived(self, run: str, probe: str) -> bool:
-        """Tell whether what a worker wrote in ``probe`` is there."""
+        """Return whether what a worker wrote in ``probe`` is there."""
         with _translated():
             return bool(probe) and self._storage.head(_probe(run, probe)) is not None
 
@@ -139,7 +139,7 @@ class Staging:
                 self._storage.head(_probe(run, secrets.token_hex(8)))
         except EncodeFailed as error:  # AWS says 403 to who may not list; then a task would never see the end of its run
             raise EncodeFailed(
-                f"S3 does not tell these credentials which objects are missing ({error.what})",
+                f"S3 does not report to these credentials which objects are missing ({error.what})",
                 where=error.where,
                 fix="give them s3:ListBucket on the bucket too",
             ) from error
@@ -149,7 +149,7 @@ class Staging:
         return name
 
     def is_over(self, run: str, *, doubtful: bool = False) -> bool:
-        """Tell whether a run has ended. doubtful: raise EncodeFailed if it cannot be told; otherwise it goes on."""
+        """Return whether a run has ended. doubtful: raise EncodeFailed if that is unknown; otherwise it goes on."""
         try:
             with _translated():
                 return self._storage.head(run) is None

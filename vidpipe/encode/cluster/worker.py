@@ -1,4 +1,4 @@
-"""What runs on a worker: it tells about itself, and runs tasks with its own ffmpeg.
+"""What runs on a worker: it reports what it is, and runs tasks with its own ffmpeg.
 
 In:   where the work is; then a task, and Terms: what its worker must have.
 Out:  WorkerFacts; then Made.
@@ -21,7 +21,7 @@ from vidpipe.encode.tasks.run import run_task
 from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
-from vidpipe.work.copies import drop_unread
+from vidpipe.work.fetched import drop_unread
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
@@ -29,7 +29,7 @@ TRACE_LINES = 12  # of a worker's unexpected exception
 
 @dataclass(frozen=True)
 class Terms:
-    """What every task is told: what its worker must have, and where the work is shared. Travels as a plain dict (see ``run_there``).
+    """What every task is given: what its worker must have, and where the work is shared. Travels as a plain dict (see ``run_there``).
 
     version: of vidpipe.  setting: the ffmpeg program as the user named it.  work: s3://BUCKET/PREFIX, None for shared paths.
     run: the object there whose absence stops the task.  look_seconds: between two looks at it.
@@ -62,7 +62,7 @@ class WorkerFacts:
 
 
 def describe(setting: str | None, source: str, seen: str, work: str | None = None, run: str = "") -> WorkerFacts:
-    """Tell about this worker; runs there."""
+    """Describe this worker; runs there."""
     try:
         program, problem = find(os.environ.get(VARIABLE) or setting), ""
     except VidpipeError as error:
@@ -98,7 +98,7 @@ def run_there(task: Task, told: dict[str, Any]) -> Made:
         return _run_there(task, told, worker)
     except VidpipeError:
         raise
-    except Exception:  # noqa: BLE001 - it is told whatever it is
+    except Exception:  # noqa: BLE001 - it is reported whatever it is
         told_instead = EncodeFailed(
             "a worker cannot run the task",
             where=f"worker {worker.name}",

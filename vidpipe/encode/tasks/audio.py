@@ -25,7 +25,7 @@ class AudioJob(AudioCommand, Job):
     @property
     def where(self) -> str:
         """See Job."""
-        return f"sound (stream {', '.join(str(rendition.stream.stream) for rendition in self.renditions)}) of {self.title}"
+        return f"audio (stream {', '.join(str(rendition.stream.stream) for rendition in self.renditions)}) of {self.title}"
 
     def argv(self, ffmpeg: str) -> list[str]:
         """See Job."""

@@ -14,7 +14,7 @@ from vidpipe.encode.process_limits import chunk_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
 from vidpipe.encode.tasks.remarks import note_damage
 from vidpipe.media.process import Completed, Limits
-from vidpipe.source.findings.wording import clock
+from vidpipe.source.findings.wording import timecode
 
 
 class ChunkJob(ChunkCommand, Job):
@@ -23,7 +23,7 @@ class ChunkJob(ChunkCommand, Job):
     @property
     def where(self) -> str:
         """See Job."""
-        times = [clock(self.video.start + self.grid.time(frame)) for frame in (self.chunk.start, self.chunk.start + self.chunk.frames)]
+        times = [timecode(self.video.start + self.grid.time(frame)) for frame in (self.chunk.start, self.chunk.start + self.chunk.frames)]
         return f"chunk {self.chunk.index + 1}, {times[0]} to {times[1]} of the source {self.title}"
 
     def argv(self, ffmpeg: str) -> list[str]:
@@ -67,7 +67,7 @@ class ChunkJob(ChunkCommand, Job):
             return
         printed = re.search(r"^\[Eval @ [^\]]*\] (?:\[\w+\] )?(-?\d+(?:\.\d+)?)\s*$", completed.stderr_head, re.MULTILINE)
         if printed is None:
-            raise Failed("ffmpeg did not tell where the seek landed", completed, sought=True)
+            raise Failed("ffmpeg did not report where the seek landed", completed, sought=True)
         landed = Fraction(printed[1]) * self.video.time_base
         if landed > self.grid.time(self.chunk.start) + 1 / (2 * self.grid.frame_rate):
-            raise Failed(f"the seek landed at {clock(landed)}, after the start of the chunk", completed, sought=True)
+            raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, sought=True)

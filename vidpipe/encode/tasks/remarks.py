@@ -21,7 +21,7 @@ It stands in the first line of a subtitle track of which some cues could not be 
 """
 
 CHANGING = "vidpipe.sound_changes"
-"""The same for sound that changes although its packets do not say so; where is found by ``locate_changes``."""
+"""The same for audio that changes although its packets do not say so; where is found by ``locate_changes``."""
 
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")
 _OURS = ("mjpeg", "mp4", "null", "out#", "vost#", "aost#", "enc:", "Eval", "Parsed_", "swscaler", "AVIO")  # muxers, filters
@@ -49,6 +49,6 @@ def mark(track: Path) -> None:
 
 
 def lacks_cues(track: Artifact) -> bool:
-    """Tell whether some cues of a subtitle track could not be decoded."""
+    """Return whether some cues of a subtitle track could not be decoded."""
     with track.path.open("rb") as file:
         return DAMAGED.encode() in file.readline(100)

@@ -1,4 +1,4 @@
-"""What a task is told, and what it gives back. Everything but a Watch can be pickled: tasks travel to other machines."""
+"""What a task is given, and what it gives back. Everything but a Watch can be pickled: tasks travel to other machines."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ Out:  ProtectedSegments, each with its own IV; ``decrypt`` for the verification.
 Wrong: VerificationFailed when bytes cannot be what was encrypted (length, padding).
 
 The IV is the first half of HMAC-SHA256(key, rendition, index, SHA-256 of the clear bytes). So a run that resumes makes the same bytes
-again (what is already at the target can stay), and another plaintext never meets the same IV under the same key. It cannot be told from
-random without the key.
+again (what is already at the target can stay), and another plaintext never meets the same IV under the same key. Without the key it is
+indistinguishable from random.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import hmac
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
 
 from vidpipe.errors import VerificationFailed
 from vidpipe.package.cut import Cut
@@ -32,9 +33,10 @@ BLOCK = 16
 def encrypt(segment: Segment, key: ContentKey) -> ProtectedSegment:
     """Return the segment encrypted. The same segment and key give the same bytes; the size is the next multiple of 16."""
     iv = _iv(segment, key)
-    encryptor = Cipher(AES128(key.key), CBC(iv)).encryptor()
-    padding = BLOCK - len(segment.data) % BLOCK
-    data = b"".join((encryptor.update(segment.data), encryptor.update(bytes([padding]) * padding), encryptor.finalize()))
+    encryptor, padder = Cipher(AES128(key.key), CBC(iv)).encryptor(), PKCS7(AES128.block_size).padder()
+    whole = len(segment.data) - len(segment.data) % BLOCK
+    tail = padder.update(segment.data[whole:]) + padder.finalize()  # only this: the padder would copy what it is given
+    data = b"".join((encryptor.update(memoryview(segment.data)[:whole]), encryptor.update(tail), encryptor.finalize()))
     return protected(segment, data, iv, key.key_id)
 
 
@@ -44,14 +46,15 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
         raise VerificationFailed(
             f"an encrypted segment of {len(data)} bytes is not a multiple of 16", fix="run the ingest again; the object was cut or replaced"
         )
-    decryptor = Cipher(AES128(key), CBC(iv)).decryptor()
+    decryptor, unpadder = Cipher(AES128(key), CBC(iv)).decryptor(), PKCS7(AES128.block_size).unpadder()
     padded = decryptor.update(data) + decryptor.finalize()
-    padding = padded[-1]
-    if not 1 <= padding <= BLOCK or padded[-padding:] != bytes([padding]) * padding:
+    try:
+        tail = unpadder.update(padded[-BLOCK:]) + unpadder.finalize()
+    except ValueError as error:  # no padding at the end
         raise VerificationFailed(
             "a segment does not decrypt with its key and IV", fix="run the ingest again; the object, the key or the IV is wrong"
-        )
-    return padded[:-padding]
+        ) from error
+    return b"".join((memoryview(padded)[:-BLOCK], tail))
 
 
 def _iv(segment: Segment, key: ContentKey) -> bytes:

@@ -1,6 +1,6 @@
-"""Find where sound becomes another one on the way: other channels, another sample rate. In the limited child only.
+"""Find where the audio format changes mid-stream: other channels, another sample rate. In the limited child only.
 
-In:   the packets of an audio stream, one after the other (``Listener``); or a Source, to decode all of its sound (``heard``).
+In:   the packets of an audio stream, one after the other (``Listener``); or a Source, to decode all of its audio (``heard``).
 Out:  the first changes, with their times.
 Wrong: nothing here; a packet that cannot be decoded is passed over. ``heard``: Refusal if the file cannot be opened any more.
 
@@ -75,7 +75,7 @@ class Listener:
 
 
 def heard(source: Source) -> list[AudioStream]:
-    """Decode all of the sound, and return the audio streams with their changes."""
+    """Decode all of the audio, and return the audio streams with their changes."""
     wanted = {audio.index: audio for audio in source.audio}
     now: dict[int, Sound] = {}
     changes: dict[int, list[SoundChange]] = {index: [] for index in wanted}
@@ -92,7 +92,7 @@ def heard(source: Source) -> list[AudioStream]:
                     changes[index].append(SoundChange(at=at, before=now[index], after=sound))
                     now[index] = sound
         except av.error.FFmpegError:
-            pass  # the end of what can be read; the packet scan has told it
+            pass  # the end of what can be read; the packet scan has reported it
     return [audio.model_copy(update={"changes": tuple(changes[audio.index])}) for audio in source.audio]
 
 

@@ -4,7 +4,7 @@ In:   a Source.
 Out:  (start, end) pairs in seconds of the time line, as "n/d" text, joined where they lie close together.
 Wrong: Refusal if the file cannot be opened any more.
 
-ffmpeg counts errors and does not say when; PyAV tells both the packet that a decoder refuses and the picture that it patched up.
+ffmpeg counts errors and does not say when; PyAV shows both the packet that a decoder refuses and the picture that it patched up.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def damaged(source: Source) -> list[tuple[str, str]]:
                 if packet.stream.index in wanted:  # not stream_index: of the empty packets at the end that is always 0
                     _try(packet, wanted[packet.stream.index], source.video.start, spans)
         except av.error.FFmpegError:
-            pass  # the end of what can be read; the packet scan has told it
+            pass  # the end of what can be read; the packet scan has reported it
     return [(str(start), str(end)) for start, end in _joined(spans)[:MOST]]
 
 

@@ -60,7 +60,7 @@ from vidpipe.source.text import one_line
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "gxf", "flv", "asf", "ogg", "nut", "dv", "ivf")
 
 LEADING = ("hevc", "vvc")
-"""Codecs that tell leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
+"""Codecs that distinguish leading pictures which can be decoded (RADL) from those which cannot (RASL, which the decoder drops)."""
 
 BLOCK = 1 << 20
 LINES_KEPT = 30  # of a traceback

@@ -66,7 +66,7 @@ def measure_fields(container: av.container.InputContainer, video: Any, line: Tim
 
 
 def settled(places: list[Counter[str]], left: int) -> bool:
-    """Tell whether so many more frames can no longer change whether the picture is interlaced."""
+    """Return whether so many more frames can no longer change whether the picture is interlaced."""
     if left <= 0:
         return True
     total = sum(places, Counter[str]())

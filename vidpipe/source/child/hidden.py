@@ -1,4 +1,4 @@
-"""Tell packets whose picture is decoded and never shown: references that VP8, VP9 and AV1 keep for later. Pure.
+"""Find packets whose picture is decoded and never shown: references that VP8, VP9 and AV1 keep for later. Pure.
 
 In:   the name of a codec, and the bytes of a packet.
 Out:  whether it shows nothing; False for other codecs, and for what is not understood.

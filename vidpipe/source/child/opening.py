@@ -74,7 +74,7 @@ def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.Inpu
 
 def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[Any]:
     """Yield the packets of the ``streams``, or of all, and at the end the empty ones that let the last pictures out."""
-    with suppress(IndexError):  # PyAV 18: a stream that appeared on the way is no stream of the container's at the end
+    with suppress(IndexError):  # PyAV 18: a stream that appeared mid-stream is no stream of the container's at the end
         yield from container.demux(*streams)
 
 

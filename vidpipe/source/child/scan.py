@@ -32,7 +32,7 @@ FALLBACK_RATE = Fraction(25)  # a single frame without any declared rate
 BUSY_RATE = Fraction(60)  # a variable rate above it is taken only if the mean is above it too
 THINNEST_KEYS = Fraction(1, 2)  # seconds: a seek needs a key frame before its target, not every one of an intra-only file
 CLOSE = Fraction(1)  # seconds between two times that count as one stretch
-MOST_STRETCHES = 100  # of one kind that are told; the number of packets always is
+MOST_STRETCHES = 100  # of one kind that are reported; the number of packets always is
 TIGHT = Fraction(1, 2000)  # half of what separates 29.97 from 30
 LOOSE = Fraction(3, 1000)  # for variable rates, whose nominal rate is only meant
 

@@ -14,6 +14,7 @@ import av
 import av.error
 from av.stream import Disposition, Stream
 
+from vidpipe.language_tags import language_tag
 from vidpipe.source.child.captions.carried import Carrier
 from vidpipe.source.child.captions.channels import CAPTIONS, taken_apart
 from vidpipe.source.child.fields import Fields, measure_fields
@@ -23,7 +24,7 @@ from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
 from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
 from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
-from vidpipe.source.text import language_tag, one_line
+from vidpipe.source.text import one_line
 
 INDEXED = frozenset({"mov", "matroska", "mxf", "avi", "nut", "gxf"})  # the others have no index, or seek by guessing byte positions
 
@@ -175,11 +176,11 @@ def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Frac
 
 
 def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Scan) -> AudioStream:
-    """Describe a track of sound."""
+    """Describe an audio track."""
     context, base = stream.codec_context, base_of(stream)
     start = track.start or 0
     if stream.start_time is not None and start < stream.start_time:
-        start = min(stream.start_time, track.end)  # encoder delay that the container tells players to skip
+        start = min(stream.start_time, track.end)  # encoder delay that the container declares, for players to skip
     duration = max(0, track.end - start) * base
     changes = track.listener.changes if track.listener else ()
     declared = _claimed(stream, start * base) if not scan.shifts else None

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.source.facts import AudioStream, Source, Stretch
-from vidpipe.source.findings.wording import clock, found, show
+from vidpipe.source.findings.wording import found, show, timecode
 from vidpipe.source.policy import Check, QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 
@@ -16,7 +16,7 @@ MOST_DAMAGE = 100  # stretches that are reported
 
 
 def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Diagnostic, ...]:
-    """Return what a decode showed. stream: index of the audio stream whose sound was measured; None is the first one."""
+    """Return what a decode showed. stream: index of the audio stream that was measured; None is the first one."""
     audio = next((each for each in source.audio if stream is None or each.index == stream), None)
     return (
         *_damage(source, measurements, policy),
@@ -60,7 +60,7 @@ def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -
         yield from found(
             judged,
             "decode-errors",
-            f"picture or sound cannot be decoded cleanly from {clock(span.start)} to {clock(span.end)} ({show(total)} in all)",
+            f"picture or audio cannot be decoded cleanly from {timecode(span.start)} to {timecode(span.end)} ({show(total)} in all)",
             span=span,
             measured=show(total),
             limit=f"{check.most:g} s",
@@ -74,7 +74,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         yield from found(
             policy.black,
             "black-video",
-            f"the picture is black from {clock(span.start)} to {clock(span.end)}",
+            f"the picture is black from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
@@ -87,7 +87,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         yield from found(
             policy.frozen,
             "frozen-video",
-            f"the picture stands still from {clock(span.start)} to {clock(span.end)}",
+            f"the picture stands still from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
@@ -112,19 +112,19 @@ def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
         yield from found(
             policy.silence,
             "silence",
-            f"there is no sound from {clock(span.start)} to {clock(span.end)}",
+            f"there is no sound from {timecode(span.start)} to {timecode(span.end)}",
             stream=audio.index,
             span=span,
             measured=show(span.end - span.start),
             limit=f"{policy.silence.longest:g} s",
-            advice="check that the sound was not lost there",
+            advice="check that the audio was not lost there",
         )
     loud, bounds = measurements.loudness, policy.loudness
     if loud is not None and not bounds.lowest <= loud <= bounds.highest:
         yield from found(
             bounds,
             "loudness",
-            f"the sound is too {'soft' if loud < bounds.lowest else 'loud'}",
+            f"the audio is too {'soft' if loud < bounds.lowest else 'loud'}",
             stream=audio.index,
             measured=f"{loud:.1f} LUFS",
             limit=f"{bounds.lowest:g} to {bounds.highest:g} LUFS",
@@ -135,7 +135,7 @@ def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
         yield from found(
             policy.true_peak,
             "true-peak",
-            "the sound clips",
+            "the audio clips",
             stream=audio.index,
             span=Stretch(start=measurements.true_peak_at, end=measurements.true_peak_at) if measurements.true_peak_at is not None else None,
             measured=f"{peak:.1f} dBTP",
@@ -143,7 +143,7 @@ def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
             advice="limit the mix to -1 dBTP",
         )
     peaks, deaf = measurements.channel_peaks, policy.dead_channel.peak
-    # More channels than it has were made of it because it changed on the way; which of them came from the file is not known.
+    # More channels than it has were made of it because it changed mid-stream; which of them came from the file is not known.
     if 1 < len(peaks) <= audio.widest.channels and max(peaks) > deaf:
         for number, level in enumerate(peaks, start=1):
             if level <= deaf and number != _lfe(audio):

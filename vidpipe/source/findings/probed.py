@@ -8,7 +8,7 @@ from fractions import Fraction
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.source.facts import LEAST_EARLY, AudioStream, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
-from vidpipe.source.findings.wording import clock, found, show
+from vidpipe.source.findings.wording import found, show, timecode
 from vidpipe.source.policy import Check, QualityPolicy
 
 
@@ -119,7 +119,7 @@ def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[
 def _when(span: Stretch | None) -> str:
     if span is None:
         return ""
-    return f" from {clock(span.start)} to {clock(span.end)}" if span.end > span.start else f" at {clock(span.start)}"
+    return f" from {timecode(span.start)} to {timecode(span.end)}" if span.end > span.start else f" at {timecode(span.start)}"
 
 
 def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
@@ -132,7 +132,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             span=Stretch(start=Fraction(0), end=video.duration),
             measured="0 audio streams",
             limit="1 audio stream",
-            advice="check that the sound was not lost in the export",
+            advice="check that the audio was not lost in the export",
         )
     most = Fraction(str(check.most))
     for audio in _filled(source):
@@ -147,7 +147,7 @@ def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
                 span=Stretch(start=min(end, video.duration), end=max(end, video.duration)),
                 measured=show(apart),
                 limit=show(most),
-                advice="sound past the picture is cut, missing sound becomes silence; check that nothing was lost",
+                advice="audio past the picture is cut, missing audio becomes silence; check that nothing was lost",
             )
         if abs(audio.offset) > most:
             yield from found(
@@ -257,7 +257,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic
             yield from found(
                 check,
                 "changing-sound",
-                f"the sound becomes {change.after} from {clock(change.at)} to {clock(max(change.at, end))}",
+                f"the audio format changes to {change.after} from {timecode(change.at)} to {timecode(max(change.at, end))}",
                 stream=audio.index,
                 span=Stretch(start=change.at, end=max(change.at, end)),
                 measured=f"{change.before} -> {change.after}",
@@ -309,7 +309,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             span=span,
             measured=f"{broken} pictures",
             limit=f"{policy.broken_timestamps.most:g} pictures",
-            advice="remux the file, for example into Matroska, and check that sound and picture stay together",
+            advice="remux the file, for example into Matroska, and check that audio and picture stay in sync",
         )
     jumps = max((len(table) for table in source.shifts.values()), default=0)
     if jumps:
@@ -346,7 +346,7 @@ def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
         yield from found(
             policy.stretched,
             "stretched-time",
-            f"{source.size} bytes claim to last {clock(video.duration)}: its times are damaged, or hardly anything is in it",
+            f"{source.size} bytes claim to last {timecode(video.duration)}: its times are damaged, or hardly anything is in it",
             stream=video.index,
             span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
             measured=f"{float(rate):.0f} bit/s",

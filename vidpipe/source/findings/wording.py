@@ -40,7 +40,7 @@ def show(seconds: Fraction) -> str:
     return f"{float(seconds):.3f} s"
 
 
-def clock(seconds: Fraction) -> str:
+def timecode(seconds: Fraction) -> str:
     """Write a time of the source or the title: 0:01:30.250."""
     whole, milliseconds = divmod(abs(round(seconds * 1000)), 1000)
     return f"{'-' if seconds < 0 else ''}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from vidpipe.language_tags import language_tag
 from vidpipe.source.captions import SAME_WORDS
-from vidpipe.source.text import language_tag
 
 LOOKED_AT = 4 << 20
 """Bytes from the start on: a program map comes at least every 0.4 s (A/53 part 3), so in 80 Mb/s too."""

@@ -58,7 +58,7 @@ class Triples:
             self.data += triple
 
     def parity(self) -> bool:
-        """Tell whether the bytes of CEA-608 have the parity that they should."""
+        """Return whether the bytes of CEA-608 have the parity that they should."""
         rows = zip(self.data[::3], self.data[1::3], self.data[2::3], strict=True)
         wrong = [(not PARITY[high]) + (not PARITY[low]) for flags, high, low in rows if not flags & 2]
         return sum(wrong) * MOST_WRONG <= 2 * len(wrong)

@@ -97,7 +97,7 @@ class _Mpeg2:
             at = packet.find(_USER_DATA, at)
 
     def _top_first(self, packet: bytes) -> bool:
-        """Tell whether the top field, which is field 1 of line 21, is shown first (ISO/IEC 13818-2, 6.2.2.3 and 6.2.3.1)."""
+        """Return whether the top field, which is field 1 of line 21, is shown first (ISO/IEC 13818-2, 6.2.2.3 and 6.2.3.1)."""
         at, first = packet.find(_EXTENSION), True
         while at >= 0 and at + 7 < len(packet):
             kind = packet[at + 4] >> 4

@@ -1,4 +1,4 @@
-"""copies: what a run needs stays, what nobody needs goes. Whole runs stand in test_source_access and test_encode_cluster_staging."""
+"""fetched: what a run needs stays, what nobody needs goes. Whole runs stand in test_source_access and test_encode_cluster_staging."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vidpipe.errors import SourceRefused
-from vidpipe.work.copies import PARTIAL, contents, copy_of, drop_unread, folders, shared
+from vidpipe.work.fetched import PARTIAL, contents, copy_of, drop_unread, folders, shared
 
 
 def names(work: Path) -> list[str]:

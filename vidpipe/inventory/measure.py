@@ -16,8 +16,8 @@ from fractions import Fraction
 from itertools import accumulate
 
 from vidpipe.data import Data
-from vidpipe.manifest.times import extinf, whole_seconds
-from vidpipe.package.result import PublishedSegment
+from vidpipe.inventory.times import extinf, whole_seconds
+from vidpipe.publish.result import PublishedSegment
 
 
 class Bitrate(Data):

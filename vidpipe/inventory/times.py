@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from vidpipe.package.result import PublishedSegment
+from vidpipe.publish.result import PublishedSegment
 
 _MICROSECONDS = 1_000_000
 

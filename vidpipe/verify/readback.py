@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
-from vidpipe.package.result import PublishedSegment
-from vidpipe.publish.upload import PublishedObject
+from vidpipe.publish.copies import has_headers
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.storage.base import Storage
 from vidpipe.storage.compression import decompressed
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
 
 
-class Target:
+class Readback:
     """The version at the target: reads objects, and words the differences."""
 
     def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
@@ -35,8 +36,7 @@ class Target:
 
     def read(self, path: str, size: int, sha256: str) -> bytes:
         """Read an object and compare it with what was sent."""
-        if self.cancel.is_set():
-            raise Interrupted("stopped while verifying", fix="run the same command again to continue")
+        self._stop()
         try:
             data = self._storage.get(f"{self._prefix}/{path}")
         except PublishFailed as error:
@@ -47,15 +47,29 @@ class Target:
             raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
         return data
 
-    def keep(self, item: PublishedObject, *, keep: bool) -> tuple[str, bytes]:
+    def keep(self, path: str, entry: ObjectEntry, *, keep: bool) -> tuple[str, bytes]:
         """Read and check an object; return its path and, if they are needed later, its bytes, unpacked."""
-        data = self.read(item.path, item.size, item.sha256)
-        if item.content_encoding is not None:
-            stored = self._storage.head(f"{self._prefix}/{item.path}")
+        data = self.read(path, entry.size, entry.sha256)
+        if entry.content_encoding is not None:
+            stored = self._storage.head(f"{self._prefix}/{path}")
             # without it, players take the compressed bytes for the playlist
-            self.same(item.path, "the header Content-Encoding", item.content_encoding, stored.content_encoding if stored else None)
+            self.same(path, "the header Content-Encoding", entry.content_encoding, stored.content_encoding if stored else None)
             data = decompressed(data)
-        return item.path, data if keep else b""
+        return path, data if keep else b""
+
+    def compare(self, path: str, entry: ObjectEntry) -> None:
+        """Compare what the target states of a copy with what was proven: size, hash, and the headers that it has to be sent with."""
+        self._stop()
+        try:
+            stored = self._storage.head(f"{self._prefix}/{path}")
+        except PublishFailed as error:
+            raise self.wrong(path, f"the copied object cannot be asked for: {error.what}", f"{entry.size} bytes", "nothing") from error
+        found = (stored.size, stored.sha256) if stored else None
+        if found != (entry.size, entry.sha256):
+            raise self.wrong(path, "the copied object is not the one that was proven", (entry.size, entry.sha256), found)
+        if stored and not has_headers(self._storage, stored, path, entry.content_encoding):
+            headers = stored.model_dump(include={"content_type", "cache_control", "content_encoding"})
+            raise self.wrong(path, "the copied object has other headers", delivery(path), headers)
 
     def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
         """Return the error for a difference."""
@@ -67,10 +81,15 @@ class Target:
         if expected != found:
             raise self.wrong(path, f"{what} is wrong", expected, found)
 
+    def _stop(self) -> None:
+        if self.cancel.is_set():
+            raise Interrupted("stopped while verifying", fix="run the same command again to continue")
+
     def opened(
         self, segment: PublishedSegment, scheme: Scheme, keys: dict[str, ContentKey], clear: tuple[str, Callable[[bytes], bool]]
     ) -> bytes:
         """Read a segment back and decrypt it if it has a key.
+
 
         scheme: what protects it.  clear: what a clear one is called, and what shows it.
         """

@@ -1,0 +1,162 @@
+"""The inventory of a version: its tracks, segments, pictures and every other object, as they lie at the target.
+
+In:   ``build`` puts it together; ``inventory.json`` in each version holds it.
+Out:  Inventory. Playlists, verification, the record, preview, inspection and the next version are functions of it.
+Wrong: pydantic's ValidationError for bytes that are no inventory.
+
+All paths are relative to the version's prefix, so that a version may lie anywhere. Times are rational. It names keys and never holds one;
+the words of subtitles, which are encrypted like the media, do not stand in it either.
+
+Schema "vidpipe.inventory/1" only ever grows: a reader ignores fields that it does not know. Removing or redefining one makes "/2".
+Versions of 0.2.0.dev had only the sizes and hashes of objects (``Objects``), those of 0.1.0 nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from vidpipe.data import Data, Seconds
+from vidpipe.inventory.measure import Bitrate
+from vidpipe.package.result import TrackFacts
+from vidpipe.plan import LeftOut
+from vidpipe.protect.schemes import SchemeName
+from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
+from vidpipe.source.facts import AudioRole
+
+SCHEMA: Final = "vidpipe.inventory/1"
+
+Path = Annotated[str, Field(min_length=1, description="Of an object, relative to the version's prefix.")]
+
+
+class Objects(Data):
+    """The objects of a version by path, below its prefix: all that versions of 0.2.0.dev have."""
+
+    objects: dict[str, ObjectEntry]
+
+    @property
+    def entries(self) -> Mapping[str, ObjectEntry]:
+        """Every object by path, segments too, but not inventory and record."""
+        return self.objects
+
+
+class PublishedTrack(Data):
+    """What all published tracks have in common."""
+
+    id: str = Field(description="Of the rendition, unique among the tracks of its kind.")
+    media: str = Field(description="Hash of everything that decided the bytes of its segments, but for the key (see fingerprints).")
+    scheme: SchemeName = Field(description="Protection of its segments.")
+    playlist: Path
+    bitrate: Bitrate = Field(description="Measured from the stored segments.")
+    segments: tuple[PublishedSegment, ...] = Field(min_length=1, description="In order.")
+
+
+class MediaTrack(PublishedTrack):
+    """A video or audio track."""
+
+    facts: TrackFacts = Field(description="As measured from its init section and segments.")
+    init: Path
+    frames: int = Field(description="As many as the plan promises.")
+
+
+class VideoTrack(MediaTrack):
+    """A rung."""
+
+
+class AudioTrack(MediaTrack):
+    """An audio rendition."""
+
+    input: int = Field(default=0, description="Which of the inputs has its stream; 0 is the source, others are side files.")
+    stream: int = Field(description="Index in that input; renditions of one stream are one track for viewers.")
+    name: str = Field(description="For people; the same in every layout of a stream.")
+    label: str = Field(description="Name of this rendition alone, unique in the title.")
+    language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
+    role: AudioRole = "main"
+    default: bool = Field(default=False, description="Played unless the viewer chooses.")
+    cut: Seconds = Field(description="Of the source's track, before its first picture, and so not in the title.")
+
+
+class SubtitleTrack(PublishedTrack):
+    """A subtitle track."""
+
+    input: int = Field(default=0, description="Which of the inputs has its stream; 0 is the source, others are side files.")
+    stream: int = Field(description="Index in that input.")
+    name: str = Field(description="For people, unique among the subtitles.")
+    language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
+    default: bool = Field(default=False, description="Shown unless the viewer chooses.")
+    forced: bool = Field(default=False, description="Only what every viewer needs translated.")
+    hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")
+
+
+class Pictures(Data):
+    """The still pictures of a title."""
+
+    media: str = Field(description="Hash of everything that decided their bytes.")
+    poster: Path
+    track: Path = Field(description="Of the WebVTT track that says which sprite belongs to which time.")
+    sheets: tuple[Path, ...]
+
+
+class LeftOutTrack(LeftOut):
+    """A track of the source that viewers do not get."""
+
+    media: str | None = Field(default=None, description="That of the track that could not be made of it; None if none was planned.")
+
+
+class Inventory(Objects):
+    """A version as it was published."""
+
+    # "schema" is also the name of a deprecated method of pydantic's models, hence the alias.
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    schema_: Literal["vidpipe.inventory/1"] = Field(default=SCHEMA, alias="schema")
+    content_id: str
+    version: str
+    duration: Seconds = Field(description="Of the time line.")
+    video: tuple[VideoTrack, ...] = Field(min_length=1, description="In the order of the plan.")
+    audio: tuple[AudioTrack, ...] = ()
+    subtitles: tuple[SubtitleTrack, ...] = ()
+    pictures: Pictures | None = None
+    left_out: tuple[LeftOutTrack, ...] = ()
+    keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
+    objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
+
+    @property
+    def media(self) -> tuple[MediaTrack, ...]:
+        """Video, then audio."""
+        return (*self.video, *self.audio)
+
+    @property
+    def tracks(self) -> tuple[PublishedTrack, ...]:
+        """Video, audio, subtitles."""
+        return (*self.video, *self.audio, *self.subtitles)
+
+    @property
+    def scheme(self) -> SchemeName:
+        """What protects the title."""
+        return self.video[0].scheme
+
+    @property
+    def segments(self) -> Iterable[PublishedSegment]:
+        """Those of all tracks."""
+        return (segment for track in self.tracks for segment in track.segments)
+
+    @property
+    def entries(self) -> Mapping[str, ObjectEntry]:
+        """Every object by path, segments too, but not inventory and record."""
+        return self.objects | {segment.uri: segment.entry for segment in self.segments}
+
+    def with_objects(self, published: Iterable[PublishedObject]) -> Inventory:
+        """Return the same with more objects, or others in their place."""
+        added = {item.path: item.entry for item in published}
+        return self.model_copy(update={"objects": dict(sorted((self.objects | added).items()))})
+
+
+def read_inventory(data: bytes) -> Objects:
+    """Return what an ``inventory.json`` says: an Inventory, or Objects of an earlier vidpipe. Raises ValidationError (a ValueError)."""
+    try:
+        return Inventory.model_validate_json(data, extra="ignore")
+    except ValueError:
+        return Objects.model_validate_json(data)  # "extra" stays forbidden: a damaged or newer inventory is none of these

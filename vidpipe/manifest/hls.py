@@ -1,0 +1,36 @@
+"""Write all HLS playlists of a version: a pure function of its inventory.
+
+In:   an Inventory, and the template of the URIs by which players ask for keys.
+Out:  path -> text of every playlist, the master playlist last.
+Wrong: ValueError for an inventory that cannot be listed; that is a bug of whoever built it.
+"""
+
+from __future__ import annotations
+
+from vidpipe import layout
+from vidpipe.inventory.measure import target_duration
+from vidpipe.inventory.model import Inventory, MediaTrack
+from vidpipe.manifest.key_uri import key_uri
+from vidpipe.manifest.master import write_master
+from vidpipe.manifest.media import write_media
+from vidpipe.protect.schemes import scheme_of
+
+
+def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str]:
+    """Return the playlists of a version. key_url: see ``key_uri``; None names keys relative to the playlists."""
+    longest = target_duration([track.segments for track in inventory.media])
+
+    def named(key_id: str) -> str:
+        return key_uri(key_url, inventory.content_id, key_id)
+
+    texts = {
+        track.playlist: write_media(
+            track.segments,
+            init_uri=track.init if isinstance(track, MediaTrack) else None,
+            method=scheme_of(track.scheme).hls_method,
+            key_uri=named if track.segments[0].key_id else None,
+            target_duration=longest,
+        )
+        for track in inventory.tracks
+    }
+    return {**texts, layout.MASTER: write_master(inventory.video, inventory.audio, inventory.subtitles)}

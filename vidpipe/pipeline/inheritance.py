@@ -1,0 +1,189 @@
+"""What a new version takes over from the live one: tracks and pictures that would be the same are copied inside the target.
+
+In:   the plan and its fingerprints, the inventory of the live version, the scheme and the keys of the new one.
+Out:  Inheritance: tracks as they will be published, objects to copy, and the rest of the plan, which has to be made.
+Wrong: PublishFailed from the storage, Interrupted. An object that is lost or cannot be copied is no error: its track is made again.
+
+A track is the same if everything that decided its bytes is (``inventory.fingerprints``), and the scheme and the key that protect it. Its
+name, language and id may be others: what is encrypted stays as it is, IVs included, and goes to the place that its new id gives it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from vidpipe import layout
+from vidpipe.errors import PublishFailed
+from vidpipe.inventory.build import audio_words, left_out_of, subtitle_words
+from vidpipe.inventory.fingerprints import Fingerprints
+from vidpipe.inventory.model import (
+    AudioTrack,
+    Inventory,
+    LeftOutTrack,
+    MediaTrack,
+    Pictures,
+    PublishedTrack,
+)
+from vidpipe.package.init import respoken
+from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
+from vidpipe.progress import Note, Reporter
+from vidpipe.publish.destination import Destination
+from vidpipe.publish.result import PublishedObject
+from vidpipe.storage.compression import decompressed
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What is taken over. rest: what of the plan has to be made; without chunks, no picture is.
+
+    tracks: by id of their new renditions.  pictures: None if they have to be made.  left_out: subtitles of which nothing can be made.
+    moves: path in the new version -> path in the live one, of objects to copy.
+    spoken: path of an init section that is the same but for its language -> (path in the live version, the language).
+    objects: those that lie at the target now, segments excepted.
+    """
+
+    rest: Plan
+    tracks: Mapping[str, PublishedTrack] = field(default_factory=dict)
+    pictures: Pictures | None = None
+    left_out: tuple[LeftOutTrack, ...] = ()
+    moves: Mapping[str, str] = field(default_factory=dict)
+    spoken: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+    objects: tuple[PublishedObject, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing has to be made."""
+        return not (self.rest.chunks or self.rest.audio or self.rest.subtitles)
+
+
+def take_over(
+    made: Plan, media: Fingerprints, live: Inventory, target: Destination, *, reporter: Reporter, cancel: threading.Event, workers: int
+) -> Inheritance:
+    """Copy everything that is the same to the new version, and return what it was. target: shares objects with the live version."""
+    shared = target.shared
+    if shared is None:
+        return Inheritance(made)
+    lost: set[str] = set()
+    while True:
+        found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.key_ids, lost=lost)
+        moves = {path: origin for path, origin in found.moves.items() if path not in shared.copied}
+        missing = {moves[path] for path in shared.copy_all(target.prefix, moves, reporter=reporter, cancel=cancel, workers=workers)}
+        if not missing:
+            objects, missing = _put_again(found, target, shared.prefix, reporter)
+            if not missing:
+                copied = {path: live.objects[origin] for path, origin in found.moves.items() if origin in live.objects}
+                objects += [PublishedObject(path=path, **dict(entry)) for path, entry in copied.items()]
+                return replace(found, objects=tuple(objects))
+        text = f"{len(missing)} objects of version {live.version} cannot be copied ({min(missing)} …): their tracks are made again"
+        reporter.emit(Note(level="warning", text=text))
+        lost |= missing
+
+
+def inherited(
+    made: Plan, media: Fingerprints, live: Inventory, *, scheme: str, keys: Collection[str], lost: AbstractSet[str] = frozenset()
+) -> Inheritance:
+    """Return what a version of this plan can take over. keys: of the new version.  lost: paths of the live one that cannot be had. Pure."""
+    usable = [
+        track
+        for track in live.tracks
+        if track.scheme == scheme and {segment.key_id for segment in track.segments} <= set(keys or (None,)) and not lost & _paths(track)
+    ]
+    unusable = {track.media: track.reason for track in live.left_out if track.media}
+    video, audio, subtitles = (_same(wanted, usable) for wanted in (media.video, media.audio, media.subtitles))
+    pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
+    if len(video) < len(made.video) or not pictures or lost & {pictures.poster, pictures.track, *pictures.sheets}:
+        video, pictures = {}, None  # one decode makes all of them
+    origins = video | audio | subtitles
+    tracks = {rendition.id: _moved(made, origins[rendition.id], rendition) for rendition in made.renditions if rendition.id in origins}
+    tracks |= {text.id: _moved(made, origins[text.id], text) for text in made.subtitles if text.id in origins}
+    moves, spoken = _moves(tracks, origins)
+    if pictures:
+        moves |= {path: path for path in (pictures.poster, *pictures.sheets)}
+    left_out = [text for text in made.subtitles if text.id not in origins and media.subtitles[text.id] in unusable]
+    rest = {
+        "chunks": () if video else made.chunks,
+        "audio": tuple(rendition for rendition in made.audio if rendition.id not in origins),
+        "subtitles": tuple(text for text in made.subtitles if text.id not in origins and text not in left_out),
+    }
+    return Inheritance(
+        rest=made.model_copy(update=rest),
+        tracks=tracks,
+        pictures=pictures,
+        left_out=tuple(left_out_of(text, unusable[media.subtitles[text.id]], media.subtitles[text.id]) for text in left_out),
+        moves=moves,
+        spoken=spoken,
+    )
+
+
+def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack]) -> dict[str, PublishedTrack]:
+    """Return for each rendition a live track of the same fingerprint, if there is one: that of the same id, where there are several."""
+    found: dict[str, PublishedTrack] = {}
+    for track in usable:
+        for id_, fingerprint in wanted.items():
+            if track.media == fingerprint and (id_ not in found or track.id == id_):
+                found[id_] = track
+    return found
+
+
+def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioRendition | SubtitleRendition) -> PublishedTrack:
+    """Return a track of the live version as it will be in the new one: under another id, with other words."""
+    id_ = rendition.id
+    if isinstance(rendition, SubtitleRendition):
+        place, changes = partial(layout.subtitle_segment, id_), {"playlist": layout.subtitle_playlist(id_), **subtitle_words(rendition)}
+    else:
+        kind: layout.TrackType = "video" if isinstance(rendition, VideoRendition) else "audio"
+        place = partial(layout.segment, kind, id_)
+        changes = {"playlist": layout.media_playlist(kind, id_), "init": layout.init_section(kind, id_)}
+        if isinstance(track, MediaTrack):
+            changes["facts"] = track.facts.model_copy(update={"id": id_})
+        if isinstance(rendition, AudioRendition):
+            changes |= audio_words(made, rendition)
+    segments = tuple(segment.model_copy(update={"rendition": id_, "uri": place(segment.index)}) for segment in track.segments)
+    return track.model_copy(update={"id": id_, "segments": segments, **changes})
+
+
+def _moves(
+    tracks: Mapping[str, PublishedTrack], origins: Mapping[str, PublishedTrack]
+) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
+    moves: dict[str, str] = {}
+    spoken: dict[str, tuple[str, str | None]] = {}
+    for id_, track in tracks.items():
+        origin = origins[id_]
+        moves |= {new.uri: old.uri for new, old in zip(track.segments, origin.segments, strict=True)}
+        if isinstance(track, AudioTrack) and isinstance(origin, AudioTrack) and track.language != origin.language:
+            spoken[track.init] = (origin.init, track.language)
+        elif isinstance(track, MediaTrack) and isinstance(origin, MediaTrack):
+            moves[track.init] = origin.init
+    return moves, spoken
+
+
+def _put_again(
+    found: Inheritance, target: Destination, live: str, reporter: Reporter
+) -> tuple[list[PublishedObject], set[str]]:
+    """Read the few objects that may differ in a word or in how they are compressed, and put them. live: prefix of that version.
+
+    Return what was put, and the paths in the live version of what cannot be had.
+    """
+    wanted = {path: origin for path, (origin, _) in found.spoken.items()}
+    if found.pictures:
+        wanted[found.pictures.track] = found.pictures.track
+    put: list[PublishedObject] = []
+    missing: set[str] = set()
+    for path, origin in wanted.items():
+        try:
+            data = decompressed(target.storage.get(f"{live}/{origin}"))
+            if path in found.spoken:
+                data = respoken(data, found.spoken[path][1])
+        except (PublishFailed, ValueError):
+            missing.add(origin)
+        else:
+            put.append(target.put(path, data, reporter))
+    return put, missing
+
+
+def _paths(track: PublishedTrack) -> set[str]:
+    return {segment.uri for segment in track.segments} | ({track.init} if isinstance(track, MediaTrack) else set())

@@ -1,0 +1,51 @@
+"""What publishing hands on: segments and other objects as they lie at the target, each with size and hash."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vidpipe.data import Data, Seconds
+
+
+class ObjectEntry(Data):
+    """An object as it is stored."""
+
+    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="Lower-case hex.")
+    content_encoding: Literal["gzip"] | None = Field(default=None, description="How the stored bytes are compressed.")
+
+
+class PublishedObject(ObjectEntry):
+    """An object as it lies at the target, compressed or not. path: relative to the version's prefix."""
+
+    path: str
+
+    @property
+    def entry(self) -> ObjectEntry:
+        """The same without its path."""
+        return ObjectEntry(size=self.size, sha256=self.sha256, content_encoding=self.content_encoding)
+
+
+class PublishedSegment(Data):
+    """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.
+
+    uri: relative to the playlists.  iv: 16 bytes as upper-case hex, None when clear.
+    """
+
+    rendition: str
+    index: int
+    uri: str
+    start: Seconds
+    duration: Seconds
+    samples: int
+    size: int
+    sha256: str
+    iv: str | None = None
+    key_id: str | None = None
+
+    @property
+    def entry(self) -> ObjectEntry:
+        """The object that it is."""
+        return ObjectEntry(size=self.size, sha256=self.sha256)
