@@ -140,6 +140,8 @@ def test_an_object_that_is_not_as_sent(title: tuple[Path, Inventory], path: str,
         check(folder, expected)
     assert caught.value.where == str(file)
     assert [detail.split(":")[0] for detail in caught.value.details] == ["expected", "found"]
+    (found,) = caught.value.diagnostics()
+    assert (f"expected: {found.limit}", f"found: {found.measured}", found.at.file) == (*caught.value.details, caught.value.where)
     assert caught.value.exit_code == 6
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.delivery import delivery
@@ -74,7 +75,10 @@ class Readback:
     def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
         """Return the error for a difference."""
         where = self._storage.location(f"{self._prefix}/{path}")
-        return VerificationFailed(what, where=where, details=(f"expected: {expected}", f"found: {found}"), fix=_FIX)
+        id_, measured, limit = VerificationFailed.id, str(found), str(expected)
+        as_data = Diagnostic(id=id_, severity="error", message=what, measured=measured, limit=limit, advice=_FIX)
+        details = (f"expected: {expected}", f"found: {found}")
+        return VerificationFailed(what, where=where, details=details, fix=_FIX, found=[as_data])
 
     def same(self, path: str, what: str, expected: object, found: object) -> None:
         """Raise unless what was found equals what was expected."""
