@@ -177,7 +177,7 @@ def test_a_machine_that_may_not_list_is_told(url: str, tmp_path: Path, monkeypat
         assert staging.arrived(run, staging.probe(run))
         staging.drop_probes(run)
         monkeypatch.setattr(S3Storage, "head", forbidding)
-        with pytest.raises(EncodeFailed, match="does not tell these credentials which objects are missing") as caught:
+        with pytest.raises(EncodeFailed, match="does not report to these credentials which objects are missing") as caught:
             staging.probe(run)
         assert "s3:ListBucket" in (caught.value.fix or "")
 

@@ -315,7 +315,7 @@ def test_a_key_stays_with_what_it_protects_until_a_new_one_is_asked_for(tmp_path
 def start(configured: Settings, folder: Path, *options: str) -> subprocess.Popen[bytes]:
     """Begin an ingest that stops for ever where it should copy, as if the machine were slow just there."""
     code = (
-        "import time, vidpipe.pipeline.ingest as pipeline\n"
+        "import time, vidpipe.pipeline.making as pipeline\n"
         "from vidpipe.cli import main\n"
         "made = pipeline.verify\n"
         "def wait(*given, **options):\n"

@@ -57,7 +57,7 @@ def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list
     assert found == {f"{folder}/0000{n}.m4s" for folder in ("video/90p", "audio/und") for n in (1, 2, 3)}
     assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
     assert cutting.results == results
-    assert all(cutting.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
+    assert all(cutting.packaged.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
 
 
 def test_nothing_is_asked_of_the_encode_before_it_is_needed(encoded: tuple[Plan, list[Encoded]]) -> None:

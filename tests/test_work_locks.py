@@ -105,3 +105,10 @@ def test_holders_that_remove_what_they_hold_are_alone_all_the_same(passing: bool
         thread.join()
     assert most == 1
     assert taken > 3
+
+
+def test_a_file_where_a_folder_is_needed_is_no_race(tmp_path: Path) -> None:
+    (tmp_path / "work").write_text("a file")
+    for path in (tmp_path / "work" / "lock", tmp_path / "work" / "jobs" / "lock"):
+        with pytest.raises(OSError, match="work"), held(path):
+            pass

@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from vidpipe.data import Data, Rational
 from vidpipe.encoders import Codec, codec_meant, codecs, encoder_of
 from vidpipe.errors import UsageError
@@ -25,30 +27,27 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 class Rung(Data):
-    """One wish of a ladder. height: lines of the short side's target for landscape.  bitrate, max_bitrate: bits/s.  buffer: bits.
-
-    crf: constant quality capped by max_bitrate.  max_frame_rate: frames a second that are not exceeded.
-    """
+    """One wish of a ladder."""
 
     name: str
-    height: int
+    height: int = Field(description="Lines of the short side's target for landscape.")
     codec: Codec
-    bitrate: int
-    max_bitrate: int
-    buffer: int
-    crf: float | None = None
+    bitrate: int = Field(description="Bits a second.")
+    max_bitrate: int = Field(description="Bits a second.")
+    buffer: int = Field(description="Bits.")
+    crf: float | None = Field(default=None, description="Constant quality, capped by max_bitrate.")
     preset: str
     profile: str | None = None
-    max_frame_rate: Rational | None = None
+    max_frame_rate: Rational | None = Field(default=None, description="Frames a second that are not exceeded.")
 
 
 class AudioRung(Data):
-    """An audio wish. bitrate: bits/s.  channels: 2 or 6."""
+    """An audio wish."""
 
     codec: Literal["aac"] = "aac"
-    bitrate: int = 128_000
-    channels: int = 2
-    sample_rate: int = 48_000
+    bitrate: int = Field(default=128_000, description="Bits a second.")
+    channels: int = Field(default=2, description="2 or 6.")
+    sample_rate: int = Field(default=48_000, description="Hz.")
 
 
 class Ladder(Data):

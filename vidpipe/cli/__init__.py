@@ -13,14 +13,14 @@ def main() -> NoReturn:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed (2>&-); the next file opened would take its number, so nothing must come before this
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-    from vidpipe.cli.words import Output
+    from vidpipe.cli.words import StandardOutput
 
     # A terminal that cannot show a character shows its escape instead of failing.
     if isinstance(sys.stderr, TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
     if isinstance(sys.stdout, TextIOWrapper):
         encoding, lines = sys.stdout.encoding, sys.stdout.line_buffering
-        sys.stdout = Output(sys.stdout.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+        sys.stdout = StandardOutput(sys.stdout.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
     from vidpipe.cli.app import invoke
     from vidpipe.cli.exits import run
 

@@ -449,7 +449,7 @@ def work(console: Console, found: Usage) -> None:
 
 def cleaned(console: Console, removed: Sequence[FolderUse], given_up: Sequence[str], *, dry_run: bool) -> None:
     """Say what was removed."""
-    lines(console, *(f"given up: {name}" for name in given_up))
+    lines(console, *(f"discarded: {name}" for name in given_up))
     files, total = sum(share.files for share in removed), sum(share.bytes for share in removed)
     lines(console, f"{'would free' if dry_run else 'freed'} {size(total)} in {count(files, 'file')}")
 

@@ -30,7 +30,7 @@ class Unwritten(OSError):
     """Standard output takes nothing more: the disk is full, for example. (That nobody reads is a BrokenPipeError.)"""
 
 
-class Output(TextIOWrapper):
+class StandardOutput(TextIOWrapper):
     """Standard output, whose failures can be distinguished from all others."""
 
     def write(self, text: str, /) -> int:

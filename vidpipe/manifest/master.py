@@ -1,4 +1,4 @@
-"""Write the master playlist with the m3u8 package: the variants, their audio and subtitles, and the rates that were measured.
+"""Write the master playlist: the variants, their audio and subtitles, and the rates that were measured.
 
 In:   the tracks of an inventory: what each init section says, and the measured rates of its media playlist.
 Out:  the whole text of the playlist.
@@ -17,15 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
-
-import m3u8
 
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
+from vidpipe.manifest.writer import Media, Variant, master_text
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
@@ -33,7 +31,6 @@ HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.access
 DEFAULT_AVERAGE = 2_000_000
 """Bits a second that a first variant should have on average, HLS-MVP-024."""
 
-_MEDIA_ORDER = ("type", "group_id", "name", "language", "default", "autoselect", "forced", "characteristics", "channels", "uri")
 _FAMILIES = ("avc1", "hvc1", "av01")
 
 
@@ -46,23 +43,22 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
     """
     if not video:
         raise ValueError("a master playlist needs a variant")
-    playlist = m3u8.M3U8()
-    playlist.is_variant = True
-    playlist.is_independent_segments = True
     _check_names([track.name for track in audio], unique=False)  # the renditions of one track share its name
     groups = audio_groups(audio)
     shown = _subtitles(subtitles)
-    playlist.media.extend([member for group in groups for member in _group(group)] + shown)
     ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
     played: list[AudioGroup | None] = [*groups] or [None]
-    for group in played:
-        for track in ordered(video):
-            media = [*(_group(group) if group else ()), *shown]
-            variant = m3u8.Playlist(uri(track.playlist), _stream_info(track, group, subtitles, ranges), media, None)
-            variant.stream_info = _StreamInfo(variant.stream_info, track.facts.frame_rate)
-            playlist.playlists.append(variant)
-    text: str = playlist.dumps()
-    return "".join(f"{line}\n" for line in text.splitlines() if line)  # m3u8 leaves a blank line for the segments it does not have
+    variants = [
+        Variant(
+            uri(track.playlist),
+            _stream_info(track, group, subtitles, ranges),
+            frame_rate(track.facts.frame_rate),
+            [*(_group(group) if group else ()), *shown],
+        )
+        for group in played
+        for track in ordered(video)
+    ]
+    return master_text([*(member for group in groups for member in _group(group)), *shown], variants)
 
 
 def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> Bitrate:
@@ -93,11 +89,11 @@ def codecs(track: VideoTrack, audio: Sequence[AudioTrack]) -> str:
     return ",".join(dict.fromkeys([track.facts.codecs, *(member.facts.codecs for member in audio)]))
 
 
-def _group(group: AudioGroup) -> list[Any]:
+def _group(group: AudioGroup) -> list[Media]:
     """Render an audio group: one default, one automatic choice a language (HLS-REND-003 to -006, -009, -010)."""
     chosen = automatic(group)
     return [
-        _Media(
+        Media(
             type="AUDIO",
             group_id=quoted(group.id),
             name=quoted(track.name),
@@ -112,7 +108,7 @@ def _group(group: AudioGroup) -> list[Any]:
     ]
 
 
-def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
+def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Media]:
     """Render the subtitle group: at most one default; automatic choices are one a language, and all forced and SDH tracks.
 
     HLS-REND-004 to -007, -014.
@@ -124,7 +120,7 @@ def _subtitles(subtitles: Sequence[SubtitleTrack]) -> list[Any]:
     for track in [*(track for track in plain if track is default), *plain]:
         chosen.setdefault(_language(track), track)
     return [
-        _Media(
+        Media(
             type="SUBTITLES",
             group_id=SUBTITLE_GROUP,
             name=quoted(track.name),
@@ -150,12 +146,14 @@ def _language(track: SubtitleTrack) -> str:
     return quoted(track.language or "und")  # BCP 47 "undetermined": LANGUAGE is required on every rendition
 
 
-def frame_rate(rate: Fraction) -> str:
+def frame_rate(rate: Fraction | None) -> str:
     """Return FRAME-RATE with three decimals, rounded half up: 23.976, 29.970, 25.000 (HLS-MVP-006)."""
+    if rate is None:
+        raise ValueError("a variant needs a frame rate")
     return f"{Decimal(whole_seconds(rate * 1000)).scaleb(-3):.3f}"
 
 
-def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, Any]:
+def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, object]:
     audio = group.members if group else ()
     rates = bandwidth(track, audio, subtitles)
     return {
@@ -168,28 +166,3 @@ def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequenc
         "audio": quoted(group.id) if group else None,
         "subtitles": SUBTITLE_GROUP if subtitles else None,
     }
-
-
-class _Media:
-    """m3u8's EXT-X-MEDIA in the order of Apple's examples: m3u8 itself puts URI first, which people and simple parsers do not expect."""
-
-    def __init__(self, **attributes: str | None) -> None:
-        self._attributes = attributes
-        self.type, self.group_id = attributes["type"], attributes["group_id"]
-
-    def __str__(self) -> str:
-        tags = [str(m3u8.Media(**{name: self._attributes.get(name)})).partition(":") for name in _MEDIA_ORDER]
-        return "#EXT-X-MEDIA:" + ",".join(attribute for _, _, attribute in tags if attribute)
-
-
-class _StreamInfo:
-    """m3u8's attributes and FRAME-RATE, which m3u8 itself writes with six digits at most and rounds to even."""
-
-    def __init__(self, attributes: Any, rate: Fraction | None) -> None:
-        if rate is None:
-            raise ValueError("a variant needs a frame rate")
-        self._attributes = attributes
-        self._rate = rate
-
-    def __str__(self) -> str:
-        return f"{self._attributes},FRAME-RATE={frame_rate(self._rate)}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from pydantic import Field
+
 from vidpipe.data import Data, Rational, Seconds
 from vidpipe.diagnostics import Diagnostic
 
@@ -38,10 +40,7 @@ class Shift(Data):
 
 
 class Colour(Data):
-    """Colour description, in FFmpeg's names; "unknown" where the file says nothing.
-
-    mastering_display: SMPTE ST 2086 as x265 writes it.  max_cll, max_fall: CTA 861.3 light levels in cd/m2.
-    """
+    """Colour description, in FFmpeg's names; "unknown" where the file says nothing."""
 
     primaries: str = "unknown"
     transfer: str = "unknown"
@@ -49,79 +48,73 @@ class Colour(Data):
     range: str = "unknown"
     dynamic_range: DynamicRange = "SDR"
     dolby_vision: bool = False
-    mastering_display: str | None = None
-    max_cll: int | None = None
-    max_fall: int | None = None
+    mastering_display: str | None = Field(default=None, description="SMPTE ST 2086, as x265 writes it.")
+    max_cll: int | None = Field(default=None, description="Maximum content light level (CTA 861.3), cd/m2.")
+    max_fall: int | None = Field(default=None, description="Maximum frame-average light level (CTA 861.3), cd/m2.")
 
 
 class VideoStream(Data):
-    """The one video stream that is encoded (cover art never is).
-
-    width, height: stored pixels before rotation, less what is cropped off.  cropped: by the container, not only by the codec.
-    rotation: degrees clockwise (0, 90, 180, 270) that a player applies.
-    mirrored: the display matrix also mirrors the picture (left and right, after the rotation).
-    display_aspect: width : height as a viewer sees it.  chroma: "4:2:0", "4:2:2" …  field_order: tt, bb, tb, bt, progressive, unknown.
-    frame_rate: measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at.
-    start_pts: ticks of the first frame that can be decoded.  start: the same in seconds; earlier if the file has no presentation times
-    and start_pts is only what ffmpeg makes of it (audio is aligned by ``start``).  frames: decodable frames by packet scan.
-    packets: that are shown; there cannot be more pictures.
-    key_pts: key frames from start_pts on, thinned to one every half second at most.  reorder_frames: depth of B-frame reordering.
-    longest_gap: seconds between two neighbouring frames; longest_gap_at: where, from the first frame on.
-    missing, duplicate, backward timestamps and corrupt packets are counts.
-    duplicate_at, broken_at (missing or backward), corrupt_at: where they are, the first stretches of them.
-    interlaced: it is deinterlaced, because frames are flagged so (flagged_interlaced) or look so.
-    measured_fields: what a sample of decoded frames shows, whatever the flags say.  interlaced_share: of those with a verdict.
-    exact_seek: every chunk may start with a seek; otherwise seek_problem says why the source is one chunk.
-    shifts: what makes its times continuous where the clock of the file jumps; all other facts are those of the moved times.
-    """
+    """The one video stream that is encoded (cover art never is)."""
 
     index: int
     codec: str
     profile: str | None = None
     pixel_format: str
     bit_depth: int
-    width: int
-    height: int
-    cropped: bool = False
+    width: int = Field(description="Stored pixels before rotation, less what is cropped off.")
+    height: int = Field(description="As width.")
+    cropped: bool = Field(default=False, description="By the container, not only by the codec.")
     sample_aspect: Rational = Fraction(1)
-    rotation: Literal[0, 90, 180, 270] = 0
-    mirrored: bool = False
-    display_aspect: Rational | None = None
-    chroma: str = "unknown"
-    field_order: str = "progressive"
-    interlaced: bool = False
-    flagged_interlaced: bool = False
-    measured_fields: Literal["interlaced", "progressive", "unclear"] = "unclear"
-    interlaced_share: Rational = Fraction(0)
+    rotation: Literal[0, 90, 180, 270] = Field(default=0, description="Degrees clockwise that a player applies.")
+    mirrored: bool = Field(default=False, description="The display matrix also mirrors the picture (left and right, after the rotation).")
+    display_aspect: Rational | None = Field(default=None, description="Width : height as a viewer sees it.")
+    chroma: str = Field(default="unknown", description='"4:2:0", "4:2:2" and so on.')
+    field_order: str = Field(default="progressive", description="tt, bb, tb, bt, progressive or unknown.")
+    interlaced: bool = Field(default=False, description="It is deinterlaced, because frames are flagged so or look so.")
+    flagged_interlaced: bool = Field(default=False, description="Frames are flagged interlaced.")
+    measured_fields: Literal["interlaced", "progressive", "unclear"] = Field(
+        default="unclear", description="What a sample of decoded frames shows, whatever the flags say."
+    )
+    interlaced_share: Rational = Field(default=Fraction(0), description="Of the frames of that sample with a verdict.")
     colour: Colour = Colour()
     declared_frame_rate: Rational | None = None
-    frame_rate: Rational
+    frame_rate: Rational = Field(
+        description="Measured by packet scan, snapped to the nearest standard rate where within tolerance; the rate to encode at."
+    )
     variable_frame_rate: bool = False
     time_base: Rational
-    start_pts: int
-    start: Seconds
+    start_pts: int = Field(description="Ticks of the first frame that can be decoded.")
+    start: Seconds = Field(
+        description="start_pts in seconds, by which audio is aligned; earlier if the file has no presentation times, and start_pts is only "
+        "what ffmpeg makes of it."
+    )
     duration: Seconds
-    frames: int
-    packets: int | None = None
-    key_pts: tuple[int, ...] = ()
+    frames: int = Field(description="Decodable frames by packet scan.")
+    packets: int | None = Field(default=None, description="Packets that are shown; there cannot be more pictures.")
+    key_pts: tuple[int, ...] = Field(
+        default=(), description="Ticks of the key frames from start_pts on, thinned to one every half second at most."
+    )
     longest_gop: Seconds = Fraction(0)
     shortest_gop: Seconds = Fraction(0)
     mean_gop: Seconds = Fraction(0)
-    reorder_frames: int = 0
+    reorder_frames: int = Field(default=0, description="Depth of B-frame reordering.")
     declared_duration: Seconds | None = None
-    longest_gap: Seconds = Fraction(0)
-    longest_gap_at: Seconds = Fraction(0)
-    missing_timestamps: int = 0
-    duplicate_timestamps: int = 0
-    backward_timestamps: int = 0
-    duplicate_at: tuple[Stretch, ...] = ()
-    broken_at: tuple[Stretch, ...] = ()
+    longest_gap: Seconds = Field(default=Fraction(0), description="Seconds between two neighbouring frames.")
+    longest_gap_at: Seconds = Field(default=Fraction(0), description="Where it is, from the first frame on.")
+    missing_timestamps: int = Field(default=0, description="Packets without one.")
+    duplicate_timestamps: int = Field(default=0, description="Packets with that of another one.")
+    backward_timestamps: int = Field(default=0, description="Packets whose time goes back.")
+    duplicate_at: tuple[Stretch, ...] = Field(default=(), description="The first stretches with duplicate timestamps.")
+    broken_at: tuple[Stretch, ...] = Field(default=(), description="The first stretches with missing or backward timestamps.")
     corrupt_packets: int = 0
-    corrupt_at: tuple[Stretch, ...] = ()
+    corrupt_at: tuple[Stretch, ...] = Field(default=(), description="The first stretches with corrupt packets.")
     bit_rate: int | None = None
-    exact_seek: bool = True
-    seek_problem: str | None = None
-    shifts: tuple[Shift, ...] = ()
+    exact_seek: bool = Field(default=True, description="Every chunk may start with a seek.")
+    seek_problem: str | None = Field(default=None, description="Why it may not, so that the source is encoded as one chunk.")
+    shifts: tuple[Shift, ...] = Field(
+        default=(),
+        description="What makes its times continuous where the clock of the file jumps; all other facts are those of the moved times.",
+    )
 
     @property
     def display_size(self) -> tuple[Fraction, Fraction]:
@@ -152,40 +145,37 @@ class SoundChange(Data):
 
 
 class AudioStream(Data):
-    """An audio stream. language: BCP 47 ("en", "fr") or None.  default: the container marks it default.
-
-    role: what its flags say that it is for.
-    sample_rate, channels, layout: at its beginning.  changes: where they become others, the first of them (MOST_CHANGES).
-    offset: seconds that the audio begins after the first video frame (negative: before).
-    decodable: there is a decoder, and what it gives is described: channels and sample rate.
-    sounding: seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.
-    steps: where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).
-    shifts: as those of the video.
-    """
+    """An audio stream."""
 
     index: int
     codec: str
     profile: str | None = None
-    sample_rate: int
-    channels: int
-    layout: str
-    language: str | None = None
+    sample_rate: int = Field(description="Hz, at its beginning.")
+    channels: int = Field(description="At its beginning.")
+    layout: str = Field(description="At its beginning.")
+    language: str | None = Field(default=None, description="BCP 47 tag.")
     title: str | None = None
-    default: bool = False
-    role: AudioRole = "main"
+    default: bool = Field(default=False, description="The container marks it default.")
+    role: AudioRole = Field(default="main", description="What its flags say that it is for.")
     start: Seconds
     duration: Seconds
-    sounding: Seconds = Fraction(0)
-    decodable: bool = True
-    offset: Seconds = Fraction(0)
+    sounding: Seconds = Field(
+        default=Fraction(0),
+        description="Seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.",
+    )
+    decodable: bool = Field(default=True, description="There is a decoder, and what it gives is described: channels and sample rate.")
+    offset: Seconds = Field(default=Fraction(0), description="Seconds that it begins after the first video frame (negative: before).")
     declared_duration: Seconds | None = None
     packets: int
-    changes: tuple[SoundChange, ...] = ()
-    steps: tuple[Seconds, ...] = ()
+    changes: tuple[SoundChange, ...] = Field(default=(), description="Where the audio format changes, the first of them (MOST_CHANGES).")
+    steps: tuple[Seconds, ...] = Field(
+        default=(),
+        description="Where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).",
+    )
     corrupt_packets: int = 0
     corrupt_at: tuple[Stretch, ...] = ()
     bit_rate: int | None = None
-    shifts: tuple[Shift, ...] = ()
+    shifts: tuple[Shift, ...] = Field(default=(), description="As those of the video.")
 
     @property
     def cut(self) -> Fraction:
@@ -202,40 +192,37 @@ class AudioStream(Data):
 
 
 class SubtitleStream(Data):
-    """A subtitle stream. text: it can become WebVTT (bitmap subtitles cannot).  start, duration: None if it has no packets.
+    """A subtitle stream, or a channel of closed captions."""
 
-    channel: of closed captions, which lie in the video or in a track that they share: CC1 to CC4, the text services T1 to T4, or
-    SERVICE1 to SERVICE63 of CEA-708; index is that of the stream that carries them, and they have no packets of their own.
-    forced: only what every viewer needs translated.  hearing_impaired: includes non-speech sound (SDH).
-    shifts: as those of the video.
-    """
-
-    index: int
+    index: int = Field(
+        description="Of the stream; of closed captions, that of the stream that carries them, and they have no packets of their own."
+    )
     codec: str
-    channel: str | None = None
-    language: str | None = None
+    channel: str | None = Field(
+        default=None,
+        description="Of closed captions, which lie in the video or in a track that they share: CC1 to CC4, the text services T1 to T4, or "
+        "SERVICE1 to SERVICE63 of CEA-708.",
+    )
+    language: str | None = Field(default=None, description="BCP 47 tag.")
     title: str | None = None
     default: bool = False
-    forced: bool = False
-    hearing_impaired: bool = False
-    text: bool
-    start: Seconds | None = None
-    duration: Seconds | None = None
+    forced: bool = Field(default=False, description="Only what every viewer needs translated.")
+    hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")
+    text: bool = Field(description="It can become WebVTT (bitmap subtitles cannot).")
+    start: Seconds | None = Field(default=None, description="None without packets.")
+    duration: Seconds | None = Field(default=None, description="None without packets.")
     packets: int = 0
-    shifts: tuple[Shift, ...] = ()
+    shifts: tuple[Shift, ...] = Field(default=(), description="As those of the video.")
 
 
 class OtherStream(Data):
-    """A stream that is reported and ignored: cover art, data, timecode, attachments, further video.
-
-    start, duration: None without packets.
-    """
+    """A stream that is reported and ignored: cover art, data, timecode, attachments, further video."""
 
     index: int
     kind: str
     codec: str | None = None
-    start: Seconds | None = None
-    duration: Seconds | None = None
+    start: Seconds | None = Field(default=None, description="None without packets.")
+    duration: Seconds | None = Field(default=None, description="None without packets.")
     packets: int = 0
 
 
@@ -248,30 +235,22 @@ class Chapter(Data):
 
 
 class Source(Data):
-    """A media file and what was measured of it.
+    """A media file and what was measured of it."""
 
-    location: absolute path of the local file (remote sources have been fetched).  name: the name the user gave, last part only.
-    size: bytes.
-    claimed_size: bytes that the container says it has, None if it does not say.
-    mtime_ns: modification time when it was read (a file that changes while it is read is refused).
-    duration: seconds from the first presentable video frame to the end of the last, by packet scan.
-    declared_duration: what the container claims.  scanned_duration: from the container's zero (without an index: its first packet)
-    to the end of its last packet.
-    read_error: what stopped the packet scan before the end, if anything did.
-    """
-
-    location: str
-    name: str
-    size: int
-    mtime_ns: int
+    location: str = Field(description="Absolute path of the local file (remote sources have been fetched).")
+    name: str = Field(description="The name that the user gave, last part only.")
+    size: int = Field(description="Bytes.")
+    mtime_ns: int = Field(description="Modification time when it was read (a file that changes while it is read is refused).")
     sha256: str
     container: str
     demuxer: str
-    duration: Seconds
-    declared_duration: Seconds | None = None
-    scanned_duration: Seconds | None = None
-    claimed_size: int | None = None
-    read_error: str | None = None
+    duration: Seconds = Field(description="Seconds from the first presentable video frame to the end of the last, by packet scan.")
+    declared_duration: Seconds | None = Field(default=None, description="What the container claims.")
+    scanned_duration: Seconds | None = Field(
+        default=None, description="From the container's zero (without an index: its first packet) to the end of its last packet."
+    )
+    claimed_size: int | None = Field(default=None, description="Bytes that the container says it has, None if it does not say.")
+    read_error: str | None = Field(default=None, description="What stopped the packet scan before the end, if anything did.")
     bit_rate: int | None = None
     video: VideoStream
     audio: tuple[AudioStream, ...] = ()

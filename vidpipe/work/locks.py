@@ -44,8 +44,9 @@ def _taken(path: Path, seconds: float, cancelled: Callable[[], bool] | None) -> 
         try:
             lock.acquire(cancel_check=cancelled)
             return lock
-        except FileNotFoundError:
-            continue  # its folder was just removed, and is made again
+        except (FileNotFoundError, FileExistsError):  # its folder was just removed, perhaps while it was made: make it again
+            if any(parent.is_file() for parent in path.parents):
+                raise
         except Timeout:
             if path.exists() or (cancelled is not None and cancelled()):
                 return None

@@ -1,0 +1,122 @@
+"""Write the tags of playlists with the m3u8 package. The only user of it; what it writes in another way than players need is mended here.
+
+In:   attributes and durations, quoted and rounded as they shall stand in the playlist.
+Out:  the whole text of a playlist.
+Wrong: nothing here can fail.
+
+Four habits of m3u8 are worked around:
+- it writes EXT-X-KEY before EXT-X-MAP, which declares the init section encrypted; ours is clear, so MAP goes first (HLS-MAP-005);
+- it writes FRAME-RATE with six digits at most, and rounds to even; it comes as text and stands at the end;
+- it writes URI first in EXT-X-MEDIA, where people and simple parsers expect TYPE;
+- it leaves blank lines in a master playlist for the segments that it does not have.
+Its durations as 1E-7, or thirds with 16 digits (HLS-ATTR-005), are ruled out by microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import m3u8
+
+_MEDIA_ORDER = ("type", "group_id", "name", "language", "default", "autoselect", "forced", "characteristics", "channels", "uri")
+
+
+class Media:
+    """EXT-X-MEDIA. attributes: by m3u8's names, such as group_id; None is left out."""
+
+    def __init__(self, **attributes: str | None) -> None:
+        self._attributes = attributes
+        self.type, self.group_id = attributes["type"], attributes["group_id"]
+
+    def __str__(self) -> str:
+        tags = [str(m3u8.Media(**{name: self._attributes.get(name)})).partition(":") for name in _MEDIA_ORDER]
+        return "#EXT-X-MEDIA:" + ",".join(attribute for _, _, attribute in tags if attribute)
+
+
+class Variant(NamedTuple):
+    """EXT-X-STREAM-INF. attributes: by m3u8's names, all but the frame rate.  media: that it plays with."""
+
+    uri: str
+    attributes: Mapping[str, object]
+    frame_rate: str
+    media: Sequence[Media]
+
+
+class Key(NamedTuple):
+    """EXT-X-KEY."""
+
+    method: str
+    uri: str
+    iv: str
+
+
+class Segment(NamedTuple):
+    """EXTINF. key: None if it is clear."""
+
+    uri: str
+    duration: Decimal
+    key: Key | None = None
+
+
+def master_text(media: Sequence[Media], variants: Sequence[Variant]) -> str:
+    """Return the text of a master playlist whose segments can be decoded each by itself."""
+    playlist = m3u8.M3U8()
+    playlist.is_variant = True
+    playlist.is_independent_segments = True
+    playlist.media.extend(media)
+    for variant in variants:
+        listed = m3u8.Playlist(variant.uri, dict(variant.attributes), list(variant.media), None)
+        listed.stream_info = _StreamInfo(listed.stream_info, variant.frame_rate)
+        playlist.playlists.append(listed)
+    text: str = playlist.dumps()
+    return "".join(f"{line}\n" for line in text.splitlines() if line)
+
+
+def media_text(segments: Sequence[Segment], *, init_uri: str | None, version: int, target_duration: int, first: int) -> str:
+    """Return the text of a finished (VOD) media playlist. init_uri: of the init section, None without one.  first: sequence number."""
+    playlist = m3u8.M3U8()
+    playlist.version = version
+    playlist.target_duration = target_duration
+    playlist.media_sequence = first
+    playlist.playlist_type = "VOD"
+    playlist.is_endlist = True
+    init_section = m3u8.model.InitializationSection(None, init_uri) if init_uri else None
+    for position, segment in enumerate(segments):
+        key = m3u8.model.Key(base_uri=None, **segment.key._asdict()) if segment.key else None
+        rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key)
+        playlist.segments.append(_Segment(rendered, init_section if position == 0 else None))
+    text: str = playlist.dumps(infspec="microseconds")
+    return text
+
+
+class _StreamInfo:
+    """m3u8's attributes and FRAME-RATE."""
+
+    def __init__(self, attributes: Any, frame_rate: str) -> None:
+        self._attributes = attributes
+        self._frame_rate = frame_rate
+
+    def __str__(self) -> str:
+        return f"{self._attributes},FRAME-RATE={self._frame_rate}"
+
+
+class _Segment:
+    """m3u8's segment, with its EXT-X-MAP before its EXT-X-KEY."""
+
+    def __init__(self, segment: Any, init_section: Any | None) -> None:
+        self._segment = segment
+        self._init_section = init_section
+
+    @property
+    def key(self) -> Any:
+        return self._segment.key
+
+    @property
+    def init_section(self) -> None:
+        """None: m3u8 must not write the tag a second time."""
+
+    def dumps(self, last_segment: _Segment | None, timespec: str, infspec: str) -> str:
+        text: str = self._segment.dumps(last_segment, timespec, infspec)
+        return f"{self._init_section}\n{text}" if self._init_section else text
