@@ -16,6 +16,7 @@ from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.mp4.boxes import find, fragments, read_movie
 from vidpipe.plan import Plan, plan
 from vidpipe.progress import Event
+from vidpipe.source.asset import Asset
 from vidpipe.source.facts import Source
 from vidpipe.source.probe import probe
 
@@ -89,12 +90,12 @@ def rung(name: str = "90p", height: int = 90, **changes: object) -> Rung:
 
 
 def tiny_plan(
-    path: Path | Source, *rungs: Rung, gop: int = 12, segment: int = 24, chunk: int = 48, audio: tuple[AudioRung, ...] = ()
+    path: Path | Source | Asset, *rungs: Rung, gop: int = 12, segment: int = 24, chunk: int = 48, audio: tuple[AudioRung, ...] = ()
 ) -> Plan:
     """Plan a source on a grid counted in frames, far smaller than a real one, so that a short clip has many chunks."""
-    source = path if isinstance(path, Source) else probe(str(path))
+    source = path if isinstance(path, (Source, Asset)) else probe(str(path))
     ladder = Ladder(name="tiny", description="", rungs=rungs or (rung(),), audio=audio or (AudioRung(),))
-    rate = source.video.frame_rate
+    rate = (source.main if isinstance(source, Asset) else source).video.frame_rate
     return plan(source, ladder, gop_seconds=gop / rate, segment_seconds=segment / rate, chunk_seconds=chunk / rate)
 
 

@@ -16,7 +16,8 @@ from vidpipe.package.cutting import audio_cuts, video_cuts
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
 from vidpipe.package.subtitles import subtitle_cuts
-from vidpipe.plan import AudioRendition, Chunk, Grid, VideoRendition
+from vidpipe.plan import AudioEncode, AudioRendition, Chunk, Grid, Picture, VideoEncode, VideoRendition
+from vidpipe.source.asset import StreamRef
 from vidpipe.work.artifacts import Artifact
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -36,19 +37,26 @@ def grid(rate: str = "24", frames: int = 72, gop: int = 12, segment: int = 24, c
 def rung(name: str = "v", codec: str = "h264", step: int = 1) -> VideoRendition:
     return VideoRendition(
         id=name,
-        codec=codec,
+        stream=StreamRef(stream=0),
+        make=VideoEncode(codec=codec, bitrate=1, max_bitrate=1, buffer=1, preset="ultrafast"),
+        picture=Picture(),
         width=160,
         height=90,
-        bitrate=1,
-        max_bitrate=1,
-        buffer=1,
-        preset="ultrafast",
         frame_step=step,
     )
 
 
 def sound(name: str = "a") -> AudioRendition:
-    return AudioRendition(id=name, stream=1, bitrate=96_000, channels=2, sample_rate=48_000, name="English", language="en", default=True)
+    return AudioRendition(
+        id=name,
+        stream=StreamRef(stream=1),
+        make=AudioEncode(bitrate=96_000),
+        channels=2,
+        sample_rate=48_000,
+        name="English",
+        language="en",
+        default=True,
+    )
 
 
 def encode_video(folder: Path, on: Grid, chunk: Chunk, codec: str = "h264", extra: tuple[str, ...] = (), step: int = 1) -> Artifact:

@@ -275,7 +275,7 @@ def test_a_small_source_keeps_the_rung_that_plays_everywhere(tmp_path: Path) -> 
     source = tmp_path / "small.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=1", "-c:v", "libx264", "-preset", "ultrafast", source)
     made = prepare(IngestRequest(source=str(source)), settings(tmp_path).model_copy(update={"ladder": str(path)}))
-    assert [(rung.id, rung.codec) for rung in made.video] == [("180p", "h264")]
+    assert [(rung.id, rung.make.codec) for rung in made.video] == [("180p", "h264")]
     assert not any("H.264" in warning for warning in made.warnings)
 
 

@@ -177,7 +177,7 @@ def test_rungs_of_different_depths_keep_theirs(mix: tuple[dict[str, Any], ...], 
     (done,) = chunks_of(list(encode(made, Store(tmp_path / "work"), ffmpeg=program, workers=1, threads=1, quality=CHAINS)))
     for rendition in made.video:
         coded = video(read_movie(done.video[rendition.id].path).tracks[0].entry)
-        ten = rendition.profile == "main10"
+        ten = rendition.make.profile == "main10"
         assert (coded.bit_depth, coded.width, coded.height) == (10 if ten else 8, rendition.width, rendition.height)
         assert not ten or coded.codecs.startswith("hvc1.2.")
 

@@ -18,13 +18,16 @@ from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.plan import AudioRendition, Plan
+from vidpipe.plan import AudioEncode, AudioRendition, Plan
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import Sound
 from vidpipe.work.artifacts import Store
 
 RATE = 48_000
 AAC_FRAME = Fraction(1024, RATE)
-MAIN = AudioRendition(id="a", stream=1, bitrate=128_000, channels=2, sample_rate=RATE, name="Main", default=True)
+MAIN = AudioRendition(
+    id="a", stream=StreamRef(stream=1), make=AudioEncode(bitrate=128_000), channels=2, sample_rate=RATE, name="Main", default=True
+)
 
 
 def test_the_whole_command() -> None:
@@ -54,7 +57,7 @@ def test_the_whole_command() -> None:
 
 
 def test_the_command_with_two_tracks_and_measurements() -> None:
-    other = MAIN.model_copy(update={"id": "b", "channels": 6, "bitrate": 384_000})
+    other = MAIN.model_copy(update={"id": "b", "channels": 6, "make": AudioEncode(bitrate=384_000)})
     chains = QualityChains(source="idet", picture="null", picture_file="p.txt", sound="ebur128,ametadata=file=s.txt", sound_file="s.txt")
     job = AudioCommand(
         location="/s.mkv",

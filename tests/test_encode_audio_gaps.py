@@ -13,7 +13,8 @@ from tests.encode_support import ffmpeg, tiny_plan
 from vidpipe.encode.audio import audio_arguments, audio_command
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import run
-from vidpipe.plan import AudioRendition
+from vidpipe.plan import AudioEncode, AudioRendition
+from vidpipe.source.asset import StreamRef
 
 RATE = 48_000
 TRANSIENTS = "0.3*sin(2*PI*(300+200*floor(t))*t)*lt(mod(t,0.37),0.15)+0.2*(random(0)-0.5)*lt(mod(t,0.29),0.02)"
@@ -43,7 +44,13 @@ def title(path: Path, program: FFmpeg) -> array.array[float]:
     plan = tiny_plan(path)
     (stream,) = plan.source.audio
     rendition = AudioRendition(
-        id="a", stream=stream.index, bitrate=96_000, channels=2, sample_rate=stream.sample_rate, name="", default=True
+        id="a",
+        stream=StreamRef(stream=stream.index),
+        make=AudioEncode(bitrate=96_000),
+        channels=2,
+        sample_rate=stream.sample_rate,
+        name="",
+        default=True,
     )
     arguments = audio_arguments(audio_command(plan, (rendition,), None))
     return decoded(program, path, *arguments[: arguments.index("-map") + 2])

@@ -48,7 +48,7 @@ def tracks(results: list[Encoded]) -> dict[str, EncodedSubtitles]:
 def task_of(plan: Plan, store: Store, limits: SourceLimits | None = None, **changes: Any) -> Task:
     keys = Keys(plan, threads=1, version="1", quality=None)
     names = {name: key for rendition in plan.subtitles for name, key in keys.subtitles(rendition).items()}
-    channels = tuple((rendition.stream, str(rendition.channel)) for rendition in plan.subtitles)
+    channels = tuple((rendition.stream.stream, str(rendition.channel)) for rendition in plan.subtitles)
     request = caption_request(plan, channels).model_copy(update=changes)
     job = CaptionJob.of(request, plan, names, reading=limits or SourceLimits())
     return Task(job=job, ffmpeg="none", store=store.root)

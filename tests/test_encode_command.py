@@ -10,7 +10,8 @@ import pytest
 
 from vidpipe.encode.command import ChunkCommand, QualityChains, chunk_arguments, pictures_in, seek_point
 from vidpipe.encode.output import timescale, video_options
-from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoRendition
+from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoEncode, VideoRendition
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import Colour, VideoStream
 
 NTSC = Fraction(30000, 1001)
@@ -30,9 +31,9 @@ VIDEO = VideoStream(
     frames=1000,
     key_pts=(6000, 186180, 366360, 546540, 726720),
 )
-RUNG = VideoRendition(
-    id="720p", codec="h264", width=1280, height=720, bitrate=2_500_000, max_bitrate=2_750_000, buffer=5_000_000, preset="fast"
-)
+MAKE = VideoEncode(codec="h264", bitrate=2_500_000, max_bitrate=2_750_000, buffer=5_000_000, preset="fast")
+RUNG = VideoRendition(id="720p", stream=StreamRef(stream=0), make=MAKE, picture=Picture(), width=1280, height=720)
+TURNED = Picture(deinterlace=True, rotation=90, tone_map="hlg")
 JOB = ChunkCommand(
     location="/in/it's 100%d.mkv",
     size=1,
@@ -52,6 +53,10 @@ CHAINS = QualityChains(
 )
 LATER = {"chunk": Chunk(index=1, start=360, frames=360), "seek": Fraction(11)}
 HLG = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc", range="tv", dynamic_range="HLG")
+
+
+def made(name: str, **changes: object) -> VideoRendition:
+    return RUNG.model_copy(update={"id": name, "make": MAKE.model_copy(update=changes)})
 
 
 CASES = [
@@ -88,8 +93,8 @@ CASES = [
             | {
                 "threads": 2,
                 "renditions": (
-                    RUNG.model_copy(update={"id": "4k", "codec": "hevc", "profile": "main"}),
-                    RUNG.model_copy(update={"id": "av1", "codec": "av1", "preset": "8", "crf": 35.0}),
+                    made("4k", codec="hevc", profile="main"),
+                    made("av1", codec="av1", preset="8", crf=35.0),
                 ),
             }
         ),
@@ -134,8 +139,8 @@ CASES = [
         JOB.model_copy(
             update={
                 "video": VIDEO.model_copy(update={"field_order": "tt", "colour": HLG}),
-                "picture": Picture(deinterlace=True, rotation=90, tone_map="hlg"),
-                "renditions": (RUNG.model_copy(update={"frame_step": 2, "crf": 23.0, "profile": "high"}),),
+                "picture": TURNED,
+                "renditions": (made("720p", crf=23.0, profile="high").model_copy(update={"frame_step": 2, "picture": TURNED}),),
             }
         ),
         [
@@ -227,7 +232,7 @@ CASES = [
     pytest.param(
         JOB.model_copy(
             update={
-                "renditions": (RUNG, RUNG.model_copy(update={"id": "720p-low", "bitrate": 1_500_000})),
+                "renditions": (RUNG, made("720p-low", bitrate=1_500_000)),
                 "smallest": (1280, 720),
                 "quality": CHAINS,
             }
@@ -294,7 +299,7 @@ def test_the_whole_command(job: ChunkCommand, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(("height", "expected"), [(90, 1), (240, 2), (480, 4), (720, 6), (1080, 9), (2160, 16)])
 def test_small_rungs_get_no_more_threads_than_leave_motion_its_reach(height: int, expected: int) -> None:
-    rendition = VideoRendition(id="a", codec="h264", width=2 * height, height=height, bitrate=1, max_bitrate=1, buffer=1, preset="fast")
+    rendition = RUNG.model_copy(update={"width": 2 * height, "height": height})
     grid = Grid(frame_rate=Fraction(25), frames=50, gop_frames=50, segment_frames=50, chunk_frames=50)
     assert video_options(rendition, grid, 16)["threads"] == expected
 
@@ -347,3 +352,12 @@ def test_pictures_of_all_chunks_add_up() -> None:
     chunks = [Chunk(index=i, start=a, frames=b - a) for i, (a, b) in enumerate(pairwise(edges))]
     assert [pictures_in(SPRITES, chunk) for chunk in chunks] == [1, 0, 1, 1, 0, 1, 6, 0]
     assert sum(pictures_in(SPRITES, chunk) for chunk in chunks) == len(range(0, 1000, 100))
+
+
+def test_rungs_with_pictures_of_their_own_are_decoded_once() -> None:
+    """Whatever is done to a picture, even before it is on the grid, is done to the rungs alone that ask for it."""
+    turned = made("turned").model_copy(update={"picture": TURNED.model_copy(update={"tone_map": "none"})})
+    arguments = chunk_arguments(JOB.model_copy(update={"renditions": (RUNG, turned, made("again"))}))
+    graph = arguments[arguments.index("-filter_complex") + 1]
+    assert arguments.count("-i") == 1
+    assert [graph.count(name) for name in ("[0:0]", "bwdif=", "]fps=", "transpose=", "]scale=", "split=2")] == [1, 1, 2, 1, 2, 2]

@@ -10,14 +10,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tests.encode_support import FAST, FFMPEG, FIXTURES, barcodes, chunks_of, clip, ffmpeg, joined, remux, rung, tiny_plan
+from vidpipe.encode.artifact_keys import Keys
+from vidpipe.encode.command import chunk_arguments, chunk_command
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode
 from vidpipe.ladder import Rung
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.plan import Plan
-from vidpipe.source.facts import Colour
+from vidpipe.plan import Picture, Plan, VideoRendition
+from vidpipe.source.facts import Colour, DynamicRange
 from vidpipe.source.policy import load_policy
 from vidpipe.source.validate import validate
 from vidpipe.work.artifacts import Store
@@ -104,15 +107,59 @@ def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) 
             assert rgb(out, frame) == pytest.approx(expected, abs=6), (colour, frame)
 
 
-@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
-def test_hdr_is_neither_dark_nor_washed_out(transfer: str, tmp_path: Path, program: FFmpeg) -> None:
-    """A grey ramp that was lifted to HDR with white at 203 nits comes back near to where it was, and keeps its order and contrast."""
-    greys = [0, 32, 64, 128, 192, 255]
+def lifted(path: Path, transfer: str, greys: list[int]) -> Path:
+    """Write greys that were lifted to HDR with white at 203 nits."""
     tags = "setparams=colorspace=gbr:color_primaries=bt709:color_trc=bt709:range=pc"
     hdr = f"zscale=p=bt2020:m=bt2020nc:t={transfer}:r=limited:npl=203"
     lift = f"format=gbrp,{tags},zscale=t=linear:npl=203,format=gbrpf32le,{hdr},format=yuv420p10le"
     options = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:qp=4"]
-    source = flat(tmp_path / "hdr.mkv", *(f"0x{grey:02x}{grey:02x}{grey:02x}" for grey in greys), filters=lift, options=options)
+    return flat(path, *(f"0x{grey:02x}{grey:02x}{grey:02x}" for grey in greys), filters=lift, options=options)
+
+
+def luma(path: Path, frame: int) -> int:
+    """Return the brightness of the middle of a frame as it is coded, in 10 bits."""
+    chain = f"select=eq(n\\,{frame}),crop=2:2,format=yuv420p10le"
+    return int.from_bytes(ffmpeg("-i", path, "-vf", chain, "-frames:v", "1", "-f", "rawvideo", "-")[:2], "little")
+
+
+@pytest.mark.parametrize(("transfer", "stays"), [("smpte2084", "HDR10"), ("arib-std-b67", "HLG")])
+def test_rungs_of_one_source_may_be_sdr_and_hdr(transfer: str, stays: DynamicRange, tmp_path: Path, program: FFmpeg) -> None:
+    """Of one size, and two of them of one pixel format: only what is done to the picture keeps them apart. Decoded once for all."""
+    greys = [0, 128, 255]
+    source = lifted(tmp_path / "hdr.mkv", transfer, greys)
+    ten: dict[str, object] = {"codec": "hevc", "profile": "main10", "crf": 4, "bitrate": 20_000_000, "max_bitrate": 40_000_000}
+    alike = tiny_plan(source, good(), rung("sdr10", 96, **ten), rung("hdr", 96, **ten))
+    sdr, sdr10, hdr = alike.video
+    plan = alike.model_copy(update={"video": (sdr, sdr10, hdr.model_copy(update={"picture": Picture(dynamic_range=stays)}))})
+    command = chunk_command(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=True, posters=(0,), quality=None)
+    assert chunk_arguments(command).count("-i") == 1
+    chunks = chunks_of(list(encode(plan, Store(tmp_path / "work"), ffmpeg=program)))
+    files = {r.id: joined(chunks, r.id, tmp_path / f"{r.id}.mp4") for r in plan.video}
+    colours = {"good": "yuv420p(tv, bt709", "sdr10": "yuv420p10le(tv, bt709", "hdr": f"yuv420p10le(tv, bt2020nc/bt2020/{transfer}"}
+    assert {name: text for name, text in colours.items() if text not in described(files[name])} == {}
+    for at, grey in enumerate(greys):
+        frame = at * EACH + EACH // 2
+        assert luma(files["hdr"], frame) == pytest.approx(luma(source, frame), abs=4), "HDR stays as bright as it was coded"
+        assert [rgb(files[name], frame)[1] for name in ("good", "sdr10")] == pytest.approx([grey] * 2, abs=56 if grey == 255 else 24)
+    keys = [Keys(made, threads=1, version="9", quality=None) for made in (alike, plan)]
+    first = plan.chunks[0]
+    assert [[made.video(r, first) for r in (sdr, sdr10)] for made in keys] == [[keys[0].video(r, first) for r in (sdr, sdr10)]] * 2
+    assert keys[0].video(alike.video[2], first) != keys[1].video(plan.video[2], first)
+
+
+def test_hdr_takes_ten_bits_and_is_not_tone_mapped(tmp_path: Path) -> None:
+    (made,) = tiny_plan(FIXTURES / "one-second.mp4").video
+    with pytest.raises(ValidationError, match="HDR takes 10 bits"):
+        VideoRendition(**dict(made) | {"picture": Picture(dynamic_range="HDR10")})
+    with pytest.raises(ValidationError, match="is shown in SDR"):
+        Picture(tone_map="pq", dynamic_range="HDR10")
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_is_neither_dark_nor_washed_out(transfer: str, tmp_path: Path, program: FFmpeg) -> None:
+    """A grey ramp that was lifted to HDR with white at 203 nits comes back near to where it was, and keeps its order and contrast."""
+    greys = [0, 32, 64, 128, 192, 255]
+    source = lifted(tmp_path / "hdr.mkv", transfer, greys)
     plan = tiny_plan(source, good())
     assert plan.picture.tone_map == {"smpte2084": "pq", "arib-std-b67": "hlg"}[transfer]
     out, _ = encoded(plan, tmp_path, program)

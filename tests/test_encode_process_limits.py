@@ -36,7 +36,13 @@ def job(made: Plan, threads: int = 1) -> ChunkCommand:
 def scaled(given: ChunkCommand, times: int) -> ChunkCommand:
     """The same job with rungs so many times as wide and high, and as many bits."""
     rungs = tuple(
-        rung.model_copy(update={"width": rung.width * times, "height": rung.height * times, "max_bitrate": rung.max_bitrate * times})
+        rung.model_copy(
+            update={
+                "width": rung.width * times,
+                "height": rung.height * times,
+                "make": rung.make.model_copy(update={"max_bitrate": rung.make.max_bitrate * times}),
+            }
+        )
         for rung in given.renditions
     )
     return given.model_copy(update={"renditions": rungs})
@@ -64,7 +70,7 @@ def test_what_a_plan_needs_fits_a_few_times(threads: int, made: Plan) -> None:
     assert memory > 4 * memory_of(large.renditions, (video.width, video.height))
     pixels = sum(rung.width * rung.height for rung in large.renditions) * large.chunk.frames
     assert spent > 10 * 4e-7 * pixels, "ten times what the slowest encoder was measured to take"
-    assert written > 4 * sum(rung.max_bitrate for rung in large.renditions) * 4 / 8
+    assert written > 4 * sum(rung.make.max_bitrate for rung in large.renditions) * 4 / 8
 
 
 def test_more_needs_more(made: Plan) -> None:
@@ -83,4 +89,4 @@ def test_sound_may_take_what_its_length_needs(made: Plan, tmp_path: Path) -> Non
     assert numbers(audio_limits(short))[1] < 1000
     _, spent, written = numbers(audio_limits(day))
     assert spent > 24 * 3600
-    assert written > 24 * 3600 * made.audio[0].bitrate / 8 * 4
+    assert written > 24 * 3600 * made.audio[0].make.bitrate / 8 * 4

@@ -25,6 +25,7 @@ from vidpipe.encode.tasks.run import run_task
 from vidpipe.errors import EncodeFailed, Interrupted, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Plan
+from vidpipe.source.asset import Asset
 from vidpipe.work.artifacts import Store
 
 
@@ -256,7 +257,8 @@ def test_ctrl_c_ends_everything(tmp_path: Path, store: Store, program: FFmpeg) -
 
 def test_a_failing_chunk_stops_the_others_and_names_itself(source: Path, store: Store, program: FFmpeg, tmp_path: Path) -> None:
     plan = tiny_plan(source, chunk=48)
-    wrong = plan.model_copy(update={"source": plan.source.model_copy(update={"location": str(tmp_path / "not there.mp4")})})
+    gone = plan.source.model_copy(update={"location": str(tmp_path / "not there.mp4")})
+    wrong = plan.model_copy(update={"asset": Asset(inputs=(gone,))})
     with pytest.raises(EncodeFailed, match="ffmpeg ended with exit code") as caught:
         list(encode(wrong, store, ffmpeg=program))
     assert "source.mp4" in str(caught.value)

@@ -18,12 +18,13 @@ from vidpipe.plan import Plan, SubtitleRendition
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.work.artifacts import Store
 
-WORDS = SubtitleRendition(id="sub-und", stream=2, name="Subtitles", codec="subrip")
+WORDS = SubtitleRendition(id="sub-und", stream=StreamRef(stream=2), name="Subtitles", codec="subrip")
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidpipe.data import report
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.plan import Plan, fit, plan
+from vidpipe.source.asset import Asset
 from vidpipe.source.facts import AudioStream, Colour, Sound, SoundChange, Source, SubtitleStream, VideoStream
 
 
@@ -210,7 +212,7 @@ def test_audio_tracks_have_unique_names_and_one_default() -> None:
 def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
     early, empty = sound(1, duration=Fraction(1), start=Fraction(-2)), sound(2, packets=0)
     made = planned(source(audio=(early, empty, sound(3))))
-    assert [r.stream for r in made.audio] == [3]
+    assert [r.stream.stream for r in made.audio] == [3]
     assert made.audio[0].default
     assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
         (1, "audio", "it ends before the picture begins"),
@@ -233,7 +235,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         words(7, language="fr", hearing_impaired=True, title="Pour sourds (sdh)"),
     )
     made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
-    assert [(r.stream, r.id, r.name) for r in made.subtitles] == [
+    assert [(r.stream.stream, r.id, r.name) for r in made.subtitles] == [
         (2, "en-sub", "English"),
         (3, "en-sub-2", "Director 'says'"),
         (4, "en-forced", "English (forced)"),
@@ -241,10 +243,10 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         (6, "track5-sub", "Subtitles 5"),
         (7, "fr-sdh-2", "Pour sourds (sdh)"),
     ]
-    assert [r.stream for r in made.subtitles if r.default] == [3], "one at most"
-    assert [r.stream for r in made.subtitles if r.forced] == [4]
-    assert [r.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
-    assert [(r.stream, r.codec) for r in made.subtitles if r.codec != "subrip"] == [(5, "ass"), (6, "mov_text")]
+    assert [r.stream.stream for r in made.subtitles if r.default] == [3], "one at most"
+    assert [r.stream.stream for r in made.subtitles if r.forced] == [4]
+    assert [r.stream.stream for r in made.subtitles if r.hearing_impaired] == [5, 7]
+    assert [(r.stream.stream, r.codec) for r in made.subtitles if r.codec != "subrip"] == [(5, "ass"), (6, "mov_text")]
     assert sum("becomes WebVTT" in note for note in made.notes) == 6
 
 
@@ -260,7 +262,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
 def test_subtitles_are_shown_unasked_only_if_somebody_chose_them(demuxer: str, flags: list[bool], shown: list[int]) -> None:
     streams = tuple(words(number, default=flag) for number, flag in enumerate(flags, 1))
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": demuxer}))
-    assert [r.stream for r in made.subtitles if r.default] == shown
+    assert [r.stream.stream for r in made.subtitles if r.default] == shown
 
 
 def test_names_that_look_the_same_are_told_apart() -> None:
@@ -302,7 +304,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         captions("SERVICE3", codec="eia_708"),
     )
     made = planned(source().model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
-    assert [(r.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
+    assert [(r.stream.stream, r.channel, r.id, r.name, r.default, r.hearing_impaired) for r in made.subtitles] == [
         (2, None, "en-sub", "English", False, False),  # nobody chose it: in Matroska, a lone track has that flag by default
         (0, "CC1", "en-cc1", "English (CC)", False, True),
         (0, "CC3", "cc3", "CC3", False, True),
@@ -333,7 +335,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
 )
 def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:
     made = planned(source().model_copy(update={"subtitles": (words(1, **changes), words(2))}))
-    assert [r.stream for r in made.subtitles] == [2]
+    assert [r.stream.stream for r in made.subtitles] == [2]
     (left,) = made.left_out
     assert str(left).startswith(f"subtitles stream 1 ({left.codec}): ")
     assert left.reason.endswith(reason)
@@ -342,3 +344,35 @@ def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], rea
 def test_a_ladder_without_rungs_is_refused() -> None:
     with pytest.raises(UsageError, match="no rungs"):
         planned(source(), Ladder(name="empty", description="", rungs=()))
+
+
+def test_side_files_give_tracks_of_their_own() -> None:
+    """What lies outside the picture's time is judged by the zero of each file; only what a viewer could choose is missed."""
+    dub = sound(0, language="de", default=True, start=Fraction(100), duration=Fraction(10))
+    early = sound(1, language="fr", start=Fraction(10), duration=Fraction(5))
+    words = SubtitleStream(index=2, codec="subrip", language="de", text=True, start=Fraction(101), duration=Fraction(1), packets=1)
+    side = source(start=Fraction(100), audio=(dub, early)).model_copy(update={"subtitles": (words,)})
+    made = plan(
+        Asset(inputs=(source(audio=(sound(1, language="en"),)), side)),
+        LADDER,
+        gop_seconds=Fraction(2),
+        segment_seconds=Fraction(6),
+        chunk_seconds=Fraction(30),
+    )
+    assert made.source == made.asset.main
+    assert [(str(r.stream), r.id, r.default) for r in made.audio] == [("1", "en", True), ("1:0", "de", False)]
+    assert [(str(r.stream), r.id) for r in made.subtitles] == [("1:2", "de-sub")]
+    assert [str(each) for each in made.left_out] == ["audio stream 1:1 (fr, aac): it ends before the picture begins"]
+    assert any("subtitle stream 1:2 (de, subrip) becomes WebVTT" in note for note in made.notes)
+
+
+def test_json_names_inputs_and_streams_by_numbers() -> None:
+    made = planned(source(audio=(sound(1),)))
+    written = report(made)
+    assert (written["source"]["name"], written["side_files"], "asset" in written) == ("s.mp4", [], False)
+    rung_, track = written["video"][0], written["audio"][0]
+    assert {name: rung_[name] for name in ("input", "stream", "make", "codec", "preset")} == {
+        "input": 0, "stream": 0, "make": "encode", "codec": "h264", "preset": "fast",
+    }  # fmt: skip
+    assert rung_["picture"] == written["picture"]
+    assert (track["input"], track["stream"], track["make"], track["codec"], track["bitrate"]) == (0, 1, "encode", "aac", 128_000)

@@ -59,7 +59,7 @@ def test_all_renditions_of_a_track_have_names_of_their_own() -> None:
 )
 def test_audio_for_some_viewers_is_never_the_default(tracks: list[dict[str, Any]], default: int) -> None:
     made = planned(source(audio=tuple(sound(number, **track) for number, track in enumerate(tracks, 1))))
-    assert [r.stream for r in made.audio if r.default] == [default]
+    assert [r.stream.stream for r in made.audio if r.default] == [default]
 
 
 # --- languages that a person gives ------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from vidpipe.protect.schemes.aes128 import encrypt
 from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.upload import publish_object, publish_segments
+from vidpipe.source.asset import StreamRef
 from vidpipe.storage.base import Storage
 from vidpipe.work.artifacts import Artifact
 
@@ -36,7 +37,7 @@ CHUNKS = (Chunk(index=0, start=0, frames=48), Chunk(index=1, start=48, frames=12
 RUNGS = ("low", "high")
 TARGET = 1  # seconds: EXT-X-TARGETDURATION
 SPOKEN = SubtitleRendition(
-    id="en-sdh", stream=2, language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
+    id="en-sdh", stream=StreamRef(stream=2), language="en", name="English (SDH)", default=True, hearing_impaired=True, codec="subrip"
 )
 WORDS = (
     Cue(Fraction(1, 4), Fraction(1, 2), "<i>One</i>"),

@@ -7,7 +7,8 @@ from vidpipe.encoders.encoder import EIGHT_BITS, Encoder, Wanted
 
 
 def _options(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
-    return {"g": gop, "b:v": wanted.bitrate, "threads": threads, "profile:v": wanted.profile or "main", "coder": wanted.preset}
+    make = wanted.make
+    return {"g": gop, "b:v": make.bitrate, "threads": threads, "profile:v": make.profile or "main", "coder": make.preset}
 
 
 ENCODER = Encoder(

@@ -36,10 +36,10 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 def rung(plan: Plan, rendition: VideoRendition, folder: Path) -> list[str]:
     """Return the output options of one rung, the same encoder settings that the plan asks of vidpipe."""
     gop = str(plan.grid.gop_frames // rendition.frame_step)
-    options = ["-c:v", ENCODERS[rendition.codec], "-preset", rendition.preset, "-b:v", str(rendition.bitrate)]
-    options += ["-maxrate", str(rendition.max_bitrate), "-bufsize", str(rendition.buffer), "-g", gop, "-keyint_min", gop]
-    options += ["-sc_threshold", "0", "-flags", "+cgop", *(["-profile:v", rendition.profile] if rendition.profile else [])]
-    if rendition.codec == "hevc":
+    options = ["-c:v", ENCODERS[rendition.make.codec], "-preset", rendition.make.preset, "-b:v", str(rendition.make.bitrate)]
+    options += ["-maxrate", str(rendition.make.max_bitrate), "-bufsize", str(rendition.make.buffer), "-g", gop, "-keyint_min", gop]
+    options += ["-sc_threshold", "0", "-flags", "+cgop", *(["-profile:v", rendition.make.profile] if rendition.make.profile else [])]
+    if rendition.make.codec == "hevc":
         options += ["-tag:v", "hvc1", "-x265-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:log-level=error"]
     options += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
     options += ["-hls_fmp4_init_filename", f"{rendition.id}.mp4"]
@@ -60,8 +60,9 @@ def bare(ffmpeg: str, plan: Plan, folder: Path, renditions: tuple[VideoRendition
     argv = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-i", plan.source.location, "-filter_complex", graph]
     for i, rendition in enumerate(renditions):
         argv += ["-map", f"[v{i}]", *rung(plan, rendition, folder)]
-    if audio and plan.audio:
-        argv += ["-map", f"0:{plan.audio[0].stream}", "-c:a", "aac", "-b:a", str(plan.audio[0].bitrate), "-ac", "2", "-ar", "48000"]
+    if audio and plan.audio and (make := plan.audio[0].make).make == "encode":
+        index = plan.audio[0].stream.stream
+        argv += ["-map", f"0:{index}", "-c:a", "aac", "-b:a", str(make.bitrate), "-ac", "2", "-ar", "48000"]
         argv += ["-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
         argv += ["-hls_fmp4_init_filename", "audio.mp4", str(folder / "audio.m3u8")]
     return argv
@@ -71,7 +72,8 @@ def shaka(plan: Plan, folder: Path) -> list[str]:
     """Return a Shaka Streamer command for the same sizes and bitrates, its configuration written into ``folder``."""
     codecs = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
     rungs = "".join(
-        f"  {r.id}:\n    max_width: {r.width}\n    max_height: {r.height}\n    bitrates:\n      {codecs[r.codec]}: '{r.bitrate // 1000}k'\n"
+        f"  {r.id}:\n    max_width: {r.width}\n    max_height: {r.height}\n"
+        f"    bitrates:\n      {codecs[r.make.codec]}: '{r.make.bitrate // 1000}k'\n"
         for r in plan.video
     )
     (folder / "bitrates.yaml").write_text(
@@ -80,7 +82,7 @@ def shaka(plan: Plan, folder: Path) -> list[str]:
     audio = f"  - name: {plan.source.location}\n    media_type: audio\n" if plan.audio else ""
     (folder / "input.yaml").write_text(f"inputs:\n  - name: {plan.source.location}\n    media_type: video\n{audio}")
     names = ", ".join(rendition.id for rendition in plan.video)
-    wanted = ", ".join(sorted({codecs[rendition.codec] for rendition in plan.video}))
+    wanted = ", ".join(sorted({codecs[rendition.make.codec] for rendition in plan.video}))
     (folder / "pipeline.yaml").write_text(
         f"streaming_mode: vod\nresolutions: [{names}]\nchannel_layouts: [stereo]\naudio_codecs: [aac]\nvideo_codecs: [{wanted}]\n"
         "manifest_format: [hls]\nsegment_size: 6\nsegment_per_file: True\n"

@@ -97,7 +97,8 @@ class AudioRecord(RecordPart):
 class LeftOutRecord(RecordPart):
     """A track of the source that the title does not have."""
 
-    stream: int = Field(ge=0, description="Index of the stream in the source.")
+    input: int = Field(default=0, ge=0, description="Index of the input that has it: 0 is the source, others are side files.")
+    stream: int = Field(ge=0, description="Index of the stream in that input.")
     kind: Literal["audio", "subtitles", "video"] = Field(description="What the track holds.")
     channel: str | None = Field(default=None, description="CC1 to SERVICE63 of closed captions, which lie in the stream; else null.")
     language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.pipeline.ingest import IngestResult
-    from vidpipe.plan import Plan
+    from vidpipe.plan import AudioRendition, Plan
     from vidpipe.preview import Preview
     from vidpipe.source.facts import AudioStream, OtherStream, Source, SubtitleStream, VideoStream
     from vidpipe.validation import Validation
@@ -87,6 +87,10 @@ def frames_a_second(value: Fraction | float) -> str:
     return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 
+def _rate(track: AudioRendition) -> str:
+    return rate(track.make.bitrate) if track.make.make == "encode" else "copied"
+
+
 def plan(console: Console, decided: Plan) -> None:
     """Show what will be encoded, and why."""
     grid = decided.grid
@@ -94,13 +98,13 @@ def plan(console: Console, decided: Plan) -> None:
     console.print()
     rows: list[list[object]] = [
         [
-            rung.id, "video", rung.codec, f"{rung.width}x{rung.height}", frames_a_second(grid.frame_rate / rung.frame_step),
-            rate(rung.bitrate) if rung.crf is None else f"crf {rung.crf:g}", rate(rung.max_bitrate), rung.preset,
+            rung.id, "video", make.codec, f"{rung.width}x{rung.height}", frames_a_second(grid.frame_rate / rung.frame_step),
+            rate(make.bitrate) if make.crf is None else f"crf {make.crf:g}", rate(make.max_bitrate), make.preset,
         ]
-        for rung in decided.video
+        for rung, make in ((rung, rung.make) for rung in decided.video)
     ]  # fmt: skip
     rows += [
-        [track.id, "audio", track.codec, f"{track.channels} ch, {track.language or 'no language'}", "", rate(track.bitrate), "", ""]
+        [track.id, "audio", track.make.codec, f"{track.channels} ch, {track.language or 'no language'}", "", _rate(track), "", ""]
         for track in decided.audio
     ]
     rows += [[track.id, "subtitles", "webvtt", track.language or "no language", "", "", "", ""] for track in decided.subtitles]

@@ -1,4 +1,4 @@
-"""The keys of everything that a plan makes: a hash of the source, the frames, the ffmpeg version and the command itself.
+"""The keys of everything that a plan makes: a hash of the input that it comes from, the frames, the ffmpeg version and the command itself.
 
 In:   a plan, the threads of a chunk, the version of ffmpeg, the quality chains.
 Out:  for each chunk and track: file name -> key.
@@ -60,15 +60,16 @@ class Keys:
 
     def subtitles(self, rendition: SubtitleRendition) -> dict[str, str]:
         """Return file name -> key for a subtitle track. Nothing of the plan but the stream and the channel shapes it."""
+        input_, stream, source = rendition.stream.input, rendition.stream.stream, self._plan.asset.source(rendition.stream)
         if rendition.channel:
-            request = caption_request(self._plan, ((rendition.stream, rendition.channel),))
+            request = caption_request(self._plan, ((stream, rendition.channel),), input_)
             asked = request.model_copy(update={"location": "", "mtime_ns": 0}).model_dump(mode="json")
             pyav = metadata.version("av")  # its libavcodec decodes them, and not ffmpeg's
-            key = key_of(kind="captions", pyav=pyav, source=self._plan.source.sha256, job=asked)
-            return {subtitle_file(rendition.stream, rendition.channel): key}
-        job = subtitle_command(self._plan, (rendition.stream,)).model_copy(update={"location": ""})
-        key = key_of(kind="subtitles", ffmpeg=self._version, source=self._plan.source.sha256, command=subtitle_arguments(job))
-        return {subtitle_file(rendition.stream): key}
+            key = key_of(kind="captions", pyav=pyav, source=source.sha256, job=asked)
+            return {subtitle_file(stream, rendition.channel): key}
+        job = subtitle_command(self._plan, (stream,), input_).model_copy(update={"location": ""})
+        key = key_of(kind="subtitles", ffmpeg=self._version, source=source.sha256, command=subtitle_arguments(job))
+        return {subtitle_file(stream): key}
 
     def _command(
         self,
@@ -101,7 +102,7 @@ class Keys:
         return key_of(
             kind="sound" if quality else "audio",
             ffmpeg=self._version,
-            source=self._plan.source.sha256,
+            source=self._plan.asset.source(alone[0].stream).sha256,
             command=audio_arguments(job),
             duration=str(Fraction(job.duration)),
         )

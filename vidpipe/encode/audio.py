@@ -1,12 +1,13 @@
-"""All audio tracks of a title as one ffmpeg command. Pure: builds argv, runs nothing.
+"""All audio tracks of a title that come from one input, as one ffmpeg command. Pure: builds argv, runs nothing.
 
-In:   an AudioCommand: the source, the tracks that are missing, where the picture's time begins, how long it is.
+In:   an AudioCommand: the input, the tracks that are missing, where the picture's time begins, how long it is.
 Out:  argv (without the program); each track is encoded whole, so that the encoder's priming occurs once.
 Wrong: nothing here can fail.
 
 A track is put on the picture's time line: time 0 is the first frame, what is heard earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
-or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``).
+or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``). A track that is copied begins and ends at
+the frames that the file has (``plan/copies.py`` says which tracks may be); all that is made new is their times.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from vidpipe.data import Data, Seconds
 from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
-from vidpipe.plan import AudioRendition, Plan
+from vidpipe.plan import AudioCopy, AudioEncode, AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
 from vidpipe.source.facts import Shift, Sound
 
 AAC_FRAME = 1024
 """Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""
+
+PRIMING_FRAMES = 2
+"""Frames of a copied track that may be priming: one of ffmpeg's, two of Apple's encoder (2112 samples, less what is cut off at the end)."""
 
 LOUDEST = 0.891
 """Peak of a downmix, -1 dBFS: leaves room for what AAC adds."""
@@ -32,7 +36,7 @@ FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 
 
 class AudioCommand(Data):
-    """What decides the command. start: seconds in the source's own time of the first frame of the picture.
+    """What decides the command. start: seconds in the input's own time at which the picture begins.
 
     duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
     steady: streams that are made steady first.  steps: stream index -> where its clock steps.
@@ -59,20 +63,21 @@ class AudioCommand(Data):
 
 
 def audio_command(plan: Plan, renditions: tuple[AudioRendition, ...], quality: QualityChains | None) -> AudioCommand:
-    """Return the command that encodes these tracks."""
-    video = plan.source.video
-    used = [stream for stream in plan.source.audio if stream.index in {r.stream for r in renditions}]
+    """Return the command that makes these tracks, all of one input."""
+    source = plan.asset.source(renditions[0].stream)
+    indexes = {rendition.stream.stream for rendition in renditions}
+    used = [stream for stream in source.audio if stream.index in indexes]
     return AudioCommand(
-        location=plan.source.location,
-        size=plan.source.size,
-        mtime_ns=plan.source.mtime_ns,
-        demuxer=plan.source.demuxer,
-        start=video.start,
+        location=source.location,
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        demuxer=source.demuxer,
+        start=source.zero,
         duration=plan.grid.duration,
         segment=plan.grid.segment_duration,
         renditions=renditions,
         sounds={stream.index: stream.widest for stream in used},
-        shifts={index: table for index, table in plan.source.shifts.items() if table and index in {stream.index for stream in used}},
+        shifts={index: table for index, table in source.shifts.items() if table and index in indexes},
         steady=tuple(stream.index for stream in used if stream.changes),
         steps={stream.index: stream.steps for stream in used if stream.steps},
         quality=quality,
@@ -93,15 +98,17 @@ def audio_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments for all tracks."""
     source = Input(**source_options(command.location, command.demuxer, command.shifts))
     streams: dict[int, list[Stream]] = {}
-    for stream in {rendition.stream for rendition in command.renditions}:
-        wanted = sum(rendition.stream == stream for rendition in command.renditions) + (
-            sum(rendition.stream == stream for rendition in command.renditions) if command.quality else 0
-        )
-        streams[stream] = _timeline(source.stream(stream), command, stream).split(wanted, "asplit")
+    for stream in {rendition.stream.stream for rendition in command.renditions}:
+        made = [rendition for rendition in command.renditions if rendition.stream.stream == stream]
+        wanted = sum(isinstance(rendition.make, AudioEncode) for rendition in made) + (len(made) if command.quality else 0)
+        streams[stream] = _timeline(source.stream(stream), command, stream).split(wanted, "asplit") if wanted else []
     outputs = []
     for number, rendition in enumerate(command.renditions):
-        taps = streams[rendition.stream]
-        outputs.append(_encoded(taps.pop(0), command, number, rendition))
+        taps = streams[rendition.stream.stream]
+        if isinstance(rendition.make, AudioCopy):
+            outputs.append(_copied(source.stream(rendition.stream.stream), command, number, rendition))
+        else:
+            outputs.append(_encoded(taps.pop(0), command, number, rendition, rendition.make))
         if command.quality:
             measured = taps.pop(0).filters(command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality)))
             outputs.append(measured.output("-", format="null"))
@@ -113,7 +120,7 @@ def audio_arguments(command: AudioCommand) -> list[str]:
 def sound_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
     source = Input(**source_options(command.location, command.demuxer, command.shifts))
-    streams = sorted({rendition.stream for rendition in command.renditions})
+    streams = sorted({rendition.stream.stream for rendition in command.renditions})
     return [*GLOBAL, *arguments([source.stream(stream).output("-", format="null") for stream in streams])]
 
 
@@ -128,8 +135,8 @@ def _timeline(stream: Stream, command: AudioCommand, index: int) -> Stream:
     return stream.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
 
 
-def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition) -> Output:
-    samples, channels = command.samples(rendition), command.sounds[rendition.stream].channels
+def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition, make: AudioEncode) -> Output:
+    samples, channels = command.samples(rendition), command.sounds[rendition.stream.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
         # Both sides as loud as the one there was; the resampler would take 3 dB off.
@@ -142,11 +149,26 @@ def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: Audi
         # level: no make-up gain.  latency: give back the look-ahead, or the audio would come late.
         stream = stream.filter("alimiter", limit=LOUDEST, level="disabled", latency=1)
     stream = stream.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    return _written(stream, command, number, {"c:a": make.codec, "b:a": make.bitrate, "ar": rendition.sample_rate})
+
+
+def _copied(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition) -> Output:
+    """The frames as they are, each as long as it is. Times of files are rounded (to a millisecond in Matroska), and would not add up.
+
+    What lies before the picture, the encoder's priming, is skipped by the edit list. The first frame counts, and never begins later than
+    the picture, which would take an empty edit.
+    """
+    first = f"min(0\\,round(STARTPTS-{float(command.start * rendition.sample_rate):.3f}))"
+    # prescale: everything in the expression is in samples already
+    times = f"setts=ts={first}+N*{AAC_FRAME}:duration={AAC_FRAME}:time_base=1/{rendition.sample_rate}:prescale=1"
+    # aac_adtstoasc: transport streams have the decoder's configuration before each frame, MP4 once; it passes on what is so already.
+    frames = -(-command.samples(rendition) // AAC_FRAME) + PRIMING_FRAMES
+    return _written(stream, command, number, {"c:a": "copy", "bsf:a": f"aac_adtstoasc,{times}", "frames:a": frames})
+
+
+def _written(stream: Stream, command: AudioCommand, number: int, own: dict[str, object]) -> Output:
     options: dict[str, object] = {
         "format": "mp4",
-        "c:a": "aac",
-        "b:a": rendition.bitrate,
-        "ar": rendition.sample_rate,
         # delay_moov: the init section is written after the first fragment, when the priming is known, and carries it as an edit list.
         "movflags": "+empty_moov+delay_moov+default_base_moof",
         "frag_duration": floor(command.segment * 1_000_000),  # bounded memory; packaging cuts anew, frame by frame
@@ -155,4 +177,4 @@ def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: Audi
         "fflags": "+bitexact",
         "flags": "+bitexact",  # no encoder name inside the stream
     }
-    return stream.output(f"file:{audio_file(number)}", **options)
+    return stream.output(f"file:{audio_file(number)}", **options, **own)

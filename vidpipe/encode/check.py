@@ -8,6 +8,7 @@ Wrong: ValueError, BoxError or OSError that says what differs; SourceFault if th
 from __future__ import annotations
 
 import re
+from math import floor
 from pathlib import Path
 
 from vidpipe.encode.audio import AAC_FRAME, AudioCommand
@@ -16,7 +17,8 @@ from vidpipe.encode.output import pixel_format, timescale
 from vidpipe.encoders import BIT_DEPTHS
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import fragments, read_movie
-from vidpipe.plan import AudioRendition, VideoRendition
+from vidpipe.plan import AudioCopy, AudioRendition, VideoRendition
+from vidpipe.plan.copies import MISSING
 
 
 class SourceFault(ValueError):
@@ -84,8 +86,13 @@ def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) ->
         # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
         raise ChangingSound(f"the audio changes its channels or its sample rate mid-stream ({frames} frames in {end} samples)")
     planned = command.samples(rendition)
+    least = planned
+    if isinstance(rendition.make, AudioCopy):
+        least -= floor(MISSING * rendition.sample_rate)
+        if len(track.edits) > 1 or priming < 0:
+            raise ValueError("it does not begin with the picture")
     # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
-    if not planned <= end - priming <= planned + 3 * AAC_FRAME:
+    if not least <= end - priming <= planned + 3 * AAC_FRAME:
         raise ValueError(f"it has {end - priming} samples, not {planned}")
     return frames
 

@@ -66,7 +66,8 @@ class ChunkCommand(Data):
     """Everything that decides the command of a chunk, and nothing else.
 
     video: without key_pts.  seek: seconds in the source's own time; None decodes from the start.
-    renditions: those that are missing.  smallest: width and height of the smallest rung of the whole plan.
+    renditions: those that are missing, each with its own picture.  picture: of the thumbnails, and of what is measured.
+    smallest: width and height of the smallest rung of the whole plan.
     thumbnails: None if there are pictures already (or none in this chunk).  posters: timeline frames.
     threads: of the decoder, the filters and each encoder.
     """
@@ -203,8 +204,19 @@ def _input(command: ChunkCommand) -> Stream:
     return Input(**options).stream(command.video.index)
 
 
-def _timeline(command: ChunkCommand) -> Stream:
-    """The frames of the chunk on the grid, counted from 0, upright, at source size."""
+def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Stream]:
+    """The frames of the chunk on the grid, counted from 0, upright, at source size: once for each of ``pictures``, in their order."""
+    ways: dict[Picture, list[int]] = {}  # colour is none of these filters' business
+    for number, picture in enumerate(pictures):
+        ways.setdefault(picture.model_copy(update={"tone_map": "none", "dynamic_range": "SDR"}), []).append(number)
+    found: dict[int, Stream] = {}
+    for decoded, (picture, numbers) in zip(_decoded(command).split(len(ways)), ways.items(), strict=True):
+        found |= zip(numbers, _on_the_grid(decoded, command, picture).split(len(numbers)), strict=True)
+    return [found[number] for number in range(len(pictures))]
+
+
+def _decoded(command: ChunkCommand) -> Stream:
+    """What the decoder gives, measured, with times from the first frame on."""
     rate, video = command.grid.frame_rate, command.video
     stream = _input(command)
     if command.quality:
@@ -221,23 +233,28 @@ def _timeline(command: ChunkCommand) -> Stream:
         # Prints where the seek landed, in ticks from the first frame, once; tasks/chunk.py compares it. 16 is the log level "error".
         stream = stream.filter("setpts", expr="if(eq(N,0),print(PTS,16),PTS)")
     # Ticks that divide a grid frame exactly and are fine enough (about 8 us) to keep source times apart.
-    stream = stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
-    stream = pixels.deinterlace(stream, video, command.picture)
+    return stream.filter("settb", expr=f"1/{rate.numerator * max(1, 120_000 // rate.numerator)}")
+
+
+def _on_the_grid(stream: Stream, command: ChunkCommand, picture: Picture) -> Stream:
+    rate = command.grid.frame_rate
+    stream = pixels.deinterlace(stream, command.video, picture)
     start = f"{float(command.grid.time(command.chunk.start)):.9f}"
     # eof_action: a last picture that is said to last less than half a frame is shown all the same
     stream = stream.filter("fps", fps=_ratio(rate), start_time=start, round="near", eof_action="pass")
     stream = stream.filter("tpad", stop=PADDING, stop_mode="clone").filter("trim", end_frame=command.chunk.frames)
     stream = stream.filter("setpts", expr="N")  # fps left a time base of one frame: frame n is tick n
-    return pixels.rotate(stream, command.picture)
+    return pixels.rotate(stream, picture)
 
 
 class _Shape(NamedTuple):
     """What frames are like when they enter an encoder: rungs of one shape share them, all others get their own.
 
     The pixel format is a part of it: frames that a Main 10 rung shared with one of 8 bits would have 8 bits in both, under a key that
-    says Main 10.
+    says Main 10. So is what was done to the picture: an SDR and an HDR rung may have one size.
     """
 
+    picture: Picture
     step: int
     width: int
     height: int
@@ -245,7 +262,7 @@ class _Shape(NamedTuple):
 
 
 def _shape(rendition: VideoRendition) -> _Shape:
-    return _Shape(rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
+    return _Shape(rendition.picture, rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
 
 
 def _outputs(command: ChunkCommand) -> list[Output]:
@@ -254,15 +271,19 @@ def _outputs(command: ChunkCommand) -> list[Output]:
     for rendition in command.renditions:
         shapes.setdefault(_shape(rendition), []).append(rendition)
     # Measurements are the same whatever is encoded beside them: of the smallest picture, in 8 bits, at the full rate.
-    measured_at = _Shape(1, *command.smallest, EIGHT_BITS) if command.quality else None
+    measured_at = _Shape(command.picture, 1, *command.smallest, EIGHT_BITS) if command.quality else None
     alone = measured_at is not None and measured_at not in shapes
-    taps = iter(_timeline(command).split(len(shapes) + bool(command.pictures) + len(command.posters) + alone))
+    others = alone + bool(command.pictures) + len(command.posters)
+    pictures = [*(shape.picture for shape in shapes), *[command.picture] * others]
+    if not pictures:
+        return []
+    taps = iter(_timelines(command, pictures))
     outputs: list[Output] = []
     for shape, group in shapes.items():
         stream = next(taps)
         if shape.step > 1:
             stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and declares the lower rate to the encoder
-        stream = pixels.fit(stream, shape.width, shape.height, command.video, command.picture, shape.pixel_format)
+        stream = pixels.fit(stream, shape.width, shape.height, command.video, shape.picture, shape.pixel_format)
         copies = iter(stream.split(len(group) + (shape == measured_at)))
         outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
         if command.quality and shape == measured_at:

@@ -87,9 +87,10 @@ class Job(Data, ABC):
     outputs: dict[str, str]
 
     @classmethod
-    def of(cls, command: Data, plan: Plan, outputs: Mapping[str, str], **more: Any) -> Self:
-        """Return the job that does what a command says, and keeps it by these keys."""
-        return cls(**dict(command), source=plan.source.sha256, title=plan.source.name, outputs=dict(outputs), **more)
+    def of(cls, command: Data, plan: Plan, outputs: Mapping[str, str], *, input_: int = 0, **more: Any) -> Self:
+        """Return the job that does what a command says with an input, and keeps it by these keys."""
+        source = plan.asset.inputs[input_]
+        return cls(**dict(command), source=source.sha256, title=source.name, outputs=dict(outputs), **more)
 
     @property
     @abstractmethod

@@ -21,13 +21,13 @@ def video_file(rendition: VideoRendition) -> str:
 
 def pixel_format(rendition: VideoRendition) -> str:
     """Return the pixel format in which a rung's encoder gets its frames."""
-    return encoder_of(rendition.codec).pixel_format(rendition.profile)
+    return encoder_of(rendition.make.codec).pixel_format(rendition.make.profile)
 
 
 def video_options(rendition: VideoRendition, grid: Grid, threads: int) -> dict[str, object]:
     """Return the output options of a rung: one fragmented MP4, a fragment for each segment, decode times from 0."""
     rate = grid.frame_rate / rendition.frame_step
-    encoder = encoder_of(rendition.codec)
+    encoder = encoder_of(rendition.make.codec)
     return {
         "c:v": encoder.name,
         "fps_mode": "passthrough",  # the grid is exact already; ffmpeg may neither repeat nor drop

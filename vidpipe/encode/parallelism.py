@@ -67,7 +67,7 @@ def chunks_in(memory: int, plan: Plan) -> int:
 
 def memory_of(renditions: Iterable[VideoRendition], source: tuple[int, int]) -> int:
     """Return the bytes that one chunk's ffmpeg needs, roughly. source: width and height of its picture."""
-    encoders = sum(encoder_of(rendition.codec).memory(rendition) for rendition in renditions)
+    encoders = sum(encoder_of(rendition.make.codec).memory(rendition) for rendition in renditions)
     return PROGRAM_BYTES + encoders + SOURCE_BYTES * source[0] * source[1]
 
 

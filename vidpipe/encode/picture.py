@@ -1,7 +1,8 @@
 """What happens to the pixels of every frame: deinterlacing, rotation, size, colour. Filters only; pure.
 
-In:   the facts of the video stream and the plan's Picture.
-Out:  filters appended to a stream. Everything that leaves ``fit`` is BT.709, limited range, square pixels, no side data.
+In:   the facts of the video stream and the Picture of a rung.
+Out:  filters appended to a stream. Everything that leaves ``fit`` is BT.709 (a rung that stays HDR: BT.2020 with the source's transfer),
+      limited range, square pixels, no side data.
 Wrong: nothing here can fail.
 """
 
@@ -47,12 +48,14 @@ def rotate(stream: Stream, picture: Picture) -> Stream:
 
 
 def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Picture, pixel_format: str = "yuv420p") -> Stream:
-    """Scale to square pixels of exactly this size in BT.709, limited range, and drop all side data."""
+    """Scale to square pixels of exactly this size in the colours that the picture is shown in, limited range, and drop all side data."""
     matrix, primaries = _matrix(video), _primaries(video.colour)
+    hdr = picture.dynamic_range != "SDR"
     sdr = picture.tone_map == "none"
-    converts = not sdr or primaries != "bt709"
+    converts = not hdr and (not sdr or primaries != "bt709")
+    transfer = TRANSFERS[{"SDR": picture.tone_map, "HDR10": "pq", "HLG": "hlg"}[picture.dynamic_range]]
     # What the frames are taken for, in place of what they say: labels that are reserved, or rare, stop swscale ("Unsupported input").
-    labels = {"color_primaries": primaries, "color_trc": TRANSFERS[picture.tone_map], "colorspace": matrix or "gbr"}
+    labels = {"color_primaries": primaries, "color_trc": transfer, "colorspace": matrix or "gbr"}
     stream = stream.filter("setparams", **labels)
     scale = {
         "w": width,
@@ -63,7 +66,9 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
         **({"in_color_matrix": matrix} if matrix else {}),
         "out_range": "tv",
     }
-    if converts:
+    if hdr:  # only its size changes
+        stream = stream.filter("scale", **scale, out_color_matrix="bt2020nc")
+    elif converts:
         # Size first, so that the expensive float arithmetic works on the small picture; the colours stay as they are until then.
         stream = stream.filter("scale", **scale, out_color_matrix=matrix or "bt709").filter("format", pix_fmts="yuv420p10le")
         known = {"min": matrix or "bt709", "pin": primaries, "rin": "limited"}
@@ -81,7 +86,9 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     # The labels that the encoder writes; side data (rotation, HDR mastering light, Dolby Vision, captions) no longer fits these frames.
     # field_mode: everything is progressive by now, but idet leaves its verdict on the frames, and the encoder would put the first
     # one into the init section, which then differs from chunk to chunk.
-    stream = stream.filter("setparams", field_mode="prog", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
+    colours = ("bt2020", transfer, "bt2020nc") if hdr else ("bt709", "bt709", "bt709")
+    shown = dict(zip(("color_primaries", "color_trc", "colorspace"), colours, strict=True))
+    stream = stream.filter("setparams", field_mode="prog", range="tv", **shown)
     return stream.filter("sidedata", mode="delete")
 
 

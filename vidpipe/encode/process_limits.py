@@ -19,7 +19,7 @@ from vidpipe.encode.stalls import DECODER_MEMORY, SLOWEST_READ, STALLED_SECONDS
 from vidpipe.encode.subtitles import LARGEST, SubtitleCommand
 from vidpipe.encoders import encoder_of
 from vidpipe.media.process import Limits
-from vidpipe.plan import VideoRendition
+from vidpipe.plan import AudioEncode, VideoRendition
 
 SPARE = 4
 """Times the estimate."""
@@ -60,7 +60,7 @@ def chunk_limits(command: ChunkCommand) -> Limits:
     stills += len(command.posters) * command.poster_size[0] * command.poster_size[1]
     pixels = frames * sum(width * height for width, height in made)
     spent = BEGIN_SECONDS + ENCODE_PIXEL * pixels + DECODE_PIXEL * decoded * video.width * video.height + READ_BYTE * command.size
-    written = sum(rendition.max_bitrate for rendition in command.renditions) * seconds / 8
+    written = sum(rendition.make.max_bitrate for rendition in command.renditions) * seconds / 8
     return Limits(
         memory_bytes=SPARE * memory_of(command.renditions, (video.width, video.height)) + threads * THREAD_BYTES,
         cpu_seconds=round(spent),
@@ -71,8 +71,9 @@ def chunk_limits(command: ChunkCommand) -> Limits:
 
 def audio_limits(command: AudioCommand) -> Limits:
     """Return the limits of the ffmpeg that encodes audio tracks."""
-    tracks, seconds = len(command.renditions), command.duration
-    written = sum(rendition.bitrate for rendition in command.renditions) * seconds / 8
+    made, seconds = [rendition.make for rendition in command.renditions], command.duration
+    tracks = len(made)
+    written = sum(make.bitrate * seconds / 8 if isinstance(make, AudioEncode) else command.size for make in made)
     return Limits(
         memory_bytes=SOUND_BYTES + (PROGRAM_THREADS + RUNG_THREADS * tracks) * THREAD_BYTES,
         cpu_seconds=round(BEGIN_SECONDS + SOUND_SECOND * float(seconds) * tracks + READ_BYTE * command.size),
@@ -88,4 +89,4 @@ def subtitle_limits(command: SubtitleCommand) -> Limits:
 
 
 def _threads(rendition: VideoRendition, told: int) -> int:
-    return RUNG_THREADS + encoder_of(rendition.codec).own_threads + 2 * told
+    return RUNG_THREADS + encoder_of(rendition.make.codec).own_threads + 2 * told

@@ -16,8 +16,9 @@ from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.tasks.remarks import CHANGING, DAMAGED
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport, Source
-from vidpipe.source.findings import changing_sound, findings
+from vidpipe.source.findings import changing_sound, findings, sound_findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
@@ -65,38 +66,44 @@ class QualityGate:
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
-        self._located = self._heard = False
-        self._changes: tuple[Diagnostic, ...] = ()
-        self._parts: dict[int | None, list[Measurements]] = {}
+        self._picture: list[Measurements] = []
+        self._sound: dict[StreamRef, Measurements] = {}
+        self._damage: dict[int, Measurements] = {}  # by input
+        self._changes: dict[int, tuple[Diagnostic, ...]] = {}  # by input
 
     def add(self, result: EncodedChunk | EncodedAudio) -> None:
         """Take what was measured of a chunk or of an audio track. Raises SourceRefused."""
         if result.quality is None:
             return
         text = result.quality.path.read_text(encoding="utf-8", errors="replace")
-        if DAMAGED in text and not self._located:  # a second decode, but only of a source whose decoder complained
-            self._located = True
-            damaged = locate_damage(self._plan.source, limits=self._limits, cancel=self._cancel)
-            self._parts.setdefault(None, []).append(Measurements(damaged=damaged))
-        if CHANGING in text and not self._heard and self._policy.changing_sound.severity != "off":
-            self._heard = True
-            source = self._plan.source
-            known = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
-            located = locate_changes(source, limits=self._limits, cancel=self._cancel)
-            new = tuple(audio for audio in located if audio.index not in known)
-            self._changes = tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
+        input_ = result.rendition.stream.input if isinstance(result, EncodedAudio) else 0
+        if DAMAGED in text and input_ not in self._damage:  # a second decode, but only of a source whose decoder complained
+            damaged = locate_damage(self._plan.asset.inputs[input_], limits=self._limits, cancel=self._cancel)
+            self._damage[input_] = Measurements(damaged=damaged)
+        if CHANGING in text and input_ not in self._changes and self._policy.changing_sound.severity != "off":
+            self._changes[input_] = self._new_changes(self._plan.asset.inputs[input_])
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same audio.
-            self._parts[result.rendition.stream] = [read_measurements(text, end=self._plan.grid.duration)]
+            self._sound[result.rendition.stream] = read_measurements(text, end=self._plan.grid.duration)
         else:
             grid, chunk = self._plan.grid, result.chunk
-            part = read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames))
-            self._parts.setdefault(None, []).append(part)
+            self._picture.append(read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames)))
         self.report()
 
+    def _new_changes(self, source: Source) -> tuple[Diagnostic, ...]:
+        known = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
+        located = locate_changes(source, limits=self._limits, cancel=self._cancel)
+        new = tuple(audio for audio in located if audio.index not in known)
+        return tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
+
     def report(self) -> QualityReport:
-        """Judge everything measured so far."""
-        found = [*self._facts.findings, *self._changes]
-        for stream, parts in self._parts.items():
-            found += findings(self._plan.source, merge(parts), self._policy, stream=stream)
-        return accepted(self._plan.source, found)
+        """Judge everything measured so far. What is found in a side file names it."""
+        asset = self._plan.asset
+        by_input = {number: list(self._changes.get(number, ())) for number in range(len(asset.inputs))}
+        for number, source in enumerate(asset.inputs):
+            measured = [*(self._picture if number == 0 else ()), *([self._damage[number]] if number in self._damage else ())]
+            by_input[number] += findings(source, merge(measured), self._policy) if measured else ()
+        for ref, sound in self._sound.items():
+            by_input[ref.input] += sound_findings(asset.audio(ref), sound, self._policy)
+        found = [finding.named(asset.inputs[number].name if number else None) for number, each in by_input.items() for finding in each]
+        return accepted(asset.main, [*self._facts.findings, *found])

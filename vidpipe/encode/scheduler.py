@@ -37,7 +37,7 @@ from vidpipe.encoders import encoder_of
 from vidpipe.errors import EncodeFailed, Interrupted, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import Cancel
-from vidpipe.plan import AudioRendition, Chunk, Plan, SubtitleRendition
+from vidpipe.plan import AudioEncode, AudioRendition, Chunk, Plan, SubtitleRendition
 from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Reporter, Silent
 from vidpipe.source.limits import SourceLimits
 from vidpipe.work.artifacts import Artifact, Store
@@ -49,7 +49,8 @@ AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
     """Return the encoders, filters and muxers that ffmpeg must have for a plan."""
-    encoders = {encoder_of(rendition.codec).name for rendition in plan.video} | {"mjpeg"} | ({"aac"} if plan.audio else set())
+    encoders = {encoder_of(rendition.make.codec).name for rendition in plan.video} | {"mjpeg"}
+    encoders |= {rendition.make.codec for rendition in plan.audio if isinstance(rendition.make, AudioEncode)}
     filters = {*command.FILTERS, *(audio.FILTERS if plan.audio else ())}
     text = {"webvtt"} if any(not rendition.channel for rendition in plan.subtitles) else set()  # ffmpeg makes no closed captions
     return encoders | text, filters, {"mp4", "mjpeg", "null"} | text
@@ -143,11 +144,13 @@ class _Run:
 
     def _work(self) -> Iterator[list[Encoded]]:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
-        if self.plan.audio:
-            yield self._sound()
-        captions = tuple(rendition for rendition in self.plan.subtitles if rendition.channel)
-        subtitles = tuple(rendition for rendition in self.plan.subtitles if not rendition.channel)
-        yield from (self._text(kind) for kind in (subtitles, captions) if kind)
+        for input_ in range(len(self.plan.asset.inputs)):
+            if sound := tuple(rendition for rendition in self.plan.audio if rendition.stream.input == input_):
+                yield self._sound(sound)
+            text = [rendition for rendition in self.plan.subtitles if rendition.stream.input == input_]
+            captions = tuple(rendition for rendition in text if rendition.channel)
+            subtitles = tuple(rendition for rendition in text if not rendition.channel)
+            yield from (self._text(kind) for kind in (subtitles, captions) if kind)
         for chunk in self.plan.chunks:
             yield self._chunk(chunk)
 
@@ -172,37 +175,41 @@ class _Run:
         self._submit(self.chunks, job, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
         return []
 
-    def _sound(self) -> list[Encoded]:
+    def _sound(self, renditions: tuple[AudioRendition, ...]) -> list[Encoded]:
+        """Hand out one task for what is missing of an input's audio."""
         any_keys = next(iter(self.keys.values()))  # threads are the picture's
-        wanted = {rendition.id: any_keys.audio(number, rendition) for number, rendition in enumerate(self.plan.audio)}
+        wanted = {rendition.id: any_keys.audio(number, rendition) for number, rendition in enumerate(renditions)}
         have = {id_: self._have(names) for id_, names in wanted.items()}
-        missing = tuple(rendition for rendition in self.plan.audio if len(have[rendition.id]) < len(wanted[rendition.id]))
+        missing = tuple(rendition for rendition in renditions if len(have[rendition.id]) < len(wanted[rendition.id]))
         results: list[Encoded] = [
             self._track(number, rendition, have[rendition.id])
-            for number, rendition in enumerate(self.plan.audio)
+            for number, rendition in enumerate(renditions)
             if rendition not in missing
         ]
         if missing:
             names = {name: key for number, rendition in enumerate(missing) for name, key in any_keys.audio(number, rendition).items()}
-            job = AudioJob.of(audio.audio_command(self.plan, missing, self.quality), self.plan, names)
+            wish = audio.audio_command(self.plan, missing, self.quality)
+            job = AudioJob.of(wish, self.plan, names, input_=missing[0].stream.input)
             self._submit(self.beside, job, partial(self._sound_done, missing))
         return results
 
     def _text(self, renditions: tuple[SubtitleRendition, ...]) -> list[Encoded]:
-        """Hand out one task for what is missing of the subtitles, or of the closed captions."""
+        """Hand out one task for what is missing of an input's subtitles, or of its closed captions."""
+        input_ = renditions[0].stream.input
         any_keys = next(iter(self.keys.values()))
         wanted = {name: key for rendition in renditions for name, key in any_keys.subtitles(rendition).items()}
         have = self._have(wanted)
-        missing = tuple(r for r in renditions if subtitles.subtitle_file(r.stream, r.channel) not in have)
+        missing = tuple(r for r in renditions if subtitles.subtitle_file(r.stream.stream, r.channel) not in have)
         there = tuple(rendition for rendition in renditions if rendition not in missing)
         names = {name: key for name, key in wanted.items() if name not in have}
         finish = partial(_text_done, missing)
-        if channels := tuple((rendition.stream, rendition.channel) for rendition in missing if rendition.channel):
-            wish = subtitles.caption_request(self.plan, channels)
-            self._submit(self.beside, CaptionJob.of(wish, self.plan, names, reading=self.limits), finish)
+        if channels := tuple((rendition.stream.stream, rendition.channel) for rendition in missing if rendition.channel):
+            wish = subtitles.caption_request(self.plan, channels, input_)
+            self._submit(self.beside, CaptionJob.of(wish, self.plan, names, input_=input_, reading=self.limits), finish)
         elif missing:
-            streams = tuple(rendition.stream for rendition in missing)
-            self._submit(self.beside, SubtitleJob.of(subtitles.subtitle_command(self.plan, streams), self.plan, names), finish)
+            streams = tuple(rendition.stream.stream for rendition in missing)
+            text = subtitles.subtitle_command(self.plan, streams, input_)
+            self._submit(self.beside, SubtitleJob.of(text, self.plan, names, input_=input_), finish)
         return _text_done(there, Made(files=have))
 
     def _submit(
@@ -262,7 +269,7 @@ def _pool(
 
 
 def _text_done(renditions: tuple[SubtitleRendition, ...], made: Made) -> list[Encoded]:
-    names = {rendition: subtitles.subtitle_file(rendition.stream, rendition.channel) for rendition in renditions}
+    names = {rendition: subtitles.subtitle_file(rendition.stream.stream, rendition.channel) for rendition in renditions}
     return [
         EncodedSubtitles(rendition=rendition, artifact=made.files.get(name), problem=made.problems.get(name))
         for rendition, name in names.items()

@@ -52,9 +52,9 @@ class SubtitleCommand(Data):
     shifts: dict[int, tuple[Shift, ...]] = {}
 
 
-def subtitle_command(plan: Plan, streams: tuple[int, ...]) -> SubtitleCommand:
-    """Return the command that extracts these streams."""
-    source = plan.source
+def subtitle_command(plan: Plan, streams: tuple[int, ...], input_: int = 0) -> SubtitleCommand:
+    """Return the command that extracts these streams of an input."""
+    source = plan.asset.inputs[input_]
     return SubtitleCommand(
         location=source.location,
         size=source.size,
@@ -71,9 +71,9 @@ def _coded(source: Source, streams: tuple[int, ...], codec: str) -> tuple[int, .
     return tuple(stream.index for stream in source.subtitles if stream.index in streams and stream.codec == codec)
 
 
-def caption_request(plan: Plan, channels: tuple[tuple[int, str], ...]) -> CaptionRequest:
-    """Return the request for these channels of closed captions: (stream, channel)."""
-    source = plan.source
+def caption_request(plan: Plan, channels: tuple[tuple[int, str], ...], input_: int = 0) -> CaptionRequest:
+    """Return the request for these channels of an input's closed captions: (stream, channel)."""
+    source = plan.asset.inputs[input_]
     return CaptionRequest(
         location=source.location,
         size=source.size,

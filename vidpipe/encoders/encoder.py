@@ -17,16 +17,8 @@ EIGHT_BITS, TEN_BITS = "yuv420p", "yuv420p10le"
 BIT_DEPTHS = {EIGHT_BITS: 8, TEN_BITS: 10}
 
 
-class Wanted(Protocol):
-    """What a rung asks of its encoder. Rates are bits a second."""
-
-    @property
-    def width(self) -> int:
-        """Pixels, even."""
-
-    @property
-    def height(self) -> int:
-        """Pixels, even."""
+class Settings(Protocol):
+    """How a rung is encoded. Rates are bits a second."""
 
     @property
     def bitrate(self) -> int:
@@ -51,6 +43,22 @@ class Wanted(Protocol):
     @property
     def profile(self) -> str | None:
         """One of the encoder's; None leaves it to the encoder."""
+
+
+class Wanted(Protocol):
+    """What a rung asks of its encoder."""
+
+    @property
+    def width(self) -> int:
+        """Pixels, even."""
+
+    @property
+    def height(self) -> int:
+        """Pixels, even."""
+
+    @property
+    def make(self) -> Settings:
+        """How."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +105,17 @@ class Encoder:
         """Return the bytes that a rung takes, roughly, beside ffmpeg itself and its source."""
         eight_bits = self.pixel_bytes * wanted.width * wanted.height
         # Two bytes a sample: 663 MB instead of 408 for x265 at 1080p, all of ffmpeg counted.
-        return eight_bits if self.pixel_format(wanted.profile) == EIGHT_BITS else eight_bits * 8 // 5
+        return eight_bits if self.pixel_format(wanted.make.profile) == EIGHT_BITS else eight_bits * 8 // 5
 
 
 def common(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
     """Return the options that most encoders of ffmpeg understand alike."""
-    options: dict[str, object] = {"preset": wanted.preset, "threads": threads, "g": gop, "keyint_min": gop}
-    if wanted.profile:
-        options["profile:v"] = wanted.profile
-    if wanted.crf is None:
-        return options | {"b:v": wanted.bitrate}
-    return options | {"crf": f"{wanted.crf:g}"}
+    options: dict[str, object] = {"preset": wanted.make.preset, "threads": threads, "g": gop, "keyint_min": gop}
+    if wanted.make.profile:
+        options["profile:v"] = wanted.make.profile
+    if wanted.make.crf is None:
+        return options | {"b:v": wanted.make.bitrate}
+    return options | {"crf": f"{wanted.make.crf:g}"}
 
 
 def parameters(named: Mapping[str, object]) -> str:

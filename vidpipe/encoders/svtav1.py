@@ -14,7 +14,7 @@ def _options(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
     }
     options = common(wanted, gop, threads) | {"svtav1-params": parameters(own)}
     # SVT-AV1 caps constant quality only
-    return options if wanted.crf is None else options | {"maxrate": wanted.max_bitrate}
+    return options if wanted.make.crf is None else options | {"maxrate": wanted.make.max_bitrate}
 
 
 ENCODER = Encoder(

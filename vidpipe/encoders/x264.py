@@ -11,8 +11,8 @@ def _options(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
     # Frame threads are rows apart, which limits how far motion is followed up and down: ((height + 24) / threads - 24) / 2 lines
     # (x264 encoder/encoder.c, i_mv_range_thread). At least 48 are kept, so small rungs get fewer threads.
     return common(wanted, gop, max(1, min(threads, (wanted.height + 24) // 120))) | {
-        "maxrate": wanted.max_bitrate,
-        "bufsize": wanted.buffer,
+        "maxrate": wanted.make.max_bitrate,
+        "bufsize": wanted.make.buffer,
         "sc_threshold": 0,  # no key frame at a scene cut: it would move the grid
         "flags": "+cgop",  # every GOP decodes by itself
         # headers depend on the settings only, never on the pictures: one init section for all chunks

@@ -20,8 +20,8 @@ def _options(wanted: Wanted, gop: int, threads: int) -> dict[str, object]:
         "frame-threads": 1 if threads == 1 else min(threads, 4),
     }
     return common(wanted, gop, threads) | {
-        "maxrate": wanted.max_bitrate,
-        "bufsize": wanted.buffer,
+        "maxrate": wanted.make.max_bitrate,
+        "bufsize": wanted.make.buffer,
         "tag:v": "hvc1",  # parameter sets in the init section only, which Apple demands
         "x265-params": parameters(own),
     }

@@ -122,7 +122,7 @@ def build(
         audio=tuple(track for rendition in made.audio if isinstance(track := tracks[rendition.id], AudioTrack)),
         subtitles=tuple(text for planned in made.subtitles if isinstance(text := tracks.get(planned.id), SubtitleTrack)),
         pictures=Pictures(media=pictures, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=tuple(sheets)),
-        left_out=tuple(sorted(missing, key=lambda track: track.stream)),
+        left_out=tuple(sorted(missing, key=lambda track: (track.input, track.stream))),
         keys=tuple(key_id for key_id in keys if key_id in used),
         objects={},
     )
@@ -131,13 +131,13 @@ def build(
 def audio_words(made: Plan, rendition: AudioRendition) -> dict[str, Any]:
     """Return the fields of an AudioTrack that only the plan decides. A stream has one name in all layouts, that of its first rendition."""
     return {
-        "stream": rendition.stream,
+        **dict(rendition.stream),
         "name": next(first.name for first in made.audio if first.stream == rendition.stream),
         "label": rendition.name,
         "language": rendition.language,
         "role": rendition.role,
         "default": rendition.default,
-        "cut": next(stream.cut for stream in made.source.audio if stream.index == rendition.stream),
+        "cut": made.asset.audio(rendition.stream).cut,
     }
 
 
@@ -149,7 +149,7 @@ def subtitle_words(rendition: SubtitleRendition) -> dict[str, Any]:
 def left_out_of(rendition: SubtitleRendition, reason: str, media: str) -> LeftOutTrack:
     """Return what is said of a subtitle track of which nothing could be made."""
     known = LeftOut(
-        stream=rendition.stream,
+        **dict(rendition.stream),
         kind="subtitles",
         channel=rendition.channel,
         language=rendition.language,

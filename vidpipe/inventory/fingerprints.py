@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from vidpipe.plan import Plan
+from vidpipe.plan import AudioRendition, Plan, SubtitleRendition
 from vidpipe.source.policy import QualityPolicy
 
 MEDIA_FORMAT = 1
@@ -44,10 +44,11 @@ class Fingerprints:
 
 def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Fingerprints:
     """Return the fingerprints of everything that a plan makes."""
+    main, *side_files = (source.model_dump(mode="json", exclude=_SOURCE_WORDS) for source in made.asset.inputs)
     common = {
         "format": MEDIA_FORMAT,
         "ffmpeg": ffmpeg,
-        "source": made.source.model_dump(mode="json", exclude=_SOURCE_WORDS),
+        "source": main,  # its picture makes the grid of all tracks
         "grid": made.grid.model_dump(mode="json", exclude={"chunk_frames"}),
     }
     judged = common | {"policy": policy.model_dump(mode="json")}
@@ -55,8 +56,13 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
     # All rungs have the edit list of the one that reorders most, so what a rung looks like depends on the others.
     ladder = sorted(json.dumps(rung, sort_keys=True) for rung in rungs.values())
     picture = made.picture.model_dump(mode="json")
-    audio = {track.id: track.model_dump(mode="json", exclude=_WORDS) for track in made.audio}
-    subtitles = {track.id: track.model_dump(mode="json", exclude=_WORDS) for track in made.subtitles}
+
+    def dumped(track: AudioRendition | SubtitleRendition) -> dict[str, Any]:
+        own = {"side_file": side_files[track.stream.input - 1]} if track.stream.input else {}
+        return track.model_dump(mode="json", exclude=_WORDS) | own
+
+    audio = {track.id: dumped(track) for track in made.audio}
+    subtitles = {track.id: dumped(track) for track in made.subtitles}
     captions = {"pyav": metadata.version("av")}  # its libavcodec decodes them, and not ffmpeg's
     return Fingerprints(
         video={id_: _hash(judged, kind="video", picture=picture, ladder=ladder, rung=rung) for id_, rung in rungs.items()},

@@ -68,7 +68,8 @@ class VideoTrack(MediaTrack):
 class AudioTrack(MediaTrack):
     """An audio rendition."""
 
-    stream: int = Field(description="Index in the source; renditions of one stream are one track for viewers.")
+    input: int = Field(default=0, description="Which of the inputs has its stream; 0 is the source, others are side files.")
+    stream: int = Field(description="Index in that input; renditions of one stream are one track for viewers.")
     name: str = Field(description="For people; the same in every layout of a stream.")
     label: str = Field(description="Name of this rendition alone, unique in the title.")
     language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
@@ -80,7 +81,8 @@ class AudioTrack(MediaTrack):
 class SubtitleTrack(PublishedTrack):
     """A subtitle track."""
 
-    stream: int = Field(description="Index in the source.")
+    input: int = Field(default=0, description="Which of the inputs has its stream; 0 is the source, others are side files.")
+    stream: int = Field(description="Index in that input.")
     name: str = Field(description="For people, unique among the subtitles.")
     language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
     default: bool = Field(default=False, description="Shown unless the viewer chooses.")

@@ -60,7 +60,7 @@ def cues_of(made: Plan, result: EncodedSubtitles) -> tuple[Cue, ...]:
     """Return the cues of a subtitle track. Raises Unusable with the reason if it is left out of the title."""
     if result.artifact is None:
         raise Unusable(result.problem or "it was not made")
-    return title_cues(result.artifact, made.source.video.start, made.grid, codec=result.rendition.codec)
+    return title_cues(result.artifact, made.asset.source(result.rendition.stream).zero, made.grid, codec=result.rendition.codec)
 
 
 def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -> tuple[Cue, ...]:

@@ -166,7 +166,7 @@ def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerp
     """Encode, package, protect and upload. wanted: what of the plan has to be made."""
     settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
     # So far, what was remembered of a remote source was enough.
-    made = wanted.model_copy(update={"source": with_languages(decided.bring(), wanted.languages)})
+    made = wanted.model_copy(update={"asset": wanted.asset.with_main(with_languages(decided.bring(), wanted.languages))})
     gate = QualityGate(made, decided.policy, decided.facts, limits=settings.limits, cancel=cancel)
     segmenter = Segmenter(made, gate, target.protect, stages)
     store = Store(settings.work)

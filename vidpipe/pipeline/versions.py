@@ -51,7 +51,8 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "format": FORMAT,
         # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
         "plan": made.model_dump(
-            mode="json", exclude={"source": {"location", "mtime_ns"}, "chunks": True, "grid": {"chunk_frames"}, **WORDS}
+            mode="json",
+            exclude={"asset": {"inputs": {"__all__": {"location", "mtime_ns"}}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS},
         ),
         "title": about.title,
         "metadata": about.metadata,

@@ -1,10 +1,26 @@
-"""Source + Ladder -> Plan: model.py says what a plan is, decide.py makes one, of the rungs and tracks that are chosen beside it."""
+"""Asset + Ladder -> Plan: model.py says what a plan is, decide.py makes one, of the rungs and tracks that are chosen beside it."""
 
+from vidpipe.plan.copies import copied
 from vidpipe.plan.decide import plan
-from vidpipe.plan.model import AudioRendition, Chunk, Grid, LeftOut, Picture, Plan, SubtitleRendition, ThumbnailPlan, VideoRendition
+from vidpipe.plan.model import (
+    AudioCopy,
+    AudioEncode,
+    AudioRendition,
+    Chunk,
+    Grid,
+    LeftOut,
+    Picture,
+    Plan,
+    SubtitleRendition,
+    ThumbnailPlan,
+    VideoEncode,
+    VideoRendition,
+)
 from vidpipe.plan.rungs import fit
 
 __all__ = [
+    "AudioCopy",
+    "AudioEncode",
     "AudioRendition",
     "Chunk",
     "Grid",
@@ -13,7 +29,9 @@ __all__ = [
     "Plan",
     "SubtitleRendition",
     "ThumbnailPlan",
+    "VideoEncode",
     "VideoRendition",
+    "copied",
     "fit",
     "plan",
 ]

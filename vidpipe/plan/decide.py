@@ -1,6 +1,6 @@
-"""Decide what will be encoded, before anything is: Source + Ladder -> Plan. Pure; touches no file and no process.
+"""Decide what will be made, before anything is: Asset + Ladder -> Plan. Pure; touches no file and no process.
 
-In:   a Source (measured facts) and a Ladder (wishes).
+In:   an Asset (measured facts of its inputs) and a Ladder (wishes).
 Out:  a Plan: one rational time grid for all rungs, the renditions with their exact sizes, the chunks, and for each
       rung of the ladder why it was kept or dropped.
 Wrong: UsageError if the ladder cannot give a single rendition.
@@ -24,7 +24,8 @@ from vidpipe.encoders import encoder_of, encoders
 from vidpipe.ladder import Ladder
 from vidpipe.plan.model import AudioRendition, Chunk, Grid, Picture, Plan, ThumbnailPlan, ToneMap, VideoRendition
 from vidpipe.plan.rungs import choose, fit, slowdown, text
-from vidpipe.plan.tracks import audio_renditions, is_heard, left_out, subtitle_notes, subtitle_renditions
+from vidpipe.plan.tracks import audio_renditions, heard_streams, left_out, subtitle_notes, subtitle_renditions
+from vidpipe.source.asset import Asset
 from vidpipe.source.facts import Source
 
 MAX_FRAME_RATE = 60
@@ -43,31 +44,33 @@ POSTER_AT = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2))
 """Where poster candidates are taken, as shares of the duration; the one that shows most is used."""
 
 
-def plan(source: Source, ladder: Ladder, *, gop_seconds: Fraction, segment_seconds: Fraction, chunk_seconds: Fraction) -> Plan:
-    """Decide everything that will be made of ``source``. All times in seconds; they are wishes, rounded to whole frames.
+def plan(made_of: Asset | Source, ladder: Ladder, *, gop_seconds: Fraction, segment_seconds: Fraction, chunk_seconds: Fraction) -> Plan:
+    """Decide everything that will be made of an asset, or of a source alone. All times in seconds, rounded to whole frames.
 
     Raises UsageError if the ladder has no rungs to choose from.
     """
+    asset = made_of if isinstance(made_of, Asset) else Asset(inputs=(made_of,))
+    source, picture = asset.main, _picture(asset.main)
     nth = slowdown(source.video.frame_rate, Fraction(MAX_FRAME_RATE))
     rate = source.video.frame_rate / nth
-    video, decisions = choose(source, ladder, rate)
-    audio = audio_renditions(source, ladder)
-    subtitles = subtitle_renditions(source, {rung.name for rung in ladder.rungs} | {rendition.id for rendition in audio})
+    video, decisions = choose(source, ladder, rate, picture)
+    audio = audio_renditions(asset, ladder)
+    subtitles = subtitle_renditions(asset, {rung.name for rung in ladder.rungs} | {rendition.id for rendition in audio})
     grid = _grid(source, rate, [rendition.frame_step for rendition in video], gop_seconds, segment_seconds, chunk_seconds)
     return Plan(
-        source=source,
+        asset=asset,
         ladder=ladder.name,
         grid=grid,
-        picture=_picture(source),
+        picture=picture,
         video=tuple(video),
         audio=tuple(audio),
         subtitles=tuple(subtitles),
         chunks=tuple(_chunks(grid, whole=not source.video.exact_seek)),
         thumbnails=_thumbnails(source, grid),
         decisions=tuple(decisions),
-        left_out=tuple(left_out(source, audio, subtitles)),
-        warnings=tuple(_warnings(source, ladder, video, audio)),
-        notes=(*_notes(source, grid, nth), *subtitle_notes(source, subtitles)),
+        left_out=tuple(left_out(asset, audio, subtitles)),
+        warnings=tuple(_warnings(asset, ladder, video, audio)),
+        notes=(*_notes(asset, grid, nth), *subtitle_notes(asset, subtitles)),
     )
 
 
@@ -145,9 +148,9 @@ def _thumbnails(source: Source, grid: Grid) -> ThumbnailPlan:
     )
 
 
-def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
+def _warnings(asset: Asset, ladder: Ladder, video: Sequence[VideoRendition], audio: Sequence[AudioRendition]) -> list[str]:
     warnings = []
-    made = [encoder_of(rendition.codec) for rendition in video]
+    made = [encoder_of(rendition.make.codec) for rendition in video]
     if not any(encoder.plays_everywhere for encoder in made):
         safe = " or ".join(encoder.title for encoder in encoders() if encoder.plays_everywhere)
         named = " and ".join(sorted({encoder.title for encoder in made}))
@@ -156,18 +159,18 @@ def _warnings(source: Source, ladder: Ladder, video: Sequence[VideoRendition], a
             f"will not play this title; add {safe} rungs to the ladder, or use --ladder streaming"
         )
     if len(video) == 1 and len(ladder.rungs) > 1:
-        width, height = (text(side) for side in source.video.display_size)
+        width, height = (text(side) for side in asset.main.video.display_size)
         warnings.append(
             f"only one of {len(ladder.rungs)} rungs is made, because the source shows {width}x{height}: "
             "players cannot adapt to a slower connection"
         )
-    if source.audio and not audio:
+    if any(source.audio for source in asset.inputs) and not audio:
         warnings.append("the source has audio, but this title will be silent: no track of it can be used")
     return warnings
 
 
-def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
-    video = source.video
+def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
+    video = asset.main.video
     notes = []
     if video.interlaced:
         told = "" if video.flagged_interlaced else " although the file does not say so"
@@ -186,17 +189,15 @@ def _notes(source: Source, grid: Grid, nth: int) -> list[str]:
         notes.append("mirrored left to right, as its metadata asks")
     if video.sample_aspect != 1:
         notes.append(f"pixels of {video.sample_aspect.numerator}:{video.sample_aspect.denominator} made square")
-    if not source.audio:
+    if not any(source.audio for source in asset.inputs):
         notes.append("no audio: the title has none")
-    for stream in source.audio:
-        if not is_heard(stream, source):
-            continue  # it is named with the other tracks that are left out
+    for ref, stream in heard_streams(asset).items():  # the others are named with the tracks that are left out
         if stream.widest.channels > 2:
-            notes.append(f"audio stream {stream.index} ({stream.widest.layout}) is downmixed to stereo")
+            notes.append(f"audio stream {ref} ({stream.widest.layout}) is downmixed to stereo")
         if stream.cut:
-            notes.append(f"audio stream {stream.index} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
+            notes.append(f"audio stream {ref} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
         if stream.changes:
-            notes.append(f"audio stream {stream.index} changes mid-stream: all of it is first converted to {stream.widest}")
+            notes.append(f"audio stream {ref} changes mid-stream: all of it is first converted to {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source does not seek accurately'}")
     return notes

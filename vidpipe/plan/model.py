@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from vidpipe.data import Data, Rational
-from vidpipe.encoders import Codec
-from vidpipe.source.facts import AudioRole, Source
+from vidpipe.encoders import EIGHT_BITS, Codec, encoder_of
+from vidpipe.source.asset import Asset, StreamRef
+from vidpipe.source.facts import AudioRole, DynamicRange, Source
 
 ToneMap = Literal["none", "pq", "hlg"]
 
@@ -74,42 +77,95 @@ class Chunk(Data):
     frames: int
 
 
-class VideoRendition(Data):
-    """One rung as it will be encoded.
+class Picture(Data):
+    """What is done to every frame before it is scaled."""
 
-    width, height: pixels, even, square.  bitrate, max_bitrate: bits a second.  buffer: bits.
-    crf: quality aimed at instead of bitrate, still capped by max_bitrate.
+    deinterlace: bool = False
+    rotation: Literal[0, 90, 180, 270] = Field(default=0, description="Degrees clockwise.")
+    mirrored: bool = Field(default=False, description="Left and right are swapped, after the rotation.")
+    tone_map: ToneMap = Field(default="none", description="The HDR transfer of the source that is brought down to SDR.")
+    dynamic_range: DynamicRange = Field(default="SDR", description="What comes out; HDR only as it is in the source.")
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.tone_map != "none" and self.dynamic_range != "SDR":
+            raise ValueError("a picture that is tone-mapped is shown in SDR")
+        return self
+
+
+class VideoEncode(Data):
+    """A rung is encoded. Rates are bits a second."""
+
+    make: Literal["encode"] = "encode"
+    codec: Codec
+    bitrate: int
+    max_bitrate: int
+    buffer: int = Field(description="Bits.")
+    crf: float | None = Field(default=None, description="Quality aimed at instead of bitrate, still capped by max_bitrate.")
+    preset: str
+    profile: str | None = None
+
+
+class AudioEncode(Data):
+    """A track is encoded."""
+
+    make: Literal["encode"] = "encode"
+    codec: Literal["aac"] = "aac"
+    bitrate: int = Field(description="Bits a second.")
+
+
+class AudioCopy(Data):
+    """A track is encoded already: the frames of its stream are taken as they are (``plan/copies.py``)."""
+
+    make: Literal["copy"] = "copy"
+    codec: Literal["aac"] = "aac"
+
+
+class Rendition(Data):
+    """What one track of the title is made of."""
+
+    id: str
+    stream: StreamRef
+
+    @model_serializer(mode="wrap")
+    def _flat(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write one level: "input" and "stream"; "make" says whether it is encoded or copied, and what that takes stands beside it."""
+        written: dict[str, Any] = inner(self)
+        stream, make = written.pop("stream", {}), written.pop("make", {})
+        return {**written, **stream, **make}
+
+
+class VideoRendition(Rendition):
+    """One rung as it will be made. width, height: pixels, even, square.
+
     frame_step: every frame_step-th frame of the timeline is kept (2 for a 30 fps rung of a 60 fps source).
     """
 
-    id: str
-    codec: Codec
+    make: VideoEncode
+    picture: Picture
     width: int
     height: int
-    bitrate: int
-    max_bitrate: int
-    buffer: int
-    crf: float | None = None
-    preset: str
-    profile: str | None = None
     frame_step: int = 1
+
+    @model_validator(mode="after")
+    def _enough_bits(self) -> Self:
+        if self.picture.dynamic_range != "SDR" and encoder_of(self.make.codec).pixel_format(self.make.profile) == EIGHT_BITS:
+            raise ValueError(f"{self.id}: HDR takes 10 bits; give the rung a profile that has them")
+        return self
 
     def frames(self, timeline_frames: int) -> int:
         """Frames of this rendition within that many timeline frames that begin at a segment boundary."""
         return -(-timeline_frames // self.frame_step)
 
 
-class AudioRendition(Data):
-    """One audio track as it will be encoded. stream: index in the source.  bitrate: bits a second.
+class AudioRendition(Rendition):
+    """One audio track as it will be made.
 
     name: unique within the title, for people; playlists call all renditions of a stream by the first one's.
     default: played unless the viewer chooses; one at most, and its stream is the default in every layout.
     """
 
-    id: str
-    stream: int
-    codec: Literal["aac"] = "aac"
-    bitrate: int
+    make: AudioEncode | AudioCopy
     channels: int
     sample_rate: int
     language: str | None = None
@@ -118,16 +174,14 @@ class AudioRendition(Data):
     default: bool
 
 
-class SubtitleRendition(Data):
-    """One subtitle track as it will be made: WebVTT. stream: index in the source.
+class SubtitleRendition(Rendition):
+    """One subtitle track as it will be made: WebVTT.
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
     forced: only what every viewer needs translated.  hearing_impaired: includes non-speech sound (SDH).
     codec: of the source's track; it decides what has to be taken out of the text.  channel: CC1 to CC4 of closed captions.
     """
 
-    id: str
-    stream: int
     language: str | None = None
     name: str
     default: bool = False
@@ -135,15 +189,6 @@ class SubtitleRendition(Data):
     hearing_impaired: bool = False
     codec: str
     channel: str | None = None
-
-
-class Picture(Data):
-    """What is done to every frame before it is scaled. mirrored: left and right are swapped, after the rotation."""
-
-    deinterlace: bool = False
-    rotation: Literal[0, 90, 180, 270] = 0
-    mirrored: bool = False
-    tone_map: ToneMap = "none"
 
 
 class ThumbnailPlan(Data):
@@ -173,9 +218,10 @@ class Decision(Data):
 class LeftOut(Data):
     """A track of the source that viewers will not get. stream: its index.  codec: None if it is not known.  reason: a sentence's end.
 
-    channel: of closed captions, which lie in the stream.
+    input: which of the inputs has it.  channel: of closed captions, which lie in the stream.
     """
 
+    input: int = 0
     stream: int
     kind: Literal["audio", "subtitles", "video"]
     channel: str | None = None
@@ -185,18 +231,20 @@ class LeftOut(Data):
 
     def __str__(self) -> str:
         described = ", ".join(filter(None, (self.channel, self.language, self.codec)))
-        return f"{self.kind} stream {self.stream}" + (f" ({described})" if described else "") + f": {self.reason}"
+        ref = StreamRef(input=self.input, stream=self.stream)
+        return f"{self.kind} stream {ref}" + (f" ({described})" if described else "") + f": {self.reason}"
 
 
 class Plan(Data):
-    """Everything that will be made, decided.
+    """Everything that will be made, decided. In JSON the inputs are "source", the main one, and "side_files", the others.
 
+    picture: of the thumbnails, and of what is measured.
     languages: stream -> BCP 47 tag, of tracks whose language a person gave.
     left_out: tracks of the source that will not be made.  warnings: what makes the title less than its viewers may expect.
     notes: what else is good to know (deinterlacing, tone mapping, one chunk …).
     """
 
-    source: Source
+    asset: Asset
     ladder: str
     grid: Grid
     picture: Picture
@@ -212,6 +260,17 @@ class Plan(Data):
     notes: tuple[str, ...] = ()
 
     @property
+    def source(self) -> Source:
+        """The main input."""
+        return self.asset.main
+
+    @property
     def renditions(self) -> tuple[VideoRendition | AudioRendition, ...]:
         """Everything that is encoded: video, then audio."""
         return (*self.video, *self.audio)
+
+    @model_serializer(mode="wrap")
+    def _inputs_apart(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = inner(self)
+        source, *side_files = written.pop("asset")["inputs"]
+        return {"source": source, "side_files": side_files, **written}

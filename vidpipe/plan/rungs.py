@@ -1,6 +1,6 @@
 """Choose the rungs of a ladder for a source: Source + Ladder -> the video renditions, and why each rung was kept or dropped.
 
-In:   a Source (its picture as it is shown), a Ladder, the frame rate of the timeline.
+In:   a Source (its picture as it is shown), a Ladder, the frame rate of the timeline, what is done to every frame.
 Out:  renditions with even sizes that never enlarge the picture, at least one; a Decision for each rung of the ladder.
 Wrong: UsageError if the ladder has no rungs.
 """
@@ -13,17 +13,19 @@ from fractions import Fraction
 from vidpipe.encoders import encoder_of
 from vidpipe.errors import UsageError
 from vidpipe.ladder import Ladder, Rung
-from vidpipe.plan.model import Decision, VideoRendition
+from vidpipe.plan.model import Decision, Picture, VideoEncode, VideoRendition
+from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import Source
 
 NEARLY = Fraction(11, 10)
 """A rung up to this much larger than the source is kept at the source's own size: 1918x1078 is still a 1080p source."""
 
 
-def choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRendition], list[Decision]]:
+def choose(source: Source, ladder: Ladder, rate: Fraction, picture: Picture) -> tuple[list[VideoRendition], list[Decision]]:
     """Keep the rungs that do not enlarge the picture; keep one at the source's own size if all would."""
     size = source.video.display_size
     seen = f"{text(size[0])}x{text(size[1])}"
+    stream = StreamRef(stream=source.video.index)
     kept: list[VideoRendition] = []
     decisions: list[Decision] = []
     for rung in ladder.rungs:
@@ -32,7 +34,7 @@ def choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRe
         if factor > NEARLY:
             decisions.append(Decision(rung=rung.name, kept=False, reason=f"would enlarge the picture: the source shows {seen}"))
             continue
-        rendition = _rendition(rung, fit(size, box), rate)
+        rendition = _rendition(rung, fit(size, box), rate, stream, picture)
         kept.append(rendition)
         reason = f"{rendition.width}x{rendition.height}" + (" (the source's own size)" if factor >= 1 else f" from {seen}")
         decisions.append(Decision(rung=rung.name, kept=True, reason=reason + _slower(rendition, rate)))
@@ -41,7 +43,7 @@ def choose(source: Source, ladder: Ladder, rate: Fraction) -> tuple[list[VideoRe
     if not ladder.rungs:
         raise UsageError("the ladder has no rungs", where=ladder.name, fix="add at least one rung")
     lowest = min(range(len(ladder.rungs)), key=lambda i: _unfitness(ladder.rungs[i]))
-    rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate)
+    rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate, stream, picture)
     reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at its size"
     decisions[lowest] = Decision(rung=rendition.id, kept=True, reason=reason + _slower(rendition, rate))
     return [rendition], decisions
@@ -52,18 +54,22 @@ def _unfitness(rung: Rung) -> tuple[bool, int, int]:
     return not encoder_of(rung.codec).plays_everywhere, rung.height, rung.bitrate
 
 
-def _rendition(rung: Rung, size: tuple[int, int], rate: Fraction) -> VideoRendition:
+def _rendition(rung: Rung, size: tuple[int, int], rate: Fraction, stream: StreamRef, picture: Picture) -> VideoRendition:
     return VideoRendition(
         id=rung.name,
-        codec=rung.codec,
+        stream=stream,
+        make=VideoEncode(
+            codec=rung.codec,
+            bitrate=rung.bitrate,
+            max_bitrate=rung.max_bitrate,
+            buffer=rung.buffer,
+            crf=rung.crf,
+            preset=rung.preset,
+            profile=rung.profile,
+        ),
+        picture=picture,
         width=size[0],
         height=size[1],
-        bitrate=rung.bitrate,
-        max_bitrate=rung.max_bitrate,
-        buffer=rung.buffer,
-        crf=rung.crf,
-        preset=rung.preset,
-        profile=rung.profile,
         frame_step=slowdown(rate, rung.max_frame_rate) if rung.max_frame_rate else 1,
     )
 

@@ -1,6 +1,6 @@
-"""Choose the audio and the subtitles of a title: Source + Ladder -> audio and subtitle renditions. Names and ids are unique.
+"""Choose the audio and the subtitles of a title: Asset + Ladder -> audio and subtitle renditions. Names and ids are unique.
 
-In:   a Source and a Ladder.
+In:   an Asset and a Ladder.
 Out:  an AudioRendition for each track that is heard and each audio rung it can fill; a SubtitleRendition for each text track that shows
       something while the picture runs.
 Wrong: nothing.
@@ -11,22 +11,34 @@ and in Matroska a track has it unless it is taken away, so there it counts only 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from vidpipe.ladder import Ladder
-from vidpipe.plan.model import AudioRendition, LeftOut, SubtitleRendition
+from vidpipe.plan.model import AudioEncode, AudioRendition, LeftOut, SubtitleRendition
 from vidpipe.plan.names import audio_names, qualified, track_name, unique
+from vidpipe.source.asset import Asset, StreamRef
 from vidpipe.source.captions import SAME_WORDS
 from vidpipe.source.facts import AudioStream, Source, SubtitleStream
 
 
-def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
-    """One rendition for each source track and audio rung; a surround rung only for tracks that have the channels."""
-    heard = [stream for stream in source.audio if is_heard(stream, source)]
+def heard_streams(asset: Asset) -> dict[StreamRef, AudioStream]:
+    """Return every audio stream that can be decoded, and of which any falls into the time of the picture; those of the main input first."""
+    return {
+        StreamRef(input=number, stream=stream.index): stream
+        for number, source in enumerate(asset.inputs)
+        for stream in source.audio
+        if _is_heard(stream, source, asset)
+    }
+
+
+def audio_renditions(asset: Asset, ladder: Ladder) -> list[AudioRendition]:
+    """One rendition for each audio stream and audio rung; a surround rung only for streams that have the channels."""
+    heard = heard_streams(asset)
     default = _default(heard)
     renditions: list[AudioRendition] = []
     rungs = {rung.name for rung in ladder.rungs}  # ids of all renditions share the published tree
-    for number, (stream, name) in enumerate(zip(heard, audio_names(heard), strict=True), 1):
+    for number, ((ref, stream), name) in enumerate(zip(heard.items(), audio_names(list(heard.values())), strict=True), 1):
         for rung in sorted(ladder.audio, key=lambda rung: rung.channels):
             if rung.channels > 2 and stream.widest.channels < rung.channels:
                 continue
@@ -37,32 +49,35 @@ def audio_renditions(source: Source, ladder: Ladder) -> list[AudioRendition]:
             renditions.append(
                 AudioRendition(
                     id=unique(base, taken_ids, "-"),
-                    stream=stream.index,
-                    codec=rung.codec,
-                    bitrate=rung.bitrate,
+                    stream=ref,
+                    make=AudioEncode(codec=rung.codec, bitrate=rung.bitrate),
                     channels=rung.channels,
                     sample_rate=rung.sample_rate,
                     language=stream.language,
                     name=unique(surround_name if rung.channels > 2 else name, taken_names, " "),
                     role=stream.role,
-                    default=stream.index == default and not any(r.default for r in renditions),
+                    default=ref == default and not any(r.default for r in renditions),
                 )
             )
     return renditions
 
 
-def is_heard(stream: AudioStream, source: Source) -> bool:
-    """Whether it can be decoded, and any of it falls into the time of the picture."""
-    begin, end = source.video.start, source.video.start + source.duration
+def _times(source: Source, asset: Asset) -> tuple[Fraction, Fraction]:
+    """Return when the picture of the title begins and ends, in an input's own time."""
+    return source.zero, source.zero + asset.main.duration
+
+
+def _is_heard(stream: AudioStream, source: Source, asset: Asset) -> bool:
+    begin, end = _times(source, asset)
     return stream.packets > 0 and stream.decodable and stream.start < end and stream.start + stream.duration > begin
 
 
-def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRendition]:
+def subtitle_renditions(asset: Asset, taken: set[str]) -> list[SubtitleRendition]:
     """One rendition for each text track with something to show. taken: ids of all other renditions."""
-    shown = [stream for stream in source.subtitles if _is_shown(stream, source)]
-    default = next((stream.index for stream in shown if stream.default), None) if _chooses(source) else None
+    shown = [(ref, stream) for ref, stream in _subtitles(asset) if _is_shown(stream, asset.source(ref), asset)]
+    default = next((ref for ref, stream in shown if stream.default and _chooses(asset.source(ref))), None)
     renditions: list[SubtitleRendition] = []
-    for number, stream in enumerate(shown, 1):
+    for number, (ref, stream) in enumerate(shown, 1):
         kind = stream.channel.lower() if stream.channel else "forced" if stream.forced else "sdh" if stream.hearing_impaired else "sub"
         language = stream.language or ("und" if len(shown) == 1 else f"track{number}")
         name = track_name(stream.title, stream.language, stream.channel or ("Subtitles" if len(shown) == 1 else f"Subtitles {number}"))
@@ -71,10 +86,10 @@ def subtitle_renditions(source: Source, taken: set[str]) -> list[SubtitleRenditi
         renditions.append(
             SubtitleRendition(
                 id=unique(own, taken | {r.id for r in renditions}, "-"),
-                stream=stream.index,
+                stream=ref,
                 language=stream.language,
                 name=unique(name, {r.name for r in renditions}, " "),
-                default=stream.index == default,
+                default=ref == default,
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
                 codec=stream.codec,
@@ -91,57 +106,75 @@ def _chooses(source: Source) -> bool:
     )
 
 
-def _is_shown(stream: SubtitleStream, source: Source) -> bool:
+def _is_shown(stream: SubtitleStream, source: Source, asset: Asset) -> bool:
     """Return whether it is text, and any of it falls into the time of the picture."""
-    begin, end = source.video.start, source.video.start + source.duration
+    begin, end = _times(source, asset)
     return stream.text and stream.start is not None and stream.start < end and stream.start + (stream.duration or 0) >= begin
 
 
-def subtitle_notes(source: Source, renditions: Sequence[SubtitleRendition]) -> list[str]:
+def subtitle_notes(asset: Asset, renditions: Sequence[SubtitleRendition]) -> list[str]:
     """Say what becomes of the subtitle tracks that are published."""
+    names = {(rendition.stream, rendition.channel): rendition.name for rendition in renditions}
     notes = []
-    for stream in source.subtitles:
-        name = next((r.name for r in renditions if (r.stream, r.channel) == (stream.index, stream.channel)), None)
-        twin = next((r.channel for r in renditions if r.channel and (r.stream, r.channel) == (stream.index, _twin(stream))), None)
-        if twin:
-            notes.append(f"closed captions {stream.channel} (CEA-708, in stream {stream.index}) have the words of {twin}")
+    for ref, stream in _subtitles(asset):
+        name, twin = names.get((ref, stream.channel)), _twin(stream)
+        if twin and (ref, twin) in names:
+            notes.append(f"closed captions {stream.channel} (CEA-708, in stream {ref}) have the words of {twin}")
         if name is None:
             continue  # it is named with the other tracks that are left out
         if stream.channel:
-            what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} (CEA-608, in stream {stream.index})"
+            what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} (CEA-608, in stream {ref})"
             notes.append(f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not")
         else:
-            what = f"subtitle stream {stream.index} ({', '.join(filter(None, [stream.language, stream.codec]))})"
+            what = f"subtitle stream {ref} ({', '.join(filter(None, [stream.language, stream.codec]))})"
             notes.append(f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not")
     return notes
 
 
-def left_out(source: Source, audio: Sequence[AudioRendition], subtitles: Sequence[SubtitleRendition]) -> list[LeftOut]:
-    """Name every track that a viewer of the source could choose and a viewer of the title cannot, in the order of the source."""
+def _subtitles(asset: Asset) -> list[tuple[StreamRef, SubtitleStream]]:
+    return [
+        (StreamRef(input=number, stream=stream.index), stream)
+        for number, source in enumerate(asset.inputs)
+        for stream in source.subtitles
+    ]
+
+
+def left_out(asset: Asset, audio: Sequence[AudioRendition], subtitles: Sequence[SubtitleRendition]) -> list[LeftOut]:
+    """Name every track that a viewer of the inputs could choose and a viewer of the title cannot, in their order."""
     heard, shown = {rendition.stream for rendition in audio}, {(rendition.stream, rendition.channel) for rendition in subtitles}
     missing = [
-        LeftOut(stream=track.index, kind="audio", language=track.language, codec=track.codec, reason=_unheard(track, source))
+        LeftOut(
+            input=number,
+            stream=track.index,
+            kind="audio",
+            language=track.language,
+            codec=track.codec,
+            reason=_unheard(track, source, asset),
+        )
+        for number, source in enumerate(asset.inputs)
         for track in source.audio
-        if track.index not in heard
+        if StreamRef(input=number, stream=track.index) not in heard
     ]
     missing += [
         LeftOut(
-            stream=track.index,
+            **dict(ref),
             kind="subtitles",
             channel=track.channel,
             language=track.language,
             codec=track.codec,
             reason=_uncaptioned(track) if track.channel else _unshown(track),
         )
-        for track in source.subtitles
-        if (track.index, track.channel) not in shown and (track.index, _twin(track)) not in shown
+        for ref, track in _subtitles(asset)
+        if (ref, track.channel) not in shown and (ref, _twin(track)) not in shown
     ]
+    # The picture of a side file is no track that anybody would miss.
+    main = asset.main
     missing += [
-        LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {source.video.index}")
-        for other in source.others
+        LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {main.video.index}")
+        for other in main.others
         if other.kind == "video"
     ]
-    return sorted(missing, key=lambda each: each.stream)
+    return sorted(missing, key=lambda each: (each.input, each.stream))
 
 
 def _uncaptioned(track: SubtitleStream) -> str:
@@ -158,14 +191,14 @@ def _twin(track: SubtitleStream) -> str | None:
     return SAME_WORDS.get(track.channel or "")
 
 
-def _unheard(track: AudioStream, source: Source) -> str:
+def _unheard(track: AudioStream, source: Source, asset: Asset) -> str:
     if not track.packets:
         return "it is empty"
     if not track.decodable:
         return "it cannot be decoded: its codec is unknown, or it does not say how many channels it has"
-    if is_heard(track, source):
+    if _is_heard(track, source, asset):
         return f"the ladder has no audio for {track.widest.channels} channels"
-    return "it begins after the end of the picture" if track.start > source.video.start else "it ends before the picture begins"
+    return "it begins after the end of the picture" if track.start > source.zero else "it ends before the picture begins"
 
 
 def _unshown(track: SubtitleStream) -> str:
@@ -174,7 +207,11 @@ def _unshown(track: SubtitleStream) -> str:
     return "it shows nothing while the picture runs" if track.text else "only text becomes WebVTT, and this is pictures or unknown"
 
 
-def _default(heard: Sequence[AudioStream]) -> int:
-    """Return the stream that is played unasked: one that the source chose, but never one for the few while there is one for all."""
-    ordinary = [stream for stream in heard if stream.role == "main"] or list(heard)
-    return next((stream.index for stream in ordinary if stream.default), ordinary[0].index if ordinary else -1)
+def _default(heard: Mapping[StreamRef, AudioStream]) -> StreamRef | None:
+    """Return the stream that is played unasked: one that the main input chose, but never one for the few while there is one for all.
+
+    What a side file chooses (in MP4, all of its tracks) it chooses among its own.
+    """
+    ordinary = [ref for ref, stream in heard.items() if stream.role == "main"] or list(heard)
+    ordinary = [ref for ref in ordinary if ref.input == 0] or ordinary
+    return next((ref for ref in ordinary if heard[ref].default), ordinary[0] if ordinary else None)

@@ -260,6 +260,11 @@ class Source(Data):
     timecode: str | None = None
 
     @property
+    def zero(self) -> Fraction:
+        """Seconds in its own time that are the zero of a title: its first picture that can be shown."""
+        return self.video.start
+
+    @property
     def shifts(self) -> dict[int, tuple[Shift, ...]]:
         """What is added to the times of each stream that is used."""
         video = self.video

@@ -24,6 +24,11 @@ class MeasuredAudio:
     track: AudioTrack
     channels: int
 
+    @property
+    def stream(self) -> tuple[int, int]:
+        """Input and index of its stream."""
+        return self.track.input, self.track.stream
+
 
 def check_audio(
     target: Readback, path: str, master: MasterPlaylist, video: Collection[str], audio: Mapping[str, MeasuredAudio]
@@ -38,10 +43,10 @@ def check_audio(
             groups.setdefault(member.group, []).append(member)
     listed = {str(member.uri) for members in groups.values() for member in members}
     target.same(path, "the list of audio renditions", sorted(audio), sorted(listed))
-    names: dict[int, str] = {}
+    names: dict[tuple[int, int], str] = {}
     for members in groups.values():
-        tracks = [audio[str(member.uri)].track.stream for member in members]
-        expected = list(dict.fromkeys(made.track.stream for made in audio.values()))
+        tracks = [audio[str(member.uri)].stream for member in members]
+        expected = list(dict.fromkeys(made.stream for made in audio.values()))
         target.same(f"{path}:{members[0].line}", "the list of tracks in the audio group", expected, tracks)
         widest = max(audio[str(member.uri)].channels for member in members)
         for member, stream in zip(members, tracks, strict=True):
@@ -74,7 +79,7 @@ def _check_variants(
 def _check_member(target: Readback, where: str, member: Rendition, audio: Mapping[str, MeasuredAudio], widest: int) -> None:
     """Compare what is said of one member. widest: channels of its group."""
     track, channels = audio[str(member.uri)].track, audio[str(member.uri)].channels
-    others = [made for made in audio.values() if made.track.stream == track.stream]
+    others = [made for made in audio.values() if made.stream == audio[str(member.uri)].stream]
     default = any(made.track.default for made in others)
     target.same(where, "CHANNELS", str(channels), member.channels)
     target.same(where, "the layout in this group", max(made.channels for made in others if made.channels <= widest), channels)

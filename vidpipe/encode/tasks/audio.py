@@ -25,7 +25,7 @@ class AudioJob(AudioCommand, Job):
     @property
     def where(self) -> str:
         """See Job."""
-        return f"audio (stream {', '.join(str(rendition.stream) for rendition in self.renditions)}) of {self.title}"
+        return f"audio (stream {', '.join(str(rendition.stream.stream) for rendition in self.renditions)}) of {self.title}"
 
     def argv(self, ffmpeg: str) -> list[str]:
         """See Job."""
@@ -50,13 +50,13 @@ class AudioJob(AudioCommand, Job):
             except Failed as failure:
                 if not isinstance(failure.__cause__, ChangingSound):
                     raise
-                changing[rendition.stream] = failure
+                changing[rendition.stream.stream] = failure
                 continue
             if self.quality:
                 measured = folder / sound_file(number, self.quality)
                 attempted(completed, check_text, measured)
                 note_damage(completed, measured)
-                if rendition.stream in self.found:
+                if rendition.stream.stream in self.found:
                     note(CHANGING, measured)
         if changing:
             first = next(iter(changing.values()))

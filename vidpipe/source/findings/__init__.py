@@ -8,10 +8,10 @@ Every finding says what was measured and what the limit is, and when, unless it 
 reported once for each stretch; the measured value is that of all of them.
 """
 
-from vidpipe.source.findings.measured import findings, missing_pictures
+from vidpipe.source.findings.measured import findings, missing_pictures, sound_findings
 from vidpipe.source.findings.probed import changing_sound, fact_findings
 
-__all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures"]
+__all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures", "sound_findings"]
 
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),

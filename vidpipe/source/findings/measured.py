@@ -21,8 +21,13 @@ def findings(source: Source, measurements: Measurements, policy: QualityPolicy, 
     return (
         *_damage(source, measurements, policy),
         *_picture(source, measurements, policy),
-        *(_sound(source, audio, measurements, policy) if audio else ()),
+        *(_sound(audio, measurements, policy) if audio else ()),
     )
+
+
+def sound_findings(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
+    """Return what the decode of an audio stream showed."""
+    return tuple(_sound(audio, measurements, policy))
 
 
 def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
@@ -102,7 +107,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         )
 
 
-def _sound(source: Source, audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
+def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     for span in longer(measurements.silence, policy.silence.longest):
         yield from found(
             policy.silence,
