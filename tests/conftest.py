@@ -24,6 +24,11 @@ hypothesis.settings.register_profile("shared machine", deadline=None)  # a slow 
 hypothesis.settings.load_profile("shared machine")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: a quarter of the time tests wait for browsers, servers, clusters and time limits."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""

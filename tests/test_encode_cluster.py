@@ -157,10 +157,11 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
         pytest.param(
             "vidpipe.encode.cluster.worker.__version__ = '0.0.9'", f"its vidpipe is 0.0.9, not {__version__}", id="another vidpipe"
         ),
-        pytest.param("", "its ffmpeg lacks libx264", id="an encoder lacks"),
+        pytest.param("", "its ffmpeg lacks libx264", marks=pytest.mark.nightly, id="an encoder lacks"),
         pytest.param(
             "vidpipe.encode.cluster.worker.run_there = lambda function, task, version, setting: None",
             "a worker cannot run the task",
+            marks=pytest.mark.nightly,
             id="older",
         ),
         pytest.param(
@@ -168,6 +169,7 @@ def test_a_scheduler_that_dies_during_the_check_is_no_bug(dask: Dask, tmp_path: 
             "def odd(task): raise Odd('strange')\n"
             "vidpipe.encode.cluster.worker.run_task = odd",
             "a worker cannot run the task",
+            marks=pytest.mark.nightly,
             id="an exception that nobody else knows",
         ),
     ],

@@ -382,6 +382,7 @@ def test_a_piece_that_does_not_arrive_is_made_again(
     assert there(server) == []
 
 
+@pytest.mark.nightly  # half a minute of waiting; that a death costs nothing but its chunk is seen by the test above
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker's ffmpeg in /proc")
 def test_what_lies_there_after_a_death_is_taken(dask: Dask, server: S3Server, url: str, tmp_path: Path, program: FFmpeg) -> None:
     """The whole command, killed with -9 while its chunks encode; its workers finish them, and the next run takes them."""

@@ -91,7 +91,7 @@ def test_a_plan_knows_where_it_plays(toy: Encoder) -> None:
     (told,) = warnings_of("hevc")
     assert told.startswith("nothing in H.264 or Toy: browsers and devices that cannot decode HEVC,")
     small = LADDER.model_copy(update={"rungs": (wish(360, codec="hevc"), wish(480, codec="toy"), wish(720, codec="av1"))})
-    assert [made.codec for made in planned(source(160, 120), small).video] == ["toy"], "the only one plays everywhere"
+    assert [made.make.codec for made in planned(source(160, 120), small).video] == ["toy"], "the only one plays everywhere"
 
 
 def test_the_grid_is_that_of_the_slowest_decoder(toy: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def test_nothing_is_taken_over_under_another_key_scheme_or_ffmpeg(planned: tuple
 # --- S3 -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["moto", "rclone"])
+@pytest.fixture(params=[pytest.param("moto", marks=pytest.mark.nightly), "rclone"])
 def between(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, Proxy]]:
     try:
         with getattr(servers, request.param)() as server, faulty(server) as (reached, proxy):
@@ -330,7 +330,10 @@ def start(configured: Settings, folder: Path, *options: str) -> subprocess.Popen
     return subprocess.Popen([sys.executable, "-c", code, *argv, *options], env=environ, cwd=folder)
 
 
-@pytest.mark.parametrize("then", ["given up", "another title", "a new key", "another source", "continued"])
+AT_NIGHT = [pytest.param(then, marks=pytest.mark.nightly) for then in ("another title", "a new key", "another source")]
+
+
+@pytest.mark.parametrize("then", ["given up", "continued", *AT_NIGHT])
 def test_kill_9_of_a_version_under_the_live_key_never_costs_the_live_one_its_key(then: str, tmp_path: Path) -> None:
     configured = quick(tmp_path)
     first = run(CLIP, configured, content_id="film")

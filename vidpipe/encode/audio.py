@@ -7,7 +7,7 @@ Wrong: nothing here can fail.
 A track is put on the picture's time line: time 0 is the first frame, what is heard earlier is cut, what begins later is preceded by
 silence, gaps are filled, and the end is padded or cut to the length of the picture, to the sample. A stream that changes its channels
 or its sample rate mid-stream is converted to one format first (``source/audio_changes.py``). A track that is copied begins and ends at
-the frames that the file has (``plan/copies.py`` says which tracks may be); all that is made new is their times.
+the frames that the file has (``plan/copied_tracks.py`` says which tracks may be); all that is made new is their times.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from vidpipe.encoders import BIT_DEPTHS
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import fragments, read_movie
 from vidpipe.plan import AudioCopy, AudioRendition, VideoRendition
-from vidpipe.plan.copies import MISSING
+from vidpipe.plan.copied_tracks import MISSING
 
 
 class SourceFault(ValueError):

@@ -17,7 +17,7 @@ EIGHT_BITS, TEN_BITS = "yuv420p", "yuv420p10le"
 BIT_DEPTHS = {EIGHT_BITS: 8, TEN_BITS: 10}
 
 
-class Settings(Protocol):
+class EncodeSettings(Protocol):
     """How a rung is encoded. Rates are bits a second."""
 
     @property
@@ -57,7 +57,7 @@ class Wanted(Protocol):
         """Pixels, even."""
 
     @property
-    def make(self) -> Settings:
+    def make(self) -> EncodeSettings:
         """How."""
 
 

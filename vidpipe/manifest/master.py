@@ -23,7 +23,7 @@ from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
-from vidpipe.manifest.writer import Media, Variant, master_text
+from vidpipe.manifest.writer import Media, VariantTag, master_text
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
@@ -49,7 +49,7 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
     ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
     played: list[AudioGroup | None] = [*groups] or [None]
     variants = [
-        Variant(
+        VariantTag(
             uri(track.playlist),
             _stream_info(track, group, subtitles, ranges),
             frame_rate(track.facts.frame_rate),

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import uri
-from vidpipe.manifest.writer import Key, Segment, media_text
+from vidpipe.manifest.writer import KeyTag, SegmentTag, media_text
 from vidpipe.publish.result import PublishedSegment
 
 FIRST_SEQUENCE = 1
@@ -42,13 +42,13 @@ def write_media(
     """
     if not segments:
         raise ValueError("a media playlist needs a segment")
-    listed: list[Segment] = []
+    listed: list[SegmentTag] = []
     for position, (segment, duration) in enumerate(zip(segments, extinf(segments), strict=True)):
         if segment.index != position:
             raise ValueError(f"segment {segment.index} of {segment.rendition} stands at position {position}")
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
-        listed.append(Segment(uri(segment.uri), duration, _key(segment, method, key_uri)))
+        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, key_uri)))
     return media_text(
         listed,
         init_uri=uri(init_uri) if init_uri else None,
@@ -63,11 +63,11 @@ def text_version(durations: Sequence[Decimal], target_duration: int) -> int:
     return FMP4_VERSION if max(durations) > target_duration else TEXT_VERSION
 
 
-def _key(segment: PublishedSegment, method: str | None, key_uri: Callable[[str], str] | None) -> Key | None:
+def _key(segment: PublishedSegment, method: str | None, key_uri: Callable[[str], str] | None) -> KeyTag | None:
     if segment.key_id is None:
         if key_uri is not None:
             raise ValueError(f"segment {segment.index} of {segment.rendition} has no key in an encrypted playlist")
         return None
     if method is None or key_uri is None or segment.iv is None or len(segment.iv) != 32:
         raise ValueError(f"segment {segment.index} of {segment.rendition} is encrypted but its key URI or IV is missing")
-    return Key(method, uri(key_uri(segment.key_id)), f"0x{segment.iv.upper()}")
+    return KeyTag(method, uri(key_uri(segment.key_id)), f"0x{segment.iv.upper()}")

@@ -35,7 +35,7 @@ class Media:
         return "#EXT-X-MEDIA:" + ",".join(attribute for _, _, attribute in tags if attribute)
 
 
-class Variant(NamedTuple):
+class VariantTag(NamedTuple):
     """EXT-X-STREAM-INF. attributes: by m3u8's names, all but the frame rate.  media: that it plays with."""
 
     uri: str
@@ -44,7 +44,7 @@ class Variant(NamedTuple):
     media: Sequence[Media]
 
 
-class Key(NamedTuple):
+class KeyTag(NamedTuple):
     """EXT-X-KEY."""
 
     method: str
@@ -52,15 +52,15 @@ class Key(NamedTuple):
     iv: str
 
 
-class Segment(NamedTuple):
+class SegmentTag(NamedTuple):
     """EXTINF. key: None if it is clear."""
 
     uri: str
     duration: Decimal
-    key: Key | None = None
+    key: KeyTag | None = None
 
 
-def master_text(media: Sequence[Media], variants: Sequence[Variant]) -> str:
+def master_text(media: Sequence[Media], variants: Sequence[VariantTag]) -> str:
     """Return the text of a master playlist whose segments can be decoded each by itself."""
     playlist = m3u8.M3U8()
     playlist.is_variant = True
@@ -74,7 +74,7 @@ def master_text(media: Sequence[Media], variants: Sequence[Variant]) -> str:
     return "".join(f"{line}\n" for line in text.splitlines() if line)
 
 
-def media_text(segments: Sequence[Segment], *, init_uri: str | None, version: int, target_duration: int, first: int) -> str:
+def media_text(segments: Sequence[SegmentTag], *, init_uri: str | None, version: int, target_duration: int, first: int) -> str:
     """Return the text of a finished (VOD) media playlist. init_uri: of the init section, None without one.  first: sequence number."""
     playlist = m3u8.M3U8()
     playlist.version = version

@@ -1,6 +1,6 @@
 """Asset + Ladder -> Plan: model.py says what a plan is, decide.py makes one, of the rungs and tracks that are chosen beside it."""
 
-from vidpipe.plan.copies import copied
+from vidpipe.plan.copied_tracks import copied
 from vidpipe.plan.decide import plan
 from vidpipe.plan.model import (
     AudioCopy,

@@ -115,13 +115,13 @@ class AudioEncode(Data):
 
 
 class AudioCopy(Data):
-    """A track is encoded already: the frames of its stream are taken as they are (``plan/copies.py``)."""
+    """A track is encoded already: the frames of its stream are taken as they are (``plan/copied_tracks.py``)."""
 
     make: Literal["copy"] = "copy"
     codec: Literal["aac"] = "aac"
 
 
-class Rendition(Data):
+class PlannedRendition(Data):
     """What one track of the title is made of."""
 
     id: str
@@ -135,7 +135,7 @@ class Rendition(Data):
         return {**written, **stream, **make}
 
 
-class VideoRendition(Rendition):
+class VideoRendition(PlannedRendition):
     """One rung as it will be made. width, height: pixels, even, square.
 
     frame_step: every frame_step-th frame of the timeline is kept (2 for a 30 fps rung of a 60 fps source).
@@ -158,7 +158,7 @@ class VideoRendition(Rendition):
         return -(-timeline_frames // self.frame_step)
 
 
-class AudioRendition(Rendition):
+class AudioRendition(PlannedRendition):
     """One audio track as it will be made.
 
     name: unique within the title, for people; playlists call all renditions of a stream by the first one's.
@@ -174,7 +174,7 @@ class AudioRendition(Rendition):
     default: bool
 
 
-class SubtitleRendition(Rendition):
+class SubtitleRendition(PlannedRendition):
     """One subtitle track as it will be made: WebVTT.
 
     name: unique among the subtitles, for people.  default: shown unless the viewer chooses; at most one is.
