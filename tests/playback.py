@@ -68,6 +68,13 @@ def read_barcodes(file: str | Path, *options: str) -> list[int]:
     return [sum(1 << bit for bit, level in enumerate(row) if level > 127) for row in rows]
 
 
+def read_small(file: str | Path) -> list[bytes]:
+    """Return each decoded frame in 64x36 grey pixels: any two can be compared, whatever they show."""
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(file), "-map", "0:v:0", "-vf", "scale=64:36:flags=area,format=gray"]
+    raw = subprocess.run([*argv, "-fps_mode", "passthrough", "-f", "rawvideo", "-"], stdout=subprocess.PIPE, check=True).stdout
+    return [raw[i : i + 64 * 36] for i in range(0, len(raw), 64 * 36)]
+
+
 def read_times(file: str | Path, stream: str, *options: str) -> list[Fraction]:
     """Return the presentation time in seconds of every decoded frame of a stream ("v:0", "a:0"); errors of the decoder fail."""
     argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", *options, "-i", str(file), "-map", f"0:{stream}"]

@@ -172,19 +172,21 @@ def decode(file: Path, video: Stream, audio: Sequence[Stream] = (), seconds: flo
     with tempfile.TemporaryDirectory(prefix="oracle-") as name:
         folder = Path(name)
         tint = colour(file, video)
-        graph = [f"[0:{video.index}]split[whole][all]", f"[all]{small(video, tint)},split[rgb][time]", "[whole]trim=end_frame=1[first]"]
+        shown = [f"[0:{video.index}]split[whole][all]", f"[all]{small(video, tint)},split[rgb][time]", "[whole]trim=end_frame=1[first]"]
+        # A graph for each stream: where the size of the picture changes, ffmpeg makes the whole graph anew, and a resampler in it would
+        # lose the audio that it holds, more or less of it by how the threads run.
         outputs: list[str | Path] = [
+            *("-filter_complex", ";".join(shown)),
             *("-map", "[rgb]", "-fps_mode", "passthrough", "-f", "rawvideo", folder / "rgb"),
             # demux: the file's own ticks, so that no time is rounded to a frame rate that was guessed
             *("-map", "[time]", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "framecrc", folder / "times"),
             *("-map", "[first]", "-fps_mode", "passthrough", "-f", "framecrc", folder / "first"),
         ]
         for track in audio:
-            graph.append(_mono(track.index, f"0:{track.index}"))
-            outputs += _mono_files(track.index, folder)
+            outputs += ["-filter_complex", _mono(track.index, f"0:{track.index}"), *_mono_files(track.index, folder)]
         # A stretch that cannot be decoded is no reason to end before the rest is seen.
         options = ["-v", "error", "-max_error_rate", "1", *(["-t", f"{seconds:g}"] if seconds else [])]
-        done = ffmpeg(*options, "-i", f"file:{file}", "-filter_complex", ";".join(graph), *outputs)
+        done = ffmpeg(*options, "-i", f"file:{file}", *outputs)
         complaints = done.stderr.decode(errors="replace")
         pictures = _pictures(folder)
         tracks = {track.index: _audio(folder, track.index) for track in audio}

@@ -120,7 +120,8 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
     """
     video = source.video
     chains = [
-        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{source_filters(policy)},{_labels(video)}"
+        # scale: to one size, that of the first picture, as in the encode
+        f"[0:{video.index}]setpts=PTS-{video.start_pts},trim=start=0,{_labels(video)}scale,{source_filters(policy)},"
         # area: each pixel of the small picture is a true mean, so noise does not hide that nothing moves
         f"scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy)}[v]"
     ]
