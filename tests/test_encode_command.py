@@ -129,7 +129,7 @@ CASES = [
                 " keyint=60:min-keyint=60:scenecut=0:open-gop=0:info=0:log-level=error:pools=2:frame-threads=2 file:4k.mp4"
             ),
             (
-                "-map '[s14]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
+                "-map '[s15]' -f mp4 -c:v libsvtav1 -crf 35 -enc_time_base 1001/30000 -fflags +bitexact -fps_mode passthrough -g"
                 " 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000 -min_frag_duration 5005000 -movflags"
                 " +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset 8 -svtav1-params"
                 " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
@@ -268,12 +268,12 @@ CASES = [
                 " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p.mp4"
             ),
             (
-                "-map '[s14]' -f mp4 -b:v 1500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
+                "-map '[s15]' -f mp4 -b:v 1500000 -bufsize 5000000 -c:v libx264 -enc_time_base 1001/30000 -fflags +bitexact"
                 " -flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 2750000"
                 " -min_frag_duration 5005000 -movflags +frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets -preset"
                 " fast -sc_threshold 0 -threads 1 -video_track_timescale 30000 -x264-params stitchable=1 file:720p-low.mp4"
             ),
-            "-map '[s16]' -f null -fps_mode passthrough -",
+            "-map '[s17]' -f null -fps_mode passthrough -",
         ],
         id="measurements ride on the smallest rung",
     ),
