@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import stat
 import subprocess
 import sys
 import traceback
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,11 +25,13 @@ from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.package.result import Segment
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.master_key import FILE, load_master_key, parse_master_key
+from vidpipe.protect.schemes.aes128 import SCHEME as AES128
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.protect.schemes.clear import SCHEME as CLEAR
 
 MASTER = bytes(range(32))
 KEY = ContentKey(key_id="0" * 32, content_id="t", key=bytes(range(16)))
+RECORDED = Path(__file__).parent / "recorded" / "0.1.0" / "keys"
 
 
 def segment(data: bytes, rendition: str = "720p", index: int = 0) -> Segment:
@@ -58,6 +62,7 @@ def test_openssl_decrypts_it(size: int) -> None:
 def test_the_facts_stay_with_the_segment() -> None:
     made = encrypt(segment(b"data", index=7), KEY)
     assert (made.rendition, made.index, made.duration, made.samples, made.key_id) == ("720p", 7, Fraction(6), 144, KEY.key_id)
+    assert made.sha256 == hashlib.sha256(made.data).hexdigest()
     assert "data" not in repr(made)
 
 
@@ -75,6 +80,20 @@ def test_the_iv_repeats_only_with_its_segment() -> None:
     ]
     assert len({iv(*arguments) for arguments in [(b"a", "r", 1, b"k" * 16), *others]}) == 6
     assert encrypt(segment(b"a"), KEY).data == encrypt(segment(b"a"), KEY).data
+
+
+def test_every_vidpipe_encrypts_a_segment_alike() -> None:
+    """So a new version of a title takes over what an earlier vidpipe published, and a run continues what it began."""
+    made = encrypt(segment(b"data", index=7), KEY)
+    assert made.iv is not None
+    assert (made.iv.hex(), made.data.hex()) == ("b6c908378ba9e5da487a4d6c649ae756", "a9a1385d1443001455ae30ff228d6b0f")
+
+
+def test_an_encrypted_segment_without_key_or_iv_is_refused() -> None:
+    made = encrypt(segment(b"data"), KEY)
+    for key, iv in ((None, made.iv), (KEY.key, None)):
+        with pytest.raises(VerificationFailed, match="no key or no IV"):
+            AES128.open(made.data, key, iv)
 
 
 def test_a_clear_segment_passes_through() -> None:
@@ -116,6 +135,45 @@ def test_a_key_is_found_again(tmp_path: Path) -> None:
     assert KeyStore(tmp_path / "none").find() == ()
 
 
+def test_the_time_of_a_key_is_shown(tmp_path: Path) -> None:
+    store, before = KeyStore(tmp_path), datetime.now(UTC)
+    store.create("t")
+    (info,) = store.find()
+    assert before - timedelta(seconds=1) < info.created_at <= datetime.now(UTC)
+    assert info.created_at.microsecond == 0
+
+
+def test_a_key_that_an_earlier_vidpipe_made_still_opens() -> None:
+    master = parse_master_key((RECORDED / FILE).read_text())
+    key = KeyStore(RECORDED, master).get("b6a683d23612c0ccbb9c47396399db4d")
+    assert hashlib.sha256(key.key).hexdigest() == "b63a51b128d2884f8028b9d493c67112f9b968a9ea959a5b6a54247ace9c95ec"
+
+
+def test_keys_of_another_master_key_are_named(tmp_path: Path) -> None:
+    ours, theirs = KeyStore(tmp_path, MASTER), KeyStore(tmp_path, bytes(32))
+    ours.create("ours")
+    made = {theirs.create(title).key_id: title for title in ("one", "two")}
+    assert (len(theirs.foreign(most=3)), len(KeyStore(tmp_path, b"x" * 32).foreign(most=2))) == (1, 2)
+    (tmp_path / f"{'0' * 32}.json").write_text("damaged: whoever needs it gets the error")
+    assert {info.key_id: info.content_id for info in ours.foreign()} == made
+    assert [info.content_id for info in theirs.foreign()] == ["ours"]
+
+
+def test_a_look_for_foreign_keys_makes_no_master_key(tmp_path: Path) -> None:
+    assert KeyStore(tmp_path).foreign() == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_forgotten_once(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path, MASTER)
+    key, other = store.create("t"), store.create("u")
+    assert store.holds(key.key_id)
+    store.remove(key.key_id)
+    store.remove(key.key_id)
+    assert not store.holds(key.key_id)
+    assert [info.key_id for info in store.find()] == [other.key_id]
+
+
 def test_nothing_is_created_before_the_first_key(tmp_path: Path) -> None:
     KeyStore(tmp_path / "keys").find()
     assert not (tmp_path / "keys").exists()
@@ -124,9 +182,12 @@ def test_nothing_is_created_before_the_first_key(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 def test_only_the_owner_may_look(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir(mode=0o755)
+    (tmp_path / "keys").chmod(0o755)  # whatever the umask
     key = KeyStore(tmp_path / "keys").create("t")
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in [tmp_path / "keys", *(tmp_path / "keys").iterdir()]}
     assert modes == {"keys": 0o700, FILE: 0o600, f"{key.key_id}.json": 0o600}
+    load_master_key(tmp_path / "new" / "keys")
+    assert stat.S_IMODE((tmp_path / "new" / "keys").stat().st_mode) == 0o700
 
 
 def test_a_given_master_key_leaves_no_file(tmp_path: Path) -> None:
@@ -175,13 +236,15 @@ IDS = {"empty": "", "path": "../master", "short": "0" * 31, "no-hex": "G" * 32, 
 
 @pytest.mark.parametrize("key_id", IDS.values(), ids=IDS.keys())
 def test_a_strange_key_id_opens_no_file(key_id: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a key id"):
+    with pytest.raises(UsageError, match="not a key id") as failure:
         KeyStore(tmp_path, MASTER).get(key_id)
+    assert failure.value.where == str(tmp_path)
 
 
 def test_an_unknown_key_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no key 0000"):
+    with pytest.raises(UsageError, match="no key 0000") as failure:
         KeyStore(tmp_path, MASTER).get("0" * 32)
+    assert failure.value.where == str(tmp_path)
 
 
 def secrets_of(key: bytes) -> list[str]:
@@ -227,10 +290,18 @@ def test_a_master_key_is_read(text: str) -> None:
     assert parse_master_key(text) == MASTER
 
 
+@pytest.mark.parametrize("text", ["-_" * 21 + "8", "+/" * 21 + "8="], ids=["url-safe", "standard"])
+def test_both_alphabets_of_base64_are_read(text: str) -> None:
+    assert parse_master_key(text) == bytes.fromhex("fbffbf" * 10 + "fbff")
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64, base64.b64encode(bytes(16)).decode(), "ä" * 64],
-    ids=["empty", "words", "short", "long", "no-hex", "16-bytes", "no-ascii"],
+    [
+        *("", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64),
+        *(base64.b64encode(bytes(16)).decode(), "ä" * 64, "A" * 20 + "*" + "A" * 23),
+    ],
+    ids=["empty", "words", "short", "long", "no-hex", "16-bytes", "no-ascii", "a slip in base64"],
 )
 def test_a_wrong_master_key_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError, match="32 bytes") as failure:
@@ -246,6 +317,13 @@ def test_a_master_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         load_master_key(tmp_path)
     assert "chmod 600" in str(failure.value.fix)
     assert failure.value.where == str(tmp_path / FILE)
+
+
+def test_reading_the_master_key_changes_nothing(tmp_path: Path) -> None:
+    key = load_master_key(tmp_path)
+    before = tmp_path.stat().st_mtime_ns
+    assert load_master_key(tmp_path) == key
+    assert tmp_path.stat().st_mtime_ns == before
 
 
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
@@ -265,10 +343,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a content key cannot be read: Is a directory") as failure:
         KeyStore(tmp_path / "a", MASTER).get(key.key_id)
     assert failure.value.where == str(file)
+    with pytest.raises(UsageError, match="a content key cannot be removed: Is a directory") as failure:
+        KeyStore(tmp_path / "a", MASTER).remove(key.key_id)
+    assert failure.value.where == str(file)
     (tmp_path / "b" / FILE).mkdir(parents=True, mode=0o700)
     with pytest.raises(UsageError, match="the master key cannot be read or created: Is a directory") as failure:
         load_master_key(tmp_path / "b")
     assert failure.value.where == str(tmp_path / "b" / FILE)
+
+
+def test_a_file_in_the_place_of_the_key_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(b"")
+    store = KeyStore(tmp_path / "keys", MASTER)
+    with pytest.raises(UsageError, match="a content key cannot be stored: File exists") as failure:
+        store.create("t", "0" * 32)
+    assert failure.value.where == str(tmp_path / "keys" / f"{'0' * 32}.json")
+    with pytest.raises(UsageError, match="the key store cannot be read: Not a directory") as failure:
+        store.find()
+    assert failure.value.where == str(tmp_path / "keys")
 
 
 @pytest.mark.parametrize("content", [b"half", b"\xff" * 64], ids=["short", "no-text"])

@@ -51,6 +51,7 @@ class WholeSamples:
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> TrackEncryption:
         assert key
+        assert track.type in ("video", "audio")
         return TrackEncryption(scheme="cenc", key_id=bytes.fromhex(key.key_id), iv_size=8)
 
     def samples(self, cut: Cut, key: ContentKey | None) -> EncryptedSamples:
@@ -102,7 +103,8 @@ def test_samples_encrypted_before_the_fragment_are_decrypted_by_ffmpeg(
     container, cuts = track
     facts = container.init.facts
     clear = container.header() + b"".join(container.write(cut).data for cut in cuts)
-    protection = Protection(WholeSamples(subsamples), KeySet((KeyUse(),), (KEY,)))
+    uses = (KeyUse(frozenset({facts.id})), KeyUse(frozenset({"another track"})))
+    protection = Protection(WholeSamples(subsamples), KeySet(uses, (KEY, *keys_of(1))))
     sealed = [protection.seal(cut, container) for cut in cuts]
     header = protection.header(facts, container) or b""
     assert all(segment.key_id == KEY.key_id for segment in sealed)
@@ -189,11 +191,12 @@ def keys_of(count: int) -> Iterator[ContentKey]:
 
 
 def test_each_segment_has_the_key_of_its_track_and_time() -> None:
-    uses = (KeyUse(frozenset({"v"})), KeyUse(frozenset({"a"})), KeyUse(frozenset({"v"}), first=3))
+    uses = (KeyUse(frozenset({"v"})), KeyUse(frozenset({"a"})), KeyUse(frozenset({"v"}), first=1))
     first, audio, second = keys_of(3)
     keys = KeySet(uses, (first, audio, second))
-    assert [keys.of("v", index) for index in range(5)] == [first, first, first, second, second]
-    assert [keys.of("a", index) for index in range(5)] == [audio] * 5
+    assert [keys.of("v", index) for index in range(3)] == [first, second, second]
+    assert [keys.of("a", index) for index in range(3)] == [audio] * 3
+    assert keys.of("v") == first, "that of its init section"
     assert keys.of("text") is None, "left clear"
     assert keys.ids == (first.key_id, audio.key_id, second.key_id)
 
@@ -205,4 +208,18 @@ def test_the_local_store_makes_a_key_once_and_gives_it_again(tmp_path: Path) -> 
     assert source.get("0" * 32) == made.of("any", 7)
     source.remove("0" * 32)
     assert source.keys("t", uses_of("aes-128"), ["0" * 32]) != made
-    assert source.keys("t", uses_of("none"), []).ids == ()
+    clear = source.keys("t", uses_of("none"), [])
+    assert (clear.ids, clear.of("any")) == ((), None)
+
+
+def test_a_use_without_its_key_leaves_nothing_clear() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        KeySet((KeyUse(),), ()).of("v")
+
+
+def test_each_segment_is_sealed_under_the_key_of_its_track_and_time() -> None:
+    other, first, second = keys_of(3)
+    keys = KeySet((KeyUse(frozenset({"de"})), KeyUse(frozenset({"en"})), KeyUse(frozenset({"en"}), first=3)), (other, first, second))
+    cuts = [Cut(track, index, Fraction(2 * index), Fraction(2)) for track, index in (("en", 2), ("en", 3), ("de", 3))]
+    protection = Protection(scheme_of("aes-128"), keys)
+    assert [protection.seal(cut, WebVtt()).key_id for cut in cuts] == [first.key_id, second.key_id, other.key_id]

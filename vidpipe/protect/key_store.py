@@ -90,7 +90,7 @@ class KeyStore:
         file = self._file(key.key_id)
         try:
             private_folder(self.folder)
-            durable.write(file, (json.dumps(entry.model_dump(mode="json"), indent=2) + "\n").encode(), private=True)
+            durable.write(file, entry.model_dump_json().encode(), private=True)
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
         return key
@@ -154,8 +154,10 @@ class KeyStore:
 
     def _files(self) -> Iterator[Path]:
         try:
-            yield from (file for file in self.folder.glob("*.json") if _KEY_ID.fullmatch(file.stem))
-        except OSError as problem:
+            yield from (file for file in self.folder.iterdir() if file.suffix == ".json" and _KEY_ID.fullmatch(file.stem))
+        except FileNotFoundError:
+            return  # no key was made yet
+        except OSError as problem:  # which glob would pass over, as if there were no keys
             raise self._unusable("the key store cannot be read", self.folder, problem) from problem
 
     def _master(self) -> bytes:

@@ -11,7 +11,6 @@ Uses no cryptography, so that settings can check the key cheaply.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 import stat
@@ -29,20 +28,13 @@ _ENVIRONMENT = "VIDPIPE_MASTER_KEY"
 
 def parse_master_key(text: str, where: str = _ENVIRONMENT) -> bytes:
     """Return the 32 bytes written as 64 hex digits or as base64 (standard or URL-safe). Raises UsageError for anything else."""
-    text = text.strip()
-    key = b""
-    with suppress(ValueError):
-        key = bytes.fromhex(text)
-    if len(key) != MASTER_BYTES:
-        with suppress(binascii.Error, ValueError):
-            key = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
-    if len(key) != MASTER_BYTES:
-        raise UsageError(
-            "the master key is not 32 bytes, written as 64 hex digits or as base64",
-            where=where,
-            fix="make one with: openssl rand -hex 32",
-        )
-    return key
+    for read in (bytes.fromhex, _from_base64):
+        with suppress(ValueError):
+            if len(key := read(text.strip())) == MASTER_BYTES:
+                return key
+    raise UsageError(
+        "the master key is not 32 bytes, written as 64 hex digits or as base64", where=where, fix="make one with: openssl rand -hex 32"
+    )
 
 
 def load_master_key(folder: Path) -> bytes:
@@ -53,17 +45,10 @@ def load_master_key(folder: Path) -> bytes:
     file = folder / FILE
     try:
         key = _read(file)
-        if key is None and any(folder.glob("*.json")):
-            key = _read(file)  # another process may have created both since the first look
-            if key is None:
-                raise UsageError(
-                    "the master key is gone, but content keys wrapped by it are still there",
-                    where=str(file),
-                    fix=f"restore {FILE} from a backup or set {_ENVIRONMENT}; without it these titles cannot be played",
-                )
         if key is None:
-            _create(file)
-            key = _read(file)
+            if not any(folder.glob("*.json")):
+                _create(file)
+            key = _read(file)  # another process may have created it, and content keys too, since the first look
     except OSError as problem:
         raise UsageError(
             f"the master key cannot be read or created: {problem.strerror or problem}",
@@ -71,8 +56,16 @@ def load_master_key(folder: Path) -> bytes:
             fix=f"give this user the right to it, choose another home with --home, or set {_ENVIRONMENT}",
         ) from problem
     if key is None:
-        raise UsageError("the master key vanished while it was read", where=str(file), fix="run the same command again")
+        raise UsageError(
+            "the master key is gone, but content keys wrapped by it are still there",
+            where=str(file),
+            fix=f"restore {FILE} from a backup or set {_ENVIRONMENT}; without it these titles cannot be played",
+        )
     return key
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
 
 
 def _read(file: Path) -> bytes | None:
@@ -85,7 +78,7 @@ def _read(file: Path) -> bytes | None:
                     where=str(file),
                     fix=f"run chmod 600 {file}, or move the key into {_ENVIRONMENT} where the file system cannot keep modes",
                 )
-            text = stream.read(4096)
+            text = stream.read()
     except FileNotFoundError:
         return None
     return parse_master_key(text.decode("ascii", "replace"), str(file))
@@ -99,6 +92,5 @@ def _create(file: Path) -> None:
 
 def private_folder(folder: Path) -> None:
     """Create the folder of the key store, or take the rights of others away from it. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        folder.chmod(0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(folder.stat().st_mode & 0o700)

@@ -12,7 +12,7 @@ is asked for, because cryptography is slow to import.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption
@@ -60,4 +60,5 @@ def scheme_of(name: str) -> Scheme:
     """Return a scheme by name. Raises ValueError for an unknown one."""
     if name not in _MODULES:
         raise ValueError(f"no such protection scheme: {name!r}")
-    return cast(Scheme, import_module(f"{__name__}.{_MODULES[name]}").SCHEME)
+    scheme: Scheme = import_module(f"{__name__}.{_MODULES[name]}").SCHEME
+    return scheme

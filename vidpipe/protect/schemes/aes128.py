@@ -59,7 +59,7 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
 
 def _iv(segment: Segment, key: ContentKey) -> bytes:
     parts = (b"vidpipe segment iv v1", segment.rendition.encode(), str(segment.index).encode(), hashlib.sha256(segment.data).digest())
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    message = b"".join(len(part).to_bytes(4) + part for part in parts)
     return hmac.digest(key.key, message, hashlib.sha256)[:BLOCK]
 
 
