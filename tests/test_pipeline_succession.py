@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.ingest_support import FIXTURES, published, run, settings
+from tests.inventory_support import inventory
+from tests.test_plan import source
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import UsageError
-from vidpipe.pipeline.succession import check_description
+from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.settings import Settings
 
 CLIP = FIXTURES / "one-second.mp4"
@@ -86,3 +90,39 @@ def test_text_that_no_record_holds_is_refused_before_any_work(
     assert refused.value.where == where
     assert not configured.home.exists()
     check_description("Größte ✓", {"ключ": "値\n"})
+
+
+def live(**source: object) -> Record:
+    """A live version. source: what the record says of the file that it was made of."""
+    file = SourceFile.model_validate({"name": "s.mp4", "sha256": "0" * 64, "size": 1, **source})
+    metadata = {"season": "2", "studio": "x"}
+    return record_of(inventory(), file, title="A Film", metadata=metadata, location=lambda path: f"/{path}")
+
+
+def test_the_bytes_of_the_source_decide_whether_it_may_take_the_place() -> None:
+    check_source(None, source(), replace=False)
+    check_source(live(name="other.mp4", size=7), source(), replace=False)
+    other = live(name="other.mp4", sha256="1" * 64, size=7)
+    check_source(other, source(), replace=True)
+    with pytest.raises(UsageError, match=r"other.mp4 \(7 bytes, version 20261120T221500Z-3fa9c1\), not s.mp4 \(1 bytes\)"):
+        check_source(other, source(), replace=False)
+
+
+def test_the_description_is_that_of_the_live_version_but_for_what_is_given() -> None:
+    kept = {"season": "2", "studio": "x"}
+    for before, title, given, expected in (
+        (None, None, {}, ("s", {})),
+        (None, "New", {"a": "b", "c": ""}, ("New", {"a": "b"})),
+        (live(), None, {}, ("A Film", kept)),
+        (live(), "", {"season": "3"}, ("s", {"season": "3", "studio": "x"})),
+        (live(), "New", {"studio": "", "a": "b"}, ("New", {"season": "2", "a": "b"})),
+    ):
+        made = described(before, source(), title, given)
+        assert (made.title, made.metadata) == expected
+
+
+def test_languages_are_kept_for_the_same_source_alone() -> None:
+    before = live(languages={1: "de", 2: "fr"})
+    assert given_languages(None, source(), {1: "en"}) == {1: "en"}
+    assert given_languages(before, source(), {1: "en"}) == {1: "en", 2: "fr"}
+    assert given_languages(live(languages={2: "fr"}, sha256="1" * 64), source(), {1: "en"}) == {1: "en"}
