@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -130,9 +131,15 @@ def test_a_record_reads_back() -> None:
     assert Record.model_validate_json(record().model_dump_json()) == record()
 
 
-def test_times_are_utc() -> None:
-    berlin = datetime(2026, 11, 20, 23, 15, tzinfo=timezone(timedelta(hours=1)))
-    assert json.loads(record(created_at=berlin).model_dump_json())["created_at"] == "2026-11-20T22:15:00Z"
+def test_times_are_whole_seconds_of_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    berlin = datetime(2026, 11, 20, 23, 15, 0, 999, tzinfo=timezone(timedelta(hours=1)))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        made = record(created_at=berlin)
+    time.tzset()
+    assert made.created_at == datetime(2026, 11, 20, 22, 15, tzinfo=UTC)
+    assert json.loads(made.model_dump_json())["created_at"] == "2026-11-20T22:15:00Z"
 
 
 def test_a_record_from_before_a_field_was_added_is_still_read() -> None:
@@ -195,7 +202,7 @@ def test_a_catalog_that_may_not_be_written_can_be_read(tmp_path: Path, monkeypat
     home = tmp_path / "a #%home"
     before = (home / "catalog.db").read_bytes()
     home.chmod(0o555)
-    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (home, os.W_OK))  # root may write everywhere
     try:
         with Catalog(url) as catalog:
             assert [found.content_id for found in catalog.list()] == ["t"]
@@ -209,10 +216,53 @@ def test_a_catalog_that_may_not_be_written_can_be_read(tmp_path: Path, monkeypat
     assert (home / "catalog.db").read_bytes() == before
 
 
+def test_what_others_are_writing_is_read_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "catalog.db"
+    with Catalog(path) as catalog:
+        catalog.publish(record(), "f")
+        other = sqlite3.connect(path)
+        other.execute("SELECT * FROM vidpipe_catalog").fetchall()
+        catalog.publish(record("u"), "f")  # lies in the log as long as the other one is connected
+        monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+        assert [found.content_id for found in catalog.list()] == ["t", "u"]
+        other.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks the kernel")
+def test_nothing_is_held_open_between_two_calls(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        catalog.publish(record(), "f")
+        assert catalog.list() == (record(),)
+        held = [handle.readlink() for handle in Path("/proc/self/fd").iterdir() if handle.exists()]
+        assert not [name for name in held if tmp_path in name.parents]
+
+
+def test_a_catalog_says_where_it_lies(tmp_path: Path) -> None:
+    assert Catalog(tmp_path / "catalog.db").where == str(tmp_path / "catalog.db")
+    assert Catalog("postgresql://u:secret@h/d?sslmode=require").where == "postgresql+psycopg://u:***@h/d"
+
+
+def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Because of the write-ahead log. Writers wait for half a minute."""
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        assert catalog.list() == ()
+        with catalog._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+
+
+def test_a_url_of_sqlite_itself_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Catalog(f"sqlite:///file:{tmp_path}/catalog.db?mode=rwc&uri=true") as catalog:
+        catalog.publish(record(), "f")
+        assert catalog.list() == (record(),)
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog.db"]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/home/catalog.db"
+        yield f"sqlite:///{tmp_path}/new/home/catalog.db"
         return
     server = request.getfixturevalue("postgres")
     if isinstance(server, servers.Unavailable):
@@ -251,9 +301,16 @@ def test_a_published_record_is_live(catalog: Catalog, url: str) -> None:
 def test_a_new_version_supersedes_the_old(catalog: Catalog) -> None:
     catalog.publish(record(version="v1"), "1")
     catalog.publish(record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
-    catalog.publish(record("u", "v3"), "3")
+    catalog.publish(record("s", "v3", status="superseded"), "3")
     assert status(catalog) == [("v2", "live"), ("v1", "superseded")]
-    assert [(found.content_id, found.version) for found in catalog.list()] == [("t", "v2"), ("u", "v3")]
+    assert [(found.content_id, found.version, found.status) for found in catalog.list()] == [("s", "v3", "live"), ("t", "v2", "live")]
+    assert catalog.live("t") == (record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+
+
+def test_versions_are_shown_newest_first(catalog: Catalog) -> None:
+    for day, version in ((20, "b"), (22, "a"), (21, "c"), (21, "d")):
+        catalog.publish(record(version=version, created_at=datetime(2026, 11, day, tzinfo=UTC)), "f")
+    assert [found.version for found in catalog.versions("t")] == ["a", "d", "c", "b"]
 
 
 def test_the_same_version_again_changes_nothing(catalog: Catalog) -> None:
@@ -267,8 +324,9 @@ def test_the_same_version_again_changes_nothing(catalog: Catalog) -> None:
 def test_a_version_never_changes(catalog: Catalog) -> None:
     catalog.publish(record(), "1")
     for other, fingerprint in ((record(title="other"), "1"), (record(), "2")):
-        with pytest.raises(CatalogFailed, match="another record"):
+        with pytest.raises(CatalogFailed, match="another record") as failure:
             catalog.publish(other, fingerprint)
+        assert failure.value.where == catalog.where
     assert catalog.live("t") == (record(), "1")
 
 
@@ -300,14 +358,16 @@ def test_a_connection_that_is_lost_at_the_commit_decides_nothing(
 
 def test_a_commit_of_which_nothing_is_known_is_told_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PAUSE", 0.05)
-    monkeypatch.setattr(store, "WAIT", 1)
     url, between = wire
     with Catalog(url) as catalog:
         catalog.publish(record("unknown"), "f")
+        monkeypatch.setattr(store, "WAIT", 1)  # only now: a busy machine may take longer to connect
         between.armed = ["answer"] * 1000
         with pytest.raises(CatalogFailed, match="v2 of unknown was made live, and it is not known whether it is") as failure:
             catalog.publish(record("unknown", "v2"), "f")
         assert "run the same command again" in str(failure.value.fix)
+        assert failure.value.where == catalog.where
+        assert "the catalog failed" in failure.value.details[0]
         between.armed = []
         catalog.publish(record("unknown", "v2"), "f")
 
@@ -375,6 +435,17 @@ def test_tables_of_a_newer_vidpipe_are_left_alone(catalog: Catalog, url: str) ->
     with Catalog(url) as later, pytest.raises(CatalogFailed, match="version 99") as failure:
         later.live("t")
     assert failure.value.fix
+    assert failure.value.where == later.where
+
+
+@pytest.mark.parametrize("change", ["UPDATE vidpipe_catalog SET value = 'x'", "DELETE FROM vidpipe_catalog"])
+def test_tables_without_a_version_are_left_alone(change: str, tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        catalog.publish(record(), "1")
+        with catalog._engine.begin() as connection:
+            connection.exec_driver_sql(change)
+    with Catalog(tmp_path / "catalog.db") as later, pytest.raises(CatalogFailed, match="tables of version 0, this vidpipe knows version 1"):
+        later.list()
 
 
 def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
@@ -384,6 +455,14 @@ def test_a_record_that_was_altered_by_hand_is_named(catalog: Catalog) -> None:
     with pytest.raises(CatalogFailed, match="record of t v1") as failure:
         catalog.list()
     assert "content_id: Field required" in failure.value.details
+    assert len(failure.value.details) == 5, "the first few"
+    assert failure.value.where == catalog.where
+    with catalog._engine.begin() as connection:
+        written = record().model_dump_json().replace("ab" * 32, "no hash")
+        connection.execute(sa.text("UPDATE vidpipe_versions SET record = :record"), {"record": written})
+    with pytest.raises(CatalogFailed, match="record of t v1") as failure:
+        catalog.list()
+    assert [detail.split(":")[0] for detail in failure.value.details] == ["source.sha256"]
 
 
 @pytest.mark.parametrize("damage", ["'no JSON'", "''", "X'ff'", "5", "'5'", "'null'"])
@@ -426,6 +505,7 @@ def test_a_catalog_lies_in_its_home_whatever_its_name(tmp_path: Path, name: str)
         ("no url TOPSECRET", "cannot be read"),
         ("mysql://u:TOPSECRET@h/d", "mysql is not supported"),
         ("sqlite://", "memory"),
+        ("sqlite:///", "memory"),
         ("sqlite:///:memory:", "memory"),
         ("sqlite:////tmp/x%00.db", "NUL"),
         ("postgresql+nodriver://u:TOPSECRET@h/d", "not installed"),
@@ -434,7 +514,7 @@ def test_a_catalog_lies_in_its_home_whatever_its_name(tmp_path: Path, name: str)
         ("postgresql://u:p@TOPSECRET/w@h/d", "more than one @"),
         ("postgresql://u:p?@TOPSECRET#@h/d", "more than one @"),
     ],
-    ids=["nonsense", "mysql", "memory", "memory-name", "nul", "driver", "port", "at", "at-slash", "at-question-mark"],
+    ids=["nonsense", "mysql", "memory", "no-file", "memory-name", "nul", "driver", "port", "at", "at-slash", "at-question-mark"],
 )
 def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as failure:
@@ -443,7 +523,14 @@ def test_a_wrong_url_is_refused(url: str, says: str) -> None:
     assert "TOPSECRET" not in " ".join(failure.value.lines())
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:TOPSECRET@127.0.0.1:9/d", "postgresql://127.0.0.1:9/d?user=u&password=TOPSECRET"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:TOPSECRET@127.0.0.1:9/d",
+        "postgres://u:TOPSECRET@127.0.0.1:9/d",
+        "postgresql://127.0.0.1:9/d?user=u&password=TOPSECRET",
+    ],
+)
 def test_a_server_that_is_not_there(url: str) -> None:
     with Catalog(url) as catalog, pytest.raises(CatalogFailed, match="the catalog failed") as failure:
         catalog.list()
@@ -485,3 +572,48 @@ def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
     folder.mkdir()
     with Catalog(f"sqlite:///{folder}/catalog.db") as catalog:
         assert catalog.list() == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("database is Locked", "busy"),
+        ("attempt to write a readonly database", "right to write"),
+        ("cannot execute UPDATE in a read-only transaction", "right to write"),
+        ("unable to open database file", "right to write"),
+        ("permission denied for table vidpipe_versions", "right to write"),
+        ("file is not a database", "backup"),
+        ("database disk image is malformed", "backup"),
+        ("database or disk is full", "free some space"),
+        ("could not extend file: No space left on device", "free some space"),
+        ("disk I/O error", "check the catalog file"),
+    ],
+)
+def test_what_a_database_says_is_explained(said: str, advice: str, tmp_path: Path) -> None:
+    def refuse(connection: sa.Connection) -> None:
+        raise sqlite3.OperationalError(f"{said}\nin a second line")
+
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        sa.event.listen(catalog._engine, "begin", refuse)
+        with pytest.raises(CatalogFailed) as failure:
+            catalog.list()
+    assert failure.value.what == f"the catalog failed: {said}"
+    assert advice in str(failure.value.fix)
+    assert failure.value.where == str(tmp_path / "catalog.db")
+
+
+def test_what_a_database_says_is_one_short_printable_line(tmp_path: Path) -> None:
+    for problem, shown in (
+        (sqlite3.OperationalError("\x1b[31mred\t\tand   wide"), "[31mred and wide"),
+        (sqlite3.OperationalError(), "OperationalError"),
+        (sqlite3.OperationalError("long " * 100), ("long " * 100)[:300]),
+    ):
+
+        def refuse(connection: sa.Connection, problem: Exception = problem) -> None:
+            raise problem
+
+        with Catalog(tmp_path / "catalog.db") as catalog:
+            sa.event.listen(catalog._engine, "begin", refuse)
+            with pytest.raises(CatalogFailed) as failure:
+                catalog.list()
+        assert failure.value.what == f"the catalog failed: {shown}"

@@ -144,15 +144,14 @@ class Catalog:
                 )
             of_title = _versions.c.content_id == record.content_id
             connection.execute(sa.update(_versions).where(of_title, _versions.c.status == "live").values(status="superseded"))
-            live = record.model_copy(update={"status": "live"})
             connection.execute(
                 sa.insert(_versions).values(
-                    content_id=live.content_id,
-                    version=live.version,
-                    status=live.status,
-                    created_at=live.created_at.isoformat(),
+                    content_id=record.content_id,
+                    version=record.version,
+                    status="live",
+                    created_at=record.created_at.isoformat(),
                     fingerprint=fingerprint,
-                    record=live.model_dump(mode="json"),
+                    record=record.model_dump(mode="json"),
                 )
             )
 
@@ -194,7 +193,7 @@ class Catalog:
                 f"the record of {row['content_id']} {row['version']} is not a valid {problem.title}",
                 where=self._where,
                 fix="restore the catalog from a backup, or ingest the title again under another --id",
-                details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors(include_url=False)[:5]],
+                details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()[:5]],
             ) from problem
 
     @contextmanager
@@ -297,7 +296,7 @@ def _engine(where: str | Path) -> sa.Engine:
 
 def _prepare_file(dialect: Any, connection_record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
     """Make the folder of the file; open a catalog in a folder that may not be written for reading only."""
-    if not arguments or str(arguments[0]).startswith("file:"):
+    if str(arguments[0]).startswith("file:"):
         return
     path = Path(str(arguments[0])).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -310,14 +309,11 @@ def _prepare_file(dialect: Any, connection_record: Any, arguments: list[Any], op
 
 
 def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
-    # The driver must not begin transactions by itself: it would begin them too late, after the first read.
-    connection.isolation_level = None
     try:
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            # With a write-ahead log readers and the writer do not block each other. The switch fails while others are connected;
-            # then one of them, or a later connection, does it.
-            with suppress(sqlite3.OperationalError):
-                connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        # With a write-ahead log readers and the writer do not block each other. The switch fails while others are connected;
+        # then one of them, or a later connection, does it.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("PRAGMA synchronous=FULL")  # a version that was reported as live stays live after a power cut
     except sqlite3.Error:
         connection.close()
@@ -325,7 +321,8 @@ def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer takes the lock before it reads. Otherwise two of them read the same state, and one fails at once with "database is locked".
+    # The driver begins a transaction by itself only at the first change, which is too late for what is read before. A writer takes the lock
+    # before it reads. Otherwise two of them read the same state, and one fails at once with "database is locked".
     write = connection.get_execution_options().get("vidpipe_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
