@@ -1,8 +1,7 @@
-"""version: what is live stays live, what was left unfinished is continued or removed, and nothing is made twice."""
+"""versions, with whole ingests: what is live stays live, what was left unfinished is continued or removed, nothing is made twice."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from vidpipe.catalog.store import Catalog
 from vidpipe.doctor import examine
 from vidpipe.errors import CatalogFailed, PublishFailed
 from vidpipe.pipeline.ingest import IngestRequest, ingest
-from vidpipe.pipeline.versions import begin, give_up
+from vidpipe.pipeline.versions import give_up
 from vidpipe.progress import Event
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
@@ -66,19 +65,6 @@ def test_a_note_never_costs_a_version_in_the_catalog_its_key(kept: bool, tmp_pat
         held.save(note)
     run(CLIP, configured, content_id="film", title="New")
     assert keys_of(configured) == used(configured) == set(result.record.encryption.key_ids)
-
-
-def test_a_note_that_keeps_a_key_that_is_gone_makes_no_other_of_its_name(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
-        left = JobNote(
-            content_id="film", fingerprint="f", version="v1", target=configured.target, key_ids=("ab" * 16,), keys_kept=True
-        )
-        again = replace(held, unfinished=left)
-        job, keys = begin(again, catalog, configured, KeyStore(configured.keys), "film", "f", Recorder(), keep=("ab" * 16,), fresh=False)
-    assert job.version != "v1"
-    assert keys.ids == job.key_ids != ("ab" * 16,)
-    assert keys_of(configured) == set(job.key_ids)
 
 
 class Died(BaseException):
@@ -216,43 +202,6 @@ def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path
             run(CLIP, configured, content_id="film")
     run(CLIP, configured, content_id="film")
     assert keys_of(configured) == used(configured) != set()
-
-
-@pytest.mark.parametrize("how", ["altered", "another master key"])
-def test_an_unfinished_version_whose_key_does_not_open_blocks_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configured = settings(tmp_path, 90)
-    killed(configured, monkeypatch, content_id="film")
-    if how == "altered":
-        (file,) = configured.keys.glob("*.json")
-        file.write_text("{}")
-    else:
-        configured = configured.model_copy(update={"master_key": SecretBytes(b"x" * 32)})
-    run(CLIP, configured, content_id="film")
-    assert keys_of(configured) == used(configured) != set()
-
-
-def test_a_note_with_a_target_that_cannot_be_blocks_nothing(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    for content_id in ("film", "other"):
-        key = KeyStore(configured.keys).create(content_id)
-        with claim(configured.work, content_id) as held:
-            held.save(JobNote(content_id=content_id, fingerprint="f", version="v1", target="ftp://nowhere/x", key_ids=(key.key_id,)))
-    recorder = Recorder()
-    ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
-    assert any("could not be removed" in note.text for note in recorder.named("note"))
-    assert give_up(configured) == ("other",)
-    assert keys_of(configured) == used(configured)
-    assert give_up(configured) == ()
-
-
-def test_another_catalog_decides_on_its_own_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configured = settings(tmp_path, 90)
-    killed(configured, monkeypatch, content_id="film")
-    before = published(configured.home)
-    other = settings(tmp_path, 90, catalog_url=f"sqlite:///{tmp_path}/other.db")
-    assert give_up(other) == ()
-    assert published(configured.home) == before
-    assert give_up(configured) == ("film",)
 
 
 def test_notes_stay_while_the_catalog_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
