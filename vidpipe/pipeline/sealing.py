@@ -7,6 +7,7 @@ Wrong: VerificationFailed if the target gives back other bytes than were sent; P
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def loss(storage: Storage, record: Record) -> Loss | None:
 
 def _write(storage: Storage, prefix: str, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> None:
     target = Readback(storage, prefix, cancel)
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in itertools.count(1):
         sent = publish_object(storage, prefix, path, data, reporter=reporter)
         try:
             target.read(path, sent.size, sent.sha256)
