@@ -14,7 +14,7 @@ from tests.oracle.__main__ import main
 from tests.oracle.decode import AUDIO_RATE, Audio, Pictures, decode, listing, place
 from tests.oracle.judge import Options, judge
 from tests.oracle.traps import TRAPS, check
-from tests.oracle.traps.trap import AAC, X264, run, sound
+from tests.oracle.traps.trap import AAC, X264, audio_input, run
 from tests.oracle.traps.trap import picture as moving
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -33,7 +33,7 @@ ALL = [pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=MENDING[na
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pictures, Audio]:
     """A decoded clip: the source, and the title that it should become."""
     file = tmp_path_factory.mktemp("good") / "good.mp4"
-    run(*moving(), *sound(), *X264, *AAC, file)
+    run(*moving(), *audio_input(), *X264, *AAC, file)
     found = listing(file)
     shown = found.shown()
     assert shown

@@ -5,7 +5,7 @@ Out:  filter chains to put into a graph, and Measurements, which can be merged o
 Wrong: nothing; a line that is not understood is passed over.
 
     [0:v] source_filters … deinterlace, fps, scale to the smallest rung … picture_filters -> nullsink
-    [0:a] … sound_filters -> anullsink
+    [0:a] … audio_filters -> anullsink
 
 Every decoded frame carries idet's verdict through the graph to the print at the end. The filters detect much shorter stretches
 than the policy cares about, so that a stretch over the border of two chunks is still whole after ``merge``; ``findings`` judges.
@@ -24,7 +24,7 @@ from vidpipe.source.picture_facts import IDET
 from vidpipe.source.policy import QualityPolicy
 
 PICTURE_FILE = "picture.txt"
-SOUND_FILE = "sound.txt"
+AUDIO_FILE = "audio.txt"
 SHORTEST_FREEZE = Fraction(1, 5)  # seconds, see the module's introduction
 SHORTEST_SILENCE = Fraction(1, 5)
 SEAM = Fraction(1, 4)  # seconds at a chunk's border within which a stretch counts as going on: the shortest ones and one slow frame
@@ -88,7 +88,7 @@ def picture_filters(policy: QualityPolicy, name: str = PICTURE_FILE) -> str:
     )
 
 
-def sound_filters(policy: QualityPolicy, name: str = SOUND_FILE) -> str:
+def audio_filters(policy: QualityPolicy, name: str = AUDIO_FILE) -> str:
     """Return the filters for one audio stream at its own channels; they end in a print to the file ``name``."""
     return ",".join(
         [

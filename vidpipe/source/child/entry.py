@@ -68,7 +68,7 @@ UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is 
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "audio" or "captions".
 
     What those three are about comes on stdin, as JSON: a Source, or a CaptionRequest.
     """
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
     told = b"" if arguments else sys.stdin.buffer.read()
     if question == "damage":
         text = json.dumps({"damaged": damaged(Source.model_validate_json(told))})
-    elif question == "sound":
+    elif question == "audio":
         text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
     elif question == "captions":
         text = json.dumps({"texts": extracted(CaptionRequest.model_validate_json(told))})

@@ -22,7 +22,7 @@ from vidpipe.source.child.opening import packets
 from vidpipe.source.child.reading import Scan, ScannedStream, base_of
 from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
-from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioFormatChange, AudioRole, AudioStream, Chapter, OtherStream, SubtitleStream, VideoStream
 from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
 from vidpipe.source.text import one_line
 
@@ -197,12 +197,12 @@ def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Sc
         role=_role(stream.disposition),
         start=start * base,
         duration=duration,
-        sounding=track.sounding * base,
+        packets_duration=track.packets_duration * base,
         decodable=bool(context and context.codec is not None and context.sample_rate and context.channels),
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,
-        changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
+        changes=tuple(AudioFormatChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
         steps=tuple(time - video.start for time in track.steps.times()) if track.steps else (),
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
