@@ -121,8 +121,8 @@ def test_the_whole_command_of_a_decode() -> None:
         *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-copyts"),
         *("-f", "mov", "-protocol_whitelist", "file", "-reinit_filter:v", "0"),
         *("-i", f"file:{source.location}", "-filter_complex"),
-        f"[0:0]setpts=PTS-0,trim=start=0,idet=intl_thres=1.2,"
-        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,"
+        "[0:0]setpts=PTS-0,trim=start=0,"
+        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,scale,idet=intl_thres=1.2,"
         f"scale=w='min(320,iw)':h=-2:flags=area,{picture_filters(policy)}[v];"
         f"[0:1]asetpts=PTS-0.000000/TB,{audio_filters(policy, 'audio-1.txt')}[a1]",
         *("-map", "[v]", "-map", "[a1]", "-fps_mode", "passthrough", "-f", "null", "-"),
