@@ -30,10 +30,10 @@ CHANGE = (AudioFormatChange(at=Fraction(5), before=STEREO, after=SURROUND),)
         pytest.param(CHANGE, "off", 0, [], id="nobody asks"),
     ],
 )
-def test_changes_are_located_once_and_told_once(
+def test_changes_are_located_once_and_reported_once(
     located: tuple[AudioFormatChange, ...], severity: str, decodes: int, streams: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second stream changes too, but its packets said so: the facts have told it."""
+    """The second stream changes too, but its packets said so: the facts have it."""
     made = planned(source(audio=(audio(1), audio(2, changes=CHANGE))))
     calls: list[str] = []
 

@@ -50,7 +50,7 @@ def hurried(_impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Fake:
-    """An ffmpeg that answers for itself, does as told when it encodes or only decodes the source, and notes what it was asked."""
+    """An ffmpeg that answers for itself, does as asked when it encodes or only decodes the source, and notes what it was asked."""
 
     def __init__(self, folder: Path, program: FFmpeg, *, encodes: str, decodes: str) -> None:
         self.path, self._notes = folder / "fake-ffmpeg", folder / "notes"
@@ -235,7 +235,7 @@ def test_a_picture_that_has_to_be_found_first_is_waited_for(
 
 
 def test_the_decoder_of_a_large_file_has_its_time_too(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins so late that the encode is given up before; only its answer tells whom to blame."""
+    """It begins so late that the encode is given up before; only its answer shows whom to blame."""
     monkeypatch.setattr(stalls, "SLOWEST_READ", 1)
     monkeypatch.setattr(stalls, "STALLED_SECONDS", 2.0)
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)

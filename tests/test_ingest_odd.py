@@ -77,9 +77,9 @@ def test_audio_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes mid-stream" in note]
     assert len(noted) == (0 if options else 1)
     result = run(source, configured)
-    told = [finding for finding in result.findings if finding.id == "changing-audio"]
-    assert [finding.severity for finding in told] == ["warning"] * (len(formats) - 1)
-    assert [float(finding.at.start or 0) for finding in told] == pytest.approx([2.56 * n for n in range(1, len(formats))], abs=0.06)
+    found = [finding for finding in result.findings if finding.id == "changing-audio"]
+    assert [finding.severity for finding in found] == ["warning"] * (len(formats) - 1)
+    assert [float(finding.at.start or 0) for finding in found] == pytest.approx([2.56 * n for n in range(1, len(formats))], abs=0.06)
     raw = playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
     samples = memoryview(raw).cast("h")
     planned = 48 * round(2560 * len(formats))
@@ -276,7 +276,7 @@ def test_audio_before_the_picture_is_cut_with_a_word(tmp_path: Path) -> None:
     ffmpeg([*delayed, "-f", "lavfi", "-i", "sine=1000:d=2.4", *X264, "-c:a", "aac"], source)
     configured = settings(tmp_path)
     note = "begins 0.400 s before the picture: that much of it is cut"
-    assert [note in told for told in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
+    assert [note in each for each in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
     result = run(source, configured)
     assert [finding.id for finding in result.findings if note in finding.message] == ["early-audio"]
     assert result.record.audio[0].cut == pytest.approx(0.4, abs=0.001)

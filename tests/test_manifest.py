@@ -329,7 +329,7 @@ def test_frame_rate(rate: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("names", [("Audio", "Audio"), ("A b", "A\nb"), ('"', "'"), ("\t", "x")])
-def test_audio_names_that_cannot_be_told_apart_are_bugs(names: tuple[str, str]) -> None:
+def test_audio_names_that_cannot_be_distinguished_are_bugs(names: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="unique and not empty"):
         write_master(LADDER, [audio(str(number), name, None) for number, name in enumerate(names)])
 

@@ -442,7 +442,7 @@ def test_any_file_name_is_just_a_name(name: str, tmp_path: Path) -> None:
     assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(30))
 
 
-def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+def test_events_report_the_whole_ingest(tmp_path: Path) -> None:
     recorder = Recorder()
     ingest(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), in_chunks(tmp_path), recorder)
     (planned,) = recorder.named("encode_planned")

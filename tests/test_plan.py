@@ -265,7 +265,7 @@ def test_subtitles_are_shown_unasked_only_if_somebody_chose_them(demuxer: str, f
     assert [r.stream.stream for r in made.subtitles if r.default] == shown
 
 
-def test_names_that_look_the_same_are_told_apart() -> None:
+def test_names_that_look_the_same_are_distinguished() -> None:
     twice = ("Fran\u00e7ais", "Franc\u0327ais")
     made = planned(source(audio=tuple(audio(n, title=title) for n, title in enumerate(twice, 1))))
     assert [r.name for r in made.audio] == ["Fran\u00e7ais", "Fran\u00e7ais 2"]

@@ -1,4 +1,4 @@
-"""Names of tracks: languages in English, what tells tracks apart, and languages that a person gives."""
+"""Names of tracks: languages in English, what distinguishes tracks, and languages that a person gives."""
 
 from __future__ import annotations
 

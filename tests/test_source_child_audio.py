@@ -81,8 +81,8 @@ def test_a_container_that_announces_another_configuration(tmp_path: Path) -> Non
 
 def changes(found: tuple[Diagnostic, ...]) -> list[tuple[str, float, float, str]]:
     assert all(each.measured and each.limit == "0 changes" for each in found if each.id == "changing-audio")
-    told = [each for each in found if each.id == "changing-audio"]
-    return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in told]
+    changing = [each for each in found if each.id == "changing-audio"]
+    return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in changing]
 
 
 def test_what_packets_do_not_say_is_heard_in_a_decode(tmp_path: Path) -> None:

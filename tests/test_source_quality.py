@@ -307,7 +307,7 @@ def span(start: str, end: str) -> Stretch:
 STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=44100, channels=6, layout="5.1")
 NOTHING = Measurements()
 # id -> the source and what was measured of it; stream, time range, measured value and limit of the finding
-TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | None, str, str]]] = {
+EVERY: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | None, str, str]]] = {
     "truncated": (
         lambda s: with_video(s, declared_duration=Fraction(28)), NOTHING, (0, ("14", "28"), "14.000 s", "27.220 s"),
     ),
@@ -389,33 +389,33 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
 
 @pytest.mark.parametrize("id_", IDS)
 def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) -> None:
-    change, measured, expected = TOLD[id_]
+    change, measured, expected = EVERY[id_]
     source, policy = change(landscape), load_policy()
     pictures = 0 if id_ == "missing-pictures" else source.video.frames
     found = [*fact_findings(source, policy), *findings(source, measured, policy), *missing_pictures(source, pictures, policy)]
-    (told,) = [each for each in found if each.id == id_]
-    when = None if told.at.start is None or told.at.end is None else (str(told.at.start), str(told.at.end))
-    assert (told.at.stream, when, told.measured, told.limit) == expected
-    assert told.message
-    assert told.advice
+    (finding,) = [each for each in found if each.id == id_]
+    when = None if finding.at.start is None or finding.at.end is None else (str(finding.at.start), str(finding.at.end))
+    assert (finding.at.stream, when, finding.measured, finding.limit) == expected
+    assert finding.message
+    assert finding.advice
     assert ids(found) == [id_]
 
 
-def test_packets_that_cannot_fill_the_time_are_told_before_anything_is_decoded(landscape: Source) -> None:
+def test_packets_that_cannot_fill_the_time_are_reported_before_anything_is_decoded(landscape: Source) -> None:
     """A transport stream of 28 kB whose times are damaged: its pictures without a time are thought to lie all over two and a half hours."""
     assert landscape.video.packets == landscape.video.frames == 336
     damaged = with_video(landscape, packets=28, frames=262_870)
-    (told,) = [each for each in fact_findings(damaged, load_policy()) if each.id == "missing-pictures"]
-    assert (told.severity, told.message) == ("error", "only 28 of 262870 pictures can be decoded")
+    (finding,) = [each for each in fact_findings(damaged, load_policy()) if each.id == "missing-pictures"]
+    assert (finding.severity, finding.message) == ("error", "only 28 of 262870 pictures can be decoded")
 
 
 def test_every_finding_is_explained_in_the_policy() -> None:
-    told = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
-    assert sorted(told) == sorted(IDS)
-    assert set(TOLD) == set(IDS)
+    named = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
+    assert sorted(named) == sorted(IDS)
+    assert set(EVERY) == set(IDS)
 
 
-def test_what_a_file_has_many_of_is_told_by_stretches(landscape: Source) -> None:
+def test_what_a_file_has_many_of_is_reported_by_stretches(landscape: Source) -> None:
     where = (span("1", "2"), span("5", "5"))
     source = with_video(landscape, duplicate_timestamps=9, duplicate_at=where, backward_timestamps=3, broken_at=where, corrupt_packets=4)
     found = fact_findings(source, load_policy())
@@ -440,9 +440,9 @@ MEASURED: dict[str, tuple[Measurements, list[str]]] = {
     "loud": (Measurements(loudness=-5.0, true_peak=2.0), ["loudness", "true-peak"]),
     "soft": (Measurements(loudness=-50.0), ["loudness"]),
     "dead channel": (Measurements(channel_peaks=(-3.0, -200.0)), ["dead-channel"]),
-    "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, told as such
+    "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, reported as such
     "interlaced": (Measurements(interlacing=Interlacing(top_first=90, progressive=5)), ["interlaced-content"]),
-    "too few to tell": (Measurements(interlacing=Interlacing(top_first=40)), []),
+    "too few to say": (Measurements(interlacing=Interlacing(top_first=40)), []),
     "fields in no order": (Measurements(interlacing=Interlacing(top_first=50, bottom_first=45)), []),
     "damage": (chunk(0, 14, damaged=[(2, 3), (5, 7)]), ["decode-errors", "decode-errors"]),
 }

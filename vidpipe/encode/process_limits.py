@@ -88,5 +88,5 @@ def subtitle_limits(command: SubtitleCommand) -> Limits:
     return Limits(memory_bytes=DECODER_MEMORY, output_bytes=LARGEST, wall_seconds=seconds, cpu_seconds=math.ceil(seconds))
 
 
-def _threads(rendition: VideoRendition, told: int) -> int:
-    return RUNG_THREADS + encoder_of(rendition.make.codec).own_threads + 2 * told
+def _threads(rendition: VideoRendition, threads: int) -> int:
+    return RUNG_THREADS + encoder_of(rendition.make.codec).own_threads + 2 * threads

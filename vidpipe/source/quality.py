@@ -42,9 +42,9 @@ class Interlacing(Data):
     @property
     def share(self) -> float:
         """Share of interlaced pictures among those with a verdict; 0 if those are few or the fields do not agree on an order."""
-        told = self.top_first + self.bottom_first + self.progressive
+        judged = self.top_first + self.bottom_first + self.progressive
         more, less = max(self.top_first, self.bottom_first), min(self.top_first, self.bottom_first)
-        return (more + less) / told if told >= LEAST_PICTURES and more > 4 * less else 0.0
+        return (more + less) / judged if judged >= LEAST_PICTURES and more > 4 * less else 0.0
 
 
 class Measurements(Data):

@@ -229,10 +229,10 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, told: Declared) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, claims: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
-    unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
+    unnamed = MATROSKA_WEBVTT if stream.index in claims.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
     codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,
