@@ -20,6 +20,7 @@ from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline import versions
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, give_up, is_known
 from vidpipe.plan import Plan
@@ -284,6 +285,17 @@ def test_keys_of_another_master_key_are_a_warning(shop: Workshop) -> None:
     assert "VIDPIPE_MASTER_KEY" in text
 
 
+def test_only_a_few_keys_are_looked_at_before_a_run(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "A_FEW_KEYS", 1)
+    for content_id in ("one", "two"):
+        KeyStore(shop.configured.keys, OTHER_MASTER).create(content_id)
+    shop.begin()
+    assert len(shop.said()) == 1
+    monkeypatch.setattr(versions, "A_FEW_KEYS", 0)
+    shop.begin("g")
+    assert len(shop.said()) == 1
+
+
 # -- giving up -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -372,9 +384,9 @@ def test_titles_that_were_given_up_are_named_once(tmp_path: Path) -> None:
         with claim(configured.work, content_id) as held:
             held.save(JobNote(content_id=content_id, fingerprint="f", version="v1", target=target))
     (configured.work / "jobs" / "damaged.json").write_text("{")
-    with claim(configured.work, "b"):
-        assert give_up(configured) == ("a",), "the other one is running"
-    assert give_up(configured) == ("b",)
+    with claim(configured.work, "a"):
+        assert give_up(configured) == ("b",), "the other one is running"
+    assert give_up(configured) == ("a",)
     assert give_up(configured) == ()
     assert list((configured.work / "jobs").glob("*.json")) == []
 

@@ -23,7 +23,7 @@ from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import KeySet, LocalKeys, existing, uses_of
+from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
@@ -143,7 +143,7 @@ def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
 
 def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
     """Remove the keys of a version that is given up, unless another version is encrypted under them. Raises CatalogFailed in doubt."""
-    if job.keys_kept or not job.key_ids:
+    if job.keys_kept:
         return
     used = {key_id for known in catalog.versions(job.content_id) for key_id in known.encryption.key_ids}
     for key_id in job.key_ids:
@@ -153,8 +153,7 @@ def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
 
 def _with_keys(job: JobNote, settings: Settings, keys: KeyStore) -> tuple[JobNote, KeySet]:
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
-    source, uses = LocalKeys(keys), uses_of(settings.encrypt)
-    return job, existing(source, uses, job.key_ids) if job.keys_kept else source.keys(job.content_id, uses, job.key_ids)
+    return job, LocalKeys(keys).keys(job.content_id, uses_of(settings.encrypt), job.key_ids)
 
 
 def is_known(catalog: Catalog, job: JobNote) -> bool:
