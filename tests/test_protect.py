@@ -206,6 +206,7 @@ def test_another_master_key_is_named_as_the_cause(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="another master key") as failure:
         KeyStore(tmp_path, bytes(32)).get(key.key_id)
     assert failure.value.fix
+    assert failure.value.where == str(tmp_path / f"{key.key_id}.json")
 
 
 @pytest.mark.parametrize("change", ["wrapped", "content_id", "created_at", "key_id", "mac", "cut", "no-field", "swapped"])
