@@ -18,9 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TextIO
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from vidpipe.cli.exits import Failure, Stop
 from vidpipe.cli.words import err, escaped
@@ -38,6 +36,9 @@ from vidpipe.progress import (
     StageStarted,
     Uploaded,
 )
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 WINDOW_SECONDS = 30.0
 """Speed is measured over this time: long enough that chunks ending together do not make it jump."""
@@ -242,6 +243,8 @@ class Bar:
     """--progress bar: one bar a title, redrawn in place."""
 
     def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn  # only a terminal shows a bar
+
         self._meter = Meter()
         self._lock = threading.Lock()
         self._console = err()
