@@ -79,8 +79,7 @@ _versions = sa.Table(
     sa.Column("record", _Json(), nullable=False),
 )
 # As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
-_ONE_LIVE_VERSION = "CREATE UNIQUE INDEX vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
-sa.event.listen(_versions, "after_create", sa.DDL(_ONE_LIVE_VERSION))
+_ONE_LIVE_VERSION = "CREATE UNIQUE INDEX IF NOT EXISTS vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
 _SETUP_LOCK = 7_304_551_823
 """PostgreSQL advisory lock that is held while the tables are created."""
 
@@ -219,6 +218,7 @@ class Catalog:
                 version = self._version(connection)  # another process may have been faster
                 if version is None:
                     _tables.create_all(connection)
+                    connection.exec_driver_sql(_ONE_LIVE_VERSION)
                     connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
                     version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from vidpipe.cli.exits import Failure, Stop
-from vidpipe.cli.words import err, escaped
+from vidpipe.cli.words import console, err, escaped, has_bar
 from vidpipe.data import Data
 from vidpipe.progress import (
     LAST_STAGE,
@@ -247,12 +247,11 @@ class Bar:
 
         self._meter = Meter()
         self._lock = threading.Lock()
-        self._console = err()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[state]}"),
-            console=self._console,
+            console=console(stderr=True),
             transient=True,
             expand=True,
             redirect_stdout=False,  # results go where standard output goes, not where the bar is
@@ -363,7 +362,7 @@ class Ndjson:
 def watcher(kind: str) -> Watcher:
     """Return the Reporter for a value of ``--progress``."""
     if kind == "auto":
-        kind = "bar" if err().is_terminal and not err().is_dumb_terminal else "plain"
+        kind = "bar" if has_bar() else "plain"
     kinds: dict[str, Callable[[], Watcher]] = {"bar": Bar, "plain": Plain, "json": Ndjson, "none": Quiet}
     return kinds[kind]()
 
