@@ -551,7 +551,8 @@ def test_commands_stay_short() -> None:
 def test_a_pipe_gets_the_lines_that_rich_would_print(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
-    texts = ["plain", "x" * 20_000, "", "[bold]no markup[/bold] :smile: 1.5", "trailing ", "日本語 é", "a  b", "https://a/b?c=1 'q' None True"]
+    texts = ["plain", "x" * 20_000, "", "[bold]no markup[/bold] :smile: 1.5", "trailing "]
+    texts += ["日本語 é", "a  b", "https://a/b?c=1 'q' None True"]
     for printer in (words.err(), words.console(stderr=True)):
         printer.print("error: ", style="bold red", end="")
         words.lines(printer, *texts)
