@@ -17,6 +17,7 @@ import pytest
 from tests.ingest_support import ladder
 from tests.source_support import X264
 from tests.source_support import run as ffmpeg
+from vidpipe.source import probe
 
 ROOT = Path(__file__).parent.parent
 HEAVY = (
@@ -97,6 +98,14 @@ def test_an_ingest_into_a_folder_loads_only_what_it_needs(tmp_path: Path) -> Non
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "LOADED []"
+
+
+def test_the_child_that_opens_a_source_loads_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwanted = ("site", "subprocess", "cryptography", "vidpipe.media", "vidpipe.protect", "vidpipe.storage", "vidpipe.settings")
+    seen = f"print(sorted(name for name in {unwanted!r} if name in sys.modules), 'av' in sys.modules, gc.isenabled())"
+    monkeypatch.setattr(probe, "CHILD", probe.CHILD.replace("main(sys.argv[1:])", seen))
+    done = subprocess.run(probe.child("examine"), capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["[] True True", ""]
 
 
 def test_the_contracts_of_the_design_hold() -> None:
