@@ -10,7 +10,7 @@ from typing import NoReturn
 
 YOUNG_OBJECTS = 20_000
 """New objects after which the collector looks for garbage. Python's 700 let it look hundreds of times among the modules that a start loads,
-where there is none: a tenth of the start."""
+where there is hardly any: a tenth of the start."""
 
 
 def main() -> NoReturn:
