@@ -19,7 +19,7 @@ from vidpipe.work.tree import PROGRAMS, SOURCES
 
 
 @dataclass(frozen=True)
-class Measurements:
+class KeptFacts:
     """The texts of one folder."""
 
     folder: Path
@@ -47,11 +47,11 @@ class Measurements:
         return self.folder / f"{key}.json"
 
 
-def of_sources(work: Path) -> Measurements:
+def of_sources(work: Path) -> KeptFacts:
     """Return what is known of sources."""
-    return Measurements(work / SOURCES)
+    return KeptFacts(work / SOURCES)
 
 
-def of_programs(work: Path) -> Measurements:
+def of_programs(work: Path) -> KeptFacts:
     """Return what is known of programs."""
-    return Measurements(work / PROGRAMS)
+    return KeptFacts(work / PROGRAMS)
