@@ -135,6 +135,13 @@ def test_a_key_is_found_again(tmp_path: Path) -> None:
     assert KeyStore(tmp_path / "none").find() == ()
 
 
+def test_other_files_in_its_folder_are_no_keys(tmp_path: Path) -> None:
+    key = KeyStore(tmp_path).create("t")
+    for name in ("notes.json", "0" * 32, f"{'0' * 32}.json.bak"):
+        (tmp_path / name).write_text("mine")
+    assert [info.key_id for info in KeyStore(tmp_path).find()] == [key.key_id]
+
+
 def test_the_time_of_a_key_is_shown(tmp_path: Path) -> None:
     store, before = KeyStore(tmp_path), datetime.now(UTC)
     store.create("t")
@@ -300,7 +307,7 @@ def test_both_alphabets_of_base64_are_read(text: str) -> None:
     "text",
     [
         *("", "secret-text-of-mine", MASTER.hex()[:-2], MASTER.hex() + "00", "x" * 64),
-        *(base64.b64encode(bytes(16)).decode(), "ä" * 64, "A" * 20 + "*" + "A" * 23),
+        *(base64.b64encode(bytes(16)).decode(), "ä" * 64, "A" * 20 + "*" + "A" * 23 + "="),
     ],
     ids=["empty", "words", "short", "long", "no-hex", "16-bytes", "no-ascii", "a slip in base64"],
 )
