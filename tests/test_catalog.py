@@ -580,6 +580,7 @@ def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         finally:
             other.close()
         assert "busy" in str(failure.value.fix)
+        assert failure.value.what == "the catalog failed: database is locked", "its own words, without the statement"
 
 
 def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
