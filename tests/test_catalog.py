@@ -569,6 +569,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidpipe.catalog.store.WAIT", 0.2)
+    monkeypatch.setattr("vidpipe.catalog.store.PAUSE", -1)  # which fails: no second attempt is made
     with Catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
         catalog.publish(record(version="v1"), "1")
         other = sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)
