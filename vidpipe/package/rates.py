@@ -48,10 +48,13 @@ class FrameSizes:
             raise ValueError(f"no frame of {rendition} was measured")
         frame = self._seconds[rendition] / len(sizes)
         second = max(1, min(len(sizes), round(1 / frame)))
-        until = list(itertools.accumulate(sizes, initial=0))
-        most = max(end - begin for begin, end in zip(until, until[second:], strict=False))
+        total = sum(sizes)
+        most = in_second = sum(itertools.islice(sizes, second))
+        for leaves, comes in zip(sizes, itertools.islice(sizes, second, None), strict=False):
+            in_second += comes - leaves
+            most = max(most, in_second)
         # Bytes a frame at the peak. Frames at both ends lie in fewer seconds than others: if they are heavy, no second reaches the average.
-        heaviest = max(Fraction(most, second), Fraction(until[-1], len(sizes)))
+        heaviest = max(Fraction(most, second), Fraction(total, len(sizes)))
         fed = float(heaviest)
         level = needed = 0.0
         for size in sizes:
@@ -60,5 +63,5 @@ class FrameSizes:
         return StreamRates(
             buffer=math.ceil(needed),
             peak=math.ceil(8 * heaviest / frame),
-            average=math.ceil(8 * until[-1] / self._seconds[rendition]),
+            average=math.ceil(8 * total / self._seconds[rendition]),
         )

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
@@ -35,7 +36,8 @@ class Loss:
 
 def seal(storage: Storage, prefix: str, record: Record, inventory: Inventory, *, reporter: Reporter, cancel: threading.Event) -> None:
     """Write what finishes a version: the inventory, and last the record. Both are read back: an answer of 200 proves nothing."""
-    _write(storage, prefix, layout.INVENTORY, inventory.model_dump_json(indent=1, exclude_none=True).encode(), reporter, cancel)
+    # Bytes at once: as text it would be in memory twice, and that of a title of hours has megabytes.
+    _write(storage, prefix, layout.INVENTORY, to_json(inventory, indent=1, exclude_none=True), reporter, cancel)
     seal_record(storage, prefix, record, reporter=reporter, cancel=cancel)
 
 
