@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from vidpipe.encode import artifact_keys as keys
 from vidpipe.encode import audio, command, subtitles
@@ -107,7 +108,8 @@ def encode(
 class _Run:
     """One call of ``encode``. keys: by the threads of a chunk.  chunks: runs them.  beside: runs audio and text.
 
-    pending: future -> what to do with what it made.
+    pending: future -> what to do with what it made.  ended: those of them that have ended. They come here by themselves: asking thousands
+    which of them have ended takes milliseconds each time.
     """
 
     plan: Plan
@@ -123,6 +125,7 @@ class _Run:
     chunks: Executor
     beside: Executor
     pending: dict[Future[Made], Callable[[Made], list[Encoded]]] = field(default_factory=dict)
+    ended: SimpleQueue[Future[Made]] = field(default_factory=lambda: SimpleQueue())
 
     def results(self, cancel: Cancel | None, most: int) -> Iterator[Encoded]:
         """Yield results; hand out tasks while there is room."""
@@ -138,9 +141,11 @@ class _Run:
                     more = False
                 if cancel is not None and cancel.is_set():
                     break
-            for future in wait(self.pending, timeout=TICK, return_when=FIRST_COMPLETED).done:
-                finish = self.pending.pop(future)
-                yield from finish(_made(future))
+            # One at a time: whoever takes a result may be busy with it for a while, and then tasks are handed out again.
+            with contextlib.suppress(Empty):
+                if self.pending:
+                    future = self.ended.get(timeout=TICK)
+                    yield from self.pending.pop(future)(_made(future))
 
     def _work(self) -> Iterator[list[Encoded]]:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
@@ -225,6 +230,7 @@ class _Run:
         else:  # neither an event nor a reporter travels; the task watches the folder ``alive``
             future = executor.submit(run_task, task)
         self.pending[future] = finish
+        future.add_done_callback(self.ended.put)
 
     def _have(self, wanted: dict[str, str]) -> dict[str, Artifact]:
         found = {name: self.store.lookup(key) for name, key in wanted.items()}

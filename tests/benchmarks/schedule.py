@@ -1,0 +1,332 @@
+"""How busy a title of two hours keeps a cluster: ``python -m tests.benchmarks.schedule``. Nothing is encoded, and no worker is needed.
+
+The scheduler itself runs (``vidpipe.encode.scheduler.encode``): its order of tasks, its division of chunks, its window, its keys and its
+look-ups. What it waits for is virtual: a discrete-event simulation of Dask's queue and of workers, some of which are slow, die or
+join late. How long a task takes is drawn from times that were measured (MEASURED); a seed decides all of it.
+
+    python -m tests.benchmarks.schedule                              # the table of docs/cluster.md
+    python -m tests.benchmarks.schedule --measure SOURCE...          # what a second of other titles costs, for MEASURED
+
+Efficiency: the seconds of work that the title needs, each counted once, over the seconds that all workers together were there, at the speed
+of each, from the first task to the last segment cut. Work that is lost with a worker or done twice, waiting, and starting programs are waste.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import random
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from queue import Empty
+from typing import Any
+from unittest.mock import patch
+
+from vidpipe.encode import scheduler
+from vidpipe.encode.quality_gate import chains
+from vidpipe.encode.result import EncodedChunk
+from vidpipe.encode.tasks.audio import AudioJob
+from vidpipe.encode.tasks.chunk import ChunkJob
+from vidpipe.encode.tasks.task import Made, Task
+from vidpipe.ladder import load
+from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.plan import Plan, plan
+from vidpipe.source.facts import AudioStream, Source, VideoStream
+from vidpipe.source.policy import load_policy
+from vidpipe.work.artifacts import Artifact, Store
+
+HOURS = 2
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured CPU seconds (see docs/cluster.md). A second of a worker is one of its core.
+
+    - rung: of a second of the title, for each megapixel that a rung has in a second, at content of the middle.
+    - fixed: of a task, whatever it makes: a program starts, seeks and decodes up to the first frame.
+    - decoding: of a second of the title, once a task: decoder and first conversion.
+    - riders: of a second of the title, in the task that makes pictures and measurements.
+    - spread: of the logarithm of what content costs; ``like`` says how much of it one second shares with the next.
+    - audio: of a second of the title.
+    - dispatch: of the coordinator, for each task.  segment: of the coordinator, for each segment of a rung: cut, encrypt, hash, hand over.
+    - serial: of the coordinator, before and after the encode: probe, look at the workers, playlists, catalog.
+    - proof: of the coordinator, for each segment that is read back.
+    """
+
+    rung: float
+    fixed: float
+    decoding: float
+    riders: float
+    spread: float
+    like: float
+    audio: float
+    dispatch: float
+    segment: float
+    serial: float
+    proof: float
+
+
+MEASURED = Costs(
+    rung=0.046, fixed=0.35, decoding=0.12, riders=0.1, spread=0.35, like=0.97, audio=0.03, dispatch=0.003, segment=0.004, serial=5, proof=0.003
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a cluster suffers. slow: share of the workers that are slower, by slowness.  deaths: share that dies while the title is made.
+
+    late: share that joins after the first task, in the first third of the encode.  notice: seconds until a death is seen.
+    """
+
+    slow: float = 0.05
+    slowness: tuple[float, float] = (2.0, 3.0)
+    deaths: float = 0.02
+    late: float = 0.1
+    notice: float = 1.0
+
+
+CALM = Trouble(slow=0, deaths=0, late=0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a schedule came to. seconds: of the encode.  encode: efficiency until the last task.  ingest: with the coordinator's own work.
+
+    tasks: done.  lost: begun and lost with a worker.
+    """
+
+    seconds: float
+    encode: float
+    ingest: float
+    tasks: int
+    lost: int
+
+
+@dataclass
+class _Worker:
+    number: int
+    speed: float
+    joins: float
+    dies: float = math.inf
+    running: _Running | None = None
+
+
+@dataclass(eq=False)
+class _Running:
+    task: Task
+    future: Future[Made]
+    work: float
+
+
+@dataclass
+class Cluster(Executor):
+    """An executor whose workers are virtual, and the clock that they share with the coordinator."""
+
+    workers: list[_Worker]
+    work_of: Callable[[Task], float]
+    dispatch: float
+    notice: float
+    now: float = 0.0
+    lost: int = 0
+    done: int = 0
+    last: float = 0.0
+    ended: deque[Future[Made]] = field(default_factory=deque)
+    _queue: deque[_Running] = field(default_factory=deque)
+    _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _count: itertools.count[int] = field(default_factory=itertools.count)
+    _idle: deque[_Worker] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        for worker in self.workers:
+            self._at(worker.joins, lambda worker=worker: self._joined(worker))
+            if worker.dies < math.inf:
+                self._at(worker.dies, lambda worker=worker: self._died(worker))
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """See Executor.submit: costs the coordinator a moment, and puts the task at the end of Dask's queue."""
+        (task,) = arguments
+        self.spend(self.dispatch)
+        future: Future[Made] = Future()
+        self._queue.append(_Running(task, future, self.work_of(task)))
+        self._assign()
+        return future
+
+    def spend(self, seconds: float) -> None:
+        """Let the coordinator work for so long; the workers go on meanwhile."""
+        self._until(self.now + seconds)
+
+    def get(self, timeout: float) -> Future[Made]:
+        """The scheduler waits: go on until a task has ended."""
+        del timeout
+        while not self.ended:
+            if not self._events:
+                raise Empty
+            self._until(self._events[0][0])
+        return self.ended.popleft()
+
+    def put(self, future: Future[Made]) -> None:
+        """Take a future that has ended."""
+        self.ended.append(future)
+
+    def _until(self, time: float) -> None:
+        while self._events and self._events[0][0] <= time:
+            self.now, _, happens = heapq.heappop(self._events)
+            happens()
+        self.now = time
+
+    def _at(self, time: float, happens: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (time, next(self._count), happens))
+
+    def _assign(self) -> None:
+        while self._queue and self._idle:
+            worker, running = self._idle.popleft(), self._queue.popleft()
+            worker.running = running
+            self._at(self.now + running.work / worker.speed, lambda worker=worker, running=running: self._finished(worker, running))
+
+    def _finished(self, worker: _Worker, running: _Running) -> None:
+        if worker.running is not running:
+            return  # it died before
+        worker.running = None
+        self.done, self.last = self.done + 1, self.now
+        files = {name: _artifact(key) for name, key in running.task.job.outputs.items()}
+        running.future.set_result(Made(files=files))
+        self._idle.append(worker)
+        self._assign()
+
+    def _joined(self, worker: _Worker) -> None:
+        self._idle.append(worker)
+        self._assign()
+
+    def _died(self, worker: _Worker) -> None:
+        running, worker.running = worker.running, None
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if running:
+            self.lost += 1
+            self._at(self.now + self.notice, lambda: self._again(running))
+
+    def _again(self, running: _Running) -> None:
+        """Dask gives it to another worker, before what was never begun."""
+        self._queue.appendleft(running)
+        self._assign()
+
+
+def _artifact(key: str) -> Artifact:
+    return Artifact.model_construct(key=key, path=Path(key), size=1, sha256=key, samples=0, reused=False)
+
+
+def title(hours: float, ladder: str, chunk_seconds: float, segment_seconds: float) -> Plan:
+    """Return the plan of a title of 1080p24 that nobody has to have."""
+    length = Fraction(int(hours * 3600))
+    video = VideoStream(
+        index=0, codec="h264", pixel_format="yuv420p", bit_depth=8, width=1920, height=1080, frame_rate=Fraction(24),
+        time_base=Fraction(1, 90000), start_pts=0, start=Fraction(0), duration=length, frames=int(length * 24),
+    )  # fmt: skip
+    audio = AudioStream(
+        index=1, codec="aac", sample_rate=48000, channels=2, layout="stereo", start=Fraction(0), duration=length, packets=1
+    )
+    source = Source(
+        location="/title.mp4", name="title.mp4", size=1, mtime_ns=1, sha256="0" * 64, container="mov", demuxer="mov", duration=length,
+        video=video, audio=(audio,),
+    )  # fmt: skip
+    return plan(
+        source,
+        load(ladder),
+        gop_seconds=Fraction(min(2, segment_seconds)),
+        segment_seconds=Fraction(segment_seconds),
+        chunk_seconds=Fraction(chunk_seconds),
+    )
+
+
+class _Content:
+    """What each second of a title costs, relative to the middle: scenes differ, and seconds of one scene less so."""
+
+    def __init__(self, seconds: int, costs: Costs, chance: random.Random) -> None:
+        level, self._until = chance.gauss(0, costs.spread), [0.0]
+        own = math.sqrt(1 - costs.like**2) * costs.spread
+        for _ in range(seconds + 60):
+            self._until.append(self._until[-1] + math.exp(level))
+            level = costs.like * level + chance.gauss(0, own)
+
+    def between(self, start: float, end: float) -> float:
+        """Return what the seconds from start to end cost."""
+        return self._at(end) - self._at(start)
+
+    def _at(self, time: float) -> float:
+        whole = int(time)
+        return self._until[whole] + (time - whole) * (self._until[whole + 1] - self._until[whole])
+
+
+def simulate(
+    workers: int,
+    *,
+    chunk_seconds: float,
+    segment_seconds: float = 6,
+    ladder: str = "streaming",
+    hours: float = HOURS,
+    trouble: Trouble = Trouble(),
+    costs: Costs = MEASURED,
+    seed: int = 1,
+) -> Outcome:
+    """Make a title on so many workers and return how that went."""
+    chance = random.Random(seed)
+    made = title(hours, ladder, chunk_seconds, segment_seconds)
+    content = _Content(int(hours * 3600), costs, chance)
+    megapixels = {r.id: r.width * r.height * float(made.grid.frame_rate / r.frame_step) / 1e6 for r in made.video}
+    useful = 0.0
+
+    def work_of(task: Task) -> float:
+        nonlocal useful
+        job = task.job
+        if isinstance(job, AudioJob):
+            useful += (work := costs.audio * float(job.duration))
+            return work
+        assert isinstance(job, ChunkJob)
+        start, end = (float(job.grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames))
+        rungs = sum(costs.rung * megapixels[r.id] for r in job.renditions) * content.between(start, end)
+        extras = (costs.riders if job.quality else 0) * (end - start)
+        useful += rungs + extras + (costs.decoding * (end - start) if job.quality else 0)  # one decode is needed, and no more
+        return costs.fixed + rungs + extras + costs.decoding * (end - start)
+
+    whole = hours * 3600 * (costs.rung * sum(megapixels.values()) + costs.decoding + costs.riders) / workers  # about
+    there = [_worker(number, trouble, whole, chance) for number in range(workers)]
+    cluster = Cluster(there, work_of, costs.dispatch, trouble.notice)
+    able = FFmpeg("/ffmpeg", "1", *(frozenset(names) for names in scheduler.needs(made)))
+    with tempfile.TemporaryDirectory() as folder, patch.object(scheduler, "SimpleQueue", lambda: cluster):
+        slots = sum(worker.joins == 0 for worker in there)  # those that are there when the coordinator looks
+        store, quality = Store(Path(folder)), chains(load_policy())
+        with closing(scheduler.encode(made, store, ffmpeg=able, workers=slots, executor=cluster, quality=quality)) as results:
+            for result in results:
+                segments = len(made.grid.segments_of(result.chunk)) * len(made.video) if isinstance(result, EncodedChunk) else made.grid.segments
+                cluster.spend(costs.segment * segments)
+    after = costs.serial + costs.proof * made.grid.segments * len(made.renditions)
+    return Outcome(
+        seconds=cluster.last,
+        encode=useful / _capacity(there, cluster.last),
+        ingest=useful / _capacity(there, cluster.now + after),
+        tasks=cluster.done,
+        lost=cluster.lost,
+    )
+
+
+def _worker(number: int, trouble: Trouble, whole: float, chance: random.Random) -> _Worker:
+    """Draw a worker. whole: seconds that the encode takes, about."""
+    slow, dies, late = (chance.random() for _ in range(3))
+    slowness, when, joins = chance.uniform(*trouble.slowness), chance.uniform(0, whole), chance.uniform(0, whole / 3)
+    return _Worker(
+        number=number,
+        speed=1 / slowness if number and slow < trouble.slow else 1.0,
+        joins=joins if number and late < trouble.late else 0.0,  # the first is there, and stays
+        dies=max(when, joins) if number and dies < trouble.deaths else math.inf,
+    )
+
+
+def _capacity(workers: list[_Worker], end: float) -> float:
+    return sum(worker.speed * max(0.0, min(end, worker.dies) - worker.joins) for worker in workers)
