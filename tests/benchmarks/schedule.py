@@ -30,6 +30,7 @@ from typing import Any
 from unittest.mock import patch
 
 from vidpipe.encode import scheduler
+from vidpipe.encode.cluster.second_copies import SecondCopies
 from vidpipe.encode.quality_gate import chains
 from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.tasks.audio import AudioJob
@@ -47,22 +48,23 @@ HOURS = 2
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured CPU seconds (see docs/cluster.md). A second of a worker is one of its core.
+    """Measured CPU seconds (docs/cluster.md says of what). A second of a worker is one of its core.
 
-    - rung: of a second of the title, for each megapixel that a rung has in a second, at content of the middle.
-    - fixed: of a task, whatever it makes: a program starts, seeks and decodes up to the first frame.
-    - decoding: of a second of the title, once a task: decoder and first conversion.
-    - riders: of a second of the title, in the task that makes pictures and measurements.
-    - spread: of the logarithm of what content costs; ``like`` says how much of it one second shares with the next.
+    - rung: codec -> of a megapixel of a rung, at content of the middle.
+    - decoding: of a megapixel of the source, with the first conversion.  before: seconds of the source decoded before a chunk's first frame.
+    - fixed: of a task, whatever it makes: a program starts, opens its encoders and ends.
+    - riders: of a second of the title: pictures and measurements.
+    - spread: of the logarithm of what content costs.  like: how much of it one second shares with the next.
     - audio: of a second of the title.
     - dispatch: of the coordinator, for each task.  segment: of the coordinator, for each segment of a rung: cut, encrypt, hash, hand over.
     - serial: of the coordinator, before and after the encode: probe, look at the workers, playlists, catalog.
     - proof: of the coordinator, for each segment that is read back.
     """
 
-    rung: float
-    fixed: float
+    rung: dict[str, float]
     decoding: float
+    before: float
+    fixed: float
     riders: float
     spread: float
     like: float
@@ -74,7 +76,18 @@ class Costs:
 
 
 MEASURED = Costs(
-    rung=0.046, fixed=0.35, decoding=0.12, riders=0.1, spread=0.35, like=0.97, audio=0.03, dispatch=0.003, segment=0.004, serial=5, proof=0.003
+    rung={"h264": 0.05, "hevc": 0.07},
+    decoding=0.0015,
+    before=1,
+    fixed=0.4,
+    riders=0.06,
+    spread=0.4,
+    like=0.97,
+    audio=0.06,
+    dispatch=0.002,
+    segment=0.004,
+    serial=5,
+    proof=0.003,
 )
 
 
@@ -97,12 +110,17 @@ CALM = Trouble(slow=0, deaths=0, late=0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a schedule came to. seconds: of the encode.  encode: efficiency until the last task.  ingest: with the coordinator's own work.
+    """What a schedule came to.
 
-    tasks: done.  lost: begun and lost with a worker.
+    - chunk_seconds: until the last chunk.  seconds: until the last task, which may be the audio.  total: with all that the coordinator does.
+    - chunks, encode, ingest: efficiency until then.
+    - tasks: done.  lost: begun, and lost with a worker.
     """
 
+    chunk_seconds: float
     seconds: float
+    total: float
+    chunks: float
     encode: float
     ingest: float
     tasks: int
@@ -136,7 +154,7 @@ class Cluster(Executor):
     now: float = 0.0
     lost: int = 0
     done: int = 0
-    last: float = 0.0
+    last: dict[str, float] = field(default_factory=lambda: {"chunks": 0.0, "audio": 0.0})  # when the last of each ended
     ended: deque[Future[Made]] = field(default_factory=deque)
     _queue: deque[_Running] = field(default_factory=deque)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -186,7 +204,10 @@ class Cluster(Executor):
 
     def _assign(self) -> None:
         while self._queue and self._idle:
-            worker, running = self._idle.popleft(), self._queue.popleft()
+            running = self._queue.popleft()
+            if running.future.cancelled():
+                continue
+            worker = self._idle.popleft()
             worker.running = running
             self._at(self.now + running.work / worker.speed, lambda worker=worker, running=running: self._finished(worker, running))
 
@@ -194,10 +215,12 @@ class Cluster(Executor):
         if worker.running is not running:
             return  # it died before
         worker.running = None
-        self.done, self.last = self.done + 1, self.now
-        files = {name: _artifact(key) for name, key in running.task.job.outputs.items()}
-        running.future.set_result(Made(files=files))
         self._idle.append(worker)
+        if not running.future.cancelled():  # a worker goes on with what nobody waits for any more
+            self.done += 1
+            self.last["audio" if isinstance(running.task.job, AudioJob) else "chunks"] = self.now
+            files = {name: _artifact(key) for name, key in running.task.job.outputs.items()}
+            running.future.set_result(Made(files=files))
         self._assign()
 
     def _joined(self, worker: _Worker) -> None:
@@ -208,7 +231,7 @@ class Cluster(Executor):
         running, worker.running = worker.running, None
         if worker in self._idle:
             self._idle.remove(worker)
-        if running:
+        if running and not running.future.cancelled():
             self.lost += 1
             self._at(self.now + self.notice, lambda: self._again(running))
 
@@ -222,11 +245,11 @@ def _artifact(key: str) -> Artifact:
     return Artifact.model_construct(key=key, path=Path(key), size=1, sha256=key, samples=0, reused=False)
 
 
-def title(hours: float, ladder: str, chunk_seconds: float, segment_seconds: float) -> Plan:
-    """Return the plan of a title of 1080p24 that nobody has to have."""
+def title(hours: float, height: int, chunk_seconds: float, segment_seconds: float) -> Plan:
+    """Return the plan of a title of 24 fps that nobody has to have."""
     length = Fraction(int(hours * 3600))
     video = VideoStream(
-        index=0, codec="h264", pixel_format="yuv420p", bit_depth=8, width=1920, height=1080, frame_rate=Fraction(24),
+        index=0, codec="h264", pixel_format="yuv420p", bit_depth=8, width=height * 16 // 9, height=height, frame_rate=Fraction(24),
         time_base=Fraction(1, 90000), start_pts=0, start=Fraction(0), duration=length, frames=int(length * 24),
     )  # fmt: skip
     audio = AudioStream(
@@ -238,7 +261,7 @@ def title(hours: float, ladder: str, chunk_seconds: float, segment_seconds: floa
     )  # fmt: skip
     return plan(
         source,
-        load(ladder),
+        load("streaming"),
         gop_seconds=Fraction(min(2, segment_seconds)),
         segment_seconds=Fraction(segment_seconds),
         chunk_seconds=Fraction(chunk_seconds),
@@ -269,51 +292,74 @@ def simulate(
     *,
     chunk_seconds: float,
     segment_seconds: float = 6,
-    ladder: str = "streaming",
+    height: int = 1080,
     hours: float = HOURS,
     trouble: Trouble = Trouble(),
     costs: Costs = MEASURED,
+    copies: bool = True,
     seed: int = 1,
 ) -> Outcome:
-    """Make a title on so many workers and return how that went."""
+    """Make a title on so many workers and return how that went. height: of its picture.  copies: of what runs while others are idle."""
     chance = random.Random(seed)
-    made = title(hours, ladder, chunk_seconds, segment_seconds)
-    content = _Content(int(hours * 3600), costs, chance)
-    megapixels = {r.id: r.width * r.height * float(made.grid.frame_rate / r.frame_step) / 1e6 for r in made.video}
-    useful = 0.0
-
-    def work_of(task: Task) -> float:
-        nonlocal useful
-        job = task.job
-        if isinstance(job, AudioJob):
-            useful += (work := costs.audio * float(job.duration))
-            return work
-        assert isinstance(job, ChunkJob)
-        start, end = (float(job.grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames))
-        rungs = sum(costs.rung * megapixels[r.id] for r in job.renditions) * content.between(start, end)
-        extras = (costs.riders if job.quality else 0) * (end - start)
-        useful += rungs + extras + (costs.decoding * (end - start) if job.quality else 0)  # one decode is needed, and no more
-        return costs.fixed + rungs + extras + costs.decoding * (end - start)
-
-    whole = hours * 3600 * (costs.rung * sum(megapixels.values()) + costs.decoding + costs.riders) / workers  # about
+    made = title(hours, height, chunk_seconds, segment_seconds)
+    work = _Work(made, costs, _Content(int(hours * 3600), costs, chance))
+    whole = sum(work.useful.values()) / workers
     there = [_worker(number, trouble, whole, chance) for number in range(workers)]
-    cluster = Cluster(there, work_of, costs.dispatch, trouble.notice)
+    cluster = Cluster(there, work.of, costs.dispatch, trouble.notice)
     able = FFmpeg("/ffmpeg", "1", *(frozenset(names) for names in scheduler.needs(made)))
+    slots = sum(worker.joins == 0 for worker in there)  # those that are there when the coordinator looks
+    executor = SecondCopies(cluster, slots) if copies else cluster
     with tempfile.TemporaryDirectory() as folder, patch.object(scheduler, "SimpleQueue", lambda: cluster):
-        slots = sum(worker.joins == 0 for worker in there)  # those that are there when the coordinator looks
-        store, quality = Store(Path(folder)), chains(load_policy())
-        with closing(scheduler.encode(made, store, ffmpeg=able, workers=slots, executor=cluster, quality=quality)) as results:
+        results = scheduler.encode(
+            made, Store(Path(folder)), ffmpeg=able, workers=slots, executor=executor, quality=chains(load_policy())
+        )
+        with closing(results):
             for result in results:
-                segments = len(made.grid.segments_of(result.chunk)) * len(made.video) if isinstance(result, EncodedChunk) else made.grid.segments
-                cluster.spend(costs.segment * segments)
+                if isinstance(result, EncodedChunk):
+                    cluster.spend(costs.segment * len(made.grid.segments_of(result.chunk)) * len(made.video))
+                else:
+                    cluster.spend(costs.segment * made.grid.segments)
     after = costs.serial + costs.proof * made.grid.segments * len(made.renditions)
+    chunks, audio = work.useful["chunks"], work.useful["audio"]
     return Outcome(
-        seconds=cluster.last,
-        encode=useful / _capacity(there, cluster.last),
-        ingest=useful / _capacity(there, cluster.now + after),
+        chunk_seconds=cluster.last["chunks"],
+        seconds=max(cluster.last.values()),
+        total=cluster.now + after,
+        chunks=chunks / _capacity(there, cluster.last["chunks"]),
+        encode=(chunks + audio) / _capacity(there, max(cluster.last.values())),
+        ingest=(chunks + audio) / _capacity(there, cluster.now + after),
         tasks=cluster.done,
         lost=cluster.lost,
     )
+
+
+class _Work:
+    """How long each task takes a worker of speed 1. useful: seconds of all that is needed, each once."""
+
+    def __init__(self, made: Plan, costs: Costs, content: _Content) -> None:
+        self._grid, self._costs, self._content = made.grid, costs, content
+        self._rungs = {
+            rung.id: costs.rung[rung.make.codec] * rung.width * rung.height * float(made.grid.frame_rate / rung.frame_step) / 1e6
+            for rung in made.video
+        }
+        self._source = made.source.video.width * made.source.video.height * float(made.grid.frame_rate) / 1e6
+        length = float(made.grid.duration)
+        riders = (costs.decoding * self._source + costs.riders) * length  # one decode is needed, and no more
+        self.useful = {
+            "chunks": sum(self._rungs.values()) * content.between(0, length) + riders,
+            "audio": costs.audio * length,
+        }
+
+    def of(self, task: Task) -> float:
+        """Return the seconds that a task takes."""
+        job, costs = task.job, self._costs
+        if isinstance(job, AudioJob):
+            return costs.fixed + costs.audio * float(job.duration)
+        assert isinstance(job, ChunkJob)
+        start, end = (float(self._grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames))
+        rungs = sum(self._rungs[rung.id] for rung in job.renditions) * self._content.between(start, end)
+        before = costs.before if start else 0  # of the source's GOP: decoded, and thrown away
+        return costs.fixed + rungs + costs.decoding * self._source * (end - start + before) + (costs.riders * (end - start) if job.quality else 0)
 
 
 def _worker(number: int, trouble: Trouble, whole: float, chance: random.Random) -> _Worker:
@@ -322,7 +368,7 @@ def _worker(number: int, trouble: Trouble, whole: float, chance: random.Random) 
     slowness, when, joins = chance.uniform(*trouble.slowness), chance.uniform(0, whole), chance.uniform(0, whole / 3)
     return _Worker(
         number=number,
-        speed=1 / slowness if number and slow < trouble.slow else 1.0,
+        speed=1 / slowness if slow < trouble.slow else 1.0,
         joins=joins if number and late < trouble.late else 0.0,  # the first is there, and stays
         dies=max(when, joins) if number and dies < trouble.deaths else math.inf,
     )

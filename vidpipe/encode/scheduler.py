@@ -46,6 +46,7 @@ from vidpipe.work.artifacts import Artifact, Store
 TICK = 0.1  # seconds between looks at the cancel signal
 SIDES = 3  # tasks of a title that run beside its chunks: audio, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
+AHEAD_ELSEWHERE = 2  # for each worker of a cluster: many end while one result is consumed, and workers join
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
@@ -101,7 +102,7 @@ def encode(
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
-        yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))
+        yield from run.results(cancel, chosen.workers * (1 + AHEAD_ELSEWHERE) if executor else chosen.workers + AHEAD + SIDES)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 
 from vidpipe import __version__
 from vidpipe.encode.cluster.executors import DaskExecutor, StagingExecutor
+from vidpipe.encode.cluster.second_copies import SecondCopies
 from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging
 from vidpipe.encode.cluster.worker import Terms, WorkerFacts, describe, lacking_of, tidy
 from vidpipe.errors import EncodeFailed, UsageError
@@ -86,7 +87,7 @@ def connect(
         named = {names.get(worker, worker): facts for worker, facts in found.items()}
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
-        executor: Executor = DaskExecutor(client, terms)
+        executor: Executor = SecondCopies(DaskExecutor(client, terms), slots)
         if staging:
             reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)

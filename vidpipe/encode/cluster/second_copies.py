@@ -5,7 +5,8 @@ Out:  futures of Made, as from that executor.
 Wrong: what the copy that ended last raised, if all copies of a task failed.
 
 A worker that is three times slower than the others makes everybody wait at the end of a title (simulated in docs/cluster.md). Two copies of
-a task do no harm: artifacts are named by their own bytes, and whoever comes second is cancelled, or its result forgotten.
+a task do no harm: artifacts are named by their own bytes, and whoever comes second is cancelled, or its result forgotten. Titles that have
+not given every slot a task that ended are left alone: nobody is late yet.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class SecondCopies(Executor):
     def __init__(self, inner: Executor, slots: int) -> None:
         self._inner, self._slots = inner, slots
         self._open: dict[_FirstOf, None] = {}  # in the order in which they were submitted, and so begun
+        self._count = 0  # of tasks that have ended
         self._lock = threading.RLock()  # a future that has ended calls back at once, in the thread that submitted it
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
@@ -70,6 +72,7 @@ class SecondCopies(Executor):
             if failed and any(not other.done() for other in task.copies):
                 return  # the other one may do better
             self._open.pop(task, None)
+            self._count += 1
         with contextlib.suppress(InvalidStateError):  # cancelled in the meantime
             if copy.cancelled():
                 task.cancel()
@@ -87,5 +90,6 @@ class SecondCopies(Executor):
         with self._lock:
             running = sum(len(task.copies) for task in self._open)
             single = [task for task in self._open if len(task.copies) < COPIES]
-            for task in single[: max(0, self._slots - running)]:
+            idle = self._slots - running if self._count >= self._slots else 0
+            for task in single[: max(0, idle)]:
                 self._copy(task)
