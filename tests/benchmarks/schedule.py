@@ -1,18 +1,17 @@
 """How busy a title of two hours keeps a cluster: ``python -m tests.benchmarks.schedule``. Nothing is encoded, and no worker is needed.
 
-The scheduler itself runs (``vidpipe.encode.scheduler.encode``): its order of tasks, its division of chunks, its window, its keys and its
-look-ups. What it waits for is virtual: a discrete-event simulation of Dask's queue and of workers, some of which are slow, die or
-join late. How long a task takes is drawn from times that were measured (MEASURED); a seed decides all of it.
+What decides is real: ``vidpipe.encode.scheduler.encode`` with its plan, order of tasks, keys, look-ups and window, and ``SecondCopies``. What
+it waits for is virtual: a discrete-event simulation of Dask's queue (first come, first served; a lost task goes first) and of workers,
+some of which are slow, die or join late, and of the coordinator, which does one thing at a time. How long things take is drawn from times
+that were measured (``MEASURED``); a seed decides all of it.
 
-    python -m tests.benchmarks.schedule                              # the table of docs/cluster.md
-    python -m tests.benchmarks.schedule --measure SOURCE...          # what a second of other titles costs, for MEASURED
-
-Efficiency: the seconds of work that the title needs, each counted once, over the seconds that all workers together were there, at the speed
-of each, from the first task to the last segment cut. Work that is lost with a worker or done twice, waiting, and starting programs are waste.
+Efficiency: the seconds of work that the title needs, each counted once, over the seconds that all workers together were there, each at its
+speed. What is lost with a worker, done twice, decoded to get to a chunk's start, or spent on starting programs and on waiting is waste.
 """
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import itertools
 import math
@@ -51,14 +50,16 @@ class Costs:
     """Measured CPU seconds (docs/cluster.md says of what). A second of a worker is one of its core.
 
     - rung: codec -> of a megapixel of a rung, at content of the middle.
-    - decoding: of a megapixel of the source, with the first conversion.  before: seconds of the source decoded before a chunk's first frame.
+    - decoding: of a megapixel of the source, with the first conversion.
+    - before: seconds of the source that are decoded before a chunk's first frame.
     - fixed: of a task, whatever it makes: a program starts, opens its encoders and ends.
     - riders: of a second of the title: pictures and measurements.
     - spread: of the logarithm of what content costs.  like: how much of it one second shares with the next.
     - audio: of a second of the title.
-    - dispatch: of the coordinator, for each task.  segment: of the coordinator, for each segment of a rung: cut, encrypt, hash, hand over.
+    - dispatch: of the coordinator, for each task: keys, look-ups, command, pickle.
+    - segment, megabyte: of the coordinator: a segment is cut, written, encrypted, hashed and handed over.
     - serial: of the coordinator, before and after the encode: probe, look at the workers, playlists, catalog.
-    - proof: of the coordinator, for each segment that is read back.
+    - proof: reading back, as a share of what segments cost (it runs on a few threads).
     """
 
     rung: dict[str, float]
@@ -71,6 +72,7 @@ class Costs:
     audio: float
     dispatch: float
     segment: float
+    megabyte: float
     serial: float
     proof: float
 
@@ -85,9 +87,10 @@ MEASURED = Costs(
     like=0.97,
     audio=0.06,
     dispatch=0.002,
-    segment=0.004,
+    segment=0.003,
+    megabyte=0.009,
     serial=5,
-    proof=0.003,
+    proof=0.5,
 )
 
 
@@ -112,7 +115,8 @@ CALM = Trouble(slow=0, deaths=0, late=0)
 class Outcome:
     """What a schedule came to.
 
-    - chunk_seconds: until the last chunk.  seconds: until the last task, which may be the audio.  total: with all that the coordinator does.
+    - chunk_seconds: until the last chunk.  seconds: until the last task, which may be the audio.
+    - total: until all that the coordinator does is done, too.
     - chunks, encode, ingest: efficiency until then.
     - tasks: done.  lost: begun, and lost with a worker.
     """
@@ -309,6 +313,8 @@ def simulate(
     able = FFmpeg("/ffmpeg", "1", *(frozenset(names) for names in scheduler.needs(made)))
     slots = sum(worker.joins == 0 for worker in there)  # those that are there when the coordinator looks
     executor = SecondCopies(cluster, slots) if copies else cluster
+    megabytes = float(made.grid.segment_duration) * sum(rung.make.bitrate for rung in made.video) / 8e6  # of one segment of all rungs
+    cutting = costs.segment * len(made.video) + costs.megabyte * megabytes
     with tempfile.TemporaryDirectory() as folder, patch.object(scheduler, "SimpleQueue", lambda: cluster):
         results = scheduler.encode(
             made, Store(Path(folder)), ffmpeg=able, workers=slots, executor=executor, quality=chains(load_policy())
@@ -316,10 +322,10 @@ def simulate(
         with closing(results):
             for result in results:
                 if isinstance(result, EncodedChunk):
-                    cluster.spend(costs.segment * len(made.grid.segments_of(result.chunk)) * len(made.video))
+                    cluster.spend(cutting * len(made.grid.segments_of(result.chunk)))
                 else:
                     cluster.spend(costs.segment * made.grid.segments)
-    after = costs.serial + costs.proof * made.grid.segments * len(made.renditions)
+    after = costs.serial + costs.proof * (cutting + costs.segment) * made.grid.segments
     chunks, audio = work.useful["chunks"], work.useful["audio"]
     return Outcome(
         chunk_seconds=cluster.last["chunks"],
@@ -359,7 +365,8 @@ class _Work:
         start, end = (float(self._grid.time(frame)) for frame in (job.chunk.start, job.chunk.start + job.chunk.frames))
         rungs = sum(self._rungs[rung.id] for rung in job.renditions) * self._content.between(start, end)
         before = costs.before if start else 0  # of the source's GOP: decoded, and thrown away
-        return costs.fixed + rungs + costs.decoding * self._source * (end - start + before) + (costs.riders * (end - start) if job.quality else 0)
+        riders = costs.riders * (end - start) if job.quality else 0
+        return costs.fixed + rungs + riders + costs.decoding * self._source * (end - start + before)
 
 
 def _worker(number: int, trouble: Trouble, whole: float, chance: random.Random) -> _Worker:
@@ -376,3 +383,39 @@ def _worker(number: int, trouble: Trouble, whole: float, chance: random.Random) 
 
 def _capacity(workers: list[_Worker], end: float) -> float:
     return sum(worker.speed * max(0.0, min(end, worker.dies) - worker.joins) for worker in workers)
+
+
+def main() -> None:
+    """Simulate and print Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=HOURS)
+    parser.add_argument("--heights", type=int, nargs="+", default=[1080, 2160])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 10, 100, 1000])
+    parser.add_argument("--chunks", type=float, nargs="+", default=[30, 12, 6, 2], help="seconds; segments of at most 6")
+    parser.add_argument("--calm", action="store_true", help="no worker is slow, dies or is late")
+    parser.add_argument("--no-copies", action="store_true", help="wait for slow workers at the end")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for height in options.heights:
+        print(f"\n{height}p: efficiency of the chunks / with the audio / with all that the coordinator does; minutes in all\n")
+        print("| chunks of |", *(f"{count} |" for count in options.workers))
+        print("|---|", *("---|" for _ in options.workers), sep="")
+        for length in options.chunks:
+            cells = []
+            for count in options.workers:
+                done = simulate(
+                    count,
+                    chunk_seconds=length,
+                    segment_seconds=min(6, length),
+                    height=height,
+                    hours=options.hours,
+                    trouble=CALM if options.calm else Trouble(),
+                    copies=not options.no_copies,
+                    seed=options.seed,
+                )
+                cells.append(f"{done.chunks:.2f} / {done.encode:.2f} / {done.ingest:.2f}; {done.total / 60:.0f} |")
+            print(f"| {length:g} s |", *cells, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,10 +20,11 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -263,6 +264,9 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
         over = threading.Event()
 
         def find_all() -> tuple[FFmpeg, Storage, Catalog]:
+            if settings.cluster:
+                with suppress(ImportError):  # whoever connects to the cluster reports it
+                    importlib.import_module("distributed")
             ffmpeg = find(settings.ffmpeg, cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,8 @@ def connect(
         named = {names.get(worker, worker): facts for worker, facts in found.items()}
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
-        executor: Executor = SecondCopies(DaskExecutor(client, terms), slots)
+        aside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies"))
+        executor: Executor = SecondCopies(DaskExecutor(client, terms), slots, aside)
         if staging:
             reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)

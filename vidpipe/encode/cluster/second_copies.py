@@ -38,10 +38,13 @@ class _FirstOf(Future[Made]):
 
 
 class SecondCopies(Executor):
-    """Runs tasks on another executor. slots: tasks that run there in parallel."""
+    """Runs tasks on another executor. slots: tasks that run there in parallel.
 
-    def __init__(self, inner: Executor, slots: int) -> None:
-        self._inner, self._slots = inner, slots
+    aside: a pool in which to react to what has ended; None reacts at once. Dask ends futures in its event loop, which must not wait.
+    """
+
+    def __init__(self, inner: Executor, slots: int, aside: Executor | None = None) -> None:
+        self._inner, self._slots, self._aside = inner, slots, aside
         self._open: dict[_FirstOf, None] = {}  # in the order in which they were submitted, and so begun
         self._count = 0  # of tasks that have ended
         self._lock = threading.RLock()  # a future that has ended calls back at once, in the thread that submitted it
@@ -61,18 +64,32 @@ class SecondCopies(Executor):
     def _copy(self, task: _FirstOf) -> None:
         copy = task.again()
         task.copies.append(copy)
-        copy.add_done_callback(lambda ended: self._ended(task, ended))
+        copy.add_done_callback(lambda ended: self._react(task, ended))
+        if task.cancelled():  # in the meantime
+            copy.cancel()
+
+    def _react(self, task: _FirstOf, copy: Future[Made]) -> None:
+        if self._aside is None:
+            self._ended(task, copy)
+        else:
+            with contextlib.suppress(RuntimeError):  # shut down: nobody waits any more
+                self._aside.submit(self._ended, task, copy)
 
     def _ended(self, task: _FirstOf, copy: Future[Made]) -> None:
         with self._lock:
-            if task.done():
-                self._open.pop(task, None)
+            if task not in self._open:
+                return
+            if task.done():  # cancelled
+                del self._open[task]
                 return
             failed = copy.cancelled() or copy.exception() is not None
             if failed and any(not other.done() for other in task.copies):
                 return  # the other one may do better
-            self._open.pop(task, None)
+            del self._open[task]
             self._count += 1
+        for other in task.copies:  # before the result is there: who waits for it may then close the cluster
+            if other is not copy:
+                other.cancel()
         with contextlib.suppress(InvalidStateError):  # cancelled in the meantime
             if copy.cancelled():
                 task.cancel()
@@ -80,9 +97,6 @@ class SecondCopies(Executor):
                 task.set_exception(error)
             else:
                 task.set_result(copy.result())
-        for other in task.copies:
-            if other is not copy:
-                other.cancel()
         self._use_idle()
 
     def _use_idle(self) -> None:
