@@ -1,7 +1,7 @@
 """How busy a title of two hours keeps a cluster: ``python -m tests.benchmarks.schedule``. Nothing is encoded, and no worker is needed.
 
-What decides is real: ``vidpipe.encode.scheduler.encode`` with its plan, order of tasks, keys, look-ups and window, and ``SecondCopies``. What
-it waits for is virtual: a discrete-event simulation of Dask's queue (first come, first served; a lost task goes first) and of workers,
+What decides is real: ``vidpipe.encode.scheduler.encode`` with its plan, order of tasks, keys, look-ups and window, and ``SecondCopies``.
+What it waits for is virtual: a discrete-event simulation of Dask's queue (first come, first served; a lost task goes first), of workers,
 some of which are slow, die or join late, and of the coordinator, which does one thing at a time. How long things take is drawn from times
 that were measured (``MEASURED``); a seed decides all of it.
 

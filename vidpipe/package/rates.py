@@ -29,7 +29,7 @@ class StreamRates:
 
 @dataclass
 class FrameSizes:
-    """Collects the sizes of all frames, four bytes each, until a title is complete."""
+    """Collects the sizes of all frames, two or four bytes each, until a title is complete."""
 
     _sizes: dict[str, dict[int, array[int]]] = field(default_factory=dict)
     _seconds: dict[str, Fraction] = field(default_factory=dict)
@@ -37,7 +37,8 @@ class FrameSizes:
     def add(self, cut: Cut) -> None:
         """Remember the frames of a cut; text has none."""
         if cut.samples:
-            self._sizes.setdefault(cut.track, {})[cut.index] = array("I", (sample.size for sample in cut.samples))
+            sizes = [sample.size for sample in cut.samples]
+            self._sizes.setdefault(cut.track, {})[cut.index] = array("H" if max(sizes) < 1 << 16 else "I", sizes)
             self._seconds[cut.track] = self._seconds.get(cut.track, Fraction(0)) + cut.duration
 
     def rates(self, rendition: str) -> StreamRates:

@@ -20,11 +20,10 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -265,8 +264,9 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
 
         def find_all() -> tuple[FFmpeg, Storage, Catalog]:
             if settings.cluster:
-                with suppress(ImportError):  # whoever connects to the cluster reports it
-                    importlib.import_module("distributed")
+                from vidpipe.encode.cluster.connect import preload
+
+                preload()
             ffmpeg = find(settings.ffmpeg, cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))

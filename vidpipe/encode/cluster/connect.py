@@ -35,6 +35,12 @@ class Cluster:
     workers: tuple[str, ...]
 
 
+def preload() -> None:
+    """Import what connecting takes, while there is something else to wait for: most of a second."""
+    with contextlib.suppress(ImportError):  # ``connect`` reports it
+        importlib.import_module("distributed")
+
+
 @contextmanager
 def connect(
     address: str,
