@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from tests.test_plan import planned, sound, source
+from tests.test_plan import audio, planned, source
 from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.package.rates import FrameSizes
@@ -39,7 +39,7 @@ def at_most(size: int) -> Iterator[None]:
 
 def test_measurements_are_read_line_by_line(tmp_path: Path) -> None:
     """Those of the audio of one hour are 12 MB of text; read at once they took 50 MB."""
-    made = planned(source(audio=(sound(1),)))
+    made = planned(source(audio=(audio(1),)))
     file = tmp_path / "quality.txt"
     file.write_text("".join(f"frame:{number} pts:0 pts_time:{number / 10}\nlavfi.r128.I=-23.0\n" for number in range(30_000)))
     artifact = Artifact(key="k", path=file, size=1, sha256="0" * 64)
