@@ -93,9 +93,10 @@ def connect(
         named = {names.get(worker, worker): facts for worker, facts in found.items()}
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
-        aside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies"))
-        executor: Executor = SecondCopies(DaskExecutor(client, terms), slots, aside)
-        if staging:
+        executor: Executor = DaskExecutor(client, terms)
+        if staging is None:
+            executor = SecondCopies(executor, slots, stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies")))
+        else:  # without second copies: what the slower one puts at S3 later would stay there
             reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)
             executor = StagingExecutor(executor, staging, store)
