@@ -126,9 +126,8 @@ def draw(text: str, file: Path) -> None:
 @contextmanager
 def preview(content_id: str, home: Path) -> Iterator[str]:
     """Run ``vidpipe preview`` and give the address of its page."""
-    with subprocess.Popen(
-        [sys.executable, "-c", VIDPIPE, "preview", content_id], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(home)
-    ) as process:
+    argv = [sys.executable, "-c", VIDPIPE, "preview", content_id]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(home)) as process:
         try:
             assert process.stdout
             address = next((found[0] for line in process.stdout if (found := re.search(r"http://[\d.]+:\d+/", line))), None)
