@@ -29,7 +29,7 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent.parent / "fixtures" / "landscape-24.mp4"
-COMMANDS = ("plan film.mp4 --ladder fast", "ingest film.mp4 --ladder fast --to titles")
+TERMINALS = {"plan.svg": "plan film.mp4 --ladder fast", "terminal.svg": "ingest film.mp4 --ladder fast --to titles"}
 COLUMNS, ROWS = 90, 50
 VIDPIPE = (
     "import vidpipe.layout; vidpipe.layout.new_version = lambda now: '20260102T030405Z-1a2b3c'; from vidpipe.cli import main; main()"
@@ -42,8 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         shutil.copy(CLIP, home / "film.mp4")
-        shown = [run(command.split(), home) for command in COMMANDS]
-        draw("\n\n".join(f"$ vidpipe {command}\n{text}" for command, text in zip(COMMANDS, shown, strict=True)), HERE / "terminal.svg")
+        for name, command in TERMINALS.items():
+            draw(f"$ vidpipe {command}\n{run(command.split(), home)}", HERE / name)
         with preview("film", home) as address:
             photograph(address, home / "profile", HERE / "player.png")
         title = next((home / "titles" / "film").iterdir())
