@@ -40,7 +40,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
             if word not in below:  # an argument; or a sentence: "vidpipe takes each setting"
                 break
             command = below[word]
-        known = {name for parameter in command.params for name in parameter.opts}
+        known = {"--help"} | {name for parameter in command.params for name in parameter.opts}
         given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest))
         assert given <= known, f"vidpipe {words}{rest}: {given - known}"
 
