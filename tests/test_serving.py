@@ -1,6 +1,6 @@
 """docs/serving.md as it stands: its table of headers, its nginx configuration, its key service and its player page.
 
-The last two tests need nginx (Debian: ``apt-get install nginx-light``); the very last also Chromium and TEST_HLSJS (see test_browser.py).
+The last two tests need nginx (Debian: ``apt-get install nginx``); the very last also Chromium and TEST_HLSJS (see test_browser.py).
 Without them they are skipped and say so.
 """
 
@@ -30,7 +30,7 @@ from vidpipe.publish.delivery import delivery
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-with_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
+with_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx)")
 EXAMPLES = {
     "*.m3u8": ["master.m3u8", "video-240p.m3u8"],
     "video/…/*.m4s": ["video/240p/00001.m4s"],
