@@ -20,6 +20,7 @@ from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.findings import changing_sound, findings, sound_findings
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.locate import locate_changes, locate_damage
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     PICTURE_FILE,
@@ -31,7 +32,6 @@ from vidpipe.source.quality import (
     sound_filters,
     source_filters,
 )
-from vidpipe.source.validate import locate_changes, locate_damage
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
