@@ -1,7 +1,7 @@
 """Decode all of a source to nothing, through the filters that measure it: as one run, or in ranges side by side.
 
 In:   a Source, a QualityPolicy, an ffmpeg; how many decodes may run at once.
-Out:  Decoded: what the filters measured.
+Out:  Measured: what the filters measured.
 Wrong: SourceRefused if the decode crashes, hangs or balloons; UsageError if ffmpeg is too old; Interrupted on cancel.
 
 Ranges (``ranges.py``) are only a faster way to the same measurements. Whatever is unusual about one of them (it did not begin where it
@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Measured:
     """What a decode showed.
 
     - source: with the audio changes that only decoding showed.
@@ -64,7 +64,7 @@ def decode(
     cancel: Cancel | None = None,
     workers: int = 1,
     on_frames: Callable[[int], object] | None = None,
-) -> Decoded:
+) -> Measured:
     """Decode everything. workers: decodes at once.  on_frames: called from any thread with the pictures that are done."""
     ranges = picture_ranges(source.video, workers)
     with tempfile.TemporaryDirectory(prefix="vidpipe-validate-") as folder:
@@ -85,7 +85,7 @@ class _Decode:
     _done: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def as_one(self) -> Decoded:
+    def as_one(self) -> Measured:
         """Decode in one run."""
         frames = self.source.video.frames
         self._done.clear()  # what ranges had
@@ -98,9 +98,9 @@ class _Decode:
 
         done, source = self._heard(decoded)
         damaged = done.returncode != 0 or has_errors(done.stderr_tail)
-        return Decoded(source, _read(self.folder / PICTURE_FILE), self._audio(), damaged)
+        return Measured(source, _read(self.folder / PICTURE_FILE), self._audio(), damaged)
 
-    def side_by_side(self, ranges: Sequence[PictureRange], workers: int) -> Decoded | None:
+    def side_by_side(self, ranges: Sequence[PictureRange], workers: int) -> Measured | None:
         """Decode ranges of the picture, and the audio beside them. Return None if one run has to decide."""
         stop = threading.Event()
         cancel = AnyOf((stop, self.cancel)) if self.cancel else stop
@@ -128,7 +128,7 @@ class _Decode:
         if missing_pictures(self.source, picture.pictures, self.policy):
             return None
         source = next((source for source in sources if source), self.source)
-        return Decoded(source, picture, self._audio(), damaged=False)
+        return Measured(source, picture, self._audio(), damaged=False)
 
     def _range(self, number: int, range_: PictureRange, threads: int, cancel: Cancel) -> Measurements | None:
         file = f"picture-{number}.txt"

@@ -78,7 +78,7 @@ def input_options(range_: PictureRange, video: VideoStream) -> list[str]:
     seconds = floor(range_.start * video.time_base * 10**6) / 10**6
     return [
         # Whatever lies before the key frame, be it that the seek landed earlier or that an open GOP shows it first, is not decoded.
-        *(f"-bsf:{video.index}", f"noise=drop='lt(pts,{range_.start})'"),
+        *(f"-bsf:{video.index}", f"noise=drop='lt(pts,{range_.start})*not(eq(pts,nopts))'"),
         # seek_timestamp: absolute, not relative to the container's start.  noaccurate_seek: nothing else drops pictures
         *("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{seconds:.6f}"),
     ]
