@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ from vidpipe.source.ranges import BadRange, PictureRange, picture_ranges, read_r
 from vidpipe.source.validate import validate
 
 POLICY = load_policy()
-MOVING, STILL, OTHER, BLACK = "testsrc2=s=160x120:r=25:d=", "color=red:s=160x120:r=25:d=", "color=blue:s=160x120:r=25:d=", "color=black:s=160x120:r=25:d="
+MOVING, STILL, OTHER, BLACK = (f"{name}s=160x120:r=25:d=" for name in ("testsrc2=", "color=red:", "color=blue:", "color=black:"))
+X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "keyint=10:open-gop=1:scenecut=0:log-level=error"]
+VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "200k", "-c:a", "libopus"]
 TROUBLE = [
     *(MOVING + "1.8", STILL + "0.7"),  # a still over the border at 2 s
     *(MOVING + "1.4", BLACK + "0.2", MOVING + "1.8"),  # black that begins shortly before the border at 4 s and ends on the other side
@@ -74,15 +76,11 @@ def as_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 CLIPS: dict[str, tuple[str, list[str], str]] = {
     "h264": ("t.mp4", [*X264, "-g", "10", "-sc_threshold", "0", *AAC], "null"),
     "h264-open-gop": ("o.mkv", [*X264, "-x264-params", "open-gop=1:keyint=10:bframes=3:b-adapt=0:scenecut=0", *AAC], "null"),
-    "hevc-open-gop": (
-        "o.mp4",
-        ["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "keyint=10:open-gop=1:scenecut=0:log-level=error", *AAC],
-        "null",
-    ),
+    "hevc-open-gop": ("o.mp4", [*X265, *AAC], "null"),
     "mpeg2-open-gop": ("o.mxf", ["-c:v", "mpeg2video", "-g", "10", "-bf", "2", "-q:v", "4", "-c:a", "pcm_s16le"], "null"),
     "interlaced": ("i.mp4", [*X264, "-g", "10", *AAC], "tinterlace=interleave_top,setfield=prog"),
     "vfr": ("v.mkv", [*X264, "-g", "10", *AAC, "-fps_mode", "vfr"], "select='not(eq(mod(n,7),3))'"),
-    "vp9": ("v.webm", ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "200k", "-c:a", "libopus"], "null"),
+    "vp9": ("v.webm", VP9, "null"),
 }
 
 
@@ -141,11 +139,9 @@ def test_pictures_that_no_range_has_leave_it_to_one_decode(folder: Path, monkeyp
 def test_cancel_ends_all_ranges(folder: Path) -> None:
     source = moved(folder, "t.mp4", *X264, "-g", "10", *AAC)
     cancel = threading.Event()
-    threading.Timer(0.1, cancel.set).start()
-    begun = time.monotonic()
+    threading.Timer(0.05, cancel.set).start()
     with pytest.raises(Interrupted):
-        while time.monotonic() - begun < 20:
-            decoded(source, 2, cancel=cancel)
+        decoded(source, 2, cancel=cancel)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("validate")]
 
 
@@ -163,7 +159,8 @@ def test_progress_adds_up(folder: Path) -> None:
 
 def stream(**facts: object) -> VideoStream:
     about: dict[str, object] = {
-        **{"index": 0, "codec": "h264", "pixel_format": "yuv420p", "bit_depth": 8, "width": 160, "height": 90, "time_base": Fraction(1, 1000)},
+        **{"index": 0, "codec": "h264", "pixel_format": "yuv420p", "bit_depth": 8, "width": 160, "height": 90},
+        "time_base": Fraction(1, 1000),
         **{"frame_rate": Fraction(25), "start_pts": 500, "start": Fraction(1, 2), "duration": Fraction(100), "frames": 2500},
         **{"key_pts": tuple(range(500, 100_500, 2000))},
         **facts,
@@ -197,11 +194,12 @@ def test_the_whole_command_of_a_range() -> None:
     source = probe(str(FIXTURES / "one-second.mp4"))
     range_ = PictureRange(start=6144, end=12288, seek=True, frames=12)
     argv = picture_argv(source, POLICY, "ffmpeg", range_, 1, "picture-1.txt")
+    end = 12288 + ceil((Fraction(1, 5) + 4 / source.video.frame_rate) / source.video.time_base)
     assert argv[argv.index("-threads") :] == [
         *("-threads", "1", "-bsf:0", "noise=drop='lt(pts,6144)*not(eq(pts,nopts))'", "-seek_timestamp", "1", "-noaccurate_seek"),
         *("-ss", f"{int(6144 * source.video.time_base * 10**6) / 10**6:.6f}", "-reinit_filter:v", "0", "-i", f"file:{source.location}"),
         *("-filter_complex_threads", "1", "-filter_complex"),
-        f"[0:0]setpts=PTS-0,trim=start_pts=6144:end_pts={12288 + -(-(Fraction(1, 5) + 4 / source.video.frame_rate) // source.video.time_base)},"
+        f"[0:0]setpts=PTS-0,trim=start_pts=6144:end_pts={end},"
         f"setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,scale={source.video.width}:{source.video.height},"
         "idet=intl_thres=1.2,scale=w='min(320,iw)':h=-2:flags=area,"
         "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,metadata=mode=print:file=picture-1.txt[v]",
