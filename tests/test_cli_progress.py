@@ -13,7 +13,19 @@ from vidpipe.cli.exits import Failure
 from vidpipe.cli.reporters import Bar, Meter, Ndjson, Plain, Quiet, Snapshot, clock, line, size, watcher
 from vidpipe.data import report
 from vidpipe.diagnostics import Diagnostic, Where
-from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
+from vidpipe.progress import (
+    ChunkFinished,
+    ChunkProgress,
+    DecodeProgress,
+    EncodePlanned,
+    Event,
+    Fetched,
+    FileStarted,
+    Note,
+    StageFinished,
+    StageStarted,
+    Uploaded,
+)
 
 
 class Clock:
