@@ -298,7 +298,7 @@ def test_a_connection_that_is_lost_at_the_commit_decides_nothing(
         assert status(catalog, content_id) == [("v2", "live"), ("v1", "superseded")]
 
 
-def test_a_commit_of_which_nothing_is_known_is_told_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_of_which_nothing_is_known_is_reported_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PAUSE", 0.05)
     monkeypatch.setattr(store, "WAIT", 1)
     url, between = wire

@@ -158,10 +158,10 @@ def test_few_segments_are_in_memory(storage: Watched) -> None:
 
 def test_the_first_failure_stops_the_rest(storage: Watched) -> None:
     storage.fail_on = {"00003.m4s"}
-    told: list[str] = []
+    calls: list[str] = []
     with pytest.raises(PublishFailed, match="disk is full"):
-        published(storage, made(200), on_failure=lambda: told.append("once"))
-    assert told == ["once"]
+        published(storage, made(200), on_failure=lambda: calls.append("once"))
+    assert calls == ["once"]
     assert len(storage.written) < 20
 
 
@@ -176,7 +176,7 @@ def test_the_maker_of_segments_learns_of_a_failure_at_once(storage: Watched) -> 
         gate.set()  # the upload fails only now, while the next segment is being made
         if stop.wait(20):
             raise Interrupted("the encode was stopped")
-        raise AssertionError("nobody told the encode")
+        raise AssertionError("nobody stopped the encode")
 
     began = time.monotonic()
     with pytest.raises(PublishFailed, match="disk is full") as failure:
@@ -272,7 +272,7 @@ def test_nothing_else_is_published() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_an_object_is_published_and_told(kind: str, storage: Watched, tmp_path: Path) -> None:
+def test_an_object_is_published_and_reported(kind: str, storage: Watched, tmp_path: Path) -> None:
     (tmp_path / "poster").write_bytes(b"jpeg")
     reporter = Recorder()
     made = publish_object(storage, PREFIX, layout.POSTER, b"jpeg" if kind == "bytes" else tmp_path / "poster", reporter=reporter)

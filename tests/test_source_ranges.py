@@ -51,8 +51,8 @@ def moved(folder: Path, name: str, *options: str, parts: list[str] = TROUBLE, vi
     """A clip of parts one after the other."""
     graph = ";".join(f"{part}[p{number}]" for number, part in enumerate(parts))
     graph += ";" + "".join(f"[p{number}]" for number in range(len(parts))) + f"concat=n={len(parts)},{video}"
-    sound = f"aevalsrc='0.3*sin(1000*t)*lt(mod(t\\,4)\\,2)|0':s=48000:c=stereo:d={sum(float(part.split('d=')[1]) for part in parts)}"
-    run(["-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", sound, *options], folder / name)
+    tone = f"aevalsrc='0.3*sin(1000*t)*lt(mod(t\\,4)\\,2)|0':s=48000:c=stereo:d={sum(float(part.split('d=')[1]) for part in parts)}"
+    run(["-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", tone, *options], folder / name)
     return probe(str(folder / name))
 
 

@@ -276,7 +276,7 @@ def inspection(console: Console, found: Inspection) -> None:
                 item.name,
                 item.language or "",
                 item.channels or "",
-                ", ".join(word for word, told in (("default", item.default), ("forced", item.forced)) if told),
+                ", ".join(word for word, applies in (("default", item.default), ("forced", item.forced)) if applies),
                 item.uri or "",
             )
             for item in found.renditions

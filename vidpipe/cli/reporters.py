@@ -445,7 +445,7 @@ def line(now: Snapshot) -> str:
     parts = [f"{now.percent:.0f} %"] if now.percent is not None else []
     if now.frames_to_decode is not None:
         parts += [f"{now.fps:.1f} fps", f"ETA {clock(now.eta or 0)}"] if now.fps is not None else []
-        parts += [now.file] if now.file else []
+        parts += [escaped(now.file)] if now.file else []
     elif now.fps is not None and now.frames != now.frames_total:
         parts += [f"{now.fps:.1f} fps", f"{now.speed or 0:.2f}x", f"ETA {clock(now.eta or 0)}"]
     if now.chunks:

@@ -22,7 +22,7 @@ from typing import TypeVar
 from vidpipe.errors import Interrupted, SourceRefused
 from vidpipe.media.process import AnyOf, Cancel, Completed, run
 from vidpipe.source.audio_changes import check_understood
-from vidpipe.source.decode_commands import audible, audio_argv, decode_argv, picture_argv, sound_file
+from vidpipe.source.decode_commands import audible, audio_argv, decode_argv, measured_file, picture_argv
 from vidpipe.source.facts import Source
 from vidpipe.source.findings import missing_pictures
 from vidpipe.source.limits import SourceLimits
@@ -106,7 +106,7 @@ class _Decode:
         cancel = AnyOf((stop, self.cancel)) if self.cancel else stop
         threads = max(1, workers // len(ranges))
         video = [partial(self._range, number, range_, threads, cancel) for number, range_ in enumerate(ranges)]
-        audio = [partial(self._sounds, cancel)] if audible(self.source) else []
+        audio = [partial(self._only_audio, cancel)] if audible(self.source) else []
         with ThreadPoolExecutor(workers, thread_name_prefix="validate") as pool:
             # Audio first: it takes long, of one core.
             heard = [pool.submit(_unless_stopped, job, stop) for job in audio]
@@ -143,7 +143,7 @@ class _Decode:
         except (BadRange, FileNotFoundError):
             return None
 
-    def _sounds(self, cancel: Cancel) -> Source | None:
+    def _only_audio(self, cancel: Cancel) -> Source | None:
         def decoded(source: Source, steady: frozenset[int]) -> Completed:
             return self._run(audio_argv(source, self.policy, self.program, steady), 0, float(source.duration), cancel)
 
@@ -184,7 +184,7 @@ class _Decode:
                 self.on_frames(sum(self._done.values()))
 
     def _audio(self) -> dict[int, Measurements]:
-        return {audio.index: _read(self.folder / sound_file(audio.index)) for audio in audible(self.source)}
+        return {audio.index: _read(self.folder / measured_file(audio.index)) for audio in audible(self.source)}
 
 
 def _unless_stopped(job: Callable[[], _T | None], stop: Cancel) -> _T | None:

@@ -13,7 +13,7 @@ from vidpipe.source.audio_changes import steadied
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import AudioStream, Source, VideoStream
 from vidpipe.source.policy import QualityPolicy
-from vidpipe.source.quality import PICTURE_FILE, picture_filters, sound_filters, source_filters
+from vidpipe.source.quality import PICTURE_FILE, audio_filters, picture_filters, source_filters
 from vidpipe.source.ranges import PictureRange, input_options, range_filter
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
@@ -24,9 +24,9 @@ def audible(source: Source) -> tuple[AudioStream, ...]:
     return tuple(audio for audio in source.audio if audio.packets and audio.decodable)
 
 
-def sound_file(index: int) -> str:
+def measured_file(index: int) -> str:
     """Return the name of the file that the measurements of an audio stream are printed to."""
-    return f"sound-{index}.txt"
+    return f"audio-{index}.txt"
 
 
 def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
@@ -72,7 +72,7 @@ def _heard(source: Source, policy: QualityPolicy, steady: frozenset[int]) -> tup
             front += steadied(number, audio.index, audio.widest)
             heard = f"dec:{number}"
         zero = f"asetpts=PTS-{float(source.video.start):.6f}/TB"
-        chains.append(f"[{heard}]{zero},{sound_filters(policy, sound_file(audio.index))}[a{audio.index}]")
+        chains.append(f"[{heard}]{zero},{audio_filters(policy, measured_file(audio.index))}[a{audio.index}]")
         maps += ["-map", f"[a{audio.index}]"]
     return front, chains, maps
 

@@ -43,7 +43,7 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: Cancel | None = None) -> tuple[AudioStream, ...]:
     """Decode all of the audio, packet by packet, and return the audio streams with what changes in them."""
     spent = (limits or SourceLimits()).decoding(float(source.duration), 0)
-    answer = ask(["sound"], about=source, where=source.name, limits=spent, cancel=cancel)
+    answer = ask(["audio"], about=source, where=source.name, limits=spent, cancel=cancel)
     try:
         return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
     except (KeyError, ValueError, TypeError) as error:

@@ -80,8 +80,8 @@ def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | No
 
     about: what the question is about, on its standard input: the facts of a long film are longer than an argument may be.
     """
-    told = about.model_dump_json().encode() if about else None
-    return answered(run(child(*arguments), stdin=told, limits=limits, cancel=cancel), where, limits)
+    given = about.model_dump_json().encode() if about else None
+    return answered(run(child(*arguments), stdin=given, limits=limits, cancel=cancel), where, limits)
 
 
 def child(*arguments: str) -> list[str]:

@@ -48,6 +48,6 @@ def validate(
     found = (*fact_findings(source, policy), *findings(source, picture, policy))
     if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have shown it already
         found += missing_pictures(source, picture.pictures, policy)
-    for index, sound in decoded.audio.items():
-        found += findings(source, sound, policy, stream=index)
+    for index, measured in decoded.audio.items():
+        found += findings(source, measured, policy, stream=index)
     return QualityReport(findings=found)
