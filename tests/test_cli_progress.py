@@ -301,7 +301,7 @@ def test_decoding_shows_how_far_it_is_and_of_which_file(clock_: Clock, capsys: p
         "validating a\\x1b[31m.mp4 (1 of 2)",
         "32 %  40.0 fps  ETA 0:20  a\\x1b[31m.mp4 (1 of 2)",
         "validating b.mp4 (2 of 2)",
-        "38 %  200.0 fps  ETA 0:08  b.mp4 (2 of 2)",
+        "36 %  200.0 fps  ETA 0:08  b.mp4 (2 of 2)",
     ]
 
 

@@ -40,9 +40,9 @@ class Validation(Data):
 def validate_files(
     files: Sequence[str], settings: Settings, *, quick: bool = False, cancel: threading.Event, reporter: Reporter | None = None
 ) -> Iterator[Validation]:
-    """Validate each file and yield the outcome as soon as it is known. quick: judge the facts only, decode nothing."""
+    """Validate each file and yield the outcome as soon as it is known. quick: decode nothing, and read only the ends of a large file."""
     policy = load_policy(settings.policy)
-    ffmpeg = find(settings.ffmpeg)
+    ffmpeg = "" if quick else find(settings.ffmpeg)  # nothing is decoded, and asking it what it can do takes longer than all the rest
     stages = Stages(RunReporter(reporter or Silent()))
     for number, file in enumerate(files, 1):
         stages.reporter.emit(FileStarted(file=_shown(file), number=number, files=len(files)))
@@ -53,10 +53,10 @@ def validate_files(
 
 
 def _validate(
-    file: str, settings: Settings, policy: QualityPolicy, ffmpeg: FFmpeg, stages: Stages, *, quick: bool, cancel: threading.Event
+    file: str, settings: Settings, policy: QualityPolicy, ffmpeg: FFmpeg | str, stages: Stages, *, quick: bool, cancel: threading.Event
 ) -> Validation:
     with opened(file, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        source = origin.measure()
+        source = origin.measure(quick=quick)
 
         def decoded(frames: int) -> None:
             stages.reporter.emit(DecodeProgress(frames=frames, frames_total=source.video.frames))

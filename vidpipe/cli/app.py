@@ -180,7 +180,7 @@ def _print_plan(decided: Plan, *, json: bool) -> None:
 @app.command(cls=Command)
 def validate(
     files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, URLs, or - for standard input.", show_default=False)],
-    quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode, and read only the ends of a large file.")] = False,
     policy: options.Policy = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
     progress: options.ProgressOption = options.Progress.auto,
@@ -192,7 +192,9 @@ def validate(
 
     The exit code is 3 if any of them is refused.
 
-    --quick skips what needs decoding: black, frozen and damaged pictures, silence, loudness, changes of LATM, DTS or Opus audio mid-stream.
+    --quick takes less than a second for any local file. It skips checks that need decoding: black, frozen and damaged pictures, silence,
+    loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only, and
+    skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing pictures.
     """
     from vidpipe.cli import render
     from vidpipe.data import report
