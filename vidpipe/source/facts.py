@@ -254,8 +254,8 @@ class Source(Data):
     claimed_size: int | None = Field(default=None, description="Bytes that the container says it has, None if it does not say.")
     partial: bool = Field(
         default=False,
-        description="Only its beginning and its end were read (`validate --quick` of a large file): there is no sha256, numbers of pictures "
-        "and bit rates are estimated, packets are those that were read.",
+        description="Only its beginning and its end were read (`validate --quick` of a large file): there is no sha256, numbers of "
+        "pictures and bit rates are estimated, packets are those that were read.",
     )
     read_error: str | None = Field(default=None, description="What stopped the packet scan before the end, if anything did.")
     bit_rate: int | None = None

@@ -30,6 +30,8 @@ BEGINNING = Extent(packets=3_000, bytes=12_000_000)
 END = Extent(packets=20_000, bytes=48_000_000)
 END_BYTES, END_SECONDS = 4_000_000, 5
 """Of the end, whatever is less; from the key frame before it on."""
+LONGEST_LAST = 10
+"""Seconds that a last picture is believed to stand."""
 BY_BYTES = frozenset({"mpegts", "mpeg"})
 """Containers that can be entered anywhere."""
 BY_TIME = frozenset({"mov", "mxf", "avi", "nut", "gxf", "asf", "ogg"})
@@ -90,7 +92,9 @@ def completed(scan: Scan, end: Scan | None, line: Timeline, video: Any, size: in
     known = line.duration
     if end is not None:
         last = max(time for time in end.video.pts if time != NONE)
-        known = (last - line.start_pts) * base + 1 / line.frame_rate
+        lasts = max(length * base for time, length in zip(end.video.pts, end.video.durations, strict=True) if time == last)
+        frame = 1 / line.frame_rate
+        known = (last - line.start_pts) * base + (lasts if line.variable and frame < lasts <= LONGEST_LAST else frame)
         scan.video.corrupt.count += end.video.corrupt.count
         scan.video.corrupt.ticks.extend(end.video.corrupt.ticks)
         scan.last = max(scan.last, end.last)
@@ -106,4 +110,5 @@ def completed(scan: Scan, end: Scan | None, line: Timeline, video: Any, size: in
             track.corrupt.ticks.extend(later.corrupt.ticks)
         elif end is None and track.start is not None:
             track.end = max(track.end, int((line.start_pts * base + known) / base_of(video.container.streams[index])))
-    return replace(line, duration=known, frames=max(line.frames, round(known * line.frame_rate)))
+    frames = round(known * line.frames / line.duration) if line.variable and line.duration else round(known * line.frame_rate)
+    return replace(line, duration=known, frames=max(line.frames, frames))

@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,18 @@ def answer(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -
 
 def examine(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -> Source:
     """Measure a file, or raise Refusal with everything that is wrong with it. quick: of a large one, read the ends only."""
+    if quick:
+        with suppress(Refusal):  # only all of a file shows everything that is wrong with it
+            return _examined(path, name, limits, Allowance(ALLOWED))
+    return _examined(path, name, limits, None)
+
+
+def _examined(path: str, name: str, limits: SourceLimits, allowed: Allowance | None) -> Source:
+    """Measure a file. allowed: bytes that may be read, None for a file that is read whole."""
     digest: list[str] = []
     before = Path(path).stat()
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
-    allowed = Allowance(ALLOWED) if quick else None
-    if not quick:
+    if allowed is None:
         hashing.start()
     with Path(path).open("rb") as file:
         claims = declared(file)
@@ -128,7 +136,7 @@ def examine(path: str, name: str, limits: SourceLimits, *, quick: bool = False) 
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(Problem("unreadable-source", f"it cannot be read: {reason_of(error)}")) from error
-    if quick and not source["partial"]:
+    if allowed and not source["partial"]:
         hashing.start()
     if hashing.ident is not None:
         hashing.join()
