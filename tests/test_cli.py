@@ -18,9 +18,10 @@ from rich.console import Console
 
 from tests.servers import S3Server
 from vidpipe import __version__, errors
-from vidpipe.cli import exits, render
+from vidpipe.cli import exits, render, words
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
+from vidpipe.cli.summary import finished
 from vidpipe.cli.words import escaped
 from vidpipe.errors import UsageError, VidpipeError
 
@@ -99,7 +100,7 @@ def test_the_summary_shows_wall_time_and_reuse(home: Path, capsys: pytest.Captur
     record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "timings")})
     timings = {"encode": 60.0, "package": 50.0, "total": 61.0}
     result = IngestResult(record=record, manifest=written["manifest"], timings=timings, artifacts=15, artifacts_reused=12)
-    render.summary(Console(width=500), result)
+    finished(Console(width=500), result)
     assert "made in 1:01, 12 of 15 encoded pieces reused\n" in capsys.readouterr().out
 
 
@@ -558,3 +559,18 @@ def test_commands_stay_short() -> None:
         source = look.getsource(command.callback)
         body = source.split('"""')[2]
         assert len([line for line in body.splitlines() if line.strip()]) <= 16, command.callback.__name__
+
+
+def test_a_pipe_gets_the_lines_that_rich_would_print(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    texts = ["plain", "x" * 20_000, "", "[bold]no markup[/bold] :smile: 1.5", "trailing "]
+    texts += ["日本語 é", "a  b", "https://a/b?c=1 'q' None True"]
+    for printer in (words.err(), words.console(stderr=True)):
+        printer.print("error: ", style="bold red", end="")
+        words.lines(printer, *texts)
+    shown = capsys.readouterr().err
+    assert isinstance(words.err(), words.Piped)
+    assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert not isinstance(words.err(), words.Piped)

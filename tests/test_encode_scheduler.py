@@ -134,7 +134,7 @@ def test_threads_and_ffmpeg_version_are_part_of_the_key(source: Path, store: Sto
     plan = tiny_plan(source, chunk=200)
     list(encode(plan, store, ffmpeg=program, threads=1))
     assert fresh(list(encode(plan, store, ffmpeg=program, threads=2))) > 0
-    other = FFmpeg(program.path, "another", program.encoders, program.filters, program.muxers, program.demuxers)
+    other = FFmpeg(program.path, "another", program.encoders, program.filters, program.muxers)
     assert fresh(list(encode(plan, store, ffmpeg=other, threads=1))) > len(plan.chunks)
 
 
@@ -287,7 +287,7 @@ def test_two_runs_at_once_do_not_hurt_each_other(source: Path, store: Store, pro
 
 
 def test_a_lacking_encoder_is_refused_before_any_work(source: Path, store: Store, program: FFmpeg) -> None:
-    poor = FFmpeg(program.path, "poor", program.encoders - {"libx264"}, program.filters, program.muxers, program.demuxers)
+    poor = FFmpeg(program.path, "poor", program.encoders - {"libx264"}, program.filters, program.muxers)
     with pytest.raises(UsageError, match="lacks encoder libx264"):
         list(encode(tiny_plan(source), store, ffmpeg=poor))
     assert not store.root.exists()

@@ -24,6 +24,7 @@ from vidpipe.source.facts import Source
 from vidpipe.source.fetch import is_remote, public
 from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.source.validate import validate
+from vidpipe.work.measurements import of_programs
 
 
 class Validation(Data):
@@ -42,7 +43,7 @@ def validate_files(
 ) -> Iterator[Validation]:
     """Validate each file and yield the outcome as soon as it is known. quick: decode nothing, and read only the ends of a large file."""
     policy = load_policy(settings.policy)
-    ffmpeg = "" if quick else find(settings.ffmpeg)  # nothing is decoded, and asking it what it can do takes longer than all the rest
+    ffmpeg = "" if quick else find(settings.ffmpeg, memory=of_programs(settings.work))
     stages = Stages(RunReporter(reporter or Silent()))
     for number, file in enumerate(files, 1):
         stages.reporter.emit(FileStarted(file=_shown(file), number=number, files=len(files)))

@@ -22,6 +22,7 @@ from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
 from vidpipe.work.fetched import drop_unread
+from vidpipe.work.measurements import of_programs
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
@@ -113,7 +114,7 @@ def _run_there(task: Task, required: dict[str, Any], worker: Any) -> Made:
         raise _unfit(worker, f"its vidpipe is {__version__}, not {required['version']}")
     terms = Terms(**required)
     program = os.environ.get(VARIABLE) or terms.setting
-    own = find(program)
+    own = find(program, memory=of_programs(_scratch(worker)))
     if own.version != terms.ffmpeg:
         raise _unfit(worker, f"its ffmpeg is {own.version}, not {terms.ffmpeg}")
     if lacking := lacking_of(own, terms.encoders, terms.filters):
