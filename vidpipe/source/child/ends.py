@@ -26,9 +26,9 @@ from vidpipe.source.limits import SourceLimits
 
 ALLOWED = 128_000_000
 """Bytes that are read in all: a file whose audio lies far from its picture is read in many small pieces."""
-BEGINNING = Extent(packets=3_000, bytes=12_000_000)
+BEGINNING = Extent(packets=4_000, bytes=32_000_000)
 END = Extent(packets=20_000, bytes=48_000_000)
-END_BYTES, END_SECONDS = 4_000_000, 5
+END_BYTES, END_SECONDS = 2_000_000, 5
 """Of the end, whatever is less; from the key frame before it on."""
 LONGEST_LAST = 10
 """Seconds that a last picture is believed to stand."""
