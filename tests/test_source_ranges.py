@@ -29,9 +29,9 @@ MOVING, STILL, OTHER, BLACK = (f"{name}s=160x120:r=25:d=" for name in ("testsrc2
 X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "keyint=10:open-gop=1:scenecut=0:log-level=error"]
 VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "200k", "-c:a", "libopus"]
 TROUBLE = [
-    *(MOVING + "1.8", STILL + "0.7"),  # a still over the border at 2 s
-    *(MOVING + "1.4", BLACK + "0.2", MOVING + "1.8"),  # black that begins shortly before the border at 4 s and ends on the other side
-    *(STILL + "2", OTHER + "2"),  # two stills, with the border at 8 s (7.9 of the sums) between them
+    *(MOVING + "1.4", STILL + "0.7"),  # a still over the border at 1.6 s
+    *(MOVING + "2.6", BLACK + "0.2", MOVING + "1"),  # black for five pictures, half of them before the border at 4.8 s
+    *(STILL + "1.3", OTHER + "2.7"),  # two stills, with the border at 7.2 s between them
     MOVING + "2.1",
 ]
 """12 s in all."""
@@ -90,6 +90,9 @@ def test_ranges_measure_what_one_decode_does(kind: str, folder: Path, monkeypatc
     source = moved(folder, file, *options, video=video)
     found = picture_ranges(source.video, 2)
     assert len(found) == 8
+    if kind == "h264":
+        borders = [float(each.start * source.video.time_base) for each in found]
+        assert {1.6, 4.8, 7.2} <= set(borders)
     one, calls = decoded(source, 1), as_one(monkeypatch)
     assert decoded(source, 2) == one
     assert calls == []
