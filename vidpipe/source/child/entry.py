@@ -128,11 +128,11 @@ def _examined(path: str, name: str, limits: SourceLimits, allowed: Allowance | N
     try:
         try:
             with open_media(path, DEMUXERS, allowed=allowed) as container:
-                source = _measure(container, limits, claims, allowed=allowed)
+                source = _measure(container, limits, claims, allowed)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
         except _Jumps as jumps:
             with open_media(path, DEMUXERS, allowed=allowed) as container:
-                source = _measure(container, limits, claims, jumps.shifts, allowed=allowed)
+                source = _measure(container, limits, claims, allowed, jumps.shifts)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(Problem("unreadable-source", f"it cannot be read: {reason_of(error)}")) from error
@@ -187,9 +187,8 @@ def _measure(
     container: av.container.InputContainer,
     limits: SourceLimits,
     claims: Declared,
+    allowed: Allowance | None,
     shifts: dict[int, tuple[Shift, ...]] | None = None,
-    *,
-    allowed: Allowance | None = None,
 ) -> dict[str, Any]:
     """Return the facts by their names in Source. allowed: bytes that may be read, where the ends of a large file have to do."""
     streams = list(container.streams)
