@@ -192,7 +192,7 @@ def validate(
 
     The exit code is 3 if any of them is refused.
 
-    --quick takes less than a second for any local file. It skips checks that need decoding: black, frozen and damaged pictures, silence,
+    --quick takes about a second for a local file of any size. It skips checks that need decoding: black, frozen and damaged pictures, silence,
     loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only, and
     skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing pictures,
     interlaced pictures that are not flagged, the checksum.
