@@ -1,4 +1,4 @@
-"""Know a large file by its two ends, so that the facts of a file of any size are there at once. Runs in the limited child only.
+"""Know a large file by its two ends, so that the facts of a file of any size are there at once. In the limited child only.
 
 In:   an open container, what was read of its beginning.
 Out:  the same Scan, as if all had been read: where the streams end, and about how much is in them.
