@@ -192,10 +192,10 @@ def validate(
 
     The exit code is 3 if any of them is refused.
 
-    --quick takes about a second for a local file of any size. It skips checks that need decoding: black, frozen and damaged pictures, silence,
-    loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only, and
-    skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing pictures,
-    interlaced pictures that are not flagged, the checksum.
+    --quick takes about a second for a local file of any size. It skips checks that need decoding: black, frozen and damaged pictures,
+    silence, loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only,
+    and skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing
+    pictures, interlaced pictures that are not flagged, the checksum.
     """
     from vidpipe.cli import render
     from vidpipe.data import report
