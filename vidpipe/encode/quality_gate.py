@@ -20,6 +20,7 @@ from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.findings import audio_findings, changing_audio, findings
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.locate import locate_changes, locate_damage
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     AUDIO_FILE,
@@ -31,7 +32,6 @@ from vidpipe.source.quality import (
     read_measurements,
     source_filters,
 )
-from vidpipe.source.validate import locate_changes, locate_damage
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
