@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,17 +49,7 @@ class Watched(LocalStorage):
         self.gate: threading.Event | None = None
         self._lock = threading.Lock()
 
-    def put(
-        self,
-        path: str,
-        data: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str,
-        sha256: str,
-        content_encoding: str | None = None,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> None:
+    def put(self, path: str, data: bytes | Path, **options: Any) -> None:
         with self._lock:
             self.active += 1
             self.most = max(self.most, self.active)
@@ -67,15 +58,7 @@ class Watched(LocalStorage):
                 self.gate.wait(10)
             if path.rpartition("/")[2] in self.fail_on:
                 raise PublishFailed("cannot upload: the disk is full", where=path, fix="free some space")
-            super().put(
-                path,
-                data,
-                content_type=content_type,
-                cache_control=cache_control,
-                sha256=sha256,
-                content_encoding=content_encoding,
-                on_bytes=on_bytes,
-            )
+            super().put(path, data, **options)
             self.written.append(path)
         finally:
             with self._lock:
@@ -271,14 +254,29 @@ def test_nothing_else_is_published() -> None:
         delivery("keys/0123.key")
 
 
-@pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_an_object_is_published_and_told(kind: str, storage: Watched, tmp_path: Path) -> None:
-    (tmp_path / "poster").write_bytes(b"jpeg")
+def test_an_object_is_published_and_reported(storage: Watched) -> None:
     reporter = Recorder()
-    made = publish_object(storage, PREFIX, layout.POSTER, b"jpeg" if kind == "bytes" else tmp_path / "poster", reporter=reporter)
+    made = publish_object(storage, PREFIX, layout.POSTER, b"jpeg", reporter=reporter)
     assert (made.path, made.size, made.sha256) == (layout.POSTER, 4, hashlib.sha256(b"jpeg").hexdigest())
     assert storage.get(f"{PREFIX}/{layout.POSTER}") == b"jpeg"
     assert reporter.events == [Uploaded(path=layout.POSTER, bytes=4)]
+
+
+def test_what_is_kept_is_neither_sent_nor_reported(storage: Watched) -> None:
+    """Whoever restores a version knows what it had: the target is not asked, and no event says that anything was uploaded."""
+    reporter, asked = Recorder(), []
+
+    def kept(path: str, sha256: str) -> bool:
+        asked.append((path, sha256))
+        return path != "video/720p/00002.m4s"
+
+    found = published(storage, made(3), reporter=reporter, kept=kept)
+    poster = publish_object(storage, PREFIX, layout.POSTER, b"jpeg", reporter=reporter, kept=kept)
+    assert storage.written == [f"{PREFIX}/video/720p/00002.m4s"]
+    assert reporter.events == [Uploaded(path="video/720p/00002.m4s", bytes=100)]
+    objects = [(poster.path, poster.sha256), *((segment.uri, segment.sha256) for segment in found)]
+    assert sorted(asked) == sorted(objects)
+    assert poster.size == 4
 
 
 def test_discard_removes_one_version_and_never_more(storage: Watched) -> None:

@@ -199,6 +199,7 @@ def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerp
                     workers=settings.upload_workers,
                     on_failure=failed.set,
                     shared=target.shared,
+                    kept=target.kept,
                 )
             )
     results = segmenter.results
