@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_verify import check, object_replaced, opened
-from tests.title_support import KEY, PREFIX, WORDS, Encoded, encode_title, publish_title
+from tests.title_support import KEY, PREFIX, WORDS, Encoded, publish_title
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_subtitles
@@ -27,14 +27,9 @@ PLAYLIST = "subtitle-en-sdh.m3u8"
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    return encode_title(tmp_path_factory.mktemp("encoded"))
-
-
-@pytest.fixture(scope="module")
-def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
+def published(encoded_title: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
     folder = tmp_path_factory.mktemp("published")
-    return folder, publish_title(encoded, LocalStorage(folder), words=WORDS)
+    return folder, publish_title(encoded_title, LocalStorage(folder), words=WORDS)
 
 
 @pytest.fixture
@@ -50,8 +45,8 @@ def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     assert set(found.rates) == {"low", "high", "en", "en-sdh"}
 
 
-def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
-    check(tmp_path, publish_title(encoded, LocalStorage(tmp_path), encrypted=False, words=WORDS))
+def test_a_clear_title_is_proven(encoded_title: Encoded, tmp_path: Path) -> None:
+    check(tmp_path, publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False, words=WORDS))
 
 
 def test_nothing_of_the_text_lies_open(published: tuple[Path, Inventory]) -> None:
