@@ -220,6 +220,34 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
         thread.join(10)
 
 
+def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.1)
+    storage.gate = threading.Event()
+    cancel = threading.Event()
+    threading.Timer(0.1, cancel.set).start()
+    with pytest.raises(UploadsLeft, match="1 upload did not end"):
+        published(storage, made(2), cancel=cancel, workers=1)
+    storage.gate.set()
+
+
+def test_a_failure_does_not_wait_for_what_hangs_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.2)
+    hangs = threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            raise PublishFailed("the disk is full", fix="free some space")
+        hangs.wait(20)
+        return item
+
+    began = time.monotonic()
+    with pytest.raises(PublishFailed, match="disk is full") as failure:
+        list(side_by_side.side_by_side([0, 1], work, cancel=threading.Event(), workers=2))
+    assert 0.2 <= time.monotonic() - began < 10
+    assert not isinstance(failure.value, UploadsLeft)
+    hangs.set()
+
+
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:
     uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event(), workers=4)
     next(uploads)
