@@ -15,7 +15,7 @@ from tests.encode_support import FIXTURES, Seen, rung, tiny_plan
 from tests.package_support import sound
 from tests.title_support import KEY, PREFIX, SPOKEN, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.inventory import Inventory
-from vidpipe.inventory.fingerprints import Fingerprints
+from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
 from vidpipe.inventory.model import AudioTrack, LeftOutTrack, SubtitleTrack, VideoTrack
 from vidpipe.package.init import respoken
 from vidpipe.pipeline.inheritance import Inheritance, inherited, take_over
@@ -28,6 +28,7 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import publish_object
+from vidpipe.source.policy import load_policy
 from vidpipe.storage.local import LocalStorage
 
 POSTER, SHEET, TRACK = "thumbnails/poster.jpg", "thumbnails/sprite-001.jpg", "thumbnails/thumbnails.vtt"
@@ -104,6 +105,17 @@ def test_what_is_not_the_same_is_made(made: Plan, live: Inventory, changes: Any,
     kinds |= {"thumbnails"} if "low" in found.tracks else set()
     assert {path.partition("/")[0] for path in found.moves} == kinds
     assert (found.pictures is not None) == ("low" in found.tracks)
+
+
+def test_another_ffmpeg_or_policy_makes_other_media(made: Plan) -> None:
+    policy = load_policy()
+    stricter = policy.model_copy(update={"true_peak": policy.true_peak.model_copy(update={"highest": -60})})
+    first = fingerprints_of(made, policy, ffmpeg="1")
+    assert fingerprints_of(made, policy, ffmpeg="1") == first
+    for other in (fingerprints_of(made, policy, ffmpeg="2"), fingerprints_of(made, stricter, ffmpeg="1")):
+        assert other.video["low"] != first.video["low"]
+        assert other.audio["en"] != first.audio["en"]
+        assert other.pictures != first.pictures
 
 
 def test_a_clear_version_is_taken_over_without_keys(made: Plan, live: Inventory) -> None:
