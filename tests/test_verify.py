@@ -11,9 +11,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.encode_support import Seen
 from tests.title_support import KEY, PREFIX, SPOKEN, THUMBNAILS, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.inventory import Inventory
@@ -22,7 +24,7 @@ from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import Segment
-from vidpipe.progress import Event, Silent
+from vidpipe.progress import Note, Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.publish.result import PublishedObject, PublishedSegment
@@ -98,16 +100,35 @@ def test_a_clear_title_is_proven(encoded_title: Encoded, tmp_path: Path) -> None
     assert check(tmp_path, expected).segments == 9
 
 
-def test_the_reporter_hears_what_was_read(published: tuple[Path, Inventory]) -> None:
-    class Listener:
-        events: list[Event] = []
+def test_a_title_without_pictures_is_proven(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    objects = {path: entry for path, entry in expected.objects.items() if not path.startswith("thumbnails/")}
+    shutil.rmtree(folder / PREFIX / "thumbnails")
+    assert check(folder, expected.model_copy(update={"pictures": None, "objects": objects})).objects == 7
 
-        def emit(self, event: Event) -> None:
-            self.events.append(event)
 
-    folder, expected = published
-    verify(expected, LocalStorage(folder), key_for=lambda _: KEY, ffmpeg=None, reporter=Listener(), cancel=threading.Event())
-    assert next(event.text for event in Listener.events if event.event == "note").startswith("read back 18 objects")
+@pytest.mark.parametrize(
+    ("larger", "copied", "said"),
+    [
+        pytest.param(0, (), r"read back 18 objects, [0-9]{2,3}\.[0-9] kB: all as published", id="small"),
+        pytest.param(1_000_000, (), r"read back 18 objects, 1\.[0-9] MB: all as published", id="large"),
+        pytest.param(
+            0,
+            ("thumbnails/sprite-001.jpg", "video/low/00002.m4s", "video/low/00001.m4s", "master.m3u8"),
+            r"read back 16 objects, [0-9]{2,3}\.[0-9] kB: all as published; 2 copies have size and hash of what was proven before",
+            id="copies",
+        ),
+    ],
+)
+def test_a_note_says_what_was_read(title: tuple[Path, Inventory], larger: int, copied: Collection[str], said: str) -> None:
+    folder, expected = title
+    expected = object_replaced(folder, expected, "thumbnails/sprite-001.jpg", b"a picture" + bytes(larger))
+    seen = Seen()
+    options: Any = {"ffmpeg": None, "reporter": seen, "cancel": threading.Event(), "copied": copied}
+    verify(expected, LocalStorage(folder), key_for=lambda _: KEY, **options)
+    (note,) = seen.events
+    assert isinstance(note, Note)
+    assert re.fullmatch(said, note.text), note.text
 
 
 SEGMENT = "video/low/00002.m4s"
@@ -137,6 +158,7 @@ def test_an_object_that_is_not_as_sent(title: tuple[Path, Inventory], path: str,
     assert [detail.split(":")[0] for detail in caught.value.details] == ["expected", "found"]
     (found,) = caught.value.diagnostics()
     assert (f"expected: {found.limit}", f"found: {found.measured}", found.at.file) == (*caught.value.details, caught.value.where)
+    assert (found.id, found.severity, found.message, found.advice) == (VerificationFailed.id, "error", caught.value.what, caught.value.fix)
     assert caught.value.exit_code == 6
 
 
@@ -181,6 +203,7 @@ def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
 def test_a_wrong_key(title: tuple[Path, Inventory]) -> None:
     with pytest.raises(VerificationFailed, match=r"does not decrypt|no fragmented MP4") as caught:
         check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
+    assert str(caught.value.where).startswith(str(title[0] / PREFIX)), "it names the segment"
     assert KEY.key.hex() not in "\n".join(caught.value.lines())
 
 
@@ -254,6 +277,7 @@ def object_replaced(folder: Path, expected: Inventory, path: str, new: str | byt
         pytest.param("master.m3u8", ",mp4a.40.2", "", "CODECS", 4, id="codecs"),
         pytest.param("master.m3u8", "160x90", "160x92", "RESOLUTION", 4, id="resolution"),
         pytest.param("master.m3u8", "=24.000", "=23.976", "FRAME-RATE", 4, id="frame-rate"),
+        pytest.param("master.m3u8", "FRAME-RATE=[0-9.]+,", "", "FRAME-RATE", 4, id="no-frame-rate"),
         pytest.param("master.m3u8", 'CHANNELS="2"', 'CHANNELS="6"', "CHANNELS", 3, id="channels"),
         pytest.param("master.m3u8", "FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE", "VIDEO-RANGE", 4, id="video-range"),
         pytest.param("master.m3u8", ',AUDIO="audio-2ch"', "", "audio group", 4, id="no-audio-group"),
@@ -310,6 +334,7 @@ def test_an_object_that_was_never_published(title: tuple[Path, Inventory], path:
     with pytest.raises(VerificationFailed, match="was not published") as caught:
         check(folder, expected.model_copy(update={"objects": objects}))
     assert caught.value.where == str(folder / PREFIX / path)
+    assert caught.value.details == ("expected: an object", "found: none")
 
 
 def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Inventory]) -> None:
@@ -377,6 +402,8 @@ def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded_title: 
             expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
         )
     assert "604800" in caught.value.details[0]
+    found = {"content_type": "video/mp4", "cache_control": "public, max-age=60", "content_encoding": None}
+    assert caught.value.details[1] == f"found: {found}"
 
 
 def test_pictures_of_a_thumbnails_track() -> None:

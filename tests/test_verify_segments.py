@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import struct
@@ -23,10 +24,11 @@ from vidpipe.mp4.boxes import NON_SYNC, Sample, parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.storage.base import Stored
+from vidpipe.storage.compression import compressed
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.readback import Readback
 
-FIRST, SECOND = "video/low/00001.m4s", "video/low/00002.m4s"
+FIRST, SECOND, LAST = "video/low/00001.m4s", "video/low/00002.m4s", "video/low/00003.m4s"
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +68,27 @@ def retimed(longer: dict[int, int]) -> Callable[[Samples], Samples]:
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("uri", "change", "what"),
     [
-        pytest.param(lambda samples: samples[:-1], "the number of frames is wrong", id="a frame is gone"),
-        pytest.param(late_key_frame, "does not begin with a key frame", id="no key frame"),
-        pytest.param(retimed({23: 100}), r"the duration \(s\) is wrong", id="another duration"),
-        pytest.param(retimed({0: 100, 1: -100}), "the duration of every frame but the last", id="uneven frames"),
+        pytest.param(FIRST, lambda samples: samples[:-1], "the number of frames is wrong", id="a frame is gone"),
+        pytest.param(FIRST, late_key_frame, "does not begin with a key frame", id="no key frame"),
+        pytest.param(FIRST, retimed({23: 100}), r"the duration \(s\) is wrong", id="another duration"),
+        pytest.param(FIRST, retimed({5: 100, 6: -100}), "the duration of every frame but the last", id="uneven frames"),
+        pytest.param(LAST, retimed({10: 100, 11: -100}), "the duration of every frame but the last", id="an uneven end"),
     ],
 )
-def test_frames_that_are_not_what_was_planned(title: tuple[Path, Inventory], change: Callable[[Samples], Samples], what: str) -> None:
+def test_frames_that_are_not_what_was_planned(
+    title: tuple[Path, Inventory], uri: str, change: Callable[[Samples], Samples], what: str
+) -> None:
     folder, expected = title
-    clear = opened(folder, find(expected, FIRST))
+    clear = opened(folder, find(expected, uri))
     (fragment,) = read_fragments(io.BytesIO(clear), parse_movie((folder / PREFIX / "video/low/init.mp4").read_bytes()))
     media = clear[fragment.samples[0].offset :]
-    assert write_fragment(1, 1, 0, list(fragment.samples), media) == clear
+    number, time = fragment.sequence, fragment.decode_time
+    assert write_fragment(number, 1, time, list(fragment.samples), media) == clear
+    changed = write_fragment(number, 1, time, change(list(fragment.samples)), media)
     with pytest.raises(VerificationFailed, match=what):
-        check(folder, rewritten(folder, expected, FIRST, write_fragment(1, 1, 0, change(list(fragment.samples)), media)))
+        check(folder, rewritten(folder, expected, uri, changed))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +229,22 @@ def test_a_copy_of_which_the_target_does_not_say_what_it_is(
     assert caught.value.details[1] == f"found: {found}"
     storage.answer = Stored(path="t/v/x.jpg", size=4, sha256="0" * 64)
     Readback(storage, "t/v", threading.Event()).compare("x.jpg", ENTRY)
+
+
+def test_a_compressed_playlist_needs_its_header(tmp_path: Path) -> None:
+    """Without it, players take the compressed bytes for the playlist."""
+    storage, data = Answers(tmp_path), compressed(b"#EXTM3U\n")
+    (tmp_path / "t" / "v").mkdir(parents=True)
+    (tmp_path / "t" / "v" / "x.m3u8").write_bytes(data)
+    entry = ObjectEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest(), content_encoding="gzip")
+    target = Readback(storage, "t/v", threading.Event())
+    storage.answer = Stored(path="t/v/x.m3u8", size=len(data), content_encoding="gzip")
+    assert target.keep("x.m3u8", entry, keep=True) == ("x.m3u8", b"#EXTM3U\n")
+    for answer in (storage.answer.model_copy(update={"content_encoding": None}), None):
+        storage.answer = answer
+        with pytest.raises(VerificationFailed, match="Content-Encoding") as caught:
+            target.keep("x.m3u8", entry, keep=False)
+        assert caught.value.details == ("expected: gzip", "found: None")
 
 
 def test_a_stop_ends_the_comparing_of_copies(tmp_path: Path) -> None:

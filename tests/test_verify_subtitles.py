@@ -16,6 +16,7 @@ from tests.title_support import KEY, PREFIX, WORDS, Encoded, publish_title
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_subtitles
+from vidpipe.manifest.hls import playlists
 from vidpipe.package.containers.webvtt import HEADER
 from vidpipe.package.cut import Cue
 from vidpipe.package.result import Segment
@@ -156,14 +157,19 @@ def test_a_playlist_that_says_something_else(title: tuple[Path, Inventory], path
         check(folder, object_replaced(folder, expected, path, changed))
 
 
-def test_sdh_that_is_no_automatic_choice(title: tuple[Path, Inventory]) -> None:
+@pytest.mark.parametrize("flag", ["default", "forced", "hearing_impaired"])
+def test_a_track_that_players_have_to_choose_and_may_not(title: tuple[Path, Inventory], flag: str) -> None:
     folder, expected = title
     (track,) = expected.subtitles
-    other = track.model_copy(update={"default": False})
-    lines = (folder / PREFIX / "master.m3u8").read_text().splitlines(keepends=True)
-    text = "".join(line.replace("=YES", "=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
+    other = track.model_copy(update={"default": False, "forced": False, "hearing_impaired": False, flag: True})
+    expected = expected.model_copy(update={"subtitles": (other,)})
+    text = playlists(expected)["master.m3u8"]
+    check(folder, object_replaced(folder, expected, "master.m3u8", text))
+    lines = text.splitlines(keepends=True)
+    spoiled = "".join(line.replace("AUTOSELECT=YES", "AUTOSELECT=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
+    assert spoiled != text
     with pytest.raises(VerificationFailed, match="SDH track has AUTOSELECT=NO"):
-        check(folder, object_replaced(folder, expected.model_copy(update={"subtitles": (other,)}), "master.m3u8", text))
+        check(folder, object_replaced(folder, expected, "master.m3u8", spoiled))
 
 
 @pytest.mark.parametrize(
