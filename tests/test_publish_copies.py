@@ -29,7 +29,7 @@ BYTES = {POSTER: b"a poster", MASTER: b"#EXTM3U\n", SEGMENT: b"a segment"}
 
 
 class Bucket(LocalStorage):
-    """A target that keeps headers, as S3 does. written: paths that were sent."""
+    """A target that keeps headers, as S3 does. written: paths that were sent.  asked: those that it was asked to copy."""
 
     keeps_headers = True
 
@@ -37,6 +37,7 @@ class Bucket(LocalStorage):
         super().__init__(root)
         self.headers: dict[str, dict[str, Any]] = {}
         self.written: list[str] = []
+        self.asked: list[str] = []
 
     def put(self, path: str, data: bytes | Path, **options: Any) -> None:
         self.headers[path] = {name: options.get(name) for name in ("content_type", "cache_control", "content_encoding")}
@@ -44,7 +45,8 @@ class Bucket(LocalStorage):
         super().put(path, data, **options | {"content_encoding": None})
 
     def copy(self, source: str, path: str, *, size: int) -> bool:
-        self.headers[path] = self.headers.get(source, {})
+        self.asked.append(source)
+        self.headers[path] = self.headers.get(source, self.headers.get(path, {}))
         return super().copy(source, path, size=size)
 
     def head(self, path: str) -> Stored | None:
@@ -124,7 +126,21 @@ def test_what_a_copy_would_spoil_is_sent(bucket: Bucket, shared: Shared, spoil: 
 )
 def test_what_is_not_the_same_is_sent(bucket: Bucket, shared: Shared, path: str, data: bytes) -> None:
     assert send(bucket, shared, path, data) == [Uploaded(path=path, bytes=len(data))]
-    assert (bucket.written, shared.copied) == ([f"{NEW}/{path}"], set())
+    assert (bucket.asked, bucket.written, shared.copied) == ([], [f"{NEW}/{path}"], set())
+
+
+def test_a_folder_keeps_no_headers_that_could_be_wrong(bucket: Bucket, tmp_path: Path) -> None:
+    folder = Shared(LocalStorage(tmp_path), OLD, {POSTER: entry(BYTES[POSTER])})
+    assert folder.copy(NEW, POSTER, *dict(entry(BYTES[POSTER])).values())
+    assert folder.copied == {POSTER}
+
+
+def test_what_lies_there_already_is_no_copy(bucket: Bucket, shared: Shared) -> None:
+    """Whoever put it there is not known: it has to be read back whole."""
+    lost(bucket)
+    publish_object(bucket, NEW, POSTER, BYTES[POSTER], reporter=Silent())
+    assert send(bucket, shared, POSTER, BYTES[POSTER]) == [Uploaded(path=POSTER, bytes=8)]
+    assert shared.copied == set()
 
 
 def test_an_object_that_was_copied_and_is_sent_after_all_is_no_copy(bucket: Bucket, shared: Shared) -> None:
