@@ -60,13 +60,13 @@ def clip(
     """Write a clip of ``frames`` frames, each with its number as a barcode. beeps: channels of a tone that beeps each second."""
     seconds = float(frames / Fraction(rate))
     graph = picture(*size, rate, f"{seconds + 1:.6f}") + f",trim=end_frame={frames}" + filters
-    sound: list[str] = []
+    audio: list[str] = []
     if beeps:
         tone = "if(lt(mod(t\\,1)\\,0.1)\\,0.5*sin(2*PI*1000*t)\\,0)"
         layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[beeps]
-        sound = ["-f", "lavfi", "-i", f"aevalsrc={'|'.join([tone] * beeps)}:s=48000:c={layout}:d={seconds:.6f}", "-c:a", "aac"]
+        audio = ["-f", "lavfi", "-i", f"aevalsrc={'|'.join([tone] * beeps)}:s=48000:c={layout}:d={seconds:.6f}", "-c:a", "aac"]
     video = [*(options or FAST), "-g", str(gop)]
-    ffmpeg("-f", "lavfi", "-i", graph, *sound, *video, path)
+    ffmpeg("-f", "lavfi", "-i", graph, *audio, *video, path)
     return path
 
 

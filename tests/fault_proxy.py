@@ -1,4 +1,4 @@
-"""Proxies in front of real servers. Of S3: loses or damages what it is told to, and answers as if all were well. Of PostgreSQL: breaks the
+"""Proxies in front of real servers. Of S3: loses or damages what it is asked to, and answers as if all were well. Of PostgreSQL: breaks the
 connection at a COMMIT, before it arrives or before its answer does.
 """
 

@@ -88,7 +88,7 @@ def joined(result: IngestResult, configured: Settings, playlist: str, folder: Pa
 
 
 def onsets(samples: bytes) -> list[float]:
-    """Return the seconds at which the fixtures' beeps begin: sound after 0.3 s of quiet. samples: mono, 16 bit, 48 kHz."""
+    """Return the seconds at which the fixtures' beeps begin: a tone after 0.3 s of quiet. samples: mono, 16 bit, 48 kHz."""
     levels = memoryview(samples).cast("h")
     threshold = max(map(abs, levels)) // 3
     loud = [max(map(abs, levels[i : i + 48])) > threshold for i in range(0, len(levels) - 48, 48)]

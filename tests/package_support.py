@@ -46,7 +46,7 @@ def rung(name: str = "v", codec: str = "h264", step: int = 1) -> VideoRendition:
     )
 
 
-def sound(name: str = "a") -> AudioRendition:
+def audio_rendition(name: str = "a") -> AudioRendition:
     return AudioRendition(
         id=name,
         stream=StreamRef(stream=1),

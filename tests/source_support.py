@@ -301,7 +301,7 @@ CASES: dict[str, Case] = {
     "late-audio": Case(
         "late-audio.mkv",
         [*X264, "-c:a", "pcm_s16le", "-map", "0:v", "-map", "1:a"],
-        extra=["-itsoffset", "0.5"],  # of the sound, which is the input after it
+        extra=["-itsoffset", "0.5"],  # of the audio, which is the input after it
         facts={"audio.0.offset": Fraction(1, 2)},
     ),
     "high-rate": Case("fast.mp4", [*X264], audio=(), rate="120", seconds="0.5", frames=60, facts={"video.frame_rate": Fraction(120)}),
@@ -329,8 +329,8 @@ def _generate(case: Case, folder: Path) -> Path:
     inputs = ["-f", "lavfi", "-i", f"{picture(*case.size, case.rate, case.seconds)},{case.video}"]
     for channels in case.audio:
         tone = "0.05*sin(2*PI*220*t)+0.4*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.1)"
-        sound = f"aevalsrc={'|'.join([tone] * channels)}:s=48000:c={LAYOUTS[channels]}:d={case.seconds}"
-        inputs += [*delay, "-f", "lavfi", "-i", sound]
+        tones = f"aevalsrc={'|'.join([tone] * channels)}:s=48000:c={LAYOUTS[channels]}:d={case.seconds}"
+        inputs += [*delay, "-f", "lavfi", "-i", tones]
     if not delay:
         inputs += [_subtitles(folder) if part == "SUBTITLES" else part for part in case.extra]
     run(inputs + case.options, target)
@@ -355,21 +355,21 @@ PIECE = "2.56"  # seconds: whole pictures at 25 a second, and whole frames of AA
 def pieces(
     folder: Path,
     codec: str,
-    sounds: list[tuple[str, str]],
+    formats: list[tuple[str, str]],
     *options: str,
     silent: tuple[int, ...] = (),
     on: tuple[int, ...] = (0, 1),
 ) -> Path:
-    """Make a transport stream of one piece after the other. sounds: layout and sample rate of each.
+    """Make a transport stream of one piece after the other. formats: layout and sample rate of each.
 
     A tone at 0, 1 and 2 s of each piece.  on: the channels that have it.  silent: pieces without.
     """
     whole = b""
-    for number, (layout, hertz) in enumerate(sounds):
+    for number, (layout, hertz) in enumerate(formats):
         tone = "0" if number in silent else "0.3*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.2)"
         channels = {"mono": 1, "stereo": 2}.get(layout, 6)
-        sound = f"aevalsrc={'|'.join(tone if place in on else '0' for place in range(channels))}:s={hertz}:c={layout}:d={PIECE}"
-        inputs = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=25:d={PIECE}", "-f", "lavfi", "-i", sound]
+        tones = f"aevalsrc={'|'.join(tone if place in on else '0' for place in range(channels))}:s={hertz}:c={layout}:d={PIECE}"
+        inputs = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=25:d={PIECE}", "-f", "lavfi", "-i", tones]
         start = f"{10 + number * float(PIECE):.2f}"
         piece = folder / f"piece-{number}.ts"
         run([*inputs, *X264, "-c:a", codec, "-b:a", "192k", "-output_ts_offset", start, "-muxdelay", "0", *options], piece)

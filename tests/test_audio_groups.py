@@ -122,8 +122,8 @@ def test_what_is_left_out_is_named_everywhere(made: tuple[IngestResult, Recorder
         (5, "video", None, "h264", "a title has one picture, that of stream 0"),
         (6, "subtitles", "de", "hdmv_pgs_subtitle", "only text becomes WebVTT, and this is pictures or unknown"),
     ]
-    told = [note.text for note in heard.named("note") if note.level == "warning"]
-    assert told == [
+    warned = [note.text for note in heard.named("note") if note.level == "warning"]
+    assert warned == [
         "left out: video stream 5 (h264): a title has one picture, that of stream 0",
         "left out: subtitles stream 6 (de, hdmv_pgs_subtitle): only text becomes WebVTT, and this is pictures or unknown",
     ]

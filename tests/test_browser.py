@@ -37,13 +37,13 @@ const ranges = of => [...Array(of.length).keys()].map(at => [of.start(at), of.en
 const seen = () => ({time: v.currentTime, duration: v.duration, width: v.videoWidth, height: v.videoHeight,
   frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, cues: cues(),
   buffered: ranges(v.buffered), played: ranges(v.played)});
-const tell = () => fetch('/report/{number}', {method: 'POST', body: JSON.stringify(seen())});
-v.onended = tell; v.onerror = () => { errors.push(v.error.message); tell(); };
+const report = () => fetch('/report/{number}', {method: 'POST', body: JSON.stringify(seen())});
+v.onended = report; v.onerror = () => { errors.push(v.error.message); report(); };
 v.onplaying = () => { v.playbackRate = {rate}; };
 if ('{how}' == 'native') v.src = '/title/{title}/master.m3u8';
-else { const h = new Hls(); h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details); if (d.fatal) tell(); });
+else { const h = new Hls(); h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details); if (d.fatal) report(); });
   h.loadSource('/title/{title}/master.m3u8'); h.attachMedia(v); }
-setTimeout(tell, 120000);</script>"""
+setTimeout(report, 120000);</script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 with_hlsjs = pytest.mark.skipif(
@@ -70,7 +70,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.shows = shows
         self.reports: dict[int, dict[str, Any]] = {}
-        self.all_told = threading.Event()
+        self.all_reported = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.reports.setdefault(int(self.path.removeprefix("/report/")), report)
         if len(self.server.reports) == len(self.server.shows):
-            self.server.all_told.set()
+            self.server.all_reported.set()
         self._send(b"")
 
     def _send(self, body: bytes, kind: str = "text/html") -> None:
@@ -137,7 +137,7 @@ def play(shows: Sequence[Show], profile: Path) -> list[dict[str, Any]]:
     with Site(shows) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         with browser(f"http://127.0.0.1:{site.server_address[1]}/", profile):
-            site.all_told.wait(150)
+            site.all_reported.wait(150)
         site.shutdown()
     assert sorted(site.reports) == list(range(len(shows))), "a player never reported"
     return [site.reports[number] for number in range(len(shows))]

@@ -24,10 +24,10 @@ __all__ = ["film"]  # the fixture
 
 PAGE = """<!doctype html><video id=v muted autoplay playsinline></video><script src=/hls.js></script><script>
 const v = document.getElementById('v'), h = new Hls(), errors = [], tracks = [];
-const tell = () => fetch('/report', {method: 'POST', body: JSON.stringify({ended: v.ended, time: v.currentTime, errors, tracks})});
+const report = () => fetch('/report', {method: 'POST', body: JSON.stringify({ended: v.ended, time: v.currentTime, errors, tracks})});
 h.on(Hls.Events.ERROR, (_, d) => errors.push(d.details));
 h.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, d) => tracks.push([d.groupId, d.name]));
-h.loadSource('/master.m3u8'); h.attachMedia(v); v.onended = tell; setTimeout(tell, 60000);</script>"""
+h.loadSource('/master.m3u8'); h.attachMedia(v); v.onended = report; setTimeout(report, 60000);</script>"""
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
@@ -38,13 +38,13 @@ pytestmark = [
 class Handler(SimpleHTTPRequestHandler):
     """Serves a title and the page beside it; hands on what the page reports."""
 
-    def __init__(self, *arguments: Any, told: list[Any], heard: threading.Event, **options: Any) -> None:
-        self._told, self._heard = told, heard
+    def __init__(self, *arguments: Any, reports: list[Any], reported: threading.Event, **options: Any) -> None:
+        self._reports, self._reported = reports, reported
         super().__init__(*arguments, **options)
 
     def do_POST(self) -> None:
-        self._told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self._heard.set()
+        self._reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._reported.set()
         self.send_response(204)
         self.end_headers()
 
@@ -53,8 +53,8 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path, told: list[Any], heard: threading.Event) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder), told=told, heard=heard)) as site:
+def served(folder: Path, reports: list[Any], reported: threading.Event) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder), reports=reports, reported=reported)) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{site.server_port}/page.html"
         site.shutdown()
@@ -72,11 +72,11 @@ def test_hls_js_plays_a_title_with_two_groups(only: str | None, film: Path, tmp_
         (title / "master.m3u8").write_text("\n".join(line for n, line in enumerate(lines) if n not in other and n - 1 not in other) + "\n")
     (title / "page.html").write_text(PAGE)
     (title / "hls.js").write_bytes(HLSJS[NEWEST].read_bytes())
-    told: list[Any] = []
-    heard = threading.Event()
-    with served(title, told, heard) as address, browser(address, tmp_path / "profile"):
-        assert heard.wait(90), "the page never reported"
-    (seen, *_) = told
+    reports: list[Any] = []
+    reported = threading.Event()
+    with served(title, reports, reported) as address, browser(address, tmp_path / "profile"):
+        assert reported.wait(90), "the page never reported"
+    (seen, *_) = reports
     assert seen["errors"] == []
     assert seen["ended"]
     assert seen["time"] == pytest.approx(4.0, abs=0.1)

@@ -298,7 +298,7 @@ def test_a_connection_that_is_lost_at_the_commit_decides_nothing(
         assert status(catalog, content_id) == [("v2", "live"), ("v1", "superseded")]
 
 
-def test_a_commit_of_which_nothing_is_known_is_told_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_of_which_nothing_is_known_is_reported_so(wire: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PAUSE", 0.05)
     monkeypatch.setattr(store, "WAIT", 1)
     url, between = wire
@@ -366,6 +366,21 @@ def test_a_failure_inside_the_transaction_leaves_the_old_version_live(catalog: C
     with pytest.raises(CatalogFailed):
         catalog.publish(record(version="v2"), None)  # type: ignore[arg-type] # refused by the table, after the old version was superseded
     assert status(catalog) == [("v1", "live")]
+
+
+def test_the_database_itself_refuses_a_second_live_version(catalog: Catalog) -> None:
+    catalog.publish(record(version="v1"), "1")
+    twin = "INSERT INTO vidpipe_versions SELECT content_id, '{0}', '{1}', created_at, fingerprint, record FROM vidpipe_versions LIMIT 1"
+    with catalog._engine.begin() as connection:
+        connection.exec_driver_sql(twin.format("v2", "superseded"))
+    with pytest.raises(sa.exc.IntegrityError), catalog._engine.begin() as connection:
+        connection.exec_driver_sql(twin.format("v3", "live"))
+
+
+def test_a_record_is_jsonb_in_postgresql(catalog: Catalog, url: str) -> None:
+    catalog.publish(record(), "1")
+    columns = {column["name"]: str(column["type"]) for column in sa.inspect(catalog._engine).get_columns("vidpipe_versions")}
+    assert columns["record"] == ("JSON" if url.startswith("sqlite") else "JSONB")
 
 
 def test_tables_of_a_newer_vidpipe_are_left_alone(catalog: Catalog, url: str) -> None:

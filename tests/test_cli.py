@@ -18,9 +18,10 @@ from rich.console import Console
 
 from tests.servers import S3Server
 from vidpipe import __version__, errors
-from vidpipe.cli import exits, render
+from vidpipe.cli import exits, render, words
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
+from vidpipe.cli.summary import finished
 from vidpipe.cli.words import escaped
 from vidpipe.errors import UsageError, VidpipeError
 
@@ -83,14 +84,14 @@ def test_ingest_prints_one_json_object_and_a_summary(home: Path) -> None:
     assert result["metadata"] == {"a": "b=c"}
     assert Path(result["manifest"]).read_text().startswith("#EXTM3U")
     assert all(seconds >= 0 for seconds in result["timings"].values())
-    told = (home / "ingest.txt").read_text()
-    assert "demo is live: 0:01 of video in 2 renditions" in told or "demo is live: 0:01 of video in 1 rendition" in told
+    summary = (home / "ingest.txt").read_text()
+    assert "demo is live: 0:01 of video in 2 renditions" in summary or "demo is live: 0:01 of video in 1 rendition" in summary
     for line in ("vidpipe preview demo", f"vidpipe inspect {result['manifest']}", "vidpipe catalog show demo", result["manifest"]):
-        assert line in told
-    assert "\x1b" not in told
+        assert line in summary
+    assert "\x1b" not in summary
 
 
-def test_the_summary_tells_wall_time_and_reuse(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_shows_wall_time_and_reuse(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from vidpipe.catalog.record import Record
     from vidpipe.pipeline.ingest import IngestResult
 
@@ -99,11 +100,11 @@ def test_the_summary_tells_wall_time_and_reuse(home: Path, capsys: pytest.Captur
     record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "timings")})
     timings = {"encode": 60.0, "package": 50.0, "total": 61.0}
     result = IngestResult(record=record, manifest=written["manifest"], timings=timings, artifacts=15, artifacts_reused=12)
-    render.summary(Console(width=500), result)
+    finished(Console(width=500), result)
     assert "made in 1:01, 12 of 15 encoded pieces reused\n" in capsys.readouterr().out
 
 
-def test_the_same_again_is_told_as_unchanged(run: Run) -> None:
+def test_the_same_again_is_reported_as_unchanged(run: Run) -> None:
     same = ("ingest", CLIP, "--ladder", "fast", "--id", "demo", "--title", "A \x1b[31mfilm", "--meta", "a=b=c")
     done = run(*same)
     assert (done.code, done.out) == (0, "")
@@ -123,7 +124,7 @@ def test_progress_json_is_all_of_standard_error(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"), [(["--ladder", "nothing"], 2), (["--workers", "none"], 2), (["--meta", "novalue"], 2), (["--key-url", "x"], 2)]
 )
-def test_progress_json_tells_failures_too(run: Run, arguments: list[str], code: int) -> None:
+def test_progress_json_reports_failures_too(run: Run, arguments: list[str], code: int) -> None:
     done = run("ingest", CLIP, "--progress", "json", *arguments)
     last = json.loads(done.err.splitlines()[-1])
     assert (done.code, last["event"], last["exit_code"]) == (code, "failed", code)
@@ -140,7 +141,7 @@ def test_plan_and_dry_run_encode_nothing(run: Run, home: Path) -> None:
     assert sorted(home.rglob("*.mp4")) == before
 
 
-def test_validate_tells_every_file(run: Run, tmp_path: Path) -> None:
+def test_validate_reports_every_file(run: Run, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
     done = run("validate", str(text), CLIP)
@@ -256,7 +257,7 @@ def test_ladders(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("ladders", "show", "fast", "--json").out)["rungs"][0]["bitrate"] == 300_000
 
 
-def test_ladders_check_tells_every_wrong_file(run: Run) -> None:
+def test_ladders_check_reports_every_wrong_file(run: Run) -> None:
     wrong = [str(FIXTURES / "ladders-broken" / f"{name}.yaml") for name in ("unknown-key", "bad-unit")]
     done = run("ladders", "check", wrong[0], "fast", wrong[1])
     assert (done.code, done.out) == (2, "fast: ok, ladder fast with 3 rungs\n")
@@ -329,17 +330,17 @@ def test_every_error_has_its_exit_code(kind: type[VidpipeError], capsys: pytest.
 
 def test_a_bug_is_called_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
     assert exits.run(raising(ZeroDivisionError("division by zero")), []) == 70
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: this is a bug in vidpipe {__version__}: ZeroDivisionError: division by zero\nfix: please report it")
-    assert "Traceback" not in told
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: this is a bug in vidpipe {__version__}: ZeroDivisionError: division by zero\nfix: please report it")
+    assert "Traceback" not in shown
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), UsageError("x")], ids=["bug", "usage"])
 def test_debug_adds_the_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     exits.run(raising(error), ["ingest", "--debug"])
-    told = capsys.readouterr().err
-    assert told.startswith("Traceback (most recent call last):\n")
-    assert "\nerror: " in told
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback (most recent call last):\n")
+    assert "\nerror: " in shown
     exits.run(raising(error), ["ingest", "--", "--debug"])
     assert "Traceback" not in capsys.readouterr().err
 
@@ -351,11 +352,11 @@ def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_cancels(number: signal.Signals) -> None:
-    told: list[str] = []
+    calls: list[str] = []
     before = signal.getsignal(number)
-    with exits.stopping(lambda: told.append("stopping")) as cancel:
+    with exits.stopping(lambda: calls.append("stopping")) as cancel:
         signal.raise_signal(number)
-        assert (cancel.is_set(), told) == (True, ["stopping"])
+        assert (cancel.is_set(), calls) == (True, ["stopping"])
     assert signal.getsignal(number) is before
 
 
@@ -479,8 +480,8 @@ def test_the_readme_and_the_help_list_the_same_exit_codes(run: Run) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", readme, re.M)}
     assert table == exits.CODES
-    told = " ".join(run("--help").out.split())
-    assert exits.EPILOG in told
+    shown = " ".join(run("--help").out.split())
+    assert exits.EPILOG in shown
 
 
 # -- text on terminals
@@ -545,3 +546,18 @@ def test_commands_stay_short() -> None:
         source = look.getsource(command.callback)
         body = source.split('"""')[2]
         assert len([line for line in body.splitlines() if line.strip()]) <= 16, command.callback.__name__
+
+
+def test_a_pipe_gets_the_lines_that_rich_would_print(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    texts = ["plain", "x" * 20_000, "", "[bold]no markup[/bold] :smile: 1.5", "trailing "]
+    texts += ["日本語 é", "a  b", "https://a/b?c=1 'q' None True"]
+    for printer in (words.err(), words.console(stderr=True)):
+        printer.print("error: ", style="bold red", end="")
+        words.lines(printer, *texts)
+    shown = capsys.readouterr().err
+    assert isinstance(words.err(), words.Piped)
+    assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert not isinstance(words.err(), words.Piped)

@@ -237,7 +237,7 @@ FETCHING: list[tuple[float, Event]] = [
 ]
 
 
-def test_fetching_is_told_once_a_second_and_at_the_end(clock_: Clock) -> None:
+def test_fetching_is_reported_once_a_second_and_at_the_end(clock_: Clock) -> None:
     stream = io.StringIO()
     shown = Ndjson(stream, clock_)
     for seconds, event in FETCHING:
@@ -248,7 +248,7 @@ def test_fetching_is_told_once_a_second_and_at_the_end(clock_: Clock) -> None:
     assert {key: lines[-2][key] for key in ("bytes", "total")} == {"bytes": 60_000_000, "total": 60_000_000}
 
 
-def test_the_last_of_a_source_is_told_even_if_nobody_said_how_much_comes(clock_: Clock) -> None:
+def test_the_last_of_a_source_is_reported_even_if_nobody_said_how_much_comes(clock_: Clock) -> None:
     stream = io.StringIO()
     shown = Ndjson(stream, clock_)
     for event in (StageStarted(stage="fetch"), *(Fetched(bytes=1000 * n) for n in (1, 2, 3)), StageFinished(stage="fetch", seconds=1.0)):

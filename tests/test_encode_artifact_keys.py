@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.encode_support import chunks_of, clip, tiny_plan
 from tests.encode_support import rung as quick_rung
-from tests.test_plan import rung, sound, source
+from tests.test_plan import audio, rung, source
 from vidpipe.encode.artifact_keys import Keys
 from vidpipe.encode.command import QualityChains, chunk_arguments, chunk_command
 from vidpipe.encode.scheduler import encode
@@ -34,8 +34,8 @@ CHAINS = QualityChains(
     source="idet",
     picture="blackdetect=d=0.1,metadata=mode=print:file=p.txt",
     picture_file="p.txt",
-    sound="ebur128=metadata=1,ametadata=mode=print:file=s.txt",
-    sound_file="s.txt",
+    audio="ebur128=metadata=1,ametadata=mode=print:file=s.txt",
+    audio_file="s.txt",
 )
 LADDER = Ladder(
     name="all",
@@ -55,7 +55,7 @@ SHOWN: dict[str, Any] = {"text": True, "start": Fraction(0), "duration": Fractio
 SUBTITLES = (SubtitleStream(index=3, codec="subrip", **SHOWN), SubtitleStream(index=0, codec="eia_608", channel="CC1", **SHOWN))
 HLG = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc", range="tv", dynamic_range="HLG")
 SOURCES = {
-    "plain": source(rate="60", duration="30", audio=(sound(1), sound(2, 6))).model_copy(update={"subtitles": SUBTITLES}),
+    "plain": source(rate="60", duration="30", audio=(audio(1), audio(2, 6))).model_copy(update={"subtitles": SUBTITLES}),
     "hlg": source(3840, 2160, rate="30000/1001", duration="30", colour=HLG, rotation=90, pixel_format="yuv420p10le", bit_depth=10),
 }
 

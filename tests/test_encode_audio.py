@@ -1,4 +1,4 @@
-"""Sound lies on the picture's time line to the sample, whatever the source does: late, early, with gaps, mono, surround."""
+"""Audio lies on the picture's time line to the sample, whatever the source does: late, early, with gaps, mono, surround."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidpipe.ladder import AudioRung
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import AudioEncode, AudioRendition, Plan
 from vidpipe.source.asset import StreamRef
-from vidpipe.source.facts import Sound
+from vidpipe.source.facts import AudioFormat
 from vidpipe.work.artifacts import Store
 
 RATE = 48_000
@@ -40,7 +40,7 @@ def test_the_whole_command() -> None:
         duration=Fraction(10),
         segment=Fraction(6),
         renditions=(MAIN,),
-        sounds={1: Sound(sample_rate=48000, channels=2, layout="stereo")},
+        formats={1: AudioFormat(sample_rate=48000, channels=2, layout="stereo")},
     )
     assert shlex.join(audio_arguments(job)) == (
         "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts"
@@ -58,7 +58,7 @@ def test_the_whole_command() -> None:
 
 def test_the_command_with_two_tracks_and_measurements() -> None:
     other = MAIN.model_copy(update={"id": "b", "channels": 6, "make": AudioEncode(bitrate=384_000)})
-    chains = QualityChains(source="idet", picture="null", picture_file="p.txt", sound="ebur128,ametadata=file=s.txt", sound_file="s.txt")
+    chains = QualityChains(source="idet", picture="null", picture_file="p.txt", audio="ebur128,ametadata=file=s.txt", audio_file="s.txt")
     job = AudioCommand(
         location="/s.mkv",
         size=1,
@@ -68,7 +68,7 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
         duration=Fraction(1),
         segment=Fraction(1),
         renditions=(MAIN, other),
-        sounds={1: Sound(sample_rate=48000, channels=6, layout="5.1")},
+        formats={1: AudioFormat(sample_rate=48000, channels=6, layout="5.1")},
         quality=chains,
     )
     arguments = audio_arguments(job)
@@ -85,8 +85,8 @@ CHAINS = QualityChains(
     source="idet",
     picture="metadata=mode=print:file=p.txt",
     picture_file="p.txt",
-    sound="astats=metadata=1,ametadata=mode=print:file=s.txt",
-    sound_file="s.txt",
+    audio="astats=metadata=1,ametadata=mode=print:file=s.txt",
+    audio_file="s.txt",
 )
 
 
@@ -123,9 +123,9 @@ def onsets(samples: list[float]) -> list[float]:
         pytest.param("ts at 3602 s", [0, 1, 2, 3, 4], id="ts at 3602 s"),
         pytest.param("audio 0.5 s late", [0.5, 1.5, 2.5, 3.5, 4.5], id="audio late"),
         pytest.param("audio 0.3 s early", [0.7, 1.7, 2.7, 3.7], id="audio early"),
-        pytest.param("gap", [0, 1, 4], id="gap in the sound"),
+        pytest.param("gap", [0, 1, 4], id="gap in the audio"),
         pytest.param("44100 Hz", [0, 1, 2, 3, 4], id="44.1 kHz"),
-        pytest.param("ends early", [0, 1], id="sound ends early"),
+        pytest.param("ends early", [0, 1], id="audio ends early"),
     ],
 )
 def test_sync(case: str, expected: list[float], tmp_path: Path, program: FFmpeg) -> None:
@@ -193,7 +193,7 @@ def test_each_language_is_its_own_track(tmp_path: Path, program: FFmpeg) -> None
     assert onsets(pcm(second.artifact.path)[0]) == pytest.approx([0.5, 1.5, 2.5], abs=0.01)
 
 
-def test_a_track_without_sound_in_the_picture_s_time_is_silence(tmp_path: Path, program: FFmpeg) -> None:
+def test_a_track_without_audio_in_the_picture_s_time_is_silence(tmp_path: Path, program: FFmpeg) -> None:
     """The plan leaves such tracks out; should its facts be wrong, there is silence and a measurement, and no failure."""
     source = clip(tmp_path / "source.mp4", "25", 50, beeps=2)
     out = tmp_path / "early.mkv"

@@ -23,9 +23,9 @@ BEEPS = "0.4*sin(2*PI*1000*t)*lt(mod(t,1),0.1)"
 HUM = "0.4*sin(2*PI*500*t)"
 
 
-def source(path: Path, sound: str, seconds: int, hertz: int, *options: str) -> Path:
-    """Write a clip: hardly a picture, and two equal channels of the sound."""
-    escaped = sound.replace(",", "\\,")
+def source(path: Path, expression: str, seconds: int, hertz: int, *options: str) -> Path:
+    """Write a clip: hardly a picture, and two equal channels of the audio."""
+    escaped = expression.replace(",", "\\,")
     video = ["-f", "lavfi", "-i", f"testsrc2=s=64x64:r=5:d={seconds}"]
     audio = ["-f", "lavfi", "-i", f"aevalsrc={escaped}|{escaped}:s={hertz}:c=stereo:d={seconds}"]
     ffmpeg(*video, *audio, *options, path)
@@ -64,16 +64,16 @@ def decoded(program: FFmpeg, path: Path, *arguments: str) -> array.array[float]:
     return array.array("f", raw.read_bytes())[::2]
 
 
-def onsets(sound: array.array[float]) -> list[float]:
+def onsets(samples: array.array[float]) -> list[float]:
     """Return the seconds at which a tone begins after quiet."""
-    loud = [max(map(abs, sound[at : at + 48])) > 0.1 for at in range(0, len(sound) - 48, 48)]
+    loud = [max(map(abs, samples[at : at + 48])) > 0.1 for at in range(0, len(samples) - 48, 48)]
     return [at / 1000 for at in range(1, len(loud)) if loud[at] and not any(loud[max(0, at - 300) : at])]
 
 
-def quiet(sound: array.array[float]) -> list[tuple[float, float]]:
+def quiet(samples: array.array[float]) -> list[tuple[float, float]]:
     """Return the stretches of silence of more than 5 ms."""
-    loud = [at for at, value in enumerate(sound) if abs(value) > 0.01]
-    return [(a / RATE, b / RATE) for a, b in pairwise([0, *loud, len(sound)]) if b - a > RATE / 200]
+    loud = [at for at, value in enumerate(samples) if abs(value) > 0.01]
+    return [(a / RATE, b / RATE) for a, b in pairwise([0, *loud, len(samples)]) if b - a > RATE / 200]
 
 
 VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"]
@@ -175,7 +175,7 @@ def test_drift_stays_within_the_limit(factor: str, tmp_path: Path, program: FFmp
 
 
 def test_lost_packets_become_silence_at_their_places(tmp_path: Path, program: FFmpeg) -> None:
-    """Single packets of 21 ms: each alone is hardly to be noticed, all together put sound and picture apart."""
+    """Single packets of 21 ms: each alone is hardly to be noticed, all together put audio and picture apart."""
     clip = source(tmp_path / "whole.mkv", BEEPS, 20, RATE, *X264, "-c:a", "aac")
     lossy = tmp_path / "lossy.mkv"
     ffmpeg("-i", clip, "-c", "copy", "-bsf:a", "noise=drop=lt(mod(tb*pts+0.5\\,1)\\,0.0205)", lossy)

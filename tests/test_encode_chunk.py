@@ -77,7 +77,7 @@ def test_the_error_names_the_time_in_the_source(source: Path, tmp_path: Path, pr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_told_when_damage_is_noted() -> None:
+def test_a_full_disk_is_reported_when_damage_is_noted() -> None:
     complaint = Completed(argv=("ffmpeg",), returncode=0, stdout=b"", stderr_tail="[h264 @ 0x1] [error] concealing errors")
     with pytest.raises(EncodeFailed, match="the disk is full"):
         note_damage(complaint, Path("/dev/full"))

@@ -206,7 +206,7 @@ def facts(program: FFmpeg, **changes: object) -> WorkerFacts:
 def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg) -> None:
     source = tmp_path / "source.mp4"
     source.write_bytes(b"12345")
-    poor = FFmpeg(program.path, program.version, program.encoders - {"libx265"}, program.filters, program.muxers, program.demuxers)
+    poor = FFmpeg(program.path, program.version, program.encoders - {"libx265"}, program.filters, program.muxers)
     found: dict[str, WorkerFacts | BaseException] = {
         "a": facts(program),
         "b": facts(poor),

@@ -162,7 +162,7 @@ def test_a_task_of_a_run_that_is_over_stops(url: str, tmp_path: Path) -> None:
             pass
 
 
-def test_a_machine_that_may_not_list_is_told(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_may_not_list_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS answers 403, not 404, if it is asked for a missing object by somebody without s3:ListBucket."""
     head = S3Storage.head
 

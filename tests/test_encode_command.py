@@ -49,7 +49,7 @@ JOB = ChunkCommand(
 )
 SPRITES = ThumbnailPlan(interval=100, width=160, height=90, columns=10, rows=10, poster_width=1920, poster_height=1080, posters=(500,))
 CHAINS = QualityChains(
-    source="idet", picture="blackdetect=d=0.1,metadata=mode=print:file=p.txt", picture_file="p.txt", sound="", sound_file="s.txt"
+    source="idet", picture="blackdetect=d=0.1,metadata=mode=print:file=p.txt", picture_file="p.txt", audio="", audio_file="s.txt"
 )
 LATER = {"chunk": Chunk(index=1, start=360, frames=360), "seek": Fraction(11)}
 HLG = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc", range="tv", dynamic_range="HLG")

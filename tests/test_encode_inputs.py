@@ -148,7 +148,8 @@ def test_a_copy_that_is_not_what_its_packets_promised_is_not_kept(film: Path, tm
     ffmpeg("-i", film, "-t", "1", "-i", film, "-map", "0:v", "-map", "1:a", "-c", "copy", short)
     honest = tiny_plan(short, chunk=1000)
     (stream,) = honest.source.audio
-    source = honest.source.model_copy(update={"audio": (stream.model_copy(update={"duration": Fraction(3), "sounding": Fraction(3)}),)})
+    longer = stream.model_copy(update={"duration": Fraction(3), "packets_duration": Fraction(3)})
+    source = honest.source.model_copy(update={"audio": (longer,)})
     plan = tiny_plan(source, chunk=1000)
     plan = plan.model_copy(update={"audio": (copied(plan, plan.audio[0]),)})
     with pytest.raises(EncodeFailed, match="samples, not"):

@@ -13,19 +13,19 @@ from vidpipe.encode.parallelism import Pace, chunks_in, memory_of, pace
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Pace(2, (1,) * 8 + (3, 3)), id="a chunk for each core, and threads for those that may end alone"),
-        pytest.param(2, 3, None, None, Pace(2, (1, 3, 3)), id="three chunks on two cores"),
-        pytest.param(2, 2, None, None, Pace(2, (3, 3)), id="two unlike chunks: the longer one takes both cores in the end"),
+        pytest.param(2, 10, None, None, Pace(2, (1,) * 9 + (3,)), id="a chunk for each core, and threads for the last one"),
+        pytest.param(2, 3, None, None, Pace(2, (1, 1, 3)), id="three chunks on two cores"),
+        pytest.param(2, 2, None, None, Pace(2, (1, 1)), id="two chunks on two cores"),
         pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
         pytest.param(8, 3, None, None, Pace(3, (4,) * 3), id="fewer chunks than cores share them"),
-        pytest.param(64, 64, None, None, Pace(64, (3,) * 64), id="as many chunks as cores"),
-        pytest.param(64, 128, None, None, Pace(64, (1,) * 64 + tuple(max(3, min(16, 96 // n)) for n in range(64, 0, -1))), id="many cores"),
-        pytest.param(8, 13, None, None, Pace(8, (1,) * 5 + (3, 3, 3, 3, 3, 4, 6, 12)), id="the later it begins, the less is beside it"),
+        pytest.param(64, 64, None, None, Pace(64, (1,) * 64), id="as many chunks as cores"),
+        pytest.param(64, 128, None, None, Pace(64, (1,) * 64 + tuple(min(16, 96 // n) for n in range(64, 0, -1))), id="many cores"),
+        pytest.param(8, 13, None, None, Pace(8, (1,) * 5 + (1, 1, 2, 2, 3, 4, 6, 12)), id="the later it begins, the less is beside it"),
         pytest.param(64, 1, None, None, Pace(1, (16,)), id="threads end where they gain nothing"),
         pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
         pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
         pytest.param(8, 20, 2, None, Pace(2, (6,) * 19 + (12,)), id="workers given"),
-        pytest.param(2, 10, 8, None, Pace(8, (1,) * 2 + (3,) * 8), id="more workers than cores"),
+        pytest.param(2, 10, 8, None, Pace(8, (1,) * 9 + (3,)), id="more workers than cores"),
         pytest.param(8, 20, None, 4, Pace(2, (4,) * 20), id="threads given"),
         pytest.param(2, 20, None, 4, Pace(1, (4,) * 20), id="more threads than cores"),
         pytest.param(8, 20, 3, 5, Pace(3, (5,) * 20), id="both given"),
@@ -35,7 +35,7 @@ def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threa
     assert pace(chunks, cores=cores, room=chunks, workers=workers, threads=threads) == expected
 
 
-THREADS_OF_22 = (1,) * 14 + (3, 3, 3, 3, 3, 4, 6, 12)
+THREADS_OF_22 = (1,) * 14 + (1, 1, 2, 2, 3, 4, 6, 12)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_chunk_that_is_decoded_from_the_start_may_take_longer(made: Plan) -> N
     assert numbers(chunk_limits(late))[1] > 10_000_000 * late.video.width * late.video.height * 2e-7
 
 
-def test_sound_may_take_what_its_length_needs(made: Plan, tmp_path: Path) -> None:
+def test_audio_may_take_what_its_length_needs(made: Plan, tmp_path: Path) -> None:
     short = audio_command(made, made.audio, None)
     day = short.model_copy(update={"duration": Fraction(24 * 3600)})
     assert numbers(audio_limits(short))[1] < 1000

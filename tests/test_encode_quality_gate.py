@@ -1,4 +1,4 @@
-"""Quality control while the encode runs: changes of the sound that only the encode noticed."""
+"""Quality control while the encode runs: changes of the audio format that only the encode noticed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_plan import planned, sound, source
+from tests.test_plan import audio, planned, source
 from vidpipe.encode import quality_gate as judging
 from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.tasks.remarks import CHANGING
-from vidpipe.source.facts import AudioStream, QualityReport, Sound, SoundChange
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream, QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.work.artifacts import Artifact
 
-STEREO, SURROUND = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=48000, channels=6, layout="5.1")
-CHANGE = (SoundChange(at=Fraction(5), before=STEREO, after=SURROUND),)
+STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=48000, channels=6, layout="5.1")
+CHANGE = (AudioFormatChange(at=Fraction(5), before=STEREO, after=SURROUND),)
 
 
 @pytest.mark.parametrize(
@@ -30,24 +30,24 @@ CHANGE = (SoundChange(at=Fraction(5), before=STEREO, after=SURROUND),)
         pytest.param(CHANGE, "off", 0, [], id="nobody asks"),
     ],
 )
-def test_changes_are_located_once_and_told_once(
-    located: tuple[SoundChange, ...], severity: str, decodes: int, streams: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_changes_are_located_once_and_reported_once(
+    located: tuple[AudioFormatChange, ...], severity: str, decodes: int, streams: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second stream changes too, but its packets said so: the facts have told it."""
-    made = planned(source(audio=(sound(1), sound(2, changes=CHANGE))))
+    """The second stream changes too, but its packets said so: the facts have it."""
+    made = planned(source(audio=(audio(1), audio(2, changes=CHANGE))))
     calls: list[str] = []
 
     def locate(*_: object, **__: object) -> tuple[AudioStream, ...]:
         calls.append("decode")
-        return (sound(1, changes=located), sound(2, changes=CHANGE))
+        return (audio(1, changes=located), audio(2, changes=CHANGE))
 
     monkeypatch.setattr(judging, "locate_changes", locate)
     policy = load_policy()
-    policy = policy.model_copy(update={"changing_sound": policy.changing_sound.model_copy(update={"severity": severity})})
+    policy = policy.model_copy(update={"changing_audio": policy.changing_audio.model_copy(update={"severity": severity})})
     judge = QualityGate(made, policy, QualityReport(), limits=SourceLimits(), cancel=threading.Event())
     (tmp_path / "quality.txt").write_text(f"{CHANGING}\n")
     artifact = Artifact(key="k", path=tmp_path / "quality.txt", size=1, sha256="0" * 64)
     for rendition in made.audio:
         judge.add(EncodedAudio(rendition=rendition, artifact=artifact, quality=artifact))
     assert calls == ["decode"] * decodes
-    assert [finding.at.stream for finding in judge.report().findings if finding.id == "changing-sound"] == streams
+    assert [finding.at.stream for finding in judge.report().findings if finding.id == "changing-audio"] == streams

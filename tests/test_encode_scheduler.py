@@ -89,14 +89,14 @@ def test_the_second_time_nothing_is_encoded(source: Path, store: Store, program:
     assert [getattr(event, "reused", None) for event in seen.events if event.event == "chunk_finished"] == [True] * len(plan.chunks)
 
 
-def test_sound_does_not_wait_for_the_chunks(source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_does_not_wait_for_the_chunks(source: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
     chunk_runs = threading.Event()
 
     def spy(*arguments: Any) -> Any:
         if isinstance(arguments[0].job, ChunkJob):
             chunk_runs.set()
         else:
-            assert chunk_runs.wait(30), "sound, which comes first, keeps the only worker from the chunks"
+            assert chunk_runs.wait(30), "audio, which comes first, keeps the only worker from the chunks"
         return run_task(*arguments)
 
     monkeypatch.setattr(scheduler, "run_task", spy)
@@ -109,7 +109,7 @@ def test_a_new_rung_encodes_only_itself(source: Path, store: Store, program: FFm
     list(encode(first, store, ffmpeg=program))
     both = tiny_plan(source, rung("72p", 72), rung("96p", 96))
     results = list(encode(both, store, ffmpeg=program))
-    assert fresh(results) == len(both.chunks), "one artifact a chunk: no picture, poster or sound again"
+    assert fresh(results) == len(both.chunks), "one artifact a chunk: no picture, poster or audio again"
     assert all(done.video["96p"].reused and not done.video["72p"].reused for done in chunks_of(results))
 
 
@@ -134,7 +134,7 @@ def test_threads_and_ffmpeg_version_are_part_of_the_key(source: Path, store: Sto
     plan = tiny_plan(source, chunk=200)
     list(encode(plan, store, ffmpeg=program, threads=1))
     assert fresh(list(encode(plan, store, ffmpeg=program, threads=2))) > 0
-    other = FFmpeg(program.path, "another", program.encoders, program.filters, program.muxers, program.demuxers)
+    other = FFmpeg(program.path, "another", program.encoders, program.filters, program.muxers)
     assert fresh(list(encode(plan, store, ffmpeg=other, threads=1))) > len(plan.chunks)
 
 
@@ -287,7 +287,7 @@ def test_two_runs_at_once_do_not_hurt_each_other(source: Path, store: Store, pro
 
 
 def test_a_lacking_encoder_is_refused_before_any_work(source: Path, store: Store, program: FFmpeg) -> None:
-    poor = FFmpeg(program.path, "poor", program.encoders - {"libx264"}, program.filters, program.muxers, program.demuxers)
+    poor = FFmpeg(program.path, "poor", program.encoders - {"libx264"}, program.filters, program.muxers)
     with pytest.raises(UsageError, match="lacks encoder libx264"):
         list(encode(tiny_plan(source), store, ffmpeg=poor))
     assert not store.root.exists()

@@ -15,7 +15,7 @@ import pytest
 from tests.encode_support import clip, rung, tiny_plan
 from vidpipe.encode import stalls
 from vidpipe.encode.artifact_keys import Keys
-from vidpipe.encode.audio import audio_command, sound_arguments
+from vidpipe.encode.audio import audio_command, audio_decode_arguments
 from vidpipe.encode.command import chunk_command, decode_arguments
 from vidpipe.encode.tasks.audio import AudioJob
 from vidpipe.encode.tasks.chunk import ChunkJob
@@ -50,7 +50,7 @@ def hurried(_impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Fake:
-    """An ffmpeg that answers for itself, does as told when it encodes or only decodes the source, and notes what it was asked."""
+    """An ffmpeg that answers for itself, does as asked when it encodes or only decodes the source, and notes what it was asked."""
 
     def __init__(self, folder: Path, program: FFmpeg, *, encodes: str, decodes: str) -> None:
         self.path, self._notes = folder / "fake-ffmpeg", folder / "notes"
@@ -111,7 +111,7 @@ def test_a_decoder_that_hangs_refuses_the_source(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_sound_whose_decoder_hangs(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
+def test_audio_whose_decoder_hangs(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)
     with pytest.raises(SourceRefused, match=r"^audio \(stream 1\) of source\.mp4: the decoder makes no progress"):
         run_task(audio_task(plan, tmp_path, fake))
@@ -213,14 +213,14 @@ def test_only_the_range_of_the_chunk_is_decoded(plan: Plan, tmp_path: Path, prog
 
 
 def test_a_large_file_may_be_silent_for_longer(plan: Plan) -> None:
-    sound = AudioJob.of(audio_command(plan, plan.audio, None), plan, {})
+    audio = AudioJob.of(audio_command(plan, plan.audio, None), plan, {})
     command = chunk_command(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
     picture = ChunkJob.of(command, plan, {})
-    for job in (sound, picture):
+    for job in (audio, picture):
         assert stalls.patience(job) == pytest.approx(SILENT, abs=0.1)
         assert stalls.patience(job.model_copy(update={"size": 20_000_000})) == pytest.approx(SILENT + 1)
         assert stalls.patience(job.model_copy(update={"size": 10**12})) == STALLED
-    assert sound_arguments(sound).count("-map") == 1
+    assert audio_decode_arguments(audio).count("-map") == 1
 
 
 def test_a_picture_that_has_to_be_found_first_is_waited_for(
@@ -235,7 +235,7 @@ def test_a_picture_that_has_to_be_found_first_is_waited_for(
 
 
 def test_the_decoder_of_a_large_file_has_its_time_too(plan: Plan, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins so late that the encode is given up before; only its answer tells whom to blame."""
+    """It begins so late that the encode is given up before; only its answer shows whom to blame."""
     monkeypatch.setattr(stalls, "SLOWEST_READ", 1)
     monkeypatch.setattr(stalls, "STALLED_SECONDS", 2.0)
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)

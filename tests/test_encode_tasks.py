@@ -161,7 +161,7 @@ def test_audio_that_changes_is_made_steady(plan: Plan) -> None:
     job: Any = jobs(plan)[1]
     (same,), (steady,) = job.again(Failed("x")), job.again(Failed("x", changing=frozenset({1})))
     assert same == job
-    assert (steady.steady, steady.sounds[1].channels, steady.found) == ((1,), 6, {1})
+    assert (steady.steady, steady.formats[1].channels, steady.found) == ((1,), 6, {1})
 
 
 def test_no_way_of_doing_work_knows_a_kind_of_it() -> None:

@@ -69,7 +69,7 @@ def test_nobody_else_knows_it(tmp_path: Path) -> None:
 def test_a_ladder_can_ask_for_it(toy: Encoder, tmp_path: Path) -> None:
     (low,) = ladder_file(tmp_path).rungs
     assert (low.codec, low.preset, low.profile) == ("toy", "cabac", "high")
-    for wrong, told in {
+    for wrong, fix in {
         "codec=openh264": "did you mean toy? (codec is one of: h264, hevc, av1, toy)",
         "preset=medium": "use one of: cavlc, cabac",
         "more=profile: main10": "did you mean main?",
@@ -79,7 +79,7 @@ def test_a_ladder_can_ask_for_it(toy: Encoder, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as refused:
             ladder_file(tmp_path, **{key: value})
         assert refused.value.fix is not None
-        assert refused.value.fix.startswith(told), wrong
+        assert refused.value.fix.startswith(fix), wrong
 
 
 def test_a_plan_knows_where_it_plays(toy: Encoder) -> None:
@@ -88,8 +88,8 @@ def test_a_plan_knows_where_it_plays(toy: Encoder) -> None:
         return [text for text in planned(source(), ladder).warnings if "nothing in" in text]
 
     assert not warnings_of("toy")
-    (told,) = warnings_of("hevc")
-    assert told.startswith("nothing in H.264 or Toy: browsers and devices that cannot decode HEVC,")
+    (warning,) = warnings_of("hevc")
+    assert warning.startswith("nothing in H.264 or Toy: browsers and devices that cannot decode HEVC,")
     small = LADDER.model_copy(update={"rungs": (wish(360, codec="hevc"), wish(480, codec="toy"), wish(720, codec="av1"))})
     assert [made.make.codec for made in planned(source(160, 120), small).video] == ["toy"], "the only one plays everywhere"
 

@@ -47,7 +47,7 @@ from vidpipe import cli, inventory
 from vidpipe.work import jobs as job
 from vidpipe.pipeline import ingest as pipeline
 from vidpipe.catalog import store
-from vidpipe.cli import app, exits, render, reporters
+from vidpipe.cli import app, exits, reporters, summary
 
 def event(_, happening):
     return " ".join([happening.event, *([happening.stage] if hasattr(happening, "stage") else [])])
@@ -55,7 +55,7 @@ def event(_, happening):
 around(reporters.UntilLive, "emit", event)
 for owner, name in (
     (pipeline, "seal"), (store.Catalog, "publish"), (store.Catalog, "_publish"), (job.Claim, "finish"), (store.Catalog, "close"),
-    (pipeline, "ingest"), (reporters.Plain, "close"), (app, "write_json"), (render, "summary"), (exits, "run"),
+    (pipeline, "ingest"), (reporters.Plain, "close"), (app, "write_json"), (summary, "finished"), (exits, "run"),
 ):
     around(owner, name, lambda *_, name=name: name)
 cli.main()
@@ -114,7 +114,7 @@ def assert_honest(home: Path, step: str, signals: str) -> int:
         ("after close", "SIGTERM", 0),
         ("before write_json", "SIGTERM", 0),
         ("after write_json", "SIGINT+SIGINT", 0),
-        ("before summary", "SIGINT", 0),
+        ("before finished", "SIGINT", 0),
         ("after run", "SIGTERM+SIGINT", 0),
     ],
 )

@@ -155,10 +155,10 @@ def test_an_external_data_reference_is_not_followed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "secret.mov")
     film = tmp_path / "film.mov"
     film.write_bytes(referring(make("plain-mp4", tmp_path).read_bytes(), tmp_path / "secret.mov"))
-    # ffmpeg sees the reference, so the file is well made: told to follow, it waits for the pipe
+    # ffmpeg sees the reference, so the file is well made: asked to follow, it waits for the pipe
     follow = ["-enable_drefs", "1", "-use_absolute_path", "1", "-i", f"file:{film}"]
-    told = run([find().path, "-hide_banner", *follow, "-f", "null", "-"], limits=Limits(wall_seconds=3))
-    assert told.timed_out or "secret.mov" in told.stderr_tail
+    followed = run([find().path, "-hide_banner", *follow, "-f", "null", "-"], limits=Limits(wall_seconds=3))
+    assert followed.timed_out or "secret.mov" in followed.stderr_tail
     with pytest.raises(SourceRefused, match="its video stream is empty"):
         probe(str(film), limits=SOON)
     options = source_options(str(film), "mov")

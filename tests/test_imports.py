@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from tests.ingest_support import ladder
+from tests.source_support import X264
+from tests.source_support import run as ffmpeg
+from vidpipe.source import probe
 
 ROOT = Path(__file__).parent.parent
 HEAVY = (
@@ -27,6 +33,16 @@ HEAVY = (
     "sqlalchemy",
     "vidpipe.pipeline.ingest",
 )
+NOT_FOR_A_FOLDER = (
+    *("boto3", "botocore", "urllib3"),  # S3
+    *("httpcore", "h11", "anyio"),  # web servers
+    *("sqlalchemy.dialects.postgresql", "psycopg"),  # a catalog on a server
+    *("distributed", "dask", "vidpipe.encode.cluster"),
+    *("langcodes", "language_data"),  # tracks with a language
+    "rich",  # a terminal
+    "av",  # only the child process reads what a stranger sent
+)
+"""What an ingest of a local file without audio into a folder does without: each takes 10 to 400 ms to load."""
 BROUGHT_ALONG = {"botocore": "boto3", "urllib3": "boto3"}
 """What a declared package is made of: imported package -> the distribution that brings it."""
 
@@ -65,6 +81,31 @@ def test_help_loads_what_it_prints_and_no_more(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_an_ingest_into_a_folder_loads_only_what_it_needs(tmp_path: Path) -> None:
+    source = tmp_path / "one.mp4"
+    ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25", "-frames:v", "1", *X264], source)
+    program = (
+        "import sys\n"
+        "from vidpipe.cli import main\n"
+        "try:\n    main()\n"
+        f"finally:\n    print('LOADED', sorted(name for name in {NOT_FOR_A_FOLDER!r} if name in sys.modules), file=sys.stderr)\n"
+    )
+    where = ["--home", str(tmp_path / "home"), "--to", str(tmp_path / "to"), "--ladder", ladder(tmp_path, 180)]
+    argv = [sys.executable, "-c", program, "ingest", str(source), *where]
+    environ = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "LOADED []"
+
+
+def test_the_child_that_opens_a_source_loads_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwanted = ("site", "subprocess", "cryptography", "vidpipe.media", "vidpipe.protect", "vidpipe.storage", "vidpipe.settings")
+    seen = f"print(sorted(name for name in {unwanted!r} if name in sys.modules), 'av' in sys.modules, gc.isenabled())"
+    monkeypatch.setattr(probe, "CHILD", probe.CHILD.replace("main(sys.argv[1:])", seen))
+    done = subprocess.run(probe.child("examine"), capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["[] True True", ""]
 
 
 def test_the_contracts_of_the_design_hold() -> None:

@@ -41,8 +41,8 @@ CHANGES: dict[str, dict[str, str]] = {
     "another rate": {"rate": "50"},
 }
 STEREO, MONO, SURROUND = ("stereo", "48000"), ("mono", "48000"), ("5.1", "48000")
-# codec, the sounds one after the other, loudness of the tone in each, ffmpeg's options
-SOUNDS: dict[str, tuple[str, list[tuple[str, str]], list[float], list[str]]] = {
+# codec, the formats one after the other, loudness of the tone in each, ffmpeg's options
+CHANGING: dict[str, tuple[str, list[tuple[str, str]], list[float], list[str]]] = {
     "mono in between": ("aac", [STEREO, MONO, STEREO], [0.3, 0.3, 0.3], []),
     "surround in between": ("ac3", [STEREO, ("5.1(side)", "48000"), STEREO], [0.3, 0.3, 0.3], []),
     "surround, mono and other samples": ("aac", [SURROUND, ("mono", "44100"), ("stereo", "44100"), STEREO], [0.3, 0.21, 0.3, 0.3], []),
@@ -52,8 +52,8 @@ SOUNDS: dict[str, tuple[str, list[tuple[str, str]], list[float], list[str]]] = {
 
 def part(folder: Path, name: str, start: int, **how: str) -> Path:
     """Make two seconds of transport stream that begin at ``start``."""
-    sound = f"anoisesrc=a=0.3:d=2:r={how['hertz']},aformat=channel_layouts={how['audio']}"
-    inputs = ["-f", "lavfi", "-i", f"testsrc2=s={how['size']}:r={how['rate']}:d=2", "-f", "lavfi", "-i", sound]
+    noise = f"anoisesrc=a=0.3:d=2:r={how['hertz']},aformat=channel_layouts={how['audio']}"
+    inputs = ["-f", "lavfi", "-i", f"testsrc2=s={how['size']}:r={how['rate']}:d=2", "-f", "lavfi", "-i", noise]
     options = [*X264, "-pix_fmt", how["pixels"], "-c:a", how["codec"], "-output_ts_offset", str(start), "-muxdelay", "0"]
     ffmpeg([*inputs, *options], folder / name)
     return folder / name
@@ -68,24 +68,24 @@ def changing(folder: Path, change: dict[str, str]) -> Path:
     return source
 
 
-@pytest.mark.parametrize("kind", SOUNDS)
-def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", CHANGING)
+def test_audio_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     """A tone at the first three seconds of each piece of 2.56 s is heard when and as loud as it was, from start to end."""
-    codec, sounds, levels, options = SOUNDS[kind]
+    codec, formats, levels, options = CHANGING[kind]
     configured = settings(tmp_path, 90)
-    source = pieces(tmp_path, codec, sounds, *options)
+    source = pieces(tmp_path, codec, formats, *options)
     noted = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "changes mid-stream" in note]
     assert len(noted) == (0 if options else 1)
     result = run(source, configured)
-    told = [finding for finding in result.findings if finding.id == "changing-sound"]
-    assert [finding.severity for finding in told] == ["warning"] * (len(sounds) - 1)
-    assert [float(finding.at.start or 0) for finding in told] == pytest.approx([2.56 * n for n in range(1, len(sounds))], abs=0.06)
+    found = [finding for finding in result.findings if finding.id == "changing-audio"]
+    assert [finding.severity for finding in found] == ["warning"] * (len(formats) - 1)
+    assert [float(finding.at.start or 0) for finding in found] == pytest.approx([2.56 * n for n in range(1, len(formats))], abs=0.06)
     raw = playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
     samples = memoryview(raw).cast("h")
-    planned = 48 * round(2560 * len(sounds))
+    planned = 48 * round(2560 * len(formats))
     assert planned <= len(samples) < planned + 1024  # the last AAC frame is whole
     assert max(map(abs, samples[planned:]), default=0) < 100
-    tones = [2.56 * number + second for number in range(len(sounds)) for second in range(3)]
+    tones = [2.56 * number + second for number in range(len(formats)) for second in range(3)]
     # Each piece overlaps the one before it by up to two frames, the delay of its encoder and the end of the last one: a tone at the very
     # beginning of a piece may lose so much. All others are where they were.
     apart = [abs(onset - time) for onset, time in zip(onsets(raw), [time for time in tones if time], strict=True)]
@@ -98,7 +98,7 @@ def test_sound_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on", [(2,), (4, 5)], ids=["centre", "surround"])
-def test_sound_that_is_surround_later_and_does_not_say_so_is_mixed_whole(on: tuple[int, ...], tmp_path: Path) -> None:
+def test_audio_that_is_surround_later_and_does_not_say_so_is_mixed_whole(on: tuple[int, ...], tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(pieces(tmp_path, "aac", [STEREO, SURROUND], "-mpegts_flags", "latm", on=on), configured)
     assert not [finding for finding in result.findings if finding.id == "dead-channel"]
@@ -107,7 +107,7 @@ def test_sound_that_is_surround_later_and_does_not_say_so_is_mixed_whole(on: tup
     assert max(map(abs, samples[begin : begin + 4800])) / 32768 == pytest.approx(0.3 * 0.707, rel=0.1)
 
 
-def test_a_surround_rendition_of_sound_that_is_stereo_later(tmp_path: Path) -> None:
+def test_a_surround_rendition_of_audio_that_is_stereo_later(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with Path(str(configured.ladder)).open("a") as ladder:
         ladder.write("  - {codec: aac, bitrate: 384k, channels: 6}\n")
@@ -276,7 +276,7 @@ def test_audio_before_the_picture_is_cut_with_a_word(tmp_path: Path) -> None:
     ffmpeg([*delayed, "-f", "lavfi", "-i", "sine=1000:d=2.4", *X264, "-c:a", "aac"], source)
     configured = settings(tmp_path)
     note = "begins 0.400 s before the picture: that much of it is cut"
-    assert [note in told for told in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
+    assert [note in each for each in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
     result = run(source, configured)
     assert [finding.id for finding in result.findings if note in finding.message] == ["early-audio"]
     assert result.record.audio[0].cut == pytest.approx(0.4, abs=0.001)

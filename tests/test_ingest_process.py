@@ -46,7 +46,7 @@ def wait_for_chunks(home: Path, count: int, process: subprocess.Popen[str]) -> N
     deadline = time.monotonic() + 120
     chunks = home / "work" / "chunks"
     # What is in the store has its facts beside it, which come last.
-    while sum((file.parent / f"{file.name.partition('.')[0]}.json").exists() for file in chunks.rglob("*.mp4")) <= count:  # and the sound
+    while sum((file.parent / f"{file.name.partition('.')[0]}.json").exists() for file in chunks.rglob("*.mp4")) <= count:  # and the audio
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

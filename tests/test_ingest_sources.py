@@ -1,4 +1,4 @@
-"""Every odd but ordinary source becomes a title: frame count, duration, geometry, sound and sync are compared with the source."""
+"""Every odd but ordinary source becomes a title: frame count, duration, geometry, audio and sync are compared with the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidpipe.plan import fit
 
 AAC_FRAME = Fraction(1024, 48000)
 CODEC_DELAY = {"avi", "interlaced-bottom", "avi-h264", "flv", "ts-offset", "ps", "interlaced", "mkv-29.97", "webm"}
-"""Sources whose sound was encoded with a delay that the container does not tell: up to 40 ms, and no fault of ours."""
+"""Sources whose audio was encoded with a delay that the container does not declare: up to 40 ms, and no fault of ours."""
 
 TURNED = {"rotated", "mirrored", "flipped", "mirrored-rotated"}
 NO_BARCODE = {*TURNED, "interlaced", "interlaced-mp4", "interlaced-unflagged", "interlaced-bottom"}

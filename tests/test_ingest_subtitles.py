@@ -46,14 +46,14 @@ def test_two_languages_forced_and_for_the_hard_of_hearing(tmp_path: Path) -> Non
     ]
     result = run(source, configured)
     folder = version(result)
-    told = [(t.id, t.name, t.language, t.default, t.forced, t.hearing_impaired) for t in result.record.subtitles]
-    assert told == [
+    recorded = [(t.id, t.name, t.language, t.default, t.forced, t.hearing_impaired) for t in result.record.subtitles]
+    assert recorded == [
         ("en-sub", "English", "en", True, False, False),
         ("de-sub", "Deutsch 'neu'", "de", False, False, False),
         ("en-forced", "English (forced)", "en", False, True, False),
         ("en-sdh", "English (SDH)", "en", False, False, True),
     ]
-    assert [track.url for track in result.record.subtitles] == [str(folder / f"subtitle-{t[0]}.m3u8") for t in told]
+    assert [track.url for track in result.record.subtitles] == [str(folder / f"subtitle-{t[0]}.m3u8") for t in recorded]
     assert json.loads((folder / "record.json").read_text())["subtitles"][3]["hearing_impaired"] is True
 
     first, second = texts(folder, "subtitle-en-sub.m3u8", key_of(configured))

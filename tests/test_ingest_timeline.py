@@ -85,9 +85,9 @@ def test_a_transport_stream_joined_of_two_is_whole(kind: str, tmp_path: Path) ->
     # the tail of the first part's audio covers the very beginning of the second's
     assert beeps == pytest.approx([1, 2, 3, 4, 5, 6, 7], abs=0.011)
     assert beeps[4:] == pytest.approx([5, 6, 7], abs=0.002)
-    told = [finding.id for finding in fact_findings(probe(str(source)), load_policy())]
-    assert "clock-jump" in told
-    assert not {"duplicate-timestamps", "broken-timestamps", "timestamp-gap"} & set(told)
+    found = [finding.id for finding in fact_findings(probe(str(source)), load_policy())]
+    assert "clock-jump" in found
+    assert not {"duplicate-timestamps", "broken-timestamps", "timestamp-gap"} & set(found)
 
 
 @pytest.mark.parametrize("kind", SURGERY)

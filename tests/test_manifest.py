@@ -307,13 +307,13 @@ def test_rates_are_measured_from_what_the_playlist_states() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(100_000, 20_000_000), min_size=1, max_size=6), st.lists(st.integers(30_000, 500_000), max_size=3))
-def test_no_playable_combination_exceeds_what_is_declared(video: list[int], sounds: list[int]) -> None:
+def test_no_playable_combination_exceeds_what_is_declared(video: list[int], rates: list[int]) -> None:
     tracks = [variant(str(number), 640, 360, rate, rate // 2) for number, rate in enumerate(video)]
-    group = [audio(str(number), f"Audio {number}", None, peak=rate) for number, rate in enumerate(sounds)]
+    group = [audio(str(number), f"Audio {number}", None, peak=rate) for number, rate in enumerate(rates)]
     lines = [line for line in write_master(tracks, group).splitlines() if line.startswith("#EXT-X-STREAM-INF")]
     declared = [int(line.split(",BANDWIDTH=")[1].split(",")[0]) for line in lines]
     for track, bandwidth in zip(ordered(tracks), declared, strict=True):
-        assert bandwidth == track.bitrate.peak + max(sounds, default=0)
+        assert bandwidth == track.bitrate.peak + max(rates, default=0)
 
 
 def test_the_first_variant_is_a_sensible_start() -> None:
@@ -328,8 +328,8 @@ def test_frame_rate(rate: str, text: str) -> None:
     assert frame_rate(Fraction(rate)) == text
 
 
-@pytest.mark.parametrize("names", [("Sound", "Sound"), ("A b", "A\nb"), ('"', "'"), ("\t", "x")])
-def test_audio_names_that_cannot_be_told_apart_are_bugs(names: tuple[str, str]) -> None:
+@pytest.mark.parametrize("names", [("Audio", "Audio"), ("A b", "A\nb"), ('"', "'"), ("\t", "x")])
+def test_audio_names_that_cannot_be_distinguished_are_bugs(names: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="unique and not empty"):
         write_master(LADDER, [audio(str(number), name, None) for number, name in enumerate(names)])
 

@@ -9,6 +9,7 @@ import pytest
 
 from vidpipe.errors import UsageError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
+from vidpipe.work.measurements import of_programs
 
 
 def test_the_bundled_one_has_what_vidpipe_needs() -> None:
@@ -17,7 +18,6 @@ def test_the_bundled_one_has_what_vidpipe_needs() -> None:
     ffmpeg.require(
         encoders=["libx264", "libx265", "libsvtav1", "aac", "mjpeg"], filters=["zscale", "tonemap", "bwdif", "fps"], muxers=["mp4", "mjpeg"]
     )
-    assert {"mov", "matroska", "mpegts"} <= ffmpeg.demuxers
 
 
 def test_lacking_parts_are_named() -> None:
@@ -64,9 +64,22 @@ def test_a_program_is_asked_once_what_it_can_do(tmp_path: Path) -> None:
     lists = f'echo " V x$(cat "{inner}" | wc -c) -"'
     program.write_text(f'#!/bin/sh\necho "$2" >> "{asked}"\nif [ "$2" = -version ]; then . "{inner}"; else {lists}; fi\n')
     program.chmod(0o755)
-    first = find(str(program))
-    assert find(str(program)) == first
-    assert asked.read_text().split() == ["-version", "-encoders", "-filters", "-muxers", "-demuxers", "-version"]
+    first = find(str(program), memory=of_programs(tmp_path))
+    assert find(str(program), memory=of_programs(tmp_path)) == first
+    assert asked.read_text().split() == ["-version", "-encoders", "-filters", "-muxers", "-version"]
     inner.write_text("echo 'ffmpeg version 1'; echo 'configuration: --disable-x264'")
-    second = find(str(program))
+    second = find(str(program), memory=of_programs(tmp_path))
     assert (second.version, second.encoders == first.encoders) == ("1", False)
+    program.write_text(program.read_text() + "# another build\n")
+    asked.unlink()
+    assert find(str(program), memory=of_programs(tmp_path)) == second
+    assert len(asked.read_text().split()) == 4
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", '{"encoders": ["aac"]}', '{"encoders": 1, "filters": 1, "muxers": 1}'])
+def test_a_spoiled_memory_is_no_answer(kept: str, tmp_path: Path) -> None:
+    known = find(memory=of_programs(tmp_path))
+    (note,) = (tmp_path / "programs").iterdir()
+    note.write_text(kept)
+    assert find(memory=of_programs(tmp_path)) == known
+    assert note.read_text() != kept

@@ -52,7 +52,7 @@ def test_video(picture: Video, rate: int, brands: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sound", "brands"),
+    ("coded", "brands"),
     [
         pytest.param(Audio("mp4a.40.2", 2, 48_000), ("caac",), id="stereo"),
         pytest.param(Audio("mp4a.40.2", 1, 44_100), ("caac",), id="mono"),
@@ -61,5 +61,5 @@ def test_video(picture: Video, rate: int, brands: tuple[str, ...]) -> None:
         pytest.param(Audio("mp4a.40.42", 2, 48_000), (), id="xhe-aac"),
     ],
 )
-def test_audio(sound: Audio, brands: tuple[str, ...]) -> None:
-    assert audio_brands(sound) == brands
+def test_audio(coded: Audio, brands: tuple[str, ...]) -> None:
+    assert audio_brands(coded) == brands

@@ -14,7 +14,7 @@ from tests.oracle.__main__ import main
 from tests.oracle.decode import AUDIO_RATE, Audio, Pictures, decode, listing, place
 from tests.oracle.judge import Options, judge
 from tests.oracle.traps import TRAPS, check
-from tests.oracle.traps.trap import AAC, X264, run, sound
+from tests.oracle.traps.trap import AAC, X264, audio_input, run
 from tests.oracle.traps.trap import picture as moving
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -33,7 +33,7 @@ ALL = [pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=MENDING[na
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pictures, Audio]:
     """A decoded clip: the source, and the title that it should become."""
     file = tmp_path_factory.mktemp("good") / "good.mp4"
-    run(*moving(), *sound(), *X264, *AAC, file)
+    run(*moving(), *audio_input(), *X264, *AAC, file)
     found = listing(file)
     shown = found.shown()
     assert shown
@@ -77,7 +77,7 @@ def frozen(rgb: np.ndarray) -> np.ndarray:
 def test_a_good_picture_is_right(good: tuple[Pictures, Audio]) -> None:
     seen = picture.compare(good[0], pictures_with(good[0], noisy), 0.0)
     assert (seen.faults, seen.wrong) == ([], 0)
-    assert seen.told > 0.9
+    assert seen.timed > 0.9
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_pictures_at_other_times_are_found(good: tuple[Pictures, Audio]) -> None
     assert picture.compare(good[0], replace(good[0], times=good[0].times + 0.015), 0.0).wrong == 0
 
 
-def test_what_does_not_move_cannot_be_told(good: tuple[Pictures, Audio]) -> None:
+def test_what_does_not_move_has_no_time(good: tuple[Pictures, Audio]) -> None:
     still = pictures_with(good[0], lambda rgb: np.repeat(rgb[:1], len(rgb), axis=0))
-    assert picture.compare(still, still, 0.0).remarks == ["the pictures' times cannot be told: they do not move"]
+    assert picture.compare(still, still, 0.0).remarks == ["the pictures' times do not show: they do not move"]
 
 
 def heard(good: tuple[Pictures, Audio], change: Callable[[np.ndarray], np.ndarray]) -> list[str]:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import COLOUR, audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
+from tests.package_support import (
+    COLOUR,
+    audio_rendition,
+    audio_segments,
+    encode_audio,
+    encode_video,
+    frames_of,
+    grid,
+    rung,
+    shown,
+    video_segments,
+)
 from vidpipe.errors import EncodeFailed
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.bits import Bits, unescape
@@ -339,7 +350,7 @@ def test_no_frame_is_shown_before_its_decode_time(tmp_path: Path, codec: str, ex
 
 @pytest.mark.parametrize("frames", [pytest.param(24, id="1s"), pytest.param(12, id="0.5s"), pytest.param(36, id="1.5s")])
 def test_audio_is_cut_at_the_frame_nearest_to_each_boundary(audio: Artifact, folder: Path, frames: int) -> None:
-    segments = list(audio_segments(audio, sound(), grid(gop=12, segment=frames)))
+    segments = list(audio_segments(audio, audio_rendition(), grid(gop=12, segment=frames)))
     assert len(segments) == 72 // frames
     time = Fraction(0)
     for number, segment in enumerate(segments):
@@ -354,15 +365,15 @@ def test_audio_is_cut_at_the_frame_nearest_to_each_boundary(audio: Artifact, fol
 
 
 def test_audio_that_ends_early_or_late(audio: Artifact) -> None:
-    assert len(list(audio_segments(audio, sound(), grid(frames=24 * 9)))) == 4 - 1
-    short = list(audio_segments(audio, sound(), grid(frames=30)))
+    assert len(list(audio_segments(audio, audio_rendition(), grid(frames=24 * 9)))) == 4 - 1
+    short = list(audio_segments(audio, audio_rendition(), grid(frames=30)))
     assert [s.index for s in short] == [0, 1]
-    assert sum(s.duration for s in short) == sum(s.duration for s in audio_segments(audio, sound(), GRID))
+    assert sum(s.duration for s in short) == sum(s.duration for s in audio_segments(audio, audio_rendition(), GRID))
 
 
 def test_audio_frames_are_counted(audio: Artifact) -> None:
     with pytest.raises(EncodeFailed, match="142 audio frames instead of 7"):
-        list(audio_segments(audio.model_copy(update={"samples": 7}), sound(), GRID))
+        list(audio_segments(audio.model_copy(update={"samples": 7}), audio_rendition(), GRID))
 
 
 def test_a_short_tail_is_cut_with_the_segment_before_it(audio: Artifact, tmp_path: Path) -> None:
@@ -370,7 +381,7 @@ def test_a_short_tail_is_cut_with_the_segment_before_it(audio: Artifact, tmp_pat
     chunk = Chunk(index=0, start=24, frames=26)
     (segment,) = video_segments(encode_video(tmp_path, on, chunk), rung(), chunk, on)
     assert (segment.index, segment.start, segment.duration, segment.samples) == (1, 1, Fraction(26, 24), 26)
-    assert [s.index for s in audio_segments(audio, sound(), on)] == [0, 1]
+    assert [s.index for s in audio_segments(audio, audio_rendition(), on)] == [0, 1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package_support import audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, sound, video_segments
+from tests.package_support import audio_rendition, audio_segments, encode_audio, encode_video, frames_of, grid, rung, shown, video_segments
 from vidpipe.mp4 import codecs
 from vidpipe.mp4.boxes import Box, children, find, parse_movie
 from vidpipe.package.init import InitSection, aligned, read_init, respoken
@@ -89,7 +89,7 @@ def test_the_bit_rates_are_those_that_were_measured(audio: Artifact, rungs: dict
     assert boxes["btrt"] == declared
     at, _ = codecs.descriptor(boxes["esds"][4:], codecs.DECODER_CONFIG)
     assert boxes["esds"][4 + at + 2 : 4 + at + 13] == declared[1:]
-    joined = spoken.data + b"".join(segment.data for segment in audio_segments(audio, sound(), grid()))
+    joined = spoken.data + b"".join(segment.data for segment in audio_segments(audio, audio_rendition(), grid()))
     assert frames_of(joined, tmp_path) == frames_of(audio.path.read_bytes(), tmp_path)
     for name, (artifact, _) in rungs.items():
         assert entry_boxes(replace(read_init(artifact.path, name), rates=RATES))["btrt"] == declared

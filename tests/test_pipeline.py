@@ -69,8 +69,8 @@ def test_a_title_plays_frame_for_frame(
         if name != "rotated-90.mp4":  # its barcode lies on its side
             assert decoded.numbers == list(range(frames)), "every frame shows the right picture of the source"
     if record.audio:
-        sound = joined(result, configured, f"audio-{record.audio[0].id}.m3u8", tmp_path)
-        assert_in_sync(playback.read_samples(sound), seconds=float(record.duration))
+        track = joined(result, configured, f"audio-{record.audio[0].id}.m3u8", tmp_path)
+        assert_in_sync(playback.read_samples(track), seconds=float(record.duration))
     assert bool(record.audio) == (name != "silent-video.mp4")
 
 
@@ -324,7 +324,7 @@ def test_an_interrupted_ingest_publishes_nothing_and_resumes(name: str, fields: 
     assert catalog.live("portrait-25") is None
     catalog.close()
     result = run(FIXTURES / "portrait-25.mp4", configured)
-    assert result.artifacts_reused >= 1  # the first upload may be sound, before any chunk is done
+    assert result.artifacts_reused >= 1  # the first upload may be audio, before any chunk is done
 
 
 def test_a_truncated_source_is_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -444,7 +444,7 @@ def test_any_file_name_is_just_a_name(name: str, tmp_path: Path) -> None:
     assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(30))
 
 
-def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+def test_events_report_the_whole_ingest(tmp_path: Path) -> None:
     recorder = Recorder()
     ingest(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), in_chunks(tmp_path), recorder)
     (planned,) = recorder.named("encode_planned")

@@ -267,7 +267,7 @@ def test_notes_stay_while_the_catalog_cannot_be_asked(tmp_path: Path, monkeypatc
     assert published(configured.work / "jobs") == before
 
 
-def test_another_master_key_is_told_before_the_encode(tmp_path: Path) -> None:
+def test_another_master_key_is_reported_before_the_encode(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     run(CLIP, configured, content_id="film")
     other = configured.model_copy(update={"master_key": SecretBytes(b"x" * 32)})

@@ -15,7 +15,7 @@ from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung, Ladder, Rung
 from vidpipe.plan import Plan, fit, plan
 from vidpipe.source.asset import Asset
-from vidpipe.source.facts import AudioStream, Colour, Sound, SoundChange, Source, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream, Colour, Source, SubtitleStream, VideoStream
 
 
 def rung(height: int, **changes: Any) -> Rung:
@@ -37,7 +37,7 @@ def source(width: int = 1920, height: int = 1080, rate: str = "24", duration: st
     return Source(**facts, video=VideoStream(**video | changes), audio=audio)
 
 
-def sound(index: int, channels: int = 2, **changes: Any) -> AudioStream:
+def audio(index: int, channels: int = 2, **changes: Any) -> AudioStream:
     facts: dict[str, Any] = {"index": index, "codec": "aac", "sample_rate": 48000, "channels": channels, "layout": f"{channels} channels"}
     return AudioStream(**facts | {"start": Fraction(0), "duration": Fraction(60), "packets": 1} | changes)
 
@@ -190,7 +190,7 @@ NOTES = {
     "VFR": ({"variable_frame_rate": True}, "made constant"),
     "120 fps": ({"rate": "120"}, "every 2nd frame"),
     "no audio": ({}, "no audio"),
-    "5.1": ({"audio": (sound(1, 6),)}, "downmixed"),
+    "5.1": ({"audio": (audio(1, 6),)}, "downmixed"),
 }
 
 
@@ -201,7 +201,7 @@ def test_what_is_done_to_the_picture_is_said(changes: dict[str, Any], words: str
 
 def test_audio_tracks_have_unique_names_and_one_default() -> None:
     ladder = LADDER.model_copy(update={"audio": (AudioRung(), AudioRung(channels=6, bitrate=320_000))})
-    tracks = (sound(1, language="en"), sound(2, 6, language="fr", default=True), sound(3, language="en"), sound(4, 1))
+    tracks = (audio(1, language="en"), audio(2, 6, language="fr", default=True), audio(3, language="en"), audio(4, 1))
     made = planned(source(audio=tracks), ladder).audio
     assert [r.id for r in made] == ["en", "fr", "fr-6ch", "en-2", "track4"]
     assert [r.channels for r in made] == [2, 2, 6, 2, 2]
@@ -209,9 +209,9 @@ def test_audio_tracks_have_unique_names_and_one_default() -> None:
     assert [r.id for r in made if r.default] == ["fr"]
 
 
-def test_sound_that_is_over_before_the_picture_begins_is_left_out() -> None:
-    early, empty = sound(1, duration=Fraction(1), start=Fraction(-2)), sound(2, packets=0)
-    made = planned(source(audio=(early, empty, sound(3))))
+def test_audio_that_is_over_before_the_picture_begins_is_left_out() -> None:
+    early, empty = audio(1, duration=Fraction(1), start=Fraction(-2)), audio(2, packets=0)
+    made = planned(source(audio=(early, empty, audio(3))))
     assert [r.stream.stream for r in made.audio] == [3]
     assert made.audio[0].default
     assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
@@ -234,7 +234,7 @@ def test_text_subtitles_become_renditions_with_names_and_ids_of_their_own() -> N
         words(6, codec="mov_text"),
         words(7, language="fr", hearing_impaired=True, title="Pour sourds (sdh)"),
     )
-    made = planned(source(audio=(sound(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
+    made = planned(source(audio=(audio(1, language="en"),)).model_copy(update={"subtitles": streams, "demuxer": "matroska"}))
     assert [(r.stream.stream, r.id, r.name) for r in made.subtitles] == [
         (2, "en-sub", "English"),
         (3, "en-sub-2", "Director 'says'"),
@@ -265,17 +265,17 @@ def test_subtitles_are_shown_unasked_only_if_somebody_chose_them(demuxer: str, f
     assert [r.stream.stream for r in made.subtitles if r.default] == shown
 
 
-def test_names_that_look_the_same_are_told_apart() -> None:
+def test_names_that_look_the_same_are_distinguished() -> None:
     twice = ("Fran\u00e7ais", "Franc\u0327ais")
-    made = planned(source(audio=tuple(sound(n, title=title) for n, title in enumerate(twice, 1))))
+    made = planned(source(audio=tuple(audio(n, title=title) for n, title in enumerate(twice, 1))))
     assert [r.name for r in made.audio] == ["Fran\u00e7ais", "Fran\u00e7ais 2"]
     made = planned(source().model_copy(update={"subtitles": tuple(words(n, title=title) for n, title in enumerate(twice, 1))}))
     assert [r.name for r in made.subtitles] == ["Fran\u00e7ais", "Fran\u00e7ais 2"]
 
 
-def test_sound_that_is_surround_only_later_has_a_surround_rendition() -> None:
-    before, after = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=48000, channels=6, layout="5.1")
-    stream = sound(1, layout="stereo", changes=(SoundChange(at=Fraction(5), before=before, after=after),))
+def test_audio_that_is_surround_only_later_has_a_surround_rendition() -> None:
+    before, after = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=48000, channels=6, layout="5.1")
+    stream = audio(1, layout="stereo", changes=(AudioFormatChange(at=Fraction(5), before=before, after=after),))
     ladder = LADDER.model_copy(update={"audio": (AudioRung(), AudioRung(channels=6, bitrate=320_000))})
     made = planned(source(audio=(stream,)), ladder)
     assert [r.channels for r in made.audio] == [2, 6]
@@ -348,12 +348,12 @@ def test_a_ladder_without_rungs_is_refused() -> None:
 
 def test_side_files_give_tracks_of_their_own() -> None:
     """What lies outside the picture's time is judged by the zero of each file; only what a viewer could choose is missed."""
-    dub = sound(0, language="de", default=True, start=Fraction(100), duration=Fraction(10))
-    early = sound(1, language="fr", start=Fraction(10), duration=Fraction(5))
+    dub = audio(0, language="de", default=True, start=Fraction(100), duration=Fraction(10))
+    early = audio(1, language="fr", start=Fraction(10), duration=Fraction(5))
     words = SubtitleStream(index=2, codec="subrip", language="de", text=True, start=Fraction(101), duration=Fraction(1), packets=1)
     side = source(start=Fraction(100), audio=(dub, early)).model_copy(update={"subtitles": (words,)})
     made = plan(
-        Asset(inputs=(source(audio=(sound(1, language="en"),)), side)),
+        Asset(inputs=(source(audio=(audio(1, language="en"),)), side)),
         LADDER,
         gop_seconds=Fraction(2),
         segment_seconds=Fraction(6),
@@ -367,7 +367,7 @@ def test_side_files_give_tracks_of_their_own() -> None:
 
 
 def test_json_names_inputs_and_streams_by_numbers() -> None:
-    made = planned(source(audio=(sound(1),)))
+    made = planned(source(audio=(audio(1),)))
     written = report(made)
     assert (written["source"]["name"], written["side_files"], "asset" in written) == ("s.mp4", [], False)
     rung_, track = written["video"][0], written["audio"][0]

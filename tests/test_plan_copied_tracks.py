@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from tests.test_plan import planned, sound, source
+from tests.test_plan import audio, planned, source
 from vidpipe.errors import UsageError
 from vidpipe.plan import AudioCopy, Plan, copied
-from vidpipe.source.facts import Sound, SoundChange
+from vidpipe.source.facts import AudioFormat, AudioFormatChange
 
-WHOLE: dict[str, Any] = {"profile": "LC", "sounding": Fraction(60)}
-CHANGE = SoundChange(
+WHOLE: dict[str, Any] = {"profile": "LC", "packets_duration": Fraction(60)}
+CHANGE = AudioFormatChange(
     at=Fraction(3),
-    before=Sound(sample_rate=48000, channels=2, layout="stereo"),
-    after=Sound(sample_rate=48000, channels=6, layout="5.1"),
+    before=AudioFormat(sample_rate=48000, channels=2, layout="stereo"),
+    after=AudioFormat(sample_rate=48000, channels=6, layout="5.1"),
 )
 
 
 def plan_of(channels: int = 2, **facts: Any) -> Plan:
-    return planned(source(audio=(sound(1, channels, **WHOLE | facts),)))
+    return planned(source(audio=(audio(1, channels, **WHOLE | facts),)))
 
 
 def test_what_was_encoded_decides() -> None:
@@ -40,10 +40,10 @@ def test_what_was_encoded_decides() -> None:
         pytest.param({"profile": "HE-AAC"}, "it is aac HE-AAC, not AAC-LC", id="another profile"),
         pytest.param({"changes": (CHANGE,)}, "its channels or its sample rate change", id="changes"),
         pytest.param({"steps": (Fraction(1),)}, "its clock jumps, or leaves gaps", id="steps"),
-        pytest.param({"sounding": Fraction(59)}, "its clock jumps, or leaves gaps", id="a gap that no clock shows"),
+        pytest.param({"packets_duration": Fraction(59)}, "its clock jumps, or leaves gaps", id="a gap that no clock shows"),
         pytest.param({"offset": Fraction(1, 100)}, "it begins 0.010 s after the picture", id="late"),
         pytest.param({"offset": Fraction(-1, 2)}, "it begins 0.500 s before the picture", id="early"),
-        pytest.param({"duration": Fraction(59), "sounding": Fraction(59)}, "it ends 1.000 s before the picture", id="short"),
+        pytest.param({"duration": Fraction(59), "packets_duration": Fraction(59)}, "it ends 1.000 s before the picture", id="short"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_with_the_reason(facts: dict[str, Any], reason: str) -> None:
@@ -54,5 +54,5 @@ def test_what_cannot_be_copied_is_refused_with_the_reason(facts: dict[str, Any],
 
 
 def test_a_frame_may_be_missing_at_the_end() -> None:
-    made = plan_of(duration=Fraction(5998, 100), sounding=Fraction(5998, 100))
+    made = plan_of(duration=Fraction(5998, 100), packets_duration=Fraction(5998, 100))
     assert copied(made, made.audio[0]).make == AudioCopy()

@@ -1,4 +1,4 @@
-"""Names of tracks: languages in English, what tells tracks apart, and languages that a person gives."""
+"""Names of tracks: languages in English, what distinguishes tracks, and languages that a person gives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_plan import LADDER, planned, sound, source, words
+from tests.test_plan import LADDER, audio, planned, source, words
 from vidpipe.errors import UsageError
 from vidpipe.ladder import AudioRung
 from vidpipe.plan.languages import by_stream, read_languages, with_languages
@@ -31,13 +31,13 @@ TRACKS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
 
 @pytest.mark.parametrize(("tracks", "names"), TRACKS.values(), ids=TRACKS.keys())
 def test_audio_is_named_by_its_language(tracks: list[dict[str, Any]], names: list[str]) -> None:
-    made = planned(source(audio=tuple(sound(number, **track) for number, track in enumerate(tracks, 1))))
+    made = planned(source(audio=tuple(audio(number, **track) for number, track in enumerate(tracks, 1))))
     assert [r.name for r in made.audio] == names
 
 
 def test_all_renditions_of_a_track_have_names_of_their_own() -> None:
     """The record has one list of all of them; the playlists call each by the name of its track's first."""
-    tracks = (sound(1, 6, language="en", layout="5.1"), sound(2, 6, language="en", layout="5.1", title="Surround 5.1"))
+    tracks = (audio(1, 6, language="en", layout="5.1"), audio(2, 6, language="en", layout="5.1", title="Surround 5.1"))
     made = planned(source(audio=tracks), SURROUND).audio
     assert [(r.name, r.channels) for r in made] == [
         ("English", 2),
@@ -58,7 +58,7 @@ def test_all_renditions_of_a_track_have_names_of_their_own() -> None:
     ],
 )
 def test_audio_for_some_viewers_is_never_the_default(tracks: list[dict[str, Any]], default: int) -> None:
-    made = planned(source(audio=tuple(sound(number, **track) for number, track in enumerate(tracks, 1))))
+    made = planned(source(audio=tuple(audio(number, **track) for number, track in enumerate(tracks, 1))))
     assert [r.stream.stream for r in made.audio if r.default] == [default]
 
 
@@ -79,7 +79,7 @@ def test_what_the_command_line_may_say() -> None:
 
 
 def test_a_language_goes_to_the_one_track_without() -> None:
-    film = source(audio=(sound(1, language="en"), sound(2))).model_copy(update={"subtitles": (words(3, language="fr"),)})
+    film = source(audio=(audio(1, language="en"), audio(2))).model_copy(update={"subtitles": (words(3, language="fr"),)})
     given = by_stream(film, {None: "de", 3: "nl"})
     assert given == {2: "de", 3: "nl"}
     named = with_languages(film, given)
@@ -101,7 +101,7 @@ def test_a_language_goes_to_the_one_track_without() -> None:
     ],
 )
 def test_a_language_that_fits_no_track_is_refused(languages: dict[int | None, str], what: str) -> None:
-    film = source(audio=(sound(1),)).model_copy(update={"subtitles": (words(2),)})
+    film = source(audio=(audio(1),)).model_copy(update={"subtitles": (words(2),)})
     with pytest.raises(UsageError, match=what) as caught:
         by_stream(film, languages)
     assert "1 (audio, no language), 2 (subtitles, no language)" in str(caught.value.fix)

@@ -192,14 +192,14 @@ def test_the_clear_playlist_has_no_key_and_the_clear_segment_no_cipher(server: P
 
 
 class Reporting(Preview):
-    """The same server, whose page also tells how playing went."""
+    """The same server, whose page also reports how playing went."""
 
-    told = ""
+    report = ""
     ended = threading.Event()
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         if path.startswith("/report/"):
-            self.told = path.removeprefix("/report/")
+            self.report = path.removeprefix("/report/")
             self.ended.set()
         status, kind, body = super().answer(path)
         return status, kind, body + SCRIPT if path == "/" else body
@@ -222,7 +222,7 @@ def test_the_page_plays_an_encrypted_title_in_a_browser(server: Preview, tmp_pat
         with browser(reporting.url, tmp_path / "profile"):
             assert reporting.ended.wait(60)
         reporting.shutdown()
-    assert reporting.told == "true,true,true"
+    assert reporting.report == "true,true,true"
 
 
 def test_an_unknown_title_is_refused_with_the_nearest(settings: Settings) -> None:
@@ -236,7 +236,7 @@ def test_a_port_that_is_taken(server: Preview, settings: Settings) -> None:
         pass
 
 
-def test_a_lost_key_is_told_before_anything_plays(settings: Settings, tmp_path: Path) -> None:
+def test_a_lost_key_is_reported_before_anything_plays(settings: Settings, tmp_path: Path) -> None:
     lost = settings.model_copy(update={"home": tmp_path})
     with pytest.raises(UsageError), playing("one", lost):
         pass

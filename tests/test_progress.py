@@ -32,7 +32,7 @@ def test_a_run_adds_what_a_stage_does_not_know() -> None:
     assert RunReporter(Silent()).id != run.id
 
 
-def test_ingests_at_once_through_one_reporter_can_be_told_apart(tmp_path: Path) -> None:
+def test_ingests_at_once_through_one_reporter_can_be_distinguished(tmp_path: Path) -> None:
     heard, results = Recorder(), dict[str, IngestResult]()
 
     def one(content_id: str) -> None:

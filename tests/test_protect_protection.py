@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from tests.package_support import encode_audio, encode_video, grid, rung, sound
+from tests.package_support import audio_rendition, encode_audio, encode_video, grid, rung
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import children, find, parse_movie
 from vidpipe.mp4.encryption import EncryptedSamples, SampleEncryption, TrackEncryption
@@ -82,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def track(request: pytest.FixtureRequest, folder: Path) -> tuple[Cmaf, list[Cut]]:
     if request.param == "audio":
         audio = encode_audio(folder, "2")
-        return Cmaf(read_init(audio.path, "en")), list(audio_cuts(audio, sound("en"), ON))
+        return Cmaf(read_init(audio.path, "en")), list(audio_cuts(audio, audio_rendition("en"), ON))
     video = encode_video(folder, ON, CHUNK)
     init = read_init(video.path, "v")
     return Cmaf(init), list(video_cuts(video, rung("v"), CHUNK, ON, init))

@@ -141,10 +141,10 @@ def test_few_segments_are_in_memory(storage: Watched) -> None:
 
 def test_the_first_failure_stops_the_rest(storage: Watched) -> None:
     storage.fail_on = {"00003.m4s"}
-    told: list[str] = []
+    calls: list[str] = []
     with pytest.raises(PublishFailed, match="disk is full"):
-        published(storage, made(200), on_failure=lambda: told.append("once"))
-    assert told == ["once"]
+        published(storage, made(200), on_failure=lambda: calls.append("once"))
+    assert calls == ["once"]
     assert len(storage.written) < 20
 
 
@@ -159,7 +159,7 @@ def test_the_maker_of_segments_learns_of_a_failure_at_once(storage: Watched) -> 
         gate.set()  # the upload fails only now, while the next segment is being made
         if stop.wait(20):
             raise Interrupted("the encode was stopped")
-        raise AssertionError("nobody told the encode")
+        raise AssertionError("nobody stopped the encode")
 
     began = time.monotonic()
     with pytest.raises(PublishFailed, match="disk is full") as failure:

@@ -165,11 +165,11 @@ def test_a_plan_that_refuses_leaves_the_copy_of_an_ingest(web: Web, tmp_path: Pa
 
 
 def test_a_note_that_a_server_belies_is_forgotten(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its HEAD goes on to tell of the file that was there; what it sends is another one."""
+    """Its HEAD goes on to describe the file that was there; what it sends is another one."""
     configured, address = settings(tmp_path, 90), f"{web.url}/film.mp4"
     run(address, configured)
-    told = look(address)
-    monkeypatch.setattr("vidpipe.source.access.look", lambda *_: told)
+    before = look(address)
+    monkeypatch.setattr("vidpipe.source.access.look", lambda *_: before)
     web.files["/film.mp4"] = OTHER
     with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
         run(address, configured, new_key=True)
@@ -218,8 +218,8 @@ def test_what_broke_off_is_never_used_and_continued(web: Web, tmp_path: Path) ->
     result = ingest(IngestRequest(source=f"{web.url}/film.mp4"), configured, recorder)
     assert web.bodies() == [None, "bytes=5000-"]
     assert result.record.source.sha256 == hashlib.sha256(FILM).hexdigest()
-    told = [(event.bytes, event.total) for event in recorder.named("fetched")]
-    assert (told[0], told[-1]) == ((5000, len(FILM)), (len(FILM), len(FILM)))
+    steps = [(event.bytes, event.total) for event in recorder.named("fetched")]
+    assert (steps[0], steps[-1]) == ((5000, len(FILM)), (len(FILM), len(FILM)))
     assert [event.stage for event in recorder.named("stage_started")][:2] == ["validate", "fetch"]
     assert copies(configured) == []
 
@@ -397,8 +397,8 @@ def test_a_pipe_is_planned_and_validated(tmp_path: Path) -> None:
     assert b"read from standard input into a file first" in planned.stdout
     validated = command(tmp_path, "validate", "-", "--quick", "--json", input=FILM)
     assert validated.returncode == 0, validated.stderr
-    told = json.loads(validated.stdout)
-    assert (told["file"], told["source"]["sha256"]) == ("-", hashlib.sha256(FILM).hexdigest())
+    report = json.loads(validated.stdout)
+    assert (report["file"], report["source"]["sha256"]) == ("-", hashlib.sha256(FILM).hexdigest())
     nothing = command(tmp_path, "validate", "-", input=b"")
     assert nothing.returncode == 3
     assert b"standard input: nothing came" in nothing.stdout

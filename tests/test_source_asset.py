@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from tests.test_plan import sound, source
+from tests.test_plan import audio, source
 from vidpipe.source.asset import Asset, StreamRef
 
-FILM, DUB = source(audio=(sound(1),)), source(audio=(sound(1, 6), sound(3)))
+FILM, DUB = source(audio=(audio(1),)), source(audio=(audio(1, 6), audio(3)))
 
 
 def test_streams_are_found_in_their_input() -> None:

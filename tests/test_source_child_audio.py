@@ -19,7 +19,7 @@ from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import run as run_program
 from vidpipe.source.audio_changes import steady_filters
 from vidpipe.source.child.audio import SIGNS, Listener
-from vidpipe.source.facts import AudioStream, Sound
+from vidpipe.source.facts import AudioFormat, AudioStream
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.validate import validate
@@ -36,22 +36,22 @@ SEEN = {
 
 
 def described(audio: AudioStream) -> list[tuple[str, int]]:
-    sounds = [change.before for change in audio.changes[:1]] + [change.after for change in audio.changes]
-    return [(sound.layout, sound.sample_rate) for sound in sounds]
+    formats = [change.before for change in audio.changes[:1]] + [change.after for change in audio.changes]
+    return [(each.layout, each.sample_rate) for each in formats]
 
 
 @pytest.mark.parametrize("kind", SEEN)
 def test_a_change_is_seen_without_decoding(kind: str, tmp_path: Path) -> None:
-    codec, sounds = SEEN[kind]
-    (audio,) = probe(str(pieces(tmp_path, codec, sounds))).audio
-    assert described(audio) == [(layout, int(hertz)) for layout, hertz in sounds]
-    assert [float(change.at) for change in audio.changes] == pytest.approx([2.56 * n for n in range(1, len(sounds))], abs=0.06)
+    codec, formats = SEEN[kind]
+    (audio,) = probe(str(pieces(tmp_path, codec, formats))).audio
+    assert described(audio) == [(layout, int(hertz)) for layout, hertz in formats]
+    assert [float(change.at) for change in audio.changes] == pytest.approx([2.56 * n for n in range(1, len(formats))], abs=0.06)
 
 
 @pytest.mark.parametrize("kind", SEEN)
-def test_sound_that_stays_as_it_is_has_no_changes(kind: str, tmp_path: Path) -> None:
-    codec, sounds = SEEN[kind]
-    assert probe(str(pieces(tmp_path, codec, [sounds[0], sounds[0]]))).audio[0].changes == ()
+def test_audio_that_stays_as_it_is_has_no_changes(kind: str, tmp_path: Path) -> None:
+    codec, formats = SEEN[kind]
+    assert probe(str(pieces(tmp_path, codec, [formats[0], formats[0]]))).audio[0].changes == ()
 
 
 def later(flv: bytes, milliseconds: int) -> bytes:
@@ -80,9 +80,9 @@ def test_a_container_that_announces_another_configuration(tmp_path: Path) -> Non
 
 
 def changes(found: tuple[Diagnostic, ...]) -> list[tuple[str, float, float, str]]:
-    assert all(each.measured and each.limit == "0 changes" for each in found if each.id == "changing-sound")
-    told = [each for each in found if each.id == "changing-sound"]
-    return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in told]
+    assert all(each.measured and each.limit == "0 changes" for each in found if each.id == "changing-audio")
+    changing = [each for each in found if each.id == "changing-audio"]
+    return [(each.severity, round(float(each.at.start or 0)), round(float(each.at.end or 0)), each.measured or "") for each in changing]
 
 
 def test_what_packets_do_not_say_is_heard_in_a_decode(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ STEADY = {
 
 
 @pytest.mark.parametrize("layout", STEADY)
-def test_any_sound_can_be_made_steady(layout: str) -> None:
+def test_any_audio_can_be_made_steady(layout: str) -> None:
     channels, expected = STEADY[layout]
-    filters = steady_filters(Sound(sample_rate=48000, channels=channels, layout=layout))
+    filters = steady_filters(AudioFormat(sample_rate=48000, channels=channels, layout=layout))
     assert filters == expected
     for given in ("mono", "stereo", "5.1(side)", "7.1"):
         tone = f"sine=d=0.1:r=44100,aformat=channel_layouts={given}"
@@ -160,12 +160,12 @@ def test_any_sound_can_be_made_steady(layout: str) -> None:
         assert (done.returncode, done.stderr_tail) == (0, "")
 
 
-def test_the_widest_sound() -> None:
-    before, after = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=44100, channels=6, layout="5.1")
+def test_the_widest_format() -> None:
+    before, after = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=44100, channels=6, layout="5.1")
     audio = AudioStream.model_validate(
         {
             **{"index": 1, "codec": "ac3", "start": 0, "duration": 9, "packets": 9, **before.model_dump()},
             "changes": [{"at": Fraction(4), "before": before, "after": after}],
         }
     )
-    assert audio.widest == Sound(sample_rate=48000, channels=6, layout="5.1")
+    assert audio.widest == AudioFormat(sample_rate=48000, channels=6, layout="5.1")

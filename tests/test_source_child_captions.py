@@ -35,7 +35,7 @@ def film() -> Line21:
     return sent
 
 
-def told(source: Source) -> list[tuple[str | None, bool]]:
+def listed(source: Source) -> list[tuple[str | None, bool]]:
     return [(stream.channel, stream.text) for stream in source.subtitles]
 
 
@@ -73,7 +73,7 @@ def test_they_are_found_wherever_a_codec_carries_them_and_shown_when_ffmpeg_show
 ) -> None:
     path = captioned(tmp_path / file, film(), codec=codec, kind=kind)
     source = probe(str(path))
-    assert told(source) == [("CC1", True), ("CC3", True)]
+    assert listed(source) == [("CC1", True), ("CC3", True)]
     first = shown(source, "CC1")
     assert on_title(first, source) == [(1.5, 2.5, "Hello ♪\n[MUSIC]"), (3.5, 4.5, "<i>in italics</i>")]
     assert on_title(shown(source, "CC3"), source) == [(1.5, 3.0, "Hola")]
@@ -85,7 +85,7 @@ def test_captions_of_a_disc_lie_at_the_start_of_a_gop_for_all_its_frames(tmp_pat
     sent = film()
     gops = {start: b"".join(sent.triples(frame) for frame in range(start, start + 19)) for start in range(0, 150, 19)}
     source = probe(str(captioned(tmp_path / "disc.mpg", gops, codec="mpeg2video", kind="dvd")))
-    assert told(source) == [("CC1", True), ("CC3", True)]
+    assert listed(source) == [("CC1", True), ("CC3", True)]
     found = on_title(shown(source, "CC1"), source)
     assert [text for _, _, text in found] == ["Hello ♪\n[MUSIC]", "<i>in italics</i>"]
     assert found[0][:2] == pytest.approx((1.5, 2.5), abs=0.05)
@@ -118,7 +118,7 @@ def test_channels_that_share_a_field_do_not_mix(tmp_path: Path) -> None:
     sent.send(2.7, command(EDM), "CC2")
     sent.send(0.2, [(0x01, 0x03), *letters("Programme"), (0x0F, 0x1D)], "CC3")  # XDS: about the programme
     source = probe(str(captioned(tmp_path / "two.mp4", sent)))
-    assert told(source) == [("CC1", True), ("CC2", True), ("T2", False)]
+    assert listed(source) == [("CC1", True), ("CC2", True), ("T2", False)]
     assert [text for _, _, text in shown(source, "CC1")] == ["one"]
     assert [text for _, _, text in shown(source, "CC2")] == ["two"]
 
@@ -144,7 +144,7 @@ def test_ancillary_data_of_mxf(tmp_path: Path) -> None:
     options = ["-c:v", "mpeg2video", "-c:s", "copy", "-bsf:s", "eia608_to_smpte436m"]
     ffmpeg("-i", FIXTURES / "portrait-25.mp4", "-i", script, "-map", "0:v", "-map", "1", *options, path)
     source = probe(str(path))
-    assert told(source) == [("CC1", True)]
+    assert listed(source) == [("CC1", True)]
     assert [text for _, _, text in shown(source, "CC1")] == ["Hello"]
 
 
@@ -152,7 +152,7 @@ def test_pictures_without_times_that_are_reordered_would_give_nonsense(tmp_path:
     path = tmp_path / "film.avi"
     ffmpeg("-i", captioned(tmp_path / "film.ts", film()), "-c", "copy", "-bsf:v", "h264_mp4toannexb", path)
     source = probe(str(path))
-    assert told(source) == [("CC1", False), ("CC3", False)]
+    assert listed(source) == [("CC1", False), ("CC3", False)]
     (finding,) = [each for each in fact_findings(source, load_policy()) if each.id == "captions-left-out"]
     assert "CC1, CC3 cannot be put in order" in finding.message
     digital = captioned(tmp_path / "mpeg2.ts", film(), codec="mpeg2video")  # whose order libav knows
@@ -182,7 +182,7 @@ def test_services_with_the_words_of_a_channel_are_not_lost(tmp_path: Path) -> No
     analog = film()
     sent = {frame: analog.triples(frame) + (dtvcc((1, b"Hello")) if frame == 45 else b"") for frame in range(150)}
     source = probe(str(captioned(tmp_path / "both.mp4", sent)))
-    assert told(source) == [("CC1", True), ("CC3", True), ("SERVICE1", False)]
+    assert listed(source) == [("CC1", True), ("CC3", True), ("SERVICE1", False)]
     assert not [each for each in fact_findings(source, load_policy()) if each.id == "captions-left-out"]
 
 

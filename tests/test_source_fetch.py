@@ -101,10 +101,10 @@ def test_what_is_an_address() -> None:
 
 @pytest.mark.parametrize("path", ["film/one.mp4", "redirect/?/film/one.mp4", "endless/one.mp4"])
 def test_a_file_from_the_web(path: str, web: str, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    fetch(f"{web}/{path}", tmp_path / "film.mp4", on_bytes=lambda *numbers: told.append(numbers))
+    progress: list[tuple[int, int | None]] = []
+    fetch(f"{web}/{path}", tmp_path / "film.mp4", on_bytes=lambda *numbers: progress.append(numbers))
     assert (tmp_path / "film.mp4").read_bytes() == FILM
-    assert told[-1] == (len(FILM), None if "endless" in path else len(FILM))
+    assert progress[-1] == (len(FILM), None if "endless" in path else len(FILM))
     assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
 
 
@@ -194,7 +194,7 @@ NO_ADDRESS = {
 
 
 @pytest.mark.parametrize("address", NO_ADDRESS.values(), ids=NO_ADDRESS)
-def test_what_is_no_address_is_told_without_its_secrets(address: str, tmp_path: Path) -> None:
+def test_what_is_no_address_is_reported_without_its_secrets(address: str, tmp_path: Path) -> None:
     for call in (lambda: look(address), lambda: fetch(address, tmp_path / "film.mp4"), lambda: safe_name(address)):
         with pytest.raises(SourceRefused, match="this is not a valid URL") as caught:
             call()
@@ -203,7 +203,7 @@ def test_what_is_no_address_is_told_without_its_secrets(address: str, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_address_with_other_letters_is_told_without_its_secrets(web: str) -> None:
+def test_an_address_with_other_letters_is_reported_without_its_secrets(web: str) -> None:
     with pytest.raises(SourceRefused, match="this is not a valid URL") as caught:
         look(f"{web}/film/é.mp4?signature=secret")
     assert "secret" not in "\n".join(caught.value.lines())
@@ -264,7 +264,7 @@ def test_a_number_without_end_is_no_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sent", ["short", "whole", "longer"])
-def test_the_size_that_head_told_is_missed_in_a_body_without_one(sent: str, tmp_path: Path) -> None:
+def test_the_size_that_head_declared_is_missed_in_a_body_without_one(sent: str, tmp_path: Path) -> None:
     """Without a Content-Length, a body that broke off looks like one that ended."""
     body = {"short": FILM[:5000], "whole": FILM, "longer": FILM + b"more"}[sent]
 
@@ -347,7 +347,7 @@ def shop() -> Iterator[servers.Web]:
         yield running
 
 
-def test_a_version_is_told_without_the_body(shop: servers.Web) -> None:
+def test_a_version_is_known_without_the_body(shop: servers.Web) -> None:
     address = f"{shop.url}/film.mp4"
     before = look(address)
     assert before
@@ -429,12 +429,12 @@ def broken_off(shop: servers.Web, folder: Path, count: int = 5000) -> Any:
 def test_what_broke_off_is_continued(shop: servers.Web, tmp_path: Path) -> None:
     version = broken_off(shop, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [PARTIAL], "what is not complete has not got the name"
-    told: list[tuple[int, int | None]] = []
-    fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version, on_bytes=lambda *numbers: told.append(numbers))
+    progress: list[tuple[int, int | None]] = []
+    fetch(f"{shop.url}/film.mp4", tmp_path / "film.mp4", version=version, on_bytes=lambda *numbers: progress.append(numbers))
     assert shop.bodies() == ["bytes=5000-"]
     assert (tmp_path / "film.mp4").read_bytes() == FILM
-    assert told[0] == (5000, len(FILM))
-    assert told[-1] == (len(FILM), len(FILM))
+    assert progress[0] == (5000, len(FILM))
+    assert progress[-1] == (len(FILM), len(FILM))
 
 
 def test_a_server_without_ranges_sends_it_again(shop: servers.Web, tmp_path: Path) -> None:
@@ -483,10 +483,10 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_file_from_s3(bucket: Any, tmp_path: Path) -> None:
     address, file = bucket(FILM), tmp_path / "film.mp4"
     version = look(address)
-    told: list[tuple[int, int | None]] = []
-    fetch(address, file, version=version, on_bytes=lambda *numbers: told.append(numbers))
+    progress: list[tuple[int, int | None]] = []
+    fetch(address, file, version=version, on_bytes=lambda *numbers: progress.append(numbers))
     assert file.read_bytes() == FILM
-    assert told[-1] == (len(FILM), len(FILM))
+    assert progress[-1] == (len(FILM), len(FILM))
     assert version
     assert version.same(look(address))
     bucket(FILM[::-1])
@@ -523,10 +523,10 @@ def piped(data: bytes) -> int:
 
 
 def test_standard_input_is_read_to_its_end(tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    spool(tmp_path / "film", stdin=piped(FILM), on_bytes=lambda *numbers: told.append(numbers))
+    progress: list[tuple[int, int | None]] = []
+    spool(tmp_path / "film", stdin=piped(FILM), on_bytes=lambda *numbers: progress.append(numbers))
     assert (tmp_path / "film").read_bytes() == FILM
-    assert told[-1] == (len(FILM), None)
+    assert progress[-1] == (len(FILM), None)
 
 
 def test_what_standard_input_cannot_be(tmp_path: Path) -> None:

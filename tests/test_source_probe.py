@@ -185,7 +185,7 @@ def test_cancel_ends_the_child() -> None:
         probe(str(FIXTURES / "landscape-24.mp4"), cancel=cancel)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(SourceRefused) as caught:
         probe(str(FIXTURES / "landscape-24.mp4"), limits=SourceLimits(max_pixels=1, max_duration=1))
     assert len(caught.value.details) == 2

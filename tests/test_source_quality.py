@@ -14,17 +14,17 @@ import pytest
 from tests.source_support import AAC, X264, make, run
 from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.media.ffmpeg import find
-from vidpipe.source.facts import Shift, Sound, SoundChange, Source, Stretch, SubtitleStream
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, Shift, Source, Stretch, SubtitleStream
 from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
 from vidpipe.source.policy import QualityPolicy, default_text, load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.quality import (
     Interlacing,
     Measurements,
+    audio_filters,
     merge,
     picture_filters,
     read_measurements,
-    sound_filters,
     source_filters,
 )
 from vidpipe.source.validate import decode_argv, has_errors, validate
@@ -106,7 +106,7 @@ def test_the_filter_chains_whole() -> None:
         picture_filters(policy)
         == "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,metadata=mode=print:file=picture.txt"
     )
-    assert sound_filters(policy, "s1.txt") == (
+    assert audio_filters(policy, "s1.txt") == (
         "ebur128=peak=true:metadata=1:framelog=quiet,silencedetect=noise=-60dB:d=0.2,"
         "astats=metadata=1:reset=0:measure_perchannel=Peak_level:measure_overall=none,ametadata=mode=print:file=s1.txt"
     )
@@ -121,10 +121,10 @@ def test_the_whole_command_of_a_decode() -> None:
         *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-copyts"),
         *("-f", "mov", "-protocol_whitelist", "file", "-reinit_filter:v", "0"),
         *("-i", f"file:{source.location}", "-filter_complex"),
-        f"[0:0]setpts=PTS-0,trim=start=0,idet=intl_thres=1.2,"
-        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,"
+        "[0:0]setpts=PTS-0,trim=start=0,"
+        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,scale,idet=intl_thres=1.2,"
         f"scale=w='min(320,iw)':h=-2:flags=area,{picture_filters(policy)}[v];"
-        f"[0:1]asetpts=PTS-0.000000/TB,{sound_filters(policy, 'sound-1.txt')}[a1]",
+        f"[0:1]asetpts=PTS-0.000000/TB,{audio_filters(policy, 'audio-1.txt')}[a1]",
         *("-map", "[v]", "-map", "[a1]", "-fps_mode", "passthrough", "-f", "null", "-"),
     ]
 
@@ -197,10 +197,10 @@ def test_short_freezes_inside_a_chunk_stay_apart() -> None:
     assert len(merge([chunk(0, 6, frozen=drawn_on_fives)]).frozen) == 20
 
 
-def test_merging_picture_and_sound() -> None:
+def test_merging_picture_and_audio() -> None:
     picture = chunk(0, 6).model_copy(update={"pictures": 150, "interlacing": Interlacing(top_first=2, progressive=3)})
-    sound = Measurements(start=Fraction(0), end=Fraction(6), loudness=-23.0, true_peak=-1.0, channel_peaks=(-3.0, -4.0))
-    whole = merge([picture, sound, picture.model_copy(update={"start": Fraction(6), "end": Fraction(12)})])
+    audio = Measurements(start=Fraction(0), end=Fraction(6), loudness=-23.0, true_peak=-1.0, channel_peaks=(-3.0, -4.0))
+    whole = merge([picture, audio, picture.model_copy(update={"start": Fraction(6), "end": Fraction(12)})])
     assert (whole.pictures, whole.loudness, whole.channel_peaks, whole.end) == (300, -23.0, (-3.0, -4.0), 12)
     assert whole.interlacing == Interlacing(top_first=4, progressive=6)
 
@@ -235,9 +235,9 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "audio 2 s before": (lambda s: with_audio(s, offset=Fraction(-2)), [("start-mismatch", "warning")]),
     "audio 1 s before": (lambda s: with_audio(s, offset=Fraction(-1)), [("early-audio", "warning")]),
     "an encoder's delay": (lambda s: with_audio(s, offset=Fraction(-1024, 24000)), []),
-    "audio too fast": (lambda s: with_audio(s, sounding=Fraction(28)), [("discarded-audio", "error")]),
+    "audio too fast": (lambda s: with_audio(s, packets_duration=Fraction(28)), [("discarded-audio", "error")]),
     "audio too slow": (
-        lambda s: with_audio(s, duration=Fraction(140), sounding=Fraction(14)),
+        lambda s: with_audio(s, duration=Fraction(140), packets_duration=Fraction(14)),
         [("duration-mismatch", "warning"), ("discarded-audio", "error")],
     ),
     "audio of another time": (
@@ -245,19 +245,19 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         [("start-mismatch", "warning"), ("audio-outside-picture", "warning")],
     ),
     "audio of another time that does not fit its length": (
-        lambda s: with_audio(s, offset=Fraction(2400), sounding=Fraction(28)),
+        lambda s: with_audio(s, offset=Fraction(2400), packets_duration=Fraction(28)),
         [("start-mismatch", "warning"), ("discarded-audio", "error")],
     ),
     "audio that ends before the picture": (
-        lambda s: with_audio(s, offset=Fraction("-0.9"), duration=Fraction("0.5"), sounding=0, declared_duration=None),
+        lambda s: with_audio(s, offset=Fraction("-0.9"), duration=Fraction("0.5"), packets_duration=0, declared_duration=None),
         [("duration-mismatch", "warning"), ("audio-outside-picture", "warning")],
     ),
     "audio that mostly precedes the picture": (
-        lambda s: with_audio(s, offset=Fraction(-12), duration=Fraction(14), sounding=Fraction(14)),
+        lambda s: with_audio(s, offset=Fraction(-12), duration=Fraction(14), packets_duration=Fraction(14)),
         [("start-mismatch", "warning")],
     ),
     "audio that mostly follows the picture": (
-        lambda s: with_audio(s, offset=Fraction(0), duration=Fraction(56), sounding=Fraction(56)),
+        lambda s: with_audio(s, offset=Fraction(0), duration=Fraction(56), packets_duration=Fraction(56)),
         [("duration-mismatch", "warning"), ("discarded-audio", "error")],
     ),
     "a dead track beside a good one": (
@@ -273,7 +273,7 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         lambda s: s.model_copy(update={"audio": (*s.audio, s.audio[0].model_copy(update={"index": 2, "packets": 0, "duration": 0}))}),
         [],
     ),
-    "nobody knows how long it is": (lambda s: with_audio(s, sounding=Fraction(0)), []),
+    "nobody knows how long it is": (lambda s: with_audio(s, packets_duration=Fraction(0)), []),
     "duplicates": (lambda s: with_video(s, duplicate_timestamps=1), [("duplicate-timestamps", "warning")]),
     "backwards": (lambda s: with_video(s, backward_timestamps=1), [("broken-timestamps", "warning")]),
     "gap": (lambda s: with_video(s, longest_gap=Fraction(2)), [("timestamp-gap", "warning")]),
@@ -290,7 +290,7 @@ def test_findings_from_facts(kind: str, landscape: Source) -> None:
 
 
 def test_audio_outside_the_picture_is_named_and_is_no_clock_to_be_mended(landscape: Source) -> None:
-    early = with_audio(landscape, offset=Fraction(-3, 2), duration=Fraction(1), sounding=Fraction(1), declared_duration=None)
+    early = with_audio(landscape, offset=Fraction(-3, 2), duration=Fraction(1), packets_duration=Fraction(1), declared_duration=None)
     (finding,) = [each for each in fact_findings(early, load_policy()) if each.id == "audio-outside-picture"]
     assert finding.message == "all of audio stream 1 lies before the picture: it ends 0.500 s before the first whole one; it is left out"
     assert "asetpts" not in finding.advice
@@ -304,10 +304,10 @@ def span(start: str, end: str) -> Stretch:
     return Stretch(start=Fraction(start), end=Fraction(end))
 
 
-STEREO, SURROUND = Sound(sample_rate=48000, channels=2, layout="stereo"), Sound(sample_rate=44100, channels=6, layout="5.1")
+STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=44100, channels=6, layout="5.1")
 NOTHING = Measurements()
 # id -> the source and what was measured of it; stream, time range, measured value and limit of the finding
-TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | None, str, str]]] = {
+EVERY: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | None, str, str]]] = {
     "truncated": (
         lambda s: with_video(s, declared_duration=Fraction(28)), NOTHING, (0, ("14", "28"), "14.000 s", "27.220 s"),
     ),
@@ -330,11 +330,11 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         lambda s: with_audio(s, offset=Fraction(-1, 2), duration=14 + Fraction(1, 2) - s.audio[0].start),
         NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
     ),
-    "discarded-audio": (lambda s: with_audio(s, sounding=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
+    "discarded-audio": (lambda s: with_audio(s, packets_duration=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
     "audio-outside-picture": (
         lambda s: with_audio(
             with_video(s, duration=Fraction(4, 5), declared_duration=None).model_copy(update={"declared_duration": None}),
-            offset=Fraction(9, 10), duration=Fraction(1, 10), sounding=0, declared_duration=None,
+            offset=Fraction(9, 10), duration=Fraction(1, 10), packets_duration=0, declared_duration=None,
         ),
         NOTHING, (1, ("9/10", "1"), "0.000 s of 0.100 s", "some of it while the picture runs"),
     ),
@@ -342,8 +342,10 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
         lambda s: with_audio(s, decodable=False, channels=0, sample_rate=0),
         NOTHING, (1, None, "0 channels, 0 Hz", "a known codec, channels and sample rate"),
     ),
-    "changing-sound": (
-        lambda s: with_audio(s, changes=(SoundChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start),
+    "changing-audio": (
+        lambda s: with_audio(
+            s, changes=(AudioFormatChange(at=Fraction(4), before=STEREO, after=SURROUND),), duration=14 - s.audio[0].start
+        ),
         NOTHING, (1, ("4", "14"), "stereo at 48000 Hz -> 5.1 at 44100 Hz", "0 changes"),
     ),
     "captions-left-out": (
@@ -387,33 +389,33 @@ TOLD: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | Non
 
 @pytest.mark.parametrize("id_", IDS)
 def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) -> None:
-    change, measured, expected = TOLD[id_]
+    change, measured, expected = EVERY[id_]
     source, policy = change(landscape), load_policy()
     pictures = 0 if id_ == "missing-pictures" else source.video.frames
     found = [*fact_findings(source, policy), *findings(source, measured, policy), *missing_pictures(source, pictures, policy)]
-    (told,) = [each for each in found if each.id == id_]
-    when = None if told.at.start is None or told.at.end is None else (str(told.at.start), str(told.at.end))
-    assert (told.at.stream, when, told.measured, told.limit) == expected
-    assert told.message
-    assert told.advice
+    (finding,) = [each for each in found if each.id == id_]
+    when = None if finding.at.start is None or finding.at.end is None else (str(finding.at.start), str(finding.at.end))
+    assert (finding.at.stream, when, finding.measured, finding.limit) == expected
+    assert finding.message
+    assert finding.advice
     assert ids(found) == [id_]
 
 
-def test_packets_that_cannot_fill_the_time_are_told_before_anything_is_decoded(landscape: Source) -> None:
+def test_packets_that_cannot_fill_the_time_are_reported_before_anything_is_decoded(landscape: Source) -> None:
     """A transport stream of 28 kB whose times are damaged: its pictures without a time are thought to lie all over two and a half hours."""
     assert landscape.video.packets == landscape.video.frames == 336
     damaged = with_video(landscape, packets=28, frames=262_870)
-    (told,) = [each for each in fact_findings(damaged, load_policy()) if each.id == "missing-pictures"]
-    assert (told.severity, told.message) == ("error", "only 28 of 262870 pictures can be decoded")
+    (finding,) = [each for each in fact_findings(damaged, load_policy()) if each.id == "missing-pictures"]
+    assert (finding.severity, finding.message) == ("error", "only 28 of 262870 pictures can be decoded")
 
 
 def test_every_finding_is_explained_in_the_policy() -> None:
-    told = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
-    assert sorted(told) == sorted(IDS)
-    assert set(TOLD) == set(IDS)
+    named = [id_ for line in re.findall(r"^# Reported as: (.+)$", default_text(), re.MULTILINE) for id_ in line.split(", ")]
+    assert sorted(named) == sorted(IDS)
+    assert set(EVERY) == set(IDS)
 
 
-def test_what_a_file_has_many_of_is_told_by_stretches(landscape: Source) -> None:
+def test_what_a_file_has_many_of_is_reported_by_stretches(landscape: Source) -> None:
     where = (span("1", "2"), span("5", "5"))
     source = with_video(landscape, duplicate_timestamps=9, duplicate_at=where, backward_timestamps=3, broken_at=where, corrupt_packets=4)
     found = fact_findings(source, load_policy())
@@ -438,9 +440,9 @@ MEASURED: dict[str, tuple[Measurements, list[str]]] = {
     "loud": (Measurements(loudness=-5.0, true_peak=2.0), ["loudness", "true-peak"]),
     "soft": (Measurements(loudness=-50.0), ["loudness"]),
     "dead channel": (Measurements(channel_peaks=(-3.0, -200.0)), ["dead-channel"]),
-    "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, told as such
+    "all silent": (Measurements(channel_peaks=(-200.0, -200.0)), []),  # that is silence, reported as such
     "interlaced": (Measurements(interlacing=Interlacing(top_first=90, progressive=5)), ["interlaced-content"]),
-    "too few to tell": (Measurements(interlacing=Interlacing(top_first=40)), []),
+    "too few to say": (Measurements(interlacing=Interlacing(top_first=40)), []),
     "fields in no order": (Measurements(interlacing=Interlacing(top_first=50, bottom_first=45)), []),
     "damage": (chunk(0, 14, damaged=[(2, 3), (5, 7)]), ["decode-errors", "decode-errors"]),
 }
@@ -463,7 +465,7 @@ def test_severities_are_the_policys(landscape: Source) -> None:
 def test_the_lfe_channel_may_be_silent(landscape: Source) -> None:
     surround = with_audio(landscape, channels=6, layout="5.1")
     peaks = Measurements(channel_peaks=(-3.0, -3.0, -3.0, -200.0, -3.0, -200.0))
-    assert [each.message for each in findings(surround, peaks, load_policy())] == ["channel 6 of 6 has no sound"]
+    assert [each.message for each in findings(surround, peaks, load_policy())] == ["channel 6 of 6 is silent"]
 
 
 STDERR = {
@@ -489,7 +491,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def troubled(folder: Path) -> Path:
-    """2 s of movement, 2 s black, 2 s of one picture, 2 s of movement; sound in every other pair of seconds, on the left only."""
+    """2 s of movement, 2 s black, 2 s of one picture, 2 s of movement; a tone in every other pair of seconds, on the left only."""
     parts = [
         "testsrc2=s=320x240:r=25:d=2[a]",
         "color=black:s=320x240:r=25:d=2[b]",
@@ -497,8 +499,8 @@ def troubled(folder: Path) -> Path:
         "testsrc2=s=320x240:r=25:d=2[d]",
     ]
     target = folder / "troubled.mp4"
-    sound = "aevalsrc='0.3*sin(1000*t)*lt(mod(t\\,4)\\,2)|0':s=48000:c=stereo:d=8"
-    run(["-f", "lavfi", "-i", ";".join([*parts, "[a][b][c][d]concat=n=4"]), "-f", "lavfi", "-i", sound, *X264, *AAC], target)
+    tone = "aevalsrc='0.3*sin(1000*t)*lt(mod(t\\,4)\\,2)|0':s=48000:c=stereo:d=8"
+    run(["-f", "lavfi", "-i", ";".join([*parts, "[a][b][c][d]concat=n=4"]), "-f", "lavfi", "-i", tone, *X264, *AAC], target)
     return target
 
 
@@ -514,10 +516,10 @@ def test_a_troubled_file(troubled: Path) -> None:
     assert validate(probe(str(troubled)), refusing, find()).refused
 
 
-def test_sound_that_clips_has_its_time(folder: Path) -> None:
-    sound = "aevalsrc='if(between(t\\,2\\,2.2)\\,1.6\\,0.1)*sin(1000*t)':s=48000:c=mono:d=4"
+def test_audio_that_clips_has_its_time(folder: Path) -> None:
+    tone = "aevalsrc='if(between(t\\,2\\,2.2)\\,1.6\\,0.1)*sin(1000*t)':s=48000:c=mono:d=4"
     target = folder / "clips.mkv"
-    run(["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-f", "lavfi", "-i", sound, *X264, "-c:a", "pcm_f32le"], target)
+    run(["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-f", "lavfi", "-i", tone, *X264, "-c:a", "pcm_f32le"], target)
     (peak,) = [each for each in validate(probe(str(target)), strict(), find()).findings if each.id == "true-peak"]
     assert float(peak.at.start or 0) == pytest.approx(2.1, abs=0.15)
     assert 4 < float((peak.measured or "").removesuffix(" dBTP")) < 5  # 20 log 1.6, and a little where it begins

@@ -200,7 +200,7 @@ def test_answers_of_the_server_are_explained(operation: str, code: str, storage:
 def test_a_bucket_that_is_not_there(operation: str, server: servers.S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     server.use(monkeypatch, tmp_path)
     with closing(S3Storage("no-such-bucket", "")) as storage:
-        if operation == "head":  # an answer to HEAD has no body: nothing tells a missing bucket from a missing object
+        if operation == "head":  # an answer to HEAD has no body: nothing distinguishes a missing bucket from a missing object
             assert storage.head("t/x") is None
             return
         with pytest.raises(PublishFailed, match=r"bucket does not exist|no such object") as failure:

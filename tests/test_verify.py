@@ -77,7 +77,7 @@ def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
 
 
-def test_sound_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Inventory]) -> None:
+def test_audio_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Inventory]) -> None:
     """ffmpeg plays the master playlist, keys and all; -copyts shows the times as they are."""
     folder, _ = title
     (folder / PREFIX / "keys").mkdir()

@@ -57,20 +57,20 @@ def test_nothing_of_the_text_lies_open(published: tuple[Path, Inventory]) -> Non
 
 
 def spoiled(
-    folder: Path, expected: Inventory, index: int, change: Callable[[str], str], *, clear: bool = False, **told: object
+    folder: Path, expected: Inventory, index: int, change: Callable[[str], str], *, clear: bool = False, **facts: object
 ) -> Inventory:
     """Store a segment with another text, consistently: as if the pipeline itself had made the mistake."""
     (track,) = expected.subtitles
     segment = track.segments[index]
     before = opened(folder, segment).decode()
     text = change(before)
-    assert clear or told or text != before
+    assert clear or facts or text != before
     again = encrypt(Segment("en-sdh", index, segment.start, segment.duration, segment.samples, text.encode()), KEY)
     assert again.iv
     data = text.encode() if clear else again.data
     iv = again.iv.hex().upper()
     (folder / PREFIX / segment.uri).write_bytes(data)
-    changed = segment.model_copy(update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "iv": iv, **told})
+    changed = segment.model_copy(update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "iv": iv, **facts})
     segments = tuple(changed if number == index else other for number, other in enumerate(track.segments))
     playlist = (folder / PREFIX / PLAYLIST).read_text().replace(segment.iv or "", iv)
     expected = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": segments}),)})
@@ -78,7 +78,7 @@ def spoiled(
 
 
 @pytest.mark.parametrize(
-    ("index", "pattern", "new", "told", "what"),
+    ("index", "pattern", "new", "facts", "what"),
     [
         pytest.param(0, "MPEGTS:0", "MPEGTS:900000", {}, "cannot be read", id="other time line"),
         pytest.param(0, "X-TIMESTAMP-MAP.*\n", "", {}, "cannot be read", id="no time line"),
@@ -94,10 +94,10 @@ def spoiled(
     ],
 )
 def test_a_segment_that_is_not_what_was_planned(
-    title: tuple[Path, Inventory], index: int, pattern: str, new: str, told: dict[str, object], what: str
+    title: tuple[Path, Inventory], index: int, pattern: str, new: str, facts: dict[str, object], what: str
 ) -> None:
     folder, expected = title
-    wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **told)
+    wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **facts)
     with pytest.raises(VerificationFailed, match=what):
         check(folder, wrong)
 

@@ -39,7 +39,7 @@ def test_usage(work: Path) -> None:
     assert (found.unfinished, found.running) == (("film",), ())
 
 
-def test_chunks_are_told_by_source(tmp_path: Path) -> None:
+def test_chunks_are_listed_by_source(tmp_path: Path) -> None:
     store = Store(tmp_path / "work")
     with store.temporary() as folder:
         (folder / "made.mp4").write_bytes(b"x" * 10)

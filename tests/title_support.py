@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.package_support import audio_segments, encode_audio, encode_video, grid, rung, sound, subtitle_segments, video_segments
+from tests.package_support import audio_rendition, audio_segments, encode_audio, encode_video, grid, rung, subtitle_segments, video_segments
 from vidpipe import layout
 from vidpipe.inventory.build import subtitle_words
 from vidpipe.inventory.measure import measure
@@ -112,7 +112,7 @@ def publish_title(
         for artifact, chunk in zip(encoded.video[name], CHUNKS, strict=True):
             segments += video_segments(artifact, rung(name), chunk, GRID, init)
         video.append(VideoTrack(**publish("video", init, segments)))
-    heard = publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, sound("en"), GRID)))
+    heard = publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, audio_rendition("en"), GRID)))
     audio = AudioTrack(**heard, stream=1, name="English", label="English", language="en", default=True, cut=Fraction(0))
     texts = []
     if words:

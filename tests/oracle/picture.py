@@ -36,12 +36,12 @@ ASPECT = 0.02
 
 @dataclass
 class Seen:
-    """What was found. wrong: pictures of the title at a wrong time.  told: the share of pictures whose time can be told."""
+    """What was found. wrong: pictures of the title at a wrong time.  timed: the share of pictures whose time shows."""
 
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     wrong: int = 0
-    told: float = 0.0
+    timed: float = 0.0
 
 
 def compare(source: Pictures, title: Pictures, zero: float, *, hdr: bool = False, whole: bool = True) -> Seen:
@@ -109,7 +109,7 @@ def _colours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare levels and colours where both show the same; return both without the difference that is found."""
     if not pairs:
-        seen.remarks.append("levels cannot be told")
+        seen.remarks.append("levels cannot be compared")
         return ours, theirs
     mine, other = np.array(pairs).T
     distance = np.abs(ours[mine] - theirs[other]).mean(axis=1)
@@ -117,7 +117,7 @@ def _colours(
     a, b = ours[mine[alike]].reshape(-1, 3), theirs[other[alike]].reshape(-1, 3)
     inside = ((b > 6) & (b < 249)).all(axis=1)  # what was clipped says nothing
     if inside.sum() < 200:
-        seen.remarks.append("levels cannot be told")
+        seen.remarks.append("levels cannot be compared")
         return ours, theirs
     a, b = a[inside].astype(np.float64), b[inside].astype(np.float64)
     if hdr:
@@ -159,7 +159,7 @@ def _times(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictur
     states: list[str] = []
     offsets = np.zeros(len(ours))
     best_of = np.zeros(len(ours), int)
-    tellable = 0
+    timed = 0
     for number, picture in enumerate(ours):
         time = float(title.times[number]) + zero
         first, last = np.searchsorted(source.times, [time - WINDOW, time + WINDOW])
@@ -172,7 +172,7 @@ def _times(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictur
         right = (begins[first:last] <= time + slack) & (ends[first:last] > time + 0.0015)
         fits = float(distance[right].min()) if right.any() else np.inf
         wrong = fits - distance[best] > max(BETTER_BY, BETTER * float(distance[best]))
-        tellable += bool(not right.all() and float(np.median(distance[~right])) - fits > BETTER_BY) or wrong
+        timed += bool(not right.all() and float(np.median(distance[~right])) - fits > BETTER_BY) or wrong
         best_of[number] = first + best
         if wrong or fits > STRANGE:
             if distance[best] > STRANGE / 2:
@@ -185,9 +185,9 @@ def _times(ours: np.ndarray, theirs: np.ndarray, source: Pictures, title: Pictur
         else:
             states.append("right")
     seen.wrong = sum(state != "right" for state in states)
-    seen.told = tellable / len(ours)
-    if seen.told < 0.05:
-        seen.remarks.append("the pictures' times cannot be told: they do not move")
+    seen.timed = timed / len(ours)
+    if seen.timed < 0.05:
+        seen.remarks.append("the pictures' times do not show: they do not move")
     motion = float(np.median(np.abs(np.diff(theirs, axis=0)).mean(axis=1))) if len(theirs) > 1 else 0.0
     seen.faults += _runs(states, offsets, best_of, ours, title, frame, motion)
 

@@ -21,9 +21,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
 
 from vidpipe.catalog.record import Record
 from vidpipe.errors import CatalogFailed, UsageError
@@ -37,10 +37,17 @@ PAUSE = 1.0
 
 
 class _Json(sa.TypeDecorator[Any]):
-    """JSON; what somebody has damaged reads as None, which is no record, so that the message can name the version."""
+    """JSON (JSONB in PostgreSQL); what somebody has damaged reads as None, which is no record, so that the message can name the version."""
 
     impl = sa.JSON
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return super().load_dialect_impl(dialect)
+        from sqlalchemy.dialects.postgresql import JSONB  # brings the adapters of all its drivers, which a file needs none of
+
+        return dialect.type_descriptor(JSONB())
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         read = super().result_processor(dialect, coltype)
@@ -69,15 +76,10 @@ _versions = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
     sa.Column("fingerprint", sa.String(255), nullable=False),
-    sa.Column("record", _Json().with_variant(JSONB(), "postgresql"), nullable=False),
+    sa.Column("record", _Json(), nullable=False),
 )
-sa.Index(
-    "vidpipe_one_live_version",
-    _versions.c.content_id,
-    unique=True,
-    sqlite_where=_versions.c.status == "live",
-    postgresql_where=_versions.c.status == "live",
-)
+# As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
+_ONE_LIVE_VERSION = "CREATE UNIQUE INDEX IF NOT EXISTS vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
 _SETUP_LOCK = 7_304_551_823
 """PostgreSQL advisory lock that is held while the tables are created."""
 
@@ -216,6 +218,7 @@ class Catalog:
                 version = self._version(connection)  # another process may have been faster
                 if version is None:
                     _tables.create_all(connection)
+                    connection.exec_driver_sql(_ONE_LIVE_VERSION)
                     connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
                     version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
 
+YOUNG_OBJECTS = 20_000
+"""New objects after which the collector looks for garbage. Python's 700 let it look hundreds of times among the modules that a start loads,
+where there is hardly any: a tenth of the start."""
+
 
 def main() -> NoReturn:
     """Run ``vidpipe`` with the arguments of this process and exit."""
+    gc.set_threshold(YOUNG_OBJECTS)
+    # pydantic would look through all installed packages for plugins of its own: vidpipe has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed (2>&-); the next file opened would take its number, so nothing must come before this
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))

@@ -149,7 +149,7 @@ def plan(
 
 def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
     """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
-    from vidpipe.cli import render
+    from vidpipe.cli.summary import finished, lost_result
     from vidpipe.data import report
 
     if json:
@@ -158,10 +158,10 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
         except OSError as lost:
             exits.drop(sys.stdout)
             with suppress(OSError):
-                render.lost_result(err(), result.record.content_id, lost.strerror or str(lost))
+                lost_result(err(), result.record.content_id, lost.strerror or str(lost))
     if summary:
         with suppress(OSError):  # nobody reads
-            render.summary(err(), result)
+            finished(err(), result)
 
 
 def _print_plan(decided: Plan, *, json: bool) -> None:

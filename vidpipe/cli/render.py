@@ -5,7 +5,6 @@ In:   a console and what the library returned.  Out: text on the console, as wid
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -16,15 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from vidpipe.cli.reporters import clock, count, size
-from vidpipe.cli.words import escaped
+from vidpipe.cli.summary import left_out
+from vidpipe.cli.words import escaped, lines
 
 if TYPE_CHECKING:
-    from vidpipe.catalog.record import LeftOutRecord, Record
+    from vidpipe.catalog.record import Record
     from vidpipe.diagnostics import Diagnostic
     from vidpipe.doctor import CheckResult
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
-    from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import AudioRendition, Plan
     from vidpipe.preview import Preview
     from vidpipe.source.facts import AudioStream, OtherStream, Source, SubtitleStream, VideoStream
@@ -69,12 +68,6 @@ def _print(console: Console, made: Table) -> None:
     with console.capture() as captured:
         console.print(made)
     lines(console, *(text.rstrip() for text in captured.get().splitlines()))
-
-
-def lines(console: Console, *texts: str) -> None:
-    """Print lines that may be pasted: they are not broken."""
-    for text in texts:
-        console.print(escaped(text), soft_wrap=True)
 
 
 def rate(bits: int) -> str:
@@ -276,7 +269,7 @@ def inspection(console: Console, found: Inspection) -> None:
                 item.name,
                 item.language or "",
                 item.channels or "",
-                ", ".join(word for word, told in (("default", item.default), ("forced", item.forced)) if told),
+                ", ".join(word for word, applies in (("default", item.default), ("forced", item.forced)) if applies),
                 item.uri or "",
             )
             for item in found.renditions
@@ -316,42 +309,6 @@ def _playlist(item: PlaylistReport) -> tuple[object, ...]:
         size(item.bytes) if item.bytes is not None else "",
         ", ".join(keys) or "clear",
     )
-
-
-def summary(console: Console, result: IngestResult) -> None:
-    """Say where the title is and what to run next."""
-    record = result.record
-    if result.unchanged:
-        lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
-    elif result.restored:
-        back = count(result.restored, "lost object")
-        lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
-    else:
-        reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
-        copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
-        videos = sum(rendition.type == "video" for rendition in record.renditions)
-        lines(
-            console,
-            f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(result.timings['total'])}{reused}{copied}",
-        )
-    for finding in result.findings:
-        lines(console, f"{finding.severity}: {finding.message} [{finding.id}]")
-    lines(console, *(f"warning: {warning}" for warning in result.warnings), *(f"left out: {_left_out(track)}" for track in record.left_out))
-    content_id = shlex.quote(record.content_id)
-    lines(
-        console,
-        f"  master playlist  {result.manifest}",
-        f"  play it          vidpipe preview {content_id}",
-        f"  look inside      vidpipe inspect {shlex.quote(result.manifest)}",
-        f"  its record       vidpipe catalog show {content_id}",
-    )
-
-
-def lost_result(console: Console, content_id: str, reason: str) -> None:
-    """Say that the result of an ingest could not be written, and where it can be had."""
-    again = f"vidpipe catalog show {shlex.quote(content_id)} --json"
-    lines(console, f"warning: {content_id} is live, but its record could not be written ({reason}); it is shown by: {again}")
 
 
 def ladders(console: Console, found: Sequence[Ladder]) -> None:
@@ -408,7 +365,7 @@ def record(console: Console, shown: Record) -> None:
             (f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}" + (", forced" if track.forced else ""))
             for track in shown.subtitles
         ),
-        *(("left out", _left_out(track)) for track in shown.left_out),
+        *(("left out", left_out(track)) for track in shown.left_out),
         *((f"meta {key}", value) for key, value in shown.metadata.items()),
     ]
     _facts(console, [(escaped(name), value) for name, value in facts])
@@ -425,12 +382,6 @@ def record(console: Console, shown: Record) -> None:
             for item in shown.renditions
         ],
     )  # fmt: skip
-
-
-def _left_out(track: LeftOutRecord) -> str:
-    from vidpipe.plan import LeftOut
-
-    return str(LeftOut(**track.model_dump()))
 
 
 def work(console: Console, found: Usage) -> None:

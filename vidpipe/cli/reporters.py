@@ -18,12 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TextIO
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from vidpipe.cli.exits import Failure, Stop
-from vidpipe.cli.words import err, escaped
+from vidpipe.cli.words import console, err, escaped, has_bar
 from vidpipe.data import Data
 from vidpipe.progress import (
     LAST_STAGE,
@@ -38,6 +36,9 @@ from vidpipe.progress import (
     StageStarted,
     Uploaded,
 )
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 WINDOW_SECONDS = 30.0
 """Speed is measured over this time: long enough that chunks ending together do not make it jump."""
@@ -242,14 +243,15 @@ class Bar:
     """--progress bar: one bar a title, redrawn in place."""
 
     def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn  # only a terminal shows a bar
+
         self._meter = Meter()
         self._lock = threading.Lock()
-        self._console = err()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[state]}"),
-            console=self._console,
+            console=console(stderr=True),
             transient=True,
             expand=True,
             redirect_stdout=False,  # results go where standard output goes, not where the bar is
@@ -360,7 +362,7 @@ class Ndjson:
 def watcher(kind: str) -> Watcher:
     """Return the Reporter for a value of ``--progress``."""
     if kind == "auto":
-        kind = "bar" if err().is_terminal and not err().is_dumb_terminal else "plain"
+        kind = "bar" if has_bar() else "plain"
     kinds: dict[str, Callable[[], Watcher]] = {"bar": Bar, "plain": Plain, "json": Ndjson, "none": Quiet}
     return kinds[kind]()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import Self
 
 from rich.console import Console
 
@@ -25,8 +26,9 @@ class Terminal(Console):
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-def console(*, stderr: bool) -> Console:
-    """Return the console of a stream."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Terminal(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    @classmethod
+    def of(cls, *, stderr: bool) -> Self:
+        """Return the console of a stream."""
+        stream = sys.stderr if stderr else sys.stdout
+        width = None if stream.isatty() else PIPED_WIDTH
+        return cls(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

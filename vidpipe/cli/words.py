@@ -7,12 +7,13 @@ Out:  the same text with every character that could steer a terminal written as 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,12 +57,54 @@ def _unwritten() -> Iterator[None]:
 
 def out() -> Console:
     """The console of results. Colour only on a terminal that wants it (NO_COLOR is respected)."""
-    return _console(stderr=False)
+    return console(stderr=False)
 
 
-def err() -> Console:
+class Printer(Protocol):
+    """Prints lines: a console of rich, or Piped."""
+
+    def print(self, text: str, /, *, style: str | None = None, end: str = "\n", soft_wrap: bool = True) -> None:
+        """Print a line of text."""
+
+
+class Piped:
+    """Standard error that is no terminal. rich would print the same lines there, and take longer to load than all of them to write."""
+
+    quiet = False
+
+    def print(self, text: str, /, *, style: str | None = None, end: str = "\n", soft_wrap: bool = True) -> None:
+        """Print a line of text, as it is. Goes quiet when the pipe is closed."""
+        if self.quiet:
+            return
+        try:
+            sys.stderr.write(text + end)
+            sys.stderr.flush()
+        except BrokenPipeError:
+            self.quiet = True
+
+
+def err() -> Printer:
     """The console of everything that is said to people beside the result. Goes quiet when its pipe is closed."""
-    return _console(stderr=True)
+    return console(stderr=True) if _is_shown() else Piped()
+
+
+def has_bar() -> bool:
+    """Whether standard error is a terminal that can redraw a line."""
+    if not _is_shown():
+        return False
+    shown = console(stderr=True)
+    return shown.is_terminal and not shown.is_dumb_terminal
+
+
+def lines(console: Printer, *texts: str) -> None:
+    """Print lines that may be pasted: they are not broken."""
+    for text in texts:
+        console.print(escaped(text), soft_wrap=True)
+
+
+def _is_shown() -> bool:
+    """Whether standard error is a terminal, or the environment says so: these variables are rich's."""
+    return sys.stderr.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"))
 
 
 def write_json(value: Any, *, lines: bool = False) -> None:
@@ -70,7 +113,8 @@ def write_json(value: Any, *, lines: bool = False) -> None:
     sys.stdout.flush()
 
 
-def _console(*, stderr: bool) -> Console:
-    from vidpipe.cli.terminal import console
+def console(*, stderr: bool) -> Console:
+    """The console of rich for a stream."""
+    from vidpipe.cli.terminal import Terminal  # rich
 
-    return console(stderr=stderr)
+    return Terminal.of(stderr=stderr)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from importlib import metadata
 
-from vidpipe.encode.audio import audio_arguments, audio_command, audio_file, sound_file
+from vidpipe.encode.audio import audio_arguments, audio_command, audio_file, measured_file
 from vidpipe.encode.command import PICTURES, QualityChains, chunk_arguments, chunk_command, pictures_in, poster_file
 from vidpipe.encode.output import pixel_format, video_file
 from vidpipe.encode.subtitles import caption_request, subtitle_arguments, subtitle_command, subtitle_file
@@ -53,9 +53,9 @@ class Keys:
         """Return file name -> key for a track."""
         same = {"id": "track", "name": "", "default": False, "language": None}  # none of them is in the bytes
         alone = (rendition.model_copy(update=same),)
-        keys = {audio_file(number): self._sound(alone, None)}
+        keys = {audio_file(number): self._audio(alone, None)}
         if self._quality:
-            keys[sound_file(number, self._quality)] = self._sound(alone, self._quality)
+            keys[measured_file(number, self._quality)] = self._audio(alone, self._quality)
         return keys
 
     def subtitles(self, rendition: SubtitleRendition) -> dict[str, str]:
@@ -97,10 +97,10 @@ class Keys:
             frame=frame,
         )
 
-    def _sound(self, alone: tuple[AudioRendition, ...], quality: QualityChains | None) -> str:
+    def _audio(self, alone: tuple[AudioRendition, ...], quality: QualityChains | None) -> str:
         job = audio_command(self._plan, alone, quality).model_copy(update={"location": ""})
         return key_of(
-            kind="sound" if quality else "audio",
+            kind="audio measured" if quality else "audio",
             ffmpeg=self._version,
             source=self._plan.asset.source(alone[0].stream).sha256,
             command=audio_arguments(job),

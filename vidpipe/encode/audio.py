@@ -21,7 +21,7 @@ from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
 from vidpipe.plan import AudioCopy, AudioEncode, AudioRendition, Plan
 from vidpipe.source.audio_changes import steadied
-from vidpipe.source.facts import Shift, Sound
+from vidpipe.source.facts import AudioFormat, Shift
 
 AAC_FRAME = 1024
 """Samples of an AAC-LC frame, and the encoder's priming: one frame of silence before the first sample (ISO/IEC 14496-3)."""
@@ -38,7 +38,7 @@ FILTERS = ("alimiter", "apad", "aresample", "asetpts", "asplit", "atrim", "pan")
 class AudioCommand(Data):
     """What decides the command. start: seconds in the input's own time at which the picture begins.
 
-    duration: of the time line.  segment: of a media segment.  sounds: stream index -> the source's track, where it is widest.
+    duration: of the time line.  segment: of a media segment.  formats: stream index -> the source's track, where it is widest.
     steady: streams that are made steady first.  steps: stream index -> where its clock steps.
     shifts: stream index -> what makes its times continuous.
     """
@@ -51,7 +51,7 @@ class AudioCommand(Data):
     duration: Seconds
     segment: Seconds
     renditions: tuple[AudioRendition, ...]
-    sounds: dict[int, Sound]
+    formats: dict[int, AudioFormat]
     steady: tuple[int, ...] = ()
     steps: dict[int, tuple[Seconds, ...]] = {}
     shifts: dict[int, tuple[Shift, ...]] = {}
@@ -76,7 +76,7 @@ def audio_command(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Q
         duration=plan.grid.duration,
         segment=plan.grid.segment_duration,
         renditions=renditions,
-        sounds={stream.index: stream.widest for stream in used},
+        formats={stream.index: stream.widest for stream in used},
         shifts={index: table for index, table in source.shifts.items() if table and index in indexes},
         steady=tuple(stream.index for stream in used if stream.changes),
         steps={stream.index: stream.steps for stream in used if stream.steps},
@@ -89,9 +89,9 @@ def audio_file(number: int) -> str:
     return f"audio-{number}.mp4"
 
 
-def sound_file(number: int, quality: QualityChains) -> str:
+def measured_file(number: int, quality: QualityChains) -> str:
     """Return the name of the file that a track's measuring filters print to."""
-    return f"{number}-{quality.sound_file}"
+    return f"{number}-{quality.audio_file}"
 
 
 def audio_arguments(command: AudioCommand) -> list[str]:
@@ -110,14 +110,14 @@ def audio_arguments(command: AudioCommand) -> list[str]:
         else:
             outputs.append(_encoded(taps.pop(0), command, number, rendition, rendition.make))
         if command.quality:
-            measured = taps.pop(0).filters(command.quality.sound.replace(command.quality.sound_file, sound_file(number, command.quality)))
-            outputs.append(measured.output("-", format="null"))
+            chain = command.quality.audio.replace(command.quality.audio_file, measured_file(number, command.quality))
+            outputs.append(taps.pop(0).filters(chain).output("-", format="null"))
     # A copy of one format takes the place of each stream that changes its own.
-    copies = [Loopback(stream, steadied(number, stream, command.sounds[stream])) for number, stream in enumerate(sorted(command.steady))]
+    copies = [Loopback(stream, steadied(number, stream, command.formats[stream])) for number, stream in enumerate(sorted(command.steady))]
     return [*GLOBAL, *arguments(outputs, copies)]
 
 
-def sound_arguments(command: AudioCommand) -> list[str]:
+def audio_decode_arguments(command: AudioCommand) -> list[str]:
     """Return ffmpeg's arguments that only decode the source's tracks."""
     source = Input(**source_options(command.location, command.demuxer, command.shifts))
     streams = sorted({rendition.stream.stream for rendition in command.renditions})
@@ -136,7 +136,7 @@ def _timeline(stream: Stream, command: AudioCommand, index: int) -> Stream:
 
 
 def _encoded(stream: Stream, command: AudioCommand, number: int, rendition: AudioRendition, make: AudioEncode) -> Output:
-    samples, channels = command.samples(rendition), command.sounds[rendition.stream.stream].channels
+    samples, channels = command.samples(rendition), command.formats[rendition.stream.stream].channels
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(rendition.channels, f"{rendition.channels}c")
     if channels == 1 and rendition.channels == 2:
         # Both sides as loud as the one there was; the resampler would take 3 dB off.

@@ -52,14 +52,14 @@ PICTURES = "pictures.mjpeg"
 class QualityChains(Data):
     """Measuring filters that ride along, as filter graph text, each ending in a print to its file (a bare name) in ffmpeg's folder.
 
-    source: right after the decoder, prints nothing.  picture: on the smallest picture.  sound: on each track at its own channels.
+    source: right after the decoder, prints nothing.  picture: on the smallest picture.  audio: on each track at its own channels.
     """
 
     source: str
     picture: str
     picture_file: str
-    sound: str
-    sound_file: str
+    audio: str
+    audio_file: str
 
 
 class ChunkCommand(Data):

@@ -20,9 +20,6 @@ from vidpipe.plan import Plan, VideoRendition
 MOST_THREADS = 16
 """Of one chunk: x264 gains nothing from more at 1080p (it allows one for every 32 lines), and each takes memory."""
 
-LEAST_THREADS = 3
-"""Of a chunk that may end alone. Beside others three cost no more than two."""
-
 PROGRAM_BYTES, SOURCE_BYTES = 100_000_000, 60
 """Memory of one chunk's ffmpeg beside its encoders: itself, and for each pixel of the source's picture. Measured with one thread: 470 MB
 for a ladder up to 720p (preset slow; 490 by this count), 920 MB up to 1080p (970), 2.2 GB up to 2160p (x265, fast; 3.0), 540 MB for AV1 at
@@ -51,11 +48,11 @@ def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, thre
     if threads:
         return Pace(chosen, (threads,) * chunks)
     last = min(beside, chunks)
-    # Chunks differ, and one that others leave alone takes over their cores. Those that begin together share them; of the rest, each has
-    # only those beside it that begin after it.
+    # Chunks that begin together share the cores; of the rest, each has only those beside it that begin after it. That one of them may end
+    # alone is no reason for more: frame threads cost 3 % of all of it, and one thread for each encoder leaves a fifth of two cores idle,
+    # for the last part of a chunk.
     sharers = [last] * last if chunks <= beside else range(last, 0, -1)
-    least = LEAST_THREADS if cores > 1 else 1
-    return Pace(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(max(least, _threads(cores, n)) for n in sharers))
+    return Pace(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(_threads(cores, n) for n in sharers))
 
 
 def chunks_in(memory: int, plan: Plan) -> int:

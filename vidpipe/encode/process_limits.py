@@ -28,13 +28,13 @@ THREAD_BYTES = 72 * 1024**2
 """Address space of a thread, its stack and its arena of malloc; most of it is never touched."""
 PROGRAM_THREADS, RUNG_THREADS = 16, 8
 """Of ffmpeg itself; of a rung beside those of its encoder, which has twice what is set and its own."""
-SOUND_BYTES = 2 * 1024**3
+AUDIO_BYTES = 2 * 1024**3
 
 BEGIN_SECONDS = 600
 """CPU seconds that every encode may take."""
 ENCODE_PIXEL, DECODE_PIXEL = 5e-6, 2e-7
 """CPU seconds for a pixel. Measured with the slowest: 4e-7 for x265 veryslow at 2160p, 2e-8 for a decoder of 10 bits."""
-SOUND_SECOND = 5.0
+AUDIO_SECOND = 5.0
 """CPU seconds for a second of one track; a whole hour of one takes about 30."""
 READ_BYTE = 1e-6
 """CPU seconds for a byte of the source that is only read."""
@@ -75,8 +75,8 @@ def audio_limits(command: AudioCommand) -> Limits:
     tracks = len(made)
     written = sum(make.bitrate * seconds / 8 if isinstance(make, AudioEncode) else command.size for make in made)
     return Limits(
-        memory_bytes=SOUND_BYTES + (PROGRAM_THREADS + RUNG_THREADS * tracks) * THREAD_BYTES,
-        cpu_seconds=round(BEGIN_SECONDS + SOUND_SECOND * float(seconds) * tracks + READ_BYTE * command.size),
+        memory_bytes=AUDIO_BYTES + (PROGRAM_THREADS + RUNG_THREADS * tracks) * THREAD_BYTES,
+        cpu_seconds=round(BEGIN_SECONDS + AUDIO_SECOND * float(seconds) * tracks + READ_BYTE * command.size),
         output_bytes=OTHER_BYTES + round(SPARE * written) + round(Fraction(PRINTED) * 10 * seconds),
         open_files=OPEN_FILES,
     )
@@ -88,5 +88,5 @@ def subtitle_limits(command: SubtitleCommand) -> Limits:
     return Limits(memory_bytes=DECODER_MEMORY, output_bytes=LARGEST, wall_seconds=seconds, cpu_seconds=math.ceil(seconds))
 
 
-def _threads(rendition: VideoRendition, told: int) -> int:
-    return RUNG_THREADS + encoder_of(rendition.make.codec).own_threads + 2 * told
+def _threads(rendition: VideoRendition, threads: int) -> int:
+    return RUNG_THREADS + encoder_of(rendition.make.codec).own_threads + 2 * threads

@@ -18,17 +18,17 @@ from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport, Source
-from vidpipe.source.findings import changing_sound, findings, sound_findings
+from vidpipe.source.findings import audio_findings, changing_audio, findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
+    AUDIO_FILE,
     PICTURE_FILE,
-    SOUND_FILE,
     Measurements,
+    audio_filters,
     merge,
     picture_filters,
     read_measurements,
-    sound_filters,
     source_filters,
 )
 from vidpipe.source.validate import locate_changes, locate_damage
@@ -40,8 +40,8 @@ def chains(policy: QualityPolicy) -> QualityChains:
         source=source_filters(policy),
         picture=picture_filters(policy),
         picture_file=PICTURE_FILE,
-        sound=sound_filters(policy),
-        sound_file=SOUND_FILE,
+        audio=audio_filters(policy),
+        audio_file=AUDIO_FILE,
     )
 
 
@@ -67,7 +67,7 @@ class QualityGate:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
         self._picture: list[Measurements] = []
-        self._sound: dict[StreamRef, Measurements] = {}
+        self._audio: dict[StreamRef, Measurements] = {}
         self._damage: dict[int, Measurements] = {}  # by input
         self._changes: dict[int, tuple[Diagnostic, ...]] = {}  # by input
 
@@ -80,11 +80,11 @@ class QualityGate:
         if DAMAGED in text and input_ not in self._damage:  # a second decode, but only of a source whose decoder complained
             damaged = locate_damage(self._plan.asset.inputs[input_], limits=self._limits, cancel=self._cancel)
             self._damage[input_] = Measurements(damaged=damaged)
-        if CHANGING in text and input_ not in self._changes and self._policy.changing_sound.severity != "off":
+        if CHANGING in text and input_ not in self._changes and self._policy.changing_audio.severity != "off":
             self._changes[input_] = self._new_changes(self._plan.asset.inputs[input_])
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same audio.
-            self._sound[result.rendition.stream] = read_measurements(text, end=self._plan.grid.duration)
+            self._audio[result.rendition.stream] = read_measurements(text, end=self._plan.grid.duration)
         else:
             grid, chunk = self._plan.grid, result.chunk
             self._picture.append(read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames)))
@@ -94,7 +94,7 @@ class QualityGate:
         known = {audio.index for audio in source.audio if audio.changes}  # the facts have found these
         located = locate_changes(source, limits=self._limits, cancel=self._cancel)
         new = tuple(audio for audio in located if audio.index not in known)
-        return tuple(changing_sound(source.model_copy(update={"audio": new}), self._policy))
+        return tuple(changing_audio(source.model_copy(update={"audio": new}), self._policy))
 
     def report(self) -> QualityReport:
         """Judge everything measured so far. What is found in a side file names it."""
@@ -103,7 +103,7 @@ class QualityGate:
         for number, source in enumerate(asset.inputs):
             measured = [*(self._picture if number == 0 else ()), *([self._damage[number]] if number in self._damage else ())]
             by_input[number] += findings(source, merge(measured), self._policy) if measured else ()
-        for ref, sound in self._sound.items():
-            by_input[ref.input] += sound_findings(asset.audio(ref), sound, self._policy)
+        for ref, heard in self._audio.items():
+            by_input[ref.input] += audio_findings(asset.audio(ref), heard, self._policy)
         found = [finding.named(asset.inputs[number].name if number else None) for number, each in by_input.items() for finding in each]
         return accepted(asset.main, [*self._facts.findings, *found])

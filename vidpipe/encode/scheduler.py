@@ -145,8 +145,8 @@ class _Run:
     def _work(self) -> Iterator[list[Encoded]]:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
         for input_ in range(len(self.plan.asset.inputs)):
-            if sound := tuple(rendition for rendition in self.plan.audio if rendition.stream.input == input_):
-                yield self._sound(sound)
+            if tracks := tuple(rendition for rendition in self.plan.audio if rendition.stream.input == input_):
+                yield self._audio(tracks)
             text = [rendition for rendition in self.plan.subtitles if rendition.stream.input == input_]
             captions = tuple(rendition for rendition in text if rendition.channel)
             subtitles = tuple(rendition for rendition in text if not rendition.channel)
@@ -175,7 +175,7 @@ class _Run:
         self._submit(self.chunks, job, finish, lambda frames: self.reporter.emit(ChunkProgress(chunk=chunk.index, frames=frames)))
         return []
 
-    def _sound(self, renditions: tuple[AudioRendition, ...]) -> list[Encoded]:
+    def _audio(self, renditions: tuple[AudioRendition, ...]) -> list[Encoded]:
         """Hand out one task for what is missing of an input's audio."""
         any_keys = next(iter(self.keys.values()))  # threads are the picture's
         wanted = {rendition.id: any_keys.audio(number, rendition) for number, rendition in enumerate(renditions)}
@@ -190,7 +190,7 @@ class _Run:
             names = {name: key for number, rendition in enumerate(missing) for name, key in any_keys.audio(number, rendition).items()}
             wish = audio.audio_command(self.plan, missing, self.quality)
             job = AudioJob.of(wish, self.plan, names, input_=missing[0].stream.input)
-            self._submit(self.beside, job, partial(self._sound_done, missing))
+            self._submit(self.beside, job, partial(self._audio_done, missing))
         return results
 
     def _text(self, renditions: tuple[SubtitleRendition, ...]) -> list[Encoded]:
@@ -243,14 +243,14 @@ class _Run:
             )
         ]
 
-    def _sound_done(self, renditions: tuple[AudioRendition, ...], made: Made) -> list[Encoded]:
+    def _audio_done(self, renditions: tuple[AudioRendition, ...], made: Made) -> list[Encoded]:
         return [self._track(number, rendition, made.files) for number, rendition in enumerate(renditions)]
 
     def _track(self, number: int, rendition: AudioRendition, files: dict[str, Artifact]) -> EncodedAudio:
         return EncodedAudio(
             rendition=rendition,
             artifact=files[audio.audio_file(number)],
-            quality=files[audio.sound_file(number, self.quality)] if self.quality else None,
+            quality=files[audio.measured_file(number, self.quality)] if self.quality else None,
         )
 
     def drop_pending(self) -> None:

@@ -1,12 +1,17 @@
 """Find the ffmpeg program and learn what it can do.
 
 In:   the setting ``ffmpeg`` (flag, VIDPIPE_FFMPEG or file), or None for the one that comes with imageio-ffmpeg.
-Out:  FFmpeg: path, version, and the names of its encoders, filters, muxers and demuxers.
+Out:  FFmpeg: path, version, and the names of its encoders, filters and muxers.
 Wrong: UsageError if there is no such program, it does not answer as ffmpeg does, or it lacks something that is needed.
+
+A program is asked its version each time, and for its lists once, where there is a Memory. Their key holds all that it says of its version
+and configuration, because the file may be a script that starts another program.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,13 +19,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 from vidpipe.errors import UsageError
 from vidpipe.media.process import Cancel, Limits, run
 
-_KNOWN: dict[tuple[object, ...], FFmpeg] = {}
-"""What the programs that this process has met can do: a worker asks before each task, and the four lists never change for one program."""
-
+_LISTS = ("encoders", "filters", "muxers")
+"""What a program is asked for, as it is called on its command line and in FFmpeg."""
 ANSWER_SECONDS = 60.0  # a first start from a cold network disk can be slow; a program that waits for input never answers
 
 
@@ -33,7 +38,6 @@ class FFmpeg:
     encoders: frozenset[str] = field(default=frozenset(), repr=False)
     filters: frozenset[str] = field(default=frozenset(), repr=False)
     muxers: frozenset[str] = field(default=frozenset(), repr=False)
-    demuxers: frozenset[str] = field(default=frozenset(), repr=False)
 
     def require(self, *, encoders: Iterable[str] = (), filters: Iterable[str] = (), muxers: Iterable[str] = ()) -> None:
         """Raise UsageError that names everything this ffmpeg lacks."""
@@ -47,7 +51,17 @@ class FFmpeg:
             )
 
 
-def find(setting: str | None = None, *, cancel: Cancel | None = None) -> FFmpeg:
+class Memory(Protocol):
+    """Keeps texts by key, as ``vidpipe.work.measurements`` does."""
+
+    def recall(self, key: str) -> str | None:
+        """Return what was kept."""
+
+    def keep(self, key: str, text: str) -> None:
+        """Keep a text."""
+
+
+def find(setting: str | None = None, *, memory: Memory | None = None, cancel: Cancel | None = None) -> FFmpeg:
     """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg.  Raises Interrupted."""
     path = locate(setting)
     answer = _ask(path, "-version", cancel)
@@ -55,17 +69,14 @@ def find(setting: str | None = None, *, cancel: Cancel | None = None) -> FFmpeg:
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
     file = Path(shutil.which(path) or path).stat()
-    program = (path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, answer)  # the answer: it may be a script that starts another
-    if program not in _KNOWN:
-        _KNOWN[program] = FFmpeg(
-            path=path,
-            version=version[1],
-            encoders=_names(_ask(path, "-encoders", cancel)),
-            filters=_names(_ask(path, "-filters", cancel)),
-            muxers=_names(_ask(path, "-muxers", cancel)),
-            demuxers=_names(_ask(path, "-demuxers", cancel)),
-        )
-    return _KNOWN[program]
+    program = json.dumps([path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, answer])
+    key = hashlib.sha256(program.encode()).hexdigest()[:32]
+    lists = _lists(memory.recall(key)) if memory else None
+    if lists is None:
+        lists = {name: _names(_ask(path, f"-{name}", cancel)) for name in _LISTS}
+        if memory:
+            memory.keep(key, json.dumps({name: sorted(names) for name, names in lists.items()}))
+    return FFmpeg(path=path, version=version[1], **lists)
 
 
 def locate(setting: str | None = None) -> str:
@@ -101,6 +112,15 @@ def _ask(path: str, question: str, cancel: Cancel | None) -> str:
             details=answer.stderr_tail.splitlines()[-5:],
         )
     return answer.stdout.decode("utf-8", "replace")
+
+
+def _lists(text: str | None) -> dict[str, frozenset[str]] | None:
+    """Read what was kept of a program; None if it is not what ``find`` writes."""
+    try:
+        kept = json.loads(text or "")
+        return {name: frozenset(str(entry) for entry in kept[name]) for name in _LISTS}
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _names(listing: str) -> frozenset[str]:

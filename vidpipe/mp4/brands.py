@@ -80,8 +80,8 @@ def video_brands(picture: Video, frame_rate: Fraction) -> tuple[str, ...]:
     )
 
 
-def audio_brands(sound: Audio) -> tuple[str, ...]:
+def audio_brands(coded: Audio) -> tuple[str, ...]:
     """Return the brands of an AAC track: AAC core up to stereo, AAC multichannel beyond."""
-    if sound.codecs not in _AAC_CORE or sound.sample_rate > 48_000:
+    if coded.codecs not in _AAC_CORE or coded.sample_rate > 48_000:
         return ()
-    return ("caac",) if sound.channels <= 2 else ("camc",)
+    return ("caac",) if coded.channels <= 2 else ("camc",)

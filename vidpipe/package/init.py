@@ -125,14 +125,14 @@ def respoken(data: bytes, language: str | None) -> bytes:
 def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
     """Return the facts of a track. frame_ticks: duration of its first sample. Raises EncodeFailed if players would not take it."""
     if track.handler == "soun":
-        sound = codecs.audio(track.entry)
+        coded = codecs.audio(track.entry)
         return TrackFacts(
             id=rendition,
             type="audio",
-            codecs=sound.codecs,
+            codecs=coded.codecs,
             timescale=track.timescale,
-            channels=sound.channels,
-            sample_rate=sound.sample_rate,
+            channels=coded.channels,
+            sample_rate=coded.sample_rate,
         )
     picture = codecs.video(track.entry)
     if (picture.width, picture.height) != (track.width, track.height):

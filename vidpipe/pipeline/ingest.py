@@ -61,6 +61,7 @@ from vidpipe.source.policy import QualityPolicy, load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.work.jobs import claim
+from vidpipe.work.measurements import of_programs
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -263,7 +264,7 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
         over = threading.Event()
 
         def find_all() -> tuple[FFmpeg, Storage, Catalog]:
-            ffmpeg = find(settings.ffmpeg, cancel=AnyOf((cancel, over)))
+            ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))
 

@@ -173,8 +173,8 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
     video = asset.main.video
     notes = []
     if video.interlaced:
-        told = "" if video.flagged_interlaced else " although the file does not say so"
-        notes.append(f"interlaced source{told}: deinterlaced with bwdif")
+        unflagged = "" if video.flagged_interlaced else " although the file does not say so"
+        notes.append(f"interlaced source{unflagged}: deinterlaced with bwdif")
         if video.measured_fields == "progressive":
             notes.append("its fields look like whole pictures where they were measured; deinterlacing softens them a little")
     if video.colour.dynamic_range != "SDR":

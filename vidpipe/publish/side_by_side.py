@@ -86,9 +86,9 @@ def side_by_side(
 class _FirstFailure:
     """Remembers the first failed upload and reports it at once."""
 
-    def __init__(self, told: Callable[[], None] | None) -> None:
+    def __init__(self, on_failure: Callable[[], None] | None) -> None:
         self.first: BaseException | None = None
-        self._told = told
+        self._on_failure = on_failure
         self._lock = threading.Lock()
 
     def note(self, problem: BaseException) -> None:
@@ -96,8 +96,8 @@ class _FirstFailure:
             if self.first is not None:
                 return
             self.first = problem
-        if self._told is not None:
-            self._told()
+        if self._on_failure is not None:
+            self._on_failure()
 
 
 class _Uploads(Generic[_Item, _Result]):

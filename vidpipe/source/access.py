@@ -114,7 +114,7 @@ class OpenedSource:
             return
         with self.stages("fetch"), writing(self.path.parent):
             if self.location == STDIN:
-                spool(self.path, limits=self.limits, cancel=self.cancel, on_bytes=self._tell)
+                spool(self.path, limits=self.limits, cancel=self.cancel, on_bytes=self._report)
                 return
             try:
                 self._fetch()
@@ -132,9 +132,9 @@ class OpenedSource:
         return self.version is None or self.version.size in (None, size)
 
     def _fetch(self) -> None:
-        fetch(self.location, self.path, version=self.version, limits=self.limits, cancel=self.cancel, on_bytes=self._tell)
+        fetch(self.location, self.path, version=self.version, limits=self.limits, cancel=self.cancel, on_bytes=self._report)
 
-    def _tell(self, number: int, total: int | None) -> None:
+    def _report(self, number: int, total: int | None) -> None:
         self.stages.reporter.emit(Fetched(bytes=number, total=total))
 
 

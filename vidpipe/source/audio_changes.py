@@ -15,21 +15,21 @@ from __future__ import annotations
 import re
 
 from vidpipe.errors import UsageError
-from vidpipe.source.facts import Sound
+from vidpipe.source.facts import AudioFormat
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
-def steadied(number: int, stream: int, widest: Sound) -> list[str]:
+def steadied(number: int, stream: int, widest: AudioFormat) -> list[str]:
     """Return the arguments for a stream. number: of this output; those that are made steady come first, from 0 on."""
     label = f"[steady{number}]"
     graph = ["-filter_complex", f"[0:{stream}]{steady_filters(widest)}{label}", "-map", label]
     return [*graph, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", f"{number}:0"]
 
 
-def wide(sound: Sound) -> Sound:
+def wide(known: AudioFormat) -> AudioFormat:
     """Return the target format when later formats are unknown: 5.1, so that a downmix takes the channels which come later."""
-    return sound if sound.channels >= 6 else sound.model_copy(update={"channels": 6, "layout": "5.1"})
+    return known if known.channels >= 6 else known.model_copy(update={"channels": 6, "layout": "5.1"})
 
 
 def check_understood(stderr: str, program: str) -> None:
@@ -42,11 +42,11 @@ def check_understood(stderr: str, program: str) -> None:
         )
 
 
-def steady_filters(sound: Sound) -> str:
+def steady_filters(wanted: AudioFormat) -> str:
     """Return the filters that bring any audio to the given format."""
-    named = re.fullmatch(r"[0-9a-z.()-]+", sound.layout)  # not "3 channels (FL+FR+LFE)"
-    layout = sound.layout if named else LAYOUTS.get(sound.channels, "7.1")
+    named = re.fullmatch(r"[0-9a-z.()-]+", wanted.layout)  # not "3 channels (FL+FR+LFE)"
+    layout = wanted.layout if named else LAYOUTS.get(wanted.channels, "7.1")
     # flt: nothing clips, and nothing is scaled down lest it clip
     if layout == "stereo":  # mono among stereo: as loud on both sides as it was; the resampler would take 3 dB off
-        return f"aresample=osr={sound.sample_rate}:osf=flt,pan=stereo|FL=FL+FC|FR=FR+FC"
-    return f"aresample=osr={sound.sample_rate}:ochl={layout}:osf=flt"
+        return f"aresample=osr={wanted.sample_rate}:osf=flt,pan=stereo|FL=FL+FC|FR=FR+FC"
+    return f"aresample=osr={wanted.sample_rate}:ochl={layout}:osf=flt"

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from vidpipe import __version__
 from vidpipe.data import Data
 from vidpipe.source.facts import Source
-from vidpipe.work import measurements
+from vidpipe.work.measurements import of_sources
 
 
 def remembered(location: Path, work: Path, limits: Data, measure: Callable[[], Source]) -> Source:
@@ -36,7 +36,7 @@ def remembered(location: Path, work: Path, limits: Data, measure: Callable[[], S
 
 def recall(work: Path, limits: Data, *state: str | int) -> Source | None:
     """Return what ``keep`` wrote down for this very state, limits and version of vidpipe."""
-    text = measurements.recall(work, _key(limits, state))
+    text = of_sources(work).recall(_key(limits, state))
     try:
         return None if text is None else Source.model_validate_json(text)
     except ValidationError:
@@ -45,12 +45,12 @@ def recall(work: Path, limits: Data, *state: str | int) -> Source | None:
 
 def keep(source: Source, work: Path, limits: Data, *state: str | int) -> None:
     """Write the facts of a source down."""
-    measurements.keep(work, _key(limits, state), source.model_dump_json())
+    of_sources(work).keep(_key(limits, state), source.model_dump_json())
 
 
 def forget(work: Path, limits: Data, *state: str | int) -> None:
     """Remove what ``keep`` wrote down."""
-    measurements.forget(work, _key(limits, state))
+    of_sources(work).forget(_key(limits, state))
 
 
 def _state(location: Path) -> tuple[str | int, ...]:

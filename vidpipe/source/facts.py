@@ -125,7 +125,7 @@ class VideoStream(Data):
         return (height, width) if self.rotation in (90, 270) else (width, height)
 
 
-class Sound(Data):
+class AudioFormat(Data):
     """The format of decoded audio at some time."""
 
     sample_rate: int
@@ -136,12 +136,12 @@ class Sound(Data):
         return f"{self.layout} at {self.sample_rate} Hz"
 
 
-class SoundChange(Data):
+class AudioFormatChange(Data):
     """The audio format changes mid-stream. at: seconds from the first video frame on."""
 
     at: Seconds
-    before: Sound
-    after: Sound
+    before: AudioFormat
+    after: AudioFormat
 
 
 class AudioStream(Data):
@@ -159,7 +159,7 @@ class AudioStream(Data):
     role: AudioRole = Field(default="main", description="What its flags say that it is for.")
     start: Seconds
     duration: Seconds
-    sounding: Seconds = Field(
+    packets_duration: Seconds = Field(
         default=Fraction(0),
         description="Seconds of audio in its packets, whatever their times say; 0 where they do not say how long they are.",
     )
@@ -167,7 +167,9 @@ class AudioStream(Data):
     offset: Seconds = Field(default=Fraction(0), description="Seconds that it begins after the first video frame (negative: before).")
     declared_duration: Seconds | None = None
     packets: int
-    changes: tuple[SoundChange, ...] = Field(default=(), description="Where the audio format changes, the first of them (MOST_CHANGES).")
+    changes: tuple[AudioFormatChange, ...] = Field(
+        default=(), description="Where the audio format changes, the first of them (MOST_CHANGES)."
+    )
     steps: tuple[Seconds, ...] = Field(
         default=(),
         description="Where its clock, otherwise even, leaves a gap or goes back: seconds from the first video frame on (MOST_STEPS).",
@@ -183,12 +185,12 @@ class AudioStream(Data):
         return max(Fraction(0), -self.offset) if -self.offset > LEAST_EARLY else Fraction(0)
 
     @property
-    def widest(self) -> Sound:
+    def widest(self) -> AudioFormat:
         """The most channels and the highest sample rate that it ever has: what all of it can become without a loss."""
-        sounds = [change.after for change in self.changes] + [change.before for change in self.changes]
-        sounds.append(Sound(sample_rate=self.sample_rate, channels=self.channels, layout=self.layout))
-        most = max(sounds, key=lambda sound: sound.channels)
-        return most.model_copy(update={"sample_rate": max(sound.sample_rate for sound in sounds)})
+        formats = [change.after for change in self.changes] + [change.before for change in self.changes]
+        formats.append(AudioFormat(sample_rate=self.sample_rate, channels=self.channels, layout=self.layout))
+        most = max(formats, key=lambda each: each.channels)
+        return most.model_copy(update={"sample_rate": max(each.sample_rate for each in formats)})
 
 
 class SubtitleStream(Data):

@@ -35,13 +35,12 @@ from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.text import one_line
 from vidpipe.storage.target import misspelt
-from vidpipe.web import Answer, Broken, NoAddress, NotFollowed, Unreached, Web, WebError
 from vidpipe.work.fetched import PARTIAL
 
 if TYPE_CHECKING:
     from vidpipe.storage.base import Storage
+    from vidpipe.web import Answer
 
-"""Name of a copy that is not complete, beside where it goes."""
 BLOCK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte
 TICK = 0.2  # seconds between looks at the cancel signal
@@ -254,6 +253,8 @@ class _NoFile(SourceRefused):
 @contextmanager
 def _answered(location: str, method: str, headers: dict[str, str] | None = None, *, allow_private: bool) -> Iterator[Answer]:
     """Give the answer to a request, its body not yet read, and translate what goes wrong until the block ends."""
+    from vidpipe.web import NoAddress, NotFollowed, Unreached, Web, WebError  # httpcore is imported only if a web server is asked
+
     where, parts = public(location), split_url(location)
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"sources are not fetched from {parts.scheme}://", where=where, fix="give a file, https:// or s3:// address")
@@ -303,6 +304,8 @@ def _http_version(answer: Answer) -> Version | None:
 
 def _download(location: str, partial: Path, version: Version | None, limits: SourceLimits, arrived: _Arrived) -> None:
     """Copy the body, or what is missing of it: ``partial``, if there is one, is the beginning of ``version``."""
+    from vidpipe.web import Broken
+
     have, headers, most = 0, {}, limits.max_bytes
     if version is not None and version.etag and version.size and partial.exists() and partial.stat().st_size < version.size:
         have = partial.stat().st_size

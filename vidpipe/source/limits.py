@@ -5,10 +5,14 @@ In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from vidpipe.data import Data
-from vidpipe.media.process import Limits
+
+if TYPE_CHECKING:
+    from vidpipe.media.process import Limits
 
 
 class SourceLimits(Data):
@@ -36,6 +40,8 @@ class SourceLimits(Data):
 
     def child(self, size: int) -> Limits:
         """Return the limits of a child that reads a file of ``size`` bytes once."""
+        from vidpipe.media.process import Limits  # the child, which starts no program, does without it
+
         more = self.seconds_per_gigabyte * size // 1000**3
         return Limits(
             memory_bytes=self.memory_bytes,
@@ -47,6 +53,8 @@ class SourceLimits(Data):
 
     def decoding(self, seconds: float, printed_bytes: int) -> Limits:
         """Return the limits of a child that decodes ``seconds`` of picture and audio and writes about ``printed_bytes``."""
+        from vidpipe.media.process import Limits  # the child, which starts no program, does without it
+
         more = int(self.decode_seconds_per_second * seconds) + 1
         return Limits(
             memory_bytes=self.decode_memory_bytes,

@@ -110,7 +110,7 @@ class QualityPolicy(Data):
     duration_mismatch: Most
     discarded_audio: Share
     audio_outside_picture: Check
-    changing_sound: Most
+    changing_audio: Most
     interlaced: Share
     captions: Check
     duplicate_timestamps: Most

@@ -31,11 +31,14 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.problem import Problem
 from vidpipe.source.text import one_line
 
-# The child imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder.
+# A new process, and no fork of this one: what reads a stranger's file must not find the master key and credentials in its memory.
+# It imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder; and nothing
+# else: no site customization (-S), no plugins of pydantic.
 # A tenth of the time that its imports take is the collector's, looking for garbage among modules.
 CHILD = (
-    "import gc, os, sys; gc.disable(); sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
-    "from vidpipe.source.child.entry import main; gc.enable(); main(sys.argv[1:])"
+    "import gc, os, sys; gc.disable(); os.environ['PYDANTIC_DISABLE_PLUGINS'] = '__all__'; "
+    "sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
+    "from vidpipe.source.child.entry import main; gc.freeze(); gc.enable(); main(sys.argv[1:])"
 )
 
 NO_ANSWER = "the program that reads it gave no usable answer"
@@ -80,13 +83,13 @@ def ask(arguments: list[str], *, where: str, limits: Limits, cancel: Cancel | No
 
     about: what the question is about, on its standard input: the facts of a long film are longer than an argument may be.
     """
-    told = about.model_dump_json().encode() if about else None
-    return answered(run(child(*arguments), stdin=told, limits=limits, cancel=cancel), where, limits)
+    given = about.model_dump_json().encode() if about else None
+    return answered(run(child(*arguments), stdin=given, limits=limits, cancel=cancel), where, limits)
 
 
 def child(*arguments: str) -> list[str]:
     """Return the command of the child that answers a question (see ``child.main``)."""
-    return [sys.executable, "-I", "-c", CHILD, _import_path(), *arguments]
+    return [sys.executable, "-I", "-S", "-c", CHILD, _import_path(), *arguments]
 
 
 def answered(done: Completed, where: str, limits: Limits) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Out:  filter chains to put into a graph, and Measurements, which can be merged o
 Wrong: nothing; a line that is not understood is passed over.
 
     [0:v] source_filters … deinterlace, fps, scale to the smallest rung … picture_filters -> nullsink
-    [0:a] … sound_filters -> anullsink
+    [0:a] … audio_filters -> anullsink
 
 Every decoded frame carries idet's verdict through the graph to the print at the end. The filters detect much shorter stretches
 than the policy cares about, so that a stretch over the border of two chunks is still whole after ``merge``; ``findings`` judges.
@@ -24,7 +24,7 @@ from vidpipe.source.picture_facts import IDET
 from vidpipe.source.policy import QualityPolicy
 
 PICTURE_FILE = "picture.txt"
-SOUND_FILE = "sound.txt"
+AUDIO_FILE = "audio.txt"
 SHORTEST_FREEZE = Fraction(1, 5)  # seconds, see the module's introduction
 SHORTEST_SILENCE = Fraction(1, 5)
 SEAM = Fraction(1, 4)  # seconds at a chunk's border within which a stretch counts as going on: the shortest ones and one slow frame
@@ -42,9 +42,9 @@ class Interlacing(Data):
     @property
     def share(self) -> float:
         """Share of interlaced pictures among those with a verdict; 0 if those are few or the fields do not agree on an order."""
-        told = self.top_first + self.bottom_first + self.progressive
+        judged = self.top_first + self.bottom_first + self.progressive
         more, less = max(self.top_first, self.bottom_first), min(self.top_first, self.bottom_first)
-        return (more + less) / told if told >= LEAST_PICTURES and more > 4 * less else 0.0
+        return (more + less) / judged if judged >= LEAST_PICTURES and more > 4 * less else 0.0
 
 
 class Measurements(Data):
@@ -88,7 +88,7 @@ def picture_filters(policy: QualityPolicy, name: str = PICTURE_FILE) -> str:
     )
 
 
-def sound_filters(policy: QualityPolicy, name: str = SOUND_FILE) -> str:
+def audio_filters(policy: QualityPolicy, name: str = AUDIO_FILE) -> str:
     """Return the filters for one audio stream at its own channels; they end in a print to the file ``name``."""
     return ",".join(
         [

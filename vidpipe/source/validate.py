@@ -26,10 +26,10 @@ from vidpipe.source.probe import NO_ANSWER, REPORT, ask
 from vidpipe.source.quality import (
     PICTURE_FILE,
     Measurements,
+    audio_filters,
     merge,
     picture_filters,
     read_measurements,
-    sound_filters,
     source_filters,
 )
 from vidpipe.source.text import one_line
@@ -66,14 +66,15 @@ def validate(
             steady = frozenset(audio.index for audio in source.audio)
             done = _decode(decode_argv(source, policy, program, steady), source, Path(folder), limits, cancel)
         picture = _read(Path(folder) / PICTURE_FILE)
-        sounds = {audio.index: _read(Path(folder) / sound_file(audio.index)) for audio in source.audio if audio.packets and audio.decodable}
+        streams = [audio.index for audio in source.audio if audio.packets and audio.decodable]
+        heard = {index: _read(Path(folder) / measured_file(index)) for index in streams}
     if done.returncode != 0 or has_errors(done.stderr_tail):
         picture = merge([picture, Measurements(damaged=locate_damage(source, limits=limits, cancel=cancel))])
     found = (*fact_findings(source, policy), *findings(source, picture, policy))
     if not any(finding.id == "missing-pictures" for finding in found):  # the packets may have shown it already
         found += missing_pictures(source, picture.pictures, policy)
-    for index, sound in sounds.items():
-        found += findings(source, sound, policy, stream=index)
+    for index, measured in heard.items():
+        found += findings(source, measured, policy, stream=index)
     return QualityReport(findings=found)
 
 
@@ -101,16 +102,16 @@ def locate_damage(source: Source, *, limits: SourceLimits | None = None, cancel:
 def locate_changes(source: Source, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> tuple[AudioStream, ...]:
     """Decode all of the audio, packet by packet, and return the audio streams with what changes in them."""
     spent = (limits or SourceLimits()).decoding(float(source.duration), 0)
-    answer = ask(["sound"], about=source, where=source.name, limits=spent, cancel=cancel)
+    answer = ask(["audio"], about=source, where=source.name, limits=spent, cancel=cancel)
     try:
         return tuple(AudioStream.model_validate(audio) for audio in answer["audio"])
     except (KeyError, ValueError, TypeError) as error:
         raise SourceRefused(NO_ANSWER, where=source.name, fix=REPORT.replace("FILE", source.name), id="reader-failed") from error
 
 
-def sound_file(index: int) -> str:
+def measured_file(index: int) -> str:
     """Return the name of the file that the measurements of an audio stream are printed to."""
-    return f"sound-{index}.txt"
+    return f"audio-{index}.txt"
 
 
 def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
@@ -136,7 +137,7 @@ def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: froz
                 front += steadied(number, audio.index, audio.widest)
                 heard = f"dec:{number}"
             chains.append(
-                f"[{heard}]asetpts=PTS-{float(video.start):.6f}/TB,{sound_filters(policy, sound_file(audio.index))}[a{audio.index}]"
+                f"[{heard}]asetpts=PTS-{float(video.start):.6f}/TB,{audio_filters(policy, measured_file(audio.index))}[a{audio.index}]"
             )
             maps += ["-map", f"[a{audio.index}]"]
     return [

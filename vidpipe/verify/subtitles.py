@@ -64,7 +64,7 @@ def check_cues(target: Readback, track: SubtitleTrack, planned: Sequence[Cue] | 
     if planned is not None:
         target.same(track.playlist, "the number of cues", len(planned), len(counts))
         for cue, other in zip(planned, counts, strict=True):  # a Counter keeps the order of first sight
-            target.same(track.playlist, "a cue (start, end, text)", _told(cue), _told(other))
+            target.same(track.playlist, "a cue (start, end, text)", _shown(cue), _shown(other))
     starts = [segment.start for segment in track.segments]
     for cue, count in counts.items():
         segments = bisect_left(starts, cue.end) - (bisect_right(starts, cue.start) - 1)
@@ -90,5 +90,5 @@ def group_of(members: Sequence[Rendition], variant: Variant) -> list[str]:
     return [str(member.uri) for member in members if member.type == "SUBTITLES" and member.group == variant.subtitles]
 
 
-def _told(cue: Cue) -> tuple[float, float, str]:
+def _shown(cue: Cue) -> tuple[float, float, str]:
     return float(cue.start), float(cue.end), cue.text

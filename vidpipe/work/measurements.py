@@ -1,42 +1,57 @@
-"""What was measured of sources, as text by key, so that an unchanged source is measured once.
+"""What was measured of sources and of programs, as text by key, so that what is unchanged is measured once.
 
 In:   the work space, a key that holds everything the facts depend on.
 Out:  the text that was kept under it.
 Wrong: nothing: what cannot be read is not there, and a disk that is full or read-only only costs the next run another look.
 
     WORK/sources/{key}.json
+    WORK/programs/{key}.json
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidpipe import durable
-from vidpipe.work.tree import SOURCES
+from vidpipe.work.tree import PROGRAMS, SOURCES
 
 
-def recall(work: Path, key: str) -> str | None:
-    """Return what ``keep`` wrote."""
-    try:
-        return _file(work, key).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+@dataclass(frozen=True)
+class KeptFacts:
+    """The texts of one folder."""
+
+    folder: Path
+
+    def recall(self, key: str) -> str | None:
+        """Return what ``keep`` wrote."""
+        try:
+            return self._file(key).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def keep(self, key: str, text: str) -> None:
+        """Write a text down."""
+        file = self._file(key)
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            durable.write(file, text.encode())
+
+    def forget(self, key: str) -> None:
+        """Remove what ``keep`` wrote."""
+        with suppress(OSError):
+            self._file(key).unlink()
+
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
 
-def keep(work: Path, key: str, text: str) -> None:
-    """Write a text down."""
-    file = _file(work, key)
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        durable.write(file, text.encode())
+def of_sources(work: Path) -> KeptFacts:
+    """Return what is known of sources."""
+    return KeptFacts(work / SOURCES)
 
 
-def forget(work: Path, key: str) -> None:
-    """Remove what ``keep`` wrote."""
-    with suppress(OSError):
-        _file(work, key).unlink()
-
-
-def _file(work: Path, key: str) -> Path:
-    return work / SOURCES / f"{key}.json"
+def of_programs(work: Path) -> KeptFacts:
+    """Return what is known of programs."""
+    return KeptFacts(work / PROGRAMS)

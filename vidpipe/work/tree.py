@@ -4,6 +4,7 @@
     WORK/jobs/        notes of unfinished ingests            jobs.py
     WORK/fetched/     copies of remote sources               fetched.py
     WORK/sources/     what was measured of sources           measurements.py
+    WORK/programs/    what ffmpeg programs can do            measurements.py
     WORK/tmp/         working folders of running processes   temporary.py
 
 What lies below each stands at the head of its module.
@@ -15,11 +16,13 @@ CHUNKS = "chunks"
 JOBS = "jobs"
 FETCHED = "fetched"
 SOURCES = "sources"
+PROGRAMS = "programs"
 TMP = "tmp"
 
 MEANING = {
     CHUNKS: "encoded chunks: resume and reuse",
     SOURCES: "what was measured of sources",
+    PROGRAMS: "what ffmpeg programs can do",
     JOBS: "notes and locks of ingests",
     FETCHED: "copies of remote sources: resume without fetching again",
     TMP: "temporary files",

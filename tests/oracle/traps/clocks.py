@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.oracle.traps import transport
 from tests.oracle.traps.boxes import drop_fragments
-from tests.oracle.traps.trap import AAC, MP2, MPEG2, X264, clip, picture, run, sound, trap
+from tests.oracle.traps.trap import AAC, MP2, MPEG2, X264, audio_input, clip, picture, run, trap
 
 
 def _ts(file: Path, *options: str, seconds: float = 4) -> bytes:
@@ -22,7 +22,7 @@ def _ts(file: Path, *options: str, seconds: float = 4) -> bytes:
 def _(file: Path) -> None:
     data = _ts(file)
     other = file.with_suffix(".other.ts")
-    run(*picture(seconds=4), *sound(4, base=900), "-vf", "hflip", *X264, *AAC, other)
+    run(*picture(seconds=4), *audio_input(4, base=900), "-vf", "hflip", *X264, *AAC, other)
     file.write_bytes(data + other.read_bytes())
     other.unlink()
 
@@ -234,7 +234,7 @@ def _vpx(file: Path, encoder: str, *options: str, rate: str = "25") -> None:
     for number in ("1", "2"):
         out = [file] if number == "2" else ["-an", "-f", "null", "-"]
         audio = list(options) if number == "2" else []
-        run(*picture(rate=rate), *sound(), *video, *audio, "-pass", number, "-passlogfile", log, *out)
+        run(*picture(rate=rate), *audio_input(), *video, *audio, "-pass", number, "-passlogfile", log, *out)
     for left in file.parent.glob(f"{log.name}*"):
         left.unlink()
 
@@ -302,9 +302,9 @@ def _(file: Path) -> None:
 @trap("interlaced-mpeg2.ts")
 def _(file: Path) -> None:
     fields = ["-vf", "interlace=scan=tff", "-flags", "+ildct+ilme", "-field_order", "tt"]
-    run(*picture("720x576", "50"), *sound(), *fields, *MPEG2, "-r", "25", *MP2, file)
+    run(*picture("720x576", "50"), *audio_input(), *fields, *MPEG2, "-r", "25", *MP2, file)
 
 
 @trap("interlaced-h264.mp4")
 def _(file: Path) -> None:
-    run(*picture("720x480", "60000/1001"), *sound(), "-vf", "interlace=scan=tff", *X264, "-x264-params", "tff=1", *AAC, file)
+    run(*picture("720x480", "60000/1001"), *audio_input(), "-vf", "interlace=scan=tff", *X264, "-x264-params", "tff=1", *AAC, file)

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from tests.oracle.traps.boxes import find
-from tests.oracle.traps.trap import AAC, MP2, MPEG2, clip, picture, run, sound, trap
+from tests.oracle.traps.trap import AAC, MP2, MPEG2, audio_input, clip, picture, run, trap
 
 
 @trap("program-stream.mpg")
@@ -23,7 +23,7 @@ def _(file: Path) -> None:
 
 @trap("sorenson.flv")
 def _(file: Path) -> None:
-    clip(file, "-c:v", "flv", "-q:v", "3", "-c:a", "mp3", audio=sound(rate=44100))
+    clip(file, "-c:v", "flv", "-q:v", "3", "-c:a", "mp3", audio=audio_input(rate=44100))
 
 
 @trap("avc.flv")
@@ -43,7 +43,7 @@ def _(file: Path) -> None:
 
 @trap("broadcast.gxf")
 def _(file: Path) -> None:
-    clip(file, *MPEG2, "-c:a", "pcm_s16le", size="720x576", audio=sound(layout="mono"))
+    clip(file, *MPEG2, "-c:a", "pcm_s16le", size="720x576", audio=audio_input(layout="mono"))
 
 
 @trap("camcorder.dv")
@@ -195,4 +195,5 @@ def _(file: Path) -> None:
 @trap("two-videos.mp4")
 def _(file: Path) -> None:
     small = picture("160x90")
-    run(*small, *picture(), *sound(), "-map", "1:v", "-map", "0:v", "-map", "2:a", "-c:v", "libx264", "-preset", "veryfast", *AAC, file)
+    maps = ["-map", "1:v", "-map", "0:v", "-map", "2:a"]
+    run(*small, *picture(), *audio_input(), *maps, "-c:v", "libx264", "-preset", "veryfast", *AAC, file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.oracle.traps import transport
-from tests.oracle.traps.trap import AAC, X264, clip, picture, run, sound, trap
+from tests.oracle.traps.trap import AAC, X264, audio_input, clip, picture, run, trap
 
 SPEECH = (
     "aevalsrc='0.5*sin(2*PI*(180+60*sin(2*PI*0.7*t))*t)*pow(sin(2*PI*2.3*t)\\,8)+0.6*(random(0)-0.5)*lt(mod(t\\,0.29)\\,0.01)"
@@ -155,32 +155,32 @@ def _(file: Path) -> None:
 
 @trap("audio-mono.mp4")
 def _(file: Path) -> None:
-    clip(file, audio=sound(layout="mono"))
+    clip(file, audio=audio_input(layout="mono"))
 
 
 @trap("audio-51.mkv")
 def _(file: Path) -> None:
-    clip(file, "-c:a", "ac3", "-b:a", "384k", audio=sound(layout="5.1"))
+    clip(file, "-c:a", "ac3", "-b:a", "384k", audio=audio_input(layout="5.1"))
 
 
 @trap("audio-8khz.mp4")
 def _(file: Path) -> None:
-    clip(file, audio=sound(rate=8000, layout="mono"))
+    clip(file, audio=audio_input(rate=8000, layout="mono"))
 
 
 @trap("audio-11khz.avi")
 def _(file: Path) -> None:
-    clip(file, "-c:v", "mpeg4", "-q:v", "3", "-c:a", "pcm_s16le", audio=sound(rate=11025, layout="mono"))
+    clip(file, "-c:v", "mpeg4", "-q:v", "3", "-c:a", "pcm_s16le", audio=audio_input(rate=11025, layout="mono"))
 
 
 @trap("audio-44khz.mkv")
 def _(file: Path) -> None:
-    clip(file, "-c:a", "flac", audio=sound(rate=44100))
+    clip(file, "-c:a", "flac", audio=audio_input(rate=44100))
 
 
 @trap("audio-96khz.mkv")
 def _(file: Path) -> None:
-    clip(file, "-c:a", "flac", audio=sound(rate=96000))
+    clip(file, "-c:a", "flac", audio=audio_input(rate=96000))
 
 
 @trap("audio-pcm.mov")
@@ -200,12 +200,12 @@ def _(file: Path) -> None:
 
 @trap("audio-shorter.mp4")
 def _(file: Path) -> None:
-    clip(file, audio=sound(2.5))
+    clip(file, audio=audio_input(2.5))
 
 
 @trap("audio-longer.mp4")
 def _(file: Path) -> None:
-    clip(file, audio=sound(6))
+    clip(file, audio=audio_input(6))
 
 
 @trap("audio-before-picture.mkv")
@@ -232,7 +232,7 @@ def _(file: Path) -> None:
 def _(file: Path) -> None:
     plain = file.with_suffix(".plain.mkv")
     _apart(plain, picture=5)
-    run("-i", plain, "-itsoffset", "5", *sound(base=900), "-map", "0", "-map", "1", "-c", "copy", *AAC[:2], "-c:v", "copy", file)
+    run("-i", plain, "-itsoffset", "5", *audio_input(base=900), "-map", "0", "-map", "1", "-c", "copy", *AAC[:2], "-c:v", "copy", file)
     plain.unlink()
 
 
@@ -271,7 +271,7 @@ def _(file: Path) -> None:
 
 
 def _tracks(file: Path, *options: str) -> None:
-    audio = [*sound(), *sound(base=900), *sound(base=1700)]
+    audio = [*audio_input(), *audio_input(base=900), *audio_input(base=1700)]
     run(*picture(), *audio, "-map", "0", "-map", "1", "-map", "2", "-map", "3", *X264, *AAC, *options, file)
 
 
@@ -332,7 +332,7 @@ SRT = "1\n00:00:00,500 --> 00:00:01,500\nOne\n\n2\n00:00:02,000 --> 00:00:03,000
 def _subtitles(file: Path, *codec: str) -> None:
     text = file.with_suffix(".srt")
     text.write_text(SRT)
-    run(*picture(), *sound(), "-i", text, "-map", "0", "-map", "1", "-map", "2", *X264, *AAC, *codec, file)
+    run(*picture(), *audio_input(), "-i", text, "-map", "0", "-map", "1", "-map", "2", *X264, *AAC, *codec, file)
     text.unlink()
 
 

@@ -109,7 +109,7 @@ def picture(size: str = "320x180", rate: str = "25", seconds: float = 4) -> list
     return ["-f", "lavfi", "-i", graph]
 
 
-def sound(seconds: float = 4, rate: int = 48000, layout: str = "stereo", base: int = 200) -> list[str]:
+def audio_input(seconds: float = 4, rate: int = 48000, layout: str = "stereo", base: int = 200) -> list[str]:
     """Return the input options of audio that is nowhere like elsewhere: a rising tone, noise, and sharp clicks."""
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     wave = f"0.2*sin(2*PI*({base}*t+45*t*t))+0.08*(random(0)-0.5)+0.5*(random(1)-0.5)*lt(mod(t\\,0.37)\\,0.012)"
@@ -124,6 +124,6 @@ MP2 = ["-c:a", "mp2", "-b:a", "192k"]
 
 def clip(file: Path, *options: str, size: str = "320x180", rate: str = "25", seconds: float = 4, audio: list[str] | None = None) -> None:
     """Make an ordinary clip with the options given: H.264 and AAC unless they say otherwise. audio: input options; [] for none."""
-    sounds = sound(seconds) if audio is None else audio
-    codecs = [*X264, *(AAC if sounds else [])]
-    run(*picture(size, rate, seconds), *sounds, *codecs, *options, file)
+    heard = audio_input(seconds) if audio is None else audio
+    codecs = [*X264, *(AAC if heard else [])]
+    run(*picture(size, rate, seconds), *heard, *codecs, *options, file)

@@ -22,6 +22,7 @@ from vidpipe.encode.tasks.task import Made, Task
 from vidpipe.errors import EncodeFailed, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg, find, locate
 from vidpipe.work.fetched import drop_unread
+from vidpipe.work.measurements import of_programs
 
 VARIABLE = "VIDPIPE_FFMPEG"  # of the worker's own environment: its ffmpeg may lie elsewhere
 TRACE_LINES = 12  # of a worker's unexpected exception
@@ -86,34 +87,34 @@ def lacking_of(ffmpeg: FFmpeg, encoders: Iterable[str], filters: Iterable[str]) 
     return ", ".join(sorted({*encoders} - ffmpeg.encoders) + sorted({*filters} - ffmpeg.filters))
 
 
-def run_there(task: Task, told: dict[str, Any]) -> Made:
+def run_there(task: Task, required: dict[str, Any]) -> Made:
     """Run a task with this worker's own ffmpeg; a worker that joined after the check is checked here.
 
-    told: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
+    required: Terms as a dict. A worker that cannot read a class ends without a word; one of another version must live to say so.
     Nor would the coordinator ever hear of an exception that it cannot read: only vidpipe's own are sent to it.
     """
     distributed: Any = importlib.import_module("distributed")
     worker = distributed.get_worker()
     try:
-        return _run_there(task, told, worker)
+        return _run_there(task, required, worker)
     except VidpipeError:
         raise
     except Exception:  # noqa: BLE001 - it is reported whatever it is
-        told_instead = EncodeFailed(
+        sent = EncodeFailed(
             "a worker cannot run the task",
             where=f"worker {worker.name}",
-            fix=f"give all workers vidpipe {told['version']}, as the coordinator has it; otherwise report this as a bug",
+            fix=f"give all workers vidpipe {required['version']}, as the coordinator has it; otherwise report this as a bug",
             debug=traceback.format_exc().splitlines()[-TRACE_LINES:],
         )
-    raise told_instead  # outside the except: Dask also sends the exception in whose context another one was raised
+    raise sent  # outside the except: Dask also sends the exception in whose context another one was raised
 
 
-def _run_there(task: Task, told: dict[str, Any], worker: Any) -> Made:
-    if told["version"] != __version__:
-        raise _unfit(worker, f"its vidpipe is {__version__}, not {told['version']}")
-    terms = Terms(**told)
+def _run_there(task: Task, required: dict[str, Any], worker: Any) -> Made:
+    if required["version"] != __version__:
+        raise _unfit(worker, f"its vidpipe is {__version__}, not {required['version']}")
+    terms = Terms(**required)
     program = os.environ.get(VARIABLE) or terms.setting
-    own = find(program)
+    own = find(program, memory=of_programs(_scratch(worker)))
     if own.version != terms.ffmpeg:
         raise _unfit(worker, f"its ffmpeg is {own.version}, not {terms.ffmpeg}")
     if lacking := lacking_of(own, terms.encoders, terms.filters):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_file, sound_arguments, sound_file
-from vidpipe.encode.check import ChangingSound, check_audio, check_text
+from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_decode_arguments, audio_file, measured_file
+from vidpipe.encode.check import ChangingAudio, check_audio, check_text
 from vidpipe.encode.job import Checked, Decoding, Failed, Job
 from vidpipe.encode.process_limits import audio_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
@@ -37,7 +37,7 @@ class AudioJob(AudioCommand, Job):
 
     def decoding(self) -> Decoding:
         """See Job."""
-        return Decoding(sound_arguments(self))
+        return Decoding(audio_decode_arguments(self))
 
     def check(self, folder: Path, completed: Completed) -> Checked:
         """See Job."""
@@ -48,12 +48,12 @@ class AudioJob(AudioCommand, Job):
             try:
                 samples[audio_file(number)] = attempted(completed, check_audio, folder / audio_file(number), rendition, self)
             except Failed as failure:
-                if not isinstance(failure.__cause__, ChangingSound):
+                if not isinstance(failure.__cause__, ChangingAudio):
                     raise
                 changing[rendition.stream.stream] = failure
                 continue
             if self.quality:
-                measured = folder / sound_file(number, self.quality)
+                measured = folder / measured_file(number, self.quality)
                 attempted(completed, check_text, measured)
                 note_damage(completed, measured)
                 if rendition.stream.stream in self.found:
@@ -65,6 +65,6 @@ class AudioJob(AudioCommand, Job):
 
     def again(self, failure: Failed) -> tuple[Job, ...]:
         """The same; streams that turned out to change are made steady first."""
-        sounds = {stream: wide(sound) if stream in failure.changing else sound for stream, sound in self.sounds.items()}
+        formats = {stream: wide(each) if stream in failure.changing else each for stream, each in self.formats.items()}
         steady = tuple({*self.steady, *failure.changing})
-        return (self.model_copy(update={"steady": steady, "sounds": sounds, "found": failure.changing}),)
+        return (self.model_copy(update={"steady": steady, "formats": formats, "found": failure.changing}),)

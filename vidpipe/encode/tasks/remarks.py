@@ -20,7 +20,7 @@ DAMAGED = "vidpipe.decoder_complained"
 It stands in the first line of a subtitle track of which some cues could not be decoded.
 """
 
-CHANGING = "vidpipe.sound_changes"
+CHANGING = "vidpipe.audio_changes"
 """The same for audio that changes although its packets do not say so; where is found by ``locate_changes``."""
 
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\]")

@@ -20,7 +20,7 @@ import av.error
 
 from vidpipe.source.child.opening import open_media, packets
 from vidpipe.source.clock import moved
-from vidpipe.source.facts import AudioStream, Sound, SoundChange, Source
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream, Source
 from vidpipe.source.text import one_line
 
 HEAD = 8  # bytes of a packet that are looked at
@@ -32,11 +32,11 @@ class Listener:
     """Follows the packets of one audio stream."""
 
     def __init__(self, context: Any) -> None:
-        self.changes: list[tuple[int, Sound, Sound]] = []  # ticks, before, after
+        self.changes: list[tuple[int, AudioFormat, AudioFormat]] = []  # ticks, before, after
         self._context = context
         self._sign = None if context.extradata else SIGNS.get(context.codec.canonical_name)
         self._seen: int | None = None
-        self._sound: Sound | None = None
+        self._format: AudioFormat | None = None
         self._decoder: Any = None
         self._tried = 0
         self._at = 0
@@ -50,16 +50,16 @@ class Listener:
         if self._decoder is None:
             self._decoder, self._tried, self._at = self._fresh(packet), 0, time
         self._tried += 1
-        sound = _decoded(self._decoder, packet)
-        if sound is not None and self._sound is not None and sound != self._sound:
-            self.changes.append((self._at, self._sound, sound))
-        if sound is not None or self._tried == TRIES:
-            self._decoder, self._sound = None, sound or self._sound
+        found = _decoded(self._decoder, packet)
+        if found is not None and self._format is not None and found != self._format:
+            self.changes.append((self._at, self._format, found))
+        if found is not None or self._tried == TRIES:
+            self._decoder, self._format = None, found or self._format
 
     def _is_new(self, packet: Any) -> bool:
         if self._sign is None:
-            if self._sound is None:
-                self._sound = _claimed(self._context)
+            if self._format is None:
+                self._format = _claimed(self._context)
             return bool(packet.has_sidedata("new_extradata"))
         seen = self._sign(bytes(memoryview(packet)[:HEAD])) if packet.size >= HEAD else None
         if seen is None or seen == self._seen:
@@ -77,26 +77,26 @@ class Listener:
 def heard(source: Source) -> list[AudioStream]:
     """Decode all of the audio, and return the audio streams with their changes."""
     wanted = {audio.index: audio for audio in source.audio}
-    now: dict[int, Sound] = {}
-    changes: dict[int, list[SoundChange]] = {index: [] for index in wanted}
+    now: dict[int, AudioFormat] = {}
+    changes: dict[int, list[AudioFormatChange]] = {index: [] for index in wanted}
     with open_media(source.location, [source.demuxer]) as container:
         decoders = {stream.index: stream.codec_context for stream in container.streams if stream.index in wanted and stream.codec_context}
         try:
             for packet in moved(packets(container), source.shifts):
                 index = packet.stream.index
-                sound = _decoded(decoders[index], packet) if index in decoders else None
-                if sound is None or packet.pts is None or len(changes[index]) == MOST_CHANGES:
+                found = _decoded(decoders[index], packet) if index in decoders else None
+                if found is None or packet.pts is None or len(changes[index]) == MOST_CHANGES:
                     continue
-                if sound != now.setdefault(index, sound):
+                if found != now.setdefault(index, found):
                     at = packet.pts * Fraction(packet.time_base) - source.video.start
-                    changes[index].append(SoundChange(at=at, before=now[index], after=sound))
-                    now[index] = sound
+                    changes[index].append(AudioFormatChange(at=at, before=now[index], after=found))
+                    now[index] = found
         except av.error.FFmpegError:
             pass  # the end of what can be read; the packet scan has reported it
     return [audio.model_copy(update={"changes": tuple(changes[audio.index])}) for audio in source.audio]
 
 
-def _decoded(context: Any, packet: Any) -> Sound | None:
+def _decoded(context: Any, packet: Any) -> AudioFormat | None:
     try:
         frames = context.decode(packet)
     except (av.error.FFmpegError, MemoryError):
@@ -104,11 +104,11 @@ def _decoded(context: Any, packet: Any) -> Sound | None:
     if not frames:
         return None
     layout = frames[-1].layout
-    return Sound(sample_rate=frames[-1].sample_rate, channels=layout.nb_channels, layout=one_line(layout.name))
+    return AudioFormat(sample_rate=frames[-1].sample_rate, channels=layout.nb_channels, layout=one_line(layout.name))
 
 
-def _claimed(context: Any) -> Sound:
-    return Sound(sample_rate=context.sample_rate, channels=context.channels, layout=one_line(context.layout.name))
+def _claimed(context: Any) -> AudioFormat:
+    return AudioFormat(sample_rate=context.sample_rate, channels=context.channels, layout=one_line(context.layout.name))
 
 
 def _adts(head: bytes) -> int | None:

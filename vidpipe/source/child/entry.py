@@ -68,18 +68,18 @@ UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is 
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "sound" or "captions".
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "audio" or "captions".
 
     What those three are about comes on stdin, as JSON: a Source, or a CaptionRequest.
     """
     question, *arguments = argv
-    told = b"" if arguments else sys.stdin.buffer.read()
+    given = b"" if arguments else sys.stdin.buffer.read()
     if question == "damage":
-        text = json.dumps({"damaged": damaged(Source.model_validate_json(told))})
-    elif question == "sound":
-        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(told))]})
+        text = json.dumps({"damaged": damaged(Source.model_validate_json(given))})
+    elif question == "audio":
+        text = json.dumps({"audio": [audio.model_dump(mode="json") for audio in heard(Source.model_validate_json(given))]})
     elif question == "captions":
-        text = json.dumps({"texts": extracted(CaptionRequest.model_validate_json(told))})
+        text = json.dumps({"texts": extracted(CaptionRequest.model_validate_json(given))})
     else:
         path, name, limits = arguments
         text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
@@ -107,20 +107,20 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
     hashing.start()
     with Path(path).open("rb") as file:
-        told = declared(file)
-    if told.encrypted:
+        claims = declared(file)
+    if claims.encrypted:
         raise Refusal(
-            Problem("encrypted-source", f"it is encrypted ({told.encrypted}), and can be decoded only with its key"),
+            Problem("encrypted-source", f"it is encrypted ({claims.encrypted}), and can be decoded only with its key"),
             fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
         )
     try:
         try:
             with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits, told)
+                source = _measure(container, limits, claims)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
         except _Jumps as jumps:
             with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits, told, jumps.shifts)
+                source = _measure(container, limits, claims, jumps.shifts)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(Problem("unreadable-source", f"it cannot be read: {reason_of(error)}")) from error
@@ -170,7 +170,7 @@ class _Jumps(Exception):
 def _measure(
     container: av.container.InputContainer,
     limits: SourceLimits,
-    told: Declared,
+    claims: Declared,
     shifts: dict[int, tuple[Shift, ...]] | None = None,
 ) -> dict[str, Any]:
     streams = list(container.streams)
@@ -217,7 +217,7 @@ def _measure(
         problems.append(Problem("limit-exceeded", f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s"))
     if problems:
         raise Refusal(*problems)
-    dolby = told.dolby or dolby_in(scan.frames[0])
+    dolby = claims.dolby or dolby_in(scan.frames[0])
     if dolby is not None and not dolby.has_base:
         what = f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green"
         raise Refusal(
@@ -227,7 +227,7 @@ def _measure(
             "-c:v libx264 -crf 10 -c:a copy FIXED.mkv",
         )
     demuxer = container.format.name.split(",")[0]
-    crop = told.crops.get(video.index)
+    crop = claims.crops.get(video.index)
     picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         what = f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense"
@@ -248,7 +248,7 @@ def _measure(
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
-        "subtitles": tuple(_subtitles(container, tracks, scan, told, ordered=not (line.guessed and picture.reorder_frames))),
+        "subtitles": tuple(_subtitles(container, tracks, scan, claims, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
@@ -258,7 +258,7 @@ def _measure(
 
 
 def _subtitles(
-    container: av.container.InputContainer, tracks: dict[int, tuple[Any, ScannedStream]], scan: Scan, told: Declared, *, ordered: bool
+    container: av.container.InputContainer, tracks: dict[int, tuple[Any, ScannedStream]], scan: Scan, claims: Declared, *, ordered: bool
 ) -> Iterator[SubtitleStream]:
     """Yield the subtitle streams, those with closed captions a channel at a time, and then the captions inside others.
 
@@ -266,7 +266,7 @@ def _subtitles(
     """
     for stream, track in tracks.values():
         if stream.type == "subtitle":
-            described, found = subtitle_stream(stream, track, scan, told), scan.carriers.get(stream.index)
+            described, found = subtitle_stream(stream, track, scan, claims), scan.carriers.get(stream.index)
             yield from caption_streams(stream, found, described) if found else [described]
     for index, found in scan.carriers.items():
         if container.streams[index].type != "subtitle":

@@ -70,25 +70,25 @@ def settled(places: list[Counter[str]], left: int) -> bool:
     if left <= 0:
         return True
     total = sum(places, Counter[str]())
-    most, told = max(total["tff"], total["bff"]), total["tff"] + total["bff"] + total["progressive"]
-    if told < LEAST_VERDICTS:
+    most, judged_frames = max(total["tff"], total["bff"]), total["tff"] + total["bff"] + total["progressive"]
+    if judged_frames < LEAST_VERDICTS:
         return False
     combed = sum(place["tff"] + place["bff"] > place["progressive"] for place in places)
-    return most + left < SURE * (told + left) or (most >= SURE * (told + left) and combed >= 2)
+    return most + left < SURE * (judged_frames + left) or (most >= SURE * (judged_frames + left) and combed >= 2)
 
 
 def judged(places: list[Counter[str]]) -> Fields:
     """Judge the verdicts of idet at each place: "tff", "bff", "progressive"; others say nothing."""
     total = sum(places, Counter[str]())
     top, bottom, whole = total["tff"], total["bff"], total["progressive"]
-    told = top + bottom + whole
-    if told < LEAST_VERDICTS:
+    judged_frames = top + bottom + whole
+    if judged_frames < LEAST_VERDICTS:
         return Fields()
     combed = sum(place["tff"] + place["bff"] > place["progressive"] for place in places)
-    share = Fraction(max(top, bottom), told)
+    share = Fraction(max(top, bottom), judged_frames)
     if share >= SURE and combed >= min(2, len(places)):
         return Fields("interlaced", top > bottom, share)
-    return Fields("progressive" if whole >= SURE * told else "unclear", None, share)
+    return Fields("progressive" if whole >= SURE * judged_frames else "unclear", None, share)
 
 
 def _batches(

@@ -37,7 +37,7 @@ PACKETS_TRIED = 500  # video packets from the first key frame on, before a strea
 class ScannedStream:
     """What the packet scan gathers of a stream that is not the video. Times are ticks. opening: first byte of the first packet.
 
-    sounding: how long its packets last one after the other.
+    packets_duration: how long its packets last one after the other.
     """
 
     start: int | None = None
@@ -45,7 +45,7 @@ class ScannedStream:
     packets: int = 0
     size: int = 0
     opening: int = 0
-    sounding: int = 0
+    packets_duration: int = 0
     corrupt: Corrupt = field(default_factory=Corrupt)
     listener: Listener | None = None
     steps: Steps | None = None
@@ -128,7 +128,7 @@ def read(
                     track.listener.hear(packet, time)
                 if time is not None and not packet.is_discard:
                     track.add(time, packet.duration or 0)
-                    track.sounding += packet.duration or 0
+                    track.packets_duration += packet.duration or 0
             number += 1
             if number > limits.max_packets:
                 scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets"))

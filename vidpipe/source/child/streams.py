@@ -22,7 +22,7 @@ from vidpipe.source.child.opening import packets
 from vidpipe.source.child.reading import Scan, ScannedStream, base_of
 from vidpipe.source.child.scan import Timeline, stretches, thinned
 from vidpipe.source.declared import Crop, Declared, Dolby
-from vidpipe.source.facts import AudioRole, AudioStream, Chapter, OtherStream, SoundChange, SubtitleStream, VideoStream
+from vidpipe.source.facts import AudioFormatChange, AudioRole, AudioStream, Chapter, OtherStream, SubtitleStream, VideoStream
 from vidpipe.source.picture_facts import FIELD_ORDERS, chroma, colour, orientation
 from vidpipe.source.text import one_line
 
@@ -197,12 +197,12 @@ def audio_stream(stream: Any, track: ScannedStream, video: VideoStream, scan: Sc
         role=_role(stream.disposition),
         start=start * base,
         duration=duration,
-        sounding=track.sounding * base,
+        packets_duration=track.packets_duration * base,
         decodable=bool(context and context.codec is not None and context.sample_rate and context.channels),
         offset=start * base - video.start,
         declared_duration=declared,
         packets=track.packets,
-        changes=tuple(SoundChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
+        changes=tuple(AudioFormatChange(at=at * base - video.start, before=before, after=after) for at, before, after in changes),
         steps=tuple(time - video.start for time in track.steps.times()) if track.steps else (),
         corrupt_packets=track.corrupt.count,
         corrupt_at=stretches(track.corrupt.ticks, base, video.start),
@@ -229,10 +229,10 @@ def codec_of(context: Any) -> str:
     return str(context.codec.canonical_name if context.codec is not None else context.name)
 
 
-def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, told: Declared) -> SubtitleStream:
+def subtitle_stream(stream: Any, track: ScannedStream, scan: Scan, claims: Declared) -> SubtitleStream:
     """Describe a subtitle track."""
     # PyAV has no decoder for teletext, and libav no name for Matroska's WebVTT; streams are numbered as Matroska's tracks are
-    unnamed = MATROSKA_WEBVTT if stream.index in told.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
+    unnamed = MATROSKA_WEBVTT if stream.index in claims.webvtt else "dvb_teletext" if track.opening in TELETEXT else "unknown"
     codec = one_line(codec_of(stream.codec_context)) if stream.codec_context else unnamed
     return SubtitleStream(
         index=stream.index,

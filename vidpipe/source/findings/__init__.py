@@ -8,14 +8,14 @@ Every finding says what was measured and what the limit is, and when, unless it 
 reported once for each stretch; the measured value is that of all of them.
 """
 
-from vidpipe.source.findings.measured import findings, missing_pictures, sound_findings
-from vidpipe.source.findings.probed import changing_sound, fact_findings
+from vidpipe.source.findings.measured import audio_findings, findings, missing_pictures
+from vidpipe.source.findings.probed import changing_audio, fact_findings
 
-__all__ = ["IDS", "changing_sound", "fact_findings", "findings", "missing_pictures", "sound_findings"]
+__all__ = ["IDS", "audio_findings", "changing_audio", "fact_findings", "findings", "missing_pictures"]
 
 IDS = (
     *("truncated", "read-error", "corrupt-packets", "no-audio", "duration-mismatch", "start-mismatch", "early-audio"),
-    *("discarded-audio", "audio-outside-picture", "undecodable-audio", "changing-sound", "captions-left-out"),
+    *("discarded-audio", "audio-outside-picture", "undecodable-audio", "changing-audio", "captions-left-out"),
     *("duplicate-timestamps", "broken-timestamps", "clock-jump", "timestamp-gap", "stretched-time"),
     *("low-resolution", "low-bit-rate"),
     *("missing-pictures", "decode-errors", "black-video", "frozen-video", "interlaced-content"),

@@ -21,13 +21,13 @@ def findings(source: Source, measurements: Measurements, policy: QualityPolicy, 
     return (
         *_damage(source, measurements, policy),
         *_picture(source, measurements, policy),
-        *(_sound(audio, measurements, policy) if audio else ()),
+        *(_audio(audio, measurements, policy) if audio else ()),
     )
 
 
-def sound_findings(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
+def audio_findings(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
     """Return what the decode of an audio stream showed."""
-    return tuple(_sound(audio, measurements, policy))
+    return tuple(_audio(audio, measurements, policy))
 
 
 def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
@@ -107,12 +107,12 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
         )
 
 
-def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
+def _audio(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     for span in longer(measurements.silence, policy.silence.longest):
         yield from found(
             policy.silence,
             "silence",
-            f"there is no sound from {timecode(span.start)} to {timecode(span.end)}",
+            f"the audio is silent from {timecode(span.start)} to {timecode(span.end)}",
             stream=audio.index,
             span=span,
             measured=show(span.end - span.start),
@@ -150,7 +150,7 @@ def _sound(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
                 yield from found(
                     policy.dead_channel,
                     "dead-channel",
-                    f"channel {number} of {len(peaks)} has no sound",
+                    f"channel {number} of {len(peaks)} is silent",
                     stream=audio.index,
                     measured=f"{level:.0f} dBFS" if level > -200 else "digital silence",
                     limit=f"{deaf:g} dBFS",

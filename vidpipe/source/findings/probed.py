@@ -18,11 +18,11 @@ def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ..
         *_truncated(source, policy),
         *_read_error(source, policy),
         *_corrupt(source, policy),
-        *_sound_facts(source, policy),
+        *_audio_facts(source, policy),
         *_early(source, policy),
         *_discarded(source, policy),
         *_undecodable(source, policy),
-        *changing_sound(source, policy),
+        *changing_audio(source, policy),
         *_captions(source, policy),
         *_timestamps(source, policy),
         *_implausible(source, policy),
@@ -122,7 +122,7 @@ def _when(span: Stretch | None) -> str:
     return f" from {timecode(span.start)} to {timecode(span.end)}" if span.end > span.start else f" at {timecode(span.start)}"
 
 
-def _sound_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+def _audio_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video, check = source.video, policy.duration_mismatch
     if not source.audio:
         yield from found(
@@ -185,20 +185,20 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     share = Fraction(str(check.share))
     kept = {audio.index: min(audio.offset + audio.duration, picture) - max(audio.offset, Fraction(0)) for audio in source.audio}
     for audio in _filled(source):
-        whole = max(audio.sounding, audio.duration)
-        fits = not audio.sounding or min(audio.sounding, audio.duration) >= share * whole
+        whole = max(audio.packets_duration, audio.duration)
+        fits = not audio.packets_duration or min(audio.packets_duration, audio.duration) >= share * whole
         if kept[audio.index] <= 0 and (fits or max(kept.values()) > 0):
             yield from _outside(audio, source, policy)
             continue
         early = max(-audio.offset, Fraction(0))
-        if not audio.sounding or kept[audio.index] >= share * (whole - early):
+        if not audio.packets_duration or kept[audio.index] >= share * (whole - early):
             continue
         left = max(kept[audio.index], Fraction(0)) / whole
         yield from found(
             check,
             "discarded-audio",
             f"only {float(left):.0%} of audio stream {audio.index} falls into the time of the picture: "
-            f"it is {show(audio.sounding)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
+            f"it is {show(audio.packets_duration)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
             stream=audio.index,
             span=Stretch(start=Fraction(0), end=picture),
             measured=f"{float(left):.0%} kept",
@@ -246,9 +246,9 @@ def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             )
 
 
-def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
+def changing_audio(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Report where the audio format changes."""
-    check = policy.changing_sound
+    check = policy.changing_audio
     for audio in source.audio:
         if len(audio.changes) <= check.most:
             continue
@@ -256,7 +256,7 @@ def changing_sound(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic
         for change, end in zip(audio.changes, ends, strict=True):
             yield from found(
                 check,
-                "changing-sound",
+                "changing-audio",
                 f"the audio format changes to {change.after} from {timecode(change.at)} to {timecode(max(change.at, end))}",
                 stream=audio.index,
                 span=Stretch(start=change.at, end=max(change.at, end)),
