@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.encode_support import FIXTURES, Seen, rung, tiny_plan
-from tests.package_support import sound
+from tests.package_support import audio_rendition
 from tests.title_support import KEY, PREFIX, SPOKEN, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
@@ -54,7 +54,7 @@ def live(published: tuple[Path, Inventory]) -> Inventory:
 @pytest.fixture(scope="module")
 def made() -> Plan:
     plan = tiny_plan(FIXTURES / "landscape-24.mp4", rung("high", 180), rung("low", 90))
-    return plan.model_copy(update={"audio": (sound("en"),), "subtitles": (SPOKEN,)})
+    return plan.model_copy(update={"audio": (audio_rendition("en"),), "subtitles": (SPOKEN,)})
 
 
 def decide(made: Plan, live: Inventory, media: Fingerprints = SAME, **changes: Any) -> Inheritance:
@@ -132,7 +132,7 @@ def test_a_version_without_pictures_gives_no_rungs(made: Plan, live: Inventory) 
 
 
 def test_tracks_move_to_the_places_of_their_new_ids(made: Plan, live: Inventory) -> None:
-    audio = sound("de").model_copy(update={"language": "de", "name": "German", "default": False})
+    audio = audio_rendition("de").model_copy(update={"language": "de", "name": "German", "default": False})
     text = SPOKEN.model_copy(update={"id": "sub-de", "language": "de", "name": "German", "default": False})
     rungs = tuple(r.model_copy(update={"id": f"{r.id}-2"}) for r in made.video)
     plan = made.model_copy(update={"video": rungs, "audio": (audio,), "subtitles": (text,)})
@@ -160,10 +160,10 @@ def test_tracks_move_to_the_places_of_their_new_ids(made: Plan, live: Inventory)
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_equal_tracks_that_of_the_same_id_is_taken(made: Plan, live: Inventory, order: int) -> None:
-    other = made.model_copy(update={"audio": (sound("a"),)})
+    other = made.model_copy(update={"audio": (audio_rendition("a"),)})
     twin = decide(other, live, replace(SAME, audio={"a": "en"})).tracks["a"]
     both = live.model_copy(update={"audio": (live.audio[0], twin)[::order]})
-    plan = made.model_copy(update={"audio": (sound("a"), sound("en"))})
+    plan = made.model_copy(update={"audio": (audio_rendition("a"), audio_rendition("en"))})
     found = decide(plan, both, replace(SAME, audio={"a": "en", "en": "en"}))
     assert (found.moves["audio/a/00001.m4s"], found.moves["audio/en/00001.m4s"]) == ("audio/a/00001.m4s", "audio/en/00001.m4s")
 
