@@ -68,8 +68,8 @@ class Destination:
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""
-        options = {"gzip": self.gzip, "shared": self.shared, "kept": self.kept}
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, **options)
+        shared, kept = self.shared, self.kept
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip, shared=shared, kept=kept)
 
     def location(self, path: str) -> str:
         """Return path or URL of an object. path: below the version."""
