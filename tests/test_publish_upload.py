@@ -248,6 +248,19 @@ def test_a_failure_does_not_wait_for_what_hangs_beside_it(monkeypatch: pytest.Mo
     hangs.set()
 
 
+def test_of_two_failures_one_is_reported() -> None:
+    both, reported = threading.Barrier(2), []
+
+    def work(item: int) -> None:
+        both.wait(20)
+        raise PublishFailed(f"upload {item} failed", fix="try again")
+
+    options: Any = {"cancel": threading.Event(), "workers": 2, "on_failure": lambda: reported.append("once")}
+    with pytest.raises(PublishFailed, match=r"upload [01] failed"):
+        list(side_by_side.side_by_side([0, 1], work, **options))
+    assert reported == ["once"]
+
+
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:
     uploads = publish_segments(storage, PREFIX, made(50), paths=PATHS, reporter=Silent(), cancel=threading.Event(), workers=4)
     next(uploads)
