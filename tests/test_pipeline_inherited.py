@@ -220,20 +220,22 @@ def test_without_another_version_everything_is_made(made: Plan, live: Inventory,
 
 
 @pytest.mark.parametrize(
-    ("path", "left"),
+    ("paths", "left"),
     [
-        pytest.param("audio/en/00002.m4s", ALL - {"en"}, id="a segment"),
-        pytest.param(TRACK, {"en", SPOKEN.id}, id="the thumbnails track"),
+        pytest.param(["audio/en/00002.m4s"], ALL - {"en"}, id="a segment"),
+        pytest.param([TRACK], {"en", SPOKEN.id}, id="the thumbnails track"),
+        pytest.param(["audio/en/00002.m4s", TRACK], {SPOKEN.id}, id="first the one, then the other"),
     ],
 )
 def test_what_is_lost_is_made_again_and_a_warning_says_so(
-    made: Plan, live: Inventory, target: Destination, path: str, left: set[str]
+    made: Plan, live: Inventory, target: Destination, paths: list[str], left: set[str]
 ) -> None:
-    lose(target, path)
+    for path in paths:
+        lose(target, path)
     found, seen = take(made, live, target)
     assert set(found.tracks) == left
     assert [(event.level, event.text) for event in seen.events if isinstance(event, Note)] == [
-        ("warning", f"1 objects of version {live.version} cannot be copied ({path} …): their tracks are made again")
+        ("warning", f"1 objects of version {live.version} cannot be copied ({path} …): their tracks are made again") for path in paths
     ]
     copied = [event.path for event in seen.events if isinstance(event, Copied)]
     assert len(copied) == len(set(copied)), "nothing is copied twice"
