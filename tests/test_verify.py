@@ -367,6 +367,23 @@ def test_copies_are_compared_and_their_ends_read(published: tuple[Path, Inventor
     assert (found.decoded, found.rates, found.segments) == (0, whole.rates, whole.segments)
 
 
+def test_copies_between_the_ends_are_not_read(published: tuple[Path, Inventory]) -> None:
+    class Reads(LocalStorage):
+        read: set[str] = set()
+
+        def get(self, path: str) -> bytes:
+            self.read.add(path.removeprefix(f"{PREFIX}/"))
+            return super().get(path)
+
+    folder, expected = published
+    storage = Reads(folder)
+    options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "copied": expected.entries.keys()}
+    verify(expected, storage, key_for=lambda _: KEY, **options)
+    assert expected.entries.keys() - storage.read == {f"{track}/00002.m4s" for track in ("video/low", "video/high", "audio/en")} | {
+        "thumbnails/sprite-001.jpg"
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [
