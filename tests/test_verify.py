@@ -367,21 +367,29 @@ def test_copies_are_compared_and_their_ends_read(published: tuple[Path, Inventor
     assert (found.decoded, found.rates, found.segments) == (0, whole.rates, whole.segments)
 
 
-def test_copies_between_the_ends_are_not_read(published: tuple[Path, Inventory]) -> None:
-    class Reads(LocalStorage):
-        read: set[str] = set()
+class Reads(LocalStorage):
+    """A target that remembers what was read of it."""
 
-        def get(self, path: str) -> bytes:
-            self.read.add(path.removeprefix(f"{PREFIX}/"))
-            return super().get(path)
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read: set[str] = set()
 
-    folder, expected = published
+    def get(self, path: str) -> bytes:
+        self.read.add(path.removeprefix(f"{PREFIX}/"))
+        return super().get(path)
+
+
+def unread(folder: Path, expected: Inventory) -> set[str]:
+    """Verify a title of which everything is a copy, and return what was only compared."""
     storage = Reads(folder)
     options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "copied": expected.entries.keys()}
     verify(expected, storage, key_for=lambda _: KEY, **options)
-    assert expected.entries.keys() - storage.read == {f"{track}/00002.m4s" for track in ("video/low", "video/high", "audio/en")} | {
-        "thumbnails/sprite-001.jpg"
-    }
+    return expected.entries.keys() - storage.read
+
+
+def test_copies_between_the_ends_are_not_read(published: tuple[Path, Inventory]) -> None:
+    middle = {f"{track}/00002.m4s" for track in ("video/low", "video/high", "audio/en")}
+    assert unread(*published) == {*middle, "thumbnails/sprite-001.jpg"}
 
 
 @pytest.mark.parametrize(

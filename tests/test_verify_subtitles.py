@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_verify import check, object_replaced, opened
+from tests.test_verify import check, object_replaced, opened, unread
 from tests.title_support import KEY, PREFIX, WORDS, Encoded, publish_title
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
@@ -100,6 +100,25 @@ def test_a_segment_that_is_not_what_was_planned(
     wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **facts)
     with pytest.raises(VerificationFailed, match=what):
         check(folder, wrong)
+
+
+def test_a_cue_that_is_gone_is_missed_in_its_segment(title: tuple[Path, Inventory]) -> None:
+    """Of a title whose plan nobody knows any more, that is all that shows it."""
+    folder, expected = title
+    wrong = spoiled(folder, expected, 0, lambda text: re.sub(r"(?s)00:00:00.250.*?\n\n", "", text, count=1))
+    with pytest.raises(VerificationFailed, match="the number of cues is wrong") as caught:
+        check(folder, wrong)
+    assert caught.value.where == str(folder / PREFIX / expected.subtitles[0].segments[0].uri)
+
+
+def test_text_between_the_ends_of_a_copy_is_only_compared(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    middle = expected.subtitles[0].segments[1].uri
+    assert {path for path in unread(folder, expected) if path.startswith("subtitles/")} == {middle}
+    data = (folder / PREFIX / middle).read_bytes()
+    (folder / PREFIX / middle).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(VerificationFailed, match="not the one that was proven"):
+        unread(folder, expected)
 
 
 def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
