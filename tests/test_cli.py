@@ -141,6 +141,19 @@ def test_plan_and_dry_run_encode_nothing(run: Run, home: Path) -> None:
     assert sorted(home.rglob("*.mp4")) == before
 
 
+def test_validate_as_ndjson_ends_with_its_exit_code(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    for files, code in (([CLIP], 0), ([str(text), CLIP], 3)):
+        done = run("validate", *files, "--json", "--progress", "json")
+        lines = [json.loads(line) for line in done.err.splitlines()]
+        assert done.code == code
+        assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("finished", code)
+        assert [line["file"] for line in lines if line["event"] == "file_started"] == files
+        assert lines[-3]["event"] == "decode_progress"
+        assert len(done.out.splitlines()) == len(files)
+
+
 def test_validate_reports_every_file(run: Run, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video")

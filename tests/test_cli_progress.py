@@ -13,7 +13,19 @@ from vidpipe.cli.exits import Failure
 from vidpipe.cli.reporters import Bar, Meter, Ndjson, Plain, Quiet, Snapshot, clock, line, size, watcher
 from vidpipe.data import report
 from vidpipe.diagnostics import Diagnostic, Where
-from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Event, Fetched, Note, StageFinished, StageStarted, Uploaded
+from vidpipe.progress import (
+    ChunkFinished,
+    ChunkProgress,
+    DecodeProgress,
+    EncodePlanned,
+    Event,
+    Fetched,
+    FileStarted,
+    Note,
+    StageFinished,
+    StageStarted,
+    Uploaded,
+)
 
 
 class Clock:
@@ -197,8 +209,9 @@ def test_the_documented_keys_are_those_that_are_written(clock_: Clock) -> None:
     from pathlib import Path
 
     document = (Path(__file__).parent.parent / "docs" / "progress.md").read_text(encoding="utf-8")
-    fetched = Fetched(bytes=1).model_dump(exclude={"at"})
-    for entry in [*ndjson(clock_, None), *ndjson(clock_, Failure(4, ("x",), "y")), fetched]:
+    others = [Fetched(bytes=1), FileStarted(file="a", number=1, files=1), DecodeProgress(frames=1, frames_total=2)]
+    known = [event.model_dump(exclude={"at"}) for event in others]
+    for entry in [*ndjson(clock_, None), *ndjson(clock_, Failure(4, ("x",), "y")), *known]:
         for word in (str(entry["event"]), *entry):
             assert f"`{word}`" in document, word
 
@@ -266,6 +279,69 @@ def test_fetching_does_not_look_dead(clock_: Clock, capsys: pytest.CaptureFixtur
         shown.emit(event)
     assert capsys.readouterr().err.splitlines() == ["40.0 MB of 60.0 MB fetched"]
     assert line(Snapshot(stages=("fetch",), bytes_fetched=1000)) == "1.0 kB fetched"
+
+
+DECODING: list[tuple[float, Event]] = [
+    (0, FileStarted(file="a\x1b[31m.mp4", number=1, files=2)),
+    (0, StageStarted(stage="validate")),
+    *[(0.25, DecodeProgress(frames=n * 10, frames_total=1200)) for n in range(61)],
+    (0, StageFinished(stage="validate", seconds=15)),
+    (0, FileStarted(file="b.mp4", number=2, files=2)),
+    (0, StageStarted(stage="validate")),
+    *[(0.25, DecodeProgress(frames=n * 50, frames_total=2500)) for n in range(45)],
+]
+
+
+def test_decoding_shows_how_far_it_is_and_of_which_file(clock_: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Plain(clock_)
+    for seconds, event in DECODING:
+        clock_.now += seconds
+        shown.emit(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "validating a\\x1b[31m.mp4 (1 of 2)",
+        "32 %  40.0 fps  ETA 0:20  a\\x1b[31m.mp4 (1 of 2)",
+        "validating b.mp4 (2 of 2)",
+        "36 %  200.0 fps  ETA 0:08  b.mp4 (2 of 2)",
+    ]
+
+
+def test_a_second_attempt_to_decode_begins_from_zero(clock_: Clock) -> None:
+    meter = Meter(clock_)
+    again = [(1.0, DecodeProgress(frames=frames, frames_total=1000)) for frames in (0, 100, 200, 0, 20, 40)]
+    now = feed(meter, clock_, (0, FileStarted(file="a", number=1, files=1)), *again)
+    assert (now.frames_decoded, now.percent, now.fps, now.file) == (40, 4.0, 20.0, None)
+
+
+def test_decoding_is_said_once_a_second_and_at_the_end(clock_: Clock) -> None:
+    stream = io.StringIO()
+    shown = Ndjson(stream, clock_)
+    for seconds, event in DECODING[:64]:
+        clock_.now += seconds
+        shown.emit(event)
+    with shown.aside():
+        pass
+    shown.close(None, 3)
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [entry["event"] for entry in lines] == [
+        *("file_started", "stage_started"),
+        *["decode_progress"] * 16,
+        *("stage_finished", "finished"),
+    ]
+    assert {key: lines[-3][key] for key in ("frames", "frames_total")} == {"frames": 600, "frames_total": 1200}
+    assert lines[-1]["exit_code"] == 3
+
+
+def test_the_bar_makes_way_for_results(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Bar()
+    shown.open()
+    for _, event in DECODING:
+        shown.emit(event)
+    with shown.aside():
+        print("result")
+    assert not shown.close(None)
+    written = capsys.readouterr()
+    assert written.out == "result\n"
+    assert "\x1b[31m" not in written.err
 
 
 def test_auto_is_plain_without_a_terminal() -> None:

@@ -27,10 +27,11 @@ from vidpipe.source import probe as probe_module
 from vidpipe.source.facts import Source
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.locate import locate_changes, locate_damage
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.text import one_line
-from vidpipe.source.validate import locate_changes, locate_damage, validate
+from vidpipe.source.validate import validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SOON = SourceLimits(wall_seconds=10)

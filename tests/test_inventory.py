@@ -89,6 +89,7 @@ def test_playlists_are_a_function_of_the_inventory_alone(tmp_path: Path) -> None
     texts = playlists(inventory, template)
     assert texts == {name: text.decode() for name, text in tree(version(result)).items() if name.endswith(".m3u8")}
     assert list(texts)[-1] == "master.m3u8"
+    assert data == inventory.model_dump_json(indent=1, exclude_none=True).encode(), "written in pieces, it is the same"
     assert read_inventory(inventory.model_dump_json().encode()) == inventory
 
 

@@ -120,7 +120,7 @@ def test_another_ffmpeg_or_policy_makes_other_media(made: Plan) -> None:
 
 def test_a_clear_version_is_taken_over_without_keys(made: Plan, live: Inventory) -> None:
     def clear(track: Any) -> dict[str, Any]:
-        segments = tuple(segment.model_copy(update={"key_id": None, "iv": None}) for segment in track.segments)
+        segments = tuple(replace(segment, key_id=None, iv=None) for segment in track.segments)
         return {"scheme": "none", "segments": segments}
 
     assert decide(made, with_tracks(live, clear), scheme="none", keys=()).is_all

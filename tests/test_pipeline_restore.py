@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_pa
         inventory = read_inventory((version(first) / "inventory.json").read_bytes())
         assert isinstance(inventory, Inventory)
         (track,) = inventory.video
-        segments = (track.segments[0].model_copy(update={"sha256": "0" * 64}), *track.segments[1:])
+        segments = (replace(track.segments[0], sha256="0" * 64), *track.segments[1:])
         changed = inventory.model_copy(update={"video": (track.model_copy(update={"segments": segments}),)})
         (version(first) / "inventory.json").write_text(changed.model_dump_json())
     elif why == "no inventory":

@@ -16,7 +16,7 @@ from vidpipe.encode.scheduler import encode
 from vidpipe.encode.subtitles import ORIGIN
 from vidpipe.encode.tasks.remarks import mark
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.pipeline.segmenter import Segmenter
+from vidpipe.pipeline.segmenter import Segmenter, Tally
 from vidpipe.plan import Plan, SubtitleRendition
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.protection import Protection
@@ -71,7 +71,9 @@ def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list
     found = {cutting.path(segment.rendition, segment.index) for segment in cutting.segments(coming(results, [], []))}
     assert found == {f"{folder}/0000{n}.m4s" for folder in ("video/90p", "audio/und") for n in (1, 2, 3)}
     assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
-    assert cutting.results == results
+    chunks = [result for result in results if isinstance(result, EncodedChunk)]
+    assert [(kept.chunk, kept.pictures, kept.posters) for kept in cutting.chunks] == [(c.chunk, c.pictures, c.posters) for c in chunks]
+    assert cutting.tally == Tally(chunks=1, artifacts=2)
     assert judge.judged == results, "quality control has its say before anything is cut"
     assert all(cutting.packaged.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
     assert cutting.packaged.inits.keys() == {"90p", "und"}
@@ -97,7 +99,7 @@ def test_subtitles_that_cannot_be_used_are_left_out_with_a_warning(encoded: tupl
     cutting = segmenter(made, seen)
     broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it: line 7")
     assert list(cutting.segments(coming([broken], [], []))) == []
-    assert cutting.results == [broken]
+    assert cutting.tally == Tally()
     (note,) = [event for event in seen.events if isinstance(event, Note)]
     assert (note.level, note.text.partition(": ")[0]) == ("warning", "subtitle stream 2 (Subtitles) is not published")
     assert "does not understand" in note.text

@@ -12,7 +12,7 @@ import pytest
 from tests.ingest_support import FIXTURES, Recorder, settings
 from vidpipe.errors import SourceRefused
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
-from vidpipe.progress import Event, Note, RunReporter, Silent, Stages
+from vidpipe.progress import DecodeProgress, Event, FileStarted, Note, RunReporter, Silent, Stages
 from vidpipe.validation import validate_files
 
 CLIP = str(FIXTURES / "one-second.mp4")
@@ -59,6 +59,18 @@ def test_a_refused_ingest_names_its_run_too(tmp_path: Path) -> None:
     assert {event.content_id for event in heard.events} == {"film"}
     assert len({event.run for event in heard.events}) == 1
     assert heard.events[0].run
+
+
+def test_validate_shows_which_file_and_how_much_of_it_is_decoded(tmp_path: Path) -> None:
+    heard = Recorder()
+    list(validate_files([CLIP, CLIP], settings(tmp_path), cancel=threading.Event(), reporter=heard))
+    started = [event for event in heard.events if isinstance(event, FileStarted)]
+    assert [(event.file, event.number, event.files) for event in started] == [(CLIP, 1, 2), (CLIP, 2, 2)]
+    last = [event for event in heard.events if isinstance(event, DecodeProgress)][-1]
+    assert (last.frames, last.frames_total) == (30, 30)
+    quick = Recorder()
+    list(validate_files([CLIP], settings(tmp_path), quick=True, cancel=threading.Event(), reporter=quick))
+    assert not any(isinstance(event, DecodeProgress) for event in quick.events)
 
 
 def test_what_makes_no_title_is_a_run_without_one(tmp_path: Path) -> None:

@@ -295,9 +295,11 @@ def test_nothing_else_is_published() -> None:
         delivery("keys/0123.key")
 
 
-def test_an_object_is_published_and_reported(storage: Watched) -> None:
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_an_object_is_published_and_reported(kind: str, storage: Watched, tmp_path: Path) -> None:
+    (tmp_path / "poster").write_bytes(b"jpeg")
     reporter = Recorder()
-    made = publish_object(storage, PREFIX, layout.POSTER, b"jpeg", reporter=reporter)
+    made = publish_object(storage, PREFIX, layout.POSTER, b"jpeg" if kind == "bytes" else tmp_path / "poster", reporter=reporter)
     assert (made.path, made.size, made.sha256) == (layout.POSTER, 4, hashlib.sha256(b"jpeg").hexdigest())
     assert storage.get(f"{PREFIX}/{layout.POSTER}") == b"jpeg"
     assert reporter.events == [Uploaded(path=layout.POSTER, bytes=4)]

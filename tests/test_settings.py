@@ -324,7 +324,7 @@ def test_misspelt_variables_are_found() -> None:
         ("vidpipe_target", "did you mean VIDPIPE_TARGET?"),
         ("VIDPIPE_MASTERKEY", "did you mean VIDPIPE_MASTER_KEY?"),
         ("VIDPIPE_LIMIT_MAX_PIXELS", "did you mean VIDPIPE_LIMITS_MAX_PIXELS?"),
-        ("VIDPIPE_XYZZY", "README"),
+        ("VIDPIPE_XYZZY", "settings.md"),
         ("VIDPIPE_LIMITS", ""),
     ],
 )
@@ -373,19 +373,19 @@ def test_a_path_that_cannot_be_used_is_refused_by_its_origin(here: Path, name: s
     assert refused.value.where == _flag(name)
 
 
-def test_the_readme_lists_every_setting_as_it_is() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    listed = dict(re.findall(r"^\| `(\w+)` \|.*?\| (.*) \|$", readme, re.M))
+def test_the_guide_lists_every_setting_as_it_is() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \|.*?\| (.*) \|$", guide, re.M))
     assert list(listed) == list(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert listed[name].startswith(str(field.description)), name
 
 
-def test_the_readme_lists_every_limit_as_it_is() -> None:
+def test_the_guide_lists_every_limit_as_it_is() -> None:
     def written(value: int) -> str:
         return str(value).lower() if isinstance(value, bool) else f"{value:_}"
 
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `limits\.(\w+)` \| (.*?) \| (.*) \|$", readme, re.M)
+    guide = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `limits\.(\w+)` \| (.*?) \| (.*) \|$", guide, re.M)
     fields = SourceLimits.model_fields
     assert listed == [(name, written(field.default), field.description) for name, field in fields.items()]

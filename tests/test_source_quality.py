@@ -14,8 +14,10 @@ import pytest
 from tests.source_support import AAC, X264, make, run
 from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.media.ffmpeg import find
+from vidpipe.source.decode_commands import decode_argv
 from vidpipe.source.facts import AudioFormat, AudioFormatChange, Shift, Source, Stretch, SubtitleStream
 from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
+from vidpipe.source.locate import has_errors
 from vidpipe.source.policy import QualityPolicy, default_text, load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.quality import (
@@ -27,7 +29,7 @@ from vidpipe.source.quality import (
     read_measurements,
     source_filters,
 )
-from vidpipe.source.validate import decode_argv, has_errors, validate
+from vidpipe.source.validate import validate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -118,7 +120,8 @@ def test_the_whole_command_of_a_decode() -> None:
     source = probe(str(FIXTURES / "one-second.mp4"))
     policy = load_policy()
     assert decode_argv(source, policy, "ffmpeg") == [
-        *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-copyts"),
+        *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1"),
+        *("-loglevel", "repeat+level+verbose", "-copyts"),
         *("-f", "mov", "-protocol_whitelist", "file", "-reinit_filter:v", "0"),
         *("-i", f"file:{source.location}", "-filter_complex"),
         "[0:0]setpts=PTS-0,trim=start=0,"

@@ -169,7 +169,7 @@ def replaced(folder: Path, expected: Inventory, uri: str, data: bytes, **changes
     return with_tracks(
         expected,
         lambda track: {
-            "segments": tuple(segment.model_copy(update=changes) if segment.uri == uri else segment for segment in track.segments)
+            "segments": tuple(replace(segment, **changes) if segment.uri == uri else segment for segment in track.segments)
         },
     )
 

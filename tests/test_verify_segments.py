@@ -113,9 +113,9 @@ def test_a_clear_segment_that_is_something_else(encoded_title: Encoded, tmp_path
     assert caught.value.details == ("expected: a media segment", "found: b'<html>no'")
 
 
-def segment_changed(uri: str, **changes: object) -> Callable[[Any], dict[str, Any]]:
+def segment_changed(uri: str, **changes: Any) -> Callable[[Any], dict[str, Any]]:
     def change(track: Any) -> dict[str, Any]:
-        return {"segments": tuple(segment.model_copy(update=changes) if segment.uri == uri else segment for segment in track.segments)}
+        return {"segments": tuple(replace(segment, **changes) if segment.uri == uri else segment for segment in track.segments)}
 
     return change
 

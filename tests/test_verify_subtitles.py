@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def spoiled(
     data = text.encode() if clear else again.data
     iv = again.iv.hex().upper()
     (folder / PREFIX / segment.uri).write_bytes(data)
-    changed = segment.model_copy(update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "iv": iv, **facts})
+    changed = replace(segment, size=len(data), sha256=hashlib.sha256(data).hexdigest(), **{"iv": iv, **facts})
     segments = tuple(changed if number == index else other for number, other in enumerate(track.segments))
     playlist = (folder / PREFIX / PLAYLIST).read_text().replace(segment.iv or "", iv)
     expected = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": segments}),)})
@@ -139,8 +140,8 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
     first, second, third = track.segments
     moved = (
         first,
-        second.model_copy(update={"duration": Fraction(9, 10)}),
-        third.model_copy(update={"start": Fraction(19, 10), "duration": Fraction(3, 5)}),
+        replace(second, duration=Fraction(9, 10)),
+        replace(third, start=Fraction(19, 10), duration=Fraction(3, 5)),
     )
     text = (folder / PREFIX / PLAYLIST).read_text().replace("EXTINF:0.500000", "EXTINF:0.600000")
     text = re.sub(r"(EXTINF:1.000000,\n.*00002)", lambda found: found[1].replace("1.000000", "0.900000"), text)

@@ -1,4 +1,4 @@
-"""The defaults of the settings, and what each of them is, in the words of ``--help`` and the README. Every default stands here, once.
+"""The defaults of the settings, and what each of them is, in the words of ``--help`` and docs/settings.md. Every default stands here, once.
 
 In:   nothing.
 Out:  DEFAULTS and DESCRIPTIONS by the name of the setting; ``settings.py`` makes fields of them, ``cli/options.py`` help texts.

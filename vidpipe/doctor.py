@@ -77,7 +77,7 @@ def _variables(environ: Mapping[str, str]) -> CheckResult:
     unknown = unknown_variables(environ)
     if unknown:
         meant = [name for name in unknown.values() if name]
-        fix = f"did you mean {', '.join(meant)}?" if meant else "unset it; the variables are listed in the README"
+        fix = f"did you mean {', '.join(meant)}?" if meant else "unset it; the variables are listed in docs/settings.md"
         return CheckResult(name="settings", state="error", detail=f"no setting reads {', '.join(unknown)}", fix=fix)
     return _ok("settings", "every VIDPIPE_ variable is known")
 

@@ -59,6 +59,23 @@ class Fetched(Event):
     total: int | None = None
 
 
+class FileStarted(Event):
+    """A file is being validated. file: as it was given; a URL without secrets.  number: from 1, of ``files``."""
+
+    event: Literal["file_started"] = "file_started"
+    file: str
+    number: int
+    files: int
+
+
+class DecodeProgress(Event):
+    """Pictures of a file that is validated have been decoded. frames: so far; a second attempt goes back.  frames_total: in all."""
+
+    event: Literal["decode_progress"] = "decode_progress"
+    frames: int
+    frames_total: int
+
+
 class EncodePlanned(Event):
     """The size of the encode. frames: frames of the timeline; frame_rate: frames a second of the source."""
 

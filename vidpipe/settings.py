@@ -164,7 +164,7 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
 
 def _check_variables(environ: Mapping[str, str]) -> None:
     for name, meant in unknown_variables(environ).items():
-        fix = f"did you mean {meant}? Else unset it" if meant else "unset it; the variables are listed in the README"
+        fix = f"did you mean {meant}? Else unset it" if meant else "unset it; the variables are listed in docs/settings.md"
         raise UsageError("no setting reads this variable", where=name, fix=fix)
 
 

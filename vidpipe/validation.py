@@ -17,7 +17,7 @@ from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import FFmpeg, find
-from vidpipe.progress import Reporter, RunReporter, Silent, Stages
+from vidpipe.progress import DecodeProgress, FileStarted, Reporter, RunReporter, Silent, Stages
 from vidpipe.settings import Settings
 from vidpipe.source.access import opened
 from vidpipe.source.facts import Source
@@ -41,11 +41,12 @@ class Validation(Data):
 def validate_files(
     files: Sequence[str], settings: Settings, *, quick: bool = False, cancel: threading.Event, reporter: Reporter | None = None
 ) -> Iterator[Validation]:
-    """Validate each file and yield the outcome as soon as it is known. quick: judge the facts only, decode nothing."""
+    """Validate each file and yield the outcome as soon as it is known. quick: decode nothing, and read only the ends of a large file."""
     policy = load_policy(settings.policy)
-    ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work))
+    ffmpeg = "" if quick else find(settings.ffmpeg, memory=of_programs(settings.work))
     stages = Stages(RunReporter(reporter or Silent()))
-    for file in files:
+    for number, file in enumerate(files, 1):
+        stages.reporter.emit(FileStarted(file=_shown(file), number=number, files=len(files)))
         try:
             yield _validate(file, settings, policy, ffmpeg, stages, quick=quick, cancel=cancel)
         except SourceRefused as error:
@@ -53,19 +54,40 @@ def validate_files(
 
 
 def _validate(
-    file: str, settings: Settings, policy: QualityPolicy, ffmpeg: FFmpeg, stages: Stages, *, quick: bool, cancel: threading.Event
+    file: str, settings: Settings, policy: QualityPolicy, ffmpeg: FFmpeg | str, stages: Stages, *, quick: bool, cancel: threading.Event
 ) -> Validation:
     with opened(file, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
-        source = origin.measure()
-        report = validate(source, policy, ffmpeg, quick=quick, cancel=cancel, limits=settings.limits)
+        source = origin.measure(quick=quick)
+
+        def decoded(frames: int) -> None:
+            stages.reporter.emit(DecodeProgress(frames=frames, frames_total=source.video.frames))
+
+        with stages("validate"):
+            workers = 1 if quick else _workers(source)
+            report = validate(
+                source, policy, ffmpeg, quick=quick, cancel=cancel, limits=settings.limits, workers=workers, on_frames=decoded
+            )
     return _validation(file, report.findings, refused=report.refused, source=source)
+
+
+def _workers(source: Source) -> int:
+    """Return how many decodes of a source this machine runs at once."""
+    from vidpipe.encode.machine import cores_here, memory_here
+    from vidpipe.encode.parallelism import SHARE_OF_MEMORY, memory_of
+
+    room = int(memory_here() * SHARE_OF_MEMORY) // memory_of((), (source.video.width, source.video.height))
+    return max(1, min(cores_here(), room))
+
+
+def _shown(file: str) -> str:
+    """The name that a file was given by; a URL without user, password and query."""
+    return public(file) if is_remote(file) else file
 
 
 def _validation(
     file: str, findings: Sequence[Diagnostic], *, refused: bool, source: Source | None = None, problems: tuple[str, ...] = ()
 ) -> Validation:
-    """The outcome under the name that the file was given by; a URL without user, password and query."""
-    shown = public(file) if is_remote(file) else file
+    shown = _shown(file)
     return Validation(
         file=shown, refused=refused, source=source, findings=tuple(finding.named(shown) for finding in findings), problems=problems
     )

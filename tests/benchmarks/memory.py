@@ -1,6 +1,6 @@
 """How much memory vidpipe itself takes for an hour: ``python -m tests.benchmarks.memory SOURCE`` (Linux).
 
-The clip is looped to an hour (packets copied), ingested with one small rung at the quickest preset, and the peak resident size of the
+The clip is looped to an hour (packets copied), ingested with small rungs at the quickest preset, and the peak resident size of the
 vidpipe process is read from the kernel; its ffmpeg children are not counted.
 """
 
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 60])
+    parser.add_argument("--heights", type=int, nargs="+", default=[180], help="of the rungs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vidpipe-memory-") as name:
         folder = Path(name)
@@ -35,7 +36,8 @@ def main() -> None:
             looped = folder / f"looped-{minutes}.mp4"
             loop = ["-stream_loop", "-1", "-i", str(options.source), "-t", str(minutes * 60), "-map", "0:v:0", "-map", "0:a:0?"]
             subprocess.run([find(None).path, "-v", "error", "-y", *loop, "-c", "copy", str(looped)], check=True)
-            argv = ["ingest", str(looped), "--ladder", ladder(folder, 180), "--home", str(folder / f"home-{minutes}"), "--progress", "none"]
+            argv = ["ingest", str(looped), "--ladder", ladder(folder, *options.heights), "--progress", "none"]
+            argv += ["--home", str(folder / f"home-{minutes}")]
             begun, peak = time.monotonic(), 0.0
             process = subprocess.Popen([sys.executable, "-c", "from vidpipe.cli import main; main()", *argv], stderr=subprocess.DEVNULL)
             while process.poll() is None:

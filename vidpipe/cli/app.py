@@ -21,9 +21,9 @@ from vidpipe.cli.words import err, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
+    from vidpipe.cli.reporters import UntilLive
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
-    from vidpipe.progress import Reporter
 
 app = typer.Typer(
     name="vidpipe",
@@ -50,7 +50,7 @@ def invoke(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
+def watching(progress: options.Progress) -> Iterator[tuple[UntilLive, Event]]:
     """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
     from vidpipe.cli.reporters import UntilLive, watcher
 
@@ -59,6 +59,9 @@ def watching(progress: options.Progress) -> Iterator[tuple[Reporter, Event]]:
     with exits.stopping(shown.interrupting) as cancel:
         try:
             yield UntilLive(shown, cancel), cancel
+        except typer.Exit as ended:
+            shown.close(None, ended.exit_code)
+            raise
         except BaseException as error:
             problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
             if shown.close(problem):
@@ -177,9 +180,10 @@ def _print_plan(decided: Plan, *, json: bool) -> None:
 @app.command(cls=Command)
 def validate(
     files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, URLs, or - for standard input.", show_default=False)],
-    quick: Annotated[bool, typer.Option("--quick", help="Do not decode: check the facts only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode, and read only the ends of a large file.")] = False,
     policy: options.Policy = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
+    progress: options.ProgressOption = options.Progress.auto,
     home: options.Home = None,
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
@@ -188,26 +192,28 @@ def validate(
 
     The exit code is 3 if any of them is refused.
 
-    --quick skips what needs decoding: black, frozen and damaged pictures, silence, loudness, changes of LATM, DTS or Opus audio mid-stream.
+    --quick takes about a second for a local file of any size. It skips checks that need decoding: black, frozen and damaged pictures,
+    silence, loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only,
+    and skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing
+    pictures, interlaced pictures that are not flagged, the checksum.
     """
     from vidpipe.cli import render
-    from vidpipe.cli.reporters import watcher
     from vidpipe.data import report
 
-    settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
-    from vidpipe.validation import validate_files
-
     refused = False
-    shown = watcher("plain")  # lines, for results are printed between them
-    with exits.stopping(shown.interrupting) as cancel:
-        for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=shown):
+    with watching(progress) as (reporter, cancel):
+        settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
+        from vidpipe.validation import validate_files
+
+        for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
             refused = refused or result.refused
-            if json:
-                write_json(report(result), lines=True)
-            else:
-                render.validation(out(), result)
-    if refused:
-        raise typer.Exit(SourceRefused.exit_code)
+            with reporter.aside():
+                if json:
+                    write_json(report(result), lines=True)
+                else:
+                    render.validation(out(), result)
+        if refused:
+            raise typer.Exit(SourceRefused.exit_code)
 
 
 @app.command(cls=Command)

@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -28,9 +28,11 @@ from vidpipe.progress import (
     ChunkFinished,
     ChunkProgress,
     Copied,
+    DecodeProgress,
     EncodePlanned,
     Event,
     Fetched,
+    FileStarted,
     Note,
     StageFinished,
     StageStarted,
@@ -46,18 +48,29 @@ PLAIN_SECONDS = 10.0
 JSON_SECONDS = 1.0
 FETCH = "fetch"
 """The stage in which a source comes from elsewhere; nothing else is done meanwhile."""
+VALIDATE = "validate"
+"""The stage in which a source is measured and, by the command of that name, decoded."""
+
+
+NOT_OF_AN_ENCODE = {"stages", "bytes_fetched", "bytes_to_fetch", "file", "frames_decoded", "frames_to_decode"}
+"""What a Snapshot has and a progress line of NDJSON has not: events of their own say it."""
 
 
 class Snapshot(Data):
     """How far a run is.
 
     bytes_fetched: of a source that comes from elsewhere.  bytes_to_fetch: in all, None if nobody says.
+    file: that is validated, None unless it is one of several.
+    frames_decoded: of it, and frames_to_decode: in all, None before that begins.
     frames: of the timeline, done.  fps: frames encoded a second.  speed: times realtime.  eta: seconds left of the encode.
     percent and frames_total are None before the encode is planned, fps, speed and eta while nothing has been encoded.
     """
 
     bytes_fetched: int = 0
     bytes_to_fetch: int | None = None
+    file: str | None = None
+    frames_decoded: int = 0
+    frames_to_decode: int | None = None
     percent: float | None = None
     frames: int = 0
     frames_total: int | None = None
@@ -80,6 +93,8 @@ class Meter:
         self._frames: dict[int, int] = {}
         self._finished: dict[int, bool] = {}
         self._fetched = Fetched(bytes=0)
+        self._file: str | None = None
+        self._decoded: DecodeProgress | None = None
         self._uploaded = 0
         self._stages: list[str] = []
         self._samples: deque[tuple[float, int]] = deque()
@@ -89,6 +104,15 @@ class Meter:
         match event:
             case Fetched():
                 self._fetched = event
+            case FileStarted():
+                self._file = f"{event.file} ({event.number} of {event.files})" if event.files > 1 else None
+                self._decoded = None
+            case DecodeProgress():
+                if self._decoded is None or event.frames < self._decoded.frames:
+                    self._samples.clear()  # another file, or from the beginning once more
+                    self._samples.append((self._now(), 0))
+                self._decoded = event
+                self._add_sample(event.frames)
             case EncodePlanned():
                 self._planned = event
                 self._samples.append((self._now(), 0))
@@ -114,16 +138,21 @@ class Meter:
         known: dict[str, Any] = {}
         if self._planned is not None:
             total = self._planned.frames
-            percent = round(100 * min(done, total) / total, 1) if total else 100.0
-            known = {"frames_total": total, "chunks": self._planned.chunks, "percent": percent}
+            known = {"frames_total": total, "chunks": self._planned.chunks, "percent": _percent(done, total)}
             fps = self._fps()
             if fps:
                 rate = self._planned.frame_rate
                 left = max(total - done, 0) / fps
                 known |= {"fps": round(fps, 1), "speed": round(fps / rate, 2) if rate else None, "eta": round(left, 1)}
+        elif self._decoded is not None:
+            decoded, whole = self._decoded.frames, self._decoded.frames_total
+            known = {"frames_decoded": decoded, "frames_to_decode": whole, "percent": _percent(decoded, whole)}
+            if fps := self._fps():
+                known |= {"fps": round(fps, 1), "eta": round(max(whole - decoded, 0) / fps, 1)}
         return Snapshot(
             bytes_fetched=self._fetched.bytes,
             bytes_to_fetch=self._fetched.total,
+            file=self._file,
             frames=done,
             chunks_done=len(self._finished),
             chunks_reused=sum(self._finished.values()),
@@ -134,8 +163,11 @@ class Meter:
 
     def _sample(self) -> None:
         """Remember how many frames have been encoded by now: all but those of reused chunks."""
+        self._add_sample(sum(frames for chunk, frames in self._frames.items() if not self._finished.get(chunk)))
+
+    def _add_sample(self, frames: int) -> None:
         now = self._now()
-        self._samples.append((now, sum(frames for chunk, frames in self._frames.items() if not self._finished.get(chunk))))
+        self._samples.append((now, frames))
         while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW_SECONDS:
             self._samples.popleft()
 
@@ -145,6 +177,10 @@ class Meter:
         (begun, before), (_, after) = self._samples[0], self._samples[-1]
         elapsed = self._now() - begun
         return (after - before) / elapsed if elapsed > 0 and after > before else None
+
+
+def _percent(done: int, total: int) -> float:
+    return round(100 * min(done, total) / total, 1) if total else 100.0
 
 
 class Watcher(Protocol):
@@ -159,8 +195,11 @@ class Watcher(Protocol):
     def interrupting(self) -> None:
         """Say that the run is stopping."""
 
-    def close(self, failure: Failure | None) -> bool:
-        """End. Return True if the failure has been shown and needs no text."""
+    def aside(self) -> AbstractContextManager[None]:
+        """Leave the terminal to a result that is printed before the end."""
+
+    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
+        """End. Return True if the failure has been shown and needs no text. exit_code: of a run that did not fail."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +214,10 @@ class UntilLive:
         if isinstance(event, StageStarted) and event.stage == LAST_STAGE:
             self.stop.too_late = True
         self.shown.emit(event)
+
+    def aside(self) -> AbstractContextManager[None]:
+        """See Watcher."""
+        return self.shown.aside()
 
 
 class Quiet:
@@ -192,7 +235,11 @@ class Quiet:
     def interrupting(self) -> None:
         """Say nothing."""
 
-    def close(self, failure: Failure | None) -> bool:
+    def aside(self) -> AbstractContextManager[None]:
+        """See Watcher."""
+        return nullcontext()
+
+    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
         """Nothing to close."""
         return False
 
@@ -218,6 +265,9 @@ class Plain:
                 self._say(escaped(event.text) if event.level == "info" else f"warning: {escaped(event.text)}")
             elif isinstance(event, EncodePlanned):
                 self._say(f"encoding {event.frames} frames in {count(event.chunks, 'chunk')}")
+            elif isinstance(event, FileStarted):
+                if event.files > 1:
+                    self._say(f"validating {escaped(event.file)} ({event.number} of {event.files})")
             elif self._now() - self._shown >= PLAIN_SECONDS:
                 self._shown = self._now()
                 self._say(line(self._meter.snapshot()))
@@ -226,7 +276,11 @@ class Plain:
         """Say that the run is stopping, without the lock: this is called from a signal handler."""
         print_stopping()
 
-    def close(self, failure: Failure | None) -> bool:
+    def aside(self) -> AbstractContextManager[None]:
+        """See Watcher."""
+        return nullcontext()
+
+    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
         """Show the last state of an encode."""
         with self._lock:
             last = self._meter.snapshot()
@@ -273,14 +327,29 @@ class Bar:
             if self._task is None:
                 return
             now = self._meter.snapshot()
-            done, total = (now.bytes_fetched, now.bytes_to_fetch) if FETCH in now.stages else (now.frames, now.frames_total)
-            self._progress.update(self._task, description=", ".join(now.stages) or "working", total=total, completed=done, state=line(now))
+            done, total = now.frames, now.frames_total
+            if FETCH in now.stages:
+                done, total = now.bytes_fetched, now.bytes_to_fetch
+            elif now.frames_to_decode is not None:
+                done, total = now.frames_decoded, now.frames_to_decode
+            what = ", ".join(now.stages) or "working"
+            what += f" {escaped(now.file)}" if now.file else ""
+            self._progress.update(self._task, description=what, total=total, completed=done, state=line(now))
 
     def interrupting(self) -> None:
         """Say that the run is stopping, without the lock: this is called from a signal handler."""
         print_stopping()
 
-    def close(self, failure: Failure | None) -> bool:
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away, and draw it again below."""
+        with suppress(OSError):
+            self._progress.stop()
+        yield
+        with suppress(OSError):
+            self._progress.start()
+
+    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
         """Remove the bar; the summary or the error follows."""
         with suppress(OSError):
             self._progress.stop()
@@ -297,7 +366,7 @@ class Ndjson:
         self._lock = threading.Lock()
         self._shown: float | None = None
         self._written: float | None = None
-        self._unwritten: Fetched | None = None
+        self._unwritten: Fetched | DecodeProgress | None = None
         self._begun = now()
         self._run: dict[str, str | None] = {"run": None, "content_id": None}
 
@@ -309,12 +378,12 @@ class Ndjson:
         with self._lock:
             self._run = {"run": event.run, "content_id": event.content_id}
             self._meter.take(event)
-            if isinstance(event, Fetched):
-                self._fetched(event)
-            elif isinstance(event, StageFinished) and event.stage == FETCH and self._unwritten is not None:
+            if isinstance(event, Fetched | DecodeProgress):
+                self._counted(event)
+            elif isinstance(event, StageFinished) and event.stage in (FETCH, VALIDATE) and self._unwritten is not None:
                 self._event(self._unwritten)
                 self._unwritten = None
-            if not isinstance(event, ChunkProgress | Uploaded | Copied | Fetched):
+            if not isinstance(event, ChunkProgress | Uploaded | Copied | Fetched | DecodeProgress):
                 self._event(event)
             if self._shown is None or self._now() - self._shown >= JSON_SECONDS:
                 self._progress()
@@ -322,18 +391,22 @@ class Ndjson:
     def interrupting(self) -> None:
         """Say nothing: the last line does."""
 
-    def close(self, failure: Failure | None) -> bool:
+    def aside(self) -> AbstractContextManager[None]:
+        """See Watcher."""
+        return nullcontext()
+
+    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
         """Write the last state and how it ended."""
         with self._lock:
             self._progress()
             if failure is None:
-                self._write({"event": "finished", "exit_code": 0})
+                self._write({"event": "finished", "exit_code": exit_code})
                 return True
             self._write({"event": "failed", **failure.report()})
         return True
 
-    def _fetched(self, event: Fetched) -> None:
-        """Write how much of the source is here, once a second; the last is written when the stage ends."""
+    def _counted(self, event: Fetched | DecodeProgress) -> None:
+        """Write how much of the source is here, or decoded, once a second; the last is written when the stage ends."""
         if self._written is not None and self._now() - self._written < JSON_SECONDS:
             self._unwritten = event
             return
@@ -344,7 +417,7 @@ class Ndjson:
         now = self._meter.snapshot()
         if now.frames_total is not None:
             self._shown = self._now()
-            self._write({"event": "progress", **now.model_dump(mode="json", exclude={"stages", "bytes_fetched", "bytes_to_fetch"})})
+            self._write({"event": "progress", **now.model_dump(mode="json", exclude=NOT_OF_AN_ENCODE)})
 
     def _event(self, event: Event) -> None:
         self._write(event.model_dump(mode="json", exclude={"run", "content_id", "at"}), event.at)
@@ -372,7 +445,10 @@ def line(now: Snapshot) -> str:
     if FETCH in now.stages:
         return f"{size(now.bytes_fetched)}{f' of {size(now.bytes_to_fetch)}' if now.bytes_to_fetch is not None else ''} fetched"
     parts = [f"{now.percent:.0f} %"] if now.percent is not None else []
-    if now.fps is not None and now.frames != now.frames_total:
+    if now.frames_to_decode is not None:
+        parts += [f"{now.fps:.1f} fps", f"ETA {clock(now.eta or 0)}"] if now.fps is not None else []
+        parts += [escaped(now.file)] if now.file else []
+    elif now.fps is not None and now.frames != now.frames_total:
         parts += [f"{now.fps:.1f} fps", f"{now.speed or 0:.2f}x", f"ETA {clock(now.eta or 0)}"]
     if now.chunks:
         parts.append(f"chunks {now.chunks_done}/{now.chunks}" + (f" ({now.chunks_reused} reused)" if now.chunks_reused else ""))

@@ -8,7 +8,7 @@ Wrong: SourceRefused with every error found: the first piece that shows one stop
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.command import QualityChains
@@ -20,6 +20,7 @@ from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.findings import audio_findings, changing_audio, findings
 from vidpipe.source.limits import SourceLimits
+from vidpipe.source.locate import locate_changes, locate_damage
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     AUDIO_FILE,
@@ -31,7 +32,6 @@ from vidpipe.source.quality import (
     read_measurements,
     source_filters,
 )
-from vidpipe.source.validate import locate_changes, locate_damage
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
@@ -60,6 +60,13 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     return report
 
 
+def _noting(lines: Iterable[str], remarks: set[str]) -> Iterator[str]:
+    """Pass on the lines of measurements, and note what ``tasks.remarks`` has written among them."""
+    for line in lines:
+        remarks.update(remark for remark in (DAMAGED, CHANGING) if remark in line)
+        yield line
+
+
 class QualityGate:
     """Quality control while the encode runs: the first piece that shows an error stops the ingest."""
 
@@ -75,19 +82,26 @@ class QualityGate:
         """Take what was measured of a chunk or of an audio track. Raises SourceRefused."""
         if result.quality is None:
             return
-        text = result.quality.path.read_text(encoding="utf-8", errors="replace")
+        grid, remarks = self._plan.grid, set[str]()
+        # Line by line: of audio they are 12 MB an hour.
+        with result.quality.path.open(encoding="utf-8", errors="replace") as file:
+            lines = _noting(file, remarks)
+            if isinstance(result, EncodedAudio):
+                measured = read_measurements(lines, end=grid.duration)
+            else:
+                chunk = result.chunk
+                measured = read_measurements(lines, grid.time(chunk.start), grid.time(chunk.start + chunk.frames))
         input_ = result.rendition.stream.input if isinstance(result, EncodedAudio) else 0
-        if DAMAGED in text and input_ not in self._damage:  # a second decode, but only of a source whose decoder complained
+        if DAMAGED in remarks and input_ not in self._damage:  # a second decode, but only of a source whose decoder complained
             damaged = locate_damage(self._plan.asset.inputs[input_], limits=self._limits, cancel=self._cancel)
             self._damage[input_] = Measurements(damaged=damaged)
-        if CHANGING in text and input_ not in self._changes and self._policy.changing_audio.severity != "off":
+        if CHANGING in remarks and input_ not in self._changes and self._policy.changing_audio.severity != "off":
             self._changes[input_] = self._new_changes(self._plan.asset.inputs[input_])
         if isinstance(result, EncodedAudio):
             # Renditions of one stream measure the same audio.
-            self._audio[result.rendition.stream] = read_measurements(text, end=self._plan.grid.duration)
+            self._audio[result.rendition.stream] = measured
         else:
-            grid, chunk = self._plan.grid, result.chunk
-            self._picture.append(read_measurements(text, grid.time(chunk.start), grid.time(chunk.start + chunk.frames)))
+            self._picture.append(measured)
         self.report()
 
     def _new_changes(self, source: Source) -> tuple[Diagnostic, ...]:

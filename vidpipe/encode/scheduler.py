@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from vidpipe.encode import artifact_keys as keys
 from vidpipe.encode import audio, command, subtitles
@@ -45,6 +46,7 @@ from vidpipe.work.artifacts import Artifact, Store
 TICK = 0.1  # seconds between looks at the cancel signal
 SIDES = 3  # tasks of a title that run beside its chunks: audio, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
+AHEAD_ELSEWHERE = 2  # for each worker of a cluster: many end while one result is consumed, and workers join
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
@@ -100,14 +102,15 @@ def encode(
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
         cleanup.callback(run.drop_pending)
-        yield from run.results(cancel, chosen.workers + AHEAD + (0 if executor else SIDES))
+        yield from run.results(cancel, chosen.workers * (1 + AHEAD_ELSEWHERE) if executor else chosen.workers + AHEAD + SIDES)
 
 
 @dataclass
 class _Run:
     """One call of ``encode``. keys: by the threads of a chunk.  chunks: runs them.  beside: runs audio and text.
 
-    pending: future -> what to do with what it made.
+    pending: future -> what to do with what it made.  ended: those of them that have ended. They come here by themselves: asking thousands
+    which of them have ended takes milliseconds each time.
     """
 
     plan: Plan
@@ -123,6 +126,7 @@ class _Run:
     chunks: Executor
     beside: Executor
     pending: dict[Future[Made], Callable[[Made], list[Encoded]]] = field(default_factory=dict)
+    ended: SimpleQueue[Future[Made]] = field(default_factory=lambda: SimpleQueue())
 
     def results(self, cancel: Cancel | None, most: int) -> Iterator[Encoded]:
         """Yield results; hand out tasks while there is room."""
@@ -138,9 +142,11 @@ class _Run:
                     more = False
                 if cancel is not None and cancel.is_set():
                     break
-            for future in wait(self.pending, timeout=TICK, return_when=FIRST_COMPLETED).done:
-                finish = self.pending.pop(future)
-                yield from finish(_made(future))
+            # One at a time: whoever takes a result may be busy with it for a while, and then tasks are handed out again.
+            with contextlib.suppress(Empty):
+                if self.pending:
+                    future = self.ended.get(timeout=TICK)
+                    yield from self.pending.pop(future)(_made(future))
 
     def _work(self) -> Iterator[list[Encoded]]:
         """Look at one piece after another: hand out a task for it, or give it as a result if it is all there."""
@@ -225,6 +231,7 @@ class _Run:
         else:  # neither an event nor a reporter travels; the task watches the folder ``alive``
             future = executor.submit(run_task, task)
         self.pending[future] = finish
+        future.add_done_callback(self.ended.put)
 
     def _have(self, wanted: dict[str, str]) -> dict[str, Artifact]:
         found = {name: self.store.lookup(key) for name, key in wanted.items()}

@@ -13,10 +13,11 @@ Versions of 0.2.0.dev had only the sizes and hashes of objects (``Objects``), th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic_core import to_json
 
 from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
@@ -152,6 +153,20 @@ class Inventory(Objects):
         """Return the same with more objects, or others in their place."""
         added = {item.path: item.entry for item in published}
         return self.model_copy(update={"objects": dict(sorted((self.objects | added).items()))})
+
+
+def inventory_json(inventory: Inventory) -> Iterator[bytes]:
+    """Yield the JSON of an inventory in pieces, the segments of one track at a time: those of all tracks are megabytes."""
+    kinds = ("video", "audio", "subtitles")
+    without = {kind: tuple(track.model_copy(update={"segments": ()}) for track in getattr(inventory, kind)) for kind in kinds}
+    frame = to_json(inventory.model_copy(update=without), indent=1, exclude_none=True).split(_NO_SEGMENTS)
+    for piece, track in zip(frame, inventory.tracks, strict=False):
+        segments = to_json(track.segments, indent=1, exclude_none=True)
+        yield piece + _NO_SEGMENTS[:-2] + segments.replace(b"\n", b"\n   ")  # three levels down; strings have no line breaks
+    yield frame[-1]
+
+
+_NO_SEGMENTS = b'"segments": []'
 
 
 def read_inventory(data: bytes) -> Objects:

@@ -29,7 +29,7 @@ class StreamRates:
 
 @dataclass
 class FrameSizes:
-    """Collects the sizes of all frames, four bytes each, until a title is complete."""
+    """Collects the sizes of all frames, two or four bytes each, until a title is complete."""
 
     _sizes: dict[str, dict[int, array[int]]] = field(default_factory=dict)
     _seconds: dict[str, Fraction] = field(default_factory=dict)
@@ -37,7 +37,8 @@ class FrameSizes:
     def add(self, cut: Cut) -> None:
         """Remember the frames of a cut; text has none."""
         if cut.samples:
-            self._sizes.setdefault(cut.track, {})[cut.index] = array("I", (sample.size for sample in cut.samples))
+            sizes = [sample.size for sample in cut.samples]
+            self._sizes.setdefault(cut.track, {})[cut.index] = array("H" if max(sizes) < 1 << 16 else "I", sizes)
             self._seconds[cut.track] = self._seconds.get(cut.track, Fraction(0)) + cut.duration
 
     def rates(self, rendition: str) -> StreamRates:
@@ -48,10 +49,13 @@ class FrameSizes:
             raise ValueError(f"no frame of {rendition} was measured")
         frame = self._seconds[rendition] / len(sizes)
         second = max(1, min(len(sizes), round(1 / frame)))
-        until = list(itertools.accumulate(sizes, initial=0))
-        most = max(end - begin for begin, end in zip(until, until[second:], strict=False))
+        total = sum(sizes)
+        most = in_second = sum(itertools.islice(sizes, second))
+        for leaves, comes in zip(sizes, itertools.islice(sizes, second, None), strict=False):
+            in_second += comes - leaves
+            most = max(most, in_second)
         # Bytes a frame at the peak. Frames at both ends lie in fewer seconds than others: if they are heavy, no second reaches the average.
-        heaviest = max(Fraction(most, second), Fraction(until[-1], len(sizes)))
+        heaviest = max(Fraction(most, second), Fraction(total, len(sizes)))
         fed = float(heaviest)
         level = needed = 0.0
         for size in sizes:
@@ -60,5 +64,5 @@ class FrameSizes:
         return StreamRates(
             buffer=math.ceil(needed),
             peak=math.ceil(8 * heaviest / frame),
-            average=math.ceil(8 * until[-1] / self._seconds[rendition]),
+            average=math.ceil(8 * total / self._seconds[rendition]),
         )

@@ -7,6 +7,7 @@ Wrong: EncodeFailed if a chunk holds other pictures than planned, or ffmpeg cann
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -55,13 +56,11 @@ class ThumbnailSet:
 def make(plan: Plan, chunks: Iterable[EncodedChunk], ffmpeg_program: FFmpeg, cancel: Cancel | None = None) -> ThumbnailSet:
     """Make the pictures of a title from all its chunks, in any order."""
     ordered = sorted(chunks, key=lambda done: done.chunk.start)
-    pictures = [picture for done in ordered for picture in _pictures(plan, done)]
+    pictures = (picture for done in ordered for picture in _pictures(plan, done))
     wanted = plan.thumbnails
-    a_sheet = wanted.columns * wanted.rows
-    sheets = [
-        _sheet(number, pictures[at : at + a_sheet], wanted, ffmpeg_program, cancel)
-        for number, at in enumerate(range(0, len(pictures), a_sheet), 1)
-    ]
+    sheets: list[Sheet] = []
+    while a_sheet := list(itertools.islice(pictures, wanted.columns * wanted.rows)):
+        sheets.append(_sheet(len(sheets) + 1, a_sheet, wanted, ffmpeg_program, cancel))
     frame, poster = choose_poster({frame: artifact for done in ordered for frame, artifact in done.posters.items()})
     return ThumbnailSet(poster=poster, poster_frame=frame, sheets=tuple(sheets), track=track(plan, sheets))
 

@@ -239,16 +239,16 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
 
 
 def _result(made: MadeVersion, decided: Decided) -> IngestResult:
-    artifacts, chunks, findings = made.encoded.artifacts, made.encoded.chunks, made.encoded.findings
+    tally, findings = made.encoded.tally, made.encoded.findings
     return IngestResult(
         record=made.record,
         manifest=made.record.playback.hls,
         timings={},
         copied=made.copied,
-        artifacts=len(artifacts),
-        artifacts_reused=sum(artifact.reused for artifact in artifacts),
-        chunks=len(chunks),
-        chunks_reused=sum(all(artifact.reused for artifact in chunk.video.values()) for chunk in chunks),
+        artifacts=tally.artifacts,
+        artifacts_reused=tally.artifacts_reused,
+        chunks=tally.chunks,
+        chunks_reused=tally.chunks_reused,
         findings=findings if findings is not None else decided.facts.findings,
         warnings=decided.plan.warnings,
     )
@@ -264,6 +264,10 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
         over = threading.Event()
 
         def find_all() -> tuple[FFmpeg, Storage, Catalog]:
+            if settings.cluster:
+                from vidpipe.encode.cluster.connect import preload
+
+                preload()
             ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=AnyOf((cancel, over)))
             storage = cleanup.enter_context(closing(open_storage(settings.target)))
             return ffmpeg, storage, cleanup.enter_context(closing(open_catalog(settings.catalog_url)))

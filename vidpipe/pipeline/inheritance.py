@@ -142,7 +142,7 @@ def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioR
             changes["facts"] = track.facts.model_copy(update={"id": id_})
         if isinstance(rendition, AudioRendition):
             changes |= audio_words(made, rendition)
-    segments = tuple(segment.model_copy(update={"rendition": id_, "uri": place(segment.index)}) for segment in track.segments)
+    segments = tuple(replace(segment, rendition=id_, uri=place(segment.index)) for segment in track.segments)
     return track.model_copy(update={"id": id_, "segments": segments, **changes})
 
 

@@ -18,7 +18,6 @@ from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import QualityGate, chains
-from vidpipe.encode.result import EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import Interrupted, VerificationFailed
@@ -31,7 +30,7 @@ from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
 from vidpipe.pipeline.inheritance import Inheritance, take_over
 from vidpipe.pipeline.sealing import inventory_at
-from vidpipe.pipeline.segmenter import Segmenter
+from vidpipe.pipeline.segmenter import Segmenter, Tally
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.plan.languages import with_languages
@@ -43,7 +42,7 @@ from vidpipe.settings import Settings
 from vidpipe.source.facts import QualityReport, Source
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.verify.proof import verify
-from vidpipe.work.artifacts import Artifact, Store
+from vidpipe.work.artifacts import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,10 @@ class RunContext:
 
 @dataclass(frozen=True)
 class EncodedVersion:
-    """What an encode has given, its segments published. files: pictures, path -> bytes.  findings: None if nothing was judged."""
+    """What an encode has given, its segments published. findings: None if nothing was judged."""
 
     tracks: MadeTracks = field(default_factory=MadeTracks)
-    chunks: tuple[EncodedChunk, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
-    files: dict[str, bytes] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
     findings: tuple[Diagnostic, ...] | None = None
 
 
@@ -118,10 +115,10 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
     if live is not None:
         with stages("copy"):
             kept = take_over(made, media, live, target, reporter=reporter, cancel=cancel, workers=settings.upload_workers)
-    new = EncodedVersion() if kept.is_all else _encoded(decided, kept.rest, target, media, run)
+    new, files = (EncodedVersion(), {}) if kept.is_all else _encoded(decided, kept.rest, target, media, run)
     objects = list(kept.objects)
     with stages("manifest"):
-        pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in new.files if path not in _NO_SHEETS)
+        pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in files if path not in _NO_SHEETS)
         inventory = build(
             target.content_id,
             target.version,
@@ -134,11 +131,11 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
         )
         texts = playlists(inventory, settings.key_url)
     with stages("publish"):
-        files = new.files | {path: target.header(init) for path, init in new.tracks.inits.items()}
-        files |= {path: text.encode() for path, text in texts.items()}  # the master playlist is the last
-        for path, data in files.items():
+        files |= {path: target.header(init) for path, init in new.tracks.inits.items()}
+        files |= {path: texts.pop(path).encode() for path in list(texts)}  # the master playlist is the last
+        for path in list(files):
             stop_if(cancel)
-            objects.append(target.put(path, data, reporter))
+            objects.append(target.put(path, files.pop(path), reporter))  # nobody needs it again: those of a long title are megabytes
     inventory = inventory.with_objects(objects)
     copied = target.shared.copied if target.shared else set()
     with stages("verify"):
@@ -162,8 +159,10 @@ _NO_SHEETS = (layout.POSTER, layout.THUMBNAILS)
 """Pictures that are no sprite sheets."""
 
 
-def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerprints, run: RunContext) -> EncodedVersion:
-    """Encode, package, protect and upload. wanted: what of the plan has to be made."""
+def _encoded(
+    decided: Decided, wanted: Plan, target: Destination, media: Fingerprints, run: RunContext
+) -> tuple[EncodedVersion, dict[str, bytes]]:
+    """Encode, package, protect and upload; return the pictures too, path -> bytes. wanted: what of the plan has to be made."""
     settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
     # So far, what was remembered of a remote source was enough.
     made = wanted.model_copy(update={"asset": wanted.asset.with_main(with_languages(decided.bring(), wanted.languages))})
@@ -202,21 +201,16 @@ def _encoded(decided: Decided, wanted: Plan, target: Destination, media: Fingerp
                     kept=target.kept,
                 )
             )
-    results = segmenter.results
-    chunks = sorted((result for result in results if isinstance(result, EncodedChunk)), key=lambda result: result.chunk.index)
     pictures: dict[str, bytes] = {}
-    if chunks:
+    if segmenter.chunks:
         with stages("thumbnails"):
-            pictures = thumbnails.make(made, chunks, ffmpeg, cancel).files()
-    artifacts = [artifact for chunk in chunks for artifact in chunk.video.values()]
-    artifacts += [result.artifact for result in results if not isinstance(result, EncodedChunk) and result.artifact]
-    return EncodedVersion(
+            pictures = thumbnails.make(made, segmenter.chunks, ffmpeg, cancel).files()
+    version = EncodedVersion(
         tracks=measured(made, segmenter.packaged, segments, media, target.protection.scheme.name),
-        chunks=tuple(chunks),
-        artifacts=tuple(artifacts),
-        files={f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()},
+        tally=segmenter.tally,
         findings=gate.report().findings,
     )
+    return version, {f"{layout.THUMBNAILS_FOLDER}/{name}": data for name, data in pictures.items()}
 
 
 @contextmanager

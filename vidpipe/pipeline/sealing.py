@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from pydantic import ValidationError
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed, VerificationFailed
-from vidpipe.inventory.model import Inventory, Objects, read_inventory
+from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory
 from vidpipe.progress import Reporter
 from vidpipe.publish.upload import publish_object
 from vidpipe.storage.base import Storage
 from vidpipe.verify.readback import Readback
+from vidpipe.work.artifacts import writing
 
 ATTEMPTS = 3
 """Of writing an object that the target does not give back as it was sent."""
@@ -35,7 +38,12 @@ class Loss:
 
 def seal(storage: Storage, prefix: str, record: Record, inventory: Inventory, *, reporter: Reporter, cancel: threading.Event) -> None:
     """Write what finishes a version: the inventory, and last the record. Both are read back: an answer of 200 proves nothing."""
-    _write(storage, prefix, layout.INVENTORY, inventory.model_dump_json(indent=1, exclude_none=True).encode(), reporter, cancel)
+    # By way of a file: that of a title of hours has megabytes, and would be in memory several times.
+    with writing(Path(gettempdir())), TemporaryDirectory(prefix="vidpipe-") as folder:
+        file = Path(folder) / layout.INVENTORY
+        with file.open("wb") as written:
+            written.writelines(inventory_json(inventory))
+        _write(storage, prefix, layout.INVENTORY, file, reporter, cancel)
     seal_record(storage, prefix, record, reporter=reporter, cancel=cancel)
 
 
@@ -71,7 +79,7 @@ def loss(storage: Storage, record: Record) -> Loss | None:
     return Loss(inventory, frozenset(lost))
 
 
-def _write(storage: Storage, prefix: str, path: str, data: bytes, reporter: Reporter, cancel: threading.Event) -> None:
+def _write(storage: Storage, prefix: str, path: str, data: bytes | Path, reporter: Reporter, cancel: threading.Event) -> None:
     target = Readback(storage, prefix, cancel)
     for attempt in range(1, ATTEMPTS + 1):
         sent = publish_object(storage, prefix, path, data, reporter=reporter)

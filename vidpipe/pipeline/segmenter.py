@@ -1,11 +1,12 @@
 """Cut what the encode has finished into segments and protect them, while later chunks are still being encoded.
 
 In:   the results of the encode, as they come.
-Out:  ProtectedSegments, one at a time. Beside them, for the stages that need all: the results, and what packaging knows of them.
+Out:  ProtectedSegments, one at a time. Beside them, for the stages that need all: pictures, counts, and what packaging knows.
 Wrong: SourceRefused by quality control, EncodeFailed for an artifact that cannot be cut. Subtitles that cannot be used are left out with
        a warning, because a title can do without them.
 
-At most one segment is held at a time: whoever asks for the next one has uploaded, or is uploading, those before it.
+At most one segment is held at a time: whoever asks for the next one has uploaded, or is uploading, those before it. Of a result that is
+cut, no more is kept than later stages need: a title of hours has thousands.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 
 from vidpipe import layout
 from vidpipe.encode.quality_gate import QualityGate
-from vidpipe.encode.result import Encoded, EncodedAudio, EncodedSubtitles
+from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.remarks import lacks_cues
 from vidpipe.package.containers import Container
 from vidpipe.package.containers.cmaf import Cmaf
@@ -31,14 +33,40 @@ from vidpipe.progress import Note, Stages
 from vidpipe.protect.result import ProtectedSegment
 
 
+@dataclass
+class Tally:
+    """What has come of an encode. artifacts: one for each rung of a chunk and each audio or subtitle track.
+
+    chunks_reused, artifacts_reused: of them, those that were there already (a chunk: in every rung).
+    """
+
+    chunks: int = 0
+    chunks_reused: int = 0
+    artifacts: int = 0
+    artifacts_reused: int = 0
+
+    def add(self, result: Encoded) -> None:
+        """Count a result."""
+        if isinstance(result, EncodedChunk):
+            made = [*result.video.values()]
+            self.chunks += 1
+            self.chunks_reused += all(artifact.reused for artifact in made)
+        else:
+            made = [result.artifact] if result.artifact else []
+        self.artifacts += len(made)
+        self.artifacts_reused += sum(artifact.reused for artifact in made)
+
+
 class Segmenter:
     """Cuts the results of one encode.
 
-    results: those that have come so far.  packaged: what is known of them.
+    chunks: those that have come so far, with their pictures, but without their video.  tally: counts all results.
+    packaged: what is known of them.
     """
 
     def __init__(self, made: Plan, gate: QualityGate, protect: Callable[[Cut, Container], ProtectedSegment], stages: Stages) -> None:
-        self.results: list[Encoded] = []
+        self.chunks: list[EncodedChunk] = []
+        self.tally = Tally()
         self.packaged = Packaged()
         self._plan, self._gate, self._protect, self._stages = made, gate, protect, stages
 
@@ -48,7 +76,9 @@ class Segmenter:
             for result in encoded:
                 if not isinstance(result, EncodedSubtitles):
                     self._gate.add(result)
-                self.results.append(result)
+                self.tally.add(result)
+                if isinstance(result, EncodedChunk):
+                    self.chunks.append(EncodedChunk(chunk=result.chunk, video={}, pictures=result.pictures, posters=result.posters))
                 for cut, container in self._cuts(result):
                     self.packaged.sizes.add(cut)
                     begun = time.monotonic()

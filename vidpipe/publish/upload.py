@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidpipe.layout import THUMBNAILS
@@ -22,7 +23,7 @@ from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.side_by_side import side_by_side
-from vidpipe.storage.base import Storage, clean_path
+from vidpipe.storage.base import Storage, clean_path, sha256_file
 from vidpipe.storage.compression import compressed
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def publish_object(
     storage: Storage,
     prefix: str,
     path: str,
-    data: bytes,
+    data: bytes | Path,
     *,
     reporter: Reporter,
     gzip: bool = False,
@@ -58,9 +59,9 @@ def publish_object(
     if it is the same there.  kept: what need not be sent, because this version had it before.
     """
     encoding: Literal["gzip"] | None = None
-    if gzip and storage.keeps_headers and is_compressible(path):
+    if gzip and storage.keeps_headers and isinstance(data, bytes) and is_compressible(path):
         data, encoding = compressed(data), "gzip"
-    size, sha256 = len(data), hashlib.sha256(data).hexdigest()
+    size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
     if kept is not None and kept(path, sha256):
         pass
     elif shared is not None and shared.copy(prefix, path, size, sha256, encoding):
@@ -133,7 +134,7 @@ def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int 
     return stored is not None and stored.size == size and stored.sha256 == segment.sha256
 
 
-def _put(storage: Storage, prefix: str, path: str, data: bytes, sha256: str, encoding: str | None = None) -> None:
+def _put(storage: Storage, prefix: str, path: str, data: bytes | Path, sha256: str, encoding: str | None = None) -> None:
     headers = delivery(path)
     storage.put(
         f"{prefix}/{path}",

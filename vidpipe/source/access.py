@@ -76,13 +76,13 @@ class OpenedSource:
                 keep(self._here, self.work, self.limits, self._state)
         return self._here
 
-    def measure(self) -> Source:
-        """Measure the file now, whatever is remembered of it."""
+    def measure(self, *, quick: bool = False) -> Source:
+        """Measure the file now, whatever is remembered of it. quick: of a large one, only its ends; such facts are not remembered."""
         self._get()
         if self._is_local:
-            return probe(self.location, limits=self.limits, cancel=self.cancel)
+            return probe(self.location, limits=self.limits, cancel=self.cancel, quick=quick)
         try:
-            return probe(str(self.path), limits=self.limits, cancel=self.cancel)
+            return probe(str(self.path), limits=self.limits, cancel=self.cancel, quick=quick)
         except SourceRefused as error:  # a copy goes away again: name what it is a copy of
             fix = (error.fix or "").replace(shlex.quote(str(self.path)), "FILE")
             found = [each.model_copy(update={"advice": fix}) for each in error.found]

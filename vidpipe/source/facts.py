@@ -243,7 +243,7 @@ class Source(Data):
     name: str = Field(description="The name that the user gave, last part only.")
     size: int = Field(description="Bytes.")
     mtime_ns: int = Field(description="Modification time when it was read (a file that changes while it is read is refused).")
-    sha256: str
+    sha256: str = Field(description="Empty if it is `partial`.")
     container: str
     demuxer: str
     duration: Seconds = Field(description="Seconds from the first presentable video frame to the end of the last, by packet scan.")
@@ -252,6 +252,11 @@ class Source(Data):
         default=None, description="From the container's zero (without an index: its first packet) to the end of its last packet."
     )
     claimed_size: int | None = Field(default=None, description="Bytes that the container says it has, None if it does not say.")
+    partial: bool = Field(
+        default=False,
+        description="Only its beginning and its end were read (`validate --quick` of a large file): there is no sha256, numbers of "
+        "pictures and bit rates are estimated, packets are those that were read.",
+    )
     read_error: str | None = Field(default=None, description="What stopped the packet scan before the end, if anything did.")
     bit_rate: int | None = None
     video: VideoStream

@@ -64,14 +64,15 @@ class _Unreadable(SourceRefused):
     id = "unreadable-source"
 
 
-def probe(location: str, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None) -> Source:
-    """Measure the local file at ``location``. Raises SourceRefused, Interrupted."""
+def probe(
+    location: str, *, limits: SourceLimits | None = None, cancel: threading.Event | None = None, quick: bool = False
+) -> Source:
+    """Measure the local file at ``location``; quick: of a large one, only its ends. Raises SourceRefused, Interrupted."""
     limits = limits or SourceLimits()
     path, size = checked_file(location, limits)
     name = one_line(Path(location).name) or "source"
-    answer = ask(
-        ["examine", str(path), name, limits.model_dump_json()], where=one_line(location, 1000), limits=limits.child(size), cancel=cancel
-    )
+    question = ["examine", str(path), name, limits.model_dump_json(), *(["quick"] if quick else [])]
+    answer = ask(question, where=one_line(location, 1000), limits=limits.child(size), cancel=cancel)
     try:
         return Source.model_validate_json(json.dumps(answer["source"]))
     except (KeyError, ValidationError) as error:

@@ -108,19 +108,28 @@ def _print(kind: str, name: str) -> str:
     return f"{kind}=mode=print:file={name}"
 
 
-def read_measurements(text: str | Iterable[str], offset: Fraction = Fraction(0), end: Fraction | None = None) -> Measurements:
+def read_measurements(
+    text: str | Iterable[str],
+    offset: Fraction = Fraction(0),
+    end: Fraction | None = None,
+    *,
+    counted: tuple[int | None, int | None] = (None, None),
+) -> Measurements:
     """Read what the filters printed (text, or an open file). offset: time line seconds of the filters' zero.
 
     end: time line seconds at which the stretch ends, if known; else one frame after the last print.
+    counted: ticks after which, and up to which, pictures and their fields are counted.
     """
-    return _Reader(offset).read(text.splitlines() if isinstance(text, str) else text, end)
+    return _Reader(offset, counted).read(text.splitlines() if isinstance(text, str) else text, end)
 
 
 class _Reader:
     """Gathers the prints of one run. Times are on the time line as soon as they are stored."""
 
-    def __init__(self, offset: Fraction) -> None:
+    def __init__(self, offset: Fraction, counted: tuple[int | None, int | None]) -> None:
         self.offset = offset
+        self.after, self.until = counted
+        self.counting = True
         self.first: Fraction | None = None
         self.last: Fraction | None = None
         self.step = Fraction(0)
@@ -168,11 +177,17 @@ class _Reader:
         if self.last is not None and now > self.last:
             self.step = now - self.last
         self.last = now
+        if self.after is not None or self.until is not None:
+            found = re.search(r" pts:(-?\d+)\b", line)
+            ticks = int(found[1]) if found else None
+            self.counting = ticks is not None and not (
+                (self.after is not None and ticks <= self.after) or (self.until is not None and ticks > self.until)
+            )
 
     def _value(self, key: str, value: str) -> None:
         if key == "idet.single.current_frame":
-            self.pictures += 1
-            if value in self.fields:
+            self.pictures += self.counting
+            if self.counting and value in self.fields:
                 self.fields[value] += 1
         elif key == "black_start" or key.endswith(("freeze_start", "silence_start")):
             self._begin(_kind(key), value)

@@ -37,7 +37,7 @@ from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.mp4.boxes import BoxError, Sample, Track, parse_movie, read_fragments
+from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import TrackFacts
@@ -89,6 +89,14 @@ class _Measured:
     decoded: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What a media playlist comes to that states what was published. target_duration: seconds.  rate: of its sizes and durations."""
+
+    target_duration: int
+    rate: Bitrate
+
+
 def verify(
     inventory: Inventory,
     storage: Storage,
@@ -125,13 +133,20 @@ def verify(
                     return path, b""
             return target.keep(path, entry, keep=path in kept)
 
-        objects = dict(_ahead(pool, look, inventory.objects.items(), workers))
-        playlists = {track.playlist: _media(target, track.playlist, objects[track.playlist]) for track in inventory.tracks}
+        tracks = {track.playlist: track for track in inventory.tracks}
+        longest = max(max(map(whole_seconds, map(Fraction, extinf(track.segments)))) for track in inventory.tracks)
+        objects: dict[str, bytes] = {}
+        listed: dict[str, _Listed] = {}
+        with closing(_ahead(pool, look, inventory.objects.items(), workers)) as looked:
+            for path, data in looked:
+                if path in tracks:  # compared at once: parsed, the playlists of a long title take more memory than all else
+                    listed[path] = _check_playlist(target, tracks[path], data, max(1, longest), inventory, key_url)
+                else:
+                    objects[path] = data
         facts: dict[str, TrackFacts] = {}
         decoded = 0
         readers: list[_TrackReader] = []
         for track in inventory.media:
-            _check_playlist(target, track, track.init, inventory, key_url, playlists)
             readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         heaviest = sorted(readers, key=lambda reader: max(segment.size for segment in reader.expected.segments), reverse=True)
@@ -139,18 +154,17 @@ def verify(
         results = _ahead(pool, lambda item: item[0].measure(item[1]), segments_of_all, workers)
         with closing(results):
             for reader in heaviest:
-                playlist = playlists[reader.expected.playlist]
                 measured = list(itertools.islice(results, len(reader.expected.segments)))
-                facts[reader.expected.id] = _check_track(target, reader.expected, playlist, reader.track, measured, inventory.duration)
+                target_duration = listed[reader.expected.playlist].target_duration
+                facts[reader.expected.id] = _check_track(target, reader, target_duration, measured, inventory.duration)
                 decoded += sum(segment.decoded for segment in measured if segment)
         _check_delays(target, readers)
         for text in inventory.subtitles:
-            _check_playlist(target, text, None, inventory, key_url, playlists)
             words = list(_ahead(pool, SubtitleReader(target, text, key_for, copied).read, text.segments, workers))
             if not any(segment.uri in copied for segment in text.segments):
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
-    rates = {track.id: _rate(track.segments, playlists[track.playlist]) for track in inventory.tracks}
+    rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
     _check_master(target, inventory, objects[layout.MASTER], facts, rates)
     if thumbnails is not None:
         _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
@@ -161,7 +175,7 @@ def _summed_up(
     inventory: Inventory, copied: Collection[str], rates: dict[str, Bitrate], decoded: int, reporter: Reporter
 ) -> Verification:
     segments = sum(len(track.segments) for track in inventory.tracks)
-    sizes = {path: entry.size for path, entry in inventory.entries.items()}
+    sizes = {path: entry.size for path, entry in inventory.objects.items()} | {segment.uri: segment.size for segment in inventory.segments}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
     texts = {layout.MASTER, layout.THUMBNAILS, *(t.playlist for t in inventory.tracks), *(t.init for t in inventory.media)}
     compared = {path for path in sizes if path in copied} - ends - texts
@@ -272,16 +286,15 @@ def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
 
 
 def _check_playlist(
-    target: Readback, track: PublishedTrack, init: str | None, title: Inventory, key_url: str | None, playlists: dict[str, MediaPlaylist]
-) -> None:
-    """Compare a media playlist with the segments that were published. init: None if there is no init section."""
-    path = track.playlist
-    playlist = playlists[path]
+    target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None
+) -> _Listed:
+    """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
+    path, init = track.playlist, track.init if isinstance(track, MediaTrack) else None
+    playlist = _media(target, path, data)
     # Fragmented MP4 needs 6; text needs it only if a segment is a little longer than the rounded target.
     over = any(entry.duration > playlist.target_duration for entry in playlist.segments)
     target.same(path, "EXT-X-VERSION", 6 if init or over else 3, playlist.version)
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
-    longest = max([1, *(whole_seconds(entry.duration) for other in playlists.values() for entry in other.segments)])
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
     target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
     ivs: set[str] = set()
@@ -295,11 +308,9 @@ def _check_playlist(
         if segment.iv in ivs:
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.update([segment.iv] if segment.iv else [])
-
-
-def _rate(segments: Sequence[PublishedSegment], playlist: MediaPlaylist) -> Bitrate:
-    sizes, durations = [segment.size for segment in segments], [entry.duration for entry in playlist.segments]
-    return Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
+    sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
+    rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
+    return _Listed(playlist.target_duration, rate)
 
 
 def _check_time_line(target: Readback, text: SubtitleTrack, title: Inventory) -> None:
@@ -320,17 +331,13 @@ def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
 
 
 def _check_track(
-    target: Readback,
-    expected: MediaTrack,
-    playlist: MediaPlaylist,
-    track: Track,
-    measured: Sequence[_Measured | None],
-    duration: Fraction,
+    target: Readback, reader: _TrackReader, target_duration: int, measured: Sequence[_Measured | None], duration: Fraction
 ) -> TrackFacts:
     """Compare the measured segments with each other and with the plan; return the measured facts. duration: of the title.
 
     That EXTINF states these durations was checked with the playlist. measured: None for a copy that was not read.
     """
+    expected, track = reader.expected, reader.track
     time = Fraction(0)
     for segment, found in zip(expected.segments, measured, strict=True):
         target.same(segment.uri, "the start (s)", time, segment.start)
@@ -351,7 +358,7 @@ def _check_track(
         delay, ticks = sum(edit.media_time for edit in track.edits), read[-1].duration
         if len(measured) > 1 and ticks <= delay:  # hls.js would wait for its end for ever
             raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", ticks)
-    if abs(time - duration) > (0 if video else playlist.target_duration):
+    if abs(time - duration) > (0 if video else target_duration):
         raise target.wrong(expected.playlist, "the rendition is shorter or longer than the title", float(duration), float(time))
     try:
         facts = measure_track(track, expected.facts.id, frame)

@@ -9,5 +9,6 @@ Wrong: UsageError if ``distributed`` is not installed, the scheduler does not an
 Dask does what a cluster needs: it deals out tasks, and gives those of a worker that died to others. A task is a function of
 this package with plain data, so workers need vidpipe installed, and nothing else is sent.
 
-connect.py looks at the workers, worker.py runs there, executors.py takes tasks on this machine, staging.py the shared S3 prefix.
+connect.py looks at the workers, worker.py runs there, executors.py takes tasks on this machine, second_copies.py does not wait for slow
+workers at the end, staging.py is the shared S3 prefix.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from vidpipe import __version__
 from vidpipe.encode.cluster.executors import DaskExecutor, StagingExecutor
+from vidpipe.encode.cluster.second_copies import SecondCopies
 from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging
 from vidpipe.encode.cluster.worker import Terms, WorkerFacts, describe, lacking_of, tidy
 from vidpipe.errors import EncodeFailed, UsageError
@@ -32,6 +33,12 @@ class Cluster:
     executor: Executor
     slots: int
     workers: tuple[str, ...]
+
+
+def preload() -> None:
+    """Import what connecting takes, while there is something else to wait for: most of a second."""
+    with contextlib.suppress(ImportError):  # ``connect`` reports it
+        importlib.import_module("distributed")
 
 
 @contextmanager
@@ -87,7 +94,9 @@ def connect(
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
         executor: Executor = DaskExecutor(client, terms)
-        if staging:
+        if staging is None:
+            executor = SecondCopies(executor, slots, stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies")))
+        else:  # without second copies: what the slower one puts at S3 later would stay there
             reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)
             executor = StagingExecutor(executor, staging, store)

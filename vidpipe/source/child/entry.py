@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,13 @@ from vidpipe.source.child.audio import heard
 from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.screens import extracted
 from vidpipe.source.child.damage import damaged
-from vidpipe.source.child.opening import Refusal, open_media, reason_of
+from vidpipe.source.child.ends import ALLOWED, BEGINNING, completed, read_end
+from vidpipe.source.child.opening import Allowance, Refusal, open_media, reason_of
 from vidpipe.source.child.reading import TS_DISCONT, Scan, ScannedStream, base_of, read
 from vidpipe.source.child.scan import Decoded, timeline
 from vidpipe.source.child.streams import (
     INDEXED,
+    all_in_file,
     audio_stream,
     caption_streams,
     chapters,
@@ -68,7 +71,7 @@ UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is 
 
 
 def main(argv: list[str]) -> None:
-    """Answer a question on stdout. argv: "examine", path, name, limits as JSON; or "damage", "audio" or "captions".
+    """Answer a question on stdout. argv: "examine", path, name, limits as JSON, "quick" perhaps; or "damage", "audio" or "captions".
 
     What those three are about comes on stdin, as JSON: a Source, or a CaptionRequest.
     """
@@ -81,18 +84,18 @@ def main(argv: list[str]) -> None:
     elif question == "captions":
         text = json.dumps({"texts": extracted(CaptionRequest.model_validate_json(given))})
     else:
-        path, name, limits = arguments
-        text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits)))
+        path, name, limits, *quick = arguments
+        text = json.dumps(answer(path, name, SourceLimits.model_validate_json(limits), quick=bool(quick)))
     sys.stdout.write(text)
     sys.stdout.flush()
     # libav may hold broken state after a hostile file; there is nothing left to tidy up
     os._exit(0)
 
 
-def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
+def answer(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -> dict[str, Any]:
     """Return {"source": …} or {"problems": […]} for a file."""
     try:
-        return {"source": examine(path, name, limits).model_dump(mode="json")}
+        return {"source": examine(path, name, limits, quick=quick).model_dump(mode="json")}
     except Refusal as refusal:
         sentences = [one_line(problem.message, 400) for problem in refusal.problems]
         return {"problems": sentences, "ids": [problem.id for problem in refusal.problems], "fix": refusal.fix}
@@ -100,12 +103,21 @@ def answer(path: str, name: str, limits: SourceLimits) -> dict[str, Any]:
         return {"problems": [UNFORESEEN.message], "ids": [UNFORESEEN.id], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 
-def examine(path: str, name: str, limits: SourceLimits) -> Source:
-    """Measure a file, or raise Refusal with everything that is wrong with it."""
+def examine(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -> Source:
+    """Measure a file, or raise Refusal with everything that is wrong with it. quick: of a large one, read the ends only."""
+    if quick:
+        with suppress(Refusal):  # only all of a file shows everything that is wrong with it
+            return _examined(path, name, limits, Allowance(ALLOWED))
+    return _examined(path, name, limits, None)
+
+
+def _examined(path: str, name: str, limits: SourceLimits, allowed: Allowance | None) -> Source:
+    """Measure a file. allowed: bytes that may be read, None for a file that is read whole."""
     digest: list[str] = []
     before = Path(path).stat()
     hashing = threading.Thread(target=_hash, args=(path, digest), daemon=True)
-    hashing.start()
+    if allowed is None:
+        hashing.start()
     with Path(path).open("rb") as file:
         claims = declared(file)
     if claims.encrypted:
@@ -115,25 +127,29 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         )
     try:
         try:
-            with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits, claims)
+            with open_media(path, DEMUXERS, allowed=allowed) as container:
+                source = _measure(container, limits, claims, allowed)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
         except _Jumps as jumps:
-            with open_media(path, DEMUXERS) as container:
-                source = _measure(container, limits, claims, jumps.shifts)
+            with open_media(path, DEMUXERS, allowed=allowed) as container:
+                source = _measure(container, limits, claims, allowed, jumps.shifts)
                 source["subtitles"] = tuple(_with_languages(path, container, source))
     except av.error.FFmpegError as error:
         raise Refusal(Problem("unreadable-source", f"it cannot be read: {reason_of(error)}")) from error
-    hashing.join()
+    if allowed and not source["partial"]:
+        hashing.start()
+    if hashing.ident is not None:
+        hashing.join()
     after = Path(path).stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise Refusal(Problem("changed-source", "it changed while it was read; wait until it has been written completely"))
-    if not digest:
+    if not digest and not source["partial"]:
         raise Refusal(Problem("unreadable-source", "it cannot be read to its end: the disk or the network drive reports an error"))
     rate = int(after.st_size * 8 / source["duration"]) if source["duration"] else None
     with Path(path).open("rb") as file:
         claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
-        if goes_on(file, source["demuxer"], source.pop("last")):
+        last = source.pop("last")
+        if last is not None and goes_on(file, source["demuxer"], last):
             what = "it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat"
             raise Refusal(Problem("joined-files", what))
     return Source(
@@ -142,7 +158,7 @@ def examine(path: str, name: str, limits: SourceLimits) -> Source:
         size=after.st_size,
         claimed_size=claimed,
         mtime_ns=after.st_mtime_ns,
-        sha256=digest[0],
+        sha256=digest[0] if digest else "",
         bit_rate=rate,
         **source,
     )
@@ -171,8 +187,10 @@ def _measure(
     container: av.container.InputContainer,
     limits: SourceLimits,
     claims: Declared,
+    allowed: Allowance | None,
     shifts: dict[int, tuple[Shift, ...]] | None = None,
 ) -> dict[str, Any]:
+    """Return the facts by their names in Source. allowed: bytes that may be read, where the ends of a large file have to do."""
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
         raise Refusal(Problem("limit-exceeded", f"it has {len(streams)} streams; the limit is {limits.max_streams}"))
@@ -193,7 +211,8 @@ def _measure(
         problems.append(Problem("limit-exceeded", what))
     if problems:
         raise Refusal(*problems)
-    scan = read(container, video, limits, shifts)
+    scan = read(container, video, limits, shifts, extent=BEGINNING if allowed else None)
+    partial = scan.stopped or (allowed is not None and allowed.spent)
     if shifts is None and (found := scan.clocks.shifts()):
         if (count := max(map(len, found.values()))) > MOST_JUMPS:
             raise Refusal(Problem("limit-exceeded", f"its clock jumps {count} times; the limit is {MOST_JUMPS}"))
@@ -203,6 +222,10 @@ def _measure(
     declared = [Fraction(rate) for rate in (video.average_rate, video.guessed_rate, video.base_rate) if rate]
     leading = codec_of(video.codec_context) in LEADING
     line = timeline(scan.video, decoded, declared, base, Fraction(limits.max_frame_rate), leading=leading)
+    end: Scan | None = None
+    if partial and allowed and line.frames:
+        end = read_end(container, video, limits, scan, container.size, shifts, allowed)
+        line = completed(scan, end, line, video, container.size, claimed)
     problems = scan.problems
     if not scan.video.pts:
         problems.append(Problem("no-video", "its video stream is empty"))
@@ -228,7 +251,7 @@ def _measure(
         )
     demuxer = container.format.name.split(",")[0]
     crop = claims.crops.get(video.index)
-    picture = video_stream(container, video, scan, line, demuxer, dolby, crop)
+    picture = video_stream(container, video, scan, line, demuxer, dolby, crop, partial=partial)
     if not Fraction(1, 16) <= picture.sample_aspect <= 16:
         what = f"its pixels are {picture.sample_aspect} times as wide as high; that makes no sense"
         raise Refusal(Problem("implausible-aspect", what))
@@ -238,13 +261,14 @@ def _measure(
         *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
+    scanned = max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts))
     return {
         "container": one_line(container.format.long_name),
         "demuxer": demuxer,
         "duration": picture.duration,
         "declared_duration": claimed,
         # containers with an index count from their own zero, the others claim the time between first and last
-        "scanned_duration": max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts)),
+        "scanned_duration": scanned if end or not partial else None,
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
         "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
@@ -252,8 +276,9 @@ def _measure(
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
         "timecode": timecode(container, streams),
-        "last": scan.last,
-        "whole": demuxer == "mov" and is_whole(video, streams, scan),
+        "partial": partial,
+        "last": scan.last if end or not partial else None,
+        "whole": demuxer == "mov" and (all_in_file(container) if partial else is_whole(video, streams, scan)),
     }
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from typing import Any
 
@@ -49,19 +51,38 @@ class Refusal(Exception):
 BUFFER = 1 << 18  # bytes: a call into Python for each block, so not too small; a seek throws it away, so not too large
 
 
+@dataclass
+class Allowance:
+    """Bytes that may still be read of a file; then it seems to end."""
+
+    left: int
+
+    @property
+    def spent(self) -> bool:
+        """Whether that was the reason why it ended."""
+        return self.left <= 0
+
+
 class _Bytes:
     """A file as libav sees it: bytes without a name, so that no suffix and no "%03d" or "concat:" in a name means anything."""
 
-    def __init__(self, file: FileIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+    def __init__(self, file: FileIO, allowed: Allowance | None) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self.read = partial(_read_allowed, file, allowed) if allowed else file.read
+
+
+def _read_allowed(file: FileIO, allowed: Allowance, size: int) -> bytes:
+    data = file.read(min(size, max(0, allowed.left)))
+    allowed.left -= size
+    return data
 
 
 @contextmanager
-def open_media(path: str, demuxers: Sequence[str]) -> Iterator[av.container.InputContainer]:
-    """Open a file with one of the ``demuxers``, or raise Refusal."""
+def open_media(path: str, demuxers: Sequence[str], *, allowed: Allowance | None = None) -> Iterator[av.container.InputContainer]:
+    """Open a file with one of the ``demuxers``, or raise Refusal. allowed: None for all of it."""
     with FileIO(path) as file:
         try:
-            opened = _opened(file, demuxers)
+            opened = _opened(file, demuxers, allowed)
         except av.error.ArgumentError as error:  # EINVAL: a demuxer recognised it, and it is not on the list
             raise _unread(file) from error
         with opened as container:
@@ -78,7 +99,7 @@ def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[A
         yield from container.demux(*streams)
 
 
-def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContainer:
+def _opened(file: FileIO, demuxers: Sequence[str], allowed: Allowance | None = None) -> av.container.InputContainer:
     options = {
         "format_whitelist": ",".join(demuxers),
         "protocol_whitelist": "none",  # libav gets the bytes from here and may open nothing at all, neither file nor network
@@ -89,7 +110,7 @@ def _opened(file: FileIO, demuxers: Sequence[str]) -> av.container.InputContaine
         options |= DEMUXING.get(demuxer, {})  # other demuxers do not know them, and say nothing
     av.logging.set_level(av.logging.ERROR)  # so that an exception carries libav's own reason
     try:
-        return av.open(_Bytes(file), mode="r", options=options, metadata_errors="replace", buffer_size=BUFFER)
+        return av.open(_Bytes(file, allowed), mode="r", options=options, metadata_errors="replace", buffer_size=BUFFER)
     except av.error.InvalidDataError as error:
         reason = reason_of(error)
         if "moov" in reason:

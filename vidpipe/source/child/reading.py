@@ -58,9 +58,17 @@ class ScannedStream:
             self.steps.add(time, duration)
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much of a file is read, at most."""
+
+    packets: int
+    bytes: int
+
+
 @dataclass
 class Scan:
-    """What the one pass over the packets gathered."""
+    """What the one pass over the packets gathered. stopped: there is more, but enough was read."""
 
     clocks: Clocks
     shifts: Mapping[int, tuple[Shift, ...]]
@@ -70,6 +78,8 @@ class Scan:
     carriers: dict[int, Carrier] = field(default_factory=dict)  # of closed captions
     tried: int = 0
     last: int = 0  # where the last packet begins
+    size: int = 0  # of all packets
+    stopped: bool = False
     error: str | None = None
     problems: list[Problem] = field(default_factory=list)
 
@@ -80,9 +90,18 @@ def base_of(stream: Stream) -> Fraction:
 
 
 def read(
-    container: av.container.InputContainer, video: Any, limits: SourceLimits, shifts: Mapping[int, tuple[Shift, ...]] | None = None
+    container: av.container.InputContainer,
+    video: Any,
+    limits: SourceLimits,
+    shifts: Mapping[int, tuple[Shift, ...]] | None = None,
+    *,
+    extent: Extent | None = None,
+    decode: bool = True,
 ) -> Scan:
-    """Read all packets once; decode the first pictures of ``video`` on the way. shifts: what an earlier look found to be added."""
+    """Read all packets once; decode the first pictures of ``video`` on the way. shifts: what an earlier look found to be added.
+
+    extent: of what is read, None for all.  decode: False where its first pictures are of no interest.
+    """
     clocks = Clocks(video.index, jumps=bool(container.format.flags & TS_DISCONT))
     kinds = {stream.index: (stream.type, base_of(stream)) for stream in container.streams}
     scan = Scan(clocks=clocks, shifts=shifts or {})
@@ -91,7 +110,8 @@ def read(
             scan.tracks[stream.index] = ScannedStream(listener=Listener(stream.codec_context), steps=Steps(base_of(stream)))
     others = (*container.streams.subtitles, *container.streams.data)
     scan.carriers = {stream.index: found for stream in (video, *others) if (found := carrier(stream))}
-    video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
+    if decode:
+        video.codec_context.thread_count = 1  # frame threads would hold pictures back, and each costs its own set of them
     codec = str(video.codec_context.codec.canonical_name if video.codec_context.codec is not None else "")
     hiding = can_hide(codec)
     number = 0
@@ -103,7 +123,8 @@ def read(
             index, size = packet.stream.index, packet.size  # not stream_index: of the empty packets at the end that is always 0
             if index == video.index:
                 if packet.dts is None and packet.pts is None and not size:
-                    _decode(scan, video, None)  # the end: let the last pictures out
+                    if decode:
+                        _decode(scan, video, None)  # the end: let the last pictures out
                     continue
                 hidden = packet.is_discard or (hiding and is_hidden(codec, bytes(packet)))
                 scan.video.add(packet.pts, packet.dts, packet.duration, key=packet.is_keyframe, hidden=hidden)
@@ -112,7 +133,8 @@ def read(
                     scan.video.corrupt.add(packet.pts if packet.pts is not None else packet.dts)
                 if index in scan.carriers:
                     scan.carriers[index].look(packet)
-                _decode(scan, video, packet)
+                if decode:
+                    _decode(scan, video, packet)
             elif size:
                 track = scan.tracks.setdefault(index, ScannedStream())
                 if not track.packets:
@@ -130,12 +152,16 @@ def read(
                     track.add(time, packet.duration or 0)
                     track.packets_duration += packet.duration or 0
             number += 1
+            scan.size += size
+            if extent is not None and (number >= extent.packets or scan.size >= extent.bytes):
+                scan.stopped = True
+                break
             if number > limits.max_packets:
                 scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets"))
                 break
     except (av.error.FFmpegError, MemoryError) as error:
         scan.error = f"reading stopped: {reason_of(error)}"
-    if not scan.frames and scan.video.pts and scan.tried and not scan.error:
+    if not scan.frames and scan.video.pts and scan.tried and not scan.error and decode:
         scan.error = "the decoder gives no picture"
     return scan
 

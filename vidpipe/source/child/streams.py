@@ -45,9 +45,17 @@ def is_picture(stream: Stream) -> bool:
 
 
 def video_stream(
-    container: av.container.InputContainer, video: Any, scan: Scan, line: Timeline, demuxer: str, dolby: Dolby | None, crop: Crop | None
+    container: av.container.InputContainer,
+    video: Any,
+    scan: Scan,
+    line: Timeline,
+    demuxer: str,
+    dolby: Dolby | None,
+    crop: Crop | None,
+    *,
+    partial: bool = False,
 ) -> VideoStream:
-    """Describe the video; a sample of its fields is decoded, and some seeks are tried."""
+    """Describe the video; a sample of its fields is decoded, and some seeks are tried. partial: not all of it was read."""
     frame, context, base = scan.frames[0], video.codec_context, base_of(video)
     aspect = Fraction(video.sample_aspect_ratio or 1).limit_denominator(10_000) or Fraction(1)
     rotation, mirrored = orientation(frame)
@@ -57,10 +65,11 @@ def video_stream(
     order = FIELD_ORDERS.get(context.field_order, "unknown")
     if not flagged or order == "progressive":
         order = "unknown" if flagged else "progressive"
-    problem = _seek_problem(container, video, scan, line, demuxer)
+    problem = "not all of it was read" if partial else _seek_problem(container, video, scan, line, demuxer)
     described = colour(frame, context, dolby)
     # HDR is progressive by definition (ITU-R BT.2100, table 1), and its pictures are the dearest to decode
-    fields = measure_fields(container, video, line, base, scan.frames) if described.dynamic_range == "SDR" else Fields()
+    sampled = described.dynamic_range == "SDR" and not partial  # it would take longer than all the rest
+    fields = measure_fields(container, video, line, base, scan.frames) if sampled else Fields()
     if fields.seen == "interlaced" and not flagged:
         order = "tt" if fields.top_first else "bb"
     claims = demuxer in INDEXED and not scan.shifts  # of others, it is the last time less the first
@@ -95,7 +104,7 @@ def video_stream(
         duration=line.duration,
         declared_duration=_claimed(video, (line.start_pts - line.late) * base, line.lead * base) if claims else None,
         frames=line.frames,
-        packets=len(scan.video.hidden) - sum(scan.video.hidden),
+        packets=None if partial else len(scan.video.hidden) - sum(scan.video.hidden),
         key_pts=thinned(line.key_pts, base),
         longest_gop=line.longest_gop,
         shortest_gop=line.shortest_gop,
@@ -163,6 +172,12 @@ def is_whole(video: Any, streams: list[Any], scan: Scan) -> bool:
         if read != stream.frames and end < (stream.duration or 0):
             return False
     return True
+
+
+def all_in_file(container: av.container.InputContainer) -> bool:
+    """Whether the last sample of every stream that the tables of an MP4 file list lies in the file. Of fragments nothing is known."""
+    ends = [entries[-1].pos + entries[-1].size for stream in container.streams if len(entries := stream.index_entries)]
+    return bool(ends) and not any(end > container.size for end in ends)
 
 
 def _claimed(stream: Any, start: Fraction, lead: Fraction = Fraction(0)) -> Fraction | None:
