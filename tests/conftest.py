@@ -1,4 +1,4 @@
-"""What many test files need: the ffmpeg that vidpipe uses, a Dask cluster."""
+"""What many test files need: the ffmpeg that vidpipe uses, a small title, a Dask cluster."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests.cluster_support import Dask
+from tests.title_support import Encoded, encode_title
 from vidpipe.media.ffmpeg import FFmpeg, find
 
 for _name in [name for name in os.environ if name.startswith("VIDPIPE_")]:
@@ -33,6 +34,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def program() -> FFmpeg:
     """The ffmpeg that vidpipe finds on this machine; a missing one fails every test that asks for it."""
     return find()
+
+
+@pytest.fixture(scope="session")
+def encoded_title(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
+    """The encoded rungs and audio of a small title; each test file publishes them in its own way."""
+    return encode_title(tmp_path_factory.mktemp("encoded"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -308,7 +308,7 @@ class StopAt:
 STOPS = {
     "at the first finished chunk": ("chunk_finished", {}),
     "at the first upload": ("uploaded", {}),
-    "before the verification": ("stage_started", {"stage": "verify"}),
+    "when all is proven": ("stage_started", {"stage": "catalog"}),
 }
 
 
@@ -387,9 +387,11 @@ def test_a_source_that_changes_during_the_encode_is_refused_and_nothing_of_it_is
 
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where a folder should be")
+    recorder = Recorder()
     with pytest.raises(PublishFailed) as refusal:
-        run(FIXTURES / "one-second.mp4", settings(tmp_path, 90, target=str(tmp_path / "taken")))
+        ingest(IngestRequest(source=str(FIXTURES / "one-second.mp4")), settings(tmp_path, 90, target=str(tmp_path / "taken")), recorder)
     assert refusal.value.exit_code == 5
+    assert not recorder.named("encode_planned"), "no encode is wasted"
 
 
 def test_a_catalog_that_cannot_be_written_keeps_the_uploads_for_the_next_run(tmp_path: Path) -> None:

@@ -20,15 +20,11 @@ from tests.fault_proxy import Proxy, faulty
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, live, run, settings, tree, version
 from tests.subtitle_support import srt
 from vidpipe.inventory import Inventory, read_inventory
-from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
-from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
-from vidpipe.pipeline.inheritance import inherited
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.pipeline.versions import give_up
-from vidpipe.plan import Plan
 from vidpipe.preview import playing
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
-from vidpipe.source.policy import load_policy
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
 
@@ -193,34 +189,6 @@ def test_what_the_live_version_has_lost_is_made_again(damage: Callable[[Path], N
     warnings = [note.text for note in recorder.named("note") if note.level == "warning"]
     assert said is None or any(said in text for text in warnings), warnings
     assert run(CLIP, configured, content_id="film").unchanged
-
-
-@pytest.fixture
-def planned(tmp_path: Path) -> tuple[Plan, Fingerprints, Inventory]:
-    configured = quick(tmp_path)
-    result = run(CLIP, configured, content_id="film")
-    made = prepare(IngestRequest(source=str(CLIP)), configured)
-    return made, fingerprints_of(made, load_policy(None), ffmpeg="1"), inventory_of(result)
-
-
-def test_nothing_is_taken_over_under_another_key_scheme_or_ffmpeg(planned: tuple[Plan, Fingerprints, Inventory]) -> None:
-    made, media, kept = planned
-    (key_id,) = kept.keys
-    assert inherited(made, media, kept, scheme="aes-128", keys=(key_id,)).rest == made, "it was made by another ffmpeg"
-    same = Fingerprints(
-        video={track.id: track.media for track in kept.video},
-        audio={track.id: track.media for track in kept.audio},
-        subtitles={},
-        pictures=kept.pictures.media if kept.pictures else "",
-    )
-    assert inherited(made, same, kept, scheme="aes-128", keys=(key_id,)).is_all
-    assert inherited(made, same, kept, scheme="aes-128", keys=("0" * 32,)).rest == made
-    assert inherited(made, same, kept, scheme="none", keys=()).rest == made
-    lost = frozenset({"video/90p/00001.m4s"})
-    found = inherited(made, same, kept, scheme="aes-128", keys=(key_id,), lost=lost)
-    assert (found.rest.chunks, found.rest.audio, found.pictures) == (made.chunks, (), None)
-    found = inherited(made, same, kept, scheme="aes-128", keys=(key_id,), lost=frozenset({"audio/und/init.mp4"}))
-    assert (found.rest.chunks, found.rest.audio, found.pictures) == ((), made.audio, kept.pictures)
 
 
 # --- S3 -------------------------------------------------------------------------------------------------------------

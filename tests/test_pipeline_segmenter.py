@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.encode_support import Seen, clip, tiny_plan
 from vidpipe.encode.quality_gate import QualityGate
-from vidpipe.encode.result import Encoded, EncodedChunk, EncodedSubtitles
+from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode
+from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.encode.tasks.remarks import mark
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.segmenter import Segmenter, Tally
 from vidpipe.plan import Plan, SubtitleRendition
@@ -22,7 +25,7 @@ from vidpipe.source.asset import StreamRef
 from vidpipe.source.facts import QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
-from vidpipe.work.artifacts import Store
+from vidpipe.work.artifacts import Artifact, Store
 
 WORDS = SubtitleRendition(id="sub-und", stream=StreamRef(stream=2), name="Subtitles", codec="subrip")
 
@@ -36,9 +39,20 @@ def encoded(program: FFmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         return made.model_copy(update={"subtitles": (WORDS,)}), list(results)
 
 
-def segmenter(made: Plan, seen: Seen) -> Segmenter:
-    judge = QualityGate(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
-    return Segmenter(made, judge, Protection(scheme_of("none")).seal, Stages(seen))
+class Judge(QualityGate):
+    """Quality control that remembers what it was given."""
+
+    def __init__(self, made: Plan) -> None:
+        super().__init__(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+        self.judged: list[Encoded] = []
+
+    def add(self, result: EncodedChunk | EncodedAudio) -> None:
+        self.judged.append(result)
+        super().add(result)
+
+
+def segmenter(made: Plan, seen: Seen, judge: Judge | None = None, stages: Stages | None = None) -> Segmenter:
+    return Segmenter(made, judge or Judge(made), Protection(scheme_of("none")).seal, stages or Stages(seen))
 
 
 def coming(results: Sequence[Encoded], given: list[int], over: list[bool]) -> Generator[Encoded, None, None]:
@@ -52,14 +66,20 @@ def coming(results: Sequence[Encoded], given: list[int], over: list[bool]) -> Ge
 
 def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list[Encoded]]) -> None:
     made, results = encoded
-    cutting = segmenter(made, Seen())
+    judge, stages = Judge(made), Stages(Seen())
+    cutting = segmenter(made, Seen(), judge, stages)
     found = {cutting.path(segment.rendition, segment.index) for segment in cutting.segments(coming(results, [], []))}
     assert found == {f"{folder}/0000{n}.m4s" for folder in ("video/90p", "audio/und") for n in (1, 2, 3)}
     assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
     chunks = [result for result in results if isinstance(result, EncodedChunk)]
     assert [(kept.chunk, kept.pictures, kept.posters) for kept in cutting.chunks] == [(c.chunk, c.pictures, c.posters) for c in chunks]
     assert cutting.tally == Tally(chunks=1, artifacts=2)
+    assert judge.judged == results, "quality control has its say before anything is cut"
     assert all(cutting.packaged.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
+    assert cutting.packaged.inits.keys() == {"90p", "und"}
+    assert cutting.packaged.frames == {"und": next(result.artifact.samples for result in results if isinstance(result, EncodedAudio))}
+    assert stages.seconds.keys() == {"package", "protect"}
+    assert all(0 <= seconds < 60 for seconds in stages.seconds.values())
 
 
 def test_nothing_is_asked_of_the_encode_before_it_is_needed(encoded: tuple[Plan, list[Encoded]]) -> None:
@@ -77,9 +97,32 @@ def test_subtitles_that_cannot_be_used_are_left_out_with_a_warning(encoded: tupl
     made, _ = encoded
     seen = Seen()
     cutting = segmenter(made, seen)
-    broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it")
+    broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it: line 7")
     assert list(cutting.segments(coming([broken], [], []))) == []
     assert cutting.tally == Tally()
     (note,) = [event for event in seen.events if isinstance(event, Note)]
-    assert note.text.startswith("subtitle stream 2 (Subtitles) is not published: ")
+    assert (note.level, note.text.partition(": ")[0]) == ("warning", "subtitle stream 2 (Subtitles) is not published")
     assert "does not understand" in note.text
+    assert cutting.packaged.unusable == {WORDS.id: "ffmpeg does not understand it"}
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_subtitles_become_segments_and_what_they_lack_is_said(encoded: tuple[Plan, list[Encoded]], lacking: bool, tmp_path: Path) -> None:
+    made, _ = encoded
+    seconds = ORIGIN + made.asset.source(WORDS.stream).zero
+    (tmp_path / "words.vtt").write_text(f"WEBVTT\n\n{int(seconds) // 3600}:00:00.200 --> {int(seconds) // 3600}:00:01.200\nOne\n")
+    if lacking:
+        mark(tmp_path / "words.vtt")
+    seen = Seen()
+    cutting = segmenter(made, seen)
+    text = EncodedSubtitles(rendition=WORDS, artifact=Artifact(key="k", path=tmp_path / "words.vtt", size=1, sha256="0" * 64))
+    found = list(cutting.segments(coming([text], [], [])))
+    assert [(cutting.path(segment.rendition, segment.index), segment.samples) for segment in found] == [
+        ("subtitles/sub-und/00001.vtt", 1),
+        ("subtitles/sub-und/00002.vtt", 1),
+        ("subtitles/sub-und/00003.vtt", 0),
+    ]
+    assert [cue.text for cue in cutting.packaged.cues[WORDS.id]] == ["One"]
+    notes = [(event.level, event.text) for event in seen.events if isinstance(event, Note)]
+    lacks = ("warning", "subtitle stream 2 (Subtitles) lacks some of its cues: they cannot be decoded")
+    assert notes == [lacks] * lacking

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from tests.title_support import Encoded
 from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cue, Cut
+from vidpipe.package.init import read_init
 from vidpipe.progress import Silent
 from vidpipe.protect.key_source import LocalKeys, uses_of
 from vidpipe.protect.key_store import KeyStore
@@ -41,3 +43,9 @@ def test_a_key_protects_the_segments_and_none_leaves_them_clear(tmp_path: Path) 
     assert locked.key_ids == ("0" * 32,)
     clear = Destination(LocalStorage(tmp_path), "film", "1", source, CLEAR, gzip=False)
     assert (clear.protect(CUT, WebVtt()).data, clear.key_ids) == (written, ())
+
+
+def test_an_init_section_lies_there_as_packaging_made_it(encoded_title: Encoded, tmp_path: Path) -> None:
+    init = read_init(encoded_title.audio.path, "en")
+    source = LocalKeys(KeyStore(tmp_path / "keys"))
+    assert Destination(LocalStorage(tmp_path), "film", "1", source, CLEAR, gzip=False).header(init) == init.data

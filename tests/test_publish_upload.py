@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,17 +49,7 @@ class Watched(LocalStorage):
         self.gate: threading.Event | None = None
         self._lock = threading.Lock()
 
-    def put(
-        self,
-        path: str,
-        data: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str,
-        sha256: str,
-        content_encoding: str | None = None,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> None:
+    def put(self, path: str, data: bytes | Path, **options: Any) -> None:
         with self._lock:
             self.active += 1
             self.most = max(self.most, self.active)
@@ -67,15 +58,7 @@ class Watched(LocalStorage):
                 self.gate.wait(10)
             if path.rpartition("/")[2] in self.fail_on:
                 raise PublishFailed("cannot upload: the disk is full", where=path, fix="free some space")
-            super().put(
-                path,
-                data,
-                content_type=content_type,
-                cache_control=cache_control,
-                sha256=sha256,
-                content_encoding=content_encoding,
-                on_bytes=on_bytes,
-            )
+            super().put(path, data, **options)
             self.written.append(path)
         finally:
             with self._lock:
@@ -222,8 +205,8 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
 
     threading.Timer(0.2, cancel.set).start()
     began = time.monotonic()
-    with pytest.raises(UploadsLeft, match="4 uploads did not end") as stopped:
-        published(storage, encode(), cancel=cancel)
+    with pytest.raises(UploadsLeft, match="2 uploads did not end") as stopped:
+        published(storage, encode(), cancel=cancel, workers=2)
     ended = time.monotonic()
     assert ended - began < 3
     assert closed
@@ -231,10 +214,51 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
     assert stopped.value.exit_code == 130
     assert isinstance(stopped.value, PublishFailed), "the next run continues this version: what hangs may still arrive"
     threads = [thread for thread in threading.enumerate() if thread.name == "vidpipe-upload"]
-    assert [thread.daemon for thread in threads] == [True] * 4
+    assert [thread.daemon for thread in threads] == [True] * 2
     storage.gate.set()
     for thread in threads:
         thread.join(10)
+
+
+def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.1)
+    storage.gate = threading.Event()
+    cancel = threading.Event()
+    threading.Timer(0.1, cancel.set).start()
+    with pytest.raises(UploadsLeft, match="1 upload did not end"):
+        published(storage, made(2), cancel=cancel, workers=1)
+    storage.gate.set()
+
+
+def test_a_failure_does_not_wait_for_what_hangs_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.2)
+    hangs = threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            raise PublishFailed("the disk is full", fix="free some space")
+        hangs.wait(20)
+        return item
+
+    began = time.monotonic()
+    with pytest.raises(PublishFailed, match="disk is full") as failure:
+        list(side_by_side.side_by_side([0, 1], work, cancel=threading.Event(), workers=2))
+    assert 0.2 <= time.monotonic() - began < 10
+    assert not isinstance(failure.value, UploadsLeft)
+    hangs.set()
+
+
+def test_of_two_failures_one_is_reported() -> None:
+    both, reported = threading.Barrier(2), []
+
+    def work(item: int) -> None:
+        both.wait(20)
+        raise PublishFailed(f"upload {item} failed", fix="try again")
+
+    options: Any = {"cancel": threading.Event(), "workers": 2, "on_failure": lambda: reported.append("once")}
+    with pytest.raises(PublishFailed, match=r"upload [01] failed"):
+        list(side_by_side.side_by_side([0, 1], work, **options))
+    assert reported == ["once"]
 
 
 def test_closing_early_leaves_no_thread(storage: Watched) -> None:
@@ -279,6 +303,23 @@ def test_an_object_is_published_and_reported(kind: str, storage: Watched, tmp_pa
     assert (made.path, made.size, made.sha256) == (layout.POSTER, 4, hashlib.sha256(b"jpeg").hexdigest())
     assert storage.get(f"{PREFIX}/{layout.POSTER}") == b"jpeg"
     assert reporter.events == [Uploaded(path=layout.POSTER, bytes=4)]
+
+
+def test_what_is_kept_is_neither_sent_nor_reported(storage: Watched) -> None:
+    """Whoever restores a version knows what it had: the target is not asked, and no event says that anything was uploaded."""
+    reporter, asked = Recorder(), []
+
+    def kept(path: str, sha256: str) -> bool:
+        asked.append((path, sha256))
+        return path != "video/720p/00002.m4s"
+
+    found = published(storage, made(3), reporter=reporter, kept=kept)
+    poster = publish_object(storage, PREFIX, layout.POSTER, b"jpeg", reporter=reporter, kept=kept)
+    assert storage.written == [f"{PREFIX}/video/720p/00002.m4s"]
+    assert reporter.events == [Uploaded(path="video/720p/00002.m4s", bytes=100)]
+    objects = [(poster.path, poster.sha256), *((segment.uri, segment.sha256) for segment in found)]
+    assert sorted(asked) == sorted(objects)
+    assert poster.size == 4
 
 
 def test_discard_removes_one_version_and_never_more(storage: Watched) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.title_support import KEY, PREFIX, SPOKEN, THUMBNAILS, WORDS, Encoded, encode_title, publish_title, with_tracks
+from tests.encode_support import Seen
+from tests.title_support import KEY, PREFIX, SPOKEN, THUMBNAILS, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_pictures
@@ -22,7 +24,7 @@ from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import Segment
-from vidpipe.progress import Event, Silent
+from vidpipe.progress import Note, Silent
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes.aes128 import decrypt, encrypt
 from vidpipe.publish.result import PublishedObject, PublishedSegment
@@ -32,14 +34,9 @@ from vidpipe.verify.proof import Verification, verify
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    return encode_title(tmp_path_factory.mktemp("encoded"))
-
-
-@pytest.fixture(scope="module")
-def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
+def published(encoded_title: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
     folder = tmp_path_factory.mktemp("published")
-    return folder, publish_title(encoded, LocalStorage(folder))
+    return folder, publish_title(encoded_title, LocalStorage(folder))
 
 
 @pytest.fixture
@@ -98,21 +95,40 @@ def test_audio_and_picture_start_together_in_an_ordinary_player(title: tuple[Pat
     assert abs(times["a:0"][-1] + Fraction(1024, 48000) - Fraction(5, 2)) <= Fraction(1024, 48000)
 
 
-def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
-    expected = publish_title(encoded, LocalStorage(tmp_path), encrypted=False)
+def test_a_clear_title_is_proven(encoded_title: Encoded, tmp_path: Path) -> None:
+    expected = publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False)
     assert check(tmp_path, expected).segments == 9
 
 
-def test_the_reporter_hears_what_was_read(published: tuple[Path, Inventory]) -> None:
-    class Listener:
-        events: list[Event] = []
+def test_a_title_without_pictures_is_proven(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    objects = {path: entry for path, entry in expected.objects.items() if not path.startswith("thumbnails/")}
+    shutil.rmtree(folder / PREFIX / "thumbnails")
+    assert check(folder, expected.model_copy(update={"pictures": None, "objects": objects})).objects == 7
 
-        def emit(self, event: Event) -> None:
-            self.events.append(event)
 
-    folder, expected = published
-    verify(expected, LocalStorage(folder), key_for=lambda _: KEY, ffmpeg=None, reporter=Listener(), cancel=threading.Event())
-    assert next(event.text for event in Listener.events if event.event == "note").startswith("read back 18 objects")
+@pytest.mark.parametrize(
+    ("larger", "copied", "said"),
+    [
+        pytest.param(0, (), r"read back 18 objects, [0-9]{2,3}\.[0-9] kB: all as published", id="small"),
+        pytest.param(1_000_000, (), r"read back 18 objects, 1\.[0-9] MB: all as published", id="large"),
+        pytest.param(
+            0,
+            ("thumbnails/sprite-001.jpg", "video/low/00002.m4s", "video/low/00001.m4s", "master.m3u8"),
+            r"read back 16 objects, [0-9]{2,3}\.[0-9] kB: all as published; 2 copies have size and hash of what was proven before",
+            id="copies",
+        ),
+    ],
+)
+def test_a_note_says_what_was_read(title: tuple[Path, Inventory], larger: int, copied: Collection[str], said: str) -> None:
+    folder, expected = title
+    expected = object_replaced(folder, expected, "thumbnails/sprite-001.jpg", b"a picture" + bytes(larger))
+    seen = Seen()
+    options: Any = {"ffmpeg": None, "reporter": seen, "cancel": threading.Event(), "copied": copied}
+    verify(expected, LocalStorage(folder), key_for=lambda _: KEY, **options)
+    (note,) = seen.events
+    assert isinstance(note, Note)
+    assert re.fullmatch(said, note.text), note.text
 
 
 SEGMENT = "video/low/00002.m4s"
@@ -142,6 +158,7 @@ def test_an_object_that_is_not_as_sent(title: tuple[Path, Inventory], path: str,
     assert [detail.split(":")[0] for detail in caught.value.details] == ["expected", "found"]
     (found,) = caught.value.diagnostics()
     assert (f"expected: {found.limit}", f"found: {found.measured}", found.at.file) == (*caught.value.details, caught.value.where)
+    assert (found.id, found.severity, found.message, found.advice) == (VerificationFailed.id, "error", caught.value.what, caught.value.fix)
     assert caught.value.exit_code == 6
 
 
@@ -165,6 +182,18 @@ def opened(folder: Path, segment: PublishedSegment) -> bytes:
     return decrypt((folder / PREFIX / segment.uri).read_bytes(), KEY.key, bytes.fromhex(segment.iv or ""))
 
 
+def rewritten(folder: Path, expected: Inventory, uri: str, clear: bytes, **changes: object) -> Inventory:
+    """Store another segment, encrypted, under its IV in inventory and playlist: as if packaging had made the mistake."""
+    before = find(expected, uri)
+    track = next(track for track in expected.tracks if before in track.segments)
+    after = encrypt(Segment(track.id, before.index, before.start, before.duration, before.samples, clear), KEY)
+    assert before.iv
+    assert after.iv
+    iv = after.iv.hex().upper()
+    text = (folder / PREFIX / track.playlist).read_text().replace(before.iv, iv)
+    return object_replaced(folder, replaced(folder, expected, uri, after.data, iv=iv, **changes), track.playlist, text)
+
+
 def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match="not encrypted"):
@@ -174,19 +203,16 @@ def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
 def test_a_wrong_key(title: tuple[Path, Inventory]) -> None:
     with pytest.raises(VerificationFailed, match=r"does not decrypt|no fragmented MP4") as caught:
         check(*title, key=ContentKey(key_id=KEY.key_id, content_id="title", key=bytes(16)))
+    assert str(caught.value.where).startswith(str(title[0] / PREFIX)), "it names the segment"
     assert KEY.key.hex() not in "\n".join(caught.value.lines())
 
 
 def test_a_segment_of_another_place(title: tuple[Path, Inventory]) -> None:
     """The bytes of segment 1 stand where segment 2 should: sizes, hashes and keys fit, time does not."""
     folder, expected = title
-    first, second = find(expected, "video/low/00001.m4s"), find(expected, SEGMENT)
-    again = encrypt(Segment("low", second.index, second.start, second.duration, second.samples, opened(folder, first)), KEY)
-    spoiled = replaced(folder, expected, SEGMENT, again.data, iv=again.iv.hex().upper() if again.iv else None)
-    playlist = folder / PREFIX / "video-low.m3u8"
-    text = playlist.read_text().replace(second.iv or "", find(spoiled, SEGMENT).iv or "")
+    first = opened(folder, find(expected, "video/low/00001.m4s"))
     with pytest.raises(VerificationFailed, match=re.escape("the decode time (ticks) is wrong")) as caught:
-        check(folder, object_replaced(folder, spoiled, "video-low.m3u8", text))
+        check(folder, rewritten(folder, expected, SEGMENT, first))
     assert caught.value.details == ("expected: 12288", "found: 0")
 
 
@@ -206,11 +232,8 @@ def test_a_segment_whose_frames_come_late(title: tuple[Path, Inventory], late: s
     samples = list(fragment.samples)
     samples[late] = [replace(sample, cts=sample.cts + 100) for sample in samples[late]]
     data = write_fragment(1, 1, 0, samples, clear[fragment.samples[0].offset :])
-    spoiled = encrypt(Segment("low", 0, segment.start, segment.duration, segment.samples, data), KEY)
-    changed = replaced(folder, expected, segment.uri, spoiled.data, iv=spoiled.iv.hex().upper() if spoiled.iv else None)
-    text = (folder / PREFIX / "video-low.m3u8").read_text().replace(segment.iv or "", find(changed, segment.uri).iv or "")
     with pytest.raises(VerificationFailed, match=what):
-        check(folder, object_replaced(folder, changed, "video-low.m3u8", text))
+        check(folder, rewritten(folder, expected, segment.uri, data))
 
 
 @pytest.mark.parametrize(
@@ -220,8 +243,10 @@ def test_a_segment_whose_frames_come_late(title: tuple[Path, Inventory], late: s
         pytest.param({"low": 6144, "high": 6144}, "the last segment is not longer than the edit list", "00003.m4s", id="short-tail"),
     ],
 )
-def test_edit_lists_that_players_stumble_over(encoded: Encoded, tmp_path: Path, delays: dict[str, int], what: str, where: str) -> None:
-    expected = publish_title(encoded, LocalStorage(tmp_path), delays=delays)
+def test_edit_lists_that_players_stumble_over(
+    encoded_title: Encoded, tmp_path: Path, delays: dict[str, int], what: str, where: str
+) -> None:
+    expected = publish_title(encoded_title, LocalStorage(tmp_path), delays=delays)
     with pytest.raises(VerificationFailed, match=what) as caught:
         check(tmp_path, expected)
     assert str(caught.value.where).endswith(where)
@@ -232,17 +257,14 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
     segment = find(expected, "video/high/00001.m4s")
     data = bytearray(opened(folder, segment))
     data[-len(data) // 2 :] = bytes(len(data) // 2 + len(data) % 2)
-    spoiled = encrypt(Segment("high", 0, segment.start, segment.duration, segment.samples, bytes(data)), KEY)
-    changed = replaced(folder, expected, segment.uri, spoiled.data, iv=spoiled.iv.hex().upper() if spoiled.iv else None)
-    text = (folder / PREFIX / "video-high.m3u8").read_text().replace(segment.iv or "", find(changed, segment.uri).iv or "")
-    changed = object_replaced(folder, changed, "video-high.m3u8", text)
+    changed = rewritten(folder, expected, segment.uri, bytes(data))
     check(folder, changed)  # the boxes are all right
     with pytest.raises(VerificationFailed, match="does not decode"):
         check(folder, changed, decode=True)
 
 
-def object_replaced(folder: Path, expected: Inventory, path: str, text: str) -> Inventory:
-    data = text.encode()
+def object_replaced(folder: Path, expected: Inventory, path: str, new: str | bytes) -> Inventory:
+    data = new.encode() if isinstance(new, str) else new
     (folder / PREFIX / path).write_bytes(data)
     return expected.with_objects([PublishedObject(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())])
 
@@ -255,12 +277,18 @@ def object_replaced(folder: Path, expected: Inventory, path: str, text: str) -> 
         pytest.param("master.m3u8", ",mp4a.40.2", "", "CODECS", 4, id="codecs"),
         pytest.param("master.m3u8", "160x90", "160x92", "RESOLUTION", 4, id="resolution"),
         pytest.param("master.m3u8", "=24.000", "=23.976", "FRAME-RATE", 4, id="frame-rate"),
+        pytest.param("master.m3u8", "FRAME-RATE=[0-9.]+,", "", "FRAME-RATE", 4, id="no-frame-rate"),
         pytest.param("master.m3u8", 'CHANNELS="2"', 'CHANNELS="6"', "CHANNELS", 3, id="channels"),
         pytest.param("master.m3u8", "FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE", "VIDEO-RANGE", 4, id="video-range"),
         pytest.param("master.m3u8", ',AUDIO="audio-2ch"', "", "audio group", 4, id="no-audio-group"),
         pytest.param("master.m3u8", "video-low.m3u8", "video-high.m3u8", "list of variants", None, id="variant-twice"),
         pytest.param("master.m3u8", "#EXT-X-INDEPENDENT-SEGMENTS\n", "", "INDEPENDENT", None, id="independent"),
         pytest.param("master.m3u8", "#EXTM3U\n", "", "cannot be read", None, id="no-header"),
+        pytest.param("master.m3u8", "(#EXT-X-STREAM)", '#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="v",NAME="x"\n\\1', "kinds", None, id="kind"),
+        pytest.param("video-low.m3u8", "#EXTM3U\n", "", "cannot be read", None, id="media-no-header"),
+        pytest.param("video-low.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", "", "PLAYLIST-TYPE", None, id="no-type"),
+        pytest.param("video-low.m3u8", "#EXT-X-MAP.*\n", "", "EXT-X-MAP is missing", 8, id="no-map"),
+        pytest.param("video-low.m3u8", '(init.mp4")', r'\1,BYTERANGE="100@0"', "clear init section", 9, id="part-of-init"),
         pytest.param("video-low.m3u8", "#EXTINF:1.000000", "#EXTINF:1.010000", "EXTINF", 9, id="extinf"),
         pytest.param("video-low.m3u8", "TARGETDURATION:1", "TARGETDURATION:2", "TARGETDURATION", None, id="target"),
         pytest.param("video-low.m3u8", "VERSION:6", "VERSION:7", "VERSION", None, id="version"),
@@ -273,6 +301,8 @@ def object_replaced(folder: Path, expected: Inventory, path: str, text: str) -> 
         pytest.param("audio-en.m3u8", r"#EXTINF:[\d.]+,\n.*\n#EXT-X-ENDLIST", "#EXT-X-ENDLIST", "list of segments", None, id="audio-tail"),
         pytest.param("thumbnails/thumbnails.vtt", "sprite-001", "sprite-002", "not published", 3, id="sprite"),
         pytest.param("thumbnails/thumbnails.vtt", "00:02.500", "00:02.400", "does not span", None, id="thumbnails-end"),
+        pytest.param("thumbnails/thumbnails.vtt", r"(?s)\n.*", "", "is empty", None, id="thumbnails-empty"),
+        pytest.param("thumbnails/thumbnails.vtt", "00:02.500", "00:02.511", "does not span", None, id="thumbnails-late"),
         pytest.param("thumbnails/thumbnails.vtt", "WEBVTT", "WEBVT", "cannot be read", None, id="no-webvtt"),
     ],
 )  # fmt: skip
@@ -288,6 +318,23 @@ def test_a_text_that_says_something_else(
     assert caught.value.where
     where = caught.value.where.removeprefix(str(folder / PREFIX / path))
     assert where == (f":{line}" if line else "")
+
+
+@pytest.mark.parametrize(("path", "other"), [("master.m3u8", "video-low.m3u8"), ("video-low.m3u8", "master.m3u8")])
+def test_a_playlist_of_the_other_kind(title: tuple[Path, Inventory], path: str, other: str) -> None:
+    folder, expected = title
+    with pytest.raises(VerificationFailed, match="of the wrong kind"):
+        check(folder, object_replaced(folder, expected, path, (folder / PREFIX / other).read_bytes()))
+
+
+@pytest.mark.parametrize("path", ["master.m3u8", "video-low.m3u8", "audio/en/init.mp4", "thumbnails/thumbnails.vtt"])
+def test_an_object_that_was_never_published(title: tuple[Path, Inventory], path: str) -> None:
+    folder, expected = title
+    objects = {name: entry for name, entry in expected.objects.items() if name != path}
+    with pytest.raises(VerificationFailed, match="was not published") as caught:
+        check(folder, expected.model_copy(update={"objects": objects}))
+    assert caught.value.where == str(folder / PREFIX / path)
+    assert caught.value.details == ("expected: an object", "found: none")
 
 
 def test_frames_that_the_plan_promised_but_nobody_made(title: tuple[Path, Inventory]) -> None:
@@ -320,6 +367,31 @@ def test_copies_are_compared_and_their_ends_read(published: tuple[Path, Inventor
     assert (found.decoded, found.rates, found.segments) == (0, whole.rates, whole.segments)
 
 
+class Reads(LocalStorage):
+    """A target that remembers what was read of it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read: set[str] = set()
+
+    def get(self, path: str) -> bytes:
+        self.read.add(path.removeprefix(f"{PREFIX}/"))
+        return super().get(path)
+
+
+def unread(folder: Path, expected: Inventory) -> set[str]:
+    """Verify a title of which everything is a copy, and return what was only compared."""
+    storage = Reads(folder)
+    options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "copied": expected.entries.keys()}
+    verify(expected, storage, key_for=lambda _: KEY, **options)
+    return expected.entries.keys() - storage.read
+
+
+def test_copies_between_the_ends_are_not_read(published: tuple[Path, Inventory]) -> None:
+    middle = {f"{track}/00002.m4s" for track in ("video/low", "video/high", "audio/en")}
+    assert unread(*published) == {*middle, "thumbnails/sprite-001.jpg"}
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [
@@ -340,7 +412,7 @@ def test_a_copy_that_is_another_object(title: tuple[Path, Inventory], path: str,
         check(folder, expected, copied=expected.entries.keys())
 
 
-def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded: Encoded) -> None:
+def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded_title: Encoded) -> None:
     class Keeps(LocalStorage):
         keeps_headers = True
 
@@ -349,12 +421,14 @@ def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded: Encode
             headers = {"content_type": "video/mp4", "cache_control": "public, max-age=60"}
             return found.model_copy(update=headers) if found else None
 
-    expected = publish_title(encoded, LocalStorage(tmp_path))
+    expected = publish_title(encoded_title, LocalStorage(tmp_path))
     with pytest.raises(VerificationFailed, match="other headers") as caught:
         verify(
             expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
         )
     assert "604800" in caught.value.details[0]
+    found = {"content_type": "video/mp4", "cache_control": "public, max-age=60", "content_encoding": None}
+    assert caught.value.details[1] == f"found: {found}"
 
 
 def test_pictures_of_a_thumbnails_track() -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_verify import check, object_replaced, opened
-from tests.title_support import KEY, PREFIX, WORDS, Encoded, encode_title, publish_title
+from tests.test_verify import check, object_replaced, opened, unread
+from tests.title_support import KEY, PREFIX, WORDS, Encoded, publish_title
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_subtitles
+from vidpipe.manifest.hls import playlists
 from vidpipe.package.containers.webvtt import HEADER
 from vidpipe.package.cut import Cue
 from vidpipe.package.result import Segment
@@ -28,14 +29,9 @@ PLAYLIST = "subtitle-en-sdh.m3u8"
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    return encode_title(tmp_path_factory.mktemp("encoded"))
-
-
-@pytest.fixture(scope="module")
-def published(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
+def published(encoded_title: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
     folder = tmp_path_factory.mktemp("published")
-    return folder, publish_title(encoded, LocalStorage(folder), words=WORDS)
+    return folder, publish_title(encoded_title, LocalStorage(folder), words=WORDS)
 
 
 @pytest.fixture
@@ -51,8 +47,8 @@ def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     assert set(found.rates) == {"low", "high", "en", "en-sdh"}
 
 
-def test_a_clear_title_is_proven(encoded: Encoded, tmp_path: Path) -> None:
-    check(tmp_path, publish_title(encoded, LocalStorage(tmp_path), encrypted=False, words=WORDS))
+def test_a_clear_title_is_proven(encoded_title: Encoded, tmp_path: Path) -> None:
+    check(tmp_path, publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False, words=WORDS))
 
 
 def test_nothing_of_the_text_lies_open(published: tuple[Path, Inventory]) -> None:
@@ -105,6 +101,25 @@ def test_a_segment_that_is_not_what_was_planned(
     wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **facts)
     with pytest.raises(VerificationFailed, match=what):
         check(folder, wrong)
+
+
+def test_a_cue_that_is_gone_is_missed_in_its_segment(title: tuple[Path, Inventory]) -> None:
+    """Of a title whose plan nobody knows any more, that is all that shows it."""
+    folder, expected = title
+    wrong = spoiled(folder, expected, 0, lambda text: re.sub(r"(?s)00:00:00.250.*?\n\n", "", text, count=1))
+    with pytest.raises(VerificationFailed, match="the number of cues is wrong") as caught:
+        check(folder, wrong)
+    assert caught.value.where == str(folder / PREFIX / expected.subtitles[0].segments[0].uri)
+
+
+def test_text_between_the_ends_of_a_copy_is_only_compared(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    middle = expected.subtitles[0].segments[1].uri
+    assert {path for path in unread(folder, expected) if path.startswith("subtitles/")} == {middle}
+    data = (folder / PREFIX / middle).read_bytes()
+    (folder / PREFIX / middle).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(VerificationFailed, match="not the one that was proven"):
+        unread(folder, expected)
 
 
 def test_a_segment_that_was_left_clear(title: tuple[Path, Inventory]) -> None:
@@ -162,14 +177,19 @@ def test_a_playlist_that_says_something_else(title: tuple[Path, Inventory], path
         check(folder, object_replaced(folder, expected, path, changed))
 
 
-def test_sdh_that_is_no_automatic_choice(title: tuple[Path, Inventory]) -> None:
+@pytest.mark.parametrize("flag", ["default", "forced", "hearing_impaired"])
+def test_a_track_that_players_have_to_choose_and_may_not(title: tuple[Path, Inventory], flag: str) -> None:
     folder, expected = title
     (track,) = expected.subtitles
-    other = track.model_copy(update={"default": False})
-    lines = (folder / PREFIX / "master.m3u8").read_text().splitlines(keepends=True)
-    text = "".join(line.replace("=YES", "=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
+    other = track.model_copy(update={"default": False, "forced": False, "hearing_impaired": False, flag: True})
+    expected = expected.model_copy(update={"subtitles": (other,)})
+    text = playlists(expected)["master.m3u8"]
+    check(folder, object_replaced(folder, expected, "master.m3u8", text))
+    lines = text.splitlines(keepends=True)
+    spoiled = "".join(line.replace("AUTOSELECT=YES", "AUTOSELECT=NO") if "TYPE=SUBTITLES" in line else line for line in lines)
+    assert spoiled != text
     with pytest.raises(VerificationFailed, match="SDH track has AUTOSELECT=NO"):
-        check(folder, object_replaced(folder, expected.model_copy(update={"subtitles": (other,)}), "master.m3u8", text))
+        check(folder, object_replaced(folder, expected, "master.m3u8", spoiled))
 
 
 @pytest.mark.parametrize(

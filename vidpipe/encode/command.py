@@ -218,9 +218,7 @@ def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Strea
 def _decoded(command: ChunkCommand) -> Stream:
     """What the decoder gives, measured, with times from the first frame on."""
     rate, video = command.grid.frame_rate, command.video
-    # One size from here on, that of the first frame. Where frames have it, nothing is done to them; where it changes mid-stream, idet would
-    # lose the picture before the change, and transpose would turn a corner of what follows.
-    stream = _input(command).filter("scale")
+    stream = pixels.one_size(_input(command), video)
     if command.quality:
         stream = stream.filters(command.quality.source)
     if command.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:

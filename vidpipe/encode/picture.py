@@ -28,6 +28,16 @@ PRIMARIES = frozenset({"bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "
 MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 
 
+def one_size(stream: Stream, video: VideoStream) -> Stream:
+    """Bring frames to the size of the first one. Where they have it already, nothing is done to them.
+
+    Where the size or the pixel format changes mid-stream, idet would lose the picture before the change, and transpose would turn a
+    corner of what follows. The labels are replaced first, as in ``fit``: those that are reserved stop swscale even if it does nothing.
+    """
+    labels = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": _matrix(video) or "gbr"}
+    return stream.filter("setparams", **labels).filter("scale")
+
+
 def deinterlace(stream: Stream, video: VideoStream, picture: Picture) -> Stream:
     """One whole frame for each frame of two fields. Before the rate is changed, because neighbours in time are needed."""
     if not picture.deinterlace:

@@ -92,7 +92,7 @@ def inherited(
         for track in live.tracks
         if track.scheme == scheme and {segment.key_id for segment in track.segments} <= set(keys or (None,)) and not lost & _paths(track)
     ]
-    unusable = {track.media: track.reason for track in live.left_out if track.media}
+    unusable = {track.media: track.reason for track in live.left_out}
     video, audio, subtitles = (_same(wanted, usable) for wanted in (media.video, media.audio, media.subtitles))
     pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
     if len(video) < len(made.video) or not pictures or lost & {pictures.poster, pictures.track, *pictures.sheets}:

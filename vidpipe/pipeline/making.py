@@ -198,6 +198,7 @@ def _encoded(
                     workers=settings.upload_workers,
                     on_failure=failed.set,
                     shared=target.shared,
+                    kept=target.kept,
                 )
             )
     pictures: dict[str, bytes] = {}

@@ -10,8 +10,6 @@ A version never changes: what is lost is put back with its own bytes or not at a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
@@ -22,8 +20,8 @@ from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
-from vidpipe.publish.upload import is_compressible
-from vidpipe.storage.base import Storage, Stored
+from vidpipe.publish.upload import Kept
+from vidpipe.storage.base import Storage
 
 
 class Differs(Exception):
@@ -44,10 +42,9 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, *, gzi
 
     gzip: as in Destination.
     """
-    prefix = layout.version_prefix(live.content_id, live.version)
     source, scheme = LocalKeys(keys), live.encryption.method
     protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
-    return Destination(Restoring(storage, prefix, lost), live.content_id, live.version, source, protection, gzip)
+    return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=_kept(lost))
 
 
 def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Reporter, cancel: threading.Event) -> None:
@@ -61,80 +58,13 @@ def named(live: Record) -> str:
     return f"version {live.version} of {live.content_id}"
 
 
-class Restoring:
-    """The storage of a version that has lost some of its objects: takes them back if they are the same, and nothing else."""
+def _kept(lost: Loss) -> Kept:
+    """Return what knows of an object that was made again whether it still lies at the target. It raises Differs if it is another one."""
 
-    def __init__(self, inner: Storage, prefix: str, lost: Loss) -> None:
-        self._inner, self._prefix, self._lost = inner, prefix, lost
-        self.keeps_headers = inner.keeps_headers
-
-    def put(
-        self,
-        path: str,
-        data: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str,
-        sha256: str,
-        content_encoding: str | None = None,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> None:
-        """Write an object if it is lost.  Raises Differs if it is not the one that was published."""
-        name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.entries.get(name)
+    def is_kept(path: str, sha256: str) -> bool:
+        known = lost.inventory.entries.get(path)
         if known is None or known.sha256 != sha256:
-            raise Differs(name)
-        if name in self._lost.paths:
-            self._inner.put(
-                path,
-                data,
-                content_type=content_type,
-                cache_control=cache_control,
-                sha256=sha256,
-                content_encoding=content_encoding,
-                on_bytes=on_bytes,
-            )
+            raise Differs(path)
+        return path not in lost.paths
 
-    def head(self, path: str) -> Stored | None:
-        """See Storage.head. What is not lost is known from the inventory, but for its headers, which count for text alone."""
-        name = path.removeprefix(f"{self._prefix}/")
-        known = self._lost.inventory.entries.get(name)
-        if known is None or name in self._lost.paths or is_compressible(name):
-            return self._inner.head(path)
-        return Stored(path=path, size=known.size, sha256=known.sha256)
-
-    def copy(self, source: str, path: str, *, size: int) -> bool:
-        """Nothing is copied into a live version: only its own bytes, made again, are known to be right."""
-        return False
-
-    def get(self, path: str) -> bytes:
-        """See Storage.get."""
-        return self._inner.get(path)
-
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        """See Storage.list."""
-        return self._inner.list(prefix)
-
-    def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
-        """See Storage.download."""
-        self._inner.download(path, file, on_bytes)
-
-    def check(self) -> None:
-        """See Storage.check."""
-        self._inner.check()
-
-    def tidy(self, prefix: str) -> None:
-        """See Storage.tidy."""
-        self._inner.tidy(prefix)
-
-    def delete_prefix(self, prefix: str) -> None:
-        """Nothing of a live version is ever removed."""
-        raise ValueError(f"{prefix} is being restored")
-
-    def location(self, path: str = "") -> str:
-        """See Storage.location."""
-        return self._inner.location(path)
-
-    def close(self) -> None:
-        """See Storage.close."""
-        self._inner.close()
+    return is_kept

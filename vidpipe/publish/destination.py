@@ -21,7 +21,7 @@ from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.result import PublishedObject
-from vidpipe.publish.upload import publish_object
+from vidpipe.publish.upload import Kept, publish_object
 from vidpipe.storage.base import Storage
 
 
@@ -32,6 +32,7 @@ class Destination:
     source: where its keys come from, and are asked for again by the verification.
     gzip: store playlists compressed.
     shared: another version at the same storage; what is the same there is copied.
+    kept: what of this very version lies there already, and is not sent; None while it is made for the first time.
     """
 
     storage: Storage
@@ -41,6 +42,7 @@ class Destination:
     protection: Protection
     gzip: bool
     shared: Shared | None = None
+    kept: Kept | None = None
 
     @property
     def prefix(self) -> str:
@@ -66,7 +68,8 @@ class Destination:
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""
-        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip, shared=self.shared)
+        shared, kept = self.shared, self.kept
+        return publish_object(self.storage, self.prefix, path, data, reporter=reporter, gzip=self.gzip, shared=shared, kept=kept)
 
     def location(self, path: str) -> str:
         """Return path or URL of an object. path: below the version."""

@@ -29,6 +29,8 @@ from vidpipe.storage.compression import compressed
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
 
+Kept = Callable[[str, str], bool]
+"""(path below the version, SHA-256) -> whether that very object lies at the target already, so that nothing is sent. May raise."""
 
 
 def is_compressible(path: str) -> bool:
@@ -49,17 +51,20 @@ def publish_object(
     reporter: Reporter,
     gzip: bool = False,
     shared: Shared | None = None,
+    kept: Kept | None = None,
 ) -> PublishedObject:
     """Upload one object of a version. prefix: of the version.  path: relative to it; its suffix decides the headers.
 
     gzip: store it compressed if it is such text and the target can say so.  shared: another version at this target, from which it is copied
-    if it is the same there.
+    if it is the same there.  kept: what need not be sent, because this version had it before.
     """
     encoding: Literal["gzip"] | None = None
     if gzip and storage.keeps_headers and isinstance(data, bytes) and is_compressible(path):
         data, encoding = compressed(data), "gzip"
     size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
-    if shared is not None and shared.copy(prefix, path, size, sha256, encoding):
+    if kept is not None and kept(path, sha256):
+        pass
+    elif shared is not None and shared.copy(prefix, path, size, sha256, encoding):
         reporter.emit(Copied(path=path, bytes=size))
     else:
         _put(storage, prefix, path, data, sha256, encoding)
@@ -80,6 +85,7 @@ def publish_segments(
     workers: int,
     on_failure: Callable[[], None] | None = None,
     shared: Shared | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[PublishedSegment]:
     """Upload segments as they come and yield each one when it lies at the target, in the order in which the uploads end.
 
@@ -91,6 +97,7 @@ def publish_segments(
     Raises the first PublishFailed, or Interrupted when ``cancel`` is set. Then, and when the generator is closed, ``segments`` is closed
     first (if it is a generator), and running uploads are waited for, though not for long (see ``side_by_side``).
     shared: another version at this target; what is the same there is copied, and not sent.
+    kept: knows of each segment whether it is at the target; None asks the target.
     """
     storage.tidy(prefix)
     present = {stored.path: stored.size for stored in storage.list(prefix)}
@@ -99,7 +106,8 @@ def publish_segments(
         uri = paths(segment.rendition, segment.index)
         path = f"{prefix}/{uri}"
         size = len(segment.data)
-        if not _is_there(storage, path, segment, present.get(path)):
+        there = kept(uri, segment.sha256) if kept is not None else _is_there(storage, path, segment, present.get(path))
+        if not there:
             if shared is not None and shared.copy(prefix, uri, size, segment.sha256):
                 reporter.emit(Copied(path=uri, bytes=size))
                 return _published(segment, uri)

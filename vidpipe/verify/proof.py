@@ -149,16 +149,16 @@ def verify(
         for track in inventory.media:
             readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
-        readers.sort(key=lambda reader: max((segment.size for segment in reader.expected.segments), default=0), reverse=True)
-        segments_of_all = ((reader, segment) for reader in readers for segment in reader.expected.segments)
+        heaviest = sorted(readers, key=lambda reader: max(segment.size for segment in reader.expected.segments), reverse=True)
+        segments_of_all = ((reader, segment) for reader in heaviest for segment in reader.expected.segments)
         results = _ahead(pool, lambda item: item[0].measure(item[1]), segments_of_all, workers)
         with closing(results):
-            for reader in readers:
+            for reader in heaviest:
                 measured = list(itertools.islice(results, len(reader.expected.segments)))
                 target_duration = listed[reader.expected.playlist].target_duration
                 facts[reader.expected.id] = _check_track(target, reader, target_duration, measured, inventory.duration)
                 decoded += sum(segment.decoded for segment in measured if segment)
-        _check_delays(target, sorted(readers, key=lambda reader: inventory.media.index(reader.expected)))
+        _check_delays(target, readers)
         for text in inventory.subtitles:
             words = list(_ahead(pool, SubtitleReader(target, text, key_for, copied).read, text.segments, workers))
             if not any(segment.uri in copied for segment in text.segments):
@@ -351,9 +351,10 @@ def _check_track(
     read = [found for found in measured if found]
     frames = {found.last_frame_ticks for found in read if found is not last}.union(*(found.frame_ticks for found in read))
     # One frame alone says nothing of its rate: it ends with the title.
-    frame = max(frames, default=round(track.timescale / (expected.facts.frame_rate or track.timescale)))
+    frames = frames or {round(track.timescale / (expected.facts.frame_rate or track.timescale))}
+    frame = max(frames)
     if video:
-        target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames, default=frame))
+        target.same(expected.playlist, "the duration of every frame but the last (ticks)", frame, min(frames))
         delay, ticks = sum(edit.media_time for edit in track.edits), read[-1].duration
         if len(measured) > 1 and ticks <= delay:  # hls.js would wait for its end for ever
             raise target.wrong(expected.segments[-1].uri, "the last segment is not longer than the edit list", f"over {delay} ticks", ticks)
@@ -423,7 +424,7 @@ def _check_thumbnails(target: Readback, path: str, data: bytes, expected: Invent
     if not cues:
         raise target.wrong(path, "the thumbnails track is empty", "a picture", "none")
     for cue in cues:
-        sheet = f"{folder}/{cue.sheet}" if folder else cue.sheet
+        sheet = f"{folder}/{cue.sheet}"
         if sheet not in published:
             raise target.wrong(f"{path}:{cue.line}", "the thumbnails track names a sprite that was not published", "an object", sheet)
     if abs(cues[-1].end - expected.duration) > Fraction(1, 100):

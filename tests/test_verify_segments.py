@@ -1,0 +1,254 @@
+"""The proof of media segments and init sections: what their own bytes say is measured, and every single fault is found and named."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_verify import check, find, object_replaced, opened, replaced, rewritten
+from tests.title_support import PREFIX, Encoded, publish_title, with_tracks
+from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
+from vidpipe.inventory import Inventory
+from vidpipe.mp4.boxes import NON_SYNC, Sample, parse_movie, read_fragments
+from vidpipe.mp4.fragment import write_fragment
+from vidpipe.publish.result import ObjectEntry
+from vidpipe.storage.base import Stored
+from vidpipe.storage.compression import compressed
+from vidpipe.storage.local import LocalStorage
+from vidpipe.verify.readback import Readback
+
+FIRST, SECOND, LAST = "video/low/00001.m4s", "video/low/00002.m4s", "video/low/00003.m4s"
+
+
+@pytest.fixture(scope="module")
+def published(encoded_title: Encoded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inventory]:
+    folder = tmp_path_factory.mktemp("published")
+    return folder, publish_title(encoded_title, LocalStorage(folder))
+
+
+@pytest.fixture
+def title(published: tuple[Path, Inventory], tmp_path: Path) -> tuple[Path, Inventory]:
+    """A copy of the title that a test may spoil."""
+    shutil.copytree(published[0], tmp_path / "target")
+    return tmp_path / "target", published[1]
+
+
+Samples = list[Sample]
+
+
+def late_key_frame(samples: Samples) -> Samples:
+    return [replace(samples[0], flags=samples[0].flags | NON_SYNC), *samples[1:]]
+
+
+def retimed(longer: dict[int, int]) -> Callable[[Samples], Samples]:
+    """Return a change of durations. longer: place in the order of showing -> ticks; the frames after it are shown as much later."""
+
+    def change(samples: Samples) -> Samples:
+        times = [time + sample.cts for time, sample in zip(accumulate((s.duration for s in samples), initial=0), samples, strict=False)]
+        late = 0
+        for place, n in enumerate(sorted(range(len(samples)), key=times.__getitem__)):
+            times[n] += late
+            samples[n] = replace(samples[n], duration=samples[n].duration + longer.get(place, 0))
+            late += longer.get(place, 0)
+        decoded = accumulate((sample.duration for sample in samples), initial=0)
+        return [replace(sample, cts=time - at) for sample, time, at in zip(samples, times, decoded, strict=False)]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("uri", "change", "what"),
+    [
+        pytest.param(FIRST, lambda samples: samples[:-1], "the number of frames is wrong", id="a frame is gone"),
+        pytest.param(FIRST, late_key_frame, "does not begin with a key frame", id="no key frame"),
+        pytest.param(FIRST, retimed({23: 100}), r"the duration \(s\) is wrong", id="another duration"),
+        pytest.param(FIRST, retimed({5: 100, 6: -100}), "the duration of every frame but the last", id="uneven frames"),
+        pytest.param(LAST, retimed({10: 100, 11: -100}), "the duration of every frame but the last", id="an uneven end"),
+    ],
+)
+def test_frames_that_are_not_what_was_planned(
+    title: tuple[Path, Inventory], uri: str, change: Callable[[Samples], Samples], what: str
+) -> None:
+    folder, expected = title
+    clear = opened(folder, find(expected, uri))
+    (fragment,) = read_fragments(io.BytesIO(clear), parse_movie((folder / PREFIX / "video/low/init.mp4").read_bytes()))
+    media = clear[fragment.samples[0].offset :]
+    number, time = fragment.sequence, fragment.decode_time
+    assert write_fragment(number, 1, time, list(fragment.samples), media) == clear
+    changed = write_fragment(number, 1, time, change(list(fragment.samples)), media)
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, rewritten(folder, expected, uri, changed))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        pytest.param(lambda data: data[:-100], "no fragmented MP4", id="cut before it was encrypted"),
+        pytest.param(lambda data: data * 2, "the number of fragments is wrong", id="twice"),
+        pytest.param(lambda data: data[:24], "the number of fragments is wrong", id="no fragment"),
+    ],
+)
+def test_a_segment_that_is_not_one_fragment(title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str) -> None:
+    folder, expected = title
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(folder, rewritten(folder, expected, FIRST, change(opened(folder, find(expected, FIRST)))))
+    assert caught.value.where == str(folder / PREFIX / FIRST)
+
+
+def test_a_clear_segment_that_is_something_else(encoded_title: Encoded, tmp_path: Path) -> None:
+    expected = publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False)
+    with pytest.raises(VerificationFailed, match="of the wrong kind") as caught:
+        check(tmp_path, replaced(tmp_path, expected, FIRST, b"<html>no such object</html>"))
+    assert caught.value.details == ("expected: a media segment", "found: b'<html>no'")
+
+
+def segment_changed(uri: str, **changes: Any) -> Callable[[Any], dict[str, Any]]:
+    def change(track: Any) -> dict[str, Any]:
+        return {"segments": tuple(replace(segment, **changes) if segment.uri == uri else segment for segment in track.segments)}
+
+    return change
+
+
+def facts_changed(**changes: object) -> Callable[[Any], dict[str, Any]]:
+    return lambda track: {"facts": track.facts.model_copy(update=changes)} if track.id == "low" else {}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        pytest.param(segment_changed(SECOND, start=Fraction(3, 2)), r"the start \(s\) is wrong", id="start"),
+        pytest.param(facts_changed(width=162), "what the init section says is wrong", id="width"),
+        pytest.param(facts_changed(codecs="avc1.42C00A"), "what the init section says is wrong", id="codecs"),
+    ],
+)
+def test_an_inventory_that_says_something_else(
+    published: tuple[Path, Inventory], change: Callable[[Any], dict[str, Any]], what: str
+) -> None:
+    folder, expected = published
+    with pytest.raises(VerificationFailed, match=what):
+        check(folder, with_tracks(expected, change))
+
+
+def test_two_segments_under_one_iv(title: tuple[Path, Inventory]) -> None:
+    """Under one key, they would show which of their first bytes are the same."""
+    folder, expected = title
+    first, second = find(expected, FIRST), find(expected, SECOND)
+    text = (folder / PREFIX / "video-low.m3u8").read_text().replace(second.iv or "", first.iv or "")
+    spoiled = with_tracks(expected, segment_changed(SECOND, iv=first.iv))
+    with pytest.raises(VerificationFailed, match="share an IV"):
+        check(folder, object_replaced(folder, spoiled, "video-low.m3u8", text))
+
+
+@pytest.mark.parametrize("lost", [2, 1])
+def test_audio_that_ends_early(title: tuple[Path, Inventory], lost: int) -> None:
+    """Audio may end within a target duration of the picture, as sources have it."""
+    folder, expected = title
+
+    def shorter(track: Any) -> dict[str, Any]:
+        left = track.segments[:-lost]
+        return {"segments": left, "frames": sum(segment.samples for segment in left)} if track.id == "en" else {}
+
+    lines = (folder / PREFIX / "audio-en.m3u8").read_text().splitlines()
+    at = [number for number, line in enumerate(lines) if line.startswith("#EXTINF")][-lost]
+    spoiled = object_replaced(folder, with_tracks(expected, shorter), "audio-en.m3u8", "\n".join([*lines[:at], lines[-1], ""]))
+    with pytest.raises(VerificationFailed, match="shorter or longer" if lost == 2 else "BANDWIDTH"):
+        check(folder, spoiled)
+
+
+def no_boxes(data: bytes) -> bytes:
+    return bytes(len(data))
+
+
+def second_track(data: bytes) -> bytes:
+    at = data.index(b"trak") - 4
+    trak = data[at : at + int.from_bytes(data[at : at + 4], "big")]
+    moov = data.index(b"moov") - 4
+    size = struct.pack(">I", int.from_bytes(data[moov : moov + 4], "big") + len(trak))
+    return data[:moov] + size + data[moov + 4 : at] + trak + data[at:]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        pytest.param(no_boxes, "cannot be read", id="no boxes"),
+        pytest.param(second_track, "cannot be read", id="two tracks"),
+        pytest.param(lambda data: data.replace(b"avcC", b"xxxC"), "the init section is wrong", id="no decoder configuration"),
+    ],
+)
+def test_an_init_section_that_players_cannot_use(title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str) -> None:
+    folder, expected = title
+    path = "video/low/init.mp4"
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        check(folder, object_replaced(folder, expected, path, change((folder / PREFIX / path).read_bytes())))
+    assert caught.value.where == str(folder / PREFIX / path)
+
+
+# --- what a target states of copies -----------------------------------------------------------------------------------
+
+
+class Answers(LocalStorage):
+    """A target whose answers are given."""
+
+    answer: Stored | PublishFailed | None = None
+
+    def head(self, path: str) -> Stored | None:
+        if isinstance(self.answer, PublishFailed):
+            raise self.answer
+        return self.answer
+
+
+ENTRY = ObjectEntry(size=4, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("answer", "what", "found"),
+    [
+        pytest.param(None, "not the one that was proven", "None", id="none"),
+        pytest.param(Stored(path="t/v/x.jpg", size=4), "not the one that was proven", "(4, None)", id="hash unknown"),
+        pytest.param(PublishFailed("no answer", fix="try again"), "cannot be asked for: no answer", "nothing", id="no answer"),
+    ],
+)
+def test_a_copy_of_which_the_target_does_not_say_what_it_is(
+    answer: Stored | PublishFailed | None, what: str, found: str, tmp_path: Path
+) -> None:
+    storage = Answers(tmp_path)
+    storage.answer = answer
+    with pytest.raises(VerificationFailed, match=what) as caught:
+        Readback(storage, "t/v", threading.Event()).compare("x.jpg", ENTRY)
+    assert caught.value.details[1] == f"found: {found}"
+    storage.answer = Stored(path="t/v/x.jpg", size=4, sha256="0" * 64)
+    Readback(storage, "t/v", threading.Event()).compare("x.jpg", ENTRY)
+
+
+def test_a_compressed_playlist_needs_its_header(tmp_path: Path) -> None:
+    """Without it, players take the compressed bytes for the playlist."""
+    storage, data = Answers(tmp_path), compressed(b"#EXTM3U\n")
+    (tmp_path / "t" / "v").mkdir(parents=True)
+    (tmp_path / "t" / "v" / "x.m3u8").write_bytes(data)
+    entry = ObjectEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest(), content_encoding="gzip")
+    target = Readback(storage, "t/v", threading.Event())
+    storage.answer = Stored(path="t/v/x.m3u8", size=len(data), content_encoding="gzip")
+    assert target.keep("x.m3u8", entry, keep=True) == ("x.m3u8", b"#EXTM3U\n")
+    for answer in (storage.answer.model_copy(update={"content_encoding": None}), None):
+        storage.answer = answer
+        with pytest.raises(VerificationFailed, match="Content-Encoding") as caught:
+            target.keep("x.m3u8", entry, keep=False)
+        assert caught.value.details == ("expected: gzip", "found: None")
+
+
+def test_a_stop_ends_the_comparing_of_copies(tmp_path: Path) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted, match="while verifying"):
+        Readback(Answers(tmp_path), "t/v", cancel).compare("x.jpg", ENTRY)
