@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -181,3 +182,13 @@ def test_limits_hold(limits: Limits, code: str, tmp_path: Path) -> None:
 def test_a_program_that_does_not_exist() -> None:
     with pytest.raises(UsageError, match="/no/such/program"):
         run(["/no/such/program"])
+
+
+def test_lines_that_are_asked_for_are_kept_however_much_is_said_around_them() -> None:
+    """A decoder that says something of each packet pushed the one line out that mattered, and audio that changes was not seen."""
+    code = "import sys; say = sys.stderr.write; say('a' * 99 + '\\n'); [say('noise ' * 20 + '\\n') for _ in range(500)]; say('it changed\\n')"
+    code += "; [say('noise ' * 20 + '\\n') for _ in range(500)]; say('it changed')"
+    done = run([sys.executable, "-c", code], note=re.compile(rb"changed"))
+    assert done.noted == ("it changed",), "whole lines only"
+    assert "it changed\n" not in done.stderr_head + done.stderr_tail
+    assert run([sys.executable, "-c", code]).noted == ()

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
-from pydantic_core import to_json
 
 from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
@@ -159,10 +158,10 @@ def inventory_json(inventory: Inventory) -> Iterator[bytes]:
     """Yield the JSON of an inventory in pieces, the segments of one track at a time: those of all tracks are megabytes."""
     kinds = ("video", "audio", "subtitles")
     without = {kind: tuple(track.model_copy(update={"segments": ()}) for track in getattr(inventory, kind)) for kind in kinds}
-    frame = to_json(inventory.model_copy(update=without), indent=1, exclude_none=True).split(_NO_SEGMENTS)
+    frame = inventory.model_copy(update=without).model_dump_json(indent=1, exclude_none=True).encode().split(_NO_SEGMENTS)
     for piece, track in zip(frame, inventory.tracks, strict=False):
-        segments = to_json(track.segments, indent=1, exclude_none=True)
-        yield piece + _NO_SEGMENTS[:-2] + segments.replace(b"\n", b"\n   ")  # three levels down; strings have no line breaks
+        segments = track.model_dump_json(include={"segments"}, indent=1, exclude_none=True).encode()
+        yield piece + segments[len(b"{\n ") : -len(b"\n}")].replace(b"\n", b"\n  ")  # two levels down; strings have no line breaks
     yield frame[-1]
 
 

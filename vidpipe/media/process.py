@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from vidpipe.errors import Interrupted, UsageError
 
 STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a decoder that complains about every frame
 STDERR_FIRST = 4 * 1024
+MOST_NOTED = 100  # lines
 PATIENCE = 1.0  # seconds between the request to end and the kill
 TICK = 0.05  # seconds between looks at the cancel event and the clock
 INHERITED = frozenset(
@@ -86,7 +88,7 @@ class AnyOf:
 class Completed:
     """How a program ended. returncode: negative for a signal.  timed_out: the wall limit ended it.  seconds: wall time.
 
-    stderr_head: the first 4 kB of stderr.  stderr_tail: the last 32 kB.
+    stderr_head: the first 4 kB of stderr.  stderr_tail: the last 32 kB.  noted: its first lines that were asked for, wherever they were.
     """
 
     argv: tuple[str, ...]
@@ -94,6 +96,7 @@ class Completed:
     stdout: bytes = field(repr=False)
     stderr_tail: str
     stderr_head: str = ""
+    noted: tuple[str, ...] = ()
     timed_out: bool = False
     seconds: float = 0.0
 
@@ -107,8 +110,11 @@ def run(
     on_line: Callable[[str], object] | None = None,
     on_tick: Callable[[], object] | None = None,
     cancel: Cancel | None = None,
+    note: re.Pattern[bytes] | None = None,
 ) -> Completed:
     """Run ``argv`` to its end and return how it ended.
+
+    note: lines of stderr that are kept however much stands around them; a talkative decoder pushes the others out.
 
     on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
     on_tick is called there every TICK or more often, whether the child says anything or not.
@@ -141,8 +147,8 @@ def run(
         cleanup.callback(_RUNNING.discard, child)
         cleanup.callback(_end, child)
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        head, tail = bytearray(), bytearray()
-        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_err, child.stderr, head, tail)]
+        head, tail, noted = bytearray(), bytearray(), list[bytes]()
+        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_err, child.stderr, head, tail, note, noted)]
         if stdin is not None:
             workers.append(_start(_feed, child.stdin, stdin))
         deadline = started + limits.wall_seconds if limits.wall_seconds is not None else None
@@ -161,6 +167,7 @@ def run(
             stdout=stdout,
             stderr_head=bytes(head).decode("utf-8", "replace"),
             stderr_tail=bytes(tail).decode("utf-8", "replace"),
+            noted=tuple(line.decode("utf-8", "replace") for line in noted),
             timed_out=timed_out,
             seconds=time.monotonic() - started,
         )
@@ -259,12 +266,16 @@ def _read_out(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None], by_line: 
     lines.put(None)
 
 
-def _read_err(pipe: IO[bytes], head: bytearray, tail: bytearray) -> None:
+def _read_err(pipe: IO[bytes], head: bytearray, tail: bytearray, note: re.Pattern[bytes] | None, noted: list[bytes]) -> None:
+    rest = b""
     with contextlib.suppress(OSError, ValueError):
         for item in iter(lambda: os.read(pipe.fileno(), 8192), b""):
             head += item[: STDERR_FIRST - len(head)]
             tail += item
             del tail[:-STDERR_KEPT]
+            if note is not None and len(noted) < MOST_NOTED:
+                *lines, rest = (rest[-STDERR_FIRST:] + item).split(b"\n")
+                noted += [line for line in lines if note.search(line)][: MOST_NOTED - len(noted)]
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

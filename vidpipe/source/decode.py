@@ -26,7 +26,7 @@ from vidpipe.source.decode_commands import audible, audio_argv, decode_argv, mea
 from vidpipe.source.facts import Source
 from vidpipe.source.findings import missing_pictures
 from vidpipe.source.limits import SourceLimits
-from vidpipe.source.locate import began_anew, has_errors, locate_changes
+from vidpipe.source.locate import REMARKS, began_anew, has_errors, locate_changes
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import PICTURE_FILE, Measurements, read_measurements
 from vidpipe.source.ranges import BadRange, PictureRange, picture_ranges, read_range, whole
@@ -97,7 +97,7 @@ class _Decode:
             return done
 
         done, source = self._heard(decoded)
-        damaged = done.returncode != 0 or has_errors(done.stderr_tail)
+        damaged = done.returncode != 0 or has_errors(_remarks(done))
         return Measured(source, _read(self.folder / PICTURE_FILE), self._audio(), damaged)
 
     def side_by_side(self, ranges: Sequence[PictureRange], workers: int) -> Measured | None:
@@ -135,7 +135,7 @@ class _Decode:
         argv = picture_argv(self.source, self.policy, self.program, range_, threads, file)
         progress = partial(self._progress, number, range_.frames)
         done = self._run(argv, range_.frames, float(range_.seconds(self.source.video)), cancel, progress)
-        if done.returncode != 0 or has_errors(done.stderr_tail):
+        if done.returncode != 0 or has_errors(_remarks(done)):
             return None
         try:
             with (self.folder / file).open(encoding="utf-8", errors="replace") as lines:
@@ -148,14 +148,14 @@ class _Decode:
             return self._run(audio_argv(source, self.policy, self.program, steady), 0, float(source.duration), cancel)
 
         done, source = self._heard(decoded)
-        return None if done.returncode != 0 or has_errors(done.stderr_tail) else source
+        return None if done.returncode != 0 or has_errors(_remarks(done)) else source
 
     def _heard(self, decoded: Callable[[Source, frozenset[int]], Completed]) -> tuple[Completed, Source]:
         """Decode with audio. Where it changes and its packets did not say so, what was printed is lost, and it is decoded once more."""
         source = self.source
         steady = frozenset(audio.index for audio in source.audio if audio.changes)
         done = decoded(source, steady)
-        if began_anew(done.stderr_head + done.stderr_tail, len(steady)):
+        if began_anew(_remarks(done), len(steady)):
             source = source.model_copy(update={"audio": locate_changes(source, limits=self.limits, cancel=self.cancel)})
             done = decoded(source, frozenset(audio.index for audio in source.audio))
         return done, source
@@ -164,7 +164,7 @@ class _Decode:
         self, argv: Sequence[str], frames: int, seconds: float, cancel: Cancel | None, on_line: Callable[[str], object] | None = None
     ) -> Completed:
         spent = self.limits.decoding(seconds, PRINTED_A_PICTURE * (frames + 10 * int(seconds)))
-        done = run(argv, limits=spent, cwd=self.folder, cancel=cancel, on_line=on_line)
+        done = run(argv, limits=spent, cwd=self.folder, cancel=cancel, on_line=on_line, note=REMARKS)
         check_understood(done.stderr_tail, argv[0])
         if done.timed_out or done.returncode in OUT_OF_TIME:
             raise SourceRefused(
@@ -185,6 +185,10 @@ class _Decode:
 
     def _audio(self) -> dict[int, Measurements]:
         return {audio.index: _read(self.folder / measured_file(audio.index)) for audio in audible(self.source)}
+
+
+def _remarks(done: Completed) -> str:
+    return "\n".join(done.noted)
 
 
 def _unless_stopped(job: Callable[[], _T | None], stop: Cancel) -> _T | None:

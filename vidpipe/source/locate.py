@@ -18,6 +18,9 @@ from vidpipe.source.probe import NO_ANSWER, REPORT, ask
 
 _ERRORS = re.compile(r"(?:Input stream #\d+:\d+ .*?\b([1-9]\d*) decode errors|corrupt decoded frame)")
 
+REMARKS = re.compile(rb"decode errors|corrupt decoded frame|Reconfiguring filter graph because audio")
+"""Lines of ffmpeg's standard error that the two questions below are about."""
+
 
 def began_anew(stderr: str, graph: int) -> bool:
     """Whether ffmpeg says, at loglevel verbose, that the audio changed before the ``graph``-th filter graph."""
@@ -25,7 +28,7 @@ def began_anew(stderr: str, graph: int) -> bool:
 
 
 def has_errors(stderr: str) -> bool:
-    """Whether ffmpeg's last words at loglevel verbose count decode errors or patched pictures."""
+    """Whether ffmpeg says, at loglevel verbose, that there were decode errors or patched pictures."""
     return _ERRORS.search(stderr) is not None
 
 
