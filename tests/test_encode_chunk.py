@@ -57,6 +57,19 @@ def test_everything_missing_comes_from_one_decode(source: Path, tmp_path: Path, 
     assert not list((tmp_path / "work" / "tmp").iterdir())
 
 
+def test_frames_are_reported_although_a_poster_begins_late(source: Path, tmp_path: Path, program: FFmpeg) -> None:
+    """ffmpeg's -progress waits until every output has begun: minutes of silence, after which the encode was taken for one that hangs."""
+    plan = tiny_plan(source)
+    task = task_of(plan, 1, tmp_path, program)
+    chunk = plan.chunks[1]
+    last = chunk.start + chunk.frames - 1
+    outputs = {video_file(plan.video[0]): "1" * 64, poster_file(last): "2" * 64}
+    seen: list[int] = []
+    job = task.job.model_copy(update={"posters": (last,), "pictures": 0, "outputs": outputs})
+    run_task(task.model_copy(update={"job": job}), Watch(threading.Event(), seen.append))
+    assert len(set(seen)) > chunk.frames / 2
+
+
 def test_a_source_that_is_shorter_than_it_claims(tmp_path: Path, program: FFmpeg) -> None:
     """ffmpeg makes half a chunk of half a file and exits with 0."""
     whole = clip(tmp_path / "whole.mp4", "25", 150, options=[*FAST, "-movflags", "+faststart"])

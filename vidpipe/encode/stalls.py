@@ -77,7 +77,7 @@ class ProgressWatch:
             return False
         self._seen[name], self._since = value, time.monotonic()
         if name == "frame" and value.strip().isdigit():
-            self.frames = int(value)
+            self.frames = max(self.frames, int(value))  # -progress comes twice a second, behind what an output says of itself
         return True
 
 

@@ -28,7 +28,11 @@ class ChunkJob(ChunkCommand, Job):
 
     def argv(self, ffmpeg: str) -> list[str]:
         """See Job."""
-        return [ffmpeg, *chunk_arguments(self)]
+        arguments = chunk_arguments(self)
+        # -progress says nothing before every output has begun, and a poster may begin in the last second of a chunk that takes an hour. So
+        # the first output reports each of its frames itself, in the same words. Not a part of the command, and of the key: no byte changes.
+        after = arguments.index("-map") + 2
+        return [ffmpeg, *arguments[:after], "-stats_enc_post", "pipe:1", "-stats_enc_post_fmt", "frame={n}", *arguments[after:]]
 
     def limits(self) -> Limits:
         """See Job."""
