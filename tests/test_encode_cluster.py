@@ -111,7 +111,7 @@ def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg)
 
 def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:
     other = tmp_path / "ffmpeg-old"
-    other.write_text(f'#!/bin/sh\n"{program.path}" "$@" | sed \'s/^ffmpeg version [^ ]*/ffmpeg version 4.2/; s/libx264 /libnone /\'\n')
+    other.write_text(f'#!/bin/sh\n"{program.path}" "$@" | sed \'s/^ffmpeg version [^ ]*/ffmpeg version 8.2/; s/libx264 /libnone /\'\n')
     other.chmod(0o755)
     dask.worker("good")
     dask.worker("old", env={"VIDPIPE_FFMPEG": str(other)})
@@ -119,7 +119,7 @@ def test_a_worker_with_another_ffmpeg_is_named(dask: Dask, tmp_path: Path, progr
     plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
     with pytest.raises(UsageError, match="1 problem with the workers") as caught:
         everything(plan, Store(tmp_path / "work"), program, dask)
-    assert re.match(r"worker old: its ffmpeg is 4\.2, this machine's is ", caught.value.details[0])
+    assert re.match(r"worker old: its ffmpeg is 8\.2, this machine's is ", caught.value.details[0])
 
 
 def test_no_worker_and_no_scheduler(dask: Dask, tmp_path: Path, program: FFmpeg, monkeypatch: pytest.MonkeyPatch) -> None:

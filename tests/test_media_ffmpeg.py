@@ -83,3 +83,12 @@ def test_a_spoiled_memory_is_no_answer(kept: str, tmp_path: Path) -> None:
     note.write_text(kept)
     assert find(memory=of_programs(tmp_path)) == known
     assert note.read_text() != kept
+
+
+@pytest.mark.parametrize("version", ["5.1.6-0+deb12u1", "n4.4"])
+def test_a_program_that_is_too_old_is_said_to_be(version: str, tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho 'ffmpeg version {version} Copyright'\n")
+    program.chmod(0o755)
+    with pytest.raises(UsageError, match=r"this ffmpeg is too old: .*; 6\.0 or newer is needed"):
+        find(str(program))

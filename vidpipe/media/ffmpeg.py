@@ -61,6 +61,10 @@ class Memory(Protocol):
         """Keep a text."""
 
 
+OLDEST = 6
+"""Version of FFmpeg: an output reports its frames itself (-stats_enc_post, encode/tasks/chunk.py) from 6.0 on."""
+
+
 def find(setting: str | None = None, *, memory: Memory | None = None, cancel: Cancel | None = None) -> FFmpeg:
     """Return the ffmpeg named by ``setting`` (a path, or a name on PATH), else the one of imageio-ffmpeg.  Raises Interrupted."""
     path = locate(setting)
@@ -68,6 +72,13 @@ def find(setting: str | None = None, *, memory: Memory | None = None, cancel: Ca
     version = re.match(r"ffmpeg version (\S+)", answer)
     if version is None:
         raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
+    released = re.match(r"n?(\d+)\.\d", version[1])  # builds from the repository have other names, and are newer
+    if released and int(released[1]) < OLDEST:
+        raise UsageError(
+            f"this ffmpeg is too old: {version[1]}; {OLDEST}.0 or newer is needed",
+            where=path,
+            fix="unset the setting ffmpeg to use the one that comes with vidpipe, or name a newer one",
+        )
     file = Path(shutil.which(path) or path).stat()
     program = json.dumps([path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, answer])
     key = hashlib.sha256(program.encode()).hexdigest()[:32]
