@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli import exits, options, subcommands
+from vidpipe.cli import exits, options
+from vidpipe.cli.groups.catalog import catalog
+from vidpipe.cli.groups.ladders import ladders
+from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group
 from vidpipe.cli.words import err, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
@@ -35,9 +38,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(subcommands.ladders, name="ladders")
-app.add_typer(subcommands.catalog, name="catalog")
-app.add_typer(subcommands.work, name="work")
+app.add_typer(ladders, name="ladders")
+app.add_typer(catalog, name="catalog")
+app.add_typer(work, name="work")
 
 
 def invoke(arguments: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""The groups of small commands, one module a group."""

@@ -1,0 +1,65 @@
+"""``vidpipe catalog``: list, show, schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vidpipe.cli import options
+from vidpipe.cli.help import Command, group
+from vidpipe.cli.words import out, write_json
+
+catalog = group("The records of published titles.")
+
+
+@catalog.command("list", cls=Command)
+def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
+    """List the titles that are live."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
+    settings = options.settings(home=home)
+    from vidpipe.catalog import open_catalog
+
+    with open_catalog(settings.catalog_url) as opened:
+        records = opened.list()
+    if json:
+        write_json([report(record) for record in records])
+    else:
+        render.titles(out(), records)
+
+
+@catalog.command("show", cls=Command)
+def show_title(
+    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
+    versions: Annotated[bool, typer.Option("--versions", help="All versions of the title, newest first.")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """Show the record of a title."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
+    settings = options.settings(home=home)
+    from vidpipe.catalog import open_catalog
+    from vidpipe.preview import live_record
+
+    live = live_record(settings, content_id)
+    with open_catalog(settings.catalog_url) as opened:
+        records = opened.versions(content_id) if versions else (live,)
+    if json:
+        write_json([report(record) for record in records] if versions else report(live))
+    elif versions:
+        render.titles(out(), records)
+    else:
+        render.record(out(), live)
+
+
+@catalog.command("schema", cls=Command)
+def print_schema(debug: options.Debug = False) -> None:
+    """Print the JSON Schema of a record."""
+    from vidpipe.catalog.record import json_schema
+
+    write_json(json_schema())

@@ -1,0 +1,62 @@
+"""``vidpipe work``: list, clean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidpipe.cli import options
+from vidpipe.cli.help import Command, group
+from vidpipe.cli.words import out, write_json
+
+if TYPE_CHECKING:
+    from vidpipe.settings import Settings
+
+work = group("The work folder: finished chunks that make ingests resume.")
+
+
+@work.command("list", cls=Command)
+def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
+    """Show what the work folder holds, and which ingests are unfinished."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
+    settings = options.settings(home=home)
+    from vidpipe.work.usage import usage
+
+    found = usage(settings.work)
+    if json:
+        write_json(report(found))
+    else:
+        render.work(out(), found)
+
+
+@work.command("clean", cls=Command)
+def clean_work(
+    older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove uploads and keys.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """Free the work folder. Published titles, keys and the catalog stay; unfinished ingests encode again."""
+    from vidpipe.cli import render
+    from vidpipe.data import report
+
+    settings = options.settings(home=home)
+    from vidpipe.work.usage import clean
+
+    given_up = _give_up(settings) if unfinished and not dry_run else ()
+    removed = clean(settings.work, older_than_days=older_than, dry_run=dry_run)
+    if json:
+        write_json({"dry_run": dry_run, "given_up": given_up, "removed": [report(share) for share in removed]})
+    else:
+        render.cleaned(out(), removed, given_up, dry_run=dry_run)
+
+
+def _give_up(settings: Settings) -> tuple[str, ...]:
+    from vidpipe.pipeline.versions import give_up
+
+    return give_up(settings)
