@@ -49,3 +49,8 @@ class Group(TyperGroup):
 def group(about: str) -> typer.Typer:
     """Return a group of commands that stands beside others."""
     return typer.Typer(help=about, no_args_is_help=True, cls=Group, rich_markup_mode=None)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help text that shows a command in use: three lines as they are typed. (\\b: Click does not fold them.)"""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
-from vidpipe.cli.help import Command, group
+from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 
 catalog = group("The records of published titles.")
@@ -57,7 +57,15 @@ def show_title(
         render.record(out(), live)
 
 
-@catalog.command("schema", cls=Command)
+@catalog.command(
+    "schema",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog schema",
+        "vidpipe catalog schema > record.schema.json",
+        "vidpipe catalog schema | jq '.properties | keys'",
+    ),
+)
 def print_schema(debug: options.Debug = False) -> None:
     """Print the JSON Schema of a record."""
     from vidpipe.catalog.record import json_schema
