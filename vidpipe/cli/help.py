@@ -52,5 +52,6 @@ def group(about: str) -> typer.Typer:
 
 
 def examples(*commands: str) -> str:
-    """Return the end of a help text that shows a command in use: three lines as they are typed. (\\b: Click does not fold them.)"""
+    """Return the end of a help text that shows a command in use: three lines as they are typed."""
+    # \b: Click does not fold what follows.
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
