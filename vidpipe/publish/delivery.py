@@ -19,6 +19,12 @@ CACHE_SECONDS: dict[CacheClass, int] = {"video": 604_800, "thumbnails": 2_592_00
 """How long each class may be cached: 7 days, 30 days, 1 hour. Also written into the record."""
 
 
+ADDRESS_SECONDS = 60
+"""How long the address of a title may be cached, the one object that changes: so long a new version may take to be seen by all."""
+ADDRESS = f"public, max-age={ADDRESS_SECONDS}"
+"""Cache-Control of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """How an object is sent to players. content_type, cache_control: the HTTP headers of these names."""

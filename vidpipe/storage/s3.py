@@ -207,11 +207,17 @@ class S3Storage:
         """See Storage.tidy. S3 shows whole objects only; parts of unfinished uploads are a matter of the bucket's lifecycle rule."""
         self._key(prefix)
 
+    def delete(self, path: str) -> None:
+        """See Storage.delete."""
+        key = self._key(path)
+        with self._translated("delete", self.location(path)):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""
         clean_path(prefix)
         with ThreadPoolExecutor(CONNECTIONS // 2, thread_name_prefix="vidpipe-delete") as pool:
-            for _ in pool.map(self._delete, [stored.path for stored in self.list(prefix)]):
+            for _ in pool.map(self.delete, [stored.path for stored in self.list(prefix)]):
                 pass
 
     def location(self, path: str = "") -> str:
@@ -228,10 +234,6 @@ class S3Storage:
         kept = {name: known[name] for name in ("ContentType", "CacheControl", "ContentEncoding", "Metadata") if known.get(name)}
         parts = TransferConfig(multipart_threshold=1, multipart_chunksize=COPIED_PART, max_concurrency=4)
         self._client.copy(origin, self.bucket, key, ExtraArgs=kept, Config=parts)
-
-    def _delete(self, path: str) -> None:
-        with self._translated("delete", self.location(path)):
-            self._client.delete_object(Bucket=self.bucket, Key=self._key(path))
 
     def _key(self, path: str, *, empty: bool = False) -> str:
         path = clean_path(path, empty=empty)
