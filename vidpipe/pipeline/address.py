@@ -15,6 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
+from vidpipe.catalog.location import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed
 from vidpipe.manifest.relocated import relocated
@@ -57,7 +58,7 @@ def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
 def is_flipped(storage: Storage, live: Record) -> bool:
     """Whether the address of a title plays this version. Raises PublishFailed if the target cannot be asked."""
     path = layout.address(live.content_id)
-    if not _lies_at(storage, live):
+    if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
     return storage.head(path) is not None and storage.get(path) == _content(storage, live)
 
@@ -65,10 +66,6 @@ def is_flipped(storage: Storage, live: Record) -> bool:
 def _live(catalog: Catalog, content_id: str) -> Record | None:
     found = catalog.live(content_id)
     return found[0] if found else None
-
-
-def _lies_at(storage: Storage, live: Record) -> bool:
-    return live.playback.hls == storage.location(f"{layout.version_prefix(live.content_id, live.version)}/{layout.MASTER}")
 
 
 def _content(storage: Storage, live: Record) -> bytes:
@@ -85,7 +82,7 @@ def _write(storage: Storage, content_id: str, live: Record | None) -> None:
     if live is None:
         storage.delete(path)
         return
-    if not _lies_at(storage, live):
+    if not lies_at(storage, live):
         return
     content, sent = _content(storage, live), delivery(layout.MASTER)
     for _ in range(ATTEMPTS):

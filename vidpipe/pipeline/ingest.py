@@ -33,6 +33,7 @@ from vidpipe import content_id as ids
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
+from vidpipe.cdn.purge import flipped, purge
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import accepted
@@ -54,6 +55,7 @@ from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
+from vidpipe.publish.delivery import ADDRESS_SECONDS
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, OpenedSource, opened
@@ -199,7 +201,7 @@ def _ingest(
         same = live[0] if live and live[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
-            _flipped_again(storage, catalog, same, reporter)
+            _flipped_again(storage, catalog, same, settings, reporter)
             result.append(_unchanged(same, storage, facts, made))
             return
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
@@ -208,7 +210,7 @@ def _ingest(
         decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
-            _flipped_again(storage, catalog, same, reporter)
+            _flipped_again(storage, catalog, same, settings, reporter)
             result.append(again)
             return
         same_media = was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt
@@ -224,6 +226,7 @@ def _ingest(
                 catalog.publish(new.record, fingerprint)
                 result.append(_result(new, decided, storage))
                 flip(storage, catalog, content_id)
+                _purged(content_id, settings, reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -249,10 +252,21 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
     )
 
 
-def _flipped_again(storage: Storage, catalog: Catalog, live: Record, reporter: Reporter) -> None:
+def _purged(content_id: str, settings: Settings, reporter: Reporter) -> None:
+    """Make the CDN forget the address, if one is set. If it does not, viewers get the version before for a minute longer."""
+    if settings.cdn is None:
+        return
+    try:
+        purge(settings.cdn, content_id, flipped(content_id), settings.public_url)
+    except VidpipeError as problem:
+        reporter.emit(Note(level="warning", text=f"{problem}; its caches forget it within {ADDRESS_SECONDS} s"))
+
+
+def _flipped_again(storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter) -> None:
     """Put the address of a title right that does not play its live version: a run was killed before it had, or the target lost it."""
     if not is_flipped(storage, live):
         flip(storage, catalog, live.content_id)
+        _purged(live.content_id, settings, reporter)
         where = storage.location(layout.address(live.content_id))
         reporter.emit(Note(level="warning", text=f"{where} did not play {named(live)}, and does now"))
 

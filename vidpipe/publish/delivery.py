@@ -44,16 +44,23 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
 }
 
 
+def cache_class(path: str) -> CacheClass:
+    """Return how an object is cached, from its path below the version. ValueError for a kind that is not published."""
+    return "video" if path.startswith(f"{SUBTITLES_FOLDER}/") else _type(path)[1]
+
+
 def delivery(path: str) -> Delivery:
     """Return Content-Type and Cache-Control of an object, from its path below the version. ValueError for a kind that is not published."""
-    suffix = Path(path).suffix
-    if suffix not in _TYPES:
-        raise ValueError(f"no content type for {path!r}")
-    content_type, cache = _TYPES[suffix]
+    content_type, cache = _type(path)[0], cache_class(path)
     if path.startswith("audio/") and content_type == "video/mp4":
         content_type = "audio/mp4"
-    if path.startswith(f"{SUBTITLES_FOLDER}/"):
-        cache = "video"
     # Everything below a version's prefix stays as it is, but playlists and records are the handle to take a title back: no "immutable".
     immutable = "" if cache == "metadata" else ", immutable"
     return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")
+
+
+def _type(path: str) -> tuple[str, CacheClass]:
+    suffix = Path(path).suffix
+    if suffix not in _TYPES:
+        raise ValueError(f"no content type for {path!r}")
+    return _TYPES[suffix]
