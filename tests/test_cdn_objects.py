@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest_support import FIXTURES, published, run, settings
-from vidpipe.catalog.location import storage_of
+from vidpipe.catalog.published_at import storage_of
 from vidpipe.cdn.objects import CdnReport, prefetched, title_report
 from vidpipe.pipeline.ingest import IngestResult
 from vidpipe.publish.delivery import delivery

@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.location import storage_of
+from vidpipe.catalog.published_at import storage_of
 from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError

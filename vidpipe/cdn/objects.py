@@ -36,7 +36,7 @@ FIRST_SEGMENTS = 3
 """Segments of what plays first that a player asks for before it shows a picture, or soon after."""
 PREFETCHED, OTHERS, LAST = 3, 4, 5
 """The last priority that is worth fetching before anyone asks; that of what is asked for later; that of what nobody asks for."""
-Kind = CacheClass | Literal["address"]
+ServedAs = CacheClass | Literal["address"]
 
 
 class CdnObject(Data):
@@ -46,7 +46,7 @@ class CdnObject(Data):
     url: str | None = Field(description="Behind the setting public_url; null without it.")
     size: int = Field(description="Bytes as they are stored.")
     sha256: str | None = Field(description="Of the stored bytes; null if nobody knows it (titles of 0.1.0).")
-    cache: Kind = Field(description="How objects of its kind are cached; address: it changes with the live version.")
+    cache: ServedAs = Field(description="How objects of its kind are cached; address: it changes with the live version.")
     ttl: int = Field(description="Seconds that it may be cached.")
     priority: int = Field(ge=1, le=5, description="1 is asked for first; 1 to 3 are worth fetching before anyone asks.")
 
@@ -104,7 +104,7 @@ def _known(storage: Storage, prefix: str) -> Objects:
         return Objects(objects={path: ObjectEntry(size=one.size, sha256="") for path, one in found.items() if path not in own})
 
 
-def _asked(storage: Storage, path: str, url: Callable[[str], str | None], cache: Kind, ttl: int, priority: int) -> list[CdnObject]:
+def _asked(storage: Storage, path: str, url: Callable[[str], str | None], cache: ServedAs, ttl: int, priority: int) -> list[CdnObject]:
     """Return an object that no inventory lists, if it is there: a title that was published before there were addresses has none."""
     stored = storage.head(path)
     if stored is None:

@@ -15,7 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
-from vidpipe.catalog.location import lies_at
+from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed
 from vidpipe.manifest.relocated import relocated

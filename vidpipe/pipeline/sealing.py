@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from pydantic import ValidationError
 
 from vidpipe import layout
-from vidpipe.catalog.location import lies_at
+from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed, VerificationFailed
 from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory

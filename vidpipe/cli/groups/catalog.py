@@ -80,7 +80,7 @@ def cdn(
     """
     from contextlib import closing
 
-    from vidpipe.catalog.location import storage_of
+    from vidpipe.catalog.published_at import storage_of
     from vidpipe.cdn.objects import prefetched, title_report
     from vidpipe.cli import render
     from vidpipe.cli.words import lines
