@@ -68,6 +68,27 @@ class FileStarted(Event):
     files: int
 
 
+class TitleStarted(Event):
+    """A title of a batch begins. source: as it was given; a URL without secrets.  number: from 1, of ``titles``."""
+
+    event: Literal["title_started"] = "title_started"
+    source: str
+    number: int
+    titles: int
+
+
+class TitleFinished(Event):
+    """A title of a batch has ended. state, exit_code and message as in the result of the batch.  seconds: wall time."""
+
+    event: Literal["title_finished"] = "title_finished"
+    number: int
+    titles: int
+    state: str
+    exit_code: int
+    seconds: float
+    message: tuple[str, ...] = ()
+
+
 class DecodeProgress(Event):
     """Pictures of a file that is validated have been decoded. frames: so far; a second attempt goes back.  frames_total: in all."""
 

@@ -152,7 +152,7 @@ def ingest(
     Setting ``cancel`` stops everything soon: Interrupted is raised and nothing was published. Once LAST_STAGE has begun, it stops nothing
     any more. What fails after that stage, be it that a lock or a copy cannot be removed, is a warning: the version is live.
     """
-    content_id, cancel = _content_id(request), cancel or threading.Event()
+    content_id, cancel = content_id_of(request), cancel or threading.Event()
     run = RunReporter(reporter or Silent(), content_id)
     stages = Stages(run)
     live: list[IngestResult] = []
@@ -344,7 +344,7 @@ def _planned(origin: OpenedSource, source: Source, ladder: Ladder, languages: di
     return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
 
 
-def _content_id(request: IngestRequest) -> str:
+def content_id_of(request: IngestRequest) -> str:
     """Return the given id, or one made of the source's name."""
     if request.content_id is not None:
         return ids.checked(request.content_id)
