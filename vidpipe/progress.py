@@ -69,12 +69,11 @@ class FileStarted(Event):
 
 
 class TitleStarted(Event):
-    """A title of a batch begins. source: as it was given; a URL without secrets.  number: from 1, of ``titles``."""
+    """A title of a batch begins. source: as it was given; a URL without secrets.  number: from 1, in their order."""
 
     event: Literal["title_started"] = "title_started"
     source: str
     number: int
-    titles: int
 
 
 class TitleFinished(Event):
@@ -82,7 +81,6 @@ class TitleFinished(Event):
 
     event: Literal["title_finished"] = "title_finished"
     number: int
-    titles: int
     state: str
     exit_code: int
     seconds: float

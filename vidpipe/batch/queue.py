@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Literal
 
@@ -61,7 +61,7 @@ class TitleResult(Data):
 
 
 def run_batch(
-    titles: Sequence[TitleRequest],
+    titles: Iterable[TitleRequest | None],
     configured: Callable[[Mapping[str, str]], Settings],
     reporter: Reporter | None = None,
     cancel: threading.Event | None = None,
@@ -71,26 +71,23 @@ def run_batch(
 ) -> Iterator[TitleResult]:
     """Make every title and yield how it ended, in the order in which they end.
 
+    titles: taken one by one, when there is room for another; None stands for "none at the moment".
     configured: gives the Settings of a title from what the title changes; a VidpipeError of it is the result of that title.
     fail_fast: the first failure stops the titles that have begun, and no other is started.
     Setting ``cancel`` does the same. A title that is about to be made live becomes live all the same.
     """
     cancel, reporter, pool = cancel or threading.Event(), reporter or Silent(), pool or WorkerPool()
-    stop = threading.Event()
-    waiting = list(enumerate(titles, 1))
+    stop, waiting = threading.Event(), _Waiting(titles)
     running: dict[Future[TitleResult], int] = {}
-    with ThreadPoolExecutor(min(MOST, pool.size + BESIDE), thread_name_prefix="title") as threads:
-        room = threads._max_workers
+    with ThreadPoolExecutor(room := min(MOST, pool.size + BESIDE), thread_name_prefix="title") as threads:
         try:
-            while waiting or running:
+            while running or not (waiting.over or stop.is_set()):
                 if cancel.is_set():
                     stop.set()
-                while waiting and not stop.is_set() and len(running) < room:
-                    number, title = waiting.pop(0)
-                    running[threads.submit(_one, number, len(titles), title, configured, reporter, stop, pool)] = number
-                if stop.is_set() and not running:
-                    break
-                ended, _ = wait(running, TICK, FIRST_COMPLETED)
+                while len(running) < room and not stop.is_set() and (title := waiting.take()) is not None:
+                    number = waiting.taken
+                    running[threads.submit(_one, number, title, configured, reporter, stop, pool)] = number
+                ended, _ = wait(running, TICK, FIRST_COMPLETED) if running else ((), cancel.wait(TICK))
                 for future in sorted(ended, key=running.__getitem__):
                     del running[future]
                     done = future.result()
@@ -99,8 +96,32 @@ def run_batch(
                     yield done
         finally:
             stop.set()  # who reads no further wants no more
-    for number, title in waiting:
+    for number, title in waiting.rest():
         yield _result(number, title, "not-started", Interrupted.exit_code)
+
+
+class _Waiting:
+    """Titles that have not begun. over: there will be no more.  taken: how many have been."""
+
+    def __init__(self, titles: Iterable[TitleRequest | None]) -> None:
+        self._titles = iter(titles)
+        self._is_known = isinstance(titles, Sequence)
+        self.over = False
+        self.taken = 0
+
+    def take(self) -> TitleRequest | None:
+        try:
+            title = next(self._titles)
+        except StopIteration:
+            self.over = True
+            return None
+        self.taken += title is not None
+        return title
+
+    def rest(self) -> Iterator[tuple[int, TitleRequest]]:
+        """Yield those that nobody took, with their numbers; none of what was only ever coming."""
+        if self._is_known:
+            yield from ((number, title) for number, title in enumerate(self._titles, self.taken + 1) if title is not None)
 
 
 def exit_code(results: Sequence[TitleResult]) -> int:
@@ -112,7 +133,6 @@ def exit_code(results: Sequence[TitleResult]) -> int:
 
 def _one(
     number: int,
-    titles: int,
     title: TitleRequest,
     configured: Callable[[Mapping[str, str]], Settings],
     reporter: Reporter,
@@ -121,7 +141,7 @@ def _one(
 ) -> TitleResult:
     """Make one title; whatever happens to it is its result."""
     own, begun = RunReporter(reporter, title.content_id), time.monotonic()
-    own.emit(TitleStarted(source=_shown(title), number=number, titles=titles))
+    own.emit(TitleStarted(source=_shown(title), number=number))
     try:
         made = ingest(title.request, configured(title.settings), reporter, stop, workers=pool)
         done = _result(number, title, "unchanged" if made.unchanged else "live", 0).model_copy(update={"result": made})
@@ -134,11 +154,7 @@ def _one(
         trace = traceback.format_exc()
         done = _result(number, title, "failed", EXIT_BUG).model_copy(update={"message": (what,), "traceback": trace})
     done = done.model_copy(update={"seconds": round(time.monotonic() - begun, 3)})
-    own.emit(
-        TitleFinished(
-            number=number, titles=titles, state=done.state, exit_code=done.exit_code, seconds=done.seconds, message=done.message
-        )
-    )
+    own.emit(TitleFinished(number=number, state=done.state, exit_code=done.exit_code, seconds=done.seconds, message=done.message))
     return done
 
 

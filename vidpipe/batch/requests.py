@@ -98,7 +98,7 @@ def read_list(file: str, standard_input: Iterable[str]) -> tuple[TitleRequest, .
 def _expanded(source: str) -> Iterator[str]:
     if source.lower().startswith("s3://") and source.endswith("/"):
         with closing(open_storage(source)) as storage:
-            found = [stored.path for stored in storage.list() if _is_source(stored.path)]
+            found = [stored.path for stored in storage.list() if is_source(stored.path)]
         if not found:
             raise UsageError("there is no source below this prefix", where=source, fix=_FIX)
         yield from (f"{source}{path}" for path in found)
@@ -107,7 +107,7 @@ def _expanded(source: str) -> Iterator[str]:
         yield source
         return
     try:
-        files = sorted(path for path in Path(source).iterdir() if path.is_file() and _is_source(path.name))
+        files = sorted(path for path in Path(source).iterdir() if path.is_file() and is_source(path.name))
     except OSError as problem:
         raise UsageError(f"cannot be read: {problem.strerror or problem}", where=source, fix="check its permissions") from problem
     if not files:
@@ -118,7 +118,8 @@ def _expanded(source: str) -> Iterator[str]:
 _FIX = f"sources end with one of {' '.join(sorted(SUFFIXES))}; name other files themselves"
 
 
-def _is_source(name: str) -> bool:
+def is_source(name: str) -> bool:
+    """Whether a file of a folder is taken for a source, by its name."""
     return Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
 
 

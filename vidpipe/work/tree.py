@@ -5,6 +5,7 @@
     WORK/fetched/     copies of remote sources               fetched.py
     WORK/sources/     what was measured of sources           measurements.py
     WORK/programs/    what ffmpeg programs can do            measurements.py
+    WORK/watched/     locks of inboxes that are watched      watched.py
     WORK/tmp/         working folders of running processes   temporary.py
 
 What lies below each stands at the head of its module.
@@ -17,6 +18,7 @@ JOBS = "jobs"
 FETCHED = "fetched"
 SOURCES = "sources"
 PROGRAMS = "programs"
+WATCHED = "watched"
 TMP = "tmp"
 
 MEANING = {
@@ -25,6 +27,7 @@ MEANING = {
     PROGRAMS: "what ffmpeg programs can do",
     JOBS: "notes and locks of ingests",
     FETCHED: "copies of remote sources: resume without fetching again",
+    WATCHED: "locks of inboxes that are watched",
     TMP: "temporary files",
 }
 """What people read of each."""
