@@ -76,6 +76,14 @@ class DecodeProgress(Event):
     frames_total: int
 
 
+class VerifyProgress(Event):
+    """More of a version was read back. bytes: so far.  bytes_total: in all; copies of what was proven before are not read."""
+
+    event: Literal["verify_progress"] = "verify_progress"
+    bytes: int
+    bytes_total: int
+
+
 class EncodePlanned(Event):
     """The size of the encode. frames: frames of the timeline; frame_rate: frames a second of the source."""
 
@@ -118,7 +126,11 @@ class Copied(Event):
     bytes: int
 
 
-LAST_STAGE = "catalog"
+STAGES = ("fetch", "validate", "plan", "copy", "encode", "thumbnails", "manifest", "publish", "verify", "catalog")
+"""All stages of an ingest, in their order."""
+OCCASIONAL = frozenset({"fetch", "copy"})
+"""Those that most ingests do not have: the source is here, and there is no live version to copy from."""
+LAST_STAGE = STAGES[-1]
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 
 
