@@ -36,11 +36,12 @@ class StageStarted(Event):
 
 
 class StageFinished(Event):
-    """A stage is done. seconds: wall time between its start and its end."""
+    """A stage has ended. seconds: wall time between its start and its end.  failed: it ended with an error, or was stopped."""
 
     event: Literal["stage_finished"] = "stage_finished"
     stage: str
     seconds: float
+    failed: bool = False
 
 
 class Note(Event):
@@ -174,13 +175,14 @@ class Stages:
     def __call__(self, stage: str) -> Iterator[None]:
         """Time one stage."""
         self.reporter.emit(StageStarted(stage=stage))
-        begun = time.monotonic()
+        begun, failed = time.monotonic(), True
         try:
             yield
+            failed = False
         finally:
             took = time.monotonic() - begun
             self.add(stage, took)
-            self.reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
+            self.reporter.emit(StageFinished(stage=stage, seconds=round(took, 3), failed=failed))
 
     def all(self) -> dict[str, float]:
         """Return the seconds of every stage so far, and under "total" those since the beginning."""

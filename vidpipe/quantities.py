@@ -52,7 +52,7 @@ def frames_a_second(value: Fraction | float) -> str:
 
 def percent(share: float) -> str:
     """Return a share, 0 to 1, in whole per cent: 100% only when all is done."""
-    return f"{int(100 * share)}%"
+    return f"{int(round(100 * share, 6))}%"  # 0.29 * 100 is less than 29
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

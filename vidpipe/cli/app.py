@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -137,13 +137,7 @@ def ingest(
         if dry_run:
             return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
-    if json:
-        _print_record(result, home)
-    if progress is not options.Progress.json:
-        from vidpipe.cli.summary import finished
-
-        with suppress(OSError):  # nobody reads
-            finished(err(), result, home=home, warned=reporter.warned, quiet=quiet)
+    _print_result(result, reporter.warned, json=json, summary=progress is not options.Progress.json, quiet=quiet, home=home)
 
 
 @app.command(cls=Command)
@@ -175,17 +169,21 @@ def _stages(*, dry_run: bool) -> Sequence[str]:
     return expected[: expected.index("plan") + 1] if dry_run else expected
 
 
-def _print_record(result: IngestResult, home: str | None) -> None:
-    """Print the result of an ingest. The title is live, so that nothing here may fail the run."""
-    from vidpipe.cli.summary import lost_result
+def _print_result(result: IngestResult, warned: Collection[str], *, json: bool, summary: bool, quiet: bool, home: str | None) -> None:
+    """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
+    from vidpipe.cli.summary import finished, lost_result
     from vidpipe.data import report
 
-    try:
-        write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
-    except OSError as lost:
-        exits.drop(sys.stdout)
-        with suppress(OSError):
-            lost_result(err(), result.record.content_id, lost.strerror or str(lost), home=home)
+    if json:
+        try:
+            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+        except OSError as lost:
+            exits.drop(sys.stdout)
+            with suppress(OSError):
+                lost_result(err(), result.record.content_id, lost.strerror or str(lost), home=home)
+    if summary:
+        with suppress(OSError):  # nobody reads
+            finished(err(), result, home=home, warned=warned, quiet=quiet)
 
 
 def _print_plan(decided: Plan, *, json: bool) -> None:

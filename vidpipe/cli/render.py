@@ -263,7 +263,7 @@ def _facts(console: Console, rows: Iterable[tuple[str | Text, object]]) -> None:
             else:
                 if margin.plain.strip():
                     console.print(name, soft_wrap=True)
-                lines(console, f"  {line}")
+                lines(console, f"  {line}" if len(line) + 2 <= console.width else line)
             margin = Text(" " * indent)
 
 
@@ -442,7 +442,7 @@ def doctor(console: Console, checks: Sequence[CheckResult]) -> None:
     _facts(
         console,
         [
-            (Text.assemble((check.state.ljust(state), _STATE_STYLE[check.state]), "  ", (check.name.ljust(name), "bold")), check.detail)
+            (Text.assemble((check.name.ljust(name), "bold"), "  ", (check.state.ljust(state), _STATE_STYLE[check.state])), check.detail)
             for check in checks
         ],
     )

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def finished(console: Printer, result: IngestResult, *, home: str | None = None, warned: Collection[str] = (), quiet: bool = False) -> None:
-    """Say where the title is, and what to run next. warned: warnings that were shown already.  quiet: only say what is wrong."""
+    """Say where the title is, and what to run next. warned: warnings that were shown already.
+
+    quiet: only say what is wrong, and that once: of a title that is unchanged it was said when it was made.
+    """
+    if quiet and result.unchanged:
+        return
     if not quiet:
         prose(console, _headline(result))
     record = result.record

@@ -9,19 +9,18 @@ Wrong: nothing: where nobody reads, the work goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vidpipe.cli.reporters.ndjson import Ndjson
 from vidpipe.cli.reporters.plain import Plain
 from vidpipe.cli.reporters.quiet import Quiet
 from vidpipe.cli.reporters.watcher import UntilLive, Watcher
 from vidpipe.cli.words import has_bar
+from vidpipe.progress import LAST_STAGE
 
 __all__ = ["Plain", "UntilLive", "Watcher", "watcher"]
 
 
 def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
-    """Return the Reporter for a value of ``--progress``. expected: stages that a checklist shows before they begin.
+    """Return the Reporter for a value of ``--progress``. expected: stages that are to come, which a checklist shows before they begin.
 
     A checklist needs a terminal that can redraw lines; without one, what would be a checklist is lines.
     """
@@ -29,5 +28,6 @@ def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
         from vidpipe.cli.reporters.live import Live  # rich, which only a terminal needs
 
         return Live(expected)
-    kinds: dict[str, Callable[[], Watcher]] = {"json": Ndjson, "none": Quiet}
-    return kinds.get(kind, Plain)()
+    if kind == "json":
+        return Ndjson()
+    return Quiet() if kind == "none" else Plain(stages=LAST_STAGE in expected)

@@ -30,14 +30,15 @@ class Glyphs:
     """What marks and bars are drawn with. Done and not done differ without colour, too."""
 
     done: str
+    failed: str
     running: str
     full: str
     empty: str
     cut: str
 
 
-UNICODE = Glyphs("✓", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "━", "─", "…")
-ASCII = Glyphs("+", "-\\|/", "#", "-", "...")
+UNICODE = Glyphs("✓", "✗", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "━", "─", "…")
+ASCII = Glyphs("+", "x", "-\\|/", "#", "-", "...")
 
 
 def checklist(now: Snapshot, expected: Sequence[str], width: int, glyphs: Glyphs = UNICODE) -> list[Text]:
@@ -68,7 +69,8 @@ def _row(now: Snapshot, name: str, stage: StageState | None, width: int, glyphs:
         return Text(f"  {name}", "dim")
     shown = escaped(name).ljust(NAME_WIDTH)
     if stage.finished:
-        row = Text.assemble((glyphs.done, "green"), f" {shown} ", duration(stage.seconds).rjust(TIME_WIDTH))
+        mark = (glyphs.failed, "red") if stage.failed else (glyphs.done, "green")
+        row = Text.assemble(mark, f" {shown} ", duration(stage.seconds).rjust(TIME_WIDTH))
         result = _result(now, stage)
         return row.append(f"{GAP}{result}", "dim") if result else row
     turn = glyphs.running[int(now.seconds * TURNS_A_SECOND) % len(glyphs.running)]

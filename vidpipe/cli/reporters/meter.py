@@ -80,11 +80,15 @@ class Headway(Data):
 
 
 class StageState(Data):
-    """A stage that has begun. seconds: that it took, or has taken so far.  note: the last thing that was said in it."""
+    """A stage that has begun. seconds: that it took, or has taken so far.  note: the last thing that was said in it.
+
+    failed: it ended with an error, or was stopped.
+    """
 
     name: str
     seconds: float
     finished: bool = False
+    failed: bool = False
     note: str | None = None
 
 
@@ -117,6 +121,7 @@ class _Stage:
     def __init__(self) -> None:
         self.begun: float | None = None
         self.took = 0.0
+        self.failed = False
         self.note: str | None = None
 
 
@@ -199,7 +204,7 @@ class Meter:
                 self._start(event.stage)
             case StageFinished() if event.stage in self._stages:
                 stage = self._stages[event.stage]
-                stage.begun, stage.took = None, stage.took + event.seconds
+                stage.begun, stage.took, stage.failed = None, stage.took + event.seconds, event.failed
             case FileStarted():
                 self._file = f"{event.file} ({event.number} of {event.files})" if event.files > 1 else None
                 self._stages.clear()
@@ -249,6 +254,7 @@ class Meter:
                     name=name,
                     seconds=stage.took + (now - stage.begun if stage.begun is not None else 0.0),
                     finished=stage.begun is None,
+                    failed=stage.failed,
                     note=stage.note,
                 )
                 for name, stage in self._stages.items()

@@ -1,7 +1,8 @@
 """``--progress plain``: lines for logs, each with the time. None is ever changed, and they come seldom.
 
-In:   events.  Out: a line when a stage ends, one for each note, and what the longest stage is at: every ten seconds at most, every minute
-at least.  Wrong: nothing; where nobody reads, the work goes on.
+In:   events.
+Out:  a line when a stage of an ingest ends, one for each note, and how far a long stage is: every 10 s at most, every 60 s at least.
+Wrong: nothing; where nobody reads, the work goes on.
 
 The time is UTC, as in the NDJSON: a log is appended to for months, and is compared with those of servers elsewhere.
 """
@@ -33,10 +34,17 @@ LONGEST_SECONDS = 60.0
 
 
 class Plain(Metered):
-    """Prints lines. clock: the time of day, for their beginnings."""
+    """Prints lines. stages: say when each ends; what only plans or validates has its result for that.  clock: the time of day."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        stages: bool = True,
+    ) -> None:
         super().__init__(now)
+        self._stages = stages
         self._clock = clock
         self._printed = now()
         self._share = 0.0
@@ -60,7 +68,7 @@ class Plain(Metered):
                 case FileStarted() if event.files > 1:
                     self._say(f"validate: {event.file} ({event.number} of {event.files})")
                     self._begin()
-                case StageFinished():
+                case StageFinished() if self._stages and not event.failed:
                     self._say(f"{event.stage}: done in {duration(event.seconds)}{self._made(event.stage)}")
                     self._begin()
                 case _:
@@ -136,7 +144,7 @@ def measures(now: Snapshot, name: str, headway: Headway) -> list[str]:
     elif headway.pace and headway.share != 1:
         parts.append(f"{headway.pace:.1f} fps")
         parts += [f"{now.encode.speed:.2f}x"] if name == "encode" and now.encode and now.encode.speed else []
-    parts += [f"{duration(headway.left)} left"] if headway.left else []
+    parts += [f"{duration(round(headway.left))} left"] if headway.left and round(headway.left) else []
     if name == "encode":
         parts.append(chunks(now))
         parts += [f"{size(now.uploaded)} uploaded"] if now.uploaded else []
