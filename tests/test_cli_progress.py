@@ -14,7 +14,7 @@ from vidpipe.cli.exits import Failure
 from vidpipe.cli.reporters import plain as plain_module
 from vidpipe.cli.reporters import watcher
 from vidpipe.cli.reporters.checklist import ASCII, checklist
-from vidpipe.cli.reporters.live import Live
+from vidpipe.cli.reporters.live import Checklist
 from vidpipe.cli.reporters.meter import EncodeState, Headway, Meter, Snapshot, StageState
 from vidpipe.cli.reporters.ndjson import Ndjson
 from vidpipe.cli.reporters.plain import Plain, progress
@@ -321,8 +321,8 @@ def test_plain_looks_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert not shown.close(None)
 
 
-@pytest.mark.parametrize("make", [Live, Quiet])
-def test_the_others_take_every_event_and_say_no_escape(make: Callable[[], Live | Quiet], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("make", [Checklist, Quiet])
+def test_the_others_take_every_event_and_say_no_escape(make: Callable[[], Checklist | Quiet], capsys: pytest.CaptureFixture[str]) -> None:
     shown = make()
     shown.open()
     for _, event in [*FETCHING, *EVENTS]:
@@ -490,7 +490,7 @@ def test_auto_is_plain_without_a_terminal_and_so_is_a_checklist() -> None:
 
 
 def test_the_checklist_makes_way_for_results(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = Live()
+    shown = Checklist()
     shown.open()
     for _, event in DECODING:
         shown.emit(event)

@@ -127,6 +127,19 @@ class Copied(Event):
     bytes: int
 
 
+class Live(Event):
+    """A version is live: the end of an ingest that went well.
+
+    manifest: path or s3:// URL of its master playlist.  url, title_url: see the record's ``playback``.
+    """
+
+    event: Literal["live"] = "live"
+    version: str
+    manifest: str
+    url: str | None = None
+    title_url: str | None = None
+
+
 STAGES = ("fetch", "validate", "plan", "copy", "encode", "thumbnails", "manifest", "publish", "verify", "catalog")
 """All stages of an ingest, in their order."""
 OCCASIONAL = frozenset({"fetch", "copy"})

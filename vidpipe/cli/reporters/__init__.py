@@ -25,9 +25,9 @@ def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
     A checklist needs a terminal that can redraw lines; without one, what would be a checklist is lines.
     """
     if kind in ("auto", "bar") and has_bar():
-        from vidpipe.cli.reporters.live import Live  # rich, which only a terminal needs
+        from vidpipe.cli.reporters.live import Checklist  # rich, which only a terminal needs
 
-        return Live(expected)
+        return Checklist(expected)
     if kind == "json":
         return Ndjson()
     return Quiet() if kind == "none" else Plain(stages=LAST_STAGE in expected)

@@ -28,7 +28,7 @@ SPARE = 3
 """Columns that stay empty on the right: the terminal shows ^C there, and must not begin a new line for it."""
 
 
-class Live(Metered):
+class Checklist(Metered):
     """Draws the checklist. expected: stages that are shown before they begin."""
 
     def __init__(self, expected: Sequence[str] = (), now: Callable[[], float] = time.monotonic) -> None:
