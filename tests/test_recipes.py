@@ -79,4 +79,4 @@ def test_the_cron_job_prints_failures_only(tmp_path: Path, environ: dict[str, st
 
     assert said() == ""
     (masters / "bad.mov").write_text("no video")
-    assert re.match(rf"{re.escape(str(masters))}/bad\.mov: exit code 3\nerror: ", said())
+    assert re.search(rf"^error: (?s:.*)\n{re.escape(str(masters))}/bad\.mov: exit code 3\n$", said())

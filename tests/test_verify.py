@@ -126,8 +126,10 @@ def test_a_note_says_what_was_read(title: tuple[Path, Inventory], larger: int, c
     seen = Seen()
     options: Any = {"ffmpeg": None, "reporter": seen, "cancel": threading.Event(), "copied": copied}
     verify(expected, LocalStorage(folder), key_for=lambda _: KEY, **options)
-    (note,) = seen.events
+    *progress, note = seen.events
     assert isinstance(note, Note)
+    assert [event.bytes for event in progress] == sorted({event.bytes for event in progress}), "more with each object"
+    assert progress[-1].bytes == progress[-1].bytes_total, "all that is read, and nothing else"
     assert re.fullmatch(said, note.text), note.text
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
-from vidpipe import __version__
+from vidpipe import __version__, quantities
 from vidpipe.data import Data
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.encoders import encoders
@@ -96,7 +96,7 @@ def _ffmpeg(settings: Settings) -> CheckResult:
 
 def _ladder(settings: Settings) -> CheckResult:
     ladder = load(settings.ladder)
-    return _ok("ladder", f"{ladder.name}: {len(ladder.rungs)} rungs")
+    return _ok("ladder", f"{ladder.name}: {quantities.count(len(ladder.rungs), 'rung')}")
 
 
 def _home(settings: Settings) -> CheckResult:
@@ -104,7 +104,7 @@ def _home(settings: Settings) -> CheckResult:
     with tempfile.TemporaryFile(dir=settings.work) as trial:
         trial.write(b"vidpipe")
     free = shutil.disk_usage(settings.work).free
-    detail = f"{settings.home}, {free / 1000**3:.1f} GB free"
+    detail = f"{settings.home}, {quantities.size(free)} free"
     if free < LITTLE_SPACE:
         return CheckResult(
             name="home", state="warning", detail=detail, fix="free some space (vidpipe work clean), or choose another home with --home"

@@ -36,11 +36,12 @@ class StageStarted(Event):
 
 
 class StageFinished(Event):
-    """A stage is done. seconds: wall time between its start and its end."""
+    """A stage has ended. seconds: wall time between its start and its end.  failed: it ended with an error, or was stopped."""
 
     event: Literal["stage_finished"] = "stage_finished"
     stage: str
     seconds: float
+    failed: bool = False
 
 
 class Note(Event):
@@ -93,6 +94,14 @@ class DecodeProgress(Event):
     event: Literal["decode_progress"] = "decode_progress"
     frames: int
     frames_total: int
+
+
+class VerifyProgress(Event):
+    """More of a version was read back. bytes: so far.  bytes_total: in all; copies of what was proven before are not read."""
+
+    event: Literal["verify_progress"] = "verify_progress"
+    bytes: int
+    bytes_total: int
 
 
 class EncodePlanned(Event):
@@ -150,7 +159,11 @@ class Live(Event):
     title_url: str | None = None
 
 
-LAST_STAGE = "catalog"
+STAGES = ("fetch", "validate", "plan", "copy", "encode", "thumbnails", "manifest", "publish", "verify", "catalog")
+"""All stages of an ingest, in their order."""
+OCCASIONAL = frozenset({"fetch", "copy"})
+"""Those that most ingests do not have: the source is here, and there is no live version to copy from."""
+LAST_STAGE = STAGES[-1]
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 
 
@@ -194,13 +207,14 @@ class Stages:
     def __call__(self, stage: str) -> Iterator[None]:
         """Time one stage."""
         self.reporter.emit(StageStarted(stage=stage))
-        begun = time.monotonic()
+        begun, failed = time.monotonic(), True
         try:
             yield
+            failed = False
         finally:
             took = time.monotonic() - begun
             self.add(stage, took)
-            self.reporter.emit(StageFinished(stage=stage, seconds=round(took, 3)))
+            self.reporter.emit(StageFinished(stage=stage, seconds=round(took, 3), failed=failed))
 
     def all(self) -> dict[str, float]:
         """Return the seconds of every stage so far, and under "total" those since the beginning."""

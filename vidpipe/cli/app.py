@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group
 from vidpipe.cli.words import err, out, write_json
-from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
+from vidpipe.errors import Interrupted, SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from vidpipe.cli.reporters import UntilLive
@@ -53,13 +53,13 @@ def invoke(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[UntilLive, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
+def watching(progress: options.Progress, *stages: str) -> Iterator[tuple[UntilLive, Event]]:
+    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended. stages: that are to come."""
     from vidpipe.cli.reporters import UntilLive, watcher
 
-    shown = watcher(progress.value)
+    shown = watcher(progress.value, stages)
     shown.open()
-    with exits.stopping(shown.interrupting) as cancel:
+    with exits.stopping(shown.interrupting, shown.last_words) as cancel:
         try:
             yield UntilLive(shown, cancel), cancel
         except typer.Exit as ended:
@@ -68,6 +68,12 @@ def watching(progress: options.Progress) -> Iterator[tuple[UntilLive, Event]]:
         except BaseException as error:
             problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
             if shown.close(problem):
+                raise exits.Reported(problem) from error
+            if problem.exit_code == Interrupted.exit_code:
+                from vidpipe.cli.summary import interrupted
+
+                with suppress(OSError):  # nobody reads: the exit code says it
+                    interrupted(err(), shown.snapshot(), sys.argv[1:])
                 raise exits.Reported(problem) from error
             raise
         shown.close(None)
@@ -104,6 +110,7 @@ def ingest(
     dry_run: options.DryRun = False,
     json: options.Json = False,
     progress: options.ProgressOption = options.Progress.auto,
+    quiet: options.Quiet = False,
     home: options.Home = None,
     ffmpeg: options.FFmpeg = None,
     workers: options.Workers = None,
@@ -117,7 +124,7 @@ def ingest(
 
     An interrupted ingest resumes when the same command is run again. An unchanged one does nothing, or puts back what the target has lost.
     """
-    with watching(progress) as (reporter, cancel):
+    with watching(options.progress(progress, quiet=quiet), *_stages(dry_run=dry_run)) as (reporter, cancel):
         settings = options.settings(
             ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, public_url=public_url, policy=policy, home=home, ffmpeg=ffmpeg,
             workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
@@ -131,7 +138,7 @@ def ingest(
         if dry_run:
             return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
-    _print_result(result, json=json, summary=progress is not options.Progress.json)
+    _print_result(result, reporter.warned, json=json, summary=progress is not options.Progress.json, quiet=quiet, home=home)
 
 
 @app.command(cls=Command)
@@ -141,12 +148,13 @@ def plan(
     language: options.Language = None,
     policy: options.Policy = None,
     json: options.Json = False,
+    quiet: options.Quiet = False,
     home: options.Home = None,
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
 ) -> None:
     """Show what an ingest would encode, and why. Encodes nothing."""
-    with watching(options.Progress.auto) as (reporter, cancel):
+    with watching(options.progress(options.Progress.auto, quiet=quiet), *_stages(dry_run=True)) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline.ingest import IngestRequest, prepare
 
@@ -154,7 +162,15 @@ def plan(
     _print_plan(decided, json=json)
 
 
-def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
+def _stages(*, dry_run: bool) -> Sequence[str]:
+    """Return the stages that a checklist shows before they begin."""
+    from vidpipe.progress import OCCASIONAL, STAGES
+
+    expected = [stage for stage in STAGES if stage not in OCCASIONAL]
+    return expected[: expected.index("plan") + 1] if dry_run else expected
+
+
+def _print_result(result: IngestResult, warned: Collection[str], *, json: bool, summary: bool, quiet: bool, home: str | None) -> None:
     """The record goes to standard output, the summary to the person. The title is live, so that nothing here may fail the run."""
     from vidpipe.cli.summary import finished, lost_result
     from vidpipe.data import report
@@ -165,10 +181,10 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
         except OSError as lost:
             exits.drop(sys.stdout)
             with suppress(OSError):
-                lost_result(err(), result.record.content_id, lost.strerror or str(lost))
+                lost_result(err(), result.record.content_id, lost.strerror or str(lost), home=home)
     if summary:
         with suppress(OSError):  # nobody reads
-            finished(err(), result)
+            finished(err(), result, home=home, warned=warned, quiet=quiet)
 
 
 def _print_plan(decided: Plan, *, json: bool) -> None:
@@ -188,6 +204,9 @@ def validate(
     policy: options.Policy = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
     progress: options.ProgressOption = options.Progress.auto,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and errors only: no progress, nothing about a file that has none.")
+    ] = False,
     home: options.Home = None,
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
@@ -205,7 +224,7 @@ def validate(
     from vidpipe.data import report
 
     refused = False
-    with watching(progress) as (reporter, cancel):
+    with watching(options.progress(progress, quiet=quiet)) as (reporter, cancel):
         settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.validation import validate_files
 
@@ -215,7 +234,7 @@ def validate(
                 if json:
                     write_json(report(result), lines=True)
                 else:
-                    render.validation(out(), result)
+                    render.validation(out(), result, quiet=quiet)
         if refused:
             raise typer.Exit(SourceRefused.exit_code)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import typer
 
 from vidpipe import __version__
+from vidpipe.cli import hints
 from vidpipe.cli.words import Unwritten, err, escaped, write_json
 from vidpipe.errors import EXIT_BUG, EXIT_OK, Interrupted, UsageError, VidpipeError
 
@@ -108,14 +109,17 @@ def _foreign(code: int, id_: str, what: str, fix: str | None, trace: str | None)
     return Failure(code, (what, *([f"fix: {fix}"] if fix else [])), trace, (found,))
 
 
-def show(problem: Failure) -> None:
-    """Write a failure to standard error. Long lines are not broken, so that commands in them can be pasted."""
+def show(problem: Failure, arguments: Sequence[str] = ()) -> None:
+    """Write a failure to standard error. Long lines are not broken, so that commands in them can be pasted.
+
+    arguments: of the command that failed; a home that they name stands in those commands, too.
+    """
     console = err()
     for line in (problem.traceback or "").splitlines():
         console.print(escaped(line), soft_wrap=True)
     console.print("error: ", style="bold red", end="")
     for line in "\n".join(problem.lines).split("\n"):
-        console.print(escaped(line), soft_wrap=True)
+        console.print(escaped(hints.with_home(line, arguments)), soft_wrap=True)
 
 
 def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> int:
@@ -134,7 +138,7 @@ def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) ->
         else:
             problem = failure(KeyboardInterrupt() if isinstance(error, typer.Abort) else error, debug=debug)
             with suppress(OSError):  # nobody reads: the exit code says it
-                show(problem)
+                show(problem, arguments)
         if wants("--json", arguments) and problem.exit_code not in (EXIT_OUTPUT, EXIT_PIPE):
             with suppress(OSError):
                 write_json({"format": ERROR_FORMAT, "error": problem.report()})
@@ -157,10 +161,11 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def stopping(stopped: Callable[[], None]) -> Iterator[Stop]:
+def stopping(stopped: Callable[[], None], last_words: Callable[[], bytes] = bytes) -> Iterator[Stop]:
     """Give the event that Ctrl-C and SIGTERM set while the block runs; a second signal ends the process at once, with all its children.
 
     stopped: called at the first signal, to say that the run is stopping.
+    last_words: gives what standard error receives at the second one. Both are called in a signal handler.
     Once it is too late to stop, signals do nothing. When the block has ended, they still do nothing until the process ends, or the second
     one ends it with the exit code that it would have had: a pipe that nobody reads must not hold it for ever.
     """
@@ -172,10 +177,10 @@ def stopping(stopped: Callable[[], None]) -> Iterator[Stop]:
         if cancel.too_late:
             seen.append(number)
             if ended and len(seen) > 1:
-                _end_now(ended[0])
+                _end_now(ended[0], last_words())
             return
         if cancel.is_set():
-            _end_now(Interrupted.exit_code)
+            _end_now(Interrupted.exit_code, last_words())
         cancel.set()
         stopped()
 
@@ -198,14 +203,13 @@ def stopping(stopped: Callable[[], None]) -> Iterator[Stop]:
                 signal.signal(number, before[number])
 
 
-def _end_now(code: int) -> NoReturn:
+def _end_now(code: int, last: bytes) -> NoReturn:
     """Leave without any clean-up, as nothing may be waited for: an upload may hang. What dies before it is live leaves nothing visible."""
     from vidpipe.media.process import kill_all  # no child runs if nothing has imported it, and it takes time
 
     kill_all()
     with suppress(OSError):
-        if os.isatty(2):
-            os.write(2, b"\x1b[?25h\n")  # the bar hides the cursor
+        os.write(2, last)
     os._exit(code)
 
 

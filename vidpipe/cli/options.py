@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Progress(StrEnum):
-    """How an ingest shows its progress."""
+    """How a command shows its progress."""
 
     auto = "auto"
     bar = "bar"
@@ -99,7 +99,31 @@ PublicUrl = Annotated[str | None, typer.Option("--public-url", metavar="URL", he
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
-ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
+ProgressOption = Annotated[
+    Progress,
+    typer.Option(
+        "--progress",
+        help="How to show progress, on standard error: bar is a checklist, plain are lines with the time, json is one object a line.",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="On standard error, print warnings and errors only: no progress (as with --progress none), no summary. "
+        "What goes to standard output stays.",
+    ),
+]
+
+
+def progress(chosen: Progress, *, quiet: bool) -> Progress:
+    """Return how to show progress. ``--quiet`` wants none; together with another wish it means nothing.  Raises UsageError."""
+    if not quiet:
+        return chosen
+    if chosen not in (Progress.auto, Progress.none):
+        raise UsageError(f"it contradicts --progress {chosen.value}", where="--quiet", fix="keep one of them")
+    return Progress.none
 
 
 def settings(*, any_variables: bool = False, **flags: object) -> Settings:

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vidpipe.cli.reporters import clock, count, size
 from vidpipe.cli.summary import left_out
-from vidpipe.cli.words import escaped, lines
+from vidpipe.cli.words import escaped, folded, lines, prose
+from vidpipe.quantities import clock, count, duration, exact, frames_a_second, rate, size
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import Record
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from vidpipe.work.usage import FolderUse, Usage
 
 _STATE_STYLE = {"ok": "green", "info": "green", "warning": "yellow", "error": "bold red"}
-_GAP = 3
+_GAP = 2
 """Columns between two cells."""
 _FOLDED_WIDTH = 20
 """A folded cell narrower than this cannot be read."""
@@ -47,13 +46,15 @@ def table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[obje
     names = [column.removeprefix(">") for column in columns]
     cells = [[cell if isinstance(cell, Text) else Text(escaped(cell)) for cell in row] for row in rows]
     longest = [max(len(name), *(row[index].cell_len for row in cells), 0) for index, name in enumerate(names)]
-    longest[longest.index(max(longest))] = _FOLDED_WIDTH
-    if sum(longest) + _GAP * len(longest) > console.width:
-        for row in cells:
-            _facts(console, [(name, cell) for name, cell in zip(names, row, strict=True) if cell.plain])
-            console.print()
+    longest[longest.index(max(longest))] = min(_FOLDED_WIDTH, max(longest))
+    if sum(longest) + _GAP * (len(longest) - 1) > console.width:
+        for number, row in enumerate(cells):
+            if number:
+                console.print()
+            named = [(name, cell) for name, cell in zip(names, row, strict=True) if cell.plain]
+            _facts(console, [(name, cell if cell.style else cell.plain) for name, cell in named])
         return
-    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold", padding=(0, _GAP - 1, 0, 0))
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name, column in zip(names, columns, strict=True):
         made.add_column(name, overflow="fold", justify="right" if column.startswith(">") else "left")
     for row in cells:
@@ -69,16 +70,6 @@ def _print(console: Console, made: Table) -> None:
     with console.capture() as captured:
         console.print(made)
     lines(console, *(text.rstrip() for text in captured.get().splitlines()))
-
-
-def rate(bits: int) -> str:
-    """Return a bit rate for people."""
-    return f"{bits / 1000:,.0f} kb/s".replace(",", " ")
-
-
-def frames_a_second(value: Fraction | float) -> str:
-    """Return a frame rate for people: 25, 29.97, 23.976."""
-    return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 
 def _rate(track: AudioRendition) -> str:
@@ -98,7 +89,7 @@ def plan(console: Console, decided: Plan) -> None:
         for rung, make in ((rung, rung.make) for rung in decided.video)
     ]  # fmt: skip
     rows += [
-        [track.id, "audio", track.make.codec, f"{track.channels} ch, {track.language or 'no language'}", "", _rate(track), "", ""]
+        [track.id, "audio", track.make.codec, ", ".join(filter(None, (f"{track.channels} ch", track.language))), "", _rate(track), "", ""]
         for track in decided.audio
     ]
     rows += [[track.id, "subtitles", "webvtt", track.language or "no language", "", "", "", ""] for track in decided.subtitles]
@@ -113,20 +104,22 @@ def plan(console: Console, decided: Plan) -> None:
         ],
     )
     console.print()
-    lines(
-        console,
-        f"{grid.frames} frames at {frames_a_second(grid.frame_rate)} fps, "
-        f"{count(grid.segments, 'segment')} of up to {float(grid.longest_segment):.3f} s, "
+    for text in (
+        f"{count(grid.frames, 'frame')} at {frames_a_second(grid.frame_rate)} fps, "
+        f"{count(grid.segments, 'segment')} of up to {exact(grid.longest_segment)}, "
         f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
         *(f"warning: {warning}" for warning in decided.warnings),
         *(f"left out: {track}" for track in decided.left_out),
         *(f"note: {note}" for note in decided.notes),
-    )
+    ):
+        prose(console, text)
 
 
-def validation(console: Console, result: Validation) -> None:
-    """Show what is true of a file and what is wrong with it; every line of a finding names the file."""
-    if result.source is not None:
+def validation(console: Console, result: Validation, *, quiet: bool = False) -> None:
+    """Show what is true of a file and what is wrong with it; every line of a finding names the file. quiet: only what is wrong."""
+    if quiet and not result.findings and not result.problems:
+        return
+    if result.source is not None and not quiet:
         _source(console, result.source)
     for finding in () if result.problems else result.findings:  # what cannot be measured has its own lines
         colour = _STATE_STYLE[finding.severity]
@@ -158,7 +151,7 @@ def _at(seconds: Fraction) -> str:
 def _source(console: Console, source: Source) -> None:
     rows = [
         ("file", f"{source.name}, {size(source.size)}, {source.container}"),
-        ("duration", f"{clock(float(source.duration))} ({_seconds(source.duration)}{_claim(source.declared_duration, source.duration)})"),
+        ("duration", f"{_lasting(source.duration)}{_claim(source.declared_duration, source.duration)}"),
         ("bit rate", rate(source.bit_rate) if source.bit_rate else "unknown"),
         ("scan", "beginning and end only; numbers of frames and bit rates are estimates") if source.partial else ("sha256", source.sha256),
         *_video(source.video),
@@ -193,31 +186,43 @@ def _video(video: VideoStream) -> list[tuple[str, str]]:
     shape += [f"rotated {video.rotation}"] if video.rotation else []
     shape += ["mirrored"] if video.mirrored else []
     dynamic = colour.dynamic_range + (" with Dolby Vision" if colour.dolby_vision else "")
-    named = (colour.primaries, colour.transfer, colour.matrix, colour.range)
-    described = "/".join(named) if any(name != "unknown" for name in named) else "colours not declared"
+    named = {"primaries": colour.primaries, "transfer": colour.transfer, "matrix": colour.matrix, "range": colour.range}
+    declared_colours = [f"{name} {value}" for name, value in named.items() if value != "unknown"]
+    described = "/".join(named.values()) if len(declared_colours) == len(named) else ", ".join(declared_colours) or "colours not declared"
     fields = "interlaced" if video.interlaced else "progressive"
     fields += f", fields {video.field_order}" if video.interlaced else ""
     fields += f" (measured {video.measured_fields})" if video.measured_fields != fields and video.measured_fields != "unclear" else ""
     light = [f"mastered for {colour.mastering_display}"] if colour.mastering_display else []
     light += [f"max CLL {colour.max_cll}, max FALL {colour.max_fall} cd/m2"] if colour.max_cll is not None else []
-    gop = f"{_seconds(video.shortest_gop)} to {_seconds(video.longest_gop)}, {_seconds(video.mean_gop)} on average"
-    gop = gop if video.shortest_gop != video.longest_gop else _seconds(video.mean_gop)
+    shortest, longest = exact(video.shortest_gop), exact(video.longest_gop)
+    gop = f"{shortest} to {longest}, {exact(video.mean_gop)} on average" if shortest != longest else longest
     return [
-        ("video", f"stream {video.index}: {video.codec} {video.profile or ''}, {', '.join(shape)}, {fps}, {video.frames} frames"),
-        ("", f"starts at {_seconds(video.start)}, lasts {_seconds(video.duration)}{_claim(video.declared_duration, video.duration)}"),
+        ("video", f"stream {video.index}: {_codec(video)}, {', '.join(shape)}, {fps}, {count(video.frames, 'frame')}"),
+        ("", f"starts at {exact(video.start)}, lasts {exact(video.duration)}{_claim(video.declared_duration, video.duration)}"),
         ("", f"GOPs of {gop}; {count(video.reorder_frames, 'frame')} reordered" + (f", {rate(video.bit_rate)}" if video.bit_rate else "")),
         ("picture", ", ".join([f"{video.pixel_format}, {video.bit_depth} bit, {video.chroma}", fields, dynamic, described, *light])),
     ]
 
 
 def _audio(audio: AudioStream) -> str:
-    parts = [f"stream {audio.index}: {audio.codec}" + (f" {audio.profile}" if audio.profile else "")]
+    parts = [f"stream {audio.index}: {_codec(audio)}"]
     parts += [audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
     parts += [f"'{audio.title}'"] if audio.title else []
     parts += [audio.role.replace("-", " ")] if audio.role != "main" else []
-    parts += [f"starts {float(audio.offset):+.3f} s from the picture", f"lasts {_seconds(audio.duration)}"]
+    parts += [_beginning(audio.offset), f"lasts {exact(audio.duration)}"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
+
+
+def _beginning(offset: Fraction) -> str:
+    """Return when a stream begins, seen from the first picture."""
+    if exact(offset) == exact(Fraction(0)):
+        return "starts with the picture"
+    return f"starts {exact(abs(offset))} {'after' if offset > 0 else 'before'} the picture"
+
+
+def _codec(stream: VideoStream | AudioStream) -> str:
+    return f"{stream.codec} {stream.profile}" if stream.profile else stream.codec
 
 
 def _channel(stream: SubtitleStream) -> str:
@@ -231,33 +236,43 @@ def _form(stream: SubtitleStream) -> str:
 def _span(stream: SubtitleStream | OtherStream) -> str:
     if stream.start is None or stream.duration is None:
         return ", empty" if not stream.packets else ""
-    return f", starts at {_seconds(stream.start)}, lasts {_seconds(stream.duration)}"
+    return f", starts at {exact(stream.start)}, lasts {exact(stream.duration)}"
+
+
+def _lasting(seconds: Fraction) -> str:
+    """Return how long a file is, for people and exactly."""
+    return f"{duration(float(seconds))} ({exact(seconds)})" if seconds >= 60 else exact(seconds)
 
 
 def _claim(declared: Fraction | None, measured: Fraction) -> str:
     """Say what the file claims where it differs from what was measured."""
-    return f", {_seconds(declared)} claimed" if declared is not None and abs(declared - measured) >= Fraction(1, 1000) else ""
+    return f", {exact(declared)} claimed" if declared is not None and abs(declared - measured) >= Fraction(1, 1000) else ""
 
 
-def _seconds(value: Fraction) -> str:
-    return f"{float(value):.3f} s"
-
-
-def _facts(console: Console, rows: Iterable[tuple[str, object]]) -> None:
-    """Print names and values, the values aligned and folded."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold" if console.is_terminal else "", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows:
-        grid.add_row(Text(name), value if isinstance(value, Text) else Text(escaped(value)))
-    _print(console, grid)
+def _facts(console: Console, rows: Iterable[tuple[str | Text, object]]) -> None:
+    """Print names and values, the values aligned, and folded between words. A word that is too long gets lines of its own, whole."""
+    given = [(Text(name, "bold") if isinstance(name, str) else name, value) for name, value in rows]
+    indent = max((name.cell_len for name, _ in given), default=0) + 2
+    for name, value in given:
+        margin = Text.assemble(name, " " * (indent - name.cell_len))
+        if isinstance(value, Text):
+            console.print(margin + value, soft_wrap=True)
+            continue
+        for line in folded(escaped(value), console.width - indent):
+            if indent + len(line) <= console.width:
+                console.print(margin + Text(line), soft_wrap=True)
+            else:
+                if margin.plain.strip():
+                    console.print(name, soft_wrap=True)
+                lines(console, f"  {line}" if len(line) + 2 <= console.width else line)
+            margin = Text(" " * indent)
 
 
 def inspection(console: Console, found: Inspection) -> None:
     """Show what playlists say and what their segments weigh."""
     independent = ", independent segments" if found.independent_segments else ""
     version = f"version {found.version}" if found.version else "no version"
-    lines(console, f"{found.location}: {found.kind} playlist, {version}{independent}, {clock(float(found.duration))}", "")
+    lines(console, f"{found.location}: {found.kind} playlist, {version}{independent}, {duration(float(found.duration))}", "")
     if found.variants:
         columns = ("variant", "codecs", "picture", ">fps", ">bandwidth", ">measured", ">average", "audio")
         table(console, columns, [_variant(item) for item in found.variants])
@@ -304,8 +319,8 @@ def _playlist(item: PlaylistReport) -> tuple[object, ...]:
         item.uri,
         item.kind,
         item.segments,
-        f"{float(item.duration):.3f} s",
-        f"{float(item.longest):.3f} s",
+        exact(item.duration),
+        exact(item.longest),
         f"{item.target_duration} s",
         size(item.bytes) if item.bytes is not None else "",
         ", ".join(keys) or "clear",
@@ -344,7 +359,7 @@ def titles(console: Console, records: Sequence[Record]) -> None:
     table(
         console,
         ("content id", "version", "status", ">duration", "title", "master playlist"),
-        [(item.content_id, item.version, item.status, clock(item.duration), item.title, item.playback.hls) for item in records],
+        [(item.content_id, item.version, item.status, duration(item.duration), item.title, item.playback.hls) for item in records],
     )
 
 
@@ -364,12 +379,12 @@ def record(console: Console, shown: Record) -> None:
         ("content id", shown.content_id),
         ("title", shown.title),
         ("version", f"{shown.version}, {shown.status}, {shown.created_at:%Y-%m-%d %H:%M:%S} UTC"),
-        ("duration", f"{clock(shown.duration)} ({shown.duration:.3f} s)"),
+        ("duration", _lasting(Fraction(shown.duration))),
         ("source", f"{shown.source.name}, {size(shown.source.size)}, sha256 {shown.source.sha256}"),
         ("master playlist", shown.playback.hls),
         ("encryption", encryption),
-        ("poster", shown.thumbnails.poster or "none"),
-        ("thumbnails", shown.thumbnails.track or "none"),
+        ("poster", _beside(shown, shown.thumbnails.poster)),
+        ("thumbnails", _beside(shown, shown.thumbnails.track)),
         *((f"audio {track.id}", f"{track.name}, {track.language or 'no language'}, {track.channels} channels") for track in shown.audio),
         *(
             (f"subtitles {track.id}", f"{track.name}, {track.language or 'no language'}" + (", forced" if track.forced else ""))
@@ -392,6 +407,11 @@ def record(console: Console, shown: Record) -> None:
             for item in shown.renditions
         ],
     )  # fmt: skip
+
+
+def _beside(shown: Record, location: str | None) -> str:
+    """Return where an object lies below the folder of the master playlist, which is named in full."""
+    return location.removeprefix(shown.playback.hls.rpartition("/")[0] + "/") if location else "none"
 
 
 def work(console: Console, found: Usage) -> None:
@@ -428,5 +448,14 @@ def playing(console: Console, server: Preview) -> None:
 
 def doctor(console: Console, checks: Sequence[CheckResult]) -> None:
     """Show what was looked at."""
-    table(console, ("check", "", "found"), [(check.name, Text(check.state, _STATE_STYLE[check.state]), check.detail) for check in checks])
-    lines(console, *(f"{check.name}: {check.fix}" for check in checks if check.fix))
+    state, name = (max((len(text) for text in texts), default=0) for texts in zip(*((c.state, c.name) for c in checks), strict=True))
+    _facts(
+        console,
+        [
+            (Text.assemble((check.name.ljust(name), "bold"), "  ", (check.state.ljust(state), _STATE_STYLE[check.state])), check.detail)
+            for check in checks
+        ],
+    )
+    for check in checks:
+        if check.fix:
+            prose(console, f"{check.name}: {check.fix}")

@@ -1,54 +1,112 @@
-"""What is said when an ingest has ended. Lines only: where they go into a pipe or a file, rich is not loaded (see words.py).
+"""What is said when an ingest has ended. Text only: where it goes into a pipe or a file, rich is not loaded (see words.py).
 
-In:   a console and what the library returned.  Out: lines on the console.
+In:   a console and what the library returned.  Out: lines on the console.  Wrong: nothing.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidpipe.cli.reporters import clock, count
-from vidpipe.cli.words import Printer, lines
+from vidpipe.cli import hints
+from vidpipe.cli.words import Printer, lines, prose
+from vidpipe.quantities import count, duration, size
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import LeftOutRecord
+    from vidpipe.cli.reporters.meter import Snapshot
     from vidpipe.pipeline.ingest import IngestResult
 
 
-def finished(console: Printer, result: IngestResult) -> None:
-    """Say where the title is and what to run next."""
+def finished(console: Printer, result: IngestResult, *, home: str | None = None, warned: Collection[str] = (), quiet: bool = False) -> None:
+    """Say where the title is, and what to run next. warned: warnings that were shown already.
+
+    quiet: only say what is wrong, and that once: of a title that is unchanged it was said when it was made.
+    """
+    if quiet and result.unchanged:
+        return
+    if not quiet:
+        prose(console, _headline(result))
+    record = result.record
+    left = [f"left out: {left_out(track)}" for track in record.left_out]
+    warnings = [f"{finding.severity}: {finding.message} [{finding.id}]" for finding in result.findings]
+    warnings += [f"warning: {text}" for text in [*result.warnings, *left] if text not in warned]
+    for warning in warnings:
+        prose(console, warning)
+    if not quiet:
+        _labelled(console, "master playlist", _near(result.manifest))
+        _command(console, "play it", hints.command("preview", record.content_id, home=home))
+        _command(console, "its record", hints.command("catalog", "show", record.content_id, home=home))
+
+
+def _headline(result: IngestResult) -> str:
     record = result.record
     if result.unchanged:
-        lines(console, f"{record.content_id} is unchanged: version {record.version} is live already")
-    elif result.restored:
+        return f"{record.content_id} is unchanged: version {record.version} is live already"
+    if result.restored:
         back = count(result.restored, "lost object")
-        lines(console, f"{record.content_id} is whole again: version {record.version} was live already, {back} put back")
+        return f"{record.content_id} is whole again: version {record.version} was live already, {back} put back"
+    reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
+    copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
+    videos = count(sum(rendition.type == "video" for rendition in record.renditions), "rendition")
+    took = duration(result.timings["total"])
+    return f"{record.content_id} is live: {duration(record.duration)} of video in {videos}, made in {took}{reused}{copied}"
+
+
+_LABEL = "  {:<15}  "
+
+
+def _labelled(console: Printer, label: str, *values: str) -> None:
+    """Print what may be pasted, below its name unless it fits beside it."""
+    beside = _LABEL.format(label) + values[0]
+    if len(values) == 1 and len(beside) <= console.width:
+        lines(console, beside)
     else:
-        reused = f", {result.artifacts_reused} of {count(result.artifacts, 'encoded piece')} reused" if result.artifacts_reused else ""
-        copied = f", {count(result.copied, 'object')} copied" if result.copied else ""
-        videos = sum(rendition.type == "video" for rendition in record.renditions)
-        lines(
-            console,
-            f"{record.content_id} is live: {clock(record.duration)} of video in {count(videos, 'rendition')}, version {record.version}, "
-            f"made in {clock(result.timings['total'])}{reused}{copied}",
-        )
-    for finding in result.findings:
-        lines(console, f"{finding.severity}: {finding.message} [{finding.id}]")
-    lines(console, *(f"warning: {warning}" for warning in result.warnings), *(f"left out: {left_out(track)}" for track in record.left_out))
-    content_id = shlex.quote(record.content_id)
-    lines(
-        console,
-        f"  master playlist  {result.manifest}",
-        f"  play it          vidpipe preview {content_id}",
-        f"  look inside      vidpipe inspect {shlex.quote(result.manifest)}",
-        f"  its record       vidpipe catalog show {content_id}",
-    )
+        lines(console, f"  {label}", *(f"    {value}" for value in values))
 
 
-def lost_result(console: Printer, content_id: str, reason: str) -> None:
+def _command(console: Printer, label: str, words: Sequence[str]) -> None:
+    """Print a command that may be pasted."""
+    whole = shlex.join(words)
+    fits = len(_LABEL.format(label) + whole) <= console.width
+    _labelled(console, label, *([whole] if fits else hints.folded(words, console.width - 4)))
+
+
+def _near(manifest: str) -> str:
+    """Return a path as seen from here, if it lies below; a URL as it is."""
+    if "://" not in manifest and Path(manifest).is_relative_to(here := Path.cwd()):
+        return str(Path(manifest).relative_to(here))
+    return manifest
+
+
+def interrupted(console: Printer, now: Snapshot, arguments: Sequence[str]) -> None:
+    """Say what a stopped run has left, and how to go on. arguments: of the command line."""
+    prose(console, f"stopped after {duration(now.seconds)}: {_kept(now)}")
+    command, hidden = hints.again(arguments)
+    _command(console, "continue with", command)
+    if hidden:
+        prose(console, "    (its address was given with a user, password or query, which are not repeated here)", indent="    ")
+
+
+def _kept(now: Snapshot) -> str:
+    """Return what the next run need not do again."""
+    if encode := now.encode:
+        if encode.chunks_done == 0:
+            return "nothing is published, and no chunk was finished yet"
+        rest = encode.chunks - encode.chunks_done
+        what = f"{encode.chunks_done} of {count(encode.chunks, 'chunk')}" if rest else "all chunks"
+        rest_of_it = f"the other {rest}" if rest else "nothing"
+        return f"nothing is published; {what} encoded and kept, the next run encodes {rest_of_it}"
+    if "fetch" in now.running and (fetched := now.headway.get("fetch")):
+        return f"{size(fetched.done)} of the source were fetched; the next run goes on from there if the server allows it"
+    return "nothing was encoded yet"
+
+
+def lost_result(console: Printer, content_id: str, reason: str, *, home: str | None = None) -> None:
     """Say that the result of an ingest could not be written, and where it can be had."""
-    again = f"vidpipe catalog show {shlex.quote(content_id)} --json"
+    again = shlex.join(hints.command("catalog", "show", content_id, "--json", home=home))
     lines(console, f"warning: {content_id} is live, but its record could not be written ({reason}); it is shown by: {again}")
 
 

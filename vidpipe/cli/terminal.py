@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Self
 
 from rich.console import Console
 
-PIPED_WIDTH = 10_000
-"""Columns of output that goes into a file or a pipe: nothing is cut or folded there."""
+from vidpipe.cli.words import PIPED_WIDTH
 
 
 class Terminal(Console):
@@ -31,4 +31,7 @@ class Terminal(Console):
         """Return the console of a stream."""
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() else PIPED_WIDTH
+        if stream.isatty() and os.environ.get("TERM") in ("dumb", "unknown"):  # rich takes each of them for 80 columns wide
+            with suppress(OSError):
+                width = os.get_terminal_size(stream.fileno()).columns or None
         return cls(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

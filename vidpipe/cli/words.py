@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 10_000
+"""Columns of output that goes into a file or a pipe: nothing is cut or folded there."""
+
 # C0 and C1 controls, line and paragraph separators, marks that reorder or hide text, unpaired surrogates
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 
@@ -63,6 +66,10 @@ def out() -> Console:
 class Printer(Protocol):
     """Prints lines: a console of rich, or Piped."""
 
+    @property
+    def width(self) -> int:
+        """Columns that a line may have."""
+
     def print(self, text: str, /, *, style: str | None = None, end: str = "\n", soft_wrap: bool = True) -> None:
         """Print a line of text."""
 
@@ -71,6 +78,7 @@ class Piped:
     """Standard error that is no terminal. rich would print the same lines there, and take longer to load than all of them to write."""
 
     quiet = False
+    width = PIPED_WIDTH
 
     def print(self, text: str, /, *, style: str | None = None, end: str = "\n", soft_wrap: bool = True) -> None:
         """Print a line of text, as it is. Goes quiet when the pipe is closed."""
@@ -100,6 +108,21 @@ def lines(console: Printer, *texts: str) -> None:
     """Print lines that may be pasted: they are not broken."""
     for text in texts:
         console.print(escaped(text), soft_wrap=True)
+
+
+def prose(console: Printer, text: str, *, indent: str = "  ") -> None:
+    """Print a sentence, folded between words. indent: of all lines but the first."""
+    for line in folded(escaped(text), console.width, indent):
+        console.print(line, soft_wrap=True)
+
+
+def folded(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text, folded between words. A path is a word, and stays whole even if it is wider."""
+    if len(text) <= width:
+        return [text]
+    from textwrap import wrap
+
+    return wrap(text, max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _is_shown() -> bool:

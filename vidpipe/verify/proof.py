@@ -41,9 +41,10 @@ from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import TrackFacts
-from vidpipe.progress import Note, Reporter
+from vidpipe.progress import Note, Reporter, VerifyProgress
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
+from vidpipe.quantities import count, size
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.readback import Readback, keys_of
@@ -116,7 +117,9 @@ def verify(
     ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     cues: id of a subtitle track -> what was planned, where that is known.  copied: paths of objects that were copied inside the target.
     """
-    target = Readback(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel)
+    read = _read_back(inventory, copied)
+    on_bytes = _Progress(reporter, sum(read.values()))
+    target = Readback(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel, on_bytes)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         thumbnails = inventory.pictures.track if inventory.pictures else None
         kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}
@@ -168,24 +171,41 @@ def verify(
     _check_master(target, inventory, objects[layout.MASTER], facts, rates)
     if thumbnails is not None:
         _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
-    return _summed_up(inventory, copied, rates, decoded, reporter)
+    objects_of_all = {*inventory.objects, *(segment.uri for segment in inventory.segments)}
+    compared = len(objects_of_all) - len(read)
+    same = f"; {count(compared, 'copy has', 'copies have')} size and hash of what was proven before" if compared else ""
+    reporter.emit(Note(text=f"read back {count(len(read), 'object')}, {size(sum(read.values()))}: all as published{same}"))
+    return Verification(
+        objects=len(inventory.objects),
+        segments=sum(len(track.segments) for track in inventory.tracks),
+        bytes=sum(read.values()),
+        compared=compared,
+        rates=rates,
+        decoded=decoded,
+    )
 
 
-def _summed_up(
-    inventory: Inventory, copied: Collection[str], rates: dict[str, Bitrate], decoded: int, reporter: Reporter
-) -> Verification:
-    segments = sum(len(track.segments) for track in inventory.tracks)
+def _read_back(inventory: Inventory, copied: Collection[str]) -> dict[str, int]:
+    """Return path -> size of all objects that are read whole: all but copies that are neither text nor at the end of a track."""
     sizes = {path: entry.size for path, entry in inventory.objects.items()} | {segment.uri: segment.size for segment in inventory.segments}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
     texts = {layout.MASTER, layout.THUMBNAILS, *(t.playlist for t in inventory.tracks), *(t.init for t in inventory.media)}
-    compared = {path for path in sizes if path in copied} - ends - texts
-    size = sum(size for path, size in sizes.items() if path not in compared)
-    shown = f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.1f} kB"
-    same = f"; {len(compared)} copies have size and hash of what was proven before" if compared else ""
-    reporter.emit(Note(text=f"read back {len(sizes) - len(compared)} objects, {shown}: all as published{same}"))
-    return Verification(
-        objects=len(inventory.objects), segments=segments, bytes=size, compared=len(compared), rates=rates, decoded=decoded
-    )
+    return {path: size for path, size in sizes.items() if path not in copied or path in ends or path in texts}
+
+
+class _Progress:
+    """Reports how much of a version was read back, from any thread."""
+
+    def __init__(self, reporter: Reporter, total: int) -> None:
+        self._reporter, self._total = reporter, total
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, number: int) -> None:
+        """Count an object."""
+        with self._lock:
+            self._bytes += number
+            self._reporter.emit(VerifyProgress(bytes=self._bytes, bytes_total=self._total))
 
 
 class _TrackReader:

@@ -28,12 +28,13 @@ _FIX = "nothing was made visible; run the same command again, and look at what e
 
 
 class Readback:
-    """The version at the target: reads objects, and words the differences."""
+    """The version at the target: reads objects, and words the differences. on_bytes: called with the size of each, from any thread."""
 
-    def __init__(self, storage: Storage, prefix: str, cancel: threading.Event) -> None:
+    def __init__(self, storage: Storage, prefix: str, cancel: threading.Event, on_bytes: Callable[[int], None] | None = None) -> None:
         self._storage = storage
         self._prefix = prefix
         self.cancel = cancel
+        self._on_bytes = on_bytes
 
     def read(self, path: str, size: int, sha256: str) -> bytes:
         """Read an object and compare it with what was sent."""
@@ -46,6 +47,8 @@ class Readback:
             raise self.wrong(path, "the stored object has another size than was sent", f"{size} bytes", f"{len(data)} bytes")
         if (found := hashlib.sha256(data).hexdigest()) != sha256:
             raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
+        if self._on_bytes:
+            self._on_bytes(size)
         return data
 
     def keep(self, path: str, entry: ObjectEntry, *, keep: bool) -> tuple[str, bytes]:

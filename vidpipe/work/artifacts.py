@@ -27,7 +27,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vidpipe import durable
+from vidpipe import durable, quantities
 from vidpipe.data import Data
 from vidpipe.errors import EncodeFailed
 from vidpipe.work import temporary
@@ -194,7 +194,7 @@ def disk_full(folder: Path) -> EncodeFailed:
     """Return the error for a full disk."""
     free = ""
     with contextlib.suppress(OSError):
-        free = f" ({shutil.disk_usage(_existing(folder)).free // 1_000_000} MB free)"
+        free = f" ({quantities.size(shutil.disk_usage(_existing(folder)).free)} free)"
     return EncodeFailed(
         f"the disk is full{free}",
         where=str(folder),

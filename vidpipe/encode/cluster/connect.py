@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpipe import __version__
+from vidpipe import __version__, quantities
 from vidpipe.encode.cluster.executors import DaskExecutor, StagingExecutor
 from vidpipe.encode.cluster.second_copies import SecondCopies
 from vidpipe.encode.cluster.staging import LOOK_SECONDS, Staging
@@ -97,7 +97,7 @@ def connect(
         if staging is None:
             executor = SecondCopies(executor, slots, stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies")))
         else:  # without second copies: what the slower one puts at S3 later would stay there
-            reporter.emit(Note(text=f"the source goes to {staging.url} ({source.size // 1_000_000} MB), unless it is there"))
+            reporter.emit(Note(text=f"the source goes to {staging.url} ({quantities.size(source.size)}), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)
             executor = StagingExecutor(executor, staging, store)
             stack.callback(executor.shutdown)

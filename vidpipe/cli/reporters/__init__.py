@@ -1,0 +1,33 @@
+"""The Reporters of the command line: a live checklist, lines for logs, NDJSON for programs, or nothing.
+
+In:   the events of ``vidpipe.progress``, from several threads.
+Out:  text on standard error (docs/progress.md has the schema of the NDJSON).
+Wrong: nothing: where nobody reads, the work goes on.
+
+``meter.py`` adds the events up; the others only show what it says. Each value of ``--progress`` is a module.
+"""
+
+from __future__ import annotations
+
+from vidpipe.cli.reporters.ndjson import Ndjson
+from vidpipe.cli.reporters.plain import Plain
+from vidpipe.cli.reporters.quiet import Quiet
+from vidpipe.cli.reporters.watcher import UntilLive, Watcher
+from vidpipe.cli.words import has_bar
+from vidpipe.progress import LAST_STAGE
+
+__all__ = ["Plain", "UntilLive", "Watcher", "watcher"]
+
+
+def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
+    """Return the Reporter for a value of ``--progress``. expected: stages that are to come, which a checklist shows before they begin.
+
+    A checklist needs a terminal that can redraw lines; without one, what would be a checklist is lines.
+    """
+    if kind in ("auto", "bar") and has_bar():
+        from vidpipe.cli.reporters.live import Checklist  # rich, which only a terminal needs
+
+        return Checklist(expected)
+    if kind == "json":
+        return Ndjson()
+    return Quiet() if kind == "none" else Plain(stages=LAST_STAGE in expected)
