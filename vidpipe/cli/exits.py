@@ -43,7 +43,6 @@ CODES = {
     130: "interrupted",
     EXIT_PIPE: "output pipe closed",
 }
-EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in CODES.items()) + "."
 
 
 @dataclass(frozen=True)

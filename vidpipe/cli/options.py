@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidpipe.cli import completion
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS
 from vidpipe.errors import UsageError
 from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:
+    from vidpipe.cli.completion import Completer
     from vidpipe.settings import Settings
 
 
@@ -39,66 +41,118 @@ def _about(name: str) -> str:
     return DESCRIPTIONS[name] + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
 
 
-_TUNING = "Machine"
+TITLE, ENCODING, PROTECTION, WHERE = "What to publish", "Encoding and quality", "Protection", "Where"
+OUTPUT, MACHINE, CLUSTER = "Progress and output", "Machine", "Cluster"
+"""The headings of a command that has many options; they stand in the order in which the command names them."""
+
+
+def _setting(name: str, flag: str, *more: str, metavar: str, heading: str, complete: Completer | None = None) -> Any:
+    """Return the option that gives a setting."""
+    about = _about(name)
+    return typer.Option(flag, *more, metavar=metavar, help=about, show_default=False, rich_help_panel=heading, autocompletion=complete)
+
 
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Video file, a URL (https://, s3://), or - for standard input.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
-
-Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), show_default=False, rich_help_panel=_TUNING)]
-FFmpeg = Annotated[str | None, typer.Option("--ffmpeg", metavar="PATH", help=_about("ffmpeg"), show_default=False, rich_help_panel=_TUNING)]
-Workers = Annotated[str | None, typer.Option(metavar="N", help=_about("workers"), show_default=False, rich_help_panel=_TUNING)]
-Threads = Annotated[str | None, typer.Option(metavar="N", help=_about("threads"), show_default=False, rich_help_panel=_TUNING)]
-ChunkSeconds = Annotated[
-    str | None,
-    typer.Option("--chunk-seconds", metavar="SECONDS", help=_about("chunk_seconds"), show_default=False, rich_help_panel=_TUNING),
-]
-Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help=_about("cluster"), show_default=False, rich_help_panel=_TUNING)]
-ClusterWork = Annotated[
-    str | None,
-    typer.Option("--cluster-work", metavar="s3://BUCKET/PREFIX", help=_about("cluster_work"), show_default=False, rich_help_panel=_TUNING),
-]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="On failure, also print the traceback and the command that failed.", rich_help_panel=_TUNING)
-]
-"""Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
-
-Policy = Annotated[str | None, typer.Option(metavar="FILE", help=_about("policy"), show_default=False)]
-Ladder = Annotated[str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE", help=_about("ladder"), show_default=False)]
-To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
-ContentId = Annotated[
-    str | None,
-    typer.Option(
-        "--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: made of the file's name.", show_default=False
-    ),
+    str, typer.Argument(metavar="SOURCE", help="Video file, URL (https:// or s3://), or - for standard input.", show_default=False)
 ]
 Title = Annotated[
     str | None,
-    typer.Option(metavar="T", help="Title for people. Default: that of the live version, else the file's name.", show_default=False),
+    typer.Option(
+        "--title",
+        metavar="TEXT",
+        help="Title shown to viewers. Default: that of the live version, or else the file name.",
+        show_default=False,
+        rich_help_panel=TITLE,
+    ),
+]
+ContentId = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="CONTENT_ID",
+        help="Name of the title in paths and URLs. Default: made from the file name.",
+        show_default=False,
+        rich_help_panel=TITLE,
+        autocompletion=completion.content_ids,
+    ),
 ]
 Meta = Annotated[
     list[str] | None,
     typer.Option(
+        "--meta",
         metavar="KEY=VALUE",
-        help="Free text for the record; may be given several times. Other keys are kept; KEY= removes one.",
+        help="Metadata for the record; repeatable. Keys that are not given stay as they are; KEY= removes one.",
         show_default=False,
+        rich_help_panel=TITLE,
     ),
 ]
 Language = Annotated[
     list[str] | None,
     typer.Option(
+        "--language",
         metavar="[STREAM=]TAG",
-        help="Language (BCP 47, such as de) of the one track that does not say its own, or of a stream; may be given several times.",
+        help="Language (BCP 47, such as de) of the only track without one, or of stream number STREAM; repeatable.",
         show_default=False,
+        rich_help_panel=TITLE,
     ),
 ]
-Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_about("encrypt"), show_default=False)]
-KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
-NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
-ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Allow this source to replace the one that the live title was made from.", rich_help_panel=TITLE),
+]
+
+Ladder = Annotated[
+    str | None, _setting("ladder", "--ladder", "-l", metavar="NAME|FILE", heading=ENCODING, complete=completion.ladders)
+]
+Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", heading=ENCODING)]
+
+Encrypt = Annotated[
+    str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.schemes)
+]
+KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
+NewKey = Annotated[
+    bool, typer.Option("--new-key", help="Publish a new version under a new key, even if nothing else changed.", rich_help_panel=PROTECTION)
+]
+
+To = Annotated[str | None, _setting("target", "--to", metavar="DIR|s3://BUCKET/PREFIX", heading=WHERE)]
+Home = Annotated[str | None, _setting("home", "--home", metavar="DIR", heading=WHERE)]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan; encode and publish nothing.", rich_help_panel=OUTPUT)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)]
+ProgressOption = Annotated[
+    Progress,
+    typer.Option(
+        "--progress",
+        metavar="MODE",
+        help="How to show progress, on standard error: auto, bar, plain, json (one object per line) or none. Default: auto.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="On failure, also print the traceback and the command that failed."),
+]
+"""Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
+
+Workers = Annotated[str | None, _setting("workers", "--workers", metavar="N", heading=MACHINE)]
+Threads = Annotated[str | None, _setting("threads", "--threads", metavar="N", heading=MACHINE)]
+ChunkSeconds = Annotated[str | None, _setting("chunk_seconds", "--chunk-seconds", metavar="SECONDS", heading=MACHINE)]
+FFmpeg = Annotated[str | None, _setting("ffmpeg", "--ffmpeg", metavar="PATH", heading=MACHINE)]
+
+Cluster = Annotated[str | None, _setting("cluster", "--cluster", metavar="ADDRESS", heading=CLUSTER)]
+ClusterWork = Annotated[str | None, _setting("cluster_work", "--cluster-work", metavar="s3://BUCKET/PREFIX", heading=CLUSTER)]
+
+LiveId = Annotated[
+    str,
+    typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False, autocompletion=completion.content_ids),
+]
+LadderName = Annotated[
+    str,
+    typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False, autocompletion=completion.ladders),
+]
 
 
 def settings(*, any_variables: bool = False, **flags: object) -> Settings:
