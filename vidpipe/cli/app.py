@@ -54,6 +54,7 @@ app.add_typer(work, name="work")
 def invoke(arguments: Sequence[str]) -> None:
     """Run one command line. Failures leave as exceptions: ``exits.run`` is the one place that turns them into text."""
     if os.environ.get(completion.VARIABLE):  # a shell asks for completions
+        completion.join_words(os.environ)
         app(prog_name="vidpipe")
     command = typer.main.get_command(app)
     with command.make_context("vidpipe", list(arguments)) as context:

@@ -1,10 +1,10 @@
-"""What a shell offers at the Tab key: ladders, titles, names of choices. Paths are left to the shell, which knows them best.
+"""What a shell offers when Tab is pressed: ladders, live titles, choices. Paths are left to the shell.
 
-In:   the options before it on the command line, and the beginning of the word.
-Out:  the words that may stand there. None of them: the shell offers files and folders.
-Wrong: nothing, ever: a person is typing. What cannot be read offers nothing.
+In:   the options before the cursor, and the beginning of the word.
+Out:  the words that may stand there. If there are none, the shell offers files and folders.
+Wrong: nothing: a message would be printed into the line that somebody types. State that cannot be read offers nothing.
 
-A key press must be answered at once, so a catalog is read only where that is quick: in a file, and without SQLAlchemy.
+Tab must answer at once, so a catalog is read only where that is quick: in a file, and without SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -12,32 +12,43 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 import typer
 
 from vidpipe.protect.schemes import SCHEMES
 
-Completer = Callable[[typer.Context, str], list[str]]
+Completer = Callable[..., list[str]]
 
 VARIABLE = "_VIDPIPE_COMPLETE"
 """Set by the scripts of the shells; its value is what they ask for."""
 _UNQUOTED = re.compile(r"[\w.,@%+-]+")
-"""Names that no shell wants quoted. Of others the shell knows how, once it is left to it."""
+"""Names that need no quotes in any shell. Other names are left to the shell, which knows how to quote them."""
 
 
-def ladders(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the shipped ladders, and the YAML files of the working directory. In other folders the shell looks itself."""
+def join_words(environ: MutableMapping[str, str]) -> None:
+    """Put together again what bash has taken apart: it passes --ladder=fast as three words."""
+    words, at = environ.get("COMP_WORDS", "").split("\n"), environ.get("COMP_CWORD", "")
+    if at.isdecimal():
+        joined = "\n".join(words[: int(at) + 1]).replace("\n=\n", "=").split("\n")
+        environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
+
+
+def ladders(incomplete: str) -> list[str]:
+    """Return the shipped ladders, and the YAML files of the working directory."""
     from vidpipe.ladder import shipped
 
-    if "/" in incomplete:
-        return []
+    return [name for name in shipped() if name.startswith(incomplete)] + yaml_files(incomplete)
+
+
+def yaml_files(incomplete: str) -> list[str]:
+    """Return the YAML files of the working directory. In other folders the shell looks itself."""
     try:
-        here = sorted(path.name for path in Path().iterdir() if path.suffix.lower() in (".yaml", ".yml") and _UNQUOTED.fullmatch(path.name))
+        names = sorted(path.name for path in Path().iterdir() if path.suffix.lower() in (".yaml", ".yml"))
     except OSError:
-        here = []
-    return [name for name in (*shipped(), *here) if name.startswith(incomplete)]
+        return []
+    return [name for name in names if name.startswith(incomplete) and _UNQUOTED.fullmatch(name)]
 
 
 def schemes(incomplete: str) -> list[str]:

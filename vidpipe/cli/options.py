@@ -104,7 +104,7 @@ Replace = Annotated[
 Ladder = Annotated[
     str | None, _setting("ladder", "--ladder", "-l", metavar="NAME|FILE", heading=ENCODING, complete=completion.ladders)
 ]
-Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", heading=ENCODING)]
+Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", heading=ENCODING, complete=completion.yaml_files)]
 
 Encrypt = Annotated[
     str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.schemes)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidpipe.cli import options
+from vidpipe.cli import completion, options
 from vidpipe.cli.exits import failure, show
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
@@ -77,7 +77,9 @@ def show_ladder(
     ),
 )
 def check_ladders(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False, autocompletion=completion.yaml_files)
+    ],
     debug: options.Debug = False,
 ) -> None:
     """Check ladder files.
