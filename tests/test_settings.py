@@ -188,6 +188,8 @@ def test_a_wrong_file_is_refused_by_name(here: Path, name: str) -> None:
     [
         ({"workers": "x"}, {}, "--workers", "'x' is not allowed"),
         ({"target": "lib", "workers": "1.5"}, {}, "--workers", "'1.5' is not allowed"),
+        ({"cluster": "scheduler"}, {}, "--cluster", "'scheduler' is not the address of a Dask scheduler"),
+        ({}, {"VIDPIPE_CLUSTER": "http://h:1"}, "VIDPIPE_CLUSTER", "'http://h:1' is not the address of a Dask scheduler"),
         ({"cluster_work": "/mnt/work"}, {}, "--cluster-work", "'/mnt/work' is not allowed"),
         ({}, {"VIDPIPE_THREADS": "-1"}, "VIDPIPE_THREADS", "'-1' is not allowed"),
         ({}, {"VIDPIPE_LIMITS_MAX_PIXELS": "many"}, "VIDPIPE_LIMITS_MAX_PIXELS", "'many' is not allowed"),

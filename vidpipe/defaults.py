@@ -50,7 +50,7 @@ DESCRIPTIONS: dict[str, str] = {
     "workers": "Chunks to encode in parallel. Default: one per core, if memory allows.",
     "threads": "Encoder threads per chunk. Default: one, and more for the last chunks.",
     "cluster": "Encode on a Dask cluster: the address of its scheduler, such as tcp://HOST:8786. Default: encode on this machine.",
-    "cluster_work": "s3://BUCKET/PREFIX where the machines of a cluster exchange files. Default: they share a file system.",
+    "cluster_work": "Where the machines of a cluster exchange files: s3://BUCKET/PREFIX. Default: they share a file system.",
     "gzip_playlists": "Store playlists in S3 compressed (Content-Encoding: gzip), as Apple recommends. Default: false; a CDN can do it.",
     "upload_workers": "Parallel uploads.",
     "catalog_url": "Database of the catalog: sqlite:///FILE or postgresql://USER@HOST/NAME. Default: SQLite in HOME/catalog.db.",

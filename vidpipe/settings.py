@@ -47,6 +47,7 @@ _ANYWHERE = frozenset(
 """What a vidpipe.toml in the working directory may say. A setting that is not named here belongs to whoever runs vidpipe."""
 _KUBERNETES = re.compile(rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)")
 """What Kubernetes puts into every container for a service named vidpipe or vidpipe-…: nobody's spelling mistake."""
+_CLUSTER = re.compile(r"((tcp|tls|ucx|ws|wss)://)?(\[[^\]]+\]|[^\s/:\[\]]+):\d+/?", re.IGNORECASE)
 _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 """None may be longer than the next."""
 
@@ -293,6 +294,8 @@ def _convert(name: str, value: object, origin: Origin, base: Path, *, typed: boo
     except ValidationError:
         shown = origin.shown(value) if field.repr else "this value"  # which may hold a password
         raise origin.error(f"{shown} is not allowed", fix) from None
+    if name == "cluster" and not _CLUSTER.fullmatch(str(checked)):  # Dask would wait half a minute before it says so
+        raise origin.error(f"{origin.shown(value)} is not the address of a Dask scheduler", fix)
     try:
         if name == "key_url" and checked is not None:
             check_key_url(checked, origin.where)

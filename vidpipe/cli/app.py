@@ -314,7 +314,7 @@ def _print_unreadable(location: str, error: UsageError, *, debug: bool) -> typer
 )
 def preview(
     content_id: options.LiveId,
-    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port to serve on. Default: any free one.")] = 0,
+    port: options.Port = 0,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:

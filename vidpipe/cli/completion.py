@@ -17,8 +17,6 @@ from pathlib import Path
 
 import typer
 
-from vidpipe.protect.schemes import SCHEMES
-
 Completer = Callable[..., list[str]]
 
 VARIABLE = "_VIDPIPE_COMPLETE"
@@ -51,9 +49,13 @@ def yaml_files(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete) and _UNQUOTED.fullmatch(name)]
 
 
-def schemes(incomplete: str) -> list[str]:
-    """Return the protection schemes."""
-    return [scheme for scheme in SCHEMES if scheme.startswith(incomplete)]
+def choices(*names: str) -> Completer:
+    """Return what offers these names."""
+
+    def named(incomplete: str) -> list[str]:
+        return [str(name) for name in names if name.startswith(incomplete)]
+
+    return named
 
 
 def content_ids(context: typer.Context, incomplete: str) -> list[str]:

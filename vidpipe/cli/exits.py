@@ -93,7 +93,8 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vidpipe"
         what = str(message()).rstrip(".").replace("\n", " ")
-        return _foreign(UsageError.exit_code, UsageError.id, what, f"see {command} --help", trace)
+        usage = f"write {' '.join((command, *context.command.collect_usage_pieces(context)))}, or " if context else ""
+        return _foreign(UsageError.exit_code, UsageError.id, what, f"{usage}see {command} --help", trace)
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     advice = "please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
     return _foreign(EXIT_BUG, VidpipeError.id, f"this is a bug in vidpipe {__version__}: {kind}", advice, trace)

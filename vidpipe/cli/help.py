@@ -21,6 +21,15 @@ FEW_OPTIONS = 12
 class Command(TyperCommand):
     """A command whose options stand under their headings if it has many."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments. Errors name this command: Typer leaves that out where a value is missing."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                vars(error)["ctx"] = ctx
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the options."""
         parameters = self.get_params(ctx)

@@ -7,11 +7,11 @@ Wrong: UsageError for a setting or a ``--meta`` that is not of the right form.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -35,6 +35,10 @@ class Progress(StrEnum):
     none = "none"
 
 
+Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
+
+
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
     default = DEFAULTS.get(name)
@@ -50,6 +54,32 @@ def _setting(name: str, flag: str, *more: str, metavar: str, heading: str, compl
     """Return the option that gives a setting."""
     about = _about(name)
     return typer.Option(flag, *more, metavar=metavar, help=about, show_default=False, rich_help_panel=heading, autocompletion=complete)
+
+
+def checked(flag: str, allowed: str, example: str, read: Callable[[str], Value]) -> Callable[[str | Value], Value]:
+    """Return what reads the value of a flag that is no setting. read raises ValueError for a value that is not allowed."""
+
+    def parse(value: str | Value) -> Value:
+        if not isinstance(value, str):  # the default
+            return value
+        try:
+            return read(value)
+        except ValueError as error:
+            raise UsageError(f"{value!r} is not allowed", where=flag, fix=f"give {allowed}, such as {flag} {example}") from error
+
+    return parse
+
+
+def number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+    """Return what reads a number in a range."""
+
+    def read(text: str) -> Number:
+        value = kind(text)
+        if not least <= value <= most:  # false for NaN too
+            raise ValueError
+        return value
+
+    return read
 
 
 Source = Annotated[
@@ -107,7 +137,7 @@ Ladder = Annotated[
 Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", heading=ENCODING, complete=completion.yaml_files)]
 
 Encrypt = Annotated[
-    str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.schemes)
+    str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.choices(*SCHEMES))
 ]
 KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
 NewKey = Annotated[
@@ -126,6 +156,8 @@ ProgressOption = Annotated[
     typer.Option(
         "--progress",
         metavar="MODE",
+        parser=checked("--progress", ", ".join(Progress), "plain", Progress),
+        autocompletion=completion.choices(*Progress),
         help="How to show progress, on standard error: auto, bar, plain, json (one object per line) or none. Default: auto.",
         show_default=False,
         rich_help_panel=OUTPUT,
@@ -144,6 +176,27 @@ FFmpeg = Annotated[str | None, _setting("ffmpeg", "--ffmpeg", metavar="PATH", he
 
 Cluster = Annotated[str | None, _setting("cluster", "--cluster", metavar="ADDRESS", heading=CLUSTER)]
 ClusterWork = Annotated[str | None, _setting("cluster_work", "--cluster-work", metavar="s3://BUCKET/PREFIX", heading=CLUSTER)]
+
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="N",
+        parser=checked("--port", "a whole number from 0 to 65535", "8080", number(int, 0, 65535)),
+        help="Port to serve on. Default: any free one.",
+        show_default=False,
+    ),
+]
+OlderThan = Annotated[
+    float,
+    typer.Option(
+        "--older-than",
+        metavar="DAYS",
+        parser=checked("--older-than", "a number of days, 0 or more", "7", number(float, 0, float("inf"))),
+        help="Delete only files older than this. Default: 0, all files.",
+        show_default=False,
+    ),
+]
 
 LiveId = Annotated[
     str,

@@ -122,6 +122,8 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
+    if request.content_id is not None:
+        ids.checked(request.content_id)
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)

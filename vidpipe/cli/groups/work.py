@@ -50,9 +50,7 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
     ),
 )
 def clean_work(
-    older_than: Annotated[
-        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Delete only files older than this. Default: 0, all files.")
-    ] = 0,
+    older_than: options.OlderThan = 0,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Also discard unfinished ingests: delete their uploads and keys.")
     ] = False,
