@@ -245,7 +245,7 @@ def test_a_misspelt_variable_stops_every_command_that_has_settings(run: Run, mon
     for command in (["ingest", CLIP], ["plan", CLIP], ["validate", CLIP], ["catalog", "list"], ["work", "clean"], ["preview", "demo"]):
         done = run(*command)
         assert (done.code, done.err) == (
-            2, "error: VIDPIPE_TARGT: no setting reads this variable\nfix: did you mean VIDPIPE_TARGET? Else unset it\n",
+            2, "error: VIDPIPE_TARGT: no setting reads this variable\nfix: did you mean VIDPIPE_TARGET? Otherwise unset it\n",
         )  # fmt: skip
 
 
@@ -286,10 +286,10 @@ USAGE = {
     "no such command": (["ingset"], "No such command 'ingset'", "vidpipe --help"),
     "no such option": (["ingest", CLIP, "--laddr", "x"], "No such option", "vidpipe ingest --help"),
     "missing argument": (["ingest"], "Missing argument 'SOURCE'", "vidpipe ingest --help"),
-    "wrong choice": (["ingest", CLIP, "--progress", "loud"], "'loud' is not one of", "vidpipe ingest --help"),
-    "wrong port": (["preview", "demo", "--port", "70000"], "Invalid value for '--port'", "vidpipe preview --help"),
-    "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "Chunks encoded in parallel"),
-    "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "Encryption of the segments"),
+    "wrong choice": (["ingest", CLIP, "--progress", "loud"], "--progress: 'loud' is not allowed", "auto, bar, plain"),
+    "wrong port": (["preview", "demo", "--port", "70000"], "--port: '70000' is not allowed", "from 0 to 65535, such as --port 8080"),
+    "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "such as --workers 4"),
+    "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "give aes-128 or none"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
     "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a place", "did you mean s3://media/vod?"),
     "source with a slip": (["plan", "s3:/media/film.mov"], "this is no address of a source", "did you mean s3://media/film.mov?"),
