@@ -206,9 +206,9 @@ def test_inspect_of_what_cannot_be_read_is_json_too(run: Run, tmp_path: Path) ->
     done = run("inspect", str(tmp_path / "master.m3u8"), "--json")
     found = json.loads(done.out)
     assert (done.code, found["kind"]) == (2, "unreadable")
-    assert found["problems"] == ["this is no HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
+    assert found["problems"] == ["this is not an HLS playlist: a playlist begins with #EXTM3U and nothing else on that line"]
     assert [(each["file"], each["line"]) for each in found["error"]["diagnostics"]] == [(str(tmp_path / "master.m3u8"), 1)]
-    assert done.err.startswith(f"error: {tmp_path / 'master.m3u8'}:1: this is no HLS playlist")
+    assert done.err.startswith(f"error: {tmp_path / 'master.m3u8'}:1: this is not an HLS playlist")
 
 
 def test_work(run: Run) -> None:
@@ -291,7 +291,7 @@ USAGE = {
     "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "such as --workers 4"),
     "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "give aes-128 or none"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
-    "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a place", "did you mean s3://media/vod?"),
+    "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a target", "did you mean s3://media/vod?"),
     "source with a slip": (["plan", "s3:/media/film.mov"], "this is no address of a source", "did you mean s3://media/film.mov?"),
     "nobody's home": (["ingest", CLIP, "--home", "~nosuchuser"], "--home: the home directory is unknown", "write the full path"),
     "nobody's target": (["ingest", CLIP, "--to", "~nosuchuser/x"], "--to: the home directory is unknown", "write the full path"),
@@ -301,7 +301,7 @@ USAGE = {
     "id in Latin-1": (["catalog", "show", "\udcfc"], "there is no title '\\udcfc'", "catalog list"),
     "another source": (
         ["ingest", str(FIXTURES / "silent-video.mp4"), "--ladder", "fast", "--id", "demo"],
-        "demo is live and was made of another source: one-second.mp4",
+        "demo is live and was made from another source: one-second.mp4",
         "or replace demo with --replace",
     ),
     "no such ladder": (["plan", CLIP, "--ladder", "steaming"], "there is no ladder 'steaming'", "did you mean streaming?"),

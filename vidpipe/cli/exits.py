@@ -83,7 +83,7 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if isinstance(error, BrokenPipeError):
         return _foreign(EXIT_PIPE, "output-closed", CODES[EXIT_PIPE], None, trace)
     if isinstance(error, Unwritten):
-        fix = "make room, or write it elsewhere, and run the same command again"
+        fix = "free some space or write the output elsewhere, then run the same command again"
         return _foreign(EXIT_OUTPUT, "output-failed", f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix, trace)
     if isinstance(error, VidpipeError):
         more = error.debug if debug else ()

@@ -215,7 +215,7 @@ def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     try:
         cwd = Path.cwd()
     except FileNotFoundError as error:
-        raise UsageError("the working directory is gone", fix="change to another one") from error
+        raise UsageError("the working directory is gone", fix="change to another directory") from error
     return resolve(flags, os.environ, cwd, any_variables=any_variables)
 
 

@@ -156,7 +156,7 @@ def ingest(
     except (VidpipeError, OSError) as problem:
         if not live:
             raise
-        run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+        run.emit(Note(level="warning", text=f"the title is live, but cleaning up failed: {problem}"))
     return live[0].model_copy(update={"run": run.id, "timings": stages.all()})
 
 
@@ -234,7 +234,7 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         made = make(decided, restoring(live, lost, storage, keys, gzip=run.settings.gzip_playlists), run)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
-        what = f"{named(live)} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        what = f"{named(live)} cannot be restored byte for byte ({problem}); publishing a new version"
         reporter.emit(Note(level="warning", text=what))
         return None
     return _result(made, decided).model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
@@ -305,9 +305,9 @@ def _content_id(request: IngestRequest) -> str:
     if request.content_id is not None:
         return ids.checked(request.content_id)
     if request.source == STDIN:
-        raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
+        raise UsageError("standard input has no file name", where=STDIN, fix="name the title with --id")
     name = Path(unquote(split_url(request.source).path) if is_remote(request.source) else request.source).stem
     if not name:
         where = public(request.source) if is_remote(request.source) else request.source
-        raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")
+        raise UsageError("no content id can be made from the name of this source", where=where, fix="give one with --id")
     return ids.from_name(name)

@@ -78,7 +78,7 @@ def side_by_side(
         if left and isinstance(problem, Interrupted):
             raise UploadsLeft(
                 f"stopped; {left} upload{'s' if left > 1 else ''} did not end and may still reach the target",
-                fix="run the same command again to continue, or give it up: vidpipe work clean --unfinished",
+                fix="run the same command again to continue, or discard it: vidpipe work clean --unfinished",
             ) from problem
         raise
 

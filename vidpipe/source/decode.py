@@ -207,17 +207,17 @@ def _check(done: Completed, source: Source) -> None:
     """Raise SourceRefused if ffmpeg did not end by itself, or refused the source."""
     if done.returncode in KILLED:
         raise SourceRefused(
-            "ffmpeg was killed while it decoded it, not by the file: perhaps the machine was short of memory",
+            "ffmpeg was killed while decoding it: perhaps the machine ran out of memory",
             where=source.name,
             fix="run the same command again, with more free memory",
             id="reader-killed",
         )
     if done.returncode < 0 or done.returncode > 128:  # AVERROR codes are negative; of them a byte is left
-        crashed = "decoding it crashed the decoder"
+        crashed = "it crashes the decoder"
         raise SourceRefused(
             crashed if done.returncode < 0 else "ffmpeg cannot decode it",
             where=source.name,
-            fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
+            fix="copy it again from the original and compare the sizes; if they are the same, export it again",
             details=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()[-1:]],
             debug=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()],
             id="undecodable-source",
