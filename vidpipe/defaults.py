@@ -21,6 +21,8 @@ DEFAULTS: dict[str, object] = {
     "ladder": "streaming",
     "encrypt": DEFAULT_SCHEME,
     "key_url": None,
+    "public_url": None,
+    "cdn": None,
     "policy": None,
     "ffmpeg": None,
     "chunk_seconds": Fraction(30),
@@ -42,6 +44,11 @@ DESCRIPTIONS: dict[str, str] = {
     "ladder": "Bitrate ladder: a shipped one by name, or a YAML file.",
     "encrypt": "Encryption of the segments: aes-128 or none.",
     "key_url": "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",
+    "public_url": "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",
+    "cdn": (
+        "How to purge changed files from a CDN: cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH. "
+        "Default: no purge; caches keep the address of a title for a minute."
+    ),
     "policy": "YAML file with the thresholds of the quality checks. Default: the built-in policy.",
     "ffmpeg": "The ffmpeg program to use. Default: the one that comes with vidpipe.",
     "chunk_seconds": "Length of a chunk: the unit of encoding, and of resuming.",
@@ -67,6 +74,8 @@ ADVICE: dict[str, tuple[str, object]] = {
     "ladder": ("a shipped ladder (vidpipe ladders list) or a YAML file", "streaming"),
     "encrypt": ("aes-128 or none", "aes-128"),
     "key_url": ("a URL with {key_id} or {content_id} in it", "https://keys.example.com/{key_id}"),
+    "public_url": ("a URL", "https://media.example.com/vod"),
+    "cdn": ("cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH", "cloudfront:E2EXAMPLE"),
     "policy": ("a YAML file", "policy.yaml"),
     "ffmpeg": ("a program", "/usr/bin/ffmpeg"),
     "chunk_seconds": ("a number of seconds above 0", 30),

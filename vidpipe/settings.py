@@ -28,12 +28,14 @@ from platformdirs import user_data_dir
 from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
 from vidpipe.defaults import ADVICE, DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
+from vidpipe.publish.addresses import check_public_url
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
 
@@ -64,6 +66,8 @@ class Settings(Data):
     ladder: str = _setting("ladder")
     encrypt: SchemeName = _setting("encrypt")
     key_url: str | None = _setting("key_url")
+    public_url: str | None = _setting("public_url")
+    cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
     ffmpeg: str | None = _setting("ffmpeg")
     chunk_seconds: Seconds = _setting("chunk_seconds", gt=0)
@@ -95,6 +99,10 @@ class Settings(Data):
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
         if self.key_url is not None:
             check_key_url(self.key_url)
+        if self.public_url is not None:
+            check_public_url(self.public_url)
+        if self.cdn is not None:
+            read_cdn(self.cdn)
         return self
 
     @property
@@ -299,6 +307,10 @@ def _convert(name: str, value: object, origin: Origin, base: Path, *, typed: boo
     try:
         if name == "key_url" and checked is not None:
             check_key_url(checked, origin.where)
+        if name == "public_url" and checked is not None:
+            checked = check_public_url(checked, origin.where)
+        if name == "cdn" and checked is not None:
+            read_cdn(checked, origin.where)
         placed = _absolute(name, checked, base, origin.where)
     except UsageError as error:
         raise origin.error(error.what, error.fix) from error

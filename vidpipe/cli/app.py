@@ -111,6 +111,7 @@ def ingest(
     language: options.Language = None,
     replace: options.Replace = False,
     to: options.To = None,
+    public_url: options.PublicUrl = None,
     home: options.Home = None,
     ladder: options.Ladder = None,
     policy: options.Policy = None,
@@ -134,7 +135,7 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, public_url=public_url, policy=policy, home=home, ffmpeg=ffmpeg,
             workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe.pipeline import ingest as pipeline
@@ -183,7 +184,7 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
 
     if json:
         try:
-            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+            write_json({**report(result.record), "manifest": result.manifest, "address": result.address, "timings": result.timings})
         except OSError as lost:
             exits.drop(sys.stdout)
             with suppress(OSError):

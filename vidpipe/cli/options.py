@@ -145,6 +145,7 @@ NewKey = Annotated[
 ]
 
 To = Annotated[str | None, _setting("target", "--to", metavar="DIR|s3://BUCKET/PREFIX", heading=WHERE)]
+PublicUrl = Annotated[str | None, _setting("public_url", "--public-url", metavar="URL", heading=WHERE)]
 Home = Annotated[str | None, _setting("home", "--home", metavar="DIR", heading=WHERE)]
 
 DryRun = Annotated[
