@@ -58,7 +58,7 @@ def test_nothing_is_claimed_before_the_plan(clock_: Clock) -> None:
     assert feed(Meter(clock_), clock_, (1, StageStarted(stage="probe"))) == Snapshot(stages=("probe",))
 
 
-def test_chunks_side_by_side_add_up(clock_: Clock) -> None:
+def test_parallel_chunks_add_up(clock_: Clock) -> None:
     now = feed(
         Meter(clock_),
         clock_,
