@@ -107,7 +107,7 @@ CASES: dict[str, Case] = {
             "video.exact_seek": False,
             "video.start": 0,
             "audio.0.offset": 0,
-            "video.seek_problem": "the pictures have no presentation times of their own",
+            "video.seek_problem": "the frames have no presentation timestamps of their own",
         },
     ),
     "flv": Case("flash.flv", [*X264, *AAC], facts={"demuxer": "flv"}),

@@ -119,13 +119,13 @@ def test_what_is_left_out_is_named_everywhere(made: tuple[IngestResult, Recorder
     result, heard = made
     left = [(track.stream, track.kind, track.language, track.codec, track.reason) for track in result.record.left_out]
     assert left == [
-        (5, "video", None, "h264", "a title has one picture, that of stream 0"),
-        (6, "subtitles", "de", "hdmv_pgs_subtitle", "only text becomes WebVTT, and this is pictures or unknown"),
+        (5, "video", None, "h264", "a title has one video track, stream 0"),
+        (6, "subtitles", "de", "hdmv_pgs_subtitle", "only text can become WebVTT; this is bitmap or unknown"),
     ]
     warned = [note.text for note in heard.named("note") if note.level == "warning"]
     assert warned == [
-        "left out: video stream 5 (h264): a title has one picture, that of stream 0",
-        "left out: subtitles stream 6 (de, hdmv_pgs_subtitle): only text becomes WebVTT, and this is pictures or unknown",
+        "left out: video stream 5 (h264): a title has one video track, stream 0",
+        "left out: subtitles stream 6 (de, hdmv_pgs_subtitle): only text can become WebVTT; this is bitmap or unknown",
     ]
     planned = prepare(IngestRequest(source=str(film)), settings(tmp_path))
     assert [(track.stream, track.reason) for track in planned.left_out] == [(track[0], track[4]) for track in left]

@@ -52,7 +52,7 @@ FAILURES: dict[str, tuple[list[str], int, str, str]] = {
     "unknown option before": (["ingest", "--nonsense", CLIP, "--json"], 2, "usage-error", "No such option: --nonsense"),
     "missing argument": (["plan", "--json"], 2, "usage-error", "Missing argument 'SOURCE'"),
     "unknown command": (["nonsense", "--json"], 2, "usage-error", "No such command 'nonsense'"),
-    "wrong type": (["work", "clean", "--json", "--older-than", "x"], 2, "usage-error", "Invalid value for '--older-than'"),
+    "wrong type": (["work", "clean", "--json", "--older-than", "x"], 2, "usage-error", "'x' is not allowed"),
     "wrong setting": (["ingest", CLIP, "--json", "--workers", "none"], 2, "usage-error", "'none' is not allowed"),
     "ingest": (["ingest", "no-such.mp4", "--json"], 3, "missing-source", "no such file"),
     "ingest --progress json": (["ingest", "no-such.mp4", "--json", "--progress", "json"], 3, "missing-source", "no such file"),

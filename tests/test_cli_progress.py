@@ -76,7 +76,7 @@ def test_nothing_is_claimed_before_the_plan(clock_: Clock) -> None:
     assert now == Snapshot(seconds=1, stages=(StageState(name="probe", seconds=0),))
 
 
-def test_chunks_side_by_side_add_up(clock_: Clock) -> None:
+def test_parallel_chunks_add_up(clock_: Clock) -> None:
     now = encode(
         Meter(clock_),
         clock_,

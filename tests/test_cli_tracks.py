@@ -13,7 +13,7 @@ from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.cli.app import invoke
 from vidpipe.errors import UsageError
 
-LEFT = "subtitles stream 2 (de, hdmv_pgs_subtitle): only text becomes WebVTT, and this is pictures or unknown"
+LEFT = "subtitles stream 2 (de, hdmv_pgs_subtitle): only text can become WebVTT; this is bitmap or unknown"
 
 
 def test_a_person_reads_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

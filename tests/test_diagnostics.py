@@ -75,7 +75,7 @@ def test_a_failure_is_a_diagnostic() -> None:
 
 def test_a_failure_may_carry_what_was_found() -> None:
     bare = GAP.model_copy(update={"at": Where(stream=0)})
-    refused = SourceRefused("quality control refuses this source", where="a.mov", found=[bare])
+    refused = SourceRefused("the source fails quality control", where="a.mov", found=[bare])
     refused.where = "https://media.example/a.mov"  # as source/access.py does
     assert refused.diagnostics() == (bare.named("https://media.example/a.mov"),)
 

@@ -223,7 +223,7 @@ def test_every_problem_of_every_worker_is_listed(tmp_path: Path, program: FFmpeg
         "worker c: there is no such ffmpeg program",
         f"worker d: does not see {source}, or sees another file there",
         "worker d: does not see the work folder of this run",
-        "worker e: vidpipe does not answer there (No module named 'vidpipe'); install the same version",
+        "worker e: vidpipe does not run there (No module named 'vidpipe'); install the same version",
         f"worker old: its vidpipe is 0.0.9, this machine's is {__version__}",
         f"worker older: its vidpipe is an older one, this machine's is {__version__}",
     ]
@@ -242,7 +242,7 @@ def test_workers_that_share_s3_need_no_common_path(tmp_path: Path, program: FFmp
     with pytest.raises(UsageError) as caught:
         check(found, program, (), (), source, "tcp://x:1", frozenset({"11"}))
     assert list(caught.value.details) == [
-        "worker b: cannot use the work at S3: cannot upload: access denied; give these credentials s3:PutObject",
-        "worker c: what it writes at S3 does not arrive; check its AWS_ENDPOINT_URL",
+        "worker b: cannot use the work prefix in S3: cannot upload: access denied; give these credentials s3:PutObject",
+        "worker c: its writes to S3 do not arrive; check its AWS_ENDPOINT_URL",
     ]
     check({"a": found["a"]}, program, (), (), source, "tcp://x:1", frozenset({"11"}))

@@ -316,8 +316,8 @@ def test_a_machine_that_cannot_use_the_prefix_is_named(
     with pytest.raises(UsageError, match="2 problems with the workers") as caught:
         everything(plan, Store(tmp_path / "work"), program, dask, url)
     lost, poor = caught.value.details
-    assert lost.startswith("worker lost: cannot use the work at S3: cannot read: the server cannot be reached")
-    assert poor.startswith("worker poor: cannot use the work at S3: cannot read: ")
+    assert lost.startswith("worker lost: cannot use the work prefix in S3: cannot read: the server cannot be reached")
+    assert poor.startswith("worker poor: cannot use the work prefix in S3: cannot read: ")
     assert "wrong" not in poor, "no secret"
     assert there(server) == [], "nothing was uploaded for nothing"
 

@@ -7,48 +7,48 @@ from pathlib import Path
 import pytest
 
 from tests.encode_support import clip, rung, tiny_plan
-from vidpipe.encode.parallelism import Pace, chunks_in, memory_of, pace
+from vidpipe.encode.parallelism import Parallelism, chunks_in, memory_of, parallelism
 
 
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Pace(2, (1,) * 9 + (3,)), id="a chunk for each core, and threads for the last one"),
-        pytest.param(2, 3, None, None, Pace(2, (1, 1, 3)), id="three chunks on two cores"),
-        pytest.param(2, 2, None, None, Pace(2, (1, 1)), id="two chunks on two cores"),
-        pytest.param(2, 1, None, None, Pace(1, (3,)), id="one chunk takes all cores as threads"),
-        pytest.param(8, 3, None, None, Pace(3, (4,) * 3), id="fewer chunks than cores share them"),
-        pytest.param(64, 64, None, None, Pace(64, (1,) * 64), id="as many chunks as cores"),
-        pytest.param(64, 128, None, None, Pace(64, (1,) * 64 + tuple(min(16, 96 // n) for n in range(64, 0, -1))), id="many cores"),
-        pytest.param(8, 13, None, None, Pace(8, (1,) * 5 + (1, 1, 2, 2, 3, 4, 6, 12)), id="the later it begins, the less is beside it"),
-        pytest.param(64, 1, None, None, Pace(1, (16,)), id="threads end where they gain nothing"),
-        pytest.param(8, 2, 4, None, Pace(4, (6, 6)), id="more workers than chunks"),
-        pytest.param(1, 5, None, None, Pace(1, (1,) * 5), id="one core"),
-        pytest.param(8, 20, 2, None, Pace(2, (6,) * 19 + (12,)), id="workers given"),
-        pytest.param(2, 10, 8, None, Pace(8, (1,) * 9 + (3,)), id="more workers than cores"),
-        pytest.param(8, 20, None, 4, Pace(2, (4,) * 20), id="threads given"),
-        pytest.param(2, 20, None, 4, Pace(1, (4,) * 20), id="more threads than cores"),
-        pytest.param(8, 20, 3, 5, Pace(3, (5,) * 20), id="both given"),
+        pytest.param(2, 10, None, None, Parallelism(2, (1,) * 9 + (3,)), id="a chunk for each core, and threads for the last one"),
+        pytest.param(2, 3, None, None, Parallelism(2, (1, 1, 3)), id="three chunks on two cores"),
+        pytest.param(2, 2, None, None, Parallelism(2, (1, 1)), id="two chunks on two cores"),
+        pytest.param(2, 1, None, None, Parallelism(1, (3,)), id="one chunk takes all cores as threads"),
+        pytest.param(8, 3, None, None, Parallelism(3, (4,) * 3), id="fewer chunks than cores share them"),
+        pytest.param(64, 64, None, None, Parallelism(64, (1,) * 64), id="as many chunks as cores"),
+        pytest.param(64, 128, None, None, Parallelism(64, (1,) * 64 + tuple(min(16, 96 // n) for n in range(64, 0, -1))), id="many cores"),
+        pytest.param(8, 13, None, None, Parallelism(8, (1,) * 5 + (1, 1, 2, 2, 3, 4, 6, 12)), id="late ones share with few"),
+        pytest.param(64, 1, None, None, Parallelism(1, (16,)), id="threads end where they gain nothing"),
+        pytest.param(8, 2, 4, None, Parallelism(4, (6, 6)), id="more workers than chunks"),
+        pytest.param(1, 5, None, None, Parallelism(1, (1,) * 5), id="one core"),
+        pytest.param(8, 20, 2, None, Parallelism(2, (6,) * 19 + (12,)), id="workers given"),
+        pytest.param(2, 10, 8, None, Parallelism(8, (1,) * 9 + (3,)), id="more workers than cores"),
+        pytest.param(8, 20, None, 4, Parallelism(2, (4,) * 20), id="threads given"),
+        pytest.param(2, 20, None, 4, Parallelism(1, (4,) * 20), id="more threads than cores"),
+        pytest.param(8, 20, 3, 5, Parallelism(3, (5,) * 20), id="both given"),
     ],
 )
-def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threads: int | None, expected: Pace) -> None:
-    assert pace(chunks, cores=cores, room=chunks, workers=workers, threads=threads) == expected
+def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threads: int | None, expected: Parallelism) -> None:
+    assert parallelism(chunks, cores=cores, fitting=chunks, workers=workers, threads=threads) == expected
 
 
 THREADS_OF_22 = (1,) * 14 + (1, 1, 2, 2, 3, 4, 6, 12)
 
 
 @pytest.mark.parametrize(
-    ("room", "workers", "expected"),
+    ("fitting", "workers", "expected"),
     [
-        pytest.param(3, None, 3, id="as many chunks as have room"),
-        pytest.param(0, None, 1, id="no room for one: one, and ffmpeg says so if it fails"),
+        pytest.param(3, None, 3, id="as many chunks as fit"),
+        pytest.param(0, None, 1, id="not even one fits: one, and ffmpeg says so if it fails"),
         pytest.param(0, 8, 8, id="the user knows better"),
     ],
 )
-def test_chunks_side_by_side_fit_into_memory(room: int, workers: int | None, expected: int) -> None:
+def test_parallel_chunks_fit_into_memory(fitting: int, workers: int | None, expected: int) -> None:
     """Their threads, which are a part of the key, stay: less memory or one rung more makes no chunk anew."""
-    assert pace(22, cores=8, room=room, workers=workers) == Pace(expected, THREADS_OF_22)
+    assert parallelism(22, cores=8, fitting=fitting, workers=workers) == Parallelism(expected, THREADS_OF_22)
 
 
 def test_every_rung_and_the_source_take_memory(tmp_path: Path) -> None:

@@ -153,15 +153,15 @@ def test_every_kind_has_the_shape(plan: Plan, program: Any) -> None:
 
 def test_a_chunk_is_tried_again_without_the_seek_that_went_wrong(plan: Plan) -> None:
     job = jobs(plan)[0].model_copy(update={"seek": 1})
-    (same,), (slow,) = job.again(Failed("x")), job.again(Failed("x", sought=True))
+    (same,), (slow,) = job.again(Failed("x")), job.again(Failed("x", seek_failed=True))
     assert (same, slow) == (job, job.model_copy(update={"seek": None}))
 
 
-def test_audio_that_changes_is_made_steady(plan: Plan) -> None:
+def test_audio_that_changes_is_converted_to_one_format(plan: Plan) -> None:
     job: Any = jobs(plan)[1]
-    (same,), (steady,) = job.again(Failed("x")), job.again(Failed("x", changing=frozenset({1})))
+    (same,), (unified,) = job.again(Failed("x")), job.again(Failed("x", changing=frozenset({1})))
     assert same == job
-    assert (steady.steady, steady.formats[1].channels, steady.found) == ((1,), 6, {1})
+    assert (unified.unified, unified.formats[1].channels, unified.found) == ((1,), 6, {1})
 
 
 def test_no_way_of_doing_work_knows_a_kind_of_it() -> None:

@@ -184,7 +184,7 @@ CHILDREN = {
     "hang": ("import time; time.sleep(60)", "was stopped"),
     "spin": ("while True: pass", "processor time|was stopped"),
     "balloon": ("x = bytearray(1 << 40)", "memory"),
-    "exit": ("raise SystemExit('segment \\x1b[31mred')", "the program that reads it failed$"),
+    "exit": ("raise SystemExit('segment \\x1b[31mred')", "the probe failed$"),
     "babble": ("print('x' * 100)", "no usable answer"),
     "wrong json": ("print('[1]')", "no usable answer"),
     "wrong facts": ('print(\'{"source": {"name": 5}}\')', "no usable answer"),

@@ -30,8 +30,8 @@ def test_they_become_webvtt_on_the_time_line_of_the_title(file: str, codec: str,
     configured = settings(tmp_path, 90)
     notes = [note for note in prepare(IngestRequest(source=str(source)), configured).notes if "captions" in note]
     assert notes == [
-        "closed captions CC1 (CEA-608, in stream 0) become WebVTT 'CC1': words and italics are kept, places and colours are not",
-        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': words and italics are kept, places and colours are not",
+        "closed captions CC1 (CEA-608, in stream 0) become WebVTT 'CC1': text and italics are kept, positions and colours are not",
+        "closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': text and italics are kept, positions and colours are not",
     ]
     result = run(source, configured)
     folder = version(result)

@@ -155,7 +155,7 @@ def test_a_track_that_cannot_be_shown_breaks_nothing(tmp_path: Path) -> None:
     assert "subtitle stream 4 (French) is not published: it has no text" in warnings[1]
     assert [(track.stream, track.language, track.reason) for track in result.record.left_out] == [
         (2, "de", "most of it cannot be decoded"),  # without the words of ffmpeg, which hold addresses of its memory
-        (4, "fr", "it has no text that is shown while the picture runs"),
+        (4, "fr", "it has no text that is shown during the video"),
     ]
     assert not [path for path in version(result).rglob("*") if "de-sub" in path.name or "fr-sub" in path.name]
     assert inspect(str(version(result))).problems == ()
@@ -170,7 +170,7 @@ def test_most_of_the_cues_are_published_with_a_warning(tmp_path: Path) -> None:
     first, _ = texts(version(result), "subtitle-de-sub.m3u8", key_of(configured))
     assert [text for _, text in cues(first)] == ["cue 1", "cue 2", "cue 4", "cue 5"]
     (warning,) = (note.text for note in heard.named("note") if note.level == "warning")
-    assert warning == "subtitle stream 2 (German) lacks some of its cues: they cannot be decoded"
+    assert warning == "subtitle stream 2 (German) is missing some cues, which cannot be decoded"
 
 
 def test_an_odd_number_of_frames_at_half_the_rate(tmp_path: Path) -> None:

@@ -206,10 +206,10 @@ def test_what_is_missing_is_a_problem_and_hides_nothing_else(tmp_path: Path) -> 
         "none.m3u8: it cannot be read: No such file or directory",
         "junk.m3u8: line 1: EXT-X-TARGETDURATION is missing",
         "master.m3u8: it is a master playlist; a media playlist was expected",
-        "../c.m3u8: it lies outside the folder and was not looked at",
-        "/etc/passwd: it lies outside the folder and was not looked at",
+        "../c.m3u8: it lies outside the folder and was not checked",
+        "/etc/passwd: it lies outside the folder and was not checked",
     )
-    assert found.notes == ("https://x.example/b.m3u8: it lies at https://x.example, and was not looked at",)
+    assert found.notes == ("https://x.example/b.m3u8: it lies at https://x.example, and was not checked",)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ VARIANT = "#EXTM3U\n#EXT-X-STREAM-INF:"
         pytest.param(HEAD + "#EXT-X-TARGETDURATION:6\n", 3, "a second time", id="target-twice"),
         pytest.param("#EXTM3U\n#EXT-X-TARGETDURATION:6.5\n", 2, "not a whole number", id="target-not-integer"),
         pytest.param("#EXTM3U\n#EXTINF:6,\na\n", 1, "TARGETDURATION is missing", id="no-target"),
-        pytest.param(HEAD + VARIANT[8:] + "BANDWIDTH=1\na\n", 3, "cannot stand in one playlist", id="mixed"),
+        pytest.param(HEAD + VARIANT[8:] + "BANDWIDTH=1\na\n", 3, "cannot appear in one playlist", id="mixed"),
         pytest.param(HEAD + "#EXT-X-KEY:URI=\"k\"\n", 3, "has no METHOD", id="key-without-method"),
         pytest.param(HEAD + "#EXT-X-KEY:METHOD=AES-128\n", 3, "has no URI", id="key-without-uri"),
         pytest.param(HEAD + "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=12\n", 3, "not a hexadecimal", id="iv"),
@@ -456,9 +456,9 @@ def test_what_lies_elsewhere_is_no_fault(tmp_path: Path) -> None:
     found = inspect(str(tmp_path / "p.m3u8"))
     assert (found.problems, found.playlists[0].measured) == ((), None)
     assert found.notes == (
-        "1 of its objects were not looked at: it lies at https://keys.example",
-        "1 of its objects were not looked at: it lies at https://cdn.example",
-        "1 of its objects were not looked at: it lies at cdn.example",
+        "1 of its objects were not checked: it lies at https://keys.example",
+        "1 of its objects were not checked: it lies at https://cdn.example",
+        "1 of its objects were not checked: it lies at cdn.example",
     )
 
 
@@ -539,7 +539,7 @@ def test_a_web_server_without_the_segments() -> None:
     with answering({"/p.m3u8": page(TEN)}) as url:
         found = inspect(f"{url}/p.m3u8")
     assert found.problems == ("line 4: 0.m4s: the server answers 404 Not Found (4 more like this)",)
-    assert found.notes == ("5 of its segments were not asked for",)
+    assert found.notes == ("5 of its segments were not requested",)
 
 
 def test_what_a_redirected_playlist_names_lies_beside_the_new_address() -> None:
@@ -590,8 +590,8 @@ def test_a_playlist_of_the_web_leads_to_no_file_and_to_no_nonsense() -> None:
         found = inspect(f"{url}/m.m3u8")
     assert found.problems == ("http://[x/: it is not a valid URL",)
     assert found.notes == (
-        "file:///etc/passwd: it lies at file:, and was not looked at",
-        "data:,x: it lies at data:, and was not looked at",
+        "file:///etc/passwd: it lies at file:, and was not checked",
+        "data:,x: it lies at data:, and was not checked",
     )
 
 
@@ -603,7 +603,7 @@ def test_a_public_playlist_leads_to_no_private_address(monkeypatch: pytest.Monke
         text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nhttp://127.0.0.2:{port}/v.m3u8\n"
         with answering({"/m.m3u8": page(text)}) as url:
             found = inspect(f"{url}/m.m3u8")
-    refused = "it cannot be read: it leads to another server, which has a private address"
+    refused = "it cannot be read: it redirects to another server, which has a private address"
     assert found.problems == (f"http://127.0.0.2:{port}/v.m3u8: {refused}",)
 
 
@@ -612,6 +612,6 @@ def test_a_web_server_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(place, "HTTP_SECONDS_IN_ALL", 0.2)
     with (
         sending(b"HTTP/1.1 200 OK\r\n\r\n#EXTM3U\n", *[b"#\n"] * 50, pause=0.05) as url,
-        pytest.raises(UsageError, match="which has to be enough"),
+        pytest.raises(UsageError, match="which is the limit"),
     ):
         inspect(url)

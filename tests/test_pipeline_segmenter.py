@@ -124,5 +124,5 @@ def test_subtitles_become_segments_and_what_they_lack_is_said(encoded: tuple[Pla
     ]
     assert [cue.text for cue in cutting.packaged.cues[WORDS.id]] == ["One"]
     notes = [(event.level, event.text) for event in seen.events if isinstance(event, Note)]
-    lacks = ("warning", "subtitle stream 2 (Subtitles) lacks some of its cues: they cannot be decoded")
+    lacks = ("warning", "subtitle stream 2 (Subtitles) is missing some cues, which cannot be decoded")
     assert notes == [lacks] * lacking

@@ -52,7 +52,7 @@ def test_another_source_needs_replace(configured: Settings, tmp_path: Path) -> N
     with pytest.raises(UsageError) as refused:
         run(other, configured)
     text = "\n".join(refused.value.lines())
-    assert f"{first.content_id} is live and was made of another source: one-second.mp4" in text
+    assert f"{first.content_id} is live and was made from another source: one-second.mp4" in text
     assert "--replace" in text
     assert "--id" in text
     assert (published(Path(configured.target)), published(configured.work / "chunks"), published(configured.keys)) == before

@@ -215,7 +215,7 @@ def test_audio_that_is_over_before_the_picture_begins_is_left_out() -> None:
     assert [r.stream.stream for r in made.audio] == [3]
     assert made.audio[0].default
     assert [(each.stream, each.kind, each.reason) for each in made.left_out] == [
-        (1, "audio", "it ends before the picture begins"),
+        (1, "audio", "it ends before the video starts"),
         (2, "audio", "it is empty"),
     ]
 
@@ -309,7 +309,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         (0, "CC1", "en-cc1", "English (CC)", False, True),
         (0, "CC3", "cc3", "CC3", False, True),
     ]
-    kept = "words and italics are kept, places and colours are not"
+    kept = "text and italics are kept, positions and colours are not"
     assert [note for note in made.notes if "captions" in note] == [
         f"closed captions CC1, en (CEA-608, in stream 0) become WebVTT 'English (CC)': {kept}",
         f"closed captions CC3 (CEA-608, in stream 0) become WebVTT 'CC3': {kept}",
@@ -317,8 +317,8 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
         "closed captions SERVICE2 (CEA-708, in stream 0) have the words of CC3",
     ]
     assert [str(track) for track in made.left_out] == [
-        "subtitles stream 0 (CC4, eia_608): it shows nothing while the picture runs",
-        "subtitles stream 0 (CC2, eia_608): the container does not say in which order the pictures are shown that carry it",
+        "subtitles stream 0 (CC4, eia_608): it shows nothing during the video",
+        "subtitles stream 0 (CC2, eia_608): the container does not declare the display order of the frames that carry it",
         "subtitles stream 0 (T1, eia_608): only the channels CC1 to CC4 of CEA-608 can be published",
         "subtitles stream 0 (SERVICE3, eia_708): only the channels CC1 to CC4 of CEA-608 can be published",
     ]
@@ -327,7 +327,7 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text becomes WebVTT, and this is pictures or unknown", id="pictures"),
+        pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can become WebVTT; this is bitmap or unknown", id="pictures"),
         pytest.param({"start": None, "duration": None, "packets": 0}, "it is empty", id="empty"),
         pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
         pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
@@ -362,7 +362,7 @@ def test_side_files_give_tracks_of_their_own() -> None:
     assert made.source == made.asset.main
     assert [(str(r.stream), r.id, r.default) for r in made.audio] == [("1", "en", True), ("1:0", "de", False)]
     assert [(str(r.stream), r.id) for r in made.subtitles] == [("1:2", "de-sub")]
-    assert [str(each) for each in made.left_out] == ["audio stream 1:1 (fr, aac): it ends before the picture begins"]
+    assert [str(each) for each in made.left_out] == ["audio stream 1:1 (fr, aac): it ends before the video starts"]
     assert any("subtitle stream 1:2 (de, subrip) becomes WebVTT" in note for note in made.notes)
 
 

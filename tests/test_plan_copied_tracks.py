@@ -38,12 +38,12 @@ def test_what_was_encoded_decides() -> None:
     [
         pytest.param({"codec": "ac3", "profile": None}, "it is ac3, not AAC-LC", id="another codec"),
         pytest.param({"profile": "HE-AAC"}, "it is aac HE-AAC, not AAC-LC", id="another profile"),
-        pytest.param({"changes": (CHANGE,)}, "its channels or its sample rate change", id="changes"),
-        pytest.param({"steps": (Fraction(1),)}, "its clock jumps, or leaves gaps", id="steps"),
-        pytest.param({"packets_duration": Fraction(59)}, "its clock jumps, or leaves gaps", id="a gap that no clock shows"),
-        pytest.param({"offset": Fraction(1, 100)}, "it begins 0.010 s after the picture", id="late"),
-        pytest.param({"offset": Fraction(-1, 2)}, "it begins 0.500 s before the picture", id="early"),
-        pytest.param({"duration": Fraction(59), "packets_duration": Fraction(59)}, "it ends 1.000 s before the picture", id="short"),
+        pytest.param({"changes": (CHANGE,)}, "its channel layout or sample rate changes", id="changes"),
+        pytest.param({"steps": (Fraction(1),)}, "its timestamps jump or have gaps", id="steps"),
+        pytest.param({"packets_duration": Fraction(59)}, "its timestamps jump or have gaps", id="a gap that no clock shows"),
+        pytest.param({"offset": Fraction(1, 100)}, "it begins 0.010 s after the video", id="late"),
+        pytest.param({"offset": Fraction(-1, 2)}, "it begins 0.500 s before the video", id="early"),
+        pytest.param({"duration": Fraction(59), "packets_duration": Fraction(59)}, "it ends 1.000 s before the video", id="short"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_with_the_reason(facts: dict[str, Any], reason: str) -> None:

@@ -19,10 +19,10 @@ from vidpipe.errors import Interrupted, PublishFailed
 from vidpipe.package.result import Segment
 from vidpipe.progress import Event, Silent, Uploaded
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.publish import side_by_side
+from vidpipe.publish import parallel
 from vidpipe.publish.delivery import delivery
+from vidpipe.publish.parallel import UploadsLeft
 from vidpipe.publish.result import PublishedSegment
-from vidpipe.publish.side_by_side import UploadsLeft
 from vidpipe.publish.upload import discard, publish_object, publish_segments
 from vidpipe.storage.local import LocalStorage
 
@@ -192,7 +192,7 @@ def test_cancel_stops_the_uploads(when: str, storage: Watched) -> None:
 
 
 def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "PATIENCE", 0.3)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.3)
     storage.gate = threading.Event()
     cancel = threading.Event()
     closed: list[float] = []
@@ -221,7 +221,7 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
 
 
 def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "PATIENCE", 0.1)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.1)
     storage.gate = threading.Event()
     cancel = threading.Event()
     threading.Timer(0.1, cancel.set).start()
@@ -231,7 +231,7 @@ def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: 
 
 
 def test_a_failure_does_not_wait_for_what_hangs_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "PATIENCE", 0.2)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.2)
     hangs = threading.Event()
 
     def work(item: int) -> int:
@@ -242,7 +242,7 @@ def test_a_failure_does_not_wait_for_what_hangs_beside_it(monkeypatch: pytest.Mo
 
     began = time.monotonic()
     with pytest.raises(PublishFailed, match="disk is full") as failure:
-        list(side_by_side.side_by_side([0, 1], work, cancel=threading.Event(), workers=2))
+        list(parallel.in_parallel([0, 1], work, cancel=threading.Event(), workers=2))
     assert 0.2 <= time.monotonic() - began < 10
     assert not isinstance(failure.value, UploadsLeft)
     hangs.set()
@@ -257,7 +257,7 @@ def test_of_two_failures_one_is_reported() -> None:
 
     options: Any = {"cancel": threading.Event(), "workers": 2, "on_failure": lambda: reported.append("once")}
     with pytest.raises(PublishFailed, match=r"upload [01] failed"):
-        list(side_by_side.side_by_side([0, 1], work, **options))
+        list(parallel.in_parallel([0, 1], work, **options))
     assert reported == ["once"]
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from vidpipe.defaults import ADVICE
 from vidpipe.errors import UsageError
 from vidpipe.settings import Settings, _flag, resolve, unknown_variables
 from vidpipe.source.limits import SourceLimits
@@ -93,13 +94,13 @@ def test_every_setting_is_decided_upon() -> None:
 def test_a_working_directory_names_no_program_no_address_and_no_place(here: Path, name: str) -> None:
     (here / "vidpipe.toml").write_text(f"{name} = {UNTRUSTED[name]}\n")
     for environ in ({}, {"VIDPIPE_TARGET": "lib"}):
-        with pytest.raises(UsageError, match=f"the key {name} may not stand in") as refused:
+        with pytest.raises(UsageError, match=f"{name} cannot be set in") as refused:
             resolve({"home": "home"}, environ, here)
         assert refused.value.where == str(here / "vidpipe.toml")
         assert "VIDPIPE_" in str(refused.value.fix) or str(here / "home" / "vidpipe.toml") in str(refused.value.fix)
     (here / "vidpipe.toml").rename(here / "home" / "vidpipe.toml")
     if name in ("home", "master_key"):  # a file at home that moved the home would bring in another one
-        with pytest.raises(UsageError, match=f"the key {name} may not stand in a file"):
+        with pytest.raises(UsageError, match=f"{name} cannot be set in a file"):
             resolve({"home": "home"}, {}, here)
     else:
         resolve({"home": "home"}, {}, here)
@@ -145,31 +146,39 @@ def test_an_empty_variable_is_not_set(here: Path) -> None:
 
 
 FILES = {
-    "unknown key": ("worker = 2", "unknown key worker", "did you mean workers?"),
-    "text for a number": ('workers = "2"', "'2' is not allowed", "Chunks encoded in parallel"),
-    "boolean for a number": ("workers = true", "True is not allowed", "Chunks"),
-    "zero": ("workers = 0", "0 is not allowed", "Chunks"),
-    "number for text": ("ladder = 5", "5 is not allowed", "Name of a shipped ladder"),
-    "date for text": ("ladder = 2026-01-01", "is not allowed", "Name of a shipped ladder"),
-    "wrong choice": ('encrypt = "des"', "'des' is not allowed: input should be 'aes-128' or 'none'", "Encryption"),
-    "not toml": ("workers = ", "cannot be read", "write it as TOML"),
-    "not utf-8": (b"\xff", "cannot be read", "write it as TOML"),
-    "master key": (f'master_key = "{KEY}"', "the key master_key may not stand in a file", "VIDPIPE_MASTER_KEY"),
-    "limits no table": ("limits = 5", "the key limits must be a table", "[limits]"),
-    "unknown limit": ("[limits]\nmax_pixel = 5", "unknown key in [limits]: max_pixel", "did you mean max_pixels?"),
-    "NUL in a path": ('policy = "a\\u0000b"', "a NUL character is not allowed", "thresholds"),
-    "limit as text": ('[limits]\nmax_pixels = "5"', "'5' is not allowed", "a whole number above 0"),
-}
+    "unknown key": ("# mine\nworker = 2", 2, "unknown key worker", "did you mean workers?"),
+    "text for a number": ('workers = "2"', 1, 'workers = "2" is not allowed', "give a whole number, 1 or more, such as workers = 4"),
+    "boolean for a number": ("\nworkers = true", 2, "workers = true is not allowed", "such as workers = 4"),
+    "zero": ("workers=0", 1, "workers = 0 is not allowed", "such as workers = 4"),
+    "number for text": ("ladder = 5", 1, "ladder = 5 is not allowed", 'such as ladder = "streaming"'),
+    "date for text": ("ladder = 2026-01-01", 1, "is not allowed", 'such as ladder = "streaming"'),
+    "wrong choice": ('encrypt = "des"', 1, 'encrypt = "des" is not allowed', 'give aes-128 or none, such as encrypt = "aes-128"'),
+    "number for a switch": ("gzip_playlists = 1", 1, "gzip_playlists = 1 is not", "give true or false, such as gzip_playlists = true"),
+    "wrong URL": ('threads = 1\nkey_url = "x"', 2, "the URL would be the same", "such as https://keys"),
+    "wrong target": ('threads = 1\n"target" = "s3:/x"', 2, "s3:/x", "did you mean s3://x?"),
+    "not toml": ("workers = ", None, "cannot be read", "write it as TOML"),
+    "not utf-8": (b"\xff", None, "cannot be read", "write it as TOML"),
+    "master key": (f'master_key = "{KEY}"', 1, "master_key cannot be set in a file", "VIDPIPE_MASTER_KEY"),
+    "limits no table": ("limits = 5", 1, "limits must be a table", "[limits]"),
+    "unknown limit": ("[limits]\nmax_pixel = 5", 2, "unknown key in [limits]: max_pixel", "did you mean max_pixels?"),
+    "unknown table": ("workers = 1\n[limit]\nmax_pixels = 5", 2, "unknown key limit", "did you mean limits?"),
+    "NUL in a path": ('policy = "a\\u0000b"', 1, "a NUL character is not allowed", "policy.yaml"),
+    "limit as text": (
+        'workers = 1\n[limits]\nopen_files = 9\nmax_pixels = "5"', 4, 'max_pixels = "5" is not allowed', "a whole number, 1 or more",
+    ),
+    "limit with a dot": ('limits.max_pixels = "5"', 1, 'max_pixels = "5" is not allowed', "such as max_pixels = 37748736"),
+    "limit in a line": ('limits = {max_pixels = "5"}', None, 'max_pixels = "5" is not allowed', "such as max_pixels = 37748736"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_wrong_file_is_refused_by_name(here: Path, name: str) -> None:
-    text, what, fix = FILES[name]
+    text, line, what, fix = FILES[name]
     file = here / "vidpipe.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UsageError) as refused:
         resolve({"home": "home"}, {}, here)
-    assert str(refused.value.where).startswith(str(file))
+    assert (refused.value.where, refused.value.line) == (str(file), line)
     assert what in refused.value.what
     assert fix in str(refused.value.fix)
     assert KEY not in str(refused.value.lines())
@@ -180,15 +189,17 @@ def test_a_wrong_file_is_refused_by_name(here: Path, name: str) -> None:
     [
         ({"workers": "x"}, {}, "--workers", "'x' is not allowed"),
         ({"target": "lib", "workers": "1.5"}, {}, "--workers", "'1.5' is not allowed"),
+        ({"cluster": "scheduler"}, {}, "--cluster", "'scheduler' is not the address of a Dask scheduler"),
+        ({}, {"VIDPIPE_CLUSTER": "http://h:1"}, "VIDPIPE_CLUSTER", "'http://h:1' is not the address of a Dask scheduler"),
         ({"cluster_work": "/mnt/work"}, {}, "--cluster-work", "'/mnt/work' is not allowed"),
         ({}, {"VIDPIPE_THREADS": "-1"}, "VIDPIPE_THREADS", "'-1' is not allowed"),
         ({}, {"VIDPIPE_LIMITS_MAX_PIXELS": "many"}, "VIDPIPE_LIMITS_MAX_PIXELS", "'many' is not allowed"),
-        ({"gop_seconds": "7"}, {}, "--gop-seconds", "gop_seconds (7 s, --gop-seconds) is longer than segment_seconds (6 s, the default)"),
+        ({"gop_seconds": "7"}, {}, "--gop-seconds", "gop_seconds (7 s) is longer than segment_seconds (6 s, the default)"),
         (
             {},
             {"VIDPIPE_CHUNK_SECONDS": "2.5"},
             "VIDPIPE_CHUNK_SECONDS",
-            "segment_seconds (6 s, the default) is longer than chunk_seconds (2.5 s, VIDPIPE_CHUNK_SECONDS)",
+            "segment_seconds (6 s, the default) is longer than chunk_seconds (2.5 s)",
         ),
         ({"chunk_seconds": "1/0"}, {}, "--chunk-seconds", "'1/0' is not allowed"),
     ],
@@ -236,7 +247,7 @@ def test_lengths_that_do_not_fit_are_named_with_their_file(here: Path, first: st
     with pytest.raises(UsageError) as refused:
         resolve({"home": "home"}, {}, here)
     assert refused.value.lines() == [
-        f"{file}: segment_seconds (40 s, {file}) is longer than chunk_seconds (30 s, the default)",
+        f"{file}:1: segment_seconds (40 s) is longer than chunk_seconds (30 s, the default)",
         "fix: make segment_seconds at most 30, or change chunk_seconds too",
     ]
     with pytest.raises(UsageError, match=r"chunk_seconds \(1 s\)"):
@@ -355,7 +366,20 @@ def test_a_target_with_a_slip_is_refused_by_its_origin(here: Path, name: str, va
     (here / "home" / "vidpipe.toml").write_text(f'{name} = "{wrong}"\n')
     with pytest.raises(UsageError) as refused:
         resolve({"home": "home"}, {}, here)
-    assert (str(refused.value.where).partition(",")[0], name in str(refused.value.where)) == (str(here / "home" / "vidpipe.toml"), True)
+    assert (refused.value.where, refused.value.line) == (str(here / "home" / "vidpipe.toml"), 1)
+
+
+def test_every_setting_has_an_example_that_is_allowed(here: Path) -> None:
+    assert set(ADVICE) == set(Settings.model_fields) - {"limits", "master_key"}
+    for name, (_, example) in ADVICE.items():
+        with pytest.raises(UsageError) as refused:
+            resolve({"home": "home", name: " "}, {}, here)
+        assert str(refused.value.fix).split(", such as ")[1].startswith(f"{_flag(name)} {str(example).replace('True', 'true')}")
+        resolve({"home": "home", name: str(example)}, {}, here)
+        if name != "home":
+            (here / "home" / "vidpipe.toml").write_text(f"{name} = {json.dumps(example)}\n")
+            resolve({"home": "home"}, {}, here)
+        (here / "home" / "vidpipe.toml").unlink(missing_ok=True)
 
 
 def test_targets_are_written_in_one_way(here: Path) -> None:

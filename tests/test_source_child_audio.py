@@ -17,7 +17,7 @@ from vidpipe.encode.scheduler import encode
 from vidpipe.errors import UsageError
 from vidpipe.media.ffmpeg import find
 from vidpipe.media.process import run as run_program
-from vidpipe.source.audio_changes import steady_filters
+from vidpipe.source.audio_changes import unifying_filters
 from vidpipe.source.child.audio import SIGNS, Listener
 from vidpipe.source.facts import AudioFormat, AudioStream
 from vidpipe.source.policy import load_policy
@@ -149,9 +149,9 @@ STEADY = {
 
 
 @pytest.mark.parametrize("layout", STEADY)
-def test_any_audio_can_be_made_steady(layout: str) -> None:
+def test_any_audio_can_be_converted_to_one_format(layout: str) -> None:
     channels, expected = STEADY[layout]
-    filters = steady_filters(AudioFormat(sample_rate=48000, channels=channels, layout=layout))
+    filters = unifying_filters(AudioFormat(sample_rate=48000, channels=channels, layout=layout))
     assert filters == expected
     for given in ("mono", "stereo", "5.1(side)", "7.1"):
         tone = f"sine=d=0.1:r=44100,aformat=channel_layouts={given}"

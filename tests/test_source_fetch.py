@@ -109,7 +109,7 @@ def test_a_file_from_the_web(path: str, web: str, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "404/film.mp4": ("answers 404", "check the address"),
+    "404/film.mp4": ("answers 404", "check the URL"),
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
     "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "try again"),
@@ -530,7 +530,7 @@ def test_standard_input_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_what_standard_input_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match="nothing came"):
+    with pytest.raises(SourceRefused, match="standard input was empty"):
         spool(tmp_path / "film", stdin=piped(b""))
     with pytest.raises(SourceRefused, match="more than 1000 bytes, the limit"):
         spool(tmp_path / "film", stdin=piped(FILM[:2000]), limits=SourceLimits(max_bytes=1000))

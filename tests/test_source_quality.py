@@ -251,7 +251,7 @@ FACTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         lambda s: with_audio(s, offset=Fraction(2400), packets_duration=Fraction(28)),
         [("start-mismatch", "warning"), ("discarded-audio", "error")],
     ),
-    "audio that ends before the picture": (
+    "audio that ends before the video": (
         lambda s: with_audio(s, offset=Fraction("-0.9"), duration=Fraction("0.5"), packets_duration=0, declared_duration=None),
         [("duration-mismatch", "warning"), ("audio-outside-picture", "warning")],
     ),

@@ -28,14 +28,14 @@ SMALL = ["-f", "lavfi", "-i", "testsrc2=s=176x144:r=25:d=1"]
 TONE = ["-f", "lavfi", "-i", "sine=d=1"]
 
 UNREAD: dict[str, tuple[list[str], str]] = {
-    "a.h264": ([*SMALL, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2"], "a raw H.264 stream: it has no time stamps"),
+    "a.h264": ([*SMALL, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2"], "a raw H.264 stream: it has no timestamps"),
     "a.hevc": ([*SMALL, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"], "a raw HEVC stream"),
     "a.vvc": ([*SMALL, "-c:v", "libvvenc", "-preset", "faster"], "a raw VVC stream"),
     "a.m2v": ([*SMALL, "-c:v", "mpeg2video", "-bf", "2"], "a raw MPEG-1 or MPEG-2 stream"),
     "a.m4v": ([*SMALL, "-c:v", "mpeg4", "-bf", "2", "-f", "m4v"], "a raw MPEG-4 stream"),
     "a.obu": ([*SMALL, "-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime"], "a raw AV1 stream"),
     "a.y4m": ([*SMALL], "a YUV4MPEG2 file"),
-    "a.rm": ([*SMALL, *TONE, "-c:v", "rv10", "-c:a", "ac3"], "a RealMedia file: that container is not read"),
+    "a.rm": ([*SMALL, *TONE, "-c:v", "rv10", "-c:a", "ac3"], "a RealMedia file: that container is not supported"),
     "a.gif": ([*SMALL], "an animated picture (GIF)"),
     "a.swf": ([*SMALL, "-c:v", "flv"], "a Flash (SWF) file"),
 }
@@ -45,7 +45,7 @@ def test_audio_in_a_container_of_video_is_sent_for_its_picture(tmp_path: Path) -
     ffmpeg(*TONE, "-c:a", "aac", tmp_path / "a.mp4")
     with pytest.raises(SourceRefused) as caught:
         probe(str(tmp_path / "a.mp4"))
-    assert (caught.value.what, caught.value.fix) == ("it has no video stream (only audio)", "name the video file that it belongs to")
+    assert (caught.value.what, caught.value.fix) == ("it has no video stream (only audio)", "give the video file that it belongs to")
 
 
 @pytest.mark.parametrize("name", UNREAD)
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_read_gives_a_command_that_works(name: str, tmp_path:
 @pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.flac"])
 def test_an_audio_file_is_called_one(name: str, tmp_path: Path) -> None:
     ffmpeg(*TONE, tmp_path / name)
-    with pytest.raises(SourceRefused, match="it is an audio file: a title needs a picture"):
+    with pytest.raises(SourceRefused, match="it is an audio file: a title needs video"):
         probe(str(tmp_path / name))
 
 
@@ -204,7 +204,7 @@ def test_what_nobody_was_prepared_for_is_a_sentence(tmp_path: Path, monkeypatch:
         (-11, "reading it crashed the demuxer or the decoder"),
         (-9, "was killed"),
         (-24, "more processor time than allowed"),
-        (1, "the program that reads it failed"),
+        (1, "the probe failed"),
     ],
 )
 def test_only_a_crash_is_called_one(code: int, what: str) -> None:

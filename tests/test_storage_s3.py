@@ -281,7 +281,7 @@ def test_a_body_that_breaks_off_is_explained(operation: str, monkeypatch: pytest
         with (
             environment(monkeypatch, tmp_path, **KEYS, AWS_ENDPOINT_URL=endpoint),
             closing(S3Storage("bucket", "p")) as storage,
-            pytest.raises(PublishFailed, match="the answer of the server broke off"),
+            pytest.raises(PublishFailed, match="the server's response was cut off"),
         ):
             OPERATIONS[operation](storage, tmp_path)
         assert list(tmp_path.glob("copy*")) == []

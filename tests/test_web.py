@@ -228,7 +228,7 @@ def test_https_is_never_left(certificate: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_proxy_that_is_none_is_a_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", proxy)
-    with pytest.raises(Unreached, match="the proxy that the environment names cannot be used") as caught:
+    with pytest.raises(Unreached, match="the proxy set in the environment cannot be used") as caught:
         got("http://films.example/one.mp4")
     assert "secret" not in str(caught.value)
 

@@ -1,7 +1,8 @@
-"""The defaults of the settings, and what each of them is, in the words of ``--help`` and docs/settings.md. Every default stands here, once.
+"""The defaults of the settings, and what each of them means, as ``--help`` and docs/settings.md say it. Every default stands here, once.
 
 In:   nothing.
-Out:  DEFAULTS and DESCRIPTIONS by the name of the setting; ``settings.py`` makes fields of them, ``cli/options.py`` help texts.
+Out:  DEFAULTS, DESCRIPTIONS and ADVICE by the name of the setting; ``settings.py`` makes fields and messages of them, ``cli/options.py``
+      help texts.
 Wrong: nothing. Imports nothing that takes time: ``vidpipe --help`` loads this module, and not pydantic.
 
 The default of ``home`` depends on the machine, that of ``limits`` is a table of its own (``source/limits.py``).
@@ -38,33 +39,54 @@ DEFAULTS: dict[str, object] = {
 }
 
 DESCRIPTIONS: dict[str, str] = {
-    "home": "Folder of vidpipe's state: catalog, keys, work, and the default target.",
-    "target": "Where titles are published: a folder or s3://BUCKET/PREFIX. Default: HOME/library.",
-    "ladder": "Name of a shipped ladder, or a YAML file.",
-    "encrypt": "Encryption of the segments.",
-    "key_url": "Absolute URL template of keys, with {key_id} or {content_id}. Default: keys/{key_id}, relative to the playlist.",
-    "public_url": "URL at which a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",
+    "home": "Folder of vidpipe's state: catalog, keys, work files. Default: the user's data folder, such as ~/.local/share/vidpipe.",
+    "target": "Where to publish: a folder or s3://BUCKET/PREFIX. Default: HOME/library.",
+    "ladder": "Bitrate ladder: a shipped one by name, or a YAML file.",
+    "encrypt": "Encryption of the segments: aes-128 or none.",
+    "key_url": "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",
+    "public_url": "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",
     "cdn": (
-        "How a CDN is asked to forget what has changed: cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH. "
-        "Default: not at all; caches keep the address of a title for a minute."
+        "How to purge changed files from a CDN: cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH. "
+        "Default: no purge; caches keep the address of a title for a minute."
     ),
-    "policy": "YAML file with the thresholds of quality control. Default: the built-in policy.",
+    "policy": "YAML file with the thresholds of the quality checks. Default: the built-in policy.",
     "ffmpeg": "The ffmpeg program to use. Default: the one that comes with vidpipe.",
-    "chunk_seconds": "Length of a chunk, the unit of encoding and of resuming.",
+    "chunk_seconds": "Length of a chunk: the unit of encoding, and of resuming.",
     "segment_seconds": "Length of a media segment.",
     "gop_seconds": "Time between two key frames.",
-    "workers": "Chunks encoded in parallel. Default: one a core, if memory allows.",
-    "threads": "Encoder threads of one chunk. Default: one, more for the last chunks.",
-    "cluster": "Address of a Dask scheduler (tcp://HOST:8786) that encodes the chunks. Default: this machine.",
-    "cluster_work": (
-        "s3://BUCKET/PREFIX through which the machines of a cluster share source and work. Default: they share file systems."
-    ),
-    "gzip_playlists": "Store playlists at S3 compressed (Content-Encoding: gzip), as Apple asks. Default: no; a CDN may do it.",
+    "workers": "Chunks to encode in parallel. Default: one per core, if memory allows.",
+    "threads": "Encoder threads per chunk. Default: one, and more for the last chunks.",
+    "cluster": "Encode on a Dask cluster: the address of its scheduler, such as tcp://HOST:8786. Default: encode on this machine.",
+    "cluster_work": "Where the machines of a cluster exchange files: s3://BUCKET/PREFIX. Default: they share a file system.",
+    "gzip_playlists": "Store playlists in S3 compressed (Content-Encoding: gzip), as Apple recommends. Default: false; a CDN can do it.",
     "upload_workers": "Parallel uploads.",
-    "catalog_url": "Database of the catalog. Default: SQLite in HOME/catalog.db.",
+    "catalog_url": "Database of the catalog: sqlite:///FILE or postgresql://USER@HOST/NAME. Default: SQLite in HOME/catalog.db.",
     "limits": "Limits of a source and of the processes that read it: the table [limits] of vidpipe.toml, or VIDPIPE_LIMITS_<NAME>.",
     "master_key": (
         f"Wraps the content keys: 32 bytes as hex or base64, only from {MASTER_KEY_VARIABLE}. "
         "Default: HOME/keys/master.key, made on first use."
     ),
 }
+
+ADVICE: dict[str, tuple[str, object]] = {
+    "home": ("a folder", "/srv/vidpipe"),
+    "target": ("a folder or s3://BUCKET/PREFIX", "s3://media/vod"),
+    "ladder": ("a shipped ladder (vidpipe ladders list) or a YAML file", "streaming"),
+    "encrypt": ("aes-128 or none", "aes-128"),
+    "key_url": ("a URL with {key_id} or {content_id} in it", "https://keys.example.com/{key_id}"),
+    "public_url": ("a URL", "https://media.example.com/vod"),
+    "cdn": ("cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH", "cloudfront:E2EXAMPLE"),
+    "policy": ("a YAML file", "policy.yaml"),
+    "ffmpeg": ("a program", "/usr/bin/ffmpeg"),
+    "chunk_seconds": ("a number of seconds above 0", 30),
+    "segment_seconds": ("a number of seconds above 0", 6),
+    "gop_seconds": ("a number of seconds above 0", 2),
+    "workers": ("a whole number, 1 or more", 4),
+    "threads": ("a whole number, 1 or more", 2),
+    "cluster": ("the address of a Dask scheduler", "tcp://scheduler:8786"),
+    "cluster_work": ("s3://BUCKET/PREFIX", "s3://media/work"),
+    "gzip_playlists": ("true or false", True),
+    "upload_workers": ("a whole number from 1 to 64", 4),
+    "catalog_url": ("sqlite:///FILE or postgresql://USER@HOST/NAME", "sqlite:////srv/vidpipe/catalog.db"),
+}
+"""What a value of each setting may be, and one: for messages that refuse another. (Limits are numbers, the master key is secret.)"""

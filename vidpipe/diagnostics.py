@@ -20,7 +20,7 @@ Severity = Literal["error", "warning", "info"]
 class Where(Data):
     """What a diagnostic is about, as far as it is known. Nothing at all: the whole of what was asked for."""
 
-    file: str | None = Field(default=None, description="Path or URL, or the name of what is no file: an option, a setting, a chunk.")
+    file: str | None = Field(default=None, description="Path or URL, or the name of an option, a setting or a chunk.")
     stream: int | None = Field(default=None, description="Index of the stream in the file.")
     line: int | None = Field(default=None, description="Line of a text file, from 1.")
     start: Seconds | None = Field(default=None, description="Where it begins, in seconds from the first presentable video frame.")
@@ -36,7 +36,7 @@ class Diagnostic(Data):
     id: str = Field(description='Stable name, such as "black-video".')
     severity: Severity
     at: Where = Where()
-    message: str = Field(description="What is wrong, as a sentence for people.")
+    message: str = Field(description="What is wrong, in one sentence.")
     measured: str | None = Field(default=None, description="What was measured, with its unit.")
     limit: str | None = Field(default=None, description="What was expected, with its unit.")
     advice: str | None = Field(default=None, description="What to do about it.")

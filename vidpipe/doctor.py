@@ -120,20 +120,20 @@ def _keys(settings: Settings) -> CheckResult:
     store = KeyStore(folder, settings.master_key.get_secret_value() if settings.master_key else None)
     kept = len(store.find()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        return CheckResult(name="keys", state="warning", detail=f"other users may look into {folder}", fix=f"run chmod 700 {folder}")
+        return CheckResult(name="keys", state="warning", detail=f"other users can read {folder}", fix=f"run chmod 700 {folder}")
     foreign = store.foreign() if kept else ()
     if foreign:
         titles = ", ".join(sorted({info.content_id for info in foreign})[:3])
         return CheckResult(
             name="keys",
             state="warning",
-            detail=f"{len(foreign)} of {kept} in {folder} were wrapped by another master key, such as those of {titles}",
-            fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, or keep it: they play only with that one",
+            detail=f"{len(foreign)} of {kept} in {folder} were wrapped with another master key, such as those of {titles}",
+            fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, and keep that key: they play only with it",
         )
     if settings.master_key is not None:
         return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")
     if not kept and not (folder / FILE).exists():
-        return _ok("keys", f"none yet; the master key is made on first use in {folder}")
+        return _ok("keys", f"none yet; the master key is created on first use in {folder}")
     load_master_key(folder)  # refuses a file that others may read, or that is no key
     return _ok("keys", f"{kept} kept in {folder}, master key in {folder / FILE}")
 

@@ -1,14 +1,14 @@
-"""Machine settings: where things lie and how hard to work. What to make of a source is the ladder's business, not theirs.
+"""Machine settings: where files are kept and how many processes run. What to encode is the ladder's business.
 
 In:   the flags that were given, the environment, the working directory.
 Out:  Settings, each value from the first of: flag > VIDPIPE_<NAME> > vidpipe.toml (working directory, then home) > default.
-Wrong: UsageError that names the flag, the variable, or the file and key, with the values allowed.
+Wrong: UsageError that names the flag, the variable, or the file and its line, and gives a value that is allowed.
 
-The working directory may be somebody else's: an unpacked archive, a shared disk, a checkout. A vidpipe.toml there may say what to make
-and how hard to work, but names no program, no address, no place that files go to, and loosens no protection. Who runs vidpipe gives those:
-by flag, variable, or the file in the home folder, which no file can move.
+The working directory may belong to somebody else: an unpacked archive, a shared disk, a checkout. A vidpipe.toml there may choose ladders
+and use the machine, but cannot name a program, an address or an output folder, nor weaken protection. The user gives those by flag,
+variable, or the file in the home folder; no file can change which folder that is.
 
-Defaults and descriptions stand in ``defaults.py``, which ``--help`` reads without everything that is imported here.
+Defaults and descriptions are in ``defaults.py``, which ``--help`` reads without importing what this module needs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -29,7 +30,7 @@ from pydantic.fields import FieldInfo
 
 from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
-from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
+from vidpipe.defaults import ADVICE, DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.protect.master_key import parse_master_key
@@ -48,6 +49,7 @@ _ANYWHERE = frozenset(
 """What a vidpipe.toml in the working directory may say. A setting that is not named here belongs to whoever runs vidpipe."""
 _KUBERNETES = re.compile(rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)")
 """What Kubernetes puts into every container for a service named vidpipe or vidpipe-…: nobody's spelling mistake."""
+_CLUSTER = re.compile(r"((tcp|tls|ucx|ws|wss)://)?(\[[^\]]+\]|[^\s/:\[\]]+):\d+/?", re.IGNORECASE)
 _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 """None may be longer than the next."""
 
@@ -114,6 +116,37 @@ class Settings(Data):
         return self.home / "keys"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was given. where: a flag, a variable, or a file, and then also its line and the key there."""
+
+    where: str
+    line: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.line}" if self.line is not None else self.where
+
+    def shown(self, value: object) -> str:
+        """Return the value as it was written."""
+        return f"{self.key} = {_toml(value)}" if self.key else repr(value)
+
+    def example(self, value: object) -> str:
+        """Return what to write instead."""
+        if self.key:
+            return f"{self.key} = {_toml(value)}"
+        text = _toml(value).strip('"')
+        return f"{self.where} {text}" if self.where.startswith("--") else f"{self.where}={text}"
+
+    def error(self, what: str, fix: str | None) -> UsageError:
+        """Return the error that names it."""
+        return UsageError(what, where=self.where, line=self.line, fix=fix)
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *, any_variables: bool = False) -> Settings:
     """Decide every setting: flag > VIDPIPE_<NAME> > vidpipe.toml in ``cwd``, then in the home folder > default.
 
@@ -123,38 +156,32 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, 
     """
     if not any_variables:
         _check_variables(environ)
-    given = {name: _convert(name, value, _flag(name), cwd) for name, value in flags.items() if value is not None}
+    given = {name: _convert(name, value, Origin(_flag(name)), cwd) for name, value in flags.items() if value is not None}
     variables = {
-        name: _convert(name, environ[_variable(name)], _variable(name), cwd)
+        name: _convert(name, environ[_variable(name)], Origin(_variable(name)), cwd)
         for name in Settings.model_fields
         if environ.get(_variable(name)) and name not in ("master_key", "limits")
     }
-    home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), _flag("home"), cwd)))
-    there = _read_file(home / FILE_NAME)
-    here = {} if _same(home, cwd) else _read_file(cwd / FILE_NAME)
+    home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), Origin(_flag("home")), cwd)))
+    there, there_lines = _read_file(home / FILE_NAME)
+    here, here_lines = ({}, {}) if _same(home, cwd) else _read_file(cwd / FILE_NAME)
     for key in sorted(set(here) - _ANYWHERE):
-        raise UsageError(
-            f"the key {key} may not stand in the {FILE_NAME} of a working directory, which may be somebody else's",
-            where=str(cwd / FILE_NAME),
+        raise here_lines[key].error(
+            f"{key} cannot be set in the {FILE_NAME} of a working directory, which may be somebody else's",
             fix=f"move it to {home / FILE_NAME}" + (f", or set {_variable(key)}" if key != "limits" else ""),
         )
     merged = {**there, **here, **variables, **given, "home": home}
     origins = {
-        **{name: str(home / FILE_NAME) for name in there},
-        **{name: str(cwd / FILE_NAME) for name in here},
-        **{name: _variable(name) for name in variables},
-        **{name: _flag(name) for name in given},
+        **there_lines,
+        **here_lines,
+        **{name: Origin(_variable(name)) for name in variables},
+        **{name: Origin(_flag(name)) for name in given},
     }
     _check_lengths({name: merged.get(name, Settings.model_fields[name].default) for name in _LENGTHS}, origins)
     merged["limits"] = SourceLimits(**{**there.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
         merged["master_key"] = parse_master_key(environ[MASTER_KEY_VARIABLE], MASTER_KEY_VARIABLE)
-    try:
-        return Settings(**merged)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        name = str(problem["loc"][0]) if problem["loc"] else None
-        raise UsageError(problem["msg"].removeprefix("Value error, "), where=name, fix="see vidpipe --help") from None
+    return Settings(**merged)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -172,7 +199,7 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
 
 def _check_variables(environ: Mapping[str, str]) -> None:
     for name, meant in unknown_variables(environ).items():
-        fix = f"did you mean {meant}? Else unset it" if meant else "unset it; the variables are listed in docs/settings.md"
+        fix = f"did you mean {meant}? Otherwise unset it" if meant else "unset it; docs/settings.md lists the variables"
         raise UsageError("no setting reads this variable", where=name, fix=fix)
 
 
@@ -191,59 +218,80 @@ def _variable(name: str) -> str:
     return _PREFIX + name.upper()
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    """Return the settings of one vidpipe.toml, {} if there is none."""
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Origin]]:
+    """Return the settings of one vidpipe.toml and where each of them stands; nothing if there is no such file."""
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise UsageError("is not a file", where=str(path), fix="move it away")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), fix="write it as TOML, for example: workers = 4") from error
+    origins = {key: Origin(str(path), _line(text, key), key) for key in values}
     for key in _NOT_IN_FILES & set(values):
         fix = f"remove it, and set the variable {_variable(key)}" + (f" or {_flag(key)}" if key == "home" else "")
-        raise UsageError(f"the key {key} may not stand in a file", where=str(path), fix=fix)
-    _known(values, set(Settings.model_fields) - _NOT_IN_FILES, path, "unknown key")
+        raise origins[key].error(f"{key} cannot be set in a file", fix)
+    _known(origins, set(Settings.model_fields) - _NOT_IN_FILES, "unknown key")
     limits = values.pop("limits", None)
-    read = {key: _convert(key, value, f"{path}, key {key}", path.parent, typed=True) for key, value in values.items()}
+    read = {key: _convert(key, value, origins[key], path.parent, typed=True) for key, value in values.items()}
     if limits is not None:
         if not isinstance(limits, dict):
-            raise UsageError("the key limits must be a table", where=str(path), fix="write [limits] and one limit a line below it")
-        _known(limits, set(SourceLimits.model_fields), path, "unknown key in [limits]:")
-        read["limits"] = {key: _limit(key, value, f"{path}, key limits.{key}") for key, value in limits.items()}
-    return read
+            raise origins["limits"].error("limits must be a table", fix="write [limits], and below it one limit per line")
+        inner = {key: Origin(str(path), _line(text, key, table="limits"), key) for key in limits}
+        _known(inner, set(SourceLimits.model_fields), "unknown key in [limits]:")
+        read["limits"] = {key: _limit(key, value, inner[key]) for key, value in limits.items()}
+    return read, origins
 
 
-def _known(values: Mapping[str, Any], allowed: set[str], path: Path, what: str) -> None:
-    for key in values:
+def _line(text: str, key: str, table: str = "") -> int | None:
+    """Return the line of a key, which ``tomllib`` does not keep; None if it is written in an unusual way."""
+    name = rf"[\"']?{re.escape(key)}[\"']?"
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            inside = header[1]
+            found = not table and inside == key
+        else:
+            found = bool(re.match(rf"\s*{name}\s*[=.]" if inside == table else rf"\s*{table}\s*\.\s*{name}\s*=", line))
+        if found:
+            return number
+    return None
+
+
+def _known(origins: Mapping[str, Origin], allowed: set[str], what: str) -> None:
+    for key, origin in origins.items():
         if key not in allowed:
             close = difflib.get_close_matches(key, allowed, 1)
-            fix = f"did you mean {close[0]}?" if close else f"use one of: {', '.join(sorted(allowed))}"
-            raise UsageError(f"{what} {key}", where=str(path), fix=fix)
+            raise origin.error(f"{what} {key}", f"did you mean {close[0]}?" if close else f"use one of: {', '.join(sorted(allowed))}")
 
 
 def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:
     """The source limits that the environment sets."""
     names = {name: _variable(f"limits_{name}") for name in SourceLimits.model_fields}
-    return {name: _limit(name, environ[variable], variable, typed=False) for name, variable in names.items() if environ.get(variable)}
+    given = {name: variable for name, variable in names.items() if environ.get(variable)}
+    return {name: _limit(name, environ[variable], Origin(variable), typed=False) for name, variable in given.items()}
 
 
-def _limit(name: str, value: object, origin: str, *, typed: bool = True) -> int | bool:
+def _limit(name: str, value: object, origin: Origin, *, typed: bool = True) -> int | bool:
     switch = SourceLimits.model_fields[name].annotation is bool
     adapter: TypeAdapter[int | bool] = TypeAdapter(bool if switch else PositiveInt)
     try:
         return adapter.validate_python(value, strict=typed)
     except ValidationError:
-        fix = "give true or false" if switch else "give a whole number above 0"
-        raise UsageError(f"{value!r} is not allowed", where=origin, fix=fix) from None
+        form = "true or false" if switch else "a whole number, 1 or more"
+        example = origin.example(SourceLimits.model_fields[name].default)
+        raise origin.error(f"{origin.shown(value)} is not allowed", f"give {form}, such as {example}") from None
 
 
-def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool = False) -> object:
+def _convert(name: str, value: object, origin: Origin, base: Path, *, typed: bool = False) -> object:
     """Check one value. typed: it comes from a file that distinguishes numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
+    form, good = ADVICE[name]
+    fix = f"give {form}, such as {origin.example(good)}"
     if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
-        raise UsageError("the value is empty", where=origin, fix=f"leave it out for the default, or give one: {field.description}")
+        raise origin.error("the value is empty", f"{fix}, or leave it out for the default")
     adapter: TypeAdapter[Any] = TypeAdapter(_annotated(field))
     try:
         if typed:
@@ -251,42 +299,42 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
             checked = adapter.validate_json(json.dumps(exact, default=lambda odd: [str(odd)]), strict=True)
         else:
             checked = adapter.validate_python(value)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"]
-        shown = repr(value) if field.repr else "this value"  # which may hold a password
-        raise UsageError(f"{shown} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
-    if name == "key_url" and checked is not None:
-        check_key_url(checked, origin)
-    if name == "public_url" and checked is not None:
-        checked = check_public_url(checked, origin)
-    if name == "cdn" and checked is not None:
-        read_cdn(checked, origin)
-    placed = _absolute(name, checked, base, origin)
+    except ValidationError:
+        shown = origin.shown(value) if field.repr else "this value"  # which may hold a password
+        raise origin.error(f"{shown} is not allowed", fix) from None
+    if name == "cluster" and not _CLUSTER.fullmatch(str(checked)):  # Dask would wait half a minute before it says so
+        raise origin.error(f"{origin.shown(value)} is not the address of a Dask scheduler", fix)
+    try:
+        if name == "key_url" and checked is not None:
+            check_key_url(checked, origin.where)
+        if name == "public_url" and checked is not None:
+            checked = check_public_url(checked, origin.where)
+        if name == "cdn" and checked is not None:
+            read_cdn(checked, origin.where)
+        placed = _absolute(name, checked, base, origin.where)
+    except UsageError as error:
+        raise origin.error(error.what, error.fix) from error
     if "\0" in str(placed):
-        raise UsageError("a NUL character is not allowed", where=origin, fix=field.description)
+        raise origin.error("a NUL character is not allowed", fix)
     try:
         str(placed).encode()
     except UnicodeEncodeError as error:  # records and playlists, where it may come to stand, are UTF-8
         shown = repr(str(placed)) if field.repr else "this value"
-        raise UsageError(f"{shown} is not UTF-8", where=origin, fix="use another name") from error
+        raise origin.error(f"{shown} is not UTF-8", fix) from error
     return placed
 
 
-def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, str]) -> None:
+def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, Origin]) -> None:
     """Raise UsageError unless GOP, segment and chunk each fit into the next. origins: where the values come from, without the defaults."""
-
-    def shown(name: str) -> str:
-        origin = f", {origins.get(name, 'the default')}" if origins else ""
-        return f"{name} ({_plain(lengths[name])} s{origin})"
-
     for shorter, longer in itertools.pairwise(_LENGTHS):
         if lengths[shorter] > lengths[longer]:
             name, other = (longer, shorter) if longer in origins and shorter not in origins else (shorter, longer)  # blame what was given
-            raise UsageError(
-                f"{shown(shorter)} is longer than {shown(longer)}",
-                where=origins.get(name),
-                fix=f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too",
-            )
+            shown = {each: f"{each} ({_plain(lengths[each])} s)" for each in (shorter, longer)}
+            if origins:
+                shown[other] = f"{other} ({_plain(lengths[other])} s, {origins.get(other, 'the default')})"
+            what = f"{shown[shorter]} is longer than {shown[longer]}"
+            fix = f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too"
+            raise origins[name].error(what, fix) if name in origins else UsageError(what, fix=fix)
 
 
 def _plain(value: Fraction) -> str:
@@ -307,7 +355,7 @@ def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
         if isinstance(place, Bucket):
             return str(place)
         if name == "cluster_work":
-            raise UsageError(f"{value!r} is not allowed: it is no address at S3", where=origin, fix="write s3://BUCKET/PREFIX")
+            raise UsageError(f"{value!r} is not allowed: it is not an S3 URL", where=origin, fix="give s3://BUCKET/PREFIX, such as s3://media/work")
         return str((base / place.path).absolute())
     is_file = name in ("home", "policy") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
     if name == "ffmpeg":

@@ -75,8 +75,8 @@ def _workers(source: Source) -> int:
     from vidpipe.encode.machine import cores_here, memory_here
     from vidpipe.encode.parallelism import SHARE_OF_MEMORY, memory_of
 
-    room = int(memory_here() * SHARE_OF_MEMORY) // memory_of((), (source.video.width, source.video.height))
-    return max(1, min(cores_here(), room))
+    fitting = int(memory_here() * SHARE_OF_MEMORY) // memory_of((), (source.video.width, source.video.height))
+    return max(1, min(cores_here(), fitting))
 
 
 def _shown(file: str) -> str:

@@ -122,7 +122,7 @@ class Web:
                 if content is not None:
                     raise NotFollowed("the server redirects what was sent to it")
             url = _followed(url, target)
-        raise NotFollowed("the server redirects in a circle")
+        raise NotFollowed("the server redirects in a loop")
 
     @contextmanager
     def _asked(self, url: str, method: str, headers: Mapping[str, str], content: bytes | None) -> Iterator[Answer]:
@@ -175,9 +175,9 @@ def _followed(url: str, target: str) -> str:
         new = urljoin(url, target)
         kind = urlsplit(new).scheme
     except ValueError:
-        raise NotFollowed("the server redirects to what is no address") from None
+        raise NotFollowed("the server redirects to an invalid URL") from None
     if kind not in ("http", "https") or (kind == "http" and url.startswith("https:")):
-        raise NotFollowed(f"the server redirects to {kind}://" if kind.isalpha() else "the server redirects to another kind of address")
+        raise NotFollowed(f"the server redirects to {kind}://" if kind.isalpha() else "the server redirects to another scheme")
     return new
 
 
@@ -186,7 +186,7 @@ def _proxy(address: str) -> httpcore.Proxy:
     try:
         parts = checked_url(address if "://" in address else f"http://{address}")
     except NoAddress as error:
-        what = "the proxy that the environment names cannot be used; write http_proxy and https_proxy as http://HOST:PORT"
+        what = "the proxy set in the environment cannot be used; write http_proxy and https_proxy as http://HOST:PORT"
         raise Unreached(what) from error
     port = f":{parts.port}" if parts.port else ""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -230,7 +230,7 @@ class _Guard:
         if address == self._named or self._allow_private:
             return
         if _is_private(ipaddress.ip_address(address.partition("%")[0])):
-            raise NotFollowed("it leads to another server, which has a private address")
+            raise NotFollowed("it redirects to another server, which has a private address")
 
     def check_name(self, host: str) -> None:
         """Check a host that a proxy is asked for: only the proxy knows its address. Raises NotFollowed."""
@@ -319,7 +319,7 @@ def _translated() -> Iterator[None]:
     except httpcore.TimeoutException as error:
         raise Broken("the server sends nothing") from error
     except (httpcore.ProtocolError, httpcore.NetworkError, httpcore.ConnectionNotAvailable) as error:
-        raise Broken(_words(error) or "it is no answer in HTTP") from error
+        raise Broken(_words(error) or "the response is not HTTP") from error
 
 
 def _words(error: Exception) -> str:

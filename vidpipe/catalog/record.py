@@ -74,9 +74,9 @@ class RenditionRecord(RecordPart):
     codecs: str = Field(description='RFC 6381 codec string read from the init section, such as "avc1.64001f".')
     width: int | None = Field(default=None, ge=1, description="Pixels; null for audio.")
     height: int | None = Field(default=None, ge=1, description="Pixels; null for audio.")
-    frame_rate: Number | None = Field(default=None, gt=0, description="Frames a second, rounded to six decimals; null for audio.")
-    bandwidth: int = Field(ge=0, description="Measured peak bit rate of this rendition alone, bits a second.")
-    average_bandwidth: int = Field(ge=0, description="Measured mean bit rate of this rendition alone, bits a second.")
+    frame_rate: Number | None = Field(default=None, gt=0, description="Frames per second, rounded to six decimals; null for audio.")
+    bandwidth: int = Field(ge=0, description="Measured peak bit rate of this rendition alone, bits per second.")
+    average_bandwidth: int = Field(ge=0, description="Measured mean bit rate of this rendition alone, bits per second.")
     url: Location = Field(description="Location of the rendition's media playlist, written as playback.hls is.")
     segments: int = Field(ge=1, description="Number of media segments.")
 
@@ -86,15 +86,15 @@ class AudioRecord(RecordPart):
 
     id: str = Field(description="Id of the audio rendition under renditions.")
     name: str = Field(description="Name for viewers, unique among the audio tracks.")
-    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
+    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not declare one.")
     channels: int = Field(ge=1, description="Number of channels.")
-    default: bool = Field(description="Played unless the viewer chooses another; players that can take the same track in more channels.")
+    default: bool = Field(description="Played unless the viewer chooses another; players may take the same track with more channels.")
     role: Literal["main", "description", "clear-speech", "commentary"] = Field(
         default="main",
         description="description: also describes the picture; clear-speech: mixed for understanding speech; commentary: about the film.",
     )
     cut: float = Field(
-        default=0, ge=0, description="Seconds of the source's track that lie before its first picture, and so are not in the title."
+        default=0, ge=0, description="Seconds of the source's track before its first video frame, which the title does not have."
     )
 
 
@@ -104,10 +104,10 @@ class LeftOutRecord(RecordPart):
     input: int = Field(default=0, ge=0, description="Index of the input that has it: 0 is the source, others are side files.")
     stream: int = Field(ge=0, description="Index of the stream in that input.")
     kind: Literal["audio", "subtitles", "video"] = Field(description="What the track holds.")
-    channel: str | None = Field(default=None, description="CC1 to SERVICE63 of closed captions, which lie in the stream; else null.")
-    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
+    channel: str | None = Field(default=None, description="CC1 to SERVICE63 for closed captions, which the stream carries; else null.")
+    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not declare one.")
     codec: str | None = Field(default=None, description="Name of its codec; null if it is not known.")
-    reason: str = Field(min_length=1, description="Why it is not there, for people.")
+    reason: str = Field(min_length=1, description="Why the title does not have it, in one sentence.")
 
 
 class SubtitleRecord(RecordPart):
@@ -115,7 +115,7 @@ class SubtitleRecord(RecordPart):
 
     id: str = Field(description="Name of the subtitle track, unique in the title.")
     name: str = Field(description="Name for viewers, unique among the subtitle tracks.")
-    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not say.")
+    language: str | None = Field(default=None, description="BCP 47 tag; null if the source does not declare one.")
     default: bool = Field(description="Shown unless the viewer chooses another.")
     forced: bool = Field(description="Only for passages that every viewer needs translated.")
     hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH), for viewers who do not hear it.")
@@ -157,9 +157,9 @@ class Record(RecordPart):
     version: str = Field(min_length=1, description="Id of this version; sorts by time of creation.")
     status: Status = Field(
         default="live",
-        description="live: the version to play; superseded: a newer one took its place. A record.json keeps its first status.",
+        description="live: the version to play; superseded: a newer one has replaced it. A record.json keeps its first status.",
     )
-    title: str = Field(description="Title for people.")
+    title: str = Field(description="Title shown to viewers.")
     created_at: Moment = Field(description="When the version was made, UTC, ISO 8601.")
     duration: Number = Field(gt=0, description="Seconds of the published video, rounded to six decimals.")
     source: SourceFile
@@ -171,7 +171,7 @@ class Record(RecordPart):
     thumbnails: Thumbnails
     encryption: Encryption
     cache: Cache
-    metadata: dict[str, str] = Field(default={}, description="What the user gave with --meta, unchanged.")
+    metadata: dict[str, str] = Field(default={}, description="The metadata given with --meta, unchanged.")
 
 
 def json_schema() -> dict[str, Any]:

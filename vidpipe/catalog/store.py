@@ -123,7 +123,7 @@ class Catalog:
                         f"the connection was lost while version {record.version} of {record.content_id} was made live, and it is not known "
                         "whether it is",
                         where=self._where,
-                        fix="when the server answers again, run the same command again: it is right in both cases",
+                        fix="run the same command again once the server answers: it works in either case",
                         details=[failure.what],
                     ) from failure
             time.sleep(PAUSE)
@@ -140,7 +140,7 @@ class Catalog:
                 if earlier == record and known["fingerprint"] == fingerprint:
                     return
                 raise CatalogFailed(
-                    f"version {record.version} of {record.content_id} is already in the catalog with another record",
+                    f"version {record.version} of {record.content_id} is already in the catalog with a different record",
                     where=self._where,
                     fix="run the ingest again: it makes a new version",
                 )
@@ -224,7 +224,7 @@ class Catalog:
             raise CatalogFailed(
                 f"the catalog has tables of version {version}, this vidpipe knows version {SCHEMA_VERSION}",
                 where=self._where,
-                fix="use the vidpipe that made it or a newer one, or name another catalog",
+                fix="use the vidpipe that made it or a newer one, or another catalog",
             )
 
     def _version(self, connection: sa.Connection) -> int | None:
@@ -244,7 +244,7 @@ class Catalog:
             raise CatalogFailed(
                 f"the catalog cannot be opened: {problem.strerror or problem}",
                 where=self._where,
-                fix="give this user the right to its directory, or choose another home with --home",
+                fix="give this user access to its directory, or choose another home with --home",
             ) from problem
 
 
@@ -263,10 +263,10 @@ def _engine(where: str | Path) -> sa.Engine:
         # Built, not formatted: a path may hold "%", "?" and "#", which mean something else in a URL.
         parsed = sa.URL.create("sqlite", database=str(where.absolute())) if isinstance(where, Path) else sa.make_url(where)
     except (ArgumentError, ValueError):
-        raise UsageError("the catalog URL cannot be read", fix=advice) from None  # the cause quotes the URL, and with it a password
+        raise UsageError("the catalog URL is not valid", fix=advice) from None  # the cause quotes the URL, and with it a password
     # A part of the password would be taken for the host, and be shown. A path may hold as many as it likes.
     if isinstance(where, str) and not where.startswith("sqlite") and where.count("@") > 1:
-        raise UsageError("the catalog URL holds more than one @", fix="write those of user and password as %40")
+        raise UsageError("the catalog URL contains more than one @", fix="write an @ in the user name or password as %40")
     kind = parsed.get_backend_name()
     if kind == "postgres":
         kind = "postgresql"
@@ -278,9 +278,9 @@ def _engine(where: str | Path) -> sa.Engine:
     alive = {"connect_timeout": WAIT, "tcp_user_timeout": WAIT * 1000, "keepalives_idle": 10, "keepalives_interval": 5}
     options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else alive}
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise UsageError("a catalog in memory would be gone at once", fix="use sqlite:///FILE")
+        raise UsageError("a catalog in memory would not outlast the command", fix="use sqlite:///FILE")
     if "\0" in str(parsed.database):
-        raise UsageError("the catalog URL holds a NUL character", fix=advice)
+        raise UsageError("the catalog URL contains a NUL character", fix=advice)
     try:
         # NullPool: the catalog is used a few times in a run; a connection that stays open would only time out during the encode.
         engine = sa.create_engine(parsed, poolclass=NullPool, **options)
@@ -340,11 +340,11 @@ def _said(problem: Exception) -> str:
 def _advice(said: str, kind: str) -> str:
     text = said.lower()
     if "locked" in text:
-        return "another process keeps the catalog busy; run the same command again when it is done"
+        return "another process is using the catalog; run the same command again when it has finished"
     if "readonly" in text or "read-only" in text or "unable to open" in text or "permission denied" in text:
-        return "give this user the right to write the catalog and its directory, or choose another home with --home"
+        return "give this user write access to the catalog and its directory, or choose another home with --home"
     if "not a database" in text or "malformed" in text:
-        return "this file is no vidpipe catalog, or is damaged: restore it from a backup, or move it away"
+        return "this file is not a vidpipe catalog, or it is damaged: restore it from a backup, or move it away"
     if "full" in text or "no space" in text:
         return "free some space, then run the same command again"
     if kind == "postgresql":

@@ -53,7 +53,7 @@ def read_cdn(setting: str, where: str = "cdn") -> Purge:
             return Purge("webhook", setting)
     except ValueError:
         pass
-    raise UsageError(f"{setting!r} names no way to ask a CDN", where=where, fix=_FIX)
+    raise UsageError(f"{setting!r} is not a way to purge a CDN", where=where, fix=_FIX)
 
 
 def flipped(content_id: str) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli import exits, options
+from vidpipe.cli import completion, exits, options
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.work import work
-from vidpipe.cli.help import Command, Group
+from vidpipe.cli.help import Command, Group, examples, listed
 from vidpipe.cli.words import err, out, write_json
 from vidpipe.errors import Interrupted, SourceRefused, UsageError, VerificationFailed
 
@@ -28,11 +28,19 @@ if TYPE_CHECKING:
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
+ABOUT = "Turn a source video into an encrypted HLS title, ready to stream."
+
 app = typer.Typer(
     name="vidpipe",
-    help="Turn a source video into a published, encrypted, proven HLS title.",
-    epilog=exits.EPILOG + " Settings: flag, then VIDPIPE_<NAME>, then vidpipe.toml (some of them here, all in the home folder).",
-    no_args_is_help=True,
+    help=ABOUT,
+    epilog="\n\n".join(
+        (
+            examples("vidpipe doctor", "vidpipe ingest film.mov --id film", "vidpipe preview film"),
+            listed("Exit codes", *(f"{code:>3}  {meaning}" for code, meaning in exits.CODES.items())),
+            "Each setting is taken from its flag, or else from the variable VIDPIPE_<NAME>, or else from vidpipe.toml in the working "
+            "directory (some settings) or in the home folder (all of them).",
+        )
+    ),
     rich_markup_mode=None,  # rich's help takes four times as long to load as to write: see cli/help.py
     cls=Group,
     pretty_exceptions_enable=False,
@@ -45,8 +53,9 @@ app.add_typer(work, name="work")
 
 def invoke(arguments: Sequence[str]) -> None:
     """Run one command line. Failures leave as exceptions: ``exits.run`` is the one place that turns them into text."""
-    if "_VIDPIPE_COMPLETE" in os.environ:  # a shell asks for completions
-        app()
+    if os.environ.get(completion.VARIABLE):  # a shell asks for completions
+        completion.join_words(os.environ)
+        app(prog_name="vidpipe")
     command = typer.main.get_command(app)
     with command.make_context("vidpipe", list(arguments)) as context:
         command.invoke(context)
@@ -81,7 +90,7 @@ def watching(progress: options.Progress, *stages: str) -> Iterator[tuple[UntilLi
 
 def _version(wanted: bool) -> None:
     if wanted:
-        out().print(f"vidpipe {__version__}")
+        typer.echo(f"vidpipe {__version__}")
         raise typer.Exit
 
 
@@ -89,40 +98,47 @@ def _version(wanted: bool) -> None:
 def top(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    """Turn a source video into a published, encrypted, proven HLS title."""
+    """Describe the whole; ABOUT is what the help shows."""
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe ingest film.mov --id film --title 'A Film'",
+        "vidpipe ingest s3://masters/film.mov --to s3://media/vod --ladder premium",
+        "vidpipe ingest film.mov --id film --json --progress none > film.json",
+    ),
+)
 def ingest(
     source: options.Source,
-    ladder: options.Ladder = None,
-    to: options.To = None,
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
     language: options.Language = None,
+    replace: options.Replace = False,
+    to: options.To = None,
+    public_url: options.PublicUrl = None,
+    home: options.Home = None,
+    ladder: options.Ladder = None,
+    policy: options.Policy = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
-    public_url: options.PublicUrl = None,
     new_key: options.NewKey = False,
-    replace: options.Replace = False,
-    policy: options.Policy = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     progress: options.ProgressOption = options.Progress.auto,
     quiet: options.Quiet = False,
-    home: options.Home = None,
-    ffmpeg: options.FFmpeg = None,
     workers: options.Workers = None,
     threads: options.Threads = None,
     chunk_seconds: options.ChunkSeconds = None,
+    ffmpeg: options.FFmpeg = None,
     cluster: options.Cluster = None,
     cluster_work: options.ClusterWork = None,
     debug: options.Debug = False,
 ) -> None:
     """Turn a source video into a published HLS title.
 
-    An interrupted ingest resumes when the same command is run again. An unchanged one does nothing, or puts back what the target has lost.
+    Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
     with watching(options.progress(progress, quiet=quiet), *_stages(dry_run=dry_run)) as (reporter, cancel):
         settings = options.settings(
@@ -141,7 +157,14 @@ def ingest(
     _print_result(result, reporter.warned, json=json, summary=progress is not options.Progress.json, quiet=quiet, home=home)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe plan film.mov",
+        "vidpipe plan film.mov --ladder mine.yaml",
+        "vidpipe plan https://example.com/film.mov --json",
+    ),
+)
 def plan(
     source: options.Source,
     ladder: options.Ladder = None,
@@ -153,7 +176,7 @@ def plan(
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show what an ingest would encode, and why. Encodes nothing."""
+    """Show what an ingest would encode, and why."""
     with watching(options.progress(options.Progress.auto, quiet=quiet), *_stages(dry_run=True)) as (reporter, cancel):
         settings = options.settings(ladder=ladder, policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.pipeline.ingest import IngestRequest, prepare
@@ -197,12 +220,22 @@ def _print_plan(decided: Plan, *, json: bool) -> None:
         render.plan(out(), decided)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe validate film.mov",
+        "vidpipe validate incoming/*.mov --quick",
+        "vidpipe validate film.mov --policy broadcast.yaml --json",
+    ),
+)
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Video files, URLs, or - for standard input.", show_default=False)],
-    quick: Annotated[bool, typer.Option("--quick", help="Do not decode, and read only the ends of a large file.")] = False,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Video files, URLs (https:// or s3://), or - for standard input.", show_default=False),
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode, and read only both ends of a large file.")] = False,
     policy: options.Policy = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file, each on a line of its own.")] = False,
     progress: options.ProgressOption = options.Progress.auto,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print warnings and errors only: no progress, nothing about a file that has none.")
@@ -213,12 +246,12 @@ def validate(
 ) -> None:
     """Measure source files and check their quality.
 
-    The exit code is 3 if any of them is refused.
+    The exit code is 3 if any file is refused.
 
-    --quick takes about a second for a local file of any size. It skips checks that need decoding: black, frozen and damaged pictures,
-    silence, loudness, changes of LATM, DTS or Opus audio mid-stream. Of a file that is not small it reads the beginning and the end only,
-    and skips checks that need all of it: gaps, clock jumps, wrong times and damaged packets in between, audio that changes, missing
-    pictures, interlaced pictures that are not flagged, the checksum.
+    --quick takes about a second for a local file of any size. It skips every check that needs decoding: black, frozen and damaged frames,
+    silence, loudness, LATM, DTS or Opus audio whose format changes mid-stream. In a large file it reads only the beginning and the end, and
+    so also skips what needs the whole file: gaps, clock jumps, wrong timestamps and damaged packets in between, audio whose format changes,
+    missing frames, unflagged interlacing, the checksum.
     """
     from vidpipe.cli import render
     from vidpipe.data import report
@@ -239,17 +272,28 @@ def validate(
             raise typer.Exit(SourceRefused.exit_code)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe inspect s3://media/vod/film/20260102T030405Z-1a2b3c/master.m3u8",
+        "vidpipe inspect https://cdn.example.com/film/master.m3u8",
+        "vidpipe inspect library/film --json",
+    ),
+)
 def inspect(
     location: Annotated[
-        str, typer.Argument(metavar="MANIFEST|DIR", help="Playlist or title: a path or URL (s3://, https://).", show_default=False)
+        str,
+        typer.Argument(
+            metavar="MANIFEST|DIR", help="Playlist, or folder of a title: a path or URL (https:// or s3://).", show_default=False
+        ),
     ],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what playlists say: variants, renditions, segments, durations, keys.
+    """Show the content of playlists, and check that it exists.
 
-    The exit code is 6 if something in it is missing or broken. Segments are looked up, not read; of a web server, a few of each playlist.
+    Lists variants, renditions, segments, durations and keys. Segments are looked up, not read; on a web server, only a few per playlist.
+    The exit code is 6 if anything is missing or broken.
     """
     from vidpipe.cli import render
     from vidpipe.data import report
@@ -280,14 +324,24 @@ def _print_unreadable(location: str, error: UsageError, *, debug: bool) -> typer
     return typer.Exit(problem.exit_code)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe preview film",
+        "vidpipe preview film --port 8080",
+        "vidpipe preview film --home /srv/vidpipe",
+    ),
+)
 def preview(
-    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port of the local server; 0 takes a free one.")] = 0,
+    content_id: options.LiveId,
+    port: options.Port = 0,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Play a published title in the browser of this machine. Ctrl-C ends it."""
+    """Play a published title in a browser on this machine.
+
+    Prints the address of the player page and serves it until Ctrl-C.
+    """
     from vidpipe.cli import render
 
     settings = options.settings(home=home)
@@ -298,7 +352,14 @@ def preview(
         cancel.wait()
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe doctor",
+        "vidpipe doctor --to s3://media/vod",
+        "vidpipe doctor --cluster tcp://scheduler:8786 --cluster-work s3://media/work",
+    ),
+)
 def doctor(
     to: options.To = None,
     ladder: options.Ladder = None,
@@ -309,9 +370,9 @@ def doctor(
     cluster_work: options.ClusterWork = None,
     debug: options.Debug = False,
 ) -> None:
-    """Check whether this machine can ingest: ffmpeg, home, keys, target, catalog.
+    """Check that this machine is ready to ingest.
 
-    The exit code is 2 if something is broken.
+    Looks at ffmpeg, ladder, home, keys, target, catalog and cluster. The exit code is 2 if anything is broken.
     """
     from vidpipe.cli import render
     from vidpipe.data import report

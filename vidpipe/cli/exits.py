@@ -44,7 +44,6 @@ CODES = {
     130: "interrupted",
     EXIT_PIPE: "output pipe closed",
 }
-EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in CODES.items()) + "."
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if isinstance(error, BrokenPipeError):
         return _foreign(EXIT_PIPE, "output-closed", CODES[EXIT_PIPE], None, trace)
     if isinstance(error, Unwritten):
-        fix = "make room, or write it elsewhere, and run the same command again"
+        fix = "free some space or write the output elsewhere, then run the same command again"
         return _foreign(EXIT_OUTPUT, "output-failed", f"{CODES[EXIT_OUTPUT]}: {error.strerror}", fix, trace)
     if isinstance(error, VidpipeError):
         more = error.debug if debug else ()
@@ -95,7 +94,8 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vidpipe"
         what = str(message()).rstrip(".").replace("\n", " ")
-        return _foreign(UsageError.exit_code, UsageError.id, what, f"see {command} --help", trace)
+        usage = f"write {' '.join((command, *context.command.collect_usage_pieces(context)))}, or " if context else ""
+        return _foreign(UsageError.exit_code, UsageError.id, what, f"{usage}see {command} --help", trace)
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     advice = "please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
     return _foreign(EXIT_BUG, VidpipeError.id, f"this is a bug in vidpipe {__version__}: {kind}", advice, trace)

@@ -7,19 +7,21 @@ Wrong: UsageError for a setting or a ``--meta`` that is not of the right form.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from vidpipe.cli import completion
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS
 from vidpipe.errors import UsageError
 from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:
+    from vidpipe.cli.completion import Completer
     from vidpipe.settings import Settings
 
 
@@ -33,77 +35,157 @@ class Progress(StrEnum):
     none = "none"
 
 
+Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
+
+
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
     default = DEFAULTS.get(name)
     return DESCRIPTIONS[name] + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
 
 
-_TUNING = "Machine"
+TITLE, ENCODING, PROTECTION, WHERE = "What to publish", "Encoding and quality", "Protection", "Where"
+OUTPUT, MACHINE, CLUSTER = "Progress and output", "Machine", "Cluster"
+"""The headings of a command that has many options; they stand in the order in which the command names them."""
+
+
+def _setting(name: str, flag: str, *more: str, metavar: str, heading: str, complete: Completer | None = None) -> Any:
+    """Return the option that gives a setting."""
+    about = _about(name)
+    return typer.Option(flag, *more, metavar=metavar, help=about, show_default=False, rich_help_panel=heading, autocompletion=complete)
+
+
+def checked(flag: str, allowed: str, example: str, read: Callable[[str], Value]) -> Callable[[str | Value], Value]:
+    """Return what reads the value of a flag that is no setting. read raises ValueError for a value that is not allowed."""
+
+    def parse(value: str | Value) -> Value:
+        if not isinstance(value, str):  # the default
+            return value
+        try:
+            return read(value)
+        except ValueError as error:
+            raise UsageError(f"{value!r} is not allowed", where=flag, fix=f"give {allowed}, such as {flag} {example}") from error
+
+    return parse
+
+
+def number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+    """Return what reads a number in a range."""
+
+    def read(text: str) -> Number:
+        value = kind(text)
+        if not least <= value <= most:  # false for NaN too
+            raise ValueError
+        return value
+
+    return read
+
 
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Video file, a URL (https://, s3://), or - for standard input.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
-
-Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), show_default=False, rich_help_panel=_TUNING)]
-FFmpeg = Annotated[str | None, typer.Option("--ffmpeg", metavar="PATH", help=_about("ffmpeg"), show_default=False, rich_help_panel=_TUNING)]
-Workers = Annotated[str | None, typer.Option(metavar="N", help=_about("workers"), show_default=False, rich_help_panel=_TUNING)]
-Threads = Annotated[str | None, typer.Option(metavar="N", help=_about("threads"), show_default=False, rich_help_panel=_TUNING)]
-ChunkSeconds = Annotated[
-    str | None,
-    typer.Option("--chunk-seconds", metavar="SECONDS", help=_about("chunk_seconds"), show_default=False, rich_help_panel=_TUNING),
-]
-Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help=_about("cluster"), show_default=False, rich_help_panel=_TUNING)]
-ClusterWork = Annotated[
-    str | None,
-    typer.Option("--cluster-work", metavar="s3://BUCKET/PREFIX", help=_about("cluster_work"), show_default=False, rich_help_panel=_TUNING),
-]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="On failure, also print the traceback and the command that failed.", rich_help_panel=_TUNING)
-]
-"""Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
-
-Policy = Annotated[str | None, typer.Option(metavar="FILE", help=_about("policy"), show_default=False)]
-Ladder = Annotated[str | None, typer.Option("--ladder", "-l", metavar="NAME|FILE", help=_about("ladder"), show_default=False)]
-To = Annotated[str | None, typer.Option("--to", metavar="DIR|s3://BUCKET/PREFIX", help=_about("target"), show_default=False)]
-ContentId = Annotated[
-    str | None,
-    typer.Option(
-        "--id", metavar="CONTENT_ID", help="Name of the title in paths and URLs. Default: made of the file's name.", show_default=False
-    ),
+    str, typer.Argument(metavar="SOURCE", help="Video file, URL (https:// or s3://), or - for standard input.", show_default=False)
 ]
 Title = Annotated[
     str | None,
-    typer.Option(metavar="T", help="Title for people. Default: that of the live version, else the file's name.", show_default=False),
+    typer.Option(
+        "--title",
+        metavar="TEXT",
+        help="Title shown to viewers. Default: that of the live version, or else the file name.",
+        show_default=False,
+        rich_help_panel=TITLE,
+    ),
+]
+ContentId = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="CONTENT_ID",
+        help="Name of the title in paths and URLs. Default: made from the file name.",
+        show_default=False,
+        rich_help_panel=TITLE,
+        autocompletion=completion.content_ids,
+    ),
 ]
 Meta = Annotated[
     list[str] | None,
     typer.Option(
+        "--meta",
         metavar="KEY=VALUE",
-        help="Free text for the record; may be given several times. Other keys are kept; KEY= removes one.",
+        help="Metadata for the record; repeatable. Keys that are not given stay as they are; KEY= removes one.",
         show_default=False,
+        rich_help_panel=TITLE,
     ),
 ]
 Language = Annotated[
     list[str] | None,
     typer.Option(
+        "--language",
         metavar="[STREAM=]TAG",
-        help="Language (BCP 47, such as de) of the one track that does not say its own, or of a stream; may be given several times.",
+        help="Language (BCP 47, such as de) of the only track without one, or of stream number STREAM; repeatable.",
         show_default=False,
+        rich_help_panel=TITLE,
     ),
 ]
-Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_about("encrypt"), show_default=False)]
-KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
-PublicUrl = Annotated[str | None, typer.Option("--public-url", metavar="URL", help=_about("public_url"), show_default=False)]
-NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Allow this source to replace the one that the live title was made from.", rich_help_panel=TITLE),
+]
+
+Ladder = Annotated[
+    str | None, _setting("ladder", "--ladder", "-l", metavar="NAME|FILE", heading=ENCODING, complete=completion.ladders)
+]
+Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", heading=ENCODING, complete=completion.yaml_files)]
+
+Encrypt = Annotated[
+    str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.choices(*SCHEMES))
+]
+KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
+NewKey = Annotated[
+    bool, typer.Option("--new-key", help="Publish a new version under a new key, even if nothing else changed.", rich_help_panel=PROTECTION)
+]
+
+To = Annotated[str | None, _setting("target", "--to", metavar="DIR|s3://BUCKET/PREFIX", heading=WHERE)]
+PublicUrl = Annotated[str | None, _setting("public_url", "--public-url", metavar="URL", heading=WHERE)]
+Home = Annotated[str | None, _setting("home", "--home", metavar="DIR", heading=WHERE)]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan; encode and publish nothing.", rich_help_panel=OUTPUT)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT)]
 ProgressOption = Annotated[
     Progress,
     typer.Option(
         "--progress",
-        help="How to show progress, on standard error: bar is a checklist, plain are lines with the time, json is one object a line.",
+        metavar="MODE",
+        parser=checked("--progress", ", ".join(Progress), "plain", Progress),
+        autocompletion=completion.choices(*Progress),
+        help="How to show progress, on standard error: auto, bar, plain, json (one object per line) or none. Default: auto.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="On failure, also print the traceback and the command that failed."),
+]
+"""Read from the command line by ``vidpipe.cli.exits``, which is the only one to act on it."""
+
+Workers = Annotated[str | None, _setting("workers", "--workers", metavar="N", heading=MACHINE)]
+Threads = Annotated[str | None, _setting("threads", "--threads", metavar="N", heading=MACHINE)]
+ChunkSeconds = Annotated[str | None, _setting("chunk_seconds", "--chunk-seconds", metavar="SECONDS", heading=MACHINE)]
+FFmpeg = Annotated[str | None, _setting("ffmpeg", "--ffmpeg", metavar="PATH", heading=MACHINE)]
+
+Cluster = Annotated[str | None, _setting("cluster", "--cluster", metavar="ADDRESS", heading=CLUSTER)]
+ClusterWork = Annotated[str | None, _setting("cluster_work", "--cluster-work", metavar="s3://BUCKET/PREFIX", heading=CLUSTER)]
+
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="N",
+        parser=checked("--port", "a whole number from 0 to 65535", "8080", number(int, 0, 65535)),
+        help="Port to serve on. Default: any free one.",
+        show_default=False,
     ),
 ]
 Quiet = Annotated[
@@ -113,7 +195,27 @@ Quiet = Annotated[
         "-q",
         help="On standard error, print warnings and errors only: no progress (as with --progress none), no summary. "
         "What goes to standard output stays.",
+        rich_help_panel=OUTPUT,
     ),
+]
+OlderThan = Annotated[
+    float,
+    typer.Option(
+        "--older-than",
+        metavar="DAYS",
+        parser=checked("--older-than", "a number of days, 0 or more", "7", number(float, 0, float("inf"))),
+        help="Delete only files older than this. Default: 0, all files.",
+        show_default=False,
+    ),
+]
+
+LiveId = Annotated[
+    str,
+    typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False, autocompletion=completion.content_ids),
+]
+LadderName = Annotated[
+    str,
+    typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False, autocompletion=completion.ladders),
 ]
 
 
@@ -133,7 +235,7 @@ def settings(*, any_variables: bool = False, **flags: object) -> Settings:
     try:
         cwd = Path.cwd()
     except FileNotFoundError as error:
-        raise UsageError("the working directory is gone", fix="change to another one") from error
+        raise UsageError("the working directory is gone", fix="change to another directory") from error
     return resolve(flags, os.environ, cwd, any_variables=any_variables)
 
 

@@ -153,7 +153,7 @@ def _source(console: Console, source: Source) -> None:
         ("file", f"{source.name}, {size(source.size)}, {source.container}"),
         ("duration", f"{_lasting(source.duration)}{_claim(source.declared_duration, source.duration)}"),
         ("bit rate", rate(source.bit_rate) if source.bit_rate else "unknown"),
-        ("scan", "beginning and end only; numbers of frames and bit rates are estimates") if source.partial else ("sha256", source.sha256),
+        ("scan", "beginning and end only; frame counts and bit rates are estimates") if source.partial else ("sha256", source.sha256),
         *_video(source.video),
     ]
     rows += [("audio", _audio(audio)) for audio in source.audio] or [("audio", "none")]
@@ -424,7 +424,7 @@ def work(console: Console, found: Usage) -> None:
         table(console, ("chunks of", "SHA-256", ">files", ">size"), chunks)
     lines(console, *(f"running: {name}" for name in found.running))
     lines(
-        console, *(f"unfinished: {name}; run its ingest again, or give it up: vidpipe work clean --unfinished" for name in found.unfinished)
+        console, *(f"unfinished: {name}; run its ingest again, or discard it: vidpipe work clean --unfinished" for name in found.unfinished)
     )
 
 

@@ -20,7 +20,7 @@ from vidpipe.encode.audio_gaps import on_the_time_line
 from vidpipe.encode.command import GLOBAL, QualityChains, source_options
 from vidpipe.media.graph import Input, Loopback, Output, Stream, arguments
 from vidpipe.plan import AudioCopy, AudioEncode, AudioRendition, Plan
-from vidpipe.source.audio_changes import steadied
+from vidpipe.source.audio_changes import unified_stream
 from vidpipe.source.facts import AudioFormat, Shift
 
 AAC_FRAME = 1024
@@ -39,7 +39,7 @@ class AudioCommand(Data):
     """What decides the command. start: seconds in the input's own time at which the picture begins.
 
     duration: of the time line.  segment: of a media segment.  formats: stream index -> the source's track, where it is widest.
-    steady: streams that are made steady first.  steps: stream index -> where its clock steps.
+    unified: streams that are converted to one format first.  steps: stream index -> where its clock steps.
     shifts: stream index -> what makes its times continuous.
     """
 
@@ -52,7 +52,7 @@ class AudioCommand(Data):
     segment: Seconds
     renditions: tuple[AudioRendition, ...]
     formats: dict[int, AudioFormat]
-    steady: tuple[int, ...] = ()
+    unified: tuple[int, ...] = ()
     steps: dict[int, tuple[Seconds, ...]] = {}
     shifts: dict[int, tuple[Shift, ...]] = {}
     quality: QualityChains | None = None
@@ -78,7 +78,7 @@ def audio_command(plan: Plan, renditions: tuple[AudioRendition, ...], quality: Q
         renditions=renditions,
         formats={stream.index: stream.widest for stream in used},
         shifts={index: table for index, table in source.shifts.items() if table and index in indexes},
-        steady=tuple(stream.index for stream in used if stream.changes),
+        unified=tuple(stream.index for stream in used if stream.changes),
         steps={stream.index: stream.steps for stream in used if stream.steps},
         quality=quality,
     )
@@ -113,7 +113,8 @@ def audio_arguments(command: AudioCommand) -> list[str]:
             chain = command.quality.audio.replace(command.quality.audio_file, measured_file(number, command.quality))
             outputs.append(taps.pop(0).filters(chain).output("-", format="null"))
     # A copy of one format takes the place of each stream that changes its own.
-    copies = [Loopback(stream, steadied(number, stream, command.formats[stream])) for number, stream in enumerate(sorted(command.steady))]
+    unified = enumerate(sorted(command.unified))
+    copies = [Loopback(stream, unified_stream(number, stream, command.formats[stream])) for number, stream in unified]
     return [*GLOBAL, *arguments(outputs, copies)]
 
 

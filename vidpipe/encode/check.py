@@ -37,7 +37,7 @@ def check_video(path: Path, rendition: VideoRendition, command: ChunkCommand) ->
     in_segment = grid.segment_frames // rendition.frame_step
     movie = read_movie(path)
     if len(movie.tracks) != 1 or movie.tracks[0].handler != "vide":
-        raise ValueError("it is not one video track")
+        raise ValueError("it does not hold exactly one video track")
     track = movie.tracks[0]
     if (track.width, track.height) != (rendition.width, rendition.height):
         raise ValueError(f"it is {track.width}x{track.height}, not {rendition.width}x{rendition.height}")
@@ -71,7 +71,7 @@ def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) ->
     """Compare a track with the plan and return its AAC frames. Raises ValueError that says what differs."""
     movie = read_movie(path)
     if len(movie.tracks) != 1 or movie.tracks[0].handler != "soun":
-        raise ValueError("it is not one audio track")
+        raise ValueError("it does not hold exactly one audio track")
     track = movie.tracks[0]
     if track.timescale != rendition.sample_rate:
         raise ValueError(f"its timescale is {track.timescale}, not {rendition.sample_rate}")
@@ -90,7 +90,7 @@ def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) ->
     if isinstance(rendition.make, AudioCopy):
         least -= floor(MISSING * rendition.sample_rate)
         if len(track.edits) > 1 or priming < 0:
-            raise ValueError("it does not begin with the picture")
+            raise ValueError("it does not start with the video")
     # The last frame may be cut to length by its duration; encoders may add a frame or two to flush.
     if not least <= end - priming <= planned + 3 * AAC_FRAME:
         raise ValueError(f"it has {end - priming} samples, not {planned}")

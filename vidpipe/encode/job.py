@@ -47,7 +47,7 @@ class Failed(Exception):
     """An attempt gave nothing that can be used.
 
     - completed: the program.
-    - sought: the seek is to blame.
+    - seek_failed: the seek is to blame.
     - source: the source is to blame.
     - changing: the streams whose audio changes, although their packets do not say so.
     - blame: what a decoder alone did; another attempt would only hang once more.
@@ -58,14 +58,14 @@ class Failed(Exception):
         reason: str,
         completed: Completed | None = None,
         *,
-        sought: bool = False,
+        seek_failed: bool = False,
         source: bool = False,
         changing: frozenset[int] = frozenset(),
         blame: Blame | None = None,
     ) -> None:
         super().__init__(reason)
         self.completed = completed
-        self.sought = sought
+        self.seek_failed = seek_failed
         self.source = source
         self.changing = changing
         self.blame = blame

@@ -1,7 +1,7 @@
 """How many chunks are encoded in parallel, and with how many threads each.
 
-In:   the number of chunks, the cores, how many chunks have room in memory, what the user set.
-Out:  Pace.
+In:   the number of chunks, the cores, how many chunks fit into memory, what the user set.
+Out:  Parallelism.
 Wrong: nothing here can fail; a machine that is too small gets one chunk at a time.
 
 Frame threads wait for each other, repeat work and shorten the reach of motion vectors; a chunk has work for more than one core even with
@@ -30,29 +30,29 @@ SHARE_OF_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
-class Pace:
+class Parallelism:
     """workers: parallel chunk encodes.  threads: of each chunk's decoder and encoders, in the order of the chunks."""
 
     workers: int
     threads: tuple[int, ...]
 
 
-def pace(chunks: int, *, cores: int, room: int, workers: int | None = None, threads: int | None = None) -> Pace:
+def parallelism(chunks: int, *, cores: int, fitting: int, workers: int | None = None, threads: int | None = None) -> Parallelism:
     """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, which would leave cores idle.
 
-    room: chunks that fit into memory together.  workers, threads: what the user set.  Room decides only how many run at once: the
+    fitting: chunks that fit into memory together.  workers, threads: what the user set.  It decides only how many run at once: the
     threads of a chunk are a part of its key, and one rung more must not change it.
     """
     beside = workers or max(1, min(cores // (threads or 1), chunks))
-    chosen = workers or max(1, min(beside, room))
+    chosen = workers or max(1, min(beside, fitting))
     if threads:
-        return Pace(chosen, (threads,) * chunks)
+        return Parallelism(chosen, (threads,) * chunks)
     last = min(beside, chunks)
     # Chunks that begin together share the cores; of the rest, each has only those beside it that begin after it. That one of them may end
     # alone is no reason for more: frame threads cost 3 % of all of it, and one thread for each encoder leaves a fifth of two cores idle,
     # for the last part of a chunk.
     sharers = [last] * last if chunks <= beside else range(last, 0, -1)
-    return Pace(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(_threads(cores, n) for n in sharers))
+    return Parallelism(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(_threads(cores, n) for n in sharers))
 
 
 def chunks_in(memory: int, plan: Plan) -> int:

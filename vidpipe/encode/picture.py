@@ -49,7 +49,7 @@ def deinterlace(stream: Stream, video: VideoStream, picture: Picture) -> Stream:
 
 
 def rotate(stream: Stream, picture: Picture) -> Stream:
-    """Turn and mirror the picture as its metadata asks; ffmpeg's own rotation is off, so that it happens exactly once."""
+    """Turn and mirror the picture as its metadata says; ffmpeg's own rotation is off, so that it happens exactly once."""
     if picture.rotation == 180:
         stream = stream.filter("hflip").filter("vflip")
     elif picture.rotation:

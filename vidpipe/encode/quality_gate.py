@@ -51,7 +51,7 @@ def accepted(source: Source, found: Sequence[Diagnostic]) -> QualityReport:
     if report.refused:
         errors = [finding for finding in found if finding.severity == "error"]
         raise SourceRefused(
-            "quality control refuses this source",
+            "the source fails quality control",
             where=source.name,
             details=[f"{finding.id}: {finding.message}" for finding in errors],
             fix=errors[0].advice,

@@ -25,7 +25,7 @@ from vidpipe.encode import audio, command, subtitles
 from vidpipe.encode.job import Job
 from vidpipe.encode.machine import cores_here, memory_here
 from vidpipe.encode.output import video_file
-from vidpipe.encode.parallelism import Pace, chunks_in, pace
+from vidpipe.encode.parallelism import Parallelism, chunks_in, parallelism
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.audio import AudioJob
 from vidpipe.encode.tasks.captions import CaptionJob
@@ -81,12 +81,12 @@ def encode(
     """
     encoders, filters, muxers = needs(plan)
     ffmpeg.require(encoders=encoders, filters=filters, muxers=muxers)
-    room = chunks_in(memory_here(), plan)
+    fitting = chunks_in(memory_here(), plan)
     if executor is None:
         cores, threads = (pool.size, threads or 1) if pool else (cores_here(), threads)
-        chosen = pace(len(plan.chunks), cores=cores, room=room, workers=workers, threads=threads)
+        chosen = parallelism(len(plan.chunks), cores=cores, fitting=fitting, workers=workers, threads=threads)
     else:  # of other machines with other memory: whoever gave it knows how many tasks it takes
-        chosen = pace(len(plan.chunks), cores=cores_here(), room=len(plan.chunks), workers=workers, threads=threads or 1)
+        chosen = parallelism(len(plan.chunks), cores=cores_here(), fitting=len(plan.chunks), workers=workers, threads=threads or 1)
     reporter = reporter or Silent()
     frames = sum(chunk.frames for chunk in plan.chunks)
     reporter.emit(EncodePlanned(chunks=len(plan.chunks), frames=frames, frame_rate=float(plan.grid.frame_rate)))
@@ -94,7 +94,7 @@ def encode(
     stop = threading.Event()
     with contextlib.ExitStack() as cleanup:
         alive = cleanup.enter_context(store.temporary())  # its absence signals tasks on other machines to stop
-        share = Fraction(1, max(1, room))
+        share = Fraction(1, max(1, fitting))
         chunks = executor or _pool(chosen.workers, cleanup, stop, pool.chunks if pool else None, share)
         # Audio and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
@@ -117,7 +117,7 @@ class _Run:
     keys: dict[int, keys.Keys]
     store: Store
     ffmpeg: FFmpeg
-    pace: Pace
+    parallelism: Parallelism
     quality: command.QualityChains | None
     limits: SourceLimits
     reporter: Reporter
@@ -129,7 +129,7 @@ class _Run:
     ended: SimpleQueue[Future[Made]] = field(default_factory=lambda: SimpleQueue())
 
     def results(self, cancel: Cancel | None, most: int) -> Iterator[Encoded]:
-        """Yield results; hand out tasks while there is room."""
+        """Yield results; hand out tasks while a worker is free."""
         work = self._work()
         more = True
         while more or self.pending:
@@ -161,7 +161,7 @@ class _Run:
             yield self._chunk(chunk)
 
     def _chunk(self, chunk: Chunk) -> list[Encoded]:
-        threads = self.pace.threads[chunk.index]
+        threads = self.parallelism.threads[chunk.index]
         wanted = self.keys[threads].chunk(chunk)
         have = self._have(wanted)
         missing = {name: key for name, key in wanted.items() if name not in have}

@@ -151,7 +151,7 @@ def decode_alone(program: str, job: Job, folder: Path, cancel: Cancel | None) ->
 
     def tick() -> None:
         if progress.look() > patience(job):
-            raise Stalled(f"the decoder makes no progress: nothing new in {patience(job):.0f} s")
+            raise Stalled(f"the decoder has made no progress for {patience(job):.0f} s")
 
     try:
         spent = math.ceil(STALLED_SECONDS) * (decoding.threads + 1)

@@ -137,7 +137,7 @@ def _inspect(place: Package, name: str) -> Inspection:
     except Unreachable as error:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
-        raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
+        raise UsageError(f"this is not an HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
     folder = _folder(playlist)
     inventory = _inventory(place, urljoin(name, folder))
     held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, urljoin(name, folder))
@@ -285,7 +285,7 @@ def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> Playl
         data = look.place.read(uri)
         playlist = parse(data, imports=variables, query=_query(uri))
     except Elsewhere as error:
-        return PlaylistReport(uri=uri, kind=kind, notes=(f"{error}, and was not looked at",))
+        return PlaylistReport(uri=uri, kind=kind, notes=(f"{error}, and was not checked",))
     except (Unreachable, PlaylistError) as error:
         return PlaylistReport(uri=uri, kind=kind, problems=(str(error),))
     if isinstance(playlist, MasterPlaylist):
@@ -353,9 +353,9 @@ class _Lookups:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was not looked at."""
-        notes = [f"{count} of its objects were not looked at: {where}" for where, count in self._elsewhere.items()]
+        notes = [f"{count} of its objects were not checked: {where}" for where, count in self._elsewhere.items()]
         if self._unasked:
-            notes.append(f"{self._unasked} of its segments were not asked for")
+            notes.append(f"{self._unasked} of its segments were not requested")
         return (*notes, *self._remarks)
 
     def init(self, init: Map) -> None:

@@ -131,7 +131,7 @@ def _path(uri: str, base: str) -> str:
         return clean_path(path)
     except ValueError as error:
         if path.startswith(("/", "..")):
-            raise Unreachable("it lies outside the folder and was not looked at") from error
+            raise Unreachable("it lies outside the folder and was not checked") from error
         raise Unreachable("it is not the path of a file") from error
 
 
@@ -212,7 +212,7 @@ class _Bucket:
         except PublishFailed as error:
             raise Unreachable(error.what) from error
         if path not in self._sizes:
-            raise Unreachable("it is not there")
+            raise Unreachable("it does not exist")
         return self._sizes[path]
 
     def where(self, uri: str) -> str:
@@ -273,7 +273,7 @@ class _Web:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
-            raise Unreachable(f"the server was asked for {HTTP_SECONDS_IN_ALL:.0f} s, which has to be enough")
+            raise Unreachable(f"the server was asked for {HTTP_SECONDS_IN_ALL:.0f} s, which is the limit")
 
     @contextmanager
     def _answer(self, address: str, method: str) -> Iterator[Answer]:

@@ -58,7 +58,7 @@ class MediaTrack(PublishedTrack):
 
     facts: TrackFacts = Field(description="As measured from its init section and segments.")
     init: Path
-    frames: int = Field(description="As many as the plan promises.")
+    frames: int = Field(description="As many as planned.")
 
 
 class VideoTrack(MediaTrack):
@@ -72,7 +72,7 @@ class AudioTrack(MediaTrack):
     stream: int = Field(description="Index in that input; renditions of one stream are one track for viewers.")
     name: str = Field(description="For people; the same in every layout of a stream.")
     label: str = Field(description="Name of this rendition alone, unique in the title.")
-    language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
+    language: str | None = Field(default=None, description="BCP 47; None if unknown.")
     role: AudioRole = "main"
     default: bool = Field(default=False, description="Played unless the viewer chooses.")
     cut: Seconds = Field(description="Of the source's track, before its first picture, and so not in the title.")
@@ -84,7 +84,7 @@ class SubtitleTrack(PublishedTrack):
     input: int = Field(default=0, description="Which of the inputs has its stream; 0 is the source, others are side files.")
     stream: int = Field(description="Index in that input.")
     name: str = Field(description="For people, unique among the subtitles.")
-    language: str | None = Field(default=None, description="BCP 47; None if nobody says.")
+    language: str | None = Field(default=None, description="BCP 47; None if unknown.")
     default: bool = Field(default=False, description="Shown unless the viewer chooses.")
     forced: bool = Field(default=False, description="Only what every viewer needs translated.")
     hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")

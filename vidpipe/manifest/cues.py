@@ -54,7 +54,7 @@ def read_pictures(data: bytes) -> Iterator[ThumbnailCue]:
         times = _TIMES.fullmatch(line)
         picture = _PICTURE.fullmatch(lines[number]) if number < len(lines) else None
         if times is None or picture is None:
-            raise CueError(f"line {number}: this is no cue of a picture")
+            raise CueError(f"line {number}: this is not the cue of a thumbnail")
         start, end = _seconds(times.group(1, 2, 3)), _seconds(times.group(4, 5, 6))
         if start != time or end <= start:
             raise CueError(f"line {number}: the cue does not begin where the one before ends")
@@ -79,7 +79,7 @@ def read_subtitles(data: bytes) -> list[Cue]:
         times = _TIMES.fullmatch(lines[at])
         end = lines.index("", at)
         if times is None or end == at + 1:
-            raise CueError(f"line {at + 1}: this is no cue")
+            raise CueError(f"line {at + 1}: this is not a cue")
         for number in range(at + 1, end):
             if not _TEXT.fullmatch(lines[number]) or "X-TIMESTAMP-MAP" in lines[number].upper():
                 raise CueError(f"line {number + 1}: a player could misread this text")

@@ -35,7 +35,7 @@ def check_key_url(template: str, where: str = "key_url") -> None:
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise UsageError(f"{template!r} has a brace without a partner", where=where, fix=_FIX) from error
+        raise UsageError(f"{template!r} has an unmatched brace", where=where, fix=_FIX) from error
     fields = [(name, spec, conversion) for _, name, spec, conversion in parts if name is not None]
     for name, spec, conversion in fields:
         if name not in PLACEHOLDERS or spec or conversion:
@@ -48,7 +48,7 @@ def check_key_url(template: str, where: str = "key_url") -> None:
         host, _ = url.hostname, url.port
     except ValueError as error:
         raise UsageError(
-            f"{template!r} is not a URL: it holds a character or a port that may not stand in one", where=where, fix=_FIX
+            f"{template!r} is not a URL: it contains a character or a port that is not allowed", where=where, fix=_FIX
         ) from error
     if url.scheme not in ("https", "http") or not host:
         raise UsageError(f"{template!r} is not an absolute URL (http, https)", where=where, fix=_FIX)

@@ -174,13 +174,13 @@ def parse(data: bytes, *, imports: Mapping[str, str] | None = None, query: str =
     master = next((line for line in lines if line.tag in _MASTER), None)
     media = next((line for line in lines if line.tag in _MEDIA), None)
     if master and media:
-        raise PlaylistError(max(master.number, media.number), f"{master.tag} and {media.tag} cannot stand in one playlist")
+        raise PlaylistError(max(master.number, media.number), f"{master.tag} and {media.tag} cannot appear in one playlist")
     if not master and not media:
         raise PlaylistError(1, "it has neither variants nor segments")
     seen: set[str] = set()
     for line in lines:
         if line.tag in _ONCE and line.tag in seen:
-            raise PlaylistError(line.number, f"{line.tag} stands here a second time")
+            raise PlaylistError(line.number, f"{line.tag} appears a second time")
         seen.add(line.tag)
     return _master(lines, variables) if master else _media(lines)
 
@@ -202,13 +202,13 @@ def read_lines(data: bytes) -> Iterator[Line]:
         # Players read over a tab in a title or a comment, and real playlists have some there (HLS-SYN-003 forbids it).
         text_only = line.startswith("#EXTINF:") or (line.startswith("#") and not line.startswith("#EXT"))
         if _CONTROL.search(line.replace("\t", " ") if text_only else line):
-            raise PlaylistError(number, "there is a control character")
+            raise PlaylistError(number, "it contains a control character")
         if line.startswith("#EXT"):
             tag, _, value = line.partition(":")
             yield Line(number, tag.rstrip(), value)
         elif line and not line.startswith("#"):
             if line != line.strip() or " " in line:
-                raise PlaylistError(number, "a URI has no blanks")
+                raise PlaylistError(number, "a URI must not contain spaces")
             yield Line(number, "", line)
 
 
@@ -222,7 +222,7 @@ def attributes(line: Line) -> dict[str, str]:
             raise PlaylistError(line.number, f"the attributes of {line.tag} cannot be read at {line.value[at : at + 20]!r}")
         name, value = match.groups()
         if name in found:
-            raise PlaylistError(line.number, f"{name} stands twice in {line.tag}")
+            raise PlaylistError(line.number, f"{name} appears twice in {line.tag}")
         if name in _QUOTED and not value.startswith('"'):
             raise PlaylistError(line.number, f"{name} must be quoted")
         if value == '""' and name != "VALUE":

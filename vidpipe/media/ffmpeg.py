@@ -71,7 +71,7 @@ def find(setting: str | None = None, *, memory: Memory | None = None, cancel: Ca
     answer = _ask(path, "-version", cancel)
     version = re.match(r"ffmpeg version (\S+)", answer)
     if version is None:
-        raise UsageError("this program does not answer as ffmpeg does", where=path, fix="point the setting ffmpeg at an ffmpeg program")
+        raise UsageError("this program is not ffmpeg", where=path, fix="point the setting ffmpeg at an ffmpeg program")
     released = re.match(r"n?(\d+)\.\d", version[1])  # builds from the repository have other names, and are newer
     if released and int(released[1]) < OLDEST:
         raise UsageError(
@@ -98,7 +98,7 @@ def locate(setting: str | None = None) -> str:
             raise UsageError(
                 "there is no such ffmpeg program",
                 where=setting,
-                fix="correct VIDPIPE_FFMPEG or the setting ffmpeg, or unset it to use the bundled one",
+                fix="correct --ffmpeg, VIDPIPE_FFMPEG or vidpipe.toml, or leave it out to use the bundled one",
             )
         return str(Path(found).absolute())
     if chosen := os.environ.get("IMAGEIO_FFMPEG_EXE"):  # the package's own variable
@@ -108,7 +108,7 @@ def locate(setting: str | None = None) -> str:
     found = next((str(program) for program in programs if program.name.startswith("ffmpeg-")), None)
     found = found or shutil.which("ffmpeg")
     if found is None:
-        raise UsageError("imageio-ffmpeg carries no ffmpeg for this platform", fix="install ffmpeg and name it in VIDPIPE_FFMPEG")
+        raise UsageError("imageio-ffmpeg has no ffmpeg for this platform", fix="install ffmpeg and name it in VIDPIPE_FFMPEG")
     return found
 
 

@@ -125,7 +125,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name.upper() in INHERITED or name.startswith("LC_")}
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         # asked first, because the wrapper would start well and only then fail to find it
-        raise UsageError(f"cannot start {command[0]}: no such program", fix="check that the program exists and may be executed")
+        raise UsageError(f"cannot start {command[0]}: no such program", fix="check that the program exists and is executable")
     started = time.monotonic()
     with contextlib.ExitStack() as cleanup:
         try:
@@ -140,7 +140,7 @@ def run(
             )
         except OSError as error:
             raise UsageError(
-                f"cannot start {command[0]}: {error.strerror or error}", fix="check that the program exists and may be executed"
+                f"cannot start {command[0]}: {error.strerror or error}", fix="check that the program exists and is executable"
             ) from error
         cleanup.enter_context(child)  # closes the pipes and reaps
         _RUNNING.add(child)

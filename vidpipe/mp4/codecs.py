@@ -75,7 +75,7 @@ def video(entry: bytes) -> Video:
             codecs, nal_length = av1_codecs(config, colour), 0
             parameters = Parameters(UNSPECIFIED, 0, av1_bit_depth(config))
         else:
-            raise BoxError(f"the sample entry {box.type!r} is not one that HLS players take")
+            raise BoxError(f"the sample entry {box.type!r} is not one that HLS players support")
     except (BoxError, IndexError, StopIteration) as error:
         raise EncodeFailed(f"the video sample entry cannot be read: {error}", fix=_FIX) from error
     seen = colour[:3] if colour else parameters.colour

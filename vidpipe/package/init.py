@@ -165,7 +165,7 @@ def broken(rendition: str, what: str) -> EncodeFailed:
     return EncodeFailed(
         f"the encoded track is not what was planned: {what}",
         where=rendition,
-        fix="run `vidpipe work clean` and the same command again, so that it is encoded anew; report it if it stays",
+        fix="run `vidpipe work clean`, then the same command again; if it fails again, report it",
     )
 
 

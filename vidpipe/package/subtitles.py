@@ -78,7 +78,7 @@ def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -
         if shown < hidden and (text := clean_text(lines, codec=codec)):
             found[Cue(Fraction(shown, 1000), Fraction(hidden, 1000), text)] = None
     if not found:
-        raise Unusable("it has no text that is shown while the picture runs")
+        raise Unusable("it has no text that is shown during the video")
     cues = sorted(found, key=lambda cue: cue.start)
     _check_size(cues, grid)
     return tuple(cues)

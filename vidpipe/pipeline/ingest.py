@@ -129,6 +129,8 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
 
     Raises SourceRefused, UsageError, Interrupted.
     """
+    if request.content_id is not None:
+        ids.checked(request.content_id)
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
@@ -161,7 +163,7 @@ def ingest(
     except (VidpipeError, OSError) as problem:
         if not live or isinstance(problem, NotFlipped):
             raise
-        run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
+        run.emit(Note(level="warning", text=f"the title is live, but cleaning up failed: {problem}"))
     done = live[0]
     playback = done.record.playback
     run.emit(Live(version=done.record.version, manifest=done.manifest, url=playback.url, title_url=playback.title_url))
@@ -244,7 +246,7 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         made = make(decided, restoring(live, lost, storage, keys, gzip=run.settings.gzip_playlists), run)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
-        what = f"{named(live)} cannot be made whole with the same bytes ({problem}); a new version takes its place"
+        what = f"{named(live)} cannot be restored byte for byte ({problem}); publishing a new version"
         reporter.emit(Note(level="warning", text=what))
         return None
     return _result(made, decided, storage).model_copy(
@@ -349,9 +351,9 @@ def content_id_of(request: IngestRequest) -> str:
     if request.content_id is not None:
         return ids.checked(request.content_id)
     if request.source == STDIN:
-        raise UsageError("what comes on standard input has no name", where=STDIN, fix="name the title with --id")
+        raise UsageError("standard input has no file name", where=STDIN, fix="name the title with --id")
     name = Path(unquote(split_url(request.source).path) if is_remote(request.source) else request.source).stem
     if not name:
         where = public(request.source) if is_remote(request.source) else request.source
-        raise UsageError("this source has no name that a content id can be made of", where=where, fix="give one with --id")
+        raise UsageError("no content id can be made from the name of this source", where=where, fix="give one with --id")
     return ids.from_name(name)

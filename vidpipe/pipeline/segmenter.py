@@ -124,7 +124,7 @@ class Segmenter:
             self._stages.reporter.emit(Note(level="warning", text=f"{what} is not published: {problem}"))
             return []
         if result.artifact and lacks_cues(result.artifact):
-            text = f"{what} lacks some of its cues: they cannot be decoded"
+            text = f"{what} is missing some cues, which cannot be decoded"
             self._stages.reporter.emit(Note(level="warning", text=text))
         self.packaged.cues[rendition.id] = cues
         return [(subtitle_cuts(cues, rendition.id, self._plan.grid), WebVtt())]

@@ -33,7 +33,7 @@ def check_description(title: str | None, metadata: Mapping[str, str]) -> None:
                 f"{text!r} is not UTF-8", where=where, fix="check the encoding of the terminal or script that gave it"
             ) from error
         if "\0" in text:  # PostgreSQL refuses it
-            raise UsageError("the text holds a NUL character", where=where, fix="remove it")
+            raise UsageError("the text contains a NUL character", where=where, fix="remove it")
 
 
 def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
@@ -41,7 +41,7 @@ def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
     if live is None or replace or live.source.sha256 == source.sha256:
         return
     raise UsageError(
-        f"{live.content_id} is live and was made of another source: "
+        f"{live.content_id} is live and was made from another source: "
         f"{live.source.name} ({live.source.size} bytes, version {live.version}), not {source.name} ({source.size} bytes)",
         fix=f"give this source an id of its own with --id, or replace {live.content_id} with --replace",
     )

@@ -123,7 +123,7 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
     foreign = keys.foreign(most=A_FEW_KEYS)
     if foreign:
         text = (
-            f"keys in {keys.folder} were wrapped by another master key, such as that of {foreign[0].content_id}: those titles play only "
+            f"keys in {keys.folder} were wrapped with another master key, such as that of {foreign[0].content_id}: those titles play only "
             f"with that one. Keep it, or stop now and set {MASTER_KEY_VARIABLE} to it"
         )
         reporter.emit(Note(level="warning", text=text))
@@ -135,7 +135,7 @@ def _opens(job: JobNote, keys: KeyStore) -> bool:
 
 
 def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
-    """Whether keys are there; not if one was altered, or wrapped by another master key."""
+    """Whether keys are there; not if one was altered, or wrapped with another master key."""
     try:
         return all(keys.holds(key_id) and keys.get(key_id) for key_id in key_ids)
     except UsageError:

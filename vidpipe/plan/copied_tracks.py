@@ -30,11 +30,11 @@ def copied(plan: Plan, rendition: AudioRendition) -> AudioRendition:
     coded = (stream.codec, stream.profile)
     reasons = {
         f"it is {' '.join(filter(None, coded))}, not AAC-LC": coded != ("aac", "LC"),
-        "its channels or its sample rate change": bool(stream.changes),
-        "its clock jumps, or leaves gaps": bool(stream.steps or stream.shifts) or abs(stream.duration - stream.packets_duration) > MISSING,
-        f"it begins {float(stream.offset):.3f} s after the picture": stream.offset > LATEST,
-        f"it begins {-float(stream.offset):.3f} s before the picture": stream.cut > 0,
-        f"it ends {float(end - stream.start - stream.duration):.3f} s before the picture": stream.start + stream.duration < end - MISSING,
+        "its channel layout or sample rate changes": bool(stream.changes),
+        "its timestamps jump or have gaps": bool(stream.steps or stream.shifts) or abs(stream.duration - stream.packets_duration) > MISSING,
+        f"it begins {float(stream.offset):.3f} s after the video": stream.offset > LATEST,
+        f"it begins {-float(stream.offset):.3f} s before the video": stream.cut > 0,
+        f"it ends {float(end - stream.start - stream.duration):.3f} s before the video": stream.start + stream.duration < end - MISSING,
     }
     if any(reasons.values()):
         raise UsageError(

@@ -165,7 +165,7 @@ def _warnings(asset: Asset, ladder: Ladder, video: Sequence[VideoRendition], aud
             "players cannot adapt to a slower connection"
         )
     if any(source.audio for source in asset.inputs) and not audio:
-        warnings.append("the source has audio, but this title will be silent: no track of it can be used")
+        warnings.append("the source has audio, but this title will be silent: none of its tracks can be used")
     return warnings
 
 
@@ -176,26 +176,26 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
         unflagged = "" if video.flagged_interlaced else " although the file does not say so"
         notes.append(f"interlaced source{unflagged}: deinterlaced with bwdif")
         if video.measured_fields == "progressive":
-            notes.append("its fields look like whole pictures where they were measured; deinterlacing softens them a little")
+            notes.append("its fields look like progressive frames where they were measured; deinterlacing softens them slightly")
     if video.colour.dynamic_range != "SDR":
         notes.append(f"{video.colour.dynamic_range} source: tone-mapped to SDR (BT.709) for every rung")
     if video.variable_frame_rate:
-        notes.append(f"variable frame rate: made constant at {text(grid.frame_rate)} fps; audio keeps its time")
+        notes.append(f"variable frame rate: made constant at {text(grid.frame_rate)} fps; audio stays in sync")
     if nth > 1:
         notes.append(f"{text(video.frame_rate)} fps source: every {_ordinal(nth)} frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
     if video.rotation:
-        notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata asks")
+        notes.append(f"rotated {video.rotation} degrees clockwise, as its metadata says")
     if video.mirrored:
-        notes.append("mirrored left to right, as its metadata asks")
+        notes.append("mirrored left to right, as its metadata says")
     if video.sample_aspect != 1:
         notes.append(f"pixels of {video.sample_aspect.numerator}:{video.sample_aspect.denominator} made square")
     if not any(source.audio for source in asset.inputs):
-        notes.append("no audio: the title has none")
+        notes.append("no audio in the source: the title is silent")
     for ref, stream in heard_streams(asset).items():  # the others are named with the tracks that are left out
         if stream.widest.channels > 2:
             notes.append(f"audio stream {ref} ({stream.widest.layout}) is downmixed to stereo")
         if stream.cut:
-            notes.append(f"audio stream {ref} begins {float(stream.cut):.3f} s before the picture: that much of it is cut")
+            notes.append(f"audio stream {ref} begins {float(stream.cut):.3f} s before the video: that much of it is cut")
         if stream.changes:
             notes.append(f"audio stream {ref} changes mid-stream: all of it is first converted to {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

@@ -51,7 +51,7 @@ def by_stream(source: Source, languages: Mapping[int | None, str]) -> dict[int, 
     if None in languages:
         mute = [index for index, language in said.items() if language is None and index not in (*given, *captions)]
         if len(mute) != 1:
-            what = f"{len(mute)} tracks say no language, and --language names no stream" if mute else "there is no track without a language"
+            what = f"{len(mute)} tracks have no language, and --language names no stream" if mute else "every track has a language"
             fix = f"write for example --language {(mute or list(said) or [1])[0]}={languages[None]}; its tracks are: {listed}"
             raise UsageError(what, where=source.name, fix=fix)
         given[mute[0]] = languages[None]

@@ -111,7 +111,7 @@ class AudioEncode(Data):
 
     make: Literal["encode"] = "encode"
     codec: Literal["aac"] = "aac"
-    bitrate: int = Field(description="Bits a second.")
+    bitrate: int = Field(description="Bits per second.")
 
 
 class AudioCopy(Data):

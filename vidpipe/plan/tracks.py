@@ -124,10 +124,10 @@ def subtitle_notes(asset: Asset, renditions: Sequence[SubtitleRendition]) -> lis
             continue  # it is named with the other tracks that are left out
         if stream.channel:
             what = f"closed captions {', '.join(filter(None, [stream.channel, stream.language]))} (CEA-608, in stream {ref})"
-            notes.append(f"{what} become WebVTT {name!r}: words and italics are kept, places and colours are not")
+            notes.append(f"{what} become WebVTT {name!r}: text and italics are kept, positions and colours are not")
         else:
             what = f"subtitle stream {ref} ({', '.join(filter(None, [stream.language, stream.codec]))})"
-            notes.append(f"{what} becomes WebVTT {name!r}: its words are kept, its fonts and places are not")
+            notes.append(f"{what} becomes WebVTT {name!r}: its text is kept, its fonts and positions are not")
     return notes
 
 
@@ -170,7 +170,7 @@ def left_out(asset: Asset, audio: Sequence[AudioRendition], subtitles: Sequence[
     # The picture of a side file is no track that anybody would miss.
     main = asset.main
     missing += [
-        LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one picture, that of stream {main.video.index}")
+        LeftOut(stream=other.index, kind="video", codec=other.codec, reason=f"a title has one video track, stream {main.video.index}")
         for other in main.others
         if other.kind == "video"
     ]
@@ -180,9 +180,9 @@ def left_out(asset: Asset, audio: Sequence[AudioRendition], subtitles: Sequence[
 def _uncaptioned(track: SubtitleStream) -> str:
     """Say why a channel of closed captions is not published."""
     if track.text:
-        return "it shows nothing while the picture runs"
+        return "it shows nothing during the video"
     if (track.channel or "").startswith("CC"):
-        return "the container does not say in which order the pictures are shown that carry it"
+        return "the container does not declare the display order of the frames that carry it"
     return "only the channels CC1 to CC4 of CEA-608 can be published"
 
 
@@ -195,16 +195,16 @@ def _unheard(track: AudioStream, source: Source, asset: Asset) -> str:
     if not track.packets:
         return "it is empty"
     if not track.decodable:
-        return "it cannot be decoded: its codec is unknown, or it does not say how many channels it has"
+        return "it cannot be decoded: its codec is unknown, or it does not declare its number of channels"
     if _is_heard(track, source, asset):
         return f"the ladder has no audio for {track.widest.channels} channels"
-    return "it begins after the end of the picture" if track.start > source.zero else "it ends before the picture begins"
+    return "it starts after the video ends" if track.start > source.zero else "it ends before the video starts"
 
 
 def _unshown(track: SubtitleStream) -> str:
     if not track.packets:
         return "it is empty"
-    return "it shows nothing while the picture runs" if track.text else "only text becomes WebVTT, and this is pictures or unknown"
+    return "it shows nothing during the video" if track.text else "only text can become WebVTT; this is bitmap or unknown"
 
 
 def _default(heard: Mapping[StreamRef, AudioStream]) -> StreamRef | None:

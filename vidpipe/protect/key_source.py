@@ -2,7 +2,7 @@
 
 In:   the tracks of a title, and ids that were written down before (``pipeline/versions.py``: the note comes first, so that no key is lost).
 Out:  a KeySet: for each segment of each track its key.
-Wrong: UsageError from the source: a key that is unknown, altered, or wrapped by another master key.
+Wrong: UsageError from the source: a key that is unknown, altered, or wrapped with another master key.
 
 A key has a use: some tracks, from one segment on until the next use of those tracks begins. Today a title has one use for everything;
 keys for classes of tracks and keys that change with time are more uses, and nothing else. The local key store is one KeySource; a key

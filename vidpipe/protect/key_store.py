@@ -96,7 +96,7 @@ class KeyStore:
         return key
 
     def get(self, key_id: str) -> ContentKey:
-        """Return the key with this id. Raises UsageError if it is unknown, altered, or wrapped by another master key."""
+        """Return the key with this id. Raises UsageError if it is unknown, altered, or wrapped with another master key."""
         if not _KEY_ID.fullmatch(key_id):
             raise UsageError(
                 f"{key_id[:80]!r} is not a key id", where=str(self.folder), fix="a key id has 32 hex digits; see `catalog show`"
@@ -105,7 +105,7 @@ class KeyStore:
         master = self._master()
         if entry.master != _fingerprint(master):
             raise UsageError(
-                "this key was wrapped by another master key",
+                "this key was wrapped with another master key",
                 where=str(file),
                 fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
             )
@@ -173,7 +173,7 @@ class KeyStore:
             raise UsageError(
                 f"there is no key {file.stem} in this key store",
                 where=str(self.folder),
-                fix="use the home in which the title was ingested (--home)",
+                fix="use the home that the title was ingested with (--home)",
             ) from problem
         except OSError as problem:
             raise self._unusable("a content key cannot be read", file, problem) from problem
@@ -187,7 +187,7 @@ class KeyStore:
         return UsageError(
             f"{what}: {problem.strerror or problem}",
             where=str(file),
-            fix="give this user the right to it and some room, or choose another home with --home",
+            fix="give this user access to it, free some space, or choose another home with --home",
         )
 
 

@@ -53,11 +53,11 @@ def load_master_key(folder: Path) -> bytes:
         raise UsageError(
             f"the master key cannot be read or created: {problem.strerror or problem}",
             where=str(file),
-            fix=f"give this user the right to it, choose another home with --home, or set {_ENVIRONMENT}",
+            fix=f"give this user access to it, choose another home with --home, or set {_ENVIRONMENT}",
         ) from problem
     if key is None:
         raise UsageError(
-            "the master key is gone, but content keys wrapped by it are still there",
+            "the master key is missing, but content keys wrapped with it are still there",
             where=str(file),
             fix=f"restore {FILE} from a backup or set {_ENVIRONMENT}; without it these titles cannot be played",
         )
@@ -74,7 +74,7 @@ def _read(file: Path) -> bytes | None:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
             if os.name == "posix" and mode & 0o077:
                 raise UsageError(
-                    f"other users may read the master key (mode {mode:04o})",
+                    f"other users can read the master key (mode {mode:04o})",
                     where=str(file),
                     fix=f"run chmod 600 {file}, or move the key into {_ENVIRONMENT} where the file system cannot keep modes",
                 )

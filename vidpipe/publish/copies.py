@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from vidpipe.progress import Copied, Reporter
 from vidpipe.publish.delivery import delivery
+from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import ObjectEntry
-from vidpipe.publish.side_by_side import side_by_side
 from vidpipe.storage.base import Storage, Stored
 
 
@@ -66,7 +66,7 @@ class Shared:
             reporter.emit(Copied(path=path, bytes=size))
             return None
 
-        done = side_by_side(sorted(moves), one, cancel=cancel, workers=workers)
+        done = in_parallel(sorted(moves), one, cancel=cancel, workers=workers)
         return frozenset(path for path in done if path is not None)
 
 

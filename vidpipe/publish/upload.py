@@ -21,8 +21,8 @@ from vidpipe.layout import THUMBNAILS
 from vidpipe.progress import Copied, Reporter, Uploaded
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
+from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import PublishedObject, PublishedSegment
-from vidpipe.publish.side_by_side import side_by_side
 from vidpipe.storage.base import Storage, clean_path, sha256_file
 from vidpipe.storage.compression import compressed
 
@@ -95,7 +95,7 @@ def publish_segments(
     segment may be minutes away); whatever ``segments`` raises then gives way to the failure of the upload.
 
     Raises the first PublishFailed, or Interrupted when ``cancel`` is set. Then, and when the generator is closed, ``segments`` is closed
-    first (if it is a generator), and running uploads are waited for, though not for long (see ``side_by_side``).
+    first (if it is a generator), and running uploads are waited for, though not for long (see ``in_parallel``).
     shared: another version at this target; what is the same there is copied, and not sent.
     kept: knows of each segment whether it is at the target; None asks the target.
     """
@@ -117,7 +117,7 @@ def publish_segments(
             shared.copied.discard(uri)
         return _published(segment, uri)
 
-    yield from side_by_side(segments, upload, cancel=cancel, workers=workers, on_failure=on_failure)
+    yield from in_parallel(segments, upload, cancel=cancel, workers=workers, on_failure=on_failure)
 
 
 def discard(storage: Storage, prefix: str) -> None:

@@ -70,7 +70,7 @@ class OpenedSource:
             self._here = remembered(self.path, self.work, self.limits, self.measure) if self.lasting else self.measure()
             if self._known is not None and self._known.sha256 != self._here.sha256:
                 forget(self.work, self.limits, state)
-                what = "the server sends other bytes than those that are known of this version"
+                what = "the server sends different bytes for the same version of the file"
                 raise SourceRefused(what, where=self.shown, fix="run the same command again", id="changed-source")
             if self.version is not None:
                 keep(self._here, self.work, self.limits, self._state)

@@ -46,7 +46,7 @@ class Asset(Data):
         for stream in self.source(ref).audio:
             if stream.index == ref.stream:
                 return stream
-        raise LookupError(f"{ref} is no audio stream")
+        raise LookupError(f"{ref} is not an audio stream")
 
     def with_main(self, source: Source) -> Asset:
         """Return it with another main input."""

@@ -20,10 +20,10 @@ from vidpipe.source.facts import AudioFormat
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
-def steadied(number: int, stream: int, widest: AudioFormat) -> list[str]:
-    """Return the arguments for a stream. number: of this output; those that are made steady come first, from 0 on."""
+def unified_stream(number: int, stream: int, widest: AudioFormat) -> list[str]:
+    """Return the arguments for a stream. number: of this output; those that are converted to one format come first, from 0 on."""
     label = f"[steady{number}]"
-    graph = ["-filter_complex", f"[0:{stream}]{steady_filters(widest)}{label}", "-map", label]
+    graph = ["-filter_complex", f"[0:{stream}]{unifying_filters(widest)}{label}", "-map", label]
     return [*graph, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", f"{number}:0"]
 
 
@@ -42,7 +42,7 @@ def check_understood(stderr: str, program: str) -> None:
         )
 
 
-def steady_filters(wanted: AudioFormat) -> str:
+def unifying_filters(wanted: AudioFormat) -> str:
     """Return the filters that bring any audio to the given format."""
     named = re.fullmatch(r"[0-9a-z.()-]+", wanted.layout)  # not "3 channels (FL+FR+LFE)"
     layout = wanted.layout if named else LAYOUTS.get(wanted.channels, "7.1")

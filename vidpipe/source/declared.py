@@ -101,9 +101,9 @@ def _movie(file: BinaryIO) -> Declared:
             if scheme > 0 and entry[scheme + 8 : scheme + 12] in _SCHEMES:
                 encrypted += f", scheme {_SCHEMES[entry[scheme + 8 : scheme + 12]]}"
         for name in (b"dvcC", b"dvvC", b"dvwC"):
-            place = entry.find(name)
-            if place > 0 and dolby is None:
-                dolby = _dolby(entry[place + 4 :])
+            offset = entry.find(name)
+            if offset > 0 and dolby is None:
+                dolby = _dolby(entry[offset + 4 :])
         if crop := _clean_aperture(entry):
             crops.setdefault(track, crop)
     return Declared(encrypted, dolby, crops=crops)
@@ -115,15 +115,15 @@ _VISUAL = 86
 
 def _clean_aperture(entry: bytes) -> Crop | None:
     """Read the clap box (12.1.4) of a picture's sample entry: size of the part that is shown, and how far its centre is off."""
-    place = _VISUAL
-    while place + 8 <= len(entry) and (size := int.from_bytes(entry[place : place + 4], "big")) >= 8:
-        if entry[place + 4 : place + 8] == b"clap" and size >= 40 <= len(entry) - place:
+    offset = _VISUAL
+    while offset + 8 <= len(entry) and (size := int.from_bytes(entry[offset : offset + 4], "big")) >= 8:
+        if entry[offset + 4 : offset + 8] == b"clap" and size >= 40 <= len(entry) - offset:
             break
-        place += size
+        offset += size
     else:
         return None
-    tops = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(place + 8, place + 40, 8)]
-    bottoms = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(place + 12, place + 40, 8)]
+    tops = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(offset + 8, offset + 40, 8)]
+    bottoms = [int.from_bytes(entry[at : at + 4], "big", signed=True) for at in range(offset + 12, offset + 40, 8)]
     if min(bottoms) <= 0:
         return None
     wide, high, right, down = map(Fraction, tops, bottoms)
@@ -146,22 +146,22 @@ def _sample_entries(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             open_.pop()
         if not open_:
             return
-        place, limit = open_[-1]
-        file.seek(place)
+        offset, limit = open_[-1]
+        file.seek(offset)
         head = file.read(16)
-        size, kind, body = int.from_bytes(head[:4], "big"), head[4:8], place + 8
+        size, kind, body = int.from_bytes(head[:4], "big"), head[4:8], offset + 8
         if size == 1:
-            size, body = int.from_bytes(head[8:16], "big"), place + 16
-        size = size or limit - place
-        if size < 8 or place + size > limit:
-            size = limit - place  # cut off: what is there may do
-        open_[-1] = (place + size, limit)
+            size, body = int.from_bytes(head[8:16], "big"), offset + 16
+        size = size or limit - offset
+        if size < 8 or offset + size > limit:
+            size = limit - offset  # cut off: what is there may do
+        open_[-1] = (offset + size, limit)
         track += kind == b"trak"
         if kind in _PARENTS:
-            open_.append((body, place + size))
+            open_.append((body, offset + size))
         elif kind == b"stsd":
             file.seek(body + 8)
-            table = file.read(min(place + size - body - 8, LARGEST_HEADER))
+            table = file.read(min(offset + size - body - 8, LARGEST_HEADER))
             while len(table) >= 8 and (length := int.from_bytes(table[:4], "big")) >= 8:
                 yield track, table[:length]
                 table = table[length:]
@@ -204,23 +204,23 @@ def _matroska(file: BinaryIO) -> Declared:
 
 def _tracks(file: BinaryIO) -> bytes:
     """Return the body of the Tracks element."""
-    end, place = file.seek(0, 2), 0
+    end, offset = file.seek(0, 2), 0
     for _ in range(MOST_ELEMENTS):
-        if place + 2 > end:
+        if offset + 2 > end:
             break
-        file.seek(place)
+        file.seek(offset)
         kind, size, length = _element(file.read(12))
         if kind == _TRACKS:
-            file.seek(place + length)
+            file.seek(offset + length)
             return file.read(min(size if size is not None else 0, LARGEST_HEADER))
         if not length:
             break
         if kind == _SEGMENT:
-            place += length  # into it
+            offset += length  # into it
         elif size is None:
             break  # a live cluster: nobody knows what comes after it
         else:
-            place += length + size
+            offset += length + size
     return b""
 
 
@@ -259,11 +259,11 @@ def _asf(file: BinaryIO) -> Declared:
     file.seek(0)
     header = file.read(30)
     header += file.read(max(0, min(int.from_bytes(header[16:24], "little") - 30, LARGEST_HEADER)))
-    place = 30
-    while place + 24 <= len(header) and (size := int.from_bytes(header[place + 16 : place + 24], "little")) >= 24:
-        if header[place : place + 16] in _ASF_ENCRYPTION:
-            return Declared(_ASF_ENCRYPTION[header[place : place + 16]])
-        place += size
+    offset = 30
+    while offset + 24 <= len(header) and (size := int.from_bytes(header[offset + 16 : offset + 24], "little")) >= 24:
+        if header[offset : offset + 16] in _ASF_ENCRYPTION:
+            return Declared(_ASF_ENCRYPTION[header[offset : offset + 16]])
+        offset += size
     return Declared()
 
 
@@ -308,19 +308,19 @@ def _programme_map(payload: bytes) -> Iterator[tuple[int, Dolby | None]]:
     if len(payload) < 14 or payload[1 + payload[0] : 2 + payload[0]] != b"\x02":
         return
     table = payload[1 + payload[0] :]
-    place, end = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF), 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
-    while place + 5 <= min(end, len(table)):
-        pid, length = (int.from_bytes(table[place + at : place + at + 2], "big") for at in (1, 3))
-        at, last, dolby = place + 5, place + 5 + (length & 0xFFF), None
+    offset, end = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF), 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
+    while offset + 5 <= min(end, len(table)):
+        pid, length = (int.from_bytes(table[offset + at : offset + at + 2], "big") for at in (1, 3))
+        at, last, dolby = offset + 5, offset + 5 + (length & 0xFFF), None
         while at + 2 <= min(last, len(table)):
             if table[at] == _DOLBY_DESCRIPTOR and table[at + 1] >= 5 and dolby is None:
                 dolby = _ts_dolby(table[at + 2 : at + 2 + table[at + 1]])
             at += 2 + table[at + 1]
         yield pid & 0x1FFF, dolby
-        place = last
+        offset = last
 
 
 def _ts_dolby(body: bytes) -> Dolby | None:
     """Read version (2), profile (7 bits), level (6), flags (3); without a base layer, the PID that has it (2); then the id."""
-    place = 4 if body[3] & 1 else 6
-    return Dolby(profile=body[2] >> 1, compatibility=body[place] >> 4) if len(body) > place else None
+    offset = 4 if body[3] & 1 else 6
+    return Dolby(profile=body[2] >> 1, compatibility=body[offset] >> 4) if len(body) > offset else None

@@ -69,7 +69,7 @@ def decode(
     ranges = picture_ranges(source.video, workers)
     with tempfile.TemporaryDirectory(prefix="vidpipe-validate-") as folder:
         this = _Decode(source, policy, program, Path(folder), limits, cancel, on_frames or (lambda frames: None))
-        found = this.side_by_side(ranges, workers) if len(ranges) > 1 else None
+        found = this.in_parallel(ranges, workers) if len(ranges) > 1 else None
         return found or this.as_one()
 
 
@@ -90,8 +90,8 @@ class _Decode:
         frames = self.source.video.frames
         self._done.clear()  # what ranges had
 
-        def decoded(source: Source, steady: frozenset[int]) -> Completed:
-            argv = decode_argv(source, self.policy, self.program, steady)
+        def decoded(source: Source, unified: frozenset[int]) -> Completed:
+            argv = decode_argv(source, self.policy, self.program, unified)
             done = self._run(argv, frames, float(source.duration), self.cancel, partial(self._progress, 0, frames))
             _check(done, source)
             return done
@@ -100,7 +100,7 @@ class _Decode:
         damaged = done.returncode != 0 or has_errors(_remarks(done))
         return Measured(source, _read(self.folder / PICTURE_FILE), self._audio(), damaged)
 
-    def side_by_side(self, ranges: Sequence[PictureRange], workers: int) -> Measured | None:
+    def in_parallel(self, ranges: Sequence[PictureRange], workers: int) -> Measured | None:
         """Decode ranges of the picture, and the audio beside them. Return None if one run has to decide."""
         stop = threading.Event()
         cancel = AnyOf((stop, self.cancel)) if self.cancel else stop
@@ -144,8 +144,8 @@ class _Decode:
             return None
 
     def _only_audio(self, cancel: Cancel) -> Source | None:
-        def decoded(source: Source, steady: frozenset[int]) -> Completed:
-            return self._run(audio_argv(source, self.policy, self.program, steady), 0, float(source.duration), cancel)
+        def decoded(source: Source, unified: frozenset[int]) -> Completed:
+            return self._run(audio_argv(source, self.policy, self.program, unified), 0, float(source.duration), cancel)
 
         done, source = self._heard(decoded)
         return None if done.returncode != 0 or has_errors(_remarks(done)) else source
@@ -153,9 +153,9 @@ class _Decode:
     def _heard(self, decoded: Callable[[Source, frozenset[int]], Completed]) -> tuple[Completed, Source]:
         """Decode with audio. Where it changes and its packets did not say so, what was printed is lost, and it is decoded once more."""
         source = self.source
-        steady = frozenset(audio.index for audio in source.audio if audio.changes)
-        done = decoded(source, steady)
-        if began_anew(_remarks(done), len(steady)):
+        unified = frozenset(audio.index for audio in source.audio if audio.changes)
+        done = decoded(source, unified)
+        if began_anew(_remarks(done), len(unified)):
             source = source.model_copy(update={"audio": locate_changes(source, limits=self.limits, cancel=self.cancel)})
             done = decoded(source, frozenset(audio.index for audio in source.audio))
         return done, source
@@ -207,17 +207,17 @@ def _check(done: Completed, source: Source) -> None:
     """Raise SourceRefused if ffmpeg did not end by itself, or refused the source."""
     if done.returncode in KILLED:
         raise SourceRefused(
-            "ffmpeg was killed while it decoded it, not by the file: perhaps the machine was short of memory",
+            "ffmpeg was killed while decoding it: perhaps the machine ran out of memory",
             where=source.name,
             fix="run the same command again, with more free memory",
             id="reader-killed",
         )
     if done.returncode < 0 or done.returncode > 128:  # AVERROR codes are negative; of them a byte is left
-        crashed = "decoding it crashed the decoder"
+        crashed = "it crashes the decoder"
         raise SourceRefused(
             crashed if done.returncode < 0 else "ffmpeg cannot decode it",
             where=source.name,
-            fix="copy it again from its origin and compare the sizes; if they are the same, export it again",
+            fix="copy it again from the original and compare the sizes; if they are the same, export it again",
             details=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()[-1:]],
             debug=[f"ffmpeg: {one_line(word)}" for word in done.stderr_tail.splitlines()],
             id="undecodable-source",

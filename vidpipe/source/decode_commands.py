@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.source.audio_changes import steadied
+from vidpipe.source.audio_changes import unified_stream
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import AudioStream, Source, VideoStream
 from vidpipe.source.policy import QualityPolicy
@@ -29,18 +29,18 @@ def measured_file(index: int) -> str:
     return f"audio-{index}.txt"
 
 
-def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
-    """Return the command that decodes everything. steady: audio streams that change mid-stream."""
+def decode_argv(source: Source, policy: QualityPolicy, ffmpeg: str, unified: frozenset[int] = frozenset()) -> list[str]:
+    """Return the command that decodes everything. unified: audio streams that change mid-stream."""
     video = source.video
     # scale: to one size, that of the first picture, as in the encode
     picture = f"setpts=PTS-{video.start_pts},trim=start=0,{_labels(video)}scale,{_measured(policy, PICTURE_FILE)}"
-    front, chains, maps = _heard(source, policy, steady)
+    front, chains, maps = _heard(source, policy, unified)
     return _argv(source, ffmpeg, [], front, [f"[0:{video.index}]{picture}[v]", *chains], ["-map", "[v]", *maps])
 
 
-def audio_argv(source: Source, policy: QualityPolicy, ffmpeg: str, steady: frozenset[int] = frozenset()) -> list[str]:
-    """Return the command that decodes the audio. steady: as for all of it."""
-    front, chains, maps = _heard(source, policy, steady)
+def audio_argv(source: Source, policy: QualityPolicy, ffmpeg: str, unified: frozenset[int] = frozenset()) -> list[str]:
+    """Return the command that decodes the audio. unified: as for all of it."""
+    front, chains, maps = _heard(source, policy, unified)
     return _argv(source, ffmpeg, [], front, chains, maps)
 
 
@@ -60,16 +60,16 @@ def _measured(policy: QualityPolicy, file: str) -> str:
     return f"{source_filters(policy)},scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy, file)}"
 
 
-def _heard(source: Source, policy: QualityPolicy, steady: frozenset[int]) -> tuple[list[str], list[str], list[str]]:
+def _heard(source: Source, policy: QualityPolicy, unified: frozenset[int]) -> tuple[list[str], list[str], list[str]]:
     """Return what stands before the graph, and chains of the graph with their maps, for each audio stream."""
     front: list[str] = []
     chains: list[str] = []
     maps: list[str] = []
     for audio in audible(source):
         heard = f"0:{audio.index}"
-        if audio.index in steady:
+        if audio.index in unified:
             number = front.count("-dec")
-            front += steadied(number, audio.index, audio.widest)
+            front += unified_stream(number, audio.index, audio.widest)
             heard = f"dec:{number}"
         zero = f"asetpts=PTS-{float(source.video.start):.6f}/TB"
         chains.append(f"[{heard}]{zero},{audio_filters(policy, measured_file(audio.index))}[a{audio.index}]")

@@ -88,9 +88,9 @@ def local_path(location: str) -> Path:
     path, meant = Path(location), misspelt(location)
     if meant is not None and not os.path.lexists(path):
         known = meant.startswith(("s3://", "https://", "http://"))
-        fix = f"did you mean {public(meant)}?" if known else "give a path, or an address that begins with https://, http:// or s3://"
+        fix = f"did you mean {public(meant)}?" if known else "give a path, or a URL that starts with https://, http:// or s3://"
         where = one_line(location.partition("?")[0]) if "@" not in location else None  # it may hold a password
-        raise UsageError("there is no such file, and this is no address of a source", where=where, fix=fix)
+        raise UsageError("there is no such file, and this is not the URL of a source", where=where, fix=fix)
     return path
 
 
@@ -166,7 +166,7 @@ def spool(
                 arrived.add(len(block))
                 _check_size(arrived.bytes, most, where, more=True)
         if not arrived.bytes:
-            raise SourceRefused("nothing came", where=where, fix="check the command that writes into the pipe")
+            raise SourceRefused("standard input was empty", where=where, fix="check the command that writes into the pipe")
         _settle(partial, file)
     except (OSError, ValueError) as error:  # closed, or a directory
         if isinstance(error, OSError) and error.errno in DISK_FULL:
@@ -207,7 +207,7 @@ def split_url(location: str) -> urllib.parse.SplitResult:
 
 def _no_address(location: str) -> SourceRefused:
     # What Python says of it quotes the whole address, and with it a signature.
-    fix = "check its host; write a space as %20, and other characters that an address must not hold in the same way"
+    fix = "check its host; percent-encode spaces (%20) and other special characters"
     return SourceRefused("this is not a valid URL", where=public(location), fix=fix)
 
 
@@ -257,10 +257,10 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None,
 
     where, parts = public(location), split_url(location)
     if parts.scheme not in ("http", "https"):
-        raise UsageError(f"sources are not fetched from {parts.scheme}://", where=where, fix="give a file, https:// or s3:// address")
+        raise UsageError(f"sources cannot be fetched from {parts.scheme}://", where=where, fix="give a file, or an https:// or s3:// URL")
     if "@" in parts.netloc:
         raise SourceRefused(
-            "an address with user and password is not fetched", where=where, fix="give a signed address, or download the file first"
+            "a URL with a user and password is not accepted", where=where, fix="give a signed URL, or download the file first"
         )
     try:
         with Web(silence=TIMEOUT, allow_private=allow_private) as web, web.answered(location, method, headers) as answer:
@@ -270,13 +270,13 @@ def _answered(location: str, method: str, headers: dict[str, str] | None = None,
     except NoAddress as error:
         raise _no_address(location) from error
     except NotFollowed as error:
-        fix = "give the final address" + ("; the limit private_redirects allows it" if "private" in error.what else "")
+        fix = "give the final URL" + ("; the limit private_redirects allows it" if "private" in error.what else "")
         raise _NoFile(one_line(error.what), where=where, fix=fix) from error
     except Unreached as error:
-        fix = "check the address and the network"
+        fix = "check the URL and the network"
         raise SourceRefused(f"it cannot be fetched: {one_line(error.what)}", where=where, fix=fix, id="fetch-failed") from error
     except WebError as error:
-        raise _NoFile(f"fetching it stopped: {one_line(error.what)}", where=where, fix="check the network, and try again") from error
+        raise _NoFile(f"the download stopped: {one_line(error.what)}", where=where, fix="check the network, and try again") from error
 
 
 def _http_version(answer: Answer) -> Version | None:
@@ -333,20 +333,20 @@ def _download(location: str, partial: Path, version: Version | None, limits: Sou
                     arrived.add(len(block))
                     _check_size(arrived.bytes, most, public(location), more=True)
             except Broken as error:
-                what = f"fetching it stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {one_line(error.what)}"
+                what = f"the download stopped after {arrived.bytes} of {promised or 'unknown'} bytes: {one_line(error.what)}"
                 raise _NoFile(what, where=public(location), fix="check the network, and try again") from error
     if promised is not None and arrived.bytes != promised:
         # Then this is the whole of it, and what HEAD reported is not true.
         if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
-        what = f"fetching it stopped after {arrived.bytes} of {promised} bytes"
+        what = f"the download stopped after {arrived.bytes} of {promised} bytes"
         raise SourceRefused(what, where=public(location), fix="try again", id="fetch-failed")
 
 
 def _advice(code: int) -> str:
     if code in (401, 403):
-        return "give an address that needs no login, such as a signed one"
-    return "check the address" if code in (404, 410) else "try again later"
+        return "give a URL that needs no login, such as a signed one"
+    return "check the URL" if code in (404, 410) else "try again later"
 
 
 # --- S3 ---
@@ -370,7 +370,7 @@ def _object(location: str) -> Iterator[tuple[Storage, str]]:
         finally:
             storage.close()
     except ValueError as error:
-        raise SourceRefused("this is no address of an object", where=location, fix="write s3://BUCKET/KEY") from error
+        raise SourceRefused("this is not the URL of an object", where=location, fix="write s3://BUCKET/KEY") from error
     except PublishFailed as error:  # ``vidpipe.storage`` speaks of targets; here it is a source that cannot be had
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
             raise error.__cause__ from error

@@ -41,20 +41,20 @@ CHILD = (
     "from vidpipe.source.child.entry import main; gc.freeze(); gc.enable(); main(sys.argv[1:])"
 )
 
-NO_ANSWER = "the program that reads it gave no usable answer"
+NO_ANSWER = "the probe returned no usable result"
 NO_USABLE_ANSWER = Problem("reader-failed", NO_ANSWER)
 FIX = (
-    "copy it again from its origin and compare the sizes; if they are the same, export it again, "
+    "copy it again from the original and compare the sizes; if they are the same, export it again, "
     "or repair it: ffmpeg -i FILE -map 0 -c copy FIXED.mkv"
 )
 REPORT = "try a repaired copy: ffmpeg -i FILE -map 0 -c copy FIXED.mkv; if that is refused too, report it with the output of --debug"
 
 KINDS = (
-    (stat.S_ISDIR, "it is a directory, not a file", "name one video file inside it"),
+    (stat.S_ISDIR, "it is a directory, not a file", "give one video file inside it"),
     (stat.S_ISFIFO, "it is a pipe (FIFO); a source is read more than once", "read it on standard input: vidpipe ingest - --id X < PIPE"),
     (stat.S_ISBLK, "it is a block device, not a file", "copy the video from the device into a file first"),
-    (stat.S_ISCHR, "it is a character device, not a file", "name a video file"),
-    (stat.S_ISSOCK, "it is a socket, not a file", "name a video file"),
+    (stat.S_ISCHR, "it is a character device, not a file", "give a video file"),
+    (stat.S_ISSOCK, "it is a socket, not a file", "give a video file"),
 )
 
 
@@ -116,7 +116,7 @@ def checked_file(location: str, limits: SourceLimits) -> tuple[Path, int]:
     """Return the absolute path and the size of an ordinary, readable, non-empty file, or raise SourceRefused."""
     where = one_line(location, 1000)
     if not location or "\0" in location:
-        raise _Unreadable("the name of the source is empty or holds a zero byte", where=where or None, fix="name a video file")
+        raise _Unreadable("the name of the source is empty or contains a zero byte", where=where or None, fix="give a video file")
     try:
         location.encode("utf-8")
     except UnicodeEncodeError:
@@ -153,9 +153,9 @@ def _unreachable(where: str, location: str, error: Exception) -> SourceRefused:
             return _Unreadable("it is a link to a file that does not exist", where=where, fix="repair the link or name the file itself")
         return SourceRefused("no such file", where=where, fix="check the name and the folder", id="missing-source")
     if number == errno.ELOOP:
-        return _Unreadable("its symbolic links go round in a circle", where=where, fix="repair the link or name the file itself")
+        return _Unreadable("its symbolic links form a loop", where=where, fix="repair the link or name the file itself")
     if number in (errno.EACCES, errno.EPERM):
-        return _Unreadable("the file may not be read", where=where, fix="give this user the right to read it")
+        return _Unreadable("permission denied", where=where, fix="give this user read access to it")
     if number == errno.ENOTDIR:
         return _Unreadable("a part of the path is a file, not a folder", where=where, fix="check the path")
     if number == errno.ENAMETOOLONG:
@@ -170,7 +170,7 @@ def _refused(where: str, problems: Sequence[Problem], fix: str | None = None, de
     sentences = [problem.message for problem in problems]
     fix = re.sub(r"\bFILE\b", lambda _: shlex.quote(where), fix or FIX)
     return SourceRefused(
-        sentences[0] if len(problems) == 1 else f"it cannot be a source, for {len(problems)} reasons",
+        sentences[0] if len(problems) == 1 else f"it cannot be used as a source, for {len(problems)} reasons",
         where=where,
         details=sentences if len(problems) > 1 else (),
         fix=fix,
@@ -181,7 +181,7 @@ def _refused(where: str, problems: Sequence[Problem], fix: str | None = None, de
 
 def _ending(done: Completed, limits: Limits) -> tuple[Problem, str | None]:
     """Say how a child ended that gave no answer, and how to fix that."""
-    raised = "if the file is what was meant, raise the limit {} in vidpipe.toml, table [limits]"
+    raised = "if this is the right file, raise the limit {} in vidpipe.toml, table [limits]"
     if done.timed_out:
         slow = f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
         return Problem("limit-exceeded", slow), raised.format("wall_seconds")
@@ -189,14 +189,14 @@ def _ending(done: Completed, limits: Limits) -> tuple[Problem, str | None]:
         needed = f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
         return Problem("limit-exceeded", needed), raised.format("memory_bytes")
     if done.returncode in (-24, 152):  # SIGXCPU
-        busy = "reading it took more processor time than allowed and was stopped (limit cpu_seconds)"
+        busy = "reading it took more CPU time than allowed and was stopped (limit cpu_seconds)"
         return Problem("limit-exceeded", busy), raised.format("cpu_seconds")
     if done.returncode in (-9, 137, -15, 143):
-        killed = "the program that reads it was killed: it took more processor time than allowed, or the machine was short of memory"
-        return Problem("reader-killed", killed), "run the same command again, with more free memory; else " + raised.format("cpu_seconds")
+        killed = "the probe was killed: it took more CPU time than allowed, or the machine ran out of memory"
+        return Problem("reader-killed", killed), "run the same command again with more free memory, or " + raised.format("cpu_seconds")
     if done.returncode < 0 or done.returncode > 128:
-        return Problem("reader-crashed", "reading it crashed the demuxer or the decoder; the file is damaged or hostile"), None
-    return Problem("reader-failed", "the program that reads it failed"), REPORT
+        return Problem("reader-crashed", "it crashes the demuxer or the decoder; the file is damaged or malicious"), None
+    return Problem("reader-failed", "the probe failed"), REPORT
 
 
 def _import_path() -> str:

@@ -33,5 +33,5 @@ def decompressed(data: bytes) -> bytes:
     if len(text) > LARGEST:
         raise ValueError("it is too large for a playlist")
     if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("its gzip is cut off, or something follows it")
+        raise ValueError("its gzip is cut off or followed by other data")
     return text

@@ -54,7 +54,7 @@ class LocalStorage:
     ) -> None:
         """See Storage.put. It is one piece. The headers and the hash are not kept; see the head of the module."""
         if content_encoding is not None:
-            raise ValueError("nobody would know that this file is compressed")
+            raise ValueError("nothing would declare that this file is compressed")
         file = self._file(path)
         with _translated("write", str(file)):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -146,8 +146,8 @@ class LocalStorage:
         with _translated("read", str(file)):
             inside = file.resolve().is_relative_to(self.root.resolve())
         if not inside:
-            fix = "remove the link, or publish to the folder that it leads to (--to)"
-            raise PublishFailed("a symbolic link leads out of the target", where=str(file), fix=fix)
+            fix = "remove the link, or publish to the folder that it points to (--to)"
+            raise PublishFailed("a symbolic link points outside the target", where=str(file), fix=fix)
         return file
 
 
@@ -169,15 +169,15 @@ def _unless_missing(problem: OSError) -> None:
 _ADVICE: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again: finished work is reused"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again: finished work is reused"),
-    errno.EACCES: ("permission denied", "give this user the right to it, or choose another target with --to"),
-    errno.EPERM: ("permission denied", "give this user the right to it, or choose another target with --to"),
+    errno.EACCES: ("permission denied", "give this user access to it, or choose another target with --to"),
+    errno.EPERM: ("permission denied", "give this user access to it, or choose another target with --to"),
     errno.EROFS: ("the file system is read-only", "choose another target with --to"),
     errno.ENOENT: ("no such file", "check the path; if it was published, something has removed it since"),
     errno.ENOTDIR: ("a file is where a directory is needed", "move that file away, or choose another target with --to"),
     errno.EEXIST: ("a file is where a directory is needed", "move that file away, or choose another target with --to"),
     errno.EISDIR: ("a directory is where a file is needed", "move that directory away, or choose another target with --to"),
     errno.ENAMETOOLONG: ("the path is too long", "choose a shorter target or a shorter --id"),
-    errno.ELOOP: ("symbolic links go round in a circle", "mend the links, or choose another target with --to"),
+    errno.ELOOP: ("symbolic links form a loop", "repair the links, or choose another target with --to"),
     errno.EIO: ("the disk reports an input/output error", "check the disk, or choose another target with --to"),
 }
 

@@ -52,7 +52,7 @@ class Bucket:
 def read_target(target: str, where: str | None = None) -> Folder | Bucket:
     """Take a target apart. where: the flag, variable or file that it comes from, for the message."""
     if not target.strip() or any(ord(char) < 32 for char in target):
-        raise UsageError("the target is empty or holds control characters", where=where, fix=ADVICE)
+        raise UsageError("the target is empty or contains control characters", where=where, fix=ADVICE)
     scheme, colon, _ = target.partition("://")
     scheme = scheme.lower() if colon else ""
     if scheme == "s3":
@@ -65,7 +65,7 @@ def read_target(target: str, where: str | None = None) -> Folder | Bucket:
         shown = f"{target.partition(':')[0].strip()[:20]}:…" if secret else repr(target)
         offered = f"did you mean {meant}?" if meant.startswith(("s3://", "file:///")) and not secret else ADVICE
         other = "" if secret or "://" in target else f" (a directory of this name is ./{target})"
-        raise UsageError(f"{shown} is not a place that vidpipe can publish to", where=where, fix=offered + other)
+        raise UsageError(f"{shown} is not a target that vidpipe can publish to", where=where, fix=offered + other)
     try:
         return Folder(Path(target).expanduser())
     except RuntimeError as problem:  # "~nobody" has no home
@@ -100,7 +100,7 @@ def _bucket(target: str, where: str | None) -> Bucket:
     name, _, prefix = target.partition("://")[2].partition("/")
     if "@" in name or ":" in name:
         raise UsageError(
-            "an S3 target names a bucket and a prefix only, no credentials and no host",
+            "an S3 target is a bucket and a prefix, without credentials or host",
             where=where,
             fix="credentials go into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, another server into AWS_ENDPOINT_URL",
         )
@@ -109,7 +109,7 @@ def _bucket(target: str, where: str | None) -> Bucket:
         raise UsageError(f"{name!r} is not a bucket name", where=where or target, fix=meant)
     if any(char in prefix for char in "?#"):
         fix = "choose a prefix of letters, digits, '-', '_' and '/'"
-        raise UsageError("an S3 prefix must not hold ? or #", where=where or target, fix=fix)
+        raise UsageError("an S3 prefix must not contain ? or #", where=where or target, fix=fix)
     try:
         return Bucket(name, clean_path(prefix.strip("/"), empty=True))
     except ValueError as problem:

@@ -248,7 +248,7 @@ class _TrackReader:
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
-            raise self._target.wrong(segment.uri, "the segment is no fragmented MP4", "moof and mdat", error) from error
+            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
         self._target.same(segment.uri, "the number of fragments", 1, len(fragments))
         samples = fragments[0].samples
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
@@ -291,7 +291,7 @@ class _TrackReader:
             raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
         # The audio decoder swallows the priming of the first frames; of video every frame must come out.
         if frames != segment.samples if self.expected.facts.type == "video" else frames == 0:
-            raise self._target.wrong(segment.uri, "the segment does not decode whole", f"{segment.samples} frames", f"{frames} frames")
+            raise self._target.wrong(segment.uri, "the segment does not decode completely", f"{segment.samples} frames", f"{frames} frames")
         return frames
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
     from vidpipe.protect.schemes import Scheme
 
-_FIX = "nothing was made visible; run the same command again, and look at what else writes to the target if it stays"
+_FIX = "nothing was published; run the same command again; if it fails again, check what else writes to the target"
 
 
 class Readback:
@@ -67,10 +67,10 @@ class Readback:
         try:
             stored = self._storage.head(f"{self._prefix}/{path}")
         except PublishFailed as error:
-            raise self.wrong(path, f"the copied object cannot be asked for: {error.what}", f"{entry.size} bytes", "nothing") from error
+            raise self.wrong(path, f"the copied object cannot be looked up: {error.what}", f"{entry.size} bytes", "nothing") from error
         found = (stored.size, stored.sha256) if stored else None
         if found != (entry.size, entry.sha256):
-            raise self.wrong(path, "the copied object is not the one that was proven", (entry.size, entry.sha256), found)
+            raise self.wrong(path, "the copied object is not the one that was verified", (entry.size, entry.sha256), found)
         if stored and not has_headers(self._storage, stored, path, entry.content_encoding):
             headers = stored.model_dump(include={"content_type", "cache_control", "content_encoding"})
             raise self.wrong(path, "the copied object has other headers", delivery(path), headers)

@@ -198,7 +198,7 @@ def disk_full(folder: Path) -> EncodeFailed:
     return EncodeFailed(
         f"the disk is full{free}",
         where=str(folder),
-        fix="make room (`vidpipe work list`, `vidpipe work clean`) and run the same command again: it continues where it stopped",
+        fix="free some space (`vidpipe work list`, `vidpipe work clean`), then run the same command again: it continues where it stopped",
     )
 
 

@@ -142,7 +142,7 @@ def _translated(path: Path) -> Iterator[None]:
         raise UsageError(
             f"the home folder cannot be used: {error.strerror or error}",
             where=str(path),
-            fix="make room, give this user the right to write there, or choose another home with --home",
+            fix="free some space, give this user write access, or choose another home with --home",
         ) from error
 
 

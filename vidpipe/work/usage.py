@@ -133,5 +133,5 @@ def _translated(work: Path) -> Iterator[None]:
         raise UsageError(
             f"the work folder cannot be used: {problem.strerror or problem}",
             where=str(problem.filename or work),
-            fix="give this user the right to it, or choose another home with --home",
+            fix="give this user access to it, or choose another home with --home",
         ) from problem

@@ -183,7 +183,7 @@ def _(file: Path) -> None:
 
 @trap("no-durations.mkv")
 def _(file: Path) -> None:
-    # A pipe cannot be sought: neither duration nor index are written.
+    # A pipe is not seekable: neither duration nor index are written.
     clip(file, "-f", "matroska", "-seekable", "0", "-live", "1")
 
 

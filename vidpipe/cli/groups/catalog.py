@@ -13,9 +13,17 @@ from vidpipe.cli.words import out, write_json
 catalog = group("The records of published titles.")
 
 
-@catalog.command("list", cls=Command)
+@catalog.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog list",
+        "vidpipe catalog list --home /srv/vidpipe",
+        "vidpipe catalog list --json | jq -r '.[].content_id'",
+    ),
+)
 def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
-    """List the titles that are live."""
+    """List the live titles."""
     from vidpipe.cli import render
     from vidpipe.data import report
 
@@ -30,10 +38,18 @@ def list_titles(json: options.Json = False, home: options.Home = None, debug: op
         render.titles(out(), records)
 
 
-@catalog.command("show", cls=Command)
+@catalog.command(
+    "show",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog show film",
+        "vidpipe catalog show film --versions",
+        "vidpipe catalog show film --json",
+    ),
+)
 def show_title(
-    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
-    versions: Annotated[bool, typer.Option("--versions", help="All versions of the title, newest first.")] = False,
+    content_id: options.LiveId,
+    versions: Annotated[bool, typer.Option("--versions", help="Show all versions of the title, newest first.")] = False,
     json: options.Json = False,
     home: options.Home = None,
     debug: options.Debug = False,
@@ -67,16 +83,17 @@ def show_title(
     ),
 )
 def cdn(
-    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
-    prefetch: Annotated[bool, typer.Option("--prefetch", help="Print the URLs that are worth fetching before anyone asks.")] = False,
-    purge: Annotated[bool, typer.Option("--purge", help="Print the URLs to purge after another version has become live.")] = False,
+    content_id: options.LiveId,
+    prefetch: Annotated[bool, typer.Option("--prefetch", help="Print the URLs worth fetching in advance.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Print the URLs to purge when another version goes live.")] = False,
     json: options.Json = False,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """List what a CDN serves of a title: size, hash, cache class and time, priority.
+    """List the files of a title that a CDN serves.
 
-    Objects come in the order in which players ask for them. URLs need the setting public_url; without it, paths at the target are printed.
+    Shows size, hash, cache class and time, and priority, in the order in which players request them. URLs need the setting public_url;
+    without it, paths at the target are printed.
     """
     from contextlib import closing
 

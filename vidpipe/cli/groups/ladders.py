@@ -7,18 +7,24 @@ from typing import Annotated
 
 import typer
 
-from vidpipe.cli import options
+from vidpipe.cli import completion, options
 from vidpipe.cli.exits import failure, show
-from vidpipe.cli.help import Command, group
+from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 from vidpipe.errors import UsageError
 
-ladders = group("The bitrate ladders that come with vidpipe, and your own.")
-
-LadderName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Shipped ladder, or a YAML file.", show_default=False)]
+ladders = group("Bitrate ladders: the shipped ones and your own.")
 
 
-@ladders.command("list", cls=Command)
+@ladders.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "vidpipe ladders list",
+        "vidpipe ladders list --json",
+        "vidpipe ladders list --json | jq -r '.[].name'",
+    ),
+)
 def list_ladders(json: options.Json = False, debug: options.Debug = False) -> None:
     """List the shipped ladders."""
     from vidpipe.cli import render
@@ -32,10 +38,18 @@ def list_ladders(json: options.Json = False, debug: options.Debug = False) -> No
         render.ladders(out(), found)
 
 
-@ladders.command("show", cls=Command)
+@ladders.command(
+    "show",
+    cls=Command,
+    epilog=examples(
+        "vidpipe ladders show streaming",
+        "vidpipe ladders show streaming --yaml > mine.yaml",
+        "vidpipe ladders show mine.yaml --json",
+    ),
+)
 def show_ladder(
-    name: LadderName,
-    yaml: Annotated[bool, typer.Option("--yaml", help="Print the file itself, to start your own from.")] = False,
+    name: options.LadderName,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the file itself, as a start for your own.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -53,12 +67,25 @@ def show_ladder(
         render.ladder(out(), ladder)
 
 
-@ladders.command("check", cls=Command)
+@ladders.command(
+    "check",
+    cls=Command,
+    epilog=examples(
+        "vidpipe ladders check mine.yaml",
+        "vidpipe ladders check ladders/*.yaml",
+        "vidpipe ladders check mine.yaml && vidpipe ingest film.mov --ladder mine.yaml",
+    ),
+)
 def check_ladders(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False, autocompletion=completion.yaml_files)
+    ],
     debug: options.Debug = False,
 ) -> None:
-    """Check ladder files. The exit code is 2 if one of them is wrong."""
+    """Check ladder files.
+
+    The exit code is 2 if any file is wrong.
+    """
     from vidpipe.cli import render
     from vidpipe.ladder import load
 

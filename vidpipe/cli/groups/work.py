@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidpipe.cli import options
-from vidpipe.cli.help import Command, group
+from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 
 if TYPE_CHECKING:
     from vidpipe.settings import Settings
 
-work = group("The work folder: finished chunks that make ingests resume.")
+work = group("The work folder: what an interrupted ingest resumes from.")
 
 
-@work.command("list", cls=Command)
+@work.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "vidpipe work list",
+        "vidpipe work list --home /srv/vidpipe",
+        "vidpipe work list --json",
+    ),
+)
 def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
-    """Show what the work folder holds, and which ingests are unfinished."""
+    """Show what is in the work folder, and which ingests are unfinished."""
     from vidpipe.cli import render
     from vidpipe.data import report
 
@@ -32,16 +40,29 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
         render.work(out(), found)
 
 
-@work.command("clean", cls=Command)
+@work.command(
+    "clean",
+    cls=Command,
+    epilog=examples(
+        "vidpipe work clean",
+        "vidpipe work clean --older-than 7",
+        "vidpipe work clean --unfinished --dry-run",
+    ),
+)
 def clean_work(
-    older_than: Annotated[float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep files written more recently.")] = 0,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also give up unfinished ingests: remove uploads and keys.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    older_than: options.OlderThan = 0,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also discard unfinished ingests: delete their uploads and keys.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted; delete nothing.")] = False,
     json: options.Json = False,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Free the work folder. Published titles, keys and the catalog stay; unfinished ingests encode again."""
+    """Delete the work folder's files to free space.
+
+    Published titles, their keys and the catalog stay. Unfinished ingests start over.
+    """
     from vidpipe.cli import render
     from vidpipe.data import report
 

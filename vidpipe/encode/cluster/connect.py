@@ -68,7 +68,7 @@ def connect(
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         raise UsageError(
-            f"the Dask scheduler does not answer: {error or 'it said nothing'}",
+            f"the Dask scheduler does not answer: {error or 'no error was reported'}",
             where=address,
             fix="check the address, and that `dask scheduler` runs with the same version of distributed",
         ) from error
@@ -125,9 +125,9 @@ def _translated(address: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:  # distributed's CommClosedError is an OSError; its RPCs also raise RuntimeError
         raise UsageError(
-            f"the Dask scheduler or a worker has gone: {error or 'the connection ended'}",
+            f"the connection to the Dask scheduler or a worker was lost: {error or 'the connection ended'}",
             where=address,
-            fix="look at their logs, and run the same command again",
+            fix="check their logs, then run the same command again",
         ) from error
 
 
@@ -145,7 +145,7 @@ def check(
     problems = []
     for name, facts in sorted(found.items()):
         if isinstance(facts, BaseException):
-            problems.append(f"worker {name}: vidpipe does not answer there ({facts}); install the same version")
+            problems.append(f"worker {name}: vidpipe does not run there ({facts}); install the same version")
         elif facts.version != __version__:
             problems.append(f"worker {name}: its vidpipe is {facts.version or 'an older one'}, this machine's is {__version__}")
         elif facts.ffmpeg is None:
@@ -157,9 +157,9 @@ def check(
                 problems.append(f"worker {name}: its ffmpeg lacks {lacking}")
             if arrived is not None:
                 if facts.denied:
-                    problems.append(f"worker {name}: cannot use the work at S3: {facts.denied}")
+                    problems.append(f"worker {name}: cannot use the work prefix in S3: {facts.denied}")
                 elif facts.probe not in arrived:
-                    problems.append(f"worker {name}: what it writes at S3 does not arrive; check its AWS_ENDPOINT_URL")
+                    problems.append(f"worker {name}: its writes to S3 do not arrive; check its AWS_ENDPOINT_URL")
                 continue
             if facts.source_size != size:
                 problems.append(f"worker {name}: does not see {source}, or sees another file there")

@@ -51,13 +51,13 @@ class _DaskFuture(Future[Made]):
         elif type(error).__module__.partition(".")[0] == "distributed" or isinstance(error, CancelledError):
             lost = EncodeFailed(
                 f"the cluster lost a task: {error or 'it was cancelled'}",
-                fix="look at the workers' logs (memory?), and run the same command again: finished chunks are kept",
+                fix="check the workers' logs (out of memory?), then run the same command again: finished chunks are kept",
             )
             lost.__cause__ = error
             self.set_exception(lost)
         elif isinstance(error, ImportError | AttributeError | TypeError):  # a worker whose vidpipe knows this function otherwise, or not
             other = EncodeFailed(
-                "a worker cannot run the task: its vidpipe is another one",
+                "a worker cannot run the task: it has another version of vidpipe",
                 fix=f"give all workers vidpipe {__version__}, as this machine has it, and run the same command again",
                 debug=[f"{type(error).__name__}: {error}"],
             )
@@ -164,7 +164,7 @@ class StagingExecutor(Executor):
             self._make(future, task, attempt + 1)
         else:
             raise EncodeFailed(
-                f"what a worker has made does not arrive as it was made, {TRIES} times",
+                f"the output of a worker arrived damaged or not at all, {TRIES} times",
                 where=self._staging.url,
                 fix="check that nothing else writes or removes objects there, and run the same command again",
             )

@@ -43,7 +43,7 @@ class Staging:
 
     def __init__(self, url: str) -> None:
         if not url.startswith("s3://"):
-            raise UsageError("the machines of a cluster share work at S3 only", where=url, fix="write s3://BUCKET/PREFIX")
+            raise UsageError("the machines of a cluster can share work only through S3", where=url, fix="write s3://BUCKET/PREFIX")
         self.url = url
         with _translated():
             self._storage = open_storage(url)
@@ -132,16 +132,16 @@ class Staging:
         """Read and write the prefix; return the name of what was written.  Raises EncodeFailed."""
         if self.is_over(run, doubtful=True):
             raise EncodeFailed(
-                "what the coordinator put there is not to be seen", fix="check AWS_ENDPOINT_URL and the region of the worker"
+                "what the coordinator uploaded is not visible", fix="check AWS_ENDPOINT_URL and the region of the worker"
             )
         try:
             with _translated():
                 self._storage.head(_probe(run, secrets.token_hex(8)))
         except EncodeFailed as error:  # AWS says 403 to who may not list; then a task would never see the end of its run
             raise EncodeFailed(
-                f"S3 does not report to these credentials which objects are missing ({error.what})",
+                f"with these credentials S3 does not report which objects are missing ({error.what})",
                 where=error.where,
-                fix="give them s3:ListBucket on the bucket too",
+                fix="also allow them s3:ListBucket on the bucket",
             ) from error
         name = secrets.token_hex(8)
         with _translated():
@@ -183,7 +183,7 @@ class Staging:
         if sha256_of(part) != (size, sha256):
             part.unlink()
             raise EncodeFailed(
-                "this is not the source that was put there",
+                "this is not the source that was uploaded",
                 where=self._storage.location(_source(sha256)),
                 fix="remove it, and run the same command again",
             )

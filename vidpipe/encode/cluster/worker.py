@@ -103,7 +103,7 @@ def run_there(task: Task, required: dict[str, Any]) -> Made:
         sent = EncodeFailed(
             "a worker cannot run the task",
             where=f"worker {worker.name}",
-            fix=f"give all workers vidpipe {required['version']}, as the coordinator has it; otherwise report this as a bug",
+            fix=f"give all workers vidpipe {required['version']}, as the coordinator has it; if they have it, report this as a bug",
             debug=traceback.format_exc().splitlines()[-TRACE_LINES:],
         )
     raise sent  # outside the except: Dask also sends the exception in whose context another one was raised

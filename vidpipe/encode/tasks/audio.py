@@ -1,6 +1,6 @@
 """All missing audio tracks, each whole. What can go wrong stands in the package.
 
-Audio that changes without its packets saying so shows in what comes out; then it is encoded again, made steady first.
+Audio that changes without its packets saying so shows in what comes out; then it is encoded again, converted to one format first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AudioJob(AudioCommand, Job):
         return Checked(samples)
 
     def again(self, failure: Failed) -> tuple[Job, ...]:
-        """The same; streams that turned out to change are made steady first."""
+        """The same; streams that turned out to change are converted to one format first."""
         formats = {stream: wide(each) if stream in failure.changing else each for stream, each in self.formats.items()}
-        steady = tuple({*self.steady, *failure.changing})
-        return (self.model_copy(update={"steady": steady, "formats": formats, "found": failure.changing}),)
+        unified = tuple({*self.unified, *failure.changing})
+        return (self.model_copy(update={"unified": unified, "formats": formats, "found": failure.changing}),)

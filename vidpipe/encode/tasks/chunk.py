@@ -63,7 +63,7 @@ class ChunkJob(ChunkCommand, Job):
 
     def again(self, failure: Failed) -> tuple[Job, ...]:
         """The same; without a seek that went wrong, which is slow, but right."""
-        return (self.model_copy(update={"seek": None}) if failure.sought else self,)
+        return (self.model_copy(update={"seek": None}) if failure.seek_failed else self,)
 
     def _check_seek(self, completed: Completed) -> None:
         """Make sure that the seek landed before the chunk: a demuxer that lands after it would repeat a frame, with nothing to see."""
@@ -71,7 +71,7 @@ class ChunkJob(ChunkCommand, Job):
             return
         printed = re.search(r"^\[Eval @ [^\]]*\] (?:\[\w+\] )?(-?\d+(?:\.\d+)?)\s*$", completed.stderr_head, re.MULTILINE)
         if printed is None:
-            raise Failed("ffmpeg did not report where the seek landed", completed, sought=True)
+            raise Failed("ffmpeg did not report where the seek landed", completed, seek_failed=True)
         landed = Fraction(printed[1]) * self.video.time_base
         if landed > self.grid.time(self.chunk.start) + 1 / (2 * self.grid.frame_rate):
-            raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, sought=True)
+            raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, seek_failed=True)

@@ -21,7 +21,7 @@ from vidpipe.media.process import Cancel, Completed, run
 from vidpipe.work.artifacts import Artifact, Store, writing
 
 ATTEMPTS = 2
-UNDECODABLE_FIX = "validate it (vidpipe validate FILE says where it is damaged), and copy it again from its origin or export it again"
+UNDECODABLE_FIX = "run vidpipe validate FILE to see where it is damaged; copy it again from the original, or export it again"
 
 
 @dataclass
@@ -101,7 +101,7 @@ def _check_unchanged(job: Job) -> None:
         now = Path(job.location).stat()
     except OSError as error:
         raise SourceRefused(
-            f"it cannot be read any more: {error.strerror or error}",
+            f"it can no longer be read: {error.strerror or error}",
             where=job.title,
             fix="put the file back and run the same command again",
             id="unreadable-source",
@@ -131,7 +131,7 @@ def _error_of(task: Task, job: Job, failure: Failed, watched: _Watched) -> Encod
     return EncodeFailed(
         f"{failure}, {ATTEMPTS} times",
         where=job.where,
-        fix="run the same command again, with --debug to see ffmpeg's command and words; it continues after the finished chunks",
+        fix="run the same command again, with --debug to see ffmpeg's command and output; finished chunks are kept",
         details=details,
         debug=debug,
     )

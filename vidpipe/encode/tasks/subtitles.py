@@ -47,9 +47,9 @@ class SubtitleJob(SubtitleCommand, Job):
             killed = f"ffmpeg was killed by signal {-completed.returncode}"
             words = words_of(completed)
             raise EncodeFailed(
-                f"ffmpeg was not ready in {self.limits().wall_seconds:.0f} s" if completed.timed_out else killed,
+                f"ffmpeg did not finish within {self.limits().wall_seconds:.0f} s" if completed.timed_out else killed,
                 where=self.where,
-                fix="run the same command again: what is finished is kept; if it fails again, look for a lack of memory or a slow disk",
+                fix="run the same command again: finished work is kept; if it fails again, check the memory and the disk",
                 details=said(words),
                 debug=[f"command: {shlex.join(completed.argv)}", *(f"ffmpeg: {word}" for word in words)],
             )

@@ -67,7 +67,7 @@ LEADING = ("hevc", "vvc")
 
 BLOCK = 1 << 20
 LINES_KEPT = 30  # of a traceback
-UNFORESEEN = Problem("reader-failed", "there is something in it that vidpipe is not prepared for")
+UNFORESEEN = Problem("reader-failed", "it contains something that vidpipe cannot handle")
 
 
 def main(argv: list[str]) -> None:
@@ -123,7 +123,7 @@ def _examined(path: str, name: str, limits: SourceLimits, allowed: Allowance | N
     if claims.encrypted:
         raise Refusal(
             Problem("encrypted-source", f"it is encrypted ({claims.encrypted}), and can be decoded only with its key"),
-            fix="ask for the file without encryption, or decrypt it with the key first: vidpipe takes none for a source",
+            fix="get the file without encryption, or decrypt it first: vidpipe takes no keys for sources",
         )
     try:
         try:
@@ -150,7 +150,7 @@ def _examined(path: str, name: str, limits: SourceLimits, allowed: Allowance | N
         claimed = None if source.pop("whole") else claimed_size(file, source["demuxer"])
         last = source.pop("last")
         if last is not None and goes_on(file, source["demuxer"], last):
-            what = "it was joined of several files byte by byte, and only the first is read; join them with ffmpeg -f concat"
+            what = "it is several files joined byte by byte, and only the first can be read; join them with ffmpeg -f concat"
             raise Refusal(Problem("joined-files", what))
     return Source(
         location=path,
@@ -231,10 +231,10 @@ def _measure(
         problems.append(Problem("no-video", "its video stream is empty"))
     elif not scan.frames:
         codec = one_line(codec_of(video.codec_context))
-        what = f"no picture can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}"
+        what = f"no frame can be decoded from its video stream ({codec}): {scan.error or 'no key frame'}"
         problems.append(Problem("undecodable-source", what))
     elif not line.frames:
-        what = "none of its pictures can be shown: all lie before the start of its time line or have no time"
+        what = "none of its frames can be shown: all are before the start of its timeline or have no timestamp"
         problems.append(Problem("no-video", what))
     if line.duration > limits.max_duration:
         problems.append(Problem("limit-exceeded", f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s"))
@@ -242,7 +242,7 @@ def _measure(
         raise Refusal(*problems)
     dolby = claims.dolby or dolby_in(scan.frames[0])
     if dolby is not None and not dolby.has_base:
-        what = f"its picture is Dolby Vision {dolby}, which has no base layer that other decoders show: it would be purple and green"
+        what = f"its picture is Dolby Vision {dolby}, which has no base layer for other decoders: it would look purple and green"
         raise Refusal(
             Problem("no-base-layer", what),
             fix="export it as HDR10, HLG or SDR, or as Dolby Vision profile 8.1 or 8.4; or convert it with an ffmpeg that has libplacebo: "
@@ -311,8 +311,8 @@ def _with_languages(path: str, container: av.container.InputContainer, source: d
 
 def _no_video(streams: list[Stream]) -> Refusal:
     if any(stream.type == "video" for stream in streams):
-        what = "its video cannot be decoded: the codec is unknown or the picture has no size, or it is only cover art"
+        what = "its video cannot be decoded: the codec is unknown, the video has no size, or it is only cover art"
         return Refusal(Problem("undecodable-source", what))
     kinds = sorted({stream.type for stream in streams})
-    what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams at all"
-    return Refusal(Problem("no-video", what), fix="name the video file that it belongs to")
+    what = f"it has no video stream (only {', '.join(kinds)})" if kinds else "it has no streams"
+    return Refusal(Problem("no-video", what), fix="give the video file that it belongs to")

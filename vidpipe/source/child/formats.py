@@ -10,8 +10,8 @@ A command copies where a copy works, and else converts without loss: of a raw st
 
 from __future__ import annotations
 
-_RAW = "a raw {} stream: it has no time stamps"
-_WHOLE = "a {} file: that container is not read"
+_RAW = "a raw {} stream: it has no timestamps"
+_WHOLE = "a {} file: that container is not supported"
 
 _COPY = "ffmpeg -i FILE -c copy FIXED.mkv"
 _COUNTED = "ffmpeg -fflags +genpts -r 25 -i FILE -c copy FIXED.mkv"
@@ -67,5 +67,5 @@ def named(demuxer: str) -> tuple[str, str] | None:
         rate = " (with its true rate for 25)" if "-r 25" in command else ""
         return f"it is {what}", f"put it into a container{rate}: {command}"
     if demuxer in AUDIO:
-        return "it is an audio file: a title needs a picture", "name the video file that it belongs to"
+        return "it is an audio file: a title needs video", "give the video file that it belongs to"
     return None

@@ -61,35 +61,35 @@ def _vp9_frame(first: int) -> bool:
 def _av1(packet: bytes) -> bool:
     """AV1 Bitstream & Decoding Process Specification, 5.3 and 5.9.2: there are frame headers, and none of them shows a frame."""
     found = False
-    place = 0
-    while place < len(packet):
-        head = packet[place]
-        kind, place = head >> 3 & 15, place + (2 if head & 4 else 1)
-        size = len(packet) - place
+    offset = 0
+    while offset < len(packet):
+        head = packet[offset]
+        kind, offset = head >> 3 & 15, offset + (2 if head & 4 else 1)
+        size = len(packet) - offset
         if head & 2:
-            size, place = _leb128(packet, place)
-        if kind in (3, 6) and place < len(packet):  # OBU_FRAME_HEADER, OBU_FRAME
-            shown = packet[place]  # show_existing_frame, frame_type (2 bits), show_frame
+            size, offset = _leb128(packet, offset)
+        if kind in (3, 6) and offset < len(packet):  # OBU_FRAME_HEADER, OBU_FRAME
+            shown = packet[offset]  # show_existing_frame, frame_type (2 bits), show_frame
             if shown & 0x80 or shown & 0x10:
                 return False
             found = True
-        elif kind == 1 and place < len(packet) and packet[place] & 0x08:
+        elif kind == 1 and offset < len(packet) and packet[offset] & 0x08:
             return False  # reduced_still_picture_header: no such flags
-        place += size
+        offset += size
     return found
 
 
-def _leb128(packet: bytes, place: int) -> tuple[int, int]:
+def _leb128(packet: bytes, offset: int) -> tuple[int, int]:
     """Return a number of variable length and where what follows begins."""
     value = 0
     for number in range(8):
-        if place >= len(packet):
+        if offset >= len(packet):
             break
-        byte, place = packet[place], place + 1
+        byte, offset = packet[offset], offset + 1
         value |= (byte & 0x7F) << (7 * number)
         if not byte & 0x80:
             break
-    return value, place
+    return value, offset
 
 
 _READERS: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8, "vp9": _vp9, "av1": _av1}

@@ -115,12 +115,12 @@ def _opened(file: FileIO, demuxers: Sequence[str], allowed: Allowance | None = N
         reason = reason_of(error)
         if "moov" in reason:
             raise Refusal(
-                Problem("missing-index", "its index (the moov box) is missing: the file is cut off or was not finished"),
-                fix="copy it again from its origin and compare the sizes; a recording that broke off can often be repaired with untrunc",
+                Problem("missing-index", "its index (the moov box) is missing: the file is truncated or unfinished"),
+                fix="copy it again from the original and compare the sizes; a recording that broke off can often be repaired with untrunc",
             ) from error
         raise Refusal(
-            Problem("unknown-container", "not a video file of a known container, or too damaged to be recognised"),
-            fix="check that it is the file that was meant",
+            Problem("unknown-container", "not a known video container, or too damaged to be recognized"),
+            fix="check that this is the right file",
         ) from error
 
 
@@ -130,10 +130,10 @@ def _unread(file: FileIO) -> Refusal:
     with suppress(av.error.FFmpegError), _opened(file, [*VIDEOS, *AUDIO]) as container:
         if found := named(container.format.name.split(",")[0]):
             return Refusal(Problem("unknown-container", found[0]), fix=found[1])
-    what = "no video container that is read: a rare one, or a playlist, script, picture or subtitle file (those are never followed)"
+    what = "not a supported video container: a rare one, or a playlist, script, image or subtitle file (those are never followed)"
     return Refusal(
         Problem("unknown-container", what),
-        fix="name the video file itself; if this is it: ffmpeg -i FILE -c:v ffv1 -c:a flac FIXED.mkv",
+        fix="give the video file itself; if this is it, convert it: ffmpeg -i FILE -c:v ffv1 -c:a flac FIXED.mkv",
     )
 
 

@@ -162,7 +162,7 @@ def read(
     except (av.error.FFmpegError, MemoryError) as error:
         scan.error = f"reading stopped: {reason_of(error)}"
     if not scan.frames and scan.video.pts and scan.tried and not scan.error and decode:
-        scan.error = "the decoder gives no picture"
+        scan.error = "the decoder outputs no frames"
     return scan
 
 

@@ -131,13 +131,13 @@ def _seek_problem(container: av.container.InputContainer, video: Any, scan: Scan
     if demuxer not in INDEXED:
         return f"the container ({demuxer}) has no index to seek by"
     if line.guessed or demuxer == "avi":  # AVI stores no times: libav counts, and is off by one where frames may be reordered
-        return "the pictures have no presentation times of their own"
+        return "the frames have no presentation timestamps of their own"
     if scan.shifts:
         return "its clock jumps"
     if line.missing:
-        return f"{line.missing} pictures have no time"
+        return f"{line.missing} frames have no timestamp"
     if line.backward:
-        return f"decoding times go backwards {line.backward} times"
+        return f"decode timestamps go backwards {line.backward} times"
     if scan.error:
         return f"the stream is damaged ({scan.error})"
     if len(line.key_pts) < 2 and line.frames > 1:

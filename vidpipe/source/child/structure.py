@@ -45,16 +45,16 @@ def goes_on(file: BinaryIO, demuxer: str, end: int) -> bool:
     return marks is not None and marks.search(rest) is not None
 
 
-def _read(file: BinaryIO, place: int, size: int) -> bytes:
-    file.seek(place)
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
     return file.read(size)
 
 
 def _maps(data: bytes) -> set[int]:
     """Return the PIDs of the program maps that the association tables name."""
     found = set()
-    for place in (match.start() for match in _PAT_HEAD.finditer(data)):
-        packet = data[place : place + 188]
+    for offset in (match.start() for match in _PAT_HEAD.finditer(data)):
+        packet = data[offset : offset + 188]
         for at in range(13, min(8 + packet[7], len(packet)) - 7, 4):
             if packet[at : at + 2] != b"\0\0":  # 0: of the network information
                 found.add((packet[at + 2] & 0x1F) << 8 | packet[at + 3])
@@ -63,9 +63,9 @@ def _maps(data: bytes) -> set[int]:
 
 def _movies(file: BinaryIO) -> int:
     """Return the number of movies (moov) in a row of boxes."""
-    end, place, found = file.seek(0, 2), 0, 0
+    end, offset, found = file.seek(0, 2), 0, 0
     for _ in range(MOST_BOXES):
-        file.seek(place)
+        file.seek(offset)
         head = file.read(16)
         if len(head) < 16:
             break
@@ -74,17 +74,17 @@ def _movies(file: BinaryIO) -> int:
         if size < 8:
             break
         found += head[4:8] == b"moov"
-        place += size
-        if place >= end:
+        offset += size
+        if offset >= end:
             break
     return found
 
 
 def _boxes(file: BinaryIO) -> int | None:
     """ISO/IEC 14496-12, 4.2: size (4), type (4), then size (8) if the first is 1; 0 means up to the end."""
-    end, place = file.seek(0, 2), 0
+    end, offset = file.seek(0, 2), 0
     for _ in range(MOST_BOXES):
-        file.seek(place)
+        file.seek(offset)
         head = file.read(16)
         if len(head) < 8:
             return end
@@ -93,32 +93,32 @@ def _boxes(file: BinaryIO) -> int | None:
             size = int.from_bytes(head[8:16], "big")
         if size < 8:
             return None
-        place += size
-        if place > end:
-            return place if kind in _MEDIA_BOXES else None
+        offset += size
+        if offset > end:
+            return offset if kind in _MEDIA_BOXES else None
     return None
 
 
 def _riff(file: BinaryIO) -> int | None:
     """RIFF chunks: "RIFF", size (4, little endian); OpenDML files are a row of them."""
-    place = 0
+    offset = 0
     for _ in range(MOST_BOXES):
-        file.seek(place)
+        file.seek(offset)
         head = file.read(8)
         if head[:4] != b"RIFF" or len(head) < 8:
             break
         size = int.from_bytes(head[4:8], "little")
         if not 0 < size < 0xFFFFFFF0:
             return None  # written while it was recorded, and never set right
-        place += 8 + size + size % 2
-    return place or None
+        offset += 8 + size + size % 2
+    return offset or None
 
 
 def _ebml(file: BinaryIO) -> int | None:
     """RFC 8794: an element is an id and a size of 1 to 8 bytes each; RFC 9559: the EBML header, then the Segment."""
-    place = 0
+    offset = 0
     for wanted in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
-        file.seek(place)
+        file.seek(offset)
         head = file.read(12)
         if head[:4] != wanted or len(head) < 5 or head[4] == 0:
             return None
@@ -126,5 +126,5 @@ def _ebml(file: BinaryIO) -> int | None:
         size = int.from_bytes(head[4 : 4 + length], "big") - (1 << (7 * length))
         if size < 0 or size == (1 << (7 * length)) - 1:
             return None  # unknown size: a live recording
-        place += 4 + length + size
-    return place
+        offset += 4 + length + size
+    return offset

@@ -42,8 +42,8 @@ def reader(codec: str, extradata: bytes) -> Callable[[bytes], Iterator[Triple]] 
 
 def _length_size(codec: str, extradata: bytes) -> int:
     """Return the bytes of the length before each NAL unit; 0 if start codes part them (ISO/IEC 14496-15)."""
-    place = {"h264": 4, "hevc": 21}.get(codec)
-    return (extradata[place] & 3) + 1 if place and len(extradata) > place and extradata[0] == 1 else 0
+    offset = {"h264": 4, "hevc": 21}.get(codec)
+    return (extradata[offset] & 3) + 1 if offset and len(extradata) > offset and extradata[0] == 1 else 0
 
 
 def _prefixed(packet: bytes, codec: str, size: int) -> Iterator[Triple]:

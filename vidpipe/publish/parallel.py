@@ -29,7 +29,7 @@ class UploadsLeft(Interrupted, PublishFailed):
     """
 
 
-def side_by_side(
+def in_parallel(
     items: Iterable[_Item],
     work: Callable[[_Item], _Result],
     *,
@@ -69,8 +69,8 @@ def side_by_side(
             _stop_if(cancel, failure)
             uploads.begin(item)
             del item  # the upload holds it now; nothing else keeps its bytes while the next one is made
-            yield from uploads.finished(room=workers - 1, cancel=cancel, failure=failure)
-        yield from uploads.finished(room=0, cancel=cancel, failure=failure)
+            yield from uploads.finished(most=workers - 1, cancel=cancel, failure=failure)
+        yield from uploads.finished(most=0, cancel=cancel, failure=failure)
     except BaseException as problem:
         if isinstance(source, Generator):
             source.close()
@@ -78,7 +78,7 @@ def side_by_side(
         if left and isinstance(problem, Interrupted):
             raise UploadsLeft(
                 f"stopped; {left} upload{'s' if left > 1 else ''} did not end and may still reach the target",
-                fix="run the same command again to continue, or give it up: vidpipe work clean --unfinished",
+                fix="run the same command again to continue, or discard it: vidpipe work clean --unfinished",
             ) from problem
         raise
 
@@ -115,14 +115,14 @@ class _Uploads(Generic[_Item, _Result]):
         self._running[future] = thread
         thread.start()
 
-    def finished(self, *, room: int, cancel: threading.Event, failure: _FirstFailure) -> Iterator[_Result]:
-        """Yield what is done, and wait until at most ``room`` uploads are running."""
+    def finished(self, *, most: int, cancel: threading.Event, failure: _FirstFailure) -> Iterator[_Result]:
+        """Yield what is done, and wait until at most ``most`` uploads are running."""
         while True:
             _stop_if(cancel, failure)
             for future in [future for future in self._running if future.done()]:
                 self._running.pop(future).join()
                 yield future.result()
-            if len(self._running) <= room:
+            if len(self._running) <= most:
                 return
             wait(self._running, timeout=TICK, return_when=FIRST_COMPLETED)  # wakes up to look at cancel, too
 
