@@ -48,6 +48,17 @@ class TitleRequest(Data):
     settings: dict[str, str] = {}
     where: str
 
+    def with_defaults(self, common: IngestRequest) -> TitleRequest:
+        """Return the same with what was given for all titles of a batch; what the title says itself stays."""
+        own = self.request
+        update = {
+            "metadata": {**common.metadata, **own.metadata},
+            "languages": own.languages or common.languages,
+            "new_key": own.new_key or common.new_key,
+            "replace": own.replace or common.replace,
+        }
+        return self.model_copy(update={"request": own.model_copy(update=update)})
+
     @property
     def content_id(self) -> str:
         """The id of the title."""

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidpipe import __version__
-from vidpipe.cli import completion, exits, options
+from vidpipe.cli import batch, completion, exits, options
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group, examples, listed
+from vidpipe.cli.watching import watching
 from vidpipe.cli.words import err, out, write_json
-from vidpipe.errors import Interrupted, SourceRefused, UsageError, VerificationFailed
+from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
-    from vidpipe.cli.reporters import UntilLive
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
@@ -61,33 +60,6 @@ def invoke(arguments: Sequence[str]) -> None:
         command.invoke(context)
 
 
-@contextmanager
-def watching(progress: options.Progress, *stages: str) -> Iterator[tuple[UntilLive, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended. stages: that are to come."""
-    from vidpipe.cli.reporters import UntilLive, watcher
-
-    shown = watcher(progress.value, stages)
-    shown.open()
-    with exits.stopping(shown.interrupting, shown.last_words) as cancel:
-        try:
-            yield UntilLive(shown, cancel), cancel
-        except typer.Exit as ended:
-            shown.close(None, ended.exit_code)
-            raise
-        except BaseException as error:
-            problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
-            if shown.close(problem):
-                raise exits.Reported(problem) from error
-            if problem.exit_code == Interrupted.exit_code:
-                from vidpipe.cli.summary import interrupted
-
-                with suppress(OSError):  # nobody reads: the exit code says it
-                    interrupted(err(), shown.snapshot(), sys.argv[1:])
-                raise exits.Reported(problem) from error
-            raise
-        shown.close(None)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"vidpipe {__version__}")
@@ -106,16 +78,19 @@ def top(
     epilog=examples(
         "vidpipe ingest film.mov --id film --title 'A Film'",
         "vidpipe ingest s3://masters/film.mov --to s3://media/vod --ladder premium",
-        "vidpipe ingest film.mov --id film --json --progress none > film.json",
+        "vidpipe ingest --jobs titles.csv --to s3://media/vod --junit titles.xml",
     ),
 )
 def ingest(
-    source: options.Source,
+    sources: options.Sources = None,
     content_id: options.ContentId = None,
     title: options.Title = None,
     meta: options.Meta = None,
     language: options.Language = None,
     replace: options.Replace = False,
+    jobs: options.Jobs = None,
+    fail_fast: options.FailFast = False,
+    junit: options.Junit = None,
     to: options.To = None,
     public_url: options.PublicUrl = None,
     home: options.Home = None,
@@ -140,21 +115,71 @@ def ingest(
 
     Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
-    with watching(options.progress(progress, quiet=quiet), *_stages(dry_run=dry_run)) as (reporter, cancel):
-        settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, public_url=public_url, policy=policy, home=home, ffmpeg=ffmpeg,
-            workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
+    flags: dict[str, Any] = {
+        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
+        "cluster_work": cluster_work,
+    }  # fmt: skip
+    shown, given = options.progress(progress, quiet=quiet), sources or []
+    if batch.is_batch(given, jobs):
+        titles = batch.titles_of(
+            given, jobs, content_id=content_id, title=title, metadata=options.metadata(meta), languages=options.languages(language),
+            new_key=new_key, replace=replace,
         )  # fmt: skip
+        if dry_run:
+            return batch.plan_titles(titles, flags, progress=shown, json=json)
+        return batch.ingest_titles(titles, flags, progress=shown, quiet=quiet, json=json, fail_fast=fail_fast, junit=junit)
+    with watching(shown, *_stages(dry_run=dry_run)) as (reporter, cancel):
+        settings = options.settings(**flags)
         from vidpipe.pipeline import ingest as pipeline
 
         request = pipeline.IngestRequest(
-            source=source, content_id=content_id, title=title, metadata=options.metadata(meta),
+            source=given[0], content_id=content_id, title=title, metadata=options.metadata(meta),
             languages=options.languages(language), new_key=new_key, replace=replace,
         )  # fmt: skip
         if dry_run:
             return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
     _print_result(result, reporter.warned, json=json, summary=progress is not options.Progress.json, quiet=quiet, home=home)
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "vidpipe watch /srv/incoming --to s3://media/vod",
+        "vidpipe watch s3://masters/incoming/ --ladder premium --progress json",
+        "vidpipe watch /srv/incoming --settle 60 --json >> published.ndjson",
+    ),
+)
+def watch(
+    inbox: Annotated[str, typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="Where sources arrive.", show_default=False)],
+    settle: options.Settle = 10.0,
+    replace: options.Replace = False,
+    to: options.To = None,
+    public_url: options.PublicUrl = None,
+    home: options.Home = None,
+    ladder: options.Ladder = None,
+    policy: options.Policy = None,
+    encrypt: options.Encrypt = None,
+    key_url: options.KeyUrl = None,
+    json: options.Json = False,
+    progress: options.ProgressOption = options.Progress.auto,
+    quiet: options.Quiet = False,
+    workers: options.Workers = None,
+    ffmpeg: options.FFmpeg = None,
+    debug: options.Debug = False,
+) -> None:
+    """Turn every source that arrives in a folder into a published title, until it is stopped.
+
+    A title is named after its file. When it is live, the file is moved to done/ in the folder; if it is refused, to failed/, with the
+    reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
+    """
+    flags: dict[str, Any] = {
+        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ffmpeg": ffmpeg, "workers": workers,
+    }  # fmt: skip
+    shown = options.progress(progress, quiet=quiet)
+    batch.watch_inbox(inbox, flags, progress=shown, quiet=quiet, json=json, replace=replace, settle=settle)
 
 
 @app.command(

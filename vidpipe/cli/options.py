@@ -46,6 +46,7 @@ def _about(name: str) -> str:
 
 
 TITLE, ENCODING, PROTECTION, WHERE = "What to publish", "Encoding and quality", "Protection", "Where"
+BATCH = "Many titles"
 OUTPUT, MACHINE, CLUSTER = "Progress and output", "Machine", "Cluster"
 """The headings of a command that has many options; they stand in the order in which the command names them."""
 
@@ -84,6 +85,39 @@ def number(kind: Callable[[str], Number], least: Number, most: Number) -> Callab
 
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Video file, URL (https:// or s3://), or - for standard input.", show_default=False)
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Video files, folders of them, URLs (https:// or s3://), s3://BUCKET/PREFIX/, or - for standard input.",
+        show_default=False,
+            ),
+]
+Jobs = Annotated[
+    str | None,
+    typer.Option(
+        "--jobs",
+        metavar="FILE|-",
+        help="List of titles: CSV with a heading, or one JSON object per line; columns are source, id, title, meta.KEY, ladder, to, …",
+        show_default=False,
+        rich_help_panel=BATCH,
+    ),
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop the other titles as soon as one has failed.", rich_help_panel=BATCH)]
+Junit = Annotated[
+    str | None,
+    typer.Option("--junit", metavar="FILE", help="Write how each title ended as JUnit XML.", show_default=False, rich_help_panel=BATCH),
+]
+Settle = Annotated[
+    float,
+    typer.Option(
+        "--settle",
+        metavar="SECONDS",
+        parser=checked("--settle", "a number of seconds, 0 or more", "30", number(float, 0, 86_400)),
+        help="A file that has not changed for so long is complete. Default: 10.",
+        show_default=False,
+    ),
 ]
 Title = Annotated[
     str | None,

@@ -15,6 +15,7 @@ from vidpipe.cli.words import Printer, lines, prose
 from vidpipe.quantities import count, duration, size
 
 if TYPE_CHECKING:
+    from vidpipe.batch.queue import TitleResult
     from vidpipe.catalog.record import LeftOutRecord
     from vidpipe.cli.reporters.meter import Snapshot
     from vidpipe.pipeline.ingest import IngestResult
@@ -115,3 +116,23 @@ def left_out(track: LeftOutRecord) -> str:
     from vidpipe.plan import LeftOut
 
     return str(LeftOut(**track.model_dump()))
+
+
+MARKS = {"live": "+", "unchanged": "=", "failed": "x", "stopped": "-", "not-started": "-"}
+NAMES = 40
+"""Columns that the ids of a table take at most."""
+
+
+def titles(console: Printer, results: Sequence[TitleResult], *, totals: bool = True) -> None:
+    """Say how the titles of a batch ended: a line for each, in the order given, and why those that failed did."""
+    names = min(NAMES, max((len(result.content_id) for result in results), default=0))
+    for result in sorted(results, key=lambda each: each.number):
+        time = duration(result.seconds) if result.seconds else ""
+        state = f"failed ({result.exit_code})" if result.state == "failed" else result.state.replace("-", " ")
+        lines(console, f"{MARKS[result.state]} {result.content_id:<{names}}  {state:<11}  {time}".rstrip())
+        for line in result.message if result.state == "failed" else ():
+            prose(console, f"    {line}", indent="      ")
+    if totals:
+        states = ("live", "unchanged", "failed", "stopped", "not-started")
+        counts = {state: sum(result.state == state for result in results) for state in states}
+        lines(console, f"{count(len(results), 'title')}: {', '.join(f'{n} {s.replace(chr(45), chr(32))}' for s, n in counts.items() if n)}")

@@ -4,7 +4,8 @@ In:   the events of ``vidpipe.progress``, from several threads.
 Out:  text on standard error (docs/progress.md has the schema of the NDJSON).
 Wrong: nothing: where nobody reads, the work goes on.
 
-``meter.py`` adds the events up; the others only show what it says. Each value of ``--progress`` is a module.
+``meter.py`` adds the events up; the others only show what it says. Each value of ``--progress`` is a module; of many titles at once they
+are in ``many.py``, and the table of a terminal in ``table.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from vidpipe.cli.reporters.watcher import UntilLive, Watcher
 from vidpipe.cli.words import has_bar
 from vidpipe.progress import LAST_STAGE
 
-__all__ = ["Plain", "UntilLive", "Watcher", "watcher"]
+__all__ = ["Plain", "UntilLive", "Watcher", "watcher", "watcher_of_many"]
 
 
 def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
@@ -31,3 +32,16 @@ def watcher(kind: str, expected: tuple[str, ...] = ()) -> Watcher:
     if kind == "json":
         return Ndjson()
     return Quiet() if kind == "none" else Plain(stages=LAST_STAGE in expected)
+
+
+def watcher_of_many(kind: str, titles: int | None) -> Watcher:
+    """Return the Reporter of a batch. titles: how many, None if nobody knows."""
+    from vidpipe.cli.reporters.many import ManyNdjson, ManyPlain, ManyQuiet
+
+    if kind in ("auto", "bar") and has_bar():
+        from vidpipe.cli.reporters.table import Table
+
+        return Table(titles)
+    if kind == "json":
+        return ManyNdjson(titles)
+    return ManyQuiet(titles) if kind == "none" else ManyPlain(titles)

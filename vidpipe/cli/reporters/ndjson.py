@@ -24,15 +24,15 @@ SECONDS = 1.0
 
 
 class Ndjson(Metered):
-    """Writes events as they come, and those that only count once a second."""
+    """Writes events as they come, and those that only count once a second. begun: when the lines count from; None is now."""
 
-    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic, begun: float | None = None) -> None:
         super().__init__(now)
         self._stream = stream or sys.stderr
         self._shown: float | None = None
         self._written: float | None = None
         self._unwritten: Fetched | DecodeProgress | VerifyProgress | None = None
-        self._begun = now()
+        self._begun = now() if begun is None else begun
         self._run: dict[str, str | None] = {"run": None, "content_id": None}
 
     def emit(self, event: Event) -> None:
