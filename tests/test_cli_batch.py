@@ -133,7 +133,8 @@ class Clock:
 def test_the_table_has_a_line_for_each_open_title_and_none_is_too_wide() -> None:
     clock = Clock()
     tally = Tally(5, clock)
-    for number, name in enumerate(("film", "a-very-long-name-of-a-title-that-fits-nowhere", "ended"), 1):
+    long = "a-very-long-name-of-a-title-that-fits-nowhere"
+    for number, name in enumerate(("film", long, "ended"), 1):
         tally.take(TitleStarted(source="x", number=number, content_id=name))
         tally.take(StageStarted(stage="encode", content_id=name))
     tally.take(EncodePlanned(chunks=2, frames=100, frame_rate=25, content_id="film"))
@@ -144,7 +145,7 @@ def test_the_table_has_a_line_for_each_open_title_and_none_is_too_wide() -> None
         lines = table(list(shares(tally)), heading(tally), tally.seconds, width, ASCII)
         assert len(lines) == 3
         assert all(line.cell_len <= width for line in lines)
-    assert [line.plain.split()[1:3] for line in lines[1:]] == [["film", "encode"], ["a-very-long-name-of-a-title-that-fits-nowhere", "encode"]]
+    assert [line.plain.split()[1:3] for line in lines[1:]] == [["film", "encode"], [long, "encode"]]
     assert "0%" in lines[1].plain
 
 
