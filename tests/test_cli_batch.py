@@ -16,7 +16,7 @@ import pytest
 
 from tests.ingest_support import FIXTURES, ladder
 from vidpipe.cli.reporters.checklist import ASCII
-from vidpipe.cli.reporters.many import ManyPlain, Tally, heading, shares
+from vidpipe.cli.reporters.many import BatchTally, ManyPlain, heading, shares
 from vidpipe.cli.reporters.table import table
 from vidpipe.progress import EncodePlanned, StageStarted, TitleFinished, TitleStarted
 
@@ -132,7 +132,7 @@ class Clock:
 
 def test_the_table_has_a_line_for_each_open_title_and_none_is_too_wide() -> None:
     clock = Clock()
-    tally = Tally(5, clock)
+    tally = BatchTally(5, clock)
     long = "a-very-long-name-of-a-title-that-fits-nowhere"
     for number, name in enumerate(("film", long, "ended"), 1):
         tally.take(TitleStarted(source="x", number=number, content_id=name))

@@ -38,8 +38,8 @@ def test_the_cron_job_prints_failures_only(tmp_path: Path, environ: dict[str, st
     masters = tmp_path / "masters"
     masters.mkdir()
     shutil.copy(FIXTURES / "one-second.mp4", masters / "good.mov")
-    (job,) = re.findall(r"^    17 2 \* \* \*  VIDPIPE_HOME=/srv/vidpipe (flock .*)$", RECIPES, re.M)
-    job = job.replace("/srv/masters", str(masters)).replace("/tmp/publish", str(tmp_path / "publish"))
+    (job,) = re.findall(r"^    17 2 \* \* \*  (flock .*)$", RECIPES, re.M)
+    job = job.replace("/srv/masters", str(masters)).replace("/tmp/masters", str(tmp_path / "masters"))
 
     def said() -> str:
         argv = ["sh", "-c", job]

@@ -39,9 +39,9 @@ def watcher_of_many(kind: str, titles: int | None) -> Watcher:
     from vidpipe.cli.reporters.many import ManyNdjson, ManyPlain, ManyQuiet
 
     if kind in ("auto", "bar") and has_bar():
-        from vidpipe.cli.reporters.table import Table
+        from vidpipe.cli.reporters.table import TitleTable
 
-        return Table(titles)
+        return TitleTable(titles)
     if kind == "json":
         return ManyNdjson(titles)
     return ManyQuiet(titles) if kind == "none" else ManyPlain(titles)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vidpipe.cli.exits import Failure
 
 
-class Tally:
+class BatchTally:
     """How far a batch is. titles: in all, None if nobody knows.  open: content id -> how far that title is."""
 
     def __init__(self, titles: int | None, now: Callable[[], float]) -> None:
@@ -72,7 +72,7 @@ class Many:
 
     def __init__(self, titles: int | None, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._tally = Tally(titles, now)
+        self._tally = BatchTally(titles, now)
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -202,7 +202,7 @@ def ending(event: TitleFinished) -> str:
     return f"{event.state.replace('-', ' ')} in {duration(event.seconds)}" if event.state == "live" else event.state.replace("-", " ")
 
 
-def shares(tally: Tally) -> Iterator[tuple[str, str, float | None, str]]:
+def shares(tally: BatchTally) -> Iterator[tuple[str, str, float | None, str]]:
     """Yield of each open title its id, its stage, how much of that is done, and what is left of it."""
     for name, meter in tally.open.items():
         now = meter.snapshot()
@@ -222,7 +222,7 @@ def _warning(event: Note) -> str:
     return f"{event.content_id}: warning: {event.text}" if event.content_id else f"warning: {event.text}"
 
 
-def heading(tally: Tally) -> str:
+def heading(tally: BatchTally) -> str:
     """Return the first line of the table."""
     waiting = tally.titles - tally.done - len(tally.open) if tally.titles is not None else 0
     return f"{tally}, {count(len(tally.open), 'title')} open" + (f", {waiting} waiting" if waiting > 0 else "")

@@ -32,7 +32,7 @@ BAR = 20
 STAGE_WIDTH = 10
 
 
-class Table(Many):
+class TitleTable(Many):
     """Draws the table."""
 
     def __init__(self, titles: int | None, now: Callable[[], float] = time.monotonic) -> None:
