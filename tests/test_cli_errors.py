@@ -101,7 +101,7 @@ def test_a_line_of_a_file_is_a_number(run: Run, tmp_path: Path) -> None:
 
 def test_a_refusal_has_every_finding_with_its_numbers(run: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text("resolution:\n  severity: error\n  lowest: 4000\nbit_rate:\n  severity: error\n  lowest: 100\n")
+    policy.write_text("low_resolution:\n  severity: error\n  lowest: 4000\nlow_bit_rate:\n  severity: error\n  lowest: 100\n")
     done = run("ingest", CLIP, "--json", "--policy", str(policy))
     (value,) = done.values
     assert done.code == 3

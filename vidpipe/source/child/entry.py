@@ -261,6 +261,9 @@ def _measure(
         *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
+    heard = [track.start * base_of(stream) for stream, track in tracks.values() if stream.type == "audio" and track.start is not None]
+    first = min([picture.start - line.lead * base, *heard])  # of what players play: they count from there, or from the container's own zero
+    picture = picture.model_copy(update={"lead_in": picture.start - (min(first, Fraction(0)) if demuxer in INDEXED else first)})
     scanned = max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts))
     return {
         "container": one_line(container.format.long_name),
