@@ -13,7 +13,6 @@ Defaults and descriptions stand in ``defaults.py``, which ``--help`` reads witho
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import re
@@ -31,6 +30,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
+from vidpipe.near import nearest, suggestion
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.source.limits import SourceLimits
@@ -157,8 +157,8 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     for name in sorted(environ):
         is_ours, rest = name.upper().startswith(_PREFIX), name[len(_PREFIX) :]
         if is_ours and environ[name] and not (name == _PREFIX + rest and rest in known) and not _KUBERNETES.fullmatch(name):
-            close = difflib.get_close_matches(rest.upper(), known, 1)
-            unknown[name] = _PREFIX + close[0] if close else None
+            close = nearest(rest, known)
+            unknown[name] = _PREFIX + close if close else None
     return unknown
 
 
@@ -210,9 +210,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _known(values: Mapping[str, Any], allowed: set[str], path: Path, what: str) -> None:
     for key in values:
         if key not in allowed:
-            close = difflib.get_close_matches(key, allowed, 1)
-            fix = f"did you mean {close[0]}?" if close else f"use one of: {', '.join(sorted(allowed))}"
-            raise UsageError(f"{what} {key}", where=str(path), fix=fix)
+            raise UsageError(f"{what} {key}", where=str(path), fix=suggestion(key, sorted(allowed)))
 
 
 def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:

@@ -93,11 +93,18 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if callable(message):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vidpipe"
-        what = str(message()).rstrip(".").replace("\n", " ")
-        return _foreign(UsageError.exit_code, UsageError.id, what, f"see {command} --help", trace)
+        what, offered = _offered(str(message()), getattr(error, "possibilities", None))
+        return _foreign(UsageError.exit_code, UsageError.id, what, f"{offered}see {command} --help", trace)
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     advice = "please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
     return _foreign(EXIT_BUG, VidpipeError.id, f"this is a bug in vidpipe {__version__}: {kind}", advice, trace)
+
+
+def _offered(message: str, options: Sequence[str] | None) -> tuple[str, str]:
+    """Split what Typer says into what is wrong and the advice that offers the names which were probably meant, if it knows any."""
+    what, _, commands = message.replace("\n", " ").removesuffix("?").partition(" Did you mean ")
+    names = sorted(options) if options else commands.replace("'", "").split(", ") if commands else []
+    return what.partition(" (Possible options:")[0].rstrip("."), f"did you mean {' or '.join(names)}? Else " if names else ""
 
 
 def _foreign(code: int, id_: str, what: str, fix: str | None, trace: str | None) -> Failure:
