@@ -53,7 +53,7 @@ BROKEN = {
     "no number": ("decode_errors:\n  most: nan\n", ":2", "most of decode_errors is 'nan'", "a number of 0 or more (seconds)"),
     "no end": ("duration_mismatch:\n  most: inf\n", ":2", "most of duration_mismatch is 'inf'", "a number of 0 or more (seconds)"),
     "too large": ("start_mismatch:\n  most: 1e999\n", ":2", "most of start_mismatch is '1e999'", "a number of 0 or more (seconds)"),
-    "no such severity": ("silence:\n  severity: warn\n", ":2", "severity of silence is 'warn'", "did you mean warning? (severity is one of"),
+    "no such severity": ("silence:\n  severity: warn\n", ":2", "severity of silence is 'warn'", "did you mean warning?"),
     "list": ("silence:\n  longest: [1]\n", ":2", "list or mapping", "a number above 0"),
     "not a mapping": ("black_video: 3\n", ":1", "black_video must be a mapping", "with the keys"),
     "no yaml": ("black_video: [\n", ":2", "not YAML", "indentation"),

@@ -12,8 +12,8 @@ import imageio_ffmpeg
 import pytest
 
 from tests.source_support import AAC, X264, make, run
-from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.diagnostics import Diagnostic
+from vidpipe.errors import SourceRefused
 from vidpipe.media.ffmpeg import find
 from vidpipe.source.decode_commands import decode_argv
 from vidpipe.source.facts import AudioFormat, AudioFormatChange, Shift, Source, Stretch, SubtitleStream

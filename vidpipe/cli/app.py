@@ -18,13 +18,15 @@ from vidpipe import __version__
 from vidpipe.cli import exits, options
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
+from vidpipe.cli.groups.policy import policy
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group
-from vidpipe.cli.words import err, out, write_json
+from vidpipe.cli.words import err, lines, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from vidpipe.cli.reporters import UntilLive
+    from vidpipe.cli.tally import Tally
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
@@ -40,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(ladders, name="ladders")
 app.add_typer(catalog, name="catalog")
+app.add_typer(policy, name="policy")
 app.add_typer(work, name="work")
 
 
@@ -201,22 +204,35 @@ def validate(
     pictures, interlaced pictures that are not flagged, the checksum.
     """
     from vidpipe.cli import render
+    from vidpipe.cli.tally import Tally
     from vidpipe.data import report
 
-    refused = False
-    with watching(progress) as (reporter, cancel):
-        settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
-        from vidpipe.validation import validate_files
+    tally = Tally(len(files))
+    try:
+        with watching(progress) as (reporter, cancel):
+            settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
+            from vidpipe.validation import validate_files
 
-        for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
-            refused = refused or result.refused
-            with reporter.aside():
-                if json:
-                    write_json(report(result), lines=True)
-                else:
-                    render.validation(out(), result)
-        if refused:
-            raise typer.Exit(SourceRefused.exit_code)
+            for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
+                tally.add(result)
+                with reporter.aside():
+                    if json:
+                        write_json(report(result), lines=True)
+                    else:
+                        render.validation(out(), result)
+            if tally.refused:
+                raise typer.Exit(SourceRefused.exit_code)
+    finally:  # of a run that was stopped, too
+        _print_tally(tally, json=json, progress=progress)
+
+
+def _print_tally(tally: Tally, *, json: bool, progress: options.Progress) -> None:
+    """Say what came of many files: on standard error where the output is JSON, unless that is JSON too, or nothing is wanted there."""
+    text = tally.line()
+    if text and not json:
+        lines(out(), text)
+    elif text and progress not in (options.Progress.json, options.Progress.none):
+        lines(err(), text)
 
 
 @app.command(cls=Command)

@@ -45,6 +45,7 @@ Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Video file, a URL (https://, s3://), or - for standard input.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a file, one a line.")]
 
 Home = Annotated[str | None, typer.Option(metavar="DIR", help=_about("home"), show_default=False, rich_help_panel=_TUNING)]
 FFmpeg = Annotated[str | None, typer.Option("--ffmpeg", metavar="PATH", help=_about("ffmpeg"), show_default=False, rich_help_panel=_TUNING)]

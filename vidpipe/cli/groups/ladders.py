@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
-from vidpipe.cli.exits import failure, show
 from vidpipe.cli.help import Command, group
 from vidpipe.cli.words import out, write_json
-from vidpipe.errors import UsageError
 
 ladders = group("The bitrate ladders that come with vidpipe, and your own.")
 
@@ -56,18 +54,12 @@ def show_ladder(
 @ladders.command("check", cls=Command)
 def check_ladders(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False)],
+    json: options.JsonLines = False,
     debug: options.Debug = False,
 ) -> None:
     """Check ladder files. The exit code is 2 if one of them is wrong."""
-    from vidpipe.cli import render
+    from vidpipe.cli.checking import check_files
+    from vidpipe.cli.reporters import count
     from vidpipe.ladder import load
 
-    wrong = False
-    for file in files:
-        try:
-            render.checked_ladder(out(), file, load(file))
-        except UsageError as error:
-            wrong = True
-            show(failure(error, debug=debug))
-    if wrong:
-        raise typer.Exit(UsageError.exit_code)
+    check_files(files, load, lambda ladder: f"ladder {ladder.name} with {count(len(ladder.rungs), 'rung')}", json=json, debug=debug)
