@@ -117,7 +117,7 @@ COUNT = (
 
 
 def test_processes_that_wait_for_a_lock_that_goes_with_its_holder_are_alone_all_the_same(tmp_path: Path) -> None:
-    """Each reads a number and writes the next one; two that hold the lock at once, on the file that went and the new one, would lose some."""
+    """Each reads a number and writes the next: two that hold the lock at once, one on the file that went, would lose some."""
     counter = tmp_path / "counter"
     counter.write_text("0")
     argv = [sys.executable, "-c", COUNT, str(tmp_path / "lock"), str(counter), "100"]
