@@ -279,8 +279,10 @@ EVERY: dict[str, tuple[Any, Measurements, tuple[int | None, tuple[str, str] | No
     ),
     "start-mismatch": (lambda s: with_audio(s, offset=Fraction(3)), NOTHING, (1, ("0", "3"), "3.000 s", "1.000 s")),
     "early-audio": (
-        lambda s: with_audio(s, offset=Fraction(-1, 2), duration=14 + Fraction(1, 2) - s.audio[0].start),
-        NOTHING, (1, ("-1/2", "0"), "0.500 s", "0.050 s"),
+        lambda s: with_audio(
+            with_video(s, lead_in=Fraction(1, 2)), offset=Fraction(-1, 2), duration=14 + Fraction(1, 2) - s.audio[0].start
+        ),
+        NOTHING, (1, ("0", "1/2"), "0.500 s", "0.050 s"),
     ),
     "discarded-audio": (lambda s: with_audio(s, packets_duration=Fraction(56)), NOTHING, (1, ("0", "14"), "25% kept", "60% kept")),
     "audio-outside-picture": (
@@ -360,15 +362,16 @@ def test_every_finding_says_when_what_and_how_much(id_: str, landscape: Source) 
 def test_times_are_those_that_players_show(id_: str, landscape: Source) -> None:
     """A recording that begins between two key frames: players count from its first packet, the title from its first whole picture."""
     change, measured, _ = EVERY[id_]
-    late = with_video(landscape, lead_in=Fraction(3, 2))
+    here = change(landscape)
+    late = with_video(here, lead_in=here.video.lead_in + Fraction(3, 2))
     pictures = 0 if id_ == "missing-pictures" else late.video.frames
 
     def judged(source: Source) -> Diagnostic:
-        source, policy = change(source), load_policy()
+        policy = load_policy()
         found = [*fact_findings(source, policy), *findings(source, measured, policy), *missing_pictures(source, pictures, policy)]
         return next(each for each in found if each.id == id_)
 
-    plain, moved = judged(landscape), judged(late)
+    plain, moved = judged(here), judged(late)
     assert [None if time is None else time + Fraction(3, 2) for time in (plain.at.start, plain.at.end)] == [moved.at.start, moved.at.end]
     times = re.findall(r"\d:\d\d:(\d\d\.\d\d\d)", plain.message) if id_ != "stretched-time" else []  # there it is a duration
     assert [f"{float(time) + 1.5:06.3f}" for time in times] == re.findall(r"\d:\d\d:(\d\d\.\d\d\d)", moved.message)[: len(times)]

@@ -27,7 +27,8 @@ def recording(folder: Path, *, audio: bool) -> Path:
     """A transport stream that was recorded from the middle of a GOP on: 8 s of which 3 to 6 are black, less about a second."""
     whole, cut = folder / "whole.ts", folder / "cut.ts"
     inputs = ["-f", "lavfi", "-i", PICTURE, *(["-f", "lavfi", "-i", "sine=d=8"] if audio else [])]
-    run([*inputs, *X264, *GOP, *(AAC if audio else []), "-output_ts_offset", "5000", "-mpegts_flags", "+resend_headers", "-f", "mpegts"], whole)
+    output = ["-output_ts_offset", "5000", "-mpegts_flags", "+resend_headers", "-f", "mpegts"]
+    run([*inputs, *X264, *GOP, *(AAC if audio else []), *output], whole)
     data = whole.read_bytes()
     cut.write_bytes(data[len(data) // 188 // 9 * 188 :])
     return cut
@@ -63,7 +64,7 @@ def test_a_recording_that_begins_between_two_key_frames(audio: bool, tmp_path: P
         assert not any("-" in str(each.measured) for each in early)
 
 
-def test_no_time_is_negative_in_what_people_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_read_no_negative_time(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     file = recording(tmp_path, audio=True)
     monkeypatch.setenv("VIDPIPE_HOME", str(tmp_path / "home"))
     exits.run(invoke, ["validate", str(file)])
@@ -89,3 +90,15 @@ def test_what_was_measured_earlier_counts_as_it_did(tmp_path: Path) -> None:
     old = Source.model_validate(facts)
     assert old.in_file(Fraction(1), Fraction(2)).start == 1
     assert isinstance(validate(old, load_policy(), "no-such-ffmpeg", quick=True).findings[0], Diagnostic)
+
+
+def test_an_encoders_delay_before_the_beginning_is_no_time(tmp_path: Path) -> None:
+    delayed = tmp_path / "delayed.mkv"
+    sources = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=12", "-itsoffset", "-0.03", "-f", "lavfi", "-i", "anullsrc=d=12"]
+    run([*sources, *X264, "-c:a", "pcm_s16le", "-avoid_negative_ts", "disabled", "-f", "matroska"], delayed)
+    source = probe(str(delayed))
+    assert source.audio[0].start == Fraction(-3, 100)
+    assert (source.beginning, source.video.lead_in) == (0, source.video.start)
+    (silence,) = [each for each in validate(source, load_policy(), find()).findings if each.id == "silence"]
+    assert silence.at.start == 0
+    assert "from 0:00:00.000 to" in silence.message

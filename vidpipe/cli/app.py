@@ -205,35 +205,37 @@ def validate(
     pictures, interlaced pictures that are not flagged, the checksum.
     """
     from vidpipe.cli import render
-    from vidpipe.cli.tally import Tally
     from vidpipe.data import report
 
-    tally = Tally(len(files))
+    with _counted(len(files), json=json, progress=progress) as tally, watching(progress) as (reporter, cancel):
+        settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
+        from vidpipe.validation import validate_files
+
+        for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
+            tally.add(result)
+            with reporter.aside():
+                if json:
+                    write_json(report(result), lines=True)
+                else:
+                    render.validation(out(), result)
+        if tally.refused:
+            raise typer.Exit(SourceRefused.exit_code)
+
+
+@contextmanager
+def _counted(files: int, *, json: bool, progress: options.Progress) -> Iterator[Tally]:
+    """Count files, and say at the end what came of them, also of a run that was stopped. Where results are JSON, standard error has it."""
+    from vidpipe.cli.tally import Tally
+
+    tally = Tally(files)
     try:
-        with watching(progress) as (reporter, cancel):
-            settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
-            from vidpipe.validation import validate_files
-
-            for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
-                tally.add(result)
-                with reporter.aside():
-                    if json:
-                        write_json(report(result), lines=True)
-                    else:
-                        render.validation(out(), result)
-            if tally.refused:
-                raise typer.Exit(SourceRefused.exit_code)
-    finally:  # of a run that was stopped, too
-        _print_tally(tally, json=json, progress=progress)
-
-
-def _print_tally(tally: Tally, *, json: bool, progress: options.Progress) -> None:
-    """Say what came of many files: on standard error where the output is JSON, unless that is JSON too, or nothing is wanted there."""
-    text = tally.line()
-    if text and not json:
-        lines(out(), text)
-    elif text and progress not in (options.Progress.json, options.Progress.none):
-        lines(err(), text)
+        yield tally
+    finally:
+        text = tally.line()
+        if text and not json:
+            lines(out(), text)
+        elif text and progress not in (options.Progress.json, options.Progress.none):
+            lines(err(), text)
 
 
 @app.command(cls=Command)

@@ -222,7 +222,7 @@ def _audio(audio: AudioStream, source: Source) -> str:
     parts += [audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
     parts += [f"'{audio.title}'"] if audio.title else []
     parts += [audio.role.replace("-", " ")] if audio.role != "main" else []
-    parts += [f"starts at {_seconds(audio.start - source.beginning)}", f"lasts {_seconds(audio.duration)}"] if audio.packets else ["empty"]
+    parts += [f"starts at {_begins(audio.start, source)}", f"lasts {_seconds(audio.duration)}"] if audio.packets else ["empty"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
 
@@ -238,7 +238,12 @@ def _form(stream: SubtitleStream) -> str:
 def _span(stream: SubtitleStream | OtherStream, source: Source) -> str:
     if stream.start is None or stream.duration is None:
         return ", empty" if not stream.packets else ""
-    return f", starts at {_seconds(stream.start - source.beginning)}, lasts {_seconds(stream.duration)}"
+    return f", starts at {_begins(stream.start, source)}, lasts {_seconds(stream.duration)}"
+
+
+def _begins(start: Fraction, source: Source) -> str:
+    """Return when a stream begins, from the beginning of the file on; an encoder's delay before it is not played."""
+    return _seconds(max(start - source.beginning, Fraction(0)))
 
 
 def _claim(declared: Fraction | None, measured: Fraction) -> str:

@@ -9,6 +9,9 @@ from vidpipe.diagnostics import Diagnostic, Where
 from vidpipe.source.facts import Stretch
 from vidpipe.source.policy import QualityPolicy, key_of
 
+BEGINNING = Fraction(0)
+"""Of a file, as players show it. What an encoder's delay puts before it happens there."""
+
 
 def found(
     policy: QualityPolicy,
@@ -32,7 +35,7 @@ def found(
     yield Diagnostic(
         id=id_,
         severity="warning" if harmless else severity,
-        at=Where(stream=stream, start=span.start if span else None, end=span.end if span else None),
+        at=Where(stream=stream, start=max(span.start, BEGINNING) if span else None, end=max(span.end, BEGINNING) if span else None),
         message=message,
         measured=measured,
         limit=limit,
@@ -47,5 +50,5 @@ def show(seconds: Fraction) -> str:
 
 def timecode(seconds: Fraction) -> str:
     """Write a time of the file: 0:01:30.250."""
-    whole, milliseconds = divmod(abs(round(seconds * 1000)), 1000)
-    return f"{'-' if seconds < 0 else ''}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
+    whole, milliseconds = divmod(round(max(seconds, BEGINNING) * 1000), 1000)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
