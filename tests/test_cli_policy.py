@@ -55,6 +55,7 @@ description: one
 rungs:
   - {name: 240p, hieght: 240, codec: h264, bitrate: 300kbps, max_bitrate: 400k, buffer: 400k, preset: fsat}
   - {name: 360p, height: 361, codec: h266, bitrate: 500k, max_bitrate: 400k, buffer: 400k}
+  - {name: 240P, height: 240, codec: h264, bitrate: 300k, max_bitrate: 400k, buffer: 400k, preset: fast}
 """
 WRONG: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     "ladders": (
@@ -67,6 +68,7 @@ WRONG: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
             (5, "max_bitrate of rung '360p' is '400k'", "max_bitrate must be bits a second, such as 300k, 5000k or 15M, not below bitrate"),
             (5, "height of rung '360p' is '361'", "height must be an even number of lines from 64 to 4320"),
             (5, "rung '360p' has no 'preset'", "add preset: one that the codec has"),
+            (6, "duplicate rung '240P'", "give every rung its own name"),
         ],
     ),
     "policy": (
@@ -106,7 +108,7 @@ def test_a_command_that_needs_the_file_says_all_of_it_too(run: Run, tmp_path: Pa
     file.write_text(LADDER)
     code, out, err = run("ladders", "show", str(file), "--json")
     error = json.loads(out)["error"]
-    assert (code, len(error["diagnostics"])) == (2, 7)
+    assert (code, len(error["diagnostics"])) == (2, 8)
     assert err == "error: " + "\n".join(error["message"]) + "\n"
 
 

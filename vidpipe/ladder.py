@@ -106,8 +106,15 @@ def _ladder(table: Table) -> Ladder:
         "description": table.get("description", lambda text: text.strip() or None, "a sentence"),
     }
     rungs: list[Rung] = []
+    names: set[str] = set()
     for entry in table.tables("rungs", "rung {}", tuple(Rung.model_fields), _MAX_RUNGS):
-        if rung := _rung(entry):
+        name = entry.get("name", _name, "letters, digits, - and _")
+        if name is not None:
+            entry.what = f"rung {name!r}"
+            if name.lower() in names:
+                entry.note(f"duplicate rung {name!r}", "give every rung its own name")
+            names.add(name.lower())
+        if rung := _rung(name, entry):
             _compare(rung, rungs, entry)
             rungs.append(rung)
     audio: list[AudioRung] = []
@@ -123,20 +130,16 @@ def _ladder(table: Table) -> Ladder:
 
 
 def _compare(rung: Rung, others: Sequence[Rung], entry: Table) -> None:
-    """Note that a rung has the name of another one, or is the same."""
+    """Note that a rung is the same as one of another name."""
     for other in others:
-        if rung.name.lower() == other.name.lower():
-            entry.note(f"duplicate rung {rung.name!r}", "give every rung its own name")
-        elif (rung.codec, rung.height, rung.bitrate) == (other.codec, other.height, other.bitrate):
+        same = (rung.codec, rung.height, rung.bitrate) == (other.codec, other.height, other.bitrate)
+        if same and rung.name.lower() != other.name.lower():
             what = f"rung {rung.name!r} repeats {other.name!r}: same codec, height and bitrate"
             entry.note(what, "remove one or change its bitrate")
 
 
-def _rung(table: Table) -> Rung | None:
+def _rung(name: str | None, table: Table) -> Rung | None:
     """Read a rung; None if a value is missing or wrong. What depends on a value that is wrong is not judged."""
-    name = table.get("name", _name, "letters, digits, - and _")
-    if name is not None:
-        table.what = f"rung {name!r}"
     codec = table.choice("codec", codecs(), codec_meant)
     rates = "bits a second, such as 300k, 5000k or 15M"
     bitrate = table.get("bitrate", _rate(16_000, 400_000_000), rates + " (16k to 400M)")
