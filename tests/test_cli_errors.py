@@ -94,14 +94,14 @@ def test_a_line_of_a_file_is_a_number(run: Run, tmp_path: Path) -> None:
     ladder = tmp_path / "mine.yaml"
     ladder.write_text("name: mine\ndescription: one\n\nrungs:\n  - name: 720p\n    hieght: 720\n")
     (value,) = run("ladders", "show", str(ladder), "--json").values
-    (found,) = value["error"]["diagnostics"]
+    found = {each["message"]: each for each in value["error"]["diagnostics"]}["unknown key 'hieght' in rung 1"]
     assert (found["file"], found["line"]) == (str(ladder), 6)
-    assert value["error"]["message"][0].startswith(f"{ladder}:6: ")
+    assert f"{ladder}:6: unknown key 'hieght' in rung 1" in value["error"]["message"]
 
 
 def test_a_refusal_has_every_finding_with_its_numbers(run: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text("resolution:\n  severity: error\n  lowest: 4000\nbit_rate:\n  severity: error\n  lowest: 100\n")
+    policy.write_text("low_resolution:\n  severity: error\n  lowest: 4000\nlow_bit_rate:\n  severity: error\n  lowest: 100\n")
     done = run("ingest", CLIP, "--json", "--policy", str(policy))
     (value,) = done.values
     assert done.code == 3

@@ -82,9 +82,10 @@ def test_a_source_that_is_shorter_than_it_claims(tmp_path: Path, program: FFmpeg
 
 
 def test_the_error_names_the_time_in_the_source(source: Path, tmp_path: Path, program: FFmpeg) -> None:
-    """A source whose first picture comes at 10 s: a person finds the place in a player."""
+    """A source whose first picture comes at 10 s, by a clock that began at an hour: a person finds the place in a player."""
     task = task_of(tiny_plan(source, rung("a", 96, preset="impossible")), 0, tmp_path, program)
-    job = task.job.model_copy(update={"video": task.job.video.model_copy(update={"start": Fraction(10)})})
+    video = task.job.video.model_copy(update={"start": Fraction(3610), "lead_in": Fraction(10)})
+    job = task.job.model_copy(update={"video": video})
     with pytest.raises(EncodeFailed, match=r"^chunk 1, 0:00:10\.000 to 0:00:1\d\.\d{3} of the source it's a source\.mp4: "):
         run_task(task.model_copy(update={"job": job}))
 

@@ -22,6 +22,8 @@ LAX = """\
 truncated: {severity: warning}
 read_error: {severity: warning}
 decode_errors: {severity: warning}
+missing_pictures: {severity: warning}
+undecodable_audio: {severity: warning}
 """
 """A policy that lets damage pass, so that the later stages meet it."""
 

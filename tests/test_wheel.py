@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_package_and_what_it_reads(wheel: Path) -> None:
     checkout = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vidpipe").rglob("*.*") if "__pycache__" not in path.parts}
     ladders = {f"vidpipe/ladders/{path.name}" for path in (ROOT / "ladders").glob("*.yaml")}
     assert {name for name in names if name.startswith("vidpipe/")} == checkout | ladders
-    assert {"vidpipe/py.typed", "vidpipe/source/policy.yaml", "vidpipe/ladders/streaming.yaml"} <= names
+    assert {"vidpipe/py.typed", "vidpipe/ladders/streaming.yaml"} <= names
     (licence,) = [name for name in names if name.endswith("/LICENSE")]
     assert ".dist-info/" in licence
     assert all(name.startswith(("vidpipe/", "vidpipe-")) for name in names)

@@ -107,6 +107,26 @@ def test_holders_that_remove_what_they_hold_are_alone_all_the_same(passing: bool
     assert taken > 3
 
 
+COUNT = (
+    "import sys; from pathlib import Path; from vidpipe.work.locks import FOREVER, held\n"
+    "lock, counter, times = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])\n"
+    "for _ in range(times):\n"
+    "    with held(lock, seconds=FOREVER, passing=True) as mine:\n"
+    "        counter.write_text(str(int(counter.read_text()) + 1)) if mine else sys.exit('not held')"
+)
+
+
+def test_processes_that_wait_for_a_lock_that_goes_with_its_holder_are_alone_all_the_same(tmp_path: Path) -> None:
+    """Each reads a number and writes the next: two that hold the lock at once, one on the file that went, would lose some."""
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    argv = [sys.executable, "-c", COUNT, str(tmp_path / "lock"), str(counter), "100"]
+    children = [subprocess.Popen(argv) for _ in range(3)]
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+    assert counter.read_text() == "300"
+    assert [file.name for file in tmp_path.iterdir()] == ["counter"]
+
+
 def test_a_file_where_a_folder_is_needed_is_no_race(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("a file")
     for path in (tmp_path / "work" / "lock", tmp_path / "work" / "jobs" / "lock"):

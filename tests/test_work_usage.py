@@ -39,6 +39,20 @@ def test_usage(work: Path) -> None:
     assert (found.unfinished, found.running) == (("film",), ())
 
 
+def test_locks_are_not_counted(work: Path) -> None:
+    for name in ("jobs/killed.lock", "fetched/aa-bb/.lock", "fetched/aa-bb/.reader-0123", "tmp/host-1/.lock"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).touch()
+    before = {share.kind: share.files for share in usage(work).shares}
+    assert before == {"chunks": 2, "fetched": 0, "jobs": 1, "sources": 1, "tmp": 1}
+    assert not (work / "jobs/killed.lock").exists(), "what nobody holds goes when somebody looks"
+    with claim(work, "other"):
+        found = usage(work)
+        assert {share.kind: share.files for share in found.shares} == before
+        assert (found.running, found.unfinished) == (("other",), ("film",))
+    assert {share.kind: share.files for share in clean(work)} == {"chunks": 2, "fetched": 0, "sources": 1, "tmp": 1}
+
+
 def test_chunks_are_listed_by_source(tmp_path: Path) -> None:
     store = Store(tmp_path / "work")
     with store.temporary() as folder:

@@ -23,7 +23,7 @@ class Where(Data):
     file: str | None = Field(default=None, description="Path or URL, or the name of an option, a setting or a chunk.")
     stream: int | None = Field(default=None, description="Index of the stream in the file.")
     line: int | None = Field(default=None, description="Line of a text file, from 1.")
-    start: Seconds | None = Field(default=None, description="Where it begins, in seconds from the first presentable video frame.")
+    start: Seconds | None = Field(default=None, description="Where it begins: seconds from the beginning of the file, as players show it.")
     end: Seconds | None = Field(default=None, description="Where it ends.")
 
 

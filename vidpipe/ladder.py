@@ -2,13 +2,13 @@
 
 In:   a name of a shipped ladder ("streaming") or the path of a YAML file.
 Out:  a Ladder.
-Wrong: UsageError that names file, line and key: unknown key, duplicate rung, a bad number, an unknown codec.
+Wrong: UsageError that names file, line and key of everything that is wrong: unknown key, duplicate rung, a bad number, an unknown codec.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,8 @@ from pydantic import Field
 from vidpipe.data import Data, Rational
 from vidpipe.encoders import Codec, codec_meant, codecs, encoder_of
 from vidpipe.errors import UsageError
-from vidpipe.strict_yaml import Table, read_file, read_table, suggestion
+from vidpipe.near import suggestion
+from vidpipe.strict_yaml import Table, read_file, read_table
 
 _MAX_RUNGS = 32
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
@@ -100,48 +101,68 @@ def _read(path: Path) -> Ladder:
 
 
 def _ladder(table: Table) -> Ladder:
-    name = table.get("name", _name, "letters, digits, - and _")
-    description = table.get("description", lambda text: text.strip() or None, "a sentence")
+    values: dict[str, Any] = {
+        "name": table.get("name", _name, "letters, digits, - and _"),
+        "description": table.get("description", lambda text: text.strip() or None, "a sentence"),
+    }
     rungs: list[Rung] = []
+    names: set[str] = set()
     for entry in table.tables("rungs", "rung {}", tuple(Rung.model_fields), _MAX_RUNGS):
-        rung = _rung(entry)
-        for other in rungs:
-            if rung.name.lower() == other.name.lower():
-                entry.refuse(f"duplicate rung {rung.name!r}", "give every rung its own name")
-            if (rung.codec, rung.height, rung.bitrate) == (other.codec, other.height, other.bitrate):
-                what = f"rung {rung.name!r} repeats {other.name!r}: same codec, height and bitrate"
-                entry.refuse(what, "remove one or change its bitrate")
-        rungs.append(rung)
-    rungs.sort(key=lambda rung: (rung.height, rung.bitrate))
-    if "audio" not in table:
-        return Ladder(name=name, description=description, rungs=tuple(rungs))
+        name = entry.get("name", _name, "letters, digits, - and _")
+        if name is not None:
+            entry.what = f"rung {name!r}"
+            if name.lower() in names:
+                entry.note(f"duplicate rung {name!r}", "give every rung its own name")
+            names.add(name.lower())
+        if rung := _rung(name, entry):
+            _compare(rung, rungs, entry)
+            rungs.append(rung)
     audio: list[AudioRung] = []
-    for entry in table.tables("audio", "audio entry {}", tuple(AudioRung.model_fields), _MAX_RUNGS):
+    for entry in table.tables("audio", "audio entry {}", tuple(AudioRung.model_fields), _MAX_RUNGS) if "audio" in table else ():
         wish = _audio(entry)
         if wish.channels in [other.channels for other in audio]:
-            entry.refuse(f"{entry.what} repeats channels: {wish.channels}", "keep one entry for each number of channels")
+            entry.note(f"{entry.what} repeats channels: {wish.channels}", "keep one entry for each number of channels")
         audio.append(wish)
-    return Ladder(name=name, description=description, rungs=tuple(rungs), audio=tuple(audio))
+    table.mistakes.check()
+    rungs.sort(key=lambda rung: (rung.height, rung.bitrate))
+    values |= {"audio": tuple(audio)} if audio else {}
+    return Ladder(**values, rungs=tuple(rungs))
 
 
-def _rung(table: Table) -> Rung:
-    name = table.get("name", _name, "letters, digits, - and _")
-    table.what = f"rung {name!r}"
+def _compare(rung: Rung, others: Sequence[Rung], entry: Table) -> None:
+    """Note that a rung is the same as one of another name."""
+    for other in others:
+        same = (rung.codec, rung.height, rung.bitrate) == (other.codec, other.height, other.bitrate)
+        if same and rung.name.lower() != other.name.lower():
+            what = f"rung {rung.name!r} repeats {other.name!r}: same codec, height and bitrate"
+            entry.note(what, "remove one or change its bitrate")
+
+
+def _rung(name: str | None, table: Table) -> Rung | None:
+    """Read a rung; None if a value is missing or wrong. What depends on a value that is wrong is not judged."""
     codec = table.choice("codec", codecs(), codec_meant)
-    encoder = encoder_of(codec)
-    height = table.get("height", _whole(64, 4320, step=2), "an even number of lines from 64 to 4320")
     rates = "bits a second, such as 300k, 5000k or 15M"
     bitrate = table.get("bitrate", _rate(16_000, 400_000_000), rates + " (16k to 400M)")
-    max_bitrate = table.get("max_bitrate", _rate(bitrate, 800_000_000), f"{rates}, not below bitrate")
-    buffer = table.get("buffer", _rate(bitrate // 4, 3_200_000_000), "bits, such as 7500k, and at least a quarter of bitrate")
-    values: dict[str, Any] = {
+    least = bitrate or 0
+    needed: dict[str, Any] = {
+        "name": name,
         "codec": codec,
-        "crf": table.optional("crf", _number(encoder.highest_crf), f"a number from 0 to {encoder.highest_crf}"),
-        "preset": table.choice("preset", encoder.presets),
-        "profile": table.choice("profile", encoder.profiles) if "profile" in table else None,
+        "height": table.get("height", _whole(64, 4320, step=2), "an even number of lines from 64 to 4320"),
+        "bitrate": bitrate,
+        "max_bitrate": table.get("max_bitrate", _rate(least, 800_000_000), f"{rates}, not below bitrate"),
+        "buffer": table.get("buffer", _rate(least // 4, 3_200_000_000), "bits, such as 7500k, and at least a quarter of bitrate"),
+    }
+    more: dict[str, Any] = {
         "max_frame_rate": table.optional("max_frame_rate", _frame_rate, "frames a second from 1 to 300, such as 30 or 30000/1001"),
     }
-    return Rung(name=name, height=height, bitrate=bitrate, max_bitrate=max_bitrate, buffer=buffer, **values)
+    if codec is None:
+        needed["preset"] = table.get("preset", str, "one that the codec has")
+    else:
+        encoder = encoder_of(codec)
+        needed["preset"] = table.choice("preset", encoder.presets)
+        more["crf"] = table.optional("crf", _number(encoder.highest_crf), f"a number from 0 to {encoder.highest_crf}")
+        more["profile"] = table.choice("profile", encoder.profiles) if "profile" in table else None
+    return None if None in needed.values() else Rung(**needed, **more)
 
 
 def _audio(table: Table) -> AudioRung:

@@ -13,7 +13,6 @@ page elsewhere cannot read keys through the viewer's browser.
 
 from __future__ import annotations
 
-import difflib
 import html
 import re
 import sys
@@ -34,6 +33,7 @@ from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.layout import INVENTORY, MASTER, POSTER, version_prefix
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
+from vidpipe.near import nearest
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
@@ -242,8 +242,8 @@ def live_record(settings: Settings, content_id: str) -> Record:
         found = catalog.live(content_id) if CONTENT_ID.fullmatch(content_id) else None
         if found is not None:
             return found[0]
-        close = difflib.get_close_matches(content_id, [record.content_id for record in catalog.list()], 1)
-    fix = f"did you mean {close[0]}?" if close else "see vidpipe catalog list, and check --home"
+        close = nearest(content_id, [record.content_id for record in catalog.list()])
+    fix = f"did you mean {close}?" if close else "see vidpipe catalog list, and check --home"
     raise UsageError(f"there is no title {content_id!r} in the catalog", fix=fix)
 
 

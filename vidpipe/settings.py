@@ -13,7 +13,6 @@ Defaults and descriptions are in ``defaults.py``, which ``--help`` reads without
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import re
@@ -33,6 +32,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.defaults import ADVICE, DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
+from vidpipe.near import nearest, suggestion
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.addresses import check_public_url
@@ -192,8 +192,8 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     for name in sorted(environ):
         is_ours, rest = name.upper().startswith(_PREFIX), name[len(_PREFIX) :]
         if is_ours and environ[name] and not (name == _PREFIX + rest and rest in known) and not _KUBERNETES.fullmatch(name):
-            close = difflib.get_close_matches(rest.upper(), known, 1)
-            unknown[name] = _PREFIX + close[0] if close else None
+            close = nearest(rest, known)
+            unknown[name] = _PREFIX + close if close else None
     return unknown
 
 
@@ -263,8 +263,7 @@ def _line(text: str, key: str, table: str = "") -> int | None:
 def _known(origins: Mapping[str, Origin], allowed: set[str], what: str) -> None:
     for key, origin in origins.items():
         if key not in allowed:
-            close = difflib.get_close_matches(key, allowed, 1)
-            raise origin.error(f"{what} {key}", f"did you mean {close[0]}?" if close else f"use one of: {', '.join(sorted(allowed))}")
+            raise origin.error(f"{what} {key}", suggestion(key, sorted(allowed)))
 
 
 def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,13 +17,15 @@ from vidpipe import __version__
 from vidpipe.cli import batch, completion, exits, options
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
+from vidpipe.cli.groups.policy import policy
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group, examples, listed
 from vidpipe.cli.watching import watching
-from vidpipe.cli.words import err, out, write_json
+from vidpipe.cli.words import err, lines, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
+    from vidpipe.cli.tally import Tally
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
@@ -47,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(ladders, name="ladders")
 app.add_typer(catalog, name="catalog")
+app.add_typer(policy, name="policy")
 app.add_typer(work, name="work")
 
 
@@ -281,20 +284,36 @@ def validate(
     from vidpipe.cli import render
     from vidpipe.data import report
 
-    refused = False
-    with watching(options.progress(progress, quiet=quiet)) as (reporter, cancel):
+    shown = options.progress(progress, quiet=quiet)
+    with _counted(len(files), json=json, progress=shown) as tally, watching(shown) as (reporter, cancel):
         settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.validation import validate_files
 
         for result in validate_files(files, settings, quick=quick, cancel=cancel, reporter=reporter):
-            refused = refused or result.refused
+            tally.add(result)
             with reporter.aside():
                 if json:
                     write_json(report(result), lines=True)
                 else:
                     render.validation(out(), result, quiet=quiet)
-        if refused:
+        if tally.refused:
             raise typer.Exit(SourceRefused.exit_code)
+
+
+@contextmanager
+def _counted(files: int, *, json: bool, progress: options.Progress) -> Iterator[Tally]:
+    """Count files, and say at the end what came of them, also of a run that was stopped. Where results are JSON, standard error has it."""
+    from vidpipe.cli.tally import Tally
+
+    tally = Tally(files)
+    try:
+        yield tally
+    finally:
+        text = tally.line()
+        if text and not json:
+            lines(out(), text)
+        elif text and progress not in (options.Progress.json, options.Progress.none):
+            lines(err(), text)
 
 
 @app.command(

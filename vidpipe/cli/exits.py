@@ -93,12 +93,19 @@ def failure(error: BaseException, *, debug: bool) -> Failure:
     if callable(message):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vidpipe"
-        what = str(message()).rstrip(".").replace("\n", " ")
-        usage = f"write {' '.join((command, *context.command.collect_usage_pieces(context)))}, or " if context else ""
-        return _foreign(UsageError.exit_code, UsageError.id, what, f"{usage}see {command} --help", trace)
+        what, offered = _offered(str(message()).rstrip(".").replace("\n", " "), getattr(error, "possibilities", None))
+        usage = f"write {' '.join((command, *context.command.collect_usage_pieces(context)))}, or " if context and not offered else ""
+        return _foreign(UsageError.exit_code, UsageError.id, what, f"{offered}{usage}see {command} --help", trace)
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     advice = "please report it to the maintainers, with " + ("this output" if debug else "the output of the same command and --debug")
     return _foreign(EXIT_BUG, VidpipeError.id, f"this is a bug in vidpipe {__version__}: {kind}", advice, trace)
+
+
+def _offered(message: str, options: Sequence[str] | None) -> tuple[str, str]:
+    """Split what Typer says into what is wrong and the advice that offers the names which were probably meant, if it knows any."""
+    what, _, commands = message.replace("\n", " ").removesuffix("?").partition(" Did you mean ")
+    names = sorted(options) if options else commands.replace("'", "").split(", ") if commands else []
+    return what.partition(" (Possible options:")[0].rstrip("."), f"did you mean {' or '.join(names)}? Else " if names else ""
 
 
 def _foreign(code: int, id_: str, what: str, fix: str | None, trace: str | None) -> Failure:

@@ -86,13 +86,14 @@ def number(kind: Callable[[str], Number], least: Number, most: Number) -> Callab
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Video file, URL (https:// or s3://), or - for standard input.", show_default=False)
 ]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per file, each on a line of its own.")]
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SOURCE",
         help="Video files, folders of them, URLs (https:// or s3://), s3://BUCKET/PREFIX/, or - for standard input.",
         show_default=False,
-            ),
+    ),
 ]
 Jobs = Annotated[
     str | None,

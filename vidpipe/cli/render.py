@@ -16,6 +16,7 @@ from rich.text import Text
 from vidpipe.cli.summary import left_out
 from vidpipe.cli.words import escaped, folded, lines, prose
 from vidpipe.quantities import clock, count, duration, exact, frames_a_second, rate, size
+from vidpipe.source.findings.wording import timecode
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import Record
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vidpipe.plan import AudioRendition, Plan
     from vidpipe.preview import Preview
     from vidpipe.source.facts import AudioStream, OtherStream, Source, SubtitleStream, VideoStream
+    from vidpipe.source.policy_text import PolicyReport
     from vidpipe.validation import Validation
     from vidpipe.work.usage import FolderUse, Usage
 
@@ -121,7 +123,7 @@ def validation(console: Console, result: Validation, *, quiet: bool = False) -> 
         return
     if result.source is not None and not quiet:
         _source(console, result.source)
-    for finding in () if result.problems else result.findings:  # what cannot be measured has its own lines
+    for finding in () if result.problems else _worst_first(result.findings):  # what cannot be measured has its own lines
         colour = _STATE_STYLE[finding.severity]
         console.print(
             Text.assemble((finding.severity, colour), ": ", escaped(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
@@ -136,40 +138,45 @@ def validation(console: Console, result: Validation, *, quiet: bool = False) -> 
 
 def _finding(file: str, finding: Diagnostic) -> str:
     at = finding.at
-    where = f" at {_at(at.start)}" if at.start is not None else ""
-    where += f" to {_at(at.end)}" if at.start is not None and at.end is not None else ""
-    stream = f", stream {at.stream}" if at.stream is not None else ""
+    where = ""
+    if at.start is not None and timecode(at.start) not in finding.message:
+        where = f" at {timecode(at.start)}" + (f" to {timecode(at.end)}" if at.end is not None and at.end > at.start else "")
+    stream = f", stream {at.stream}" if at.stream is not None and f"stream {at.stream} " not in finding.message else ""
     measured = f" (measured {finding.measured}" + (f", limit {finding.limit}" if finding.limit else "") + ")" if finding.measured else ""
     return f"{file}{stream}{where}: {finding.message}{measured}"
 
 
-def _at(seconds: Fraction) -> str:
-    """A time from the first picture on; audio may come before it."""
-    return f"-{clock(float(-seconds))}" if seconds < 0 else clock(float(seconds))
+def _worst_first(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return errors before warnings, in the order of the policy."""
+    return sorted(findings, key=lambda finding: list(_STATE_STYLE)[::-1].index(finding.severity))
 
 
 def _source(console: Console, source: Source) -> None:
+    """Show the facts. All times count from the beginning of the file, as players do."""
+    begin = source.beginning
     rows = [
         ("file", f"{source.name}, {size(source.size)}, {source.container}"),
         ("duration", f"{_lasting(source.duration)}{_claim(source.declared_duration, source.duration)}"),
         ("bit rate", rate(source.bit_rate) if source.bit_rate else "unknown"),
         ("scan", "beginning and end only; frame counts and bit rates are estimates") if source.partial else ("sha256", source.sha256),
+        *([("clock", f"begins at {exact(source.beginning)}; times below count from there")] if source.beginning else []),
         *_video(source.video),
     ]
-    rows += [("audio", _audio(audio)) for audio in source.audio] or [("audio", "none")]
+    rows += [("audio", _audio(audio, source)) for audio in source.audio] or [("audio", "none")]
     rows += [
         (
             "subtitle",
-            f"stream {item.index}: {item.codec}{_channel(item)}, {item.language or 'no language'}, {_form(item)}{_span(item)}"
+            f"stream {item.index}: {item.codec}{_channel(item)}, {item.language or 'no language'}, {_form(item)}{_span(item, source)}"
             + (", default" if item.default else "")
             + (", forced" if item.forced else "")
             + (", for the hard of hearing" if item.hearing_impaired else ""),
         )
         for item in source.subtitles
     ]
-    rows += [("other", f"stream {other.index}: {other.kind} {other.codec or ''}{_span(other)}") for other in source.others]
+    rows += [("other", f"stream {other.index}: {other.kind} {other.codec or ''}{_span(other, source)}") for other in source.others]
     rows += [
-        ("chapter", f"{clock(float(chapter.start))} to {clock(float(chapter.end))} {chapter.title or ''}") for chapter in source.chapters
+        ("chapter", f"{clock(float(chapter.start - begin))} to {clock(float(chapter.end - begin))} {chapter.title or ''}")
+        for chapter in source.chapters
     ]
     rows += [("timecode", source.timecode)] if source.timecode else []
     _facts(console, rows)
@@ -198,27 +205,20 @@ def _video(video: VideoStream) -> list[tuple[str, str]]:
     gop = f"{shortest} to {longest}, {exact(video.mean_gop)} on average" if shortest != longest else longest
     return [
         ("video", f"stream {video.index}: {_codec(video)}, {', '.join(shape)}, {fps}, {count(video.frames, 'frame')}"),
-        ("", f"starts at {exact(video.start)}, lasts {exact(video.duration)}{_claim(video.declared_duration, video.duration)}"),
+        ("", f"starts at {exact(video.lead_in)}, lasts {exact(video.duration)}{_claim(video.declared_duration, video.duration)}"),
         ("", f"GOPs of {gop}; {count(video.reorder_frames, 'frame')} reordered" + (f", {rate(video.bit_rate)}" if video.bit_rate else "")),
         ("picture", ", ".join([f"{video.pixel_format}, {video.bit_depth} bit, {video.chroma}", fields, dynamic, described, *light])),
     ]
 
 
-def _audio(audio: AudioStream) -> str:
+def _audio(audio: AudioStream, source: Source) -> str:
     parts = [f"stream {audio.index}: {_codec(audio)}"]
     parts += [audio.layout, f"{audio.sample_rate} Hz", audio.language or "no language"]
     parts += [f"'{audio.title}'"] if audio.title else []
     parts += [audio.role.replace("-", " ")] if audio.role != "main" else []
-    parts += [_beginning(audio.offset), f"lasts {exact(audio.duration)}"]
+    parts += [f"starts at {_begins(audio.start, source)}", f"lasts {exact(audio.duration)}"] if audio.packets else ["empty"]
     parts += [rate(audio.bit_rate)] if audio.bit_rate else []
     return ", ".join(parts + (["default"] if audio.default else []))
-
-
-def _beginning(offset: Fraction) -> str:
-    """Return when a stream begins, seen from the first picture."""
-    if exact(offset) == exact(Fraction(0)):
-        return "starts with the picture"
-    return f"starts {exact(abs(offset))} {'after' if offset > 0 else 'before'} the picture"
 
 
 def _codec(stream: VideoStream | AudioStream) -> str:
@@ -233,10 +233,15 @@ def _form(stream: SubtitleStream) -> str:
     return "closed captions" if stream.channel else "text" if stream.text else "pictures"
 
 
-def _span(stream: SubtitleStream | OtherStream) -> str:
+def _span(stream: SubtitleStream | OtherStream, source: Source) -> str:
     if stream.start is None or stream.duration is None:
         return ", empty" if not stream.packets else ""
-    return f", starts at {exact(stream.start)}, lasts {exact(stream.duration)}"
+    return f", starts at {_begins(stream.start, source)}, lasts {exact(stream.duration)}"
+
+
+def _begins(start: Fraction, source: Source) -> str:
+    """Return when a stream begins, from the beginning of the file on; an encoder's delay before it is not played."""
+    return exact(max(start - source.beginning, Fraction(0)))
 
 
 def _lasting(seconds: Fraction) -> str:
@@ -346,9 +351,15 @@ def ladder(console: Console, shown: Ladder) -> None:
     table(console, ("rung", ">height", "codec", ">bitrate", ">max", "preset", "profile", ">fps"), rows)
 
 
-def checked_ladder(console: Console, file: str, loaded: Ladder) -> None:
-    """Say that a ladder file is right."""
-    lines(console, f"{file}: ok, ladder {loaded.name} with {count(len(loaded.rungs), 'rung')}")
+def policy(console: Console, shown: PolicyReport) -> None:
+    """Show what a policy checks: what is found, the limits below it, and what a finding does."""
+    rows = []
+    for check in shown.checks:
+        limits = [f"{limit.key}: {limit.value:.12g} ({limit.unit})" for limit in check.limits]
+        found = Text("\n".join([check.meaning.partition(". ")[0].removesuffix("."), *limits]))
+        found.stylize("cyan", len(found) - sum(len(limit) + 1 for limit in limits) if limits else len(found))
+        rows.append((check.key, Text(check.severity, _STATE_STYLE.get(check.severity, "dim")), found))
+    table(console, ("check", "severity", "what is found, and the limits"), rows)
 
 
 def titles(console: Console, records: Sequence[Record]) -> None:

@@ -118,6 +118,6 @@ class QualityGate:
             measured = [*(self._picture if number == 0 else ()), *([self._damage[number]] if number in self._damage else ())]
             by_input[number] += findings(source, merge(measured), self._policy) if measured else ()
         for ref, heard in self._audio.items():
-            by_input[ref.input] += audio_findings(asset.audio(ref), heard, self._policy)
+            by_input[ref.input] += audio_findings(asset.source(ref), asset.audio(ref), heard, self._policy)
         found = [finding.named(asset.inputs[number].name if number else None) for number, each in by_input.items() for finding in each]
         return accepted(asset.main, [*self._facts.findings, *found])

@@ -29,6 +29,7 @@ _STREAM_WORDS: dict[str, Any] = {"__all__": {"language", "title", "default", "ro
 _SOURCE_WORDS: dict[str, Any] = {
     **dict.fromkeys(("location", "mtime_ns", "name", "chapters"), True),
     **dict.fromkeys(("audio", "subtitles"), _STREAM_WORDS),
+    "video": {"lead_in": True},
 }
 
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
@@ -41,6 +41,9 @@ Where these are segments, init sections or pictures, raise ``inventory.fingerpri
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
 
+_UNSEEN: dict[str, Any] = {"location": True, "mtime_ns": True, "video": {"lead_in": True}}
+"""Facts of a source that leave no trace in what viewers see."""
+
 WORDS = {"left_out": True, "warnings": True, "notes": True}
 """Parts of a plan that only say what follows from the others: another wording makes no other title."""
 
@@ -49,10 +52,10 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
     """Return a hash of everything that decides what is published: the same fingerprint needs no second ingest."""
     decided = {
         "format": FORMAT,
-        # Where the source lies and how the work is cut into chunks leave no trace in what viewers see.
+        # How the work is cut into chunks leaves no trace either.
         "plan": made.model_dump(
             mode="json",
-            exclude={"asset": {"inputs": {"__all__": {"location", "mtime_ns"}}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS},
+            exclude={"asset": {"inputs": {"__all__": _UNSEEN}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS},
         ),
         "title": about.title,
         "metadata": about.metadata,

@@ -31,6 +31,10 @@ class Stretch(Data):
     start: Seconds
     end: Seconds
 
+    def moved(self, by: Fraction) -> Stretch:
+        """Return it some seconds later."""
+        return Stretch(start=self.start + by, end=self.end + by)
+
 
 class Shift(Data):
     """From the byte ``position`` of the file on, ``seconds`` are added to the times of a stream, up to its next Shift."""
@@ -87,6 +91,10 @@ class VideoStream(Data):
     start: Seconds = Field(
         description="start_pts in seconds, by which audio is aligned; earlier if the file has no presentation times, and start_pts is only "
         "what ffmpeg makes of it."
+    )
+    lead_in: Seconds = Field(
+        default=Fraction(0),
+        description="Seconds of the file before `start`, from where players begin to count: audio, or pictures that cannot be decoded.",
     )
     duration: Seconds
     frames: int = Field(description="Decodable frames by packet scan.")
@@ -270,6 +278,15 @@ class Source(Data):
     def zero(self) -> Fraction:
         """Seconds in its own time that are the zero of a title: its first picture that can be shown."""
         return self.video.start
+
+    @property
+    def beginning(self) -> Fraction:
+        """Seconds in its own time from which players begin to count."""
+        return self.video.start - self.video.lead_in
+
+    def in_file(self, start: Fraction, end: Fraction) -> Stretch:
+        """Return a stretch that is counted from the first presentable video frame as players show it: from the beginning of the file."""
+        return Stretch(start=start, end=end).moved(self.video.lead_in)
 
     @property
     def shifts(self) -> dict[int, tuple[Shift, ...]]:

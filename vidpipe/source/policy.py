@@ -1,162 +1,355 @@
-"""What a source is checked for: the thresholds, read from strict YAML. The defaults stand in policy.yaml beside this module.
+"""What a source is checked for: one class a check, named after the finding that it weighs. Defaults, units and meanings stand here.
 
-In:   the path of a YAML file, or None for the shipped one.
+In:   the path of a YAML file, or None for the built-in policy.
 Out:  QualityPolicy.
-Wrong: UsageError that names file, line and key: no such file, no YAML, an unknown or repeated key, a value of the wrong kind.
+Wrong: UsageError that names file, line and key of everything that is wrong: no such file, no YAML, an unknown or repeated key, a value of
+       the wrong kind.
+
+The key of a check in a policy is the id of its finding with "_" for "-": ``black_video`` weighs ``black-video``. The docstrings are what
+``vidpipe policy show`` prints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from vidpipe.data import Data
-from vidpipe.errors import UsageError
 from vidpipe.strict_yaml import Table, read_file, read_table
+
+Severity = Literal["error", "warning", "off"]
+SEVERITIES: dict[Severity, str] = {
+    "error": "the source is refused, nothing is published",
+    "warning": "it is reported, and the work goes on",
+    "off": "it is not reported",
+}
+
+
+def _limit(
+    value: float, unit: str, meaning: str | None = None, *, ge: float | None = None, gt: float | None = None, le: float | None = None
+) -> Any:
+    least = f"above {gt}" if gt is not None else f"of {ge} or more" if le is None else f"from {ge}"
+    extra: dict[str, Any] = {"unit": unit, "allowed": f"a number {least}{f' to {le}' if le is not None else ''} ({unit})"}
+    return Field(default=value, description=meaning, json_schema_extra=extra, allow_inf_nan=False, ge=ge, gt=gt, le=le)
 
 
 class Check(Data):
-    """One check. severity: what a finding does; "off" is never reported."""
+    """One check. severity: what a finding does.  All other fields are limits."""
 
-    severity: Literal["error", "warning", "off"]
-
-
-class Tolerance(Check):
-    """tolerance: seconds."""
-
-    tolerance: float = Field(ge=0)
+    severity: Severity
 
 
-class Most(Check):
-    """most: the highest number that is allowed, in the unit that policy.yaml names."""
+class Truncated(Check):
+    """The packets end earlier than the container claims: the file was cut, or is still being written."""
 
-    most: float = Field(ge=0)
-
-
-class Longest(Check):
-    """longest: seconds."""
-
-    longest: float = Field(gt=0)
+    severity: Severity = "error"
+    tolerance: float = _limit(0.5, "seconds", "they may end so much earlier, on top of 1 % of the duration", ge=0)
 
 
-class Lowest(Check):
-    """lowest: the smallest number that is allowed, in the unit that policy.yaml names."""
+class ReadError(Check):
+    """Reading stopped with an error before the end of the file."""
 
-    lowest: float = Field(ge=0)
-
-
-class Black(Longest):
-    """pixel_luma, picture_share: 0 to 1."""
-
-    pixel_luma: float = Field(ge=0, le=1)
-    picture_share: float = Field(gt=0, le=1)
+    severity: Severity = "error"
 
 
-class Frozen(Longest):
-    """noise: 0 to 1."""
+class CorruptPackets(Check):
+    """Packets that the container marks as damaged (transport errors, bad checksums, cut short)."""
 
-    noise: float = Field(ge=0, le=1)
+    severity: Severity = "warning"
+    most: float = _limit(0, "packets", "of one stream", ge=0)
 
 
-class Silence(Longest):
-    """noise: dBFS."""
+class NoAudio(Check):
+    """There is no audio stream at all."""
 
-    noise: float = Field(ge=-200, le=0)
+    severity: Severity = "warning"
+
+
+class DurationMismatch(Check):
+    """Audio ends before or after the picture."""
+
+    severity: Severity = "warning"
+    most: float = _limit(1.0, "seconds", ge=0)
+
+
+class StartMismatch(Check):
+    """Audio begins before or after the picture."""
+
+    severity: Severity = "warning"
+    most: float = _limit(1.0, "seconds", ge=0)
+
+
+class EarlyAudio(Check):
+    """Audio begins before the first picture that can be shown, by less than start_mismatch allows: that much of it is cut."""
+
+    severity: Severity = "warning"
+
+
+class DiscardedAudio(Check):
+    """Little of the audio falls into the time of the picture, and what is left would be published as if that were all.
+
+    Its time stamps do not fit its length, as in AVI with a wrong rate, or most of it comes after the end. (What comes before the picture
+    is not counted.)
+    """
+
+    severity: Severity = "error"
+    share: float = _limit(0.6, "of its length", "so much has to be kept", gt=0, le=1)
+
+
+class AudioOutsidePicture(Check):
+    """Audio is over before the first picture that can be shown, or begins after the last one. The title is made without it."""
+
+    severity: Severity = "warning"
+
+
+class UndecodableAudio(Check):
+    """There is no decoder for an audio stream. Where another one is good, this is never more than a warning."""
+
+    severity: Severity = "error"
+
+
+class ChangingAudio(Check):
+    """The audio format changes mid-stream, such as from stereo to surround. All of it is converted to the widest.
+
+    Where the packets do not say so (LATM, DTS, audio in PCM or Opus), only a decode shows it: `validate` without --quick does.
+    """
+
+    severity: Severity = "warning"
+    most: float = _limit(0, "changes", "of one stream", ge=0)
+
+
+class CaptionsLeftOut(Check):
+    """Closed captions cannot be kept.
+
+    These are CEA-708 services for which there are no captions of CEA-608, which become WebVTT; and captions in AVI whose pictures are
+    reordered.
+    """
+
+    severity: Severity = "warning"
+
+
+class DuplicateTimestamps(Check):
+    """Pictures have the same time."""
+
+    severity: Severity = "warning"
+    most: float = _limit(0, "pictures", ge=0)
+
+
+class BrokenTimestamps(Check):
+    """Pictures have no time, or decoding times go backwards."""
+
+    severity: Severity = "warning"
+    most: float = _limit(0, "pictures", ge=0)
+
+
+class ClockJump(Check):
+    """The clock of the file jumps. Its time line is made continuous."""
+
+    severity: Severity = "warning"
+
+
+class TimestampGap(Check):
+    """One picture is shown very long."""
+
+    severity: Severity = "warning"
+    longest: float = _limit(1.0, "seconds", "from one picture to the next", gt=0)
+
+
+class StretchedTime(Check):
+    """The file is too small for the time that it claims to last.
+
+    A jump in its times does that; without a limit, one damaged number would make hours of a picture that stands still. A lecture of
+    slides without audio has 2000 bits a second or more.
+    """
+
+    severity: Severity = "error"
+    lowest: float = _limit(1000, "bits a second", "of the whole file, for the time of the picture", ge=0)
+
+
+class LowResolution(Check):
+    """The picture is small. Both sides are looked at, so portrait video is treated as landscape is."""
+
+    severity: Severity = "warning"
+    lowest: float = _limit(240, "pixels", "of the shorter side, as shown", ge=0)
+
+
+class LowBitRate(Check):
+    """The video has very few bits for its size: it was already compressed hard."""
+
+    severity: Severity = "warning"
+    lowest: float = _limit(0.02, "bits a pixel", "of each picture", ge=0)
+
+
+class MissingPictures(Check):
+    """Fewer pictures can be decoded than the packets promise."""
+
+    severity: Severity = "error"
+
+
+class DecodeErrors(Check):
+    """Pictures or audio cannot be decoded, or only patched up. What is within the limit is a warning."""
+
+    severity: Severity = "error"
+    most: float = _limit(1.0, "seconds", "in all", ge=0)
+
+
+class BlackVideo(Check):
+    """A stretch of the picture is black."""
+
+    severity: Severity = "warning"
+    longest: float = _limit(10, "seconds", gt=0)
+    pixel_luma: float = _limit(0.10, "of full brightness", "up to this a pixel is black", ge=0, le=1)
+    picture_share: float = _limit(0.98, "of the pixels", "if so many are black, the picture is", gt=0, le=1)
+
+
+class FrozenVideo(Check):
+    """A stretch of the picture does not move (black ones are not reported again)."""
+
+    severity: Severity = "warning"
+    longest: float = _limit(10, "seconds", gt=0)
+    noise: float = _limit(0.001, "of full brightness", "mean difference of two pictures that is still no movement", ge=0, le=1)
+
+
+class InterlacedContent(Check):
+    """The picture is interlaced although the file says that it is progressive.
+
+    A sample shows it before the encode, and then it is deinterlaced; what the sample misses is found while the pictures are decoded, too
+    late to deinterlace them.
+    """
+
+    severity: Severity = "warning"
+    share: float = _limit(0.8, "of the pictures", "of those with a verdict", gt=0, le=1)
+
+
+class Silence(Check):
+    """A stretch is silent on every channel."""
+
+    severity: Severity = "warning"
+    longest: float = _limit(10, "seconds", gt=0)
+    noise: float = _limit(-60, "dBFS", "what is softer is silence", ge=-200, le=0)
 
 
 class Loudness(Check):
-    """lowest, highest: LUFS."""
+    """The whole programme is too soft or too loud, by EBU R 128 (its target is -23 LUFS; streaming services want -14 to -27)."""
 
-    lowest: float = Field(ge=-70, le=5)
-    highest: float = Field(ge=-70, le=5)
+    severity: Severity = "warning"
+    lowest: float = _limit(-33, "LUFS", ge=-70, le=5)
+    highest: float = _limit(-9, "LUFS", ge=-70, le=5)
 
 
 class TruePeak(Check):
-    """highest: dBTP."""
+    """The audio clips when it is played: its true peak, by EBU R 128, is above 0 dBTP."""
 
-    highest: float = Field(ge=-100, le=30)
+    severity: Severity = "warning"
+    highest: float = _limit(0, "dBTP", ge=-100, le=30)
 
 
 class DeadChannel(Check):
-    """peak: dBFS."""
+    """A channel is silent while another one is not (the LFE channel of surround sound is left alone)."""
 
-    peak: float = Field(ge=-200, le=0)
-
-
-class Share(Check):
-    """share: 0 to 1."""
-
-    share: float = Field(gt=0, le=1)
+    severity: Severity = "warning"
+    peak: float = _limit(-70, "dBFS", "a channel that never gets louder is dead", ge=-200, le=0)
 
 
 class QualityPolicy(Data):
-    """All checks. policy.yaml explains each and holds its default."""
+    """All checks."""
 
-    truncated: Tolerance
-    read_error: Check
-    corrupt_packets: Most
-    decode_errors: Most
-    black: Black
-    frozen: Frozen
-    silence: Silence
-    loudness: Loudness
-    true_peak: TruePeak
-    dead_channel: DeadChannel
-    no_audio: Check
-    duration_mismatch: Most
-    discarded_audio: Share
-    audio_outside_picture: Check
-    changing_audio: Most
-    interlaced: Share
-    captions: Check
-    duplicate_timestamps: Most
-    broken_timestamps: Most
-    gaps: Longest
-    stretched: Lowest
-    resolution: Lowest
-    bit_rate: Lowest
+    truncated: Truncated = Truncated()
+    read_error: ReadError = ReadError()
+    corrupt_packets: CorruptPackets = CorruptPackets()
+    no_audio: NoAudio = NoAudio()
+    duration_mismatch: DurationMismatch = DurationMismatch()
+    start_mismatch: StartMismatch = StartMismatch()
+    early_audio: EarlyAudio = EarlyAudio()
+    discarded_audio: DiscardedAudio = DiscardedAudio()
+    audio_outside_picture: AudioOutsidePicture = AudioOutsidePicture()
+    undecodable_audio: UndecodableAudio = UndecodableAudio()
+    changing_audio: ChangingAudio = ChangingAudio()
+    captions_left_out: CaptionsLeftOut = CaptionsLeftOut()
+    duplicate_timestamps: DuplicateTimestamps = DuplicateTimestamps()
+    broken_timestamps: BrokenTimestamps = BrokenTimestamps()
+    clock_jump: ClockJump = ClockJump()
+    timestamp_gap: TimestampGap = TimestampGap()
+    stretched_time: StretchedTime = StretchedTime()
+    low_resolution: LowResolution = LowResolution()
+    low_bit_rate: LowBitRate = LowBitRate()
+    missing_pictures: MissingPictures = MissingPictures()
+    decode_errors: DecodeErrors = DecodeErrors()
+    black_video: BlackVideo = BlackVideo()
+    frozen_video: FrozenVideo = FrozenVideo()
+    interlaced_content: InterlacedContent = InterlacedContent()
+    silence: Silence = Silence()
+    loudness: Loudness = Loudness()
+    true_peak: TruePeak = TruePeak()
+    dead_channel: DeadChannel = DeadChannel()
+
+    def check(self, id_: str) -> Check:
+        """Return the check that weighs a finding."""
+        found: Check = getattr(self, key_of(id_))
+        return found
 
 
-def default_text() -> str:
-    """Return the shipped policy, commented, to start one's own from."""
-    return files("vidpipe.source").joinpath("policy.yaml").read_text(encoding="utf-8")
+RENAMED = {
+    "black": "black_video",
+    "frozen": "frozen_video",
+    "interlaced": "interlaced_content",
+    "captions": "captions_left_out",
+    "gaps": "timestamp_gap",
+    "stretched": "stretched_time",
+    "resolution": "low_resolution",
+    "bit_rate": "low_bit_rate",
+}
+"""What checks were called before they had the names of their findings."""
+
+
+def key_of(id_: str) -> str:
+    """Return the key in a policy of the check that weighs a finding."""
+    return id_.replace("-", "_")
+
+
+def id_of(key: str) -> str:
+    """Return the id of the finding that a check weighs."""
+    return key.replace("_", "-")
+
+
+def limits_of(kind: type[Check]) -> dict[str, FieldInfo]:
+    """Return the limits of a check, by key."""
+    return {key: field for key, field in kind.model_fields.items() if key != "severity"}
+
+
+def unit_of(limit: FieldInfo) -> str:
+    """Return the unit of a limit."""
+    return _extra(limit, "unit")
 
 
 def load_policy(path: str | Path | None = None) -> QualityPolicy:
-    """Return the policy of a file; keys that it leaves out have the shipped values.  Raises UsageError."""
-    values = _values(_checks(default_text(), "policy.yaml"))
+    """Return the policy of a file; keys that it leaves out have the built-in values.  Raises UsageError."""
     if path is None:
-        return QualityPolicy.model_validate(values)
-    where = str(path)
-    checks = _checks(read_file(Path(path), "policy"), where)
-    given = _values(checks)
-    merged = {check: {**thresholds, **given.get(check, {})} for check, thresholds in values.items()}
-    try:
-        return QualityPolicy.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        check, key = (str(part) for part in first["loc"][:2])
-        raise UsageError(
-            f"{check}.{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
-            where=where,
-            line=checks[check].line(key),
-            fix="the shipped policy says which values make sense",
-        ) from error
-
-
-def _checks(text: str, where: str) -> dict[str, Table]:
-    """Return check -> what the text says of it."""
-    fields = QualityPolicy.model_fields
-    table = read_table(text, where, "policy", tuple(fields))
+        return QualityPolicy()
+    table = read_table(read_file(Path(path), "policy"), str(path), "policy", tuple(QualityPolicy.model_fields), RENAMED)
     if table is None:
-        return {}  # only comments: everything as shipped
-    return {check: table.table(check, check, tuple(getattr(fields[check].annotation, "model_fields", {}))) for check in table}
+        return QualityPolicy()  # only comments: everything as it is built in
+    given = {key: _read(table, key) for key in table}
+    table.mistakes.check()
+    return QualityPolicy.model_validate(given)
 
 
-def _values(checks: Mapping[str, Table]) -> dict[str, dict[str, Any]]:
-    """Return check -> key -> text. "off" is a boolean to old YAML; as text it is what it says. Numbers are read by the model."""
-    return {check: {key: table.get(key, str, "one value") for key in table} for check, table in checks.items()}
+def _read(policy: Table, key: str) -> dict[str, Any]:
+    """Return what a file says of a check: key -> value."""
+    kind = type(getattr(QualityPolicy(), key))
+    table, limits = policy.table(key, key, tuple(kind.model_fields)), limits_of(kind)
+    # "off" is a boolean to old YAML; as text it is what it says
+    read: dict[str, Any] = {"severity": table.choice("severity", tuple(SEVERITIES))} if "severity" in table else {}
+    for name in table:
+        if name in limits:
+            adapter: TypeAdapter[float] = TypeAdapter(Annotated[(float, *limits[name].metadata)])
+            read[name] = table.get(name, adapter.validate_python, _extra(limits[name], "allowed"))
+    return read
+
+
+def _extra(limit: FieldInfo, name: str) -> str:
+    extra = limit.json_schema_extra
+    return str(extra[name]) if isinstance(extra, dict) else ""

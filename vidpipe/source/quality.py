@@ -68,6 +68,12 @@ class Measurements(Data):
     true_peak_at: Seconds | None = None
     channel_peaks: tuple[float, ...] = ()
 
+    def moved(self, by: Fraction) -> Measurements:
+        """Return them with all times moved by some seconds."""
+        times = {name: None if (time := getattr(self, name)) is None else time + by for name in ("start", "end", "true_peak_at")}
+        stretches = {name: tuple(each.moved(by) for each in getattr(self, name)) for name in ("black", "frozen", "silence", "damaged")}
+        return self.model_copy(update={**times, **stretches})
+
 
 def source_filters(policy: QualityPolicy) -> str:
     """Return the filters for decoded frames, before deinterlacing. They change no pixel."""
@@ -77,7 +83,7 @@ def source_filters(policy: QualityPolicy) -> str:
 
 def picture_filters(policy: QualityPolicy, name: str = PICTURE_FILE) -> str:
     """Return the filters for the smallest picture there is; they end in a print to the file ``name`` in ffmpeg's working folder."""
-    black, frozen = policy.black, policy.frozen
+    black, frozen = policy.black_video, policy.frozen_video
     return ",".join(
         [
             # d is only about the log; the metadata names every black frame

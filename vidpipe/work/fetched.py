@@ -21,12 +21,10 @@ from pathlib import Path
 
 from vidpipe.errors import SourceRefused
 from vidpipe.work import locks
-from vidpipe.work.tree import FETCHED
+from vidpipe.work.tree import FETCHED, LOCK, READER
 
 PARTIAL = ".part"
 """Name of a copy that is not complete; some programs add a suffix of their own while they write it."""
-
-_LOCK, _READER = ".lock", ".reader-"
 
 
 @contextmanager
@@ -66,11 +64,11 @@ def shared(work: Path, key: str, fill: Callable[[Path], None], cancelled: Callab
     folder = work / FETCHED / key
     file = folder / "source"
     with ExitStack() as reading:
-        with locks.held(folder / _LOCK, seconds=locks.FOREVER, cancelled=cancelled) as mine:
+        with locks.held(folder / LOCK, seconds=locks.FOREVER, cancelled=cancelled) as mine:
             if mine and not file.exists():
                 fill(file)
             if mine:
-                reading.enter_context(locks.held(folder / f"{_READER}{secrets.token_hex(6)}", passing=True))
+                reading.enter_context(locks.held(folder / f"{READER}{secrets.token_hex(6)}", passing=True))
         yield file if mine else None
 
 
@@ -78,7 +76,7 @@ def drop_unread(work: Path) -> None:
     """Remove the shared copies that nobody reads or fills."""
     for folder in folders(work):
         with held(folder) as free:
-            if free and not any(_is_read(reader) for reader in folder.glob(f"{_READER}*")):
+            if free and not any(_is_read(reader) for reader in folder.glob(f"{READER}*")):
                 remove(folder)
 
 
@@ -90,19 +88,19 @@ def folders(work: Path) -> list[Path]:
 
 def contents(folder: Path) -> Iterator[Path]:
     """Return the files in the folder of a copy that are a copy, whole or not."""
-    return (file for file in folder.iterdir() if file.name != _LOCK and not file.name.startswith(_READER))
+    return (file for file in folder.iterdir() if file.name != LOCK and not file.name.startswith(READER))
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold the folder of a copy, which is made if it is not there; False if somebody else holds it."""
-    with locks.held(folder / _LOCK) as free:
+    with locks.held(folder / LOCK) as free:
         yield free
 
 
 def remove(folder: Path) -> None:
     """Remove the folder of a copy that is held, its lock last."""
-    for file in sorted(folder.iterdir(), key=lambda file: file.name == _LOCK):
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == LOCK):
         file.unlink(missing_ok=True)
     with suppress(OSError):  # somebody else has begun to use it again
         folder.rmdir()

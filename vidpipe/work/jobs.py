@@ -24,12 +24,10 @@ from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.work.locks import held
-from vidpipe.work.tree import JOBS
+from vidpipe.work.tree import GATE, JOBS, LOCK
 
 GATE_SECONDS = 60.0
 """So long does an ingest wait for `vidpipe work clean` to end."""
-
-_LOCK = ".lock"
 
 Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
 
@@ -84,7 +82,7 @@ def claim(work: Path, content_id: str) -> Iterator[Claim]:
     path = folder / f"{content_id}.json"
     with ExitStack() as claimed:
         with _translated(path), _gate(folder):
-            free = claimed.enter_context(held(path.with_suffix(_LOCK), passing=True))
+            free = claimed.enter_context(held(path.with_suffix(LOCK), passing=True))
         if not free:
             raise UsageError(
                 f"another ingest of {content_id!r} is running with the same home",
@@ -119,7 +117,7 @@ def _gate(folder: Path) -> Iterator[None]:
     if not folder.is_dir():  # nothing was ever made here, and looking makes nothing
         yield
         return
-    with held(folder / ".gate", seconds=GATE_SECONDS, passing=True) as free:
+    with held(folder / GATE, seconds=GATE_SECONDS, passing=True) as free:
         if not free:
             raise UsageError("the work space is being cleaned", where=str(folder.parent), fix="wait for `vidpipe work clean` to end")
         yield
@@ -127,7 +125,7 @@ def _gate(folder: Path) -> Iterator[None]:
 
 def _running(folder: Path) -> tuple[str, ...]:
     found = []
-    for lock in sorted(folder.glob(f"*{_LOCK}")):
+    for lock in sorted(folder.glob(f"*{LOCK}")):
         with held(lock, passing=True) as free:
             if not free:
                 found.append(lock.stem)

@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vidpipe.work.locks import held
-from vidpipe.work.tree import TMP
+from vidpipe.work.tree import LOCK, TMP
 
 STALE_SECONDS = 24 * 3600  # age at which a folder without a lock belongs to nobody
-_LOCK = ".lock"
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def temporary(work: Path) -> Iterator[Path]:
     """Give a new working folder, removed at the end; a killed process leaves it for ``sweep``."""
     while True:
         folder = work / TMP / f"{_host()}-{secrets.token_hex(6)}"
-        with held(folder / _LOCK) as mine:
+        with held(folder / LOCK) as mine:
             if not mine:
                 continue  # somebody sweeps it already: it was made a moment before it was locked
             try:
@@ -65,10 +64,10 @@ def is_over(work: Path, name: str) -> bool:
 @contextmanager
 def abandoned(folder: Path) -> Iterator[bool]:
     """Whether the process that made a working folder is gone. If so, nobody else takes the folder while the block runs."""
-    if not (folder / _LOCK).exists():
+    if not (folder / LOCK).exists():
         yield _age(folder) > STALE_SECONDS  # its maker is between making it and locking it, or died there
         return
-    with held(folder / _LOCK) as free:
+    with held(folder / LOCK) as free:
         yield free
 
 

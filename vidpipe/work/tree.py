@@ -1,4 +1,4 @@
-"""The folders of a work space, by name. Nothing outside ``work/`` joins these names to a path.
+"""The folders of a work space and the locks in them, by name. Nothing outside ``work/`` joins these names to a path.
 
     WORK/chunks/      finished pieces of encodes             artifacts.py
     WORK/jobs/        notes of unfinished ingests            jobs.py
@@ -13,6 +13,8 @@ What lies below each stands at the head of its module.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 CHUNKS = "chunks"
 JOBS = "jobs"
 FETCHED = "fetched"
@@ -21,13 +23,24 @@ PROGRAMS = "programs"
 WATCHED = "watched"
 TMP = "tmp"
 
+LOCK = ".lock"
+"""The name of a lock in a folder, and the end of the name of one beside a file."""
+GATE = ".gate"
+READER = ".reader-"
+"""The beginning of the name of a lock."""
+
 MEANING = {
     CHUNKS: "encoded chunks: resume and reuse",
     SOURCES: "what was measured of sources",
     PROGRAMS: "what ffmpeg programs can do",
-    JOBS: "notes and locks of ingests",
+    JOBS: "notes of ingests that are running or unfinished",
     FETCHED: "copies of remote sources: resume without fetching again",
     WATCHED: "locks of inboxes that are watched",
     TMP: "temporary files",
 }
 """What people read of each."""
+
+
+def is_lock(file: Path) -> bool:
+    """Whether a file is nothing but a lock: it holds no work, and goes with the process that made it, or when somebody looks."""
+    return file.name.endswith(LOCK) or file.name.startswith((GATE, READER))

@@ -17,11 +17,11 @@ from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.work import fetched, jobs, temporary
 from vidpipe.work.artifacts import Held, Store
-from vidpipe.work.tree import FETCHED, JOBS, MEANING, TMP
+from vidpipe.work.tree import FETCHED, JOBS, MEANING, TMP, is_lock
 
 
 class FolderUse(Data):
-    """What one kind of file takes. kind: the folder's name.  bytes: added sizes."""
+    """What one kind of file takes. kind: the folder's name.  files: without locks.  bytes: added sizes."""
 
     kind: str
     meaning: str
@@ -107,7 +107,7 @@ def _below(folder: Path, without: Sequence[Path]) -> list[Path]:
 
 def _share(kind: str, files: list[Path]) -> FolderUse:
     sizes = []
-    for file in files:
+    for file in (each for each in files if not is_lock(each)):
         with suppress(FileNotFoundError):  # a running ingest renames and removes files
             sizes.append(file.lstat().st_size)
     return FolderUse(kind=kind, meaning=MEANING.get(kind, "other files"), files=len(sizes), bytes=sum(sizes))

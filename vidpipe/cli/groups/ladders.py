@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import completion, options
-from vidpipe.cli.exits import failure, show
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
-from vidpipe.errors import UsageError
 
 ladders = group("Bitrate ladders: the shipped ones and your own.")
 
@@ -80,21 +78,15 @@ def check_ladders(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Ladder files.", show_default=False, autocompletion=completion.yaml_files)
     ],
+    json: options.JsonLines = False,
     debug: options.Debug = False,
 ) -> None:
     """Check ladder files.
 
     The exit code is 2 if any file is wrong.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.checking import check_files
     from vidpipe.ladder import load
+    from vidpipe.quantities import count
 
-    wrong = False
-    for file in files:
-        try:
-            render.checked_ladder(out(), file, load(file))
-        except UsageError as error:
-            wrong = True
-            show(failure(error, debug=debug))
-    if wrong:
-        raise typer.Exit(UsageError.exit_code)
+    check_files(files, load, lambda ladder: f"ladder {ladder.name} with {count(len(ladder.rungs), 'rung')}", json=json, debug=debug)

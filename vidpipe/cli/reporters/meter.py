@@ -206,7 +206,7 @@ class Meter:
                 stage = self._stages[event.stage]
                 stage.begun, stage.took, stage.failed = None, stage.took + event.seconds, event.failed
             case FileStarted():
-                self._file = f"{event.file} ({event.number} of {event.files})" if event.files > 1 else None
+                self._file = f"{event.number} of {event.files}: {event.file}" if event.files > 1 else None
                 self._stages.clear()
                 self._begun = self._now()
                 self._counters[VALIDATE].begin()

@@ -23,7 +23,7 @@ class ChunkJob(ChunkCommand, Job):
     @property
     def where(self) -> str:
         """See Job."""
-        times = [timecode(self.video.start + self.grid.time(frame)) for frame in (self.chunk.start, self.chunk.start + self.chunk.frames)]
+        times = [timecode(self.video.lead_in + self.grid.time(frame)) for frame in (self.chunk.start, self.chunk.start + self.chunk.frames)]
         return f"chunk {self.chunk.index + 1}, {times[0]} to {times[1]} of the source {self.title}"
 
     def argv(self, ffmpeg: str) -> list[str]:
@@ -74,4 +74,5 @@ class ChunkJob(ChunkCommand, Job):
             raise Failed("ffmpeg did not report where the seek landed", completed, seek_failed=True)
         landed = Fraction(printed[1]) * self.video.time_base
         if landed > self.grid.time(self.chunk.start) + 1 / (2 * self.grid.frame_rate):
-            raise Failed(f"the seek landed at {timecode(landed)}, after the start of the chunk", completed, seek_failed=True)
+            where = timecode(self.video.lead_in + landed)
+            raise Failed(f"the seek landed at {where}, after the start of the chunk", completed, seek_failed=True)

@@ -53,7 +53,7 @@ from vidpipe.source.child.streams import (
 from vidpipe.source.child.structure import claimed_size, goes_on
 from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.declared import Declared, declared
-from vidpipe.source.facts import Shift, Source, SubtitleStream
+from vidpipe.source.facts import LEAST_EARLY, Shift, Source, SubtitleStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.picture_facts import dolby_in
 from vidpipe.source.problem import Problem
@@ -261,6 +261,9 @@ def _measure(
         *(track.end * base_of(stream) for stream, track in tracks.values() if track.start is not None),
     ]
     starts = [picture.start, *(track.start * base_of(stream) for stream, track in tracks.values() if track.start is not None)]
+    audio = tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio")
+    heard = [each.start for each in audio if each.packets]
+    picture = picture.model_copy(update={"lead_in": picture.start - _beginning(picture.start - line.lead * base, heard, demuxer)})
     scanned = max(ends) - (min([Fraction(0), *starts]) if demuxer in INDEXED else min(starts))
     return {
         "container": one_line(container.format.long_name),
@@ -271,7 +274,7 @@ def _measure(
         "scanned_duration": scanned if end or not partial else None,
         "read_error": scan.error if scan.error and scan.error.startswith("reading") else None,
         "video": picture,
-        "audio": tuple(audio_stream(*each, picture, scan) for each in tracks.values() if each[0].type == "audio"),
+        "audio": audio,
         "subtitles": tuple(_subtitles(container, tracks, scan, claims, ordered=not (line.guessed and picture.reorder_frames))),
         "others": tuple(other_stream(stream, track) for stream, track in tracks.values() if stream.type not in ("audio", "subtitle")),
         "chapters": chapters(container),
@@ -280,6 +283,16 @@ def _measure(
         "last": scan.last if end or not partial else None,
         "whole": demuxer == "mov" and (all_in_file(container) if partial else is_whole(video, streams, scan)),
     }
+
+
+def _beginning(seen: Fraction, heard: list[Fraction], demuxer: str) -> Fraction:
+    """Return the time from which players count: that of the first picture or audio, or the container's own zero if it has one.
+
+    seen, heard: when the picture and each audio stream begin. An encoder's delay before that zero is not worth a word.
+    """
+    if demuxer not in INDEXED:
+        return min([seen, *heard])
+    return min([Fraction(0), seen, *(start for start in heard if start < -LEAST_EARLY)])
 
 
 def _subtitles(

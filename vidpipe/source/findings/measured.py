@@ -8,7 +8,7 @@ from fractions import Fraction
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.source.facts import AudioStream, Source, Stretch
 from vidpipe.source.findings.wording import found, show, timecode
-from vidpipe.source.policy import Check, QualityPolicy
+from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import Measurements, longer
 
 EDGE_PICTURES = 12  # a recording that was cut anywhere ends, and in a transport stream begins, with pictures that lack their references
@@ -18,6 +18,7 @@ MOST_DAMAGE = 100  # stretches that are reported
 def findings(source: Source, measurements: Measurements, policy: QualityPolicy, *, stream: int | None = None) -> tuple[Diagnostic, ...]:
     """Return what a decode showed. stream: index of the audio stream that was measured; None is the first one."""
     audio = next((each for each in source.audio if stream is None or each.index == stream), None)
+    measurements = measurements.moved(source.video.lead_in)
     return (
         *_damage(source, measurements, policy),
         *_picture(source, measurements, policy),
@@ -25,9 +26,9 @@ def findings(source: Source, measurements: Measurements, policy: QualityPolicy, 
     )
 
 
-def audio_findings(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
-    """Return what the decode of an audio stream showed."""
-    return tuple(_audio(audio, measurements, policy))
+def audio_findings(source: Source, audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
+    """Return what the decode of an audio stream of a source showed."""
+    return tuple(_audio(audio, measurements.moved(source.video.lead_in), policy))
 
 
 def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
@@ -38,7 +39,7 @@ def missing_pictures(source: Source, pictures: int, policy: QualityPolicy) -> tu
         return ()
     return tuple(
         found(
-            policy.decode_errors,
+            policy,
             "missing-pictures",
             f"only {pictures} of {promised} pictures can be decoded",
             stream=source.video.index,
@@ -54,55 +55,54 @@ def _damage(source: Source, measurements: Measurements, policy: QualityPolicy) -
     total = sum((each.end - each.start for each in measurements.damaged), Fraction(0))
     if not measurements.damaged:
         return
-    # few errors inform whatever the policy makes of many
-    judged = check if total > Fraction(str(check.most)) or check.severity == "off" else Check(severity="warning")
     for span in measurements.damaged[:MOST_DAMAGE]:
         yield from found(
-            judged,
+            policy,
             "decode-errors",
             f"picture or audio cannot be decoded cleanly from {timecode(span.start)} to {timecode(span.end)} ({show(total)} in all)",
             span=span,
             measured=show(total),
             limit=f"{check.most:g} s",
             advice="look at it there; copy the file again or ask for a new one",
+            harmless=total <= Fraction(str(check.most)),
         )
 
 
 def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     index = source.video.index
-    for span in longer(measurements.black, policy.black.longest):
+    for span in longer(measurements.black, policy.black_video.longest):
         yield from found(
-            policy.black,
+            policy,
             "black-video",
             f"the picture is black from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
-            limit=f"{policy.black.longest:g} s",
+            limit=f"{policy.black_video.longest:g} s",
             advice="check that nothing is missing there",
         )
-    for span in longer(measurements.frozen, policy.frozen.longest):
+    for span in longer(measurements.frozen, policy.frozen_video.longest):
         if any(black.start <= span.start + 1 and span.end <= black.end + 1 for black in measurements.black):
             continue  # black does not move; once is enough
         yield from found(
-            policy.frozen,
+            policy,
             "frozen-video",
             f"the picture stands still from {timecode(span.start)} to {timecode(span.end)}",
             stream=index,
             span=span,
             measured=show(span.end - span.start),
-            limit=f"{policy.frozen.longest:g} s",
+            limit=f"{policy.frozen_video.longest:g} s",
             advice="check that the recording did not hang; a title card may be meant so",
         )
     share = measurements.interlacing.share
-    if share >= policy.interlaced.share and not source.video.interlaced:
+    if share >= policy.interlaced_content.share and not source.video.interlaced:
         yield from found(
-            policy.interlaced,
+            policy,
             "interlaced-content",
             "the picture is interlaced although the file says that it is progressive",
             stream=index,
             measured=f"{share:.0%} of the pictures",
-            limit=f"{policy.interlaced.share:.0%}",
+            limit=f"{policy.interlaced_content.share:.0%}",
             advice="deinterlace it, or set the right field order in the file so that vidpipe does",
         )
 
@@ -110,7 +110,7 @@ def _picture(source: Source, measurements: Measurements, policy: QualityPolicy) 
 def _audio(audio: AudioStream, measurements: Measurements, policy: QualityPolicy) -> Iterator[Diagnostic]:
     for span in longer(measurements.silence, policy.silence.longest):
         yield from found(
-            policy.silence,
+            policy,
             "silence",
             f"the audio is silent from {timecode(span.start)} to {timecode(span.end)}",
             stream=audio.index,
@@ -122,7 +122,7 @@ def _audio(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
     loud, bounds = measurements.loudness, policy.loudness
     if loud is not None and not bounds.lowest <= loud <= bounds.highest:
         yield from found(
-            bounds,
+            policy,
             "loudness",
             f"the audio is too {'soft' if loud < bounds.lowest else 'loud'}",
             stream=audio.index,
@@ -133,7 +133,7 @@ def _audio(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
     peak = measurements.true_peak
     if peak is not None and peak > policy.true_peak.highest:
         yield from found(
-            policy.true_peak,
+            policy,
             "true-peak",
             "the audio clips",
             stream=audio.index,
@@ -148,7 +148,7 @@ def _audio(audio: AudioStream, measurements: Measurements, policy: QualityPolicy
         for number, level in enumerate(peaks, start=1):
             if level <= deaf and number != _lfe(audio):
                 yield from found(
-                    policy.dead_channel,
+                    policy,
                     "dead-channel",
                     f"channel {number} of {len(peaks)} is silent",
                     stream=audio.index,

@@ -9,7 +9,7 @@ from vidpipe.diagnostics import Diagnostic
 from vidpipe.source.facts import LEAST_EARLY, AudioStream, Source, Stretch, VideoStream
 from vidpipe.source.findings.measured import missing_pictures
 from vidpipe.source.findings.wording import found, show, timecode
-from vidpipe.source.policy import Check, QualityPolicy
+from vidpipe.source.policy import QualityPolicy
 
 
 def fact_findings(source: Source, policy: QualityPolicy) -> tuple[Diagnostic, ...]:
@@ -37,10 +37,10 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     if source.claimed_size is not None and source.claimed_size > source.size + 1:  # one byte of padding is often left out
         yield from found(
-            check,
+            policy,
             "truncated",
             f"the container claims {source.claimed_size} bytes, and the file has {source.size}: it is cut off",
-            span=_lost(video.duration, video.declared_duration or source.declared_duration),
+            span=_lost(source),
             measured=f"{source.size} bytes",
             limit=f"{source.claimed_size} bytes",
             advice="copy the file again from its origin and compare the sizes",
@@ -59,11 +59,11 @@ def _truncated(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     short = [each for each in claims if each[0] - each[1] > tolerance + each[0] / 100]
     for claimed, scanned, end, who, index in sorted(short, key=lambda each: each[0] - each[1], reverse=True)[:1]:
         yield from found(
-            check,
+            policy,
             "truncated",
             f"{who} {show(claimed)}, and the packets end after {show(scanned)}: the file is cut off",
             stream=index,
-            span=Stretch(start=end, end=end + claimed - scanned),
+            span=source.in_file(end, end + claimed - scanned),
             measured=show(scanned),
             limit=show(claimed - tolerance - claimed / 100),
             advice="copy the file again from its origin and compare the sizes",
@@ -75,18 +75,19 @@ def _filled(source: Source) -> list[AudioStream]:
     return [audio for audio in source.audio if audio.packets]
 
 
-def _lost(end: Fraction, claimed: Fraction | None) -> Stretch:
+def _lost(source: Source) -> Stretch:
     """Return the stretch that is missing at the end; without a claim, nobody knows how long it is."""
-    return Stretch(start=end, end=max(end, claimed or end))
+    end = source.video.duration
+    return source.in_file(end, max(end, source.video.declared_duration or source.declared_duration or end))
 
 
 def _read_error(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if source.read_error:
         yield from found(
-            policy.read_error,
+            policy,
             "read-error",
             source.read_error,
-            span=_lost(source.video.duration, source.video.declared_duration or source.declared_duration),
+            span=_lost(source),
             measured=f"stopped after {show(source.video.duration)}",
             limit="read to the end",
             advice="copy the file again from its origin; if that one is damaged too, remux it",
@@ -97,9 +98,9 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     check = policy.corrupt_packets
     streams: list[VideoStream | AudioStream] = [source.video, *source.audio]
     for stream in streams:
-        for span in _where(stream.corrupt_packets, stream.corrupt_at, check.most):
+        for span in _where(source, stream.corrupt_packets, stream.corrupt_at, check.most):
             yield from found(
-                check,
+                policy,
                 "corrupt-packets",
                 f"packets of stream {stream.index} are marked as damaged{_when(span)} ({stream.corrupt_packets} in all)",
                 stream=stream.index,
@@ -110,10 +111,11 @@ def _corrupt(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             )
 
 
-def _where(count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
+def _where(source: Source, count: int, stretches: tuple[Stretch, ...], most: float) -> Iterator[Stretch | None]:
     """Yield where to report a finding of ``count`` packets: each stretch, or nowhere in particular if no time is known."""
     if count > most:
-        yield from stretches or (None,)
+        yield from (source.in_file(each.start, each.end) for each in stretches)
+        yield from () if stretches else (None,)
 
 
 def _when(span: Stretch | None) -> str:
@@ -123,56 +125,57 @@ def _when(span: Stretch | None) -> str:
 
 
 def _audio_facts(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
-    video, check = source.video, policy.duration_mismatch
+    video = source.video
     if not source.audio:
         yield from found(
-            policy.no_audio,
+            policy,
             "no-audio",
             "there is no audio stream",
-            span=Stretch(start=Fraction(0), end=video.duration),
+            span=source.in_file(Fraction(0), video.duration),
             measured="0 audio streams",
             limit="1 audio stream",
             advice="check that the audio was not lost in the export",
         )
-    most = Fraction(str(check.most))
+    latest, apart_most = Fraction(str(policy.start_mismatch.most)), Fraction(str(policy.duration_mismatch.most))
     for audio in _filled(source):
         end = audio.start + audio.duration - video.start
         apart = end - video.duration
-        if abs(apart) > most:
+        if abs(apart) > apart_most:
             yield from found(
-                check,
+                policy,
                 "duration-mismatch",
                 f"audio stream {audio.index} ends {show(abs(apart))} {'after' if apart > 0 else 'before'} the picture",
                 stream=audio.index,
-                span=Stretch(start=min(end, video.duration), end=max(end, video.duration)),
-                measured=show(apart),
-                limit=show(most),
+                span=source.in_file(min(end, video.duration), max(end, video.duration)),
+                measured=show(abs(apart)),
+                limit=show(apart_most),
                 advice="audio past the picture is cut, missing audio becomes silence; check that nothing was lost",
             )
-        if abs(audio.offset) > most:
+        if abs(audio.offset) > latest:
             yield from found(
-                check,
+                policy,
                 "start-mismatch",
                 f"audio stream {audio.index} begins {show(abs(audio.offset))} {'after' if audio.offset > 0 else 'before'} the picture",
                 stream=audio.index,
-                span=Stretch(start=min(audio.offset, Fraction(0)), end=max(audio.offset, Fraction(0))),
-                measured=show(audio.offset),
-                limit=show(most),
+                span=source.in_file(min(audio.offset, Fraction(0)), max(audio.offset, Fraction(0))),
+                measured=show(abs(audio.offset)),
+                limit=show(latest),
                 advice="the title begins with the first whole picture; check that this is where it should",
             )
 
 
 def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Report audio before the first picture that is cut, where it is too little to be a start-mismatch."""
-    check = policy.duration_mismatch
+    start = policy.start_mismatch
     for audio in _filled(source):
-        if audio.cut and audio.cut <= Fraction(str(check.most)) and audio.offset + audio.duration > 0:
+        is_said = start.severity != "off" and audio.cut > Fraction(str(start.most))
+        if audio.cut and not is_said and audio.offset + audio.duration > 0:
             yield from found(
-                Check(severity="off" if check.severity == "off" else "warning"),
+                policy,
                 "early-audio",
                 f"audio stream {audio.index} begins {show(audio.cut)} before the picture: that much of it is cut",
                 stream=audio.index,
-                span=Stretch(start=audio.offset, end=Fraction(0)),
+                span=source.in_file(audio.offset, Fraction(0)),
                 measured=show(audio.cut),
                 limit=show(LEAST_EARLY),
                 advice="the title begins with the first whole picture; start the export there if nothing may be missed",
@@ -195,16 +198,16 @@ def _discarded(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             continue
         left = max(kept[audio.index], Fraction(0)) / whole
         yield from found(
-            check,
+            policy,
             "discarded-audio",
             f"only {float(left):.0%} of audio stream {audio.index} falls into the time of the picture: "
             f"it is {show(audio.packets_duration)} long, its times last {show(audio.duration)}, the picture {show(picture)}",
             stream=audio.index,
-            span=Stretch(start=Fraction(0), end=picture),
+            span=source.in_file(Fraction(0), picture),
             measured=f"{float(left):.0%} kept",
             limit=f"{check.share:.0%} kept",
             advice="if the audio plays too fast, too slow or chopped, its times are wrong: number them anew with "
-            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv; else lower discarded_audio in the policy",
+            "ffmpeg -i FILE -c:v copy -c:a flac -af asetpts=N/SR/TB FIXED.mkv",
         )
 
 
@@ -218,11 +221,11 @@ def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Itera
         where = f"after the picture: it begins {show(audio.offset - picture)} after the last one"
         advice = "check whether picture is missing at the end, or the audio has the times of another recording"
     yield from found(
-        policy.audio_outside_picture,
+        policy,
         "audio-outside-picture",
         f"all of audio stream {audio.index} lies {where}; it is left out",
         stream=audio.index,
-        span=Stretch(start=audio.offset, end=end),
+        span=source.in_file(audio.offset, end),
         measured=f"{show(Fraction(0))} of {show(audio.duration)}",
         limit="some of it while the picture runs",
         advice=advice,
@@ -231,18 +234,18 @@ def _outside(audio: AudioStream, source: Source, policy: QualityPolicy) -> Itera
 
 def _undecodable(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Report audio without a decoder: the plan leaves it out, but a title should not lose all that it has to be heard."""
-    check = policy.decode_errors
     good = any(audio.packets and audio.decodable for audio in source.audio)
     for audio in _filled(source):
         if not audio.decodable:
             yield from found(
-                Check(severity="warning") if good and check.severity == "error" else check,
+                policy,
                 "undecodable-audio",
                 f"audio stream {audio.index} cannot be decoded: its codec ({audio.codec}) is not known, or it does not say what it holds",
                 stream=audio.index,
                 measured=f"{audio.channels} channels, {audio.sample_rate} Hz",
                 limit="a known codec, channels and sample rate",
                 advice="export the audio as AAC, AC-3 or PCM",
+                harmless=good,
             )
 
 
@@ -254,12 +257,13 @@ def changing_audio(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic
             continue
         ends = [change.at for change in audio.changes[1:]] + [audio.start + audio.duration - source.video.start]
         for change, end in zip(audio.changes, ends, strict=True):
+            span = source.in_file(change.at, max(change.at, end))
             yield from found(
-                check,
+                policy,
                 "changing-audio",
-                f"the audio format changes to {change.after} from {timecode(change.at)} to {timecode(max(change.at, end))}",
+                f"the audio format changes to {change.after} from {timecode(span.start)} to {timecode(span.end)}",
                 stream=audio.index,
-                span=Stretch(start=change.at, end=max(change.at, end)),
+                span=span,
                 measured=f"{change.before} -> {change.after}",
                 limit=f"{check.most:g} changes",
                 advice="all of it becomes one layout and sample rate; check that the change was meant",
@@ -275,7 +279,7 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     for lost, reason in ((services[len(channels) :], digital), ([stream for stream in channels if not stream.text], disordered)):
         if lost:
             yield from found(
-                policy.captions,
+                policy,
                 "captions-left-out",
                 f"closed captions are lost: {', '.join(str(stream.channel) for stream in lost)} {reason}",
                 stream=lost[0].index,
@@ -287,9 +291,9 @@ def _captions(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 
 def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
-    for span in _where(video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
+    for span in _where(source, video.duplicate_timestamps, video.duplicate_at, policy.duplicate_timestamps.most):
         yield from found(
-            policy.duplicate_timestamps,
+            policy,
             "duplicate-timestamps",
             f"pictures have the time of another one{_when(span)} ({video.duplicate_timestamps} in all)",
             stream=video.index,
@@ -299,9 +303,9 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             advice="one of each is shown; export the file again if the movement stutters",
         )
     broken = video.missing_timestamps + video.backward_timestamps
-    for span in _where(broken, video.broken_at, policy.broken_timestamps.most):
+    for span in _where(source, broken, video.broken_at, policy.broken_timestamps.most):
         yield from found(
-            policy.broken_timestamps,
+            policy,
             "broken-timestamps",
             f"pictures have no time ({video.missing_timestamps} in all), or decoding times go backwards "
             f"({video.backward_timestamps}){_when(span)}",
@@ -315,7 +319,7 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if jumps:
         worst = max((shift for table in source.shifts.values() for shift in table), key=lambda shift: abs(shift.seconds))
         yield from found(
-            policy.broken_timestamps,
+            policy,
             "clock-jump",
             f"the clock of the file jumps {'once' if jumps == 1 else f'{jumps} times'}: it was joined of several recordings, or set anew",
             stream=video.index,
@@ -323,15 +327,15 @@ def _timestamps(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             limit=show(Fraction(0)),
             advice="its time line was made continuous; check that nothing is missing there",
         )
-    if video.longest_gap > Fraction(str(policy.gaps.longest)):
+    if video.longest_gap > Fraction(str(policy.timestamp_gap.longest)):
         yield from found(
-            policy.gaps,
+            policy,
             "timestamp-gap",
             f"a picture stands for {show(video.longest_gap)}",
             stream=video.index,
-            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
+            span=source.in_file(video.longest_gap_at, video.longest_gap_at + video.longest_gap),
             measured=show(video.longest_gap),
-            limit=f"{policy.gaps.longest:g} s",
+            limit=f"{policy.timestamp_gap.longest:g} s",
             advice="pictures may be lost there; a slide show or screen recording may be meant so",
         )
 
@@ -342,42 +346,42 @@ def _implausible(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     if video.packets is not None:
         yield from missing_pictures(source, video.packets, policy)
     rate = source.size * 8 / video.duration if video.duration else Fraction(0)
-    if video.frames > 1 and rate < Fraction(str(policy.stretched.lowest)):
+    if video.frames > 1 and rate < Fraction(str(policy.stretched_time.lowest)):
         yield from found(
-            policy.stretched,
+            policy,
             "stretched-time",
             f"{source.size} bytes claim to last {timecode(video.duration)}: its times are damaged, or hardly anything is in it",
             stream=video.index,
-            span=Stretch(start=video.longest_gap_at, end=video.longest_gap_at + video.longest_gap),
+            span=source.in_file(video.longest_gap_at, video.longest_gap_at + video.longest_gap),
             measured=f"{float(rate):.0f} bit/s",
-            limit=f"{policy.stretched.lowest:g} bit/s",
-            advice="remux it with new times, or ask for a new copy; if it is meant so, lower the limit in the policy",
+            limit=f"{policy.stretched_time.lowest:g} bit/s",
+            advice="remux it with new times, or ask for a new copy; if it is meant so, lower the limit",
         )
 
 
 def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     video = source.video
     shorter = min(video.display_size)
-    if shorter < Fraction(str(policy.resolution.lowest)):
+    if shorter < Fraction(str(policy.low_resolution.lowest)):
         yield from found(
-            policy.resolution,
+            policy,
             "low-resolution",
             f"the picture is only {round(video.display_size[0])}x{round(video.display_size[1])}",
             stream=video.index,
             measured=f"{round(shorter)} pixels",
-            limit=f"{policy.resolution.lowest:g} pixels",
+            limit=f"{policy.low_resolution.lowest:g} pixels",
             advice="ask for the original; nothing is scaled up",
         )
     if video.bit_rate is not None and video.frames > 1:
         density = video.bit_rate / (video.width * video.height * video.frame_rate)
-        if density < Fraction(str(policy.bit_rate.lowest)):
+        if density < Fraction(str(policy.low_bit_rate.lowest)):
             yield from found(
-                policy.bit_rate,
+                policy,
                 "low-bit-rate",
                 f"the video has only {video.bit_rate // 1000} kb/s for {video.width}x{video.height}",
                 stream=video.index,
                 measured=f"{float(density):.4f} bit/pixel",
-                limit=f"{policy.bit_rate.lowest:g} bit/pixel",
+                limit=f"{policy.low_bit_rate.lowest:g} bit/pixel",
                 advice="ask for a less compressed original",
             )
 
@@ -385,13 +389,13 @@ def _size(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
 def _fields(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
     """Report interlaced content that the file does not flag, and that a sample of the pictures shows."""
     share = source.video.interlaced_share
-    if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced.share:
+    if source.video.measured_fields == "interlaced" and not source.video.flagged_interlaced and share >= policy.interlaced_content.share:
         yield from found(
-            policy.interlaced,
+            policy,
             "interlaced-content",
             "the picture is interlaced although the file says that it is progressive",
             stream=source.video.index,
             measured=f"{float(share):.0%} of the pictures in a sample",
-            limit=f"{policy.interlaced.share:.0%}",
+            limit=f"{policy.interlaced_content.share:.0%}",
             advice="vidpipe deinterlaces it; set the field order in the file for other programs",
         )

@@ -7,11 +7,14 @@ from fractions import Fraction
 
 from vidpipe.diagnostics import Diagnostic, Where
 from vidpipe.source.facts import Stretch
-from vidpipe.source.policy import Check
+from vidpipe.source.policy import QualityPolicy, key_of
+
+BEGINNING = Fraction(0)
+"""Of a file, as players show it. What an encoder's delay puts before it happens there."""
 
 
 def found(
-    check: Check,
+    policy: QualityPolicy,
     id_: str,
     message: str,
     *,
@@ -20,18 +23,23 @@ def found(
     advice: str,
     stream: int | None = None,
     span: Stretch | None = None,
+    harmless: bool = False,
 ) -> Iterator[Diagnostic]:
-    """Yield the finding with the severity that the policy gives it, or nothing if that is "off"."""
-    if check.severity == "off":
+    """Yield the finding with the severity that the policy gives it, or nothing if that is "off"; the advice names the key of the policy.
+
+    span: in the time of the file, as ``Source.in_file`` gives it.  harmless: it is a warning at most, whatever the policy says.
+    """
+    severity = policy.check(id_).severity
+    if severity == "off":
         return
     yield Diagnostic(
         id=id_,
-        severity=check.severity,
-        at=Where(stream=stream, start=span.start if span else None, end=span.end if span else None),
+        severity="warning" if harmless else severity,
+        at=Where(stream=stream, start=max(span.start, BEGINNING) if span else None, end=max(span.end, BEGINNING) if span else None),
         message=message,
         measured=measured,
         limit=limit,
-        advice=advice,
+        advice=f"{advice} (policy key: {key_of(id_)})",
     )
 
 
@@ -41,6 +49,6 @@ def show(seconds: Fraction) -> str:
 
 
 def timecode(seconds: Fraction) -> str:
-    """Write a time of the source or the title: 0:01:30.250."""
-    whole, milliseconds = divmod(abs(round(seconds * 1000)), 1000)
-    return f"{'-' if seconds < 0 else ''}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
+    """Write a time of the file: 0:01:30.250."""
+    whole, milliseconds = divmod(round(max(seconds, BEGINNING) * 1000), 1000)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
