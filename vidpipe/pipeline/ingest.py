@@ -31,6 +31,7 @@ from urllib.parse import unquote
 from vidpipe import content_id as ids
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
+from vidpipe.catalog.states import still
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import accepted
@@ -76,7 +77,7 @@ class IngestRequest(Data):
     languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
     given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
-    replace: the source may be another one than that of the live version.
+    replace: the source may be another one than that of the live version, and the title may have been withdrawn.
     """
 
     source: str
@@ -180,15 +181,16 @@ def _ingest(
         source, facts = _measured(origin, policy, stages)
         given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = services()
-        live = catalog.live(content_id)
-        was = live[0] if live else None
+        standing = catalog.standing(content_id)
+        was = standing[0] if standing else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
         made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
-        same = live[0] if live and live[1] == fingerprint and not request.new_key else None
+        live = was if was and was.status == "live" else None
+        same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
             where, findings = same.playback.hls, facts.findings
@@ -213,7 +215,7 @@ def _ingest(
             seal(storage, target.prefix, new.record, new.inventory, reporter=reporter, cancel=cancel)
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
-                catalog.publish(new.record, fingerprint)
+                catalog.publish(new.record, fingerprint, rule=still(was))
                 result.append(_result(new, decided))
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version

@@ -40,6 +40,7 @@ class JobNote(Data):
     target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
     keys_kept: they are those of the version that was live before, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
+    copy_of: the version whose media it has, under another description; None for an ingest.
     """
 
     content_id: Id
@@ -49,6 +50,7 @@ class JobNote(Data):
     key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
     keys_kept: bool = False
     catalog: str | None = None
+    copy_of: Id | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +93,11 @@ def claim(work: Path, content_id: str) -> Iterator[Claim]:
                 fix="wait for it to end, or give this one another --id",
             )
         yield Claim(path, _read(path))
+
+
+def unfinished(work: Path, content_id: str) -> JobNote | None:
+    """Return the note of a title without claiming it. Raises UsageError."""
+    return _read(work / JOBS / f"{content_id}.json")
 
 
 def noted(work: Path) -> tuple[str, ...]:
