@@ -118,6 +118,15 @@ class Copied(Event):
     bytes: int
 
 
+class Deleted(Event):
+    """A version is gone: its objects, the keys that no other version has, its line in the catalog."""
+
+    event: Literal["deleted"] = "deleted"
+    version: str
+    objects: int
+    bytes: int
+
+
 LAST_STAGE = "catalog"
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 
@@ -139,8 +148,9 @@ class Silent:
 class RunReporter:
     """The Reporter of one run: passes every event on with the run, the title and the time. Nothing else fills these in."""
 
-    def __init__(self, reporter: Reporter, content_id: str | None = None) -> None:
-        self.id = str(uuid.uuid4())
+    def __init__(self, reporter: Reporter, content_id: str | None = None, *, part_of: RunReporter | None = None) -> None:
+        """part_of: the run that this is a part of, about one title of several."""
+        self.id: str = part_of.id if part_of else str(uuid.uuid4())
         self.content_id = content_id
         self._reporter = reporter
 

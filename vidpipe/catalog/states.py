@@ -39,7 +39,7 @@ def still(known: Record | None) -> Callable[[TitleRows], None]:
 
 
 def make_live(version: str, *, instead_of: Record | None) -> Callable[[TitleRows], None]:
-    """Return the rule that makes a superseded or withdrawn version live. instead_of: the title's standing version, when this was decided."""
+    """Return the rule that makes a superseded or withdrawn version live. instead_of: what stood there when this was decided."""
 
     def rule(title: TitleRows) -> None:
         status = title.statuses.get(version)

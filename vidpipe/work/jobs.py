@@ -2,7 +2,7 @@
 
 In:   the work space, a content id, and the fingerprint of what is to be published.
 Out:  a JobNote held under a lock: which version, under which key, is being made at which target.
-Wrong: UsageError if another process is making the same title right now, or the folder cannot be written.
+Wrong: UsageError if another process is making the same title right now (Running), or the folder cannot be written.
 
     WORK/jobs/{content_id}.json      the note
     WORK/jobs/{content_id}.lock      held while the ingest runs; gone with it
@@ -62,6 +62,10 @@ class JobNote(Data):
         return note
 
 
+class Running(UsageError):
+    """The title is being made right now, with the same home."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to make a title. unfinished: the note that an earlier run left behind, whatever it was making."""
@@ -88,7 +92,7 @@ def claim(work: Path, content_id: str) -> Iterator[Claim]:
         with _translated(path), _gate(folder):
             free = claimed.enter_context(held(path.with_suffix(_LOCK), passing=True))
         if not free:
-            raise UsageError(
+            raise Running(
                 f"another ingest of {content_id!r} is running with the same home",
                 fix="wait for it to end, or give this one another --id",
             )
