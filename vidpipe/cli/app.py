@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidpipe import __version__
 from vidpipe.cli import exits, options
+from vidpipe.cli.groups import lifecycle
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group
+from vidpipe.cli.watching import watching
 from vidpipe.cli.words import err, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
-    from vidpipe.cli.reporters import UntilLive
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
@@ -39,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ladders, name="ladders")
+lifecycle.add_to(catalog)
 app.add_typer(catalog, name="catalog")
 app.add_typer(work, name="work")
 
@@ -50,27 +51,6 @@ def invoke(arguments: Sequence[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("vidpipe", list(arguments)) as context:
         command.invoke(context)
-
-
-@contextmanager
-def watching(progress: options.Progress) -> Iterator[tuple[UntilLive, Event]]:
-    """Give a Reporter and the event that Ctrl-C sets; let the Reporter show how the block ended."""
-    from vidpipe.cli.reporters import UntilLive, watcher
-
-    shown = watcher(progress.value)
-    shown.open()
-    with exits.stopping(shown.interrupting) as cancel:
-        try:
-            yield UntilLive(shown, cancel), cancel
-        except typer.Exit as ended:
-            shown.close(None, ended.exit_code)
-            raise
-        except BaseException as error:
-            problem = exits.failure(error, debug=exits.wants("--debug", sys.argv[1:]))
-            if shown.close(problem):
-                raise exits.Reported(problem) from error
-            raise
-        shown.close(None)
 
 
 def _version(wanted: bool) -> None:
