@@ -54,7 +54,8 @@ class House:
         with closing(self.open()) as storage:
             for path, entry in self.inventory.entries.items() if version != FIRST else ():
                 assert storage.copy(f"{PREFIX}/{path}", f"{prefix}/{path}", size=entry.size)
-            record = record_of(made, SOURCE, title="Film", metadata={"season": "1"}, location=lambda path: storage.location(f"{prefix}/{path}"))
+            words: dict[str, Any] = {"title": "Film", "metadata": {"season": "1"}}
+            record = record_of(made, SOURCE, **words, location=lambda path: storage.location(f"{prefix}/{path}"))
             record = record.model_copy(update={"created_at": datetime.now(UTC).replace(microsecond=0) - timedelta(days=age)})
             seal(storage, prefix, record, made, reporter=Silent(), cancel=Event())
         with self.catalog() as catalog:
