@@ -21,6 +21,7 @@ from vidpipe.lifecycle.restoration import restore
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.titles import TitleRequest, target_of
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.pipeline.sealing import loss
 
 SECOND, THIRD = "20261121T000000Z-222222", "20261122T000000Z-333333"
 
@@ -50,6 +51,10 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
     assert [event.stage for event in recorder.named("stage_started")] == ["verify", "catalog"]
     assert {event.content_id for event in recorder.events} == {TITLE}
     assert [(record.version, record.status) for record in history(TITLE, house.settings)] == list(house.states.items())
+    with closing(house.open()) as storage:
+        lost = loss(storage, done.record)
+    assert lost
+    assert lost.paths == frozenset(), "its record.json, which keeps its first status, is that of the catalog"
 
 
 def test_a_rollback_goes_to_any_version_that_is_named_and_forward_again(house: House) -> None:
