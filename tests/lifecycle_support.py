@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,12 @@ from unittest import mock
 
 from tests.ingest_support import settings as quick
 from tests.title_support import KEY, PREFIX, Encoded, publish_title
+from vidpipe import layout
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.inventory import Inventory
+from vidpipe.pipeline.address import flip
 from vidpipe.pipeline.sealing import seal
 from vidpipe.progress import Silent
 from vidpipe.protect.key_store import KeyStore
@@ -60,6 +63,8 @@ class House:
             seal(storage, prefix, record, made, reporter=Silent(), cancel=Event())
         with self.catalog() as catalog:
             catalog.publish(record, "media-words")
+            with closing(self.open()) as storage:
+                flip(storage, catalog, TITLE)
         return record
 
     @property
@@ -75,13 +80,24 @@ class House:
         return found[0] if found else None
 
     def objects(self) -> dict[str, set[str]]:
-        """The paths of all objects of each version at the target."""
+        """The paths of all objects of each version at the target. (The address of the title is none of a version.)"""
         found: dict[str, set[str]] = {}
         with closing(self.open()) as storage:
             for stored in storage.list(TITLE):
-                _, version, path = stored.path.split("/", 2)
-                found.setdefault(version, set()).add(path)
+                if stored.path != layout.address(TITLE):
+                    _, version, path = stored.path.split("/", 2)
+                    found.setdefault(version, set()).add(path)
         return found
+
+    @property
+    def shown(self) -> str | None:
+        """The version that the address of the title plays, if it is there."""
+        with closing(self.open()) as storage:
+            if storage.head(layout.address(TITLE)) is None:
+                return None
+            text = storage.get(layout.address(TITLE)).decode()
+        (version,) = set(re.findall(r"\d{8}T\d{6}Z-\w{6}", text))
+        return version
 
     def note(self, **fields: Any) -> JobNote:
         """Leave the note of an unfinished ingest."""

@@ -58,6 +58,7 @@ def test_a_withdrawn_title_is_deleted_with_its_keys(house: House) -> None:
         assert gone.target == house.settings.target
     assert [(event.version, event.content_id) for event in recorder.named("deleted")] == [(SECOND, TITLE), (FIRST, TITLE)]
     assert (house.states, house.objects(), house.keys.find()) == ({}, {}, ())
+    assert list(Path(house.settings.target).iterdir()) == [], "no address either"
     with pytest.raises(UsageError, match="no title"):
         delete(WHOLE, house.settings)
 
@@ -138,6 +139,16 @@ def test_prune_keeps_the_newest_and_what_players_may_be_in_the_middle_of(house: 
     assert house.keys.holds(KEY.key_id)
     assert rollback(RollbackRequest(content_id=TITLE), house.settings).record.version == THIRD
     assert prune(old(keep=1), house.settings).removed == ()
+
+
+def test_an_address_at_a_target_that_a_title_has_left_goes_with_the_version_that_it_plays(house: House, tmp_path: Path) -> None:
+    moved = LocalStorage(tmp_path / "elsewhere")
+    version = house.record.playback.model_copy(update={"hls": moved.location(f"{TITLE}/{SECOND}/master.m3u8")})
+    with house.catalog() as catalog:
+        catalog.publish(house.record.model_copy(update={"version": SECOND, "playback": version}), "f")
+    assert house.shown == FIRST
+    assert [gone.version for gone in prune(old(), house.settings).removed] == [FIRST]
+    assert (house.shown, house.objects()) == (None, {})
 
 
 def test_withdrawn_versions_are_not_pruned(house: House) -> None:
@@ -357,7 +368,7 @@ def look():
     with Catalog(settings.catalog_url) as catalog:
         states = {record.version: record.status for record in catalog.versions("title")}
     library = Path(settings.target) / "title"
-    objects = {file.relative_to(library).parts[0] for file in library.rglob("*") if file.is_file()}
+    objects = {file.relative_to(library).parts[0] for file in library.glob("*/**/*") if file.is_file()}
     keys = len([file for file in settings.keys.glob("*.json")])
     note = unfinished(settings.work, "title")
     return {"states": states, "objects": sorted(objects), "keys": keys, "noted": note.version if note else None}
@@ -397,7 +408,7 @@ def test_kill_9_loses_nothing_and_the_same_command_goes_on(command: str, seed: i
             assert house.objects()[THIRD] == before
     assert rounds[-1]["ended"] == 0
     if command == "delete":
-        assert (house.states, house.objects(), house.keys.find()) == ({}, {}, ())
+        assert (house.states, house.objects(), house.keys.find(), house.shown) == ({}, {}, (), None)
     elif command == "prune":
         assert (house.states, house.objects().keys()) == ({THIRD: "live"}, {THIRD})
     else:
@@ -406,6 +417,7 @@ def test_kill_9_loses_nothing_and_the_same_command_goes_on(command: str, seed: i
         assert list(house.states.values()) == ["live", "superseded", "superseded", "superseded"], "one version, however often it was killed"
         assert house.objects().keys() == house.states.keys()
         assert house.objects()[house.live.version] == before
+        assert house.shown == house.live.version
         with closing(house.open()) as storage:
             found = loss(storage, house.live)
         assert found

@@ -43,7 +43,7 @@ def test_a_title_gets_other_words_without_its_source(house: House) -> None:
     assert (new.title, new.metadata, done.replaced.version) == ("Der Film", {"genre": "drama"}, FIRST)
     assert done.copied == len(house.inventory.entries)
     assert house.states == {new.version: "live", FIRST: "superseded"}
-    assert house.live == new
+    assert (house.live, house.shown) == (new, new.version)
     kept = {"version", "title", "metadata", "created_at", "playback", "renditions", "thumbnails"}
     assert new.model_dump(exclude=kept) == house.record.model_dump(exclude=kept), "source, tracks and keys are those of before"
     with closing(house.open()) as storage:
@@ -57,6 +57,17 @@ def test_a_title_gets_other_words_without_its_source(house: House) -> None:
     assert unfinished(house.settings.work, TITLE) is None
     assert [info.key_id for info in house.keys.find()] == [KEY.key_id]
     assert rollback(RollbackRequest(content_id=TITLE), house.settings).record.title == "Film"
+
+
+def test_the_urls_of_the_record_are_kept_whatever_is_set_today(house: House) -> None:
+    base = "https://media.example.com/v%C3%B6d"
+    url = f"{base}/{TITLE}/{FIRST}/master.m3u8"
+    playback = house.record.playback.model_copy(update={"url": url, "title_url": f"{base}/{TITLE}/master.m3u8"})
+    record = house.record.model_copy(update={"playback": playback, "version": "v2"})
+    with house.catalog() as catalog:
+        catalog.publish(record, "f")
+    assert redescription._public_url(record.model_copy(update={"version": FIRST})) == base
+    assert redescription._public_url(house.record) is None
 
 
 def test_what_is_said_already_changes_nothing(house: House) -> None:

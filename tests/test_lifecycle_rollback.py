@@ -12,6 +12,7 @@ from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, run
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
+from vidpipe.catalog.published_at import target_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import make_live
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError, VerificationFailed, VidpipeError
@@ -19,9 +20,10 @@ from vidpipe.lifecycle import proving
 from vidpipe.lifecycle.history import history
 from vidpipe.lifecycle.restoration import restore
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
-from vidpipe.lifecycle.titles import TitleRequest, target_of
+from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.sealing import loss
+from vidpipe.storage.local import LocalStorage
 
 SECOND, THIRD = "20261121T000000Z-222222", "20261122T000000Z-333333"
 
@@ -49,7 +51,9 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
     assert (done.proof.by, done.proof.objects) == ("inventory", len(house.inventory.entries))
     assert not done.unchanged
     assert [event.stage for event in recorder.named("stage_started")] == ["verify", "catalog"]
+    assert [event.version for event in recorder.named("live")] == [FIRST]
     assert {event.content_id for event in recorder.events} == {TITLE}
+    assert house.shown == FIRST
     assert [(record.version, record.status) for record in history(TITLE, house.settings)] == list(house.states.items())
     with closing(house.open()) as storage:
         lost = loss(storage, done.record)
@@ -150,7 +154,7 @@ def test_what_is_not_there_is_a_sentence(house: House, request_: RollbackRequest
 def test_a_title_is_withdrawn_and_restored(house: House) -> None:
     gone = withdraw(TitleRequest(content_id=TITLE), house.settings)
     assert (gone.record.version, gone.record.status, gone.unchanged) == (SECOND, "withdrawn", False)
-    assert house.live is None
+    assert (house.live, house.shown) == (None, None)
     assert withdraw(TitleRequest(content_id=TITLE), house.settings).unchanged
     assert house.objects().keys() == {FIRST, SECOND}, "nothing is deleted"
     with pytest.raises(UsageError, match="is withdrawn") as failure:
@@ -160,6 +164,7 @@ def test_a_title_is_withdrawn_and_restored(house: House) -> None:
     assert (done.record.version, done.replaced) == (SECOND, None)
     assert done.proof
     assert house.states == {SECOND: "live", FIRST: "superseded"}
+    assert house.shown == SECOND
     assert restore(TitleRequest(content_id=TITLE), house.settings).unchanged
 
 
@@ -192,6 +197,60 @@ def test_what_another_command_did_meanwhile_is_not_undone(house: House, monkeypa
         rollback(back(house), house.settings)
     assert THIRD in failure.value.what
     assert house.states == {THIRD: "live", SECOND: "superseded", FIRST: "superseded"}
+
+
+def test_an_address_that_could_not_be_written_is_put_right_by_the_command_that_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the same one: without a version it would go back once more."""
+    put = LocalStorage.put
+
+    def fails(self: LocalStorage, path: str, data: object, **options: object) -> None:
+        if path == f"{TITLE}/master.m3u8":
+            raise PublishFailed("cannot write: the disk is full")
+        put(self, path, data, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LocalStorage, "put", fails)
+    with pytest.raises(PublishFailed, match="address does not play") as failure:
+        rollback(back(house), house.settings)
+    assert f"vidpipe catalog rollback {TITLE} {FIRST}" in str(failure.value.fix)
+    assert (house.live and house.live.version, house.shown) == (FIRST, SECOND)
+    monkeypatch.undo()
+    recorder = Recorder()
+    assert rollback(back(house, FIRST, dry_run=True), house.settings).unchanged
+    assert house.shown == SECOND
+    assert rollback(back(house, FIRST), house.settings, recorder).unchanged
+    assert house.shown == FIRST
+    assert any("did not play version" in note.text for note in recorder.named("note"))
+
+
+def test_an_address_that_stays_is_removed_by_the_same_command(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: LocalStorage, path: str) -> None:
+        raise PublishFailed("cannot delete: permission denied")
+
+    monkeypatch.setattr(LocalStorage, "delete", fails)
+    with pytest.raises(PublishFailed, match="still plays it"):
+        withdraw(TitleRequest(content_id=TITLE), house.settings)
+    assert (house.live, house.shown) == (None, SECOND)
+    monkeypatch.undo()
+    assert withdraw(TitleRequest(content_id=TITLE), house.settings).unchanged
+    assert house.shown is None
+
+
+def test_a_cdn_forgets_the_address_or_the_whole_title(house: House, tmp_path: Path) -> None:
+    program, log = tmp_path / "purge", tmp_path / "log"
+    program.write_text(f"#!/bin/sh\ncat >> {log}\n")
+    program.chmod(0o755)
+    configured = house.settings.model_copy(update={"cdn": f"command:{program}", "public_url": "https://m.example.com"})
+    rollback(back(house), configured)
+    withdraw(TitleRequest(content_id=TITLE), configured)
+    assert log.read_text().splitlines() == ["https://m.example.com/title/master.m3u8", "https://m.example.com/title/*"]
+    program.write_text("#!/bin/sh\nexit 1\n")
+    recorder = Recorder()
+    withdraw(TitleRequest(content_id=TITLE), configured, recorder)
+    (note,) = recorder.named("note")
+    assert note.level == "warning"
+    assert "purge title/* by hand" in note.text
 
 
 def test_a_target_that_is_nowhere_in_the_record_is_refused(house: House) -> None:

@@ -19,20 +19,24 @@ from typing import TYPE_CHECKING
 
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import still
 from vidpipe.data import Data
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
-from vidpipe.layout import version_prefix
+from vidpipe.layout import MASTER, version_prefix
 from vidpipe.lifecycle.proving import key_url_of
-from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, storage_of, target_of, versions_of
+from vidpipe.lifecycle.revival import live_event
+from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
+from vidpipe.pipeline.address import put_right, show
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, seal
 from vidpipe.pipeline.succession import Description, check_description, described
 from vidpipe.pipeline.versions import abandon, begin, is_known, redescribed
 from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages, Uploaded
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.publish.addresses import public
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import discard
@@ -91,7 +95,11 @@ def redescribe(
         about = described(live, live.source, request.title, request.metadata)
         same = about == Description(title=live.title, metadata=live.metadata)
         said = Redescription(**dict(about), replaced=live, unchanged=same, dry_run=request.dry_run)
-        if same or held is None:
+        if held is None:
+            return said
+        if same:
+            with closing(storage_of(live)) as storage:
+                put_right(storage, catalog, live, settings, stages.reporter)
             return said
         record, copied = _published(held, live, about, redescribed(fingerprint, about), catalog, settings, stages, cancel)
     return said.model_copy(update={"record": record, "copied": copied})
@@ -133,20 +141,33 @@ def _published(
         new = known.model_copy(update={"version": job.version})
         try:
             copied = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
-            record = record_of(new, live.source, **dict(about), location=lambda path: storage.location(f"{prefix}/{path}"))
+            record = record_of(
+                new,
+                live.source,
+                **dict(about),
+                location=lambda path: storage.location(f"{prefix}/{path}"),
+                public_url=_public_url(live),
+            )
             seal(storage, prefix, record, new, reporter=stages.reporter, cancel=cancel)
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(record, fingerprint, rule=still(live))
+                with suppress(OSError):  # a note of a version that is in the catalog is never continued
+                    held.finish()
+                show(storage, catalog, content_id, settings, stages.reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the same command continues this version
         except BaseException:
             if not is_known(catalog, job):
                 abandon(held, catalog, storage, job, keys)
             raise
-        with suppress(OSError):  # the version is live; a note of one that is in the catalog is never continued
-            held.finish()
+    stages.reporter.emit(live_event(record))
     return record, copied
+
+
+def _public_url(live: Record) -> str | None:
+    """Return the setting ``public_url`` with which the live version was published: like all that was not named, it is kept."""
+    return live.playback.url.removesuffix(public("", f"{prefix_of(live)}/{MASTER}")) if live.playback.url else None
 
 
 def _copy_proven(

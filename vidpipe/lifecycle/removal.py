@@ -16,11 +16,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from vidpipe import layout
+from vidpipe.catalog.published_at import lies_at, storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import forget
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed
-from vidpipe.lifecycle.titles import prefix_of, storage_of, target_of
+from vidpipe.lifecycle.titles import prefix_of, standing_of
 from vidpipe.pipeline.making import stop_if
 from vidpipe.progress import Deleted, Note, Reporter
 from vidpipe.protect.key_store import KeyStore
@@ -69,6 +71,7 @@ def remove(
         try:
             with closing(storage_of(record)) as storage:
                 seen = _seen(record, storage, ())
+                _remove_address(record, storage, catalog)
                 _discard(record, storage)
         except PublishFailed as error:
             failed.append(error)
@@ -100,6 +103,13 @@ def _seen(record: Record, storage: Storage, key_ids: tuple[str, ...]) -> Removed
     return RemovedVersion(
         content_id=record.content_id, version=record.version, target=target, objects=len(sizes), bytes=sum(sizes), key_ids=key_ids
     )
+
+
+def _remove_address(record: Record, storage: Storage, catalog: Catalog) -> None:
+    """Remove the address of the title at this target unless it plays the live version: it may play the one that goes."""
+    standing = standing_of(catalog.versions(record.content_id))
+    if standing is None or standing.status != "live" or not lies_at(storage, standing):
+        storage.delete(layout.address(record.content_id))
 
 
 def _discard(record: Record, storage: Storage) -> None:

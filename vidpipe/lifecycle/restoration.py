@@ -12,7 +12,7 @@ import threading
 
 from vidpipe.catalog import open_catalog
 from vidpipe.errors import UsageError
-from vidpipe.lifecycle.revival import Revival, revive
+from vidpipe.lifecycle.revival import Revival, confirmed, revive
 from vidpipe.lifecycle.titles import TitleRequest, standing_of, versions_of
 from vidpipe.progress import Reporter
 from vidpipe.settings import Settings
@@ -25,6 +25,8 @@ def restore(request: TitleRequest, settings: Settings, reporter: Reporter | None
         if standing is None:
             fix = f"choose a version: vidpipe catalog rollback {request.content_id} VERSION"
             raise UsageError(f"{request.content_id} has no version that was withdrawn", fix=fix)
-        if standing.status == "live" or request.dry_run:
-            return Revival(record=standing, replaced=None, unchanged=standing.status == "live", dry_run=request.dry_run)
+        if standing.status == "live":
+            return confirmed(catalog, standing, settings, reporter, dry_run=request.dry_run)
+        if request.dry_run:
+            return Revival(record=standing, replaced=None, dry_run=True)
         return revive(catalog, standing, standing, settings, reporter, cancel)

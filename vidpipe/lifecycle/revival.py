@@ -11,13 +11,15 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from vidpipe.catalog.published_at import storage_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import make_live
 from vidpipe.data import Data
 from vidpipe.lifecycle.proving import ProvenVersion, prove
-from vidpipe.lifecycle.titles import keys_given, storage_of
+from vidpipe.lifecycle.titles import keys_given
+from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.making import stop_if
-from vidpipe.progress import LAST_STAGE, Reporter, RunReporter, Silent, Stages
+from vidpipe.progress import LAST_STAGE, Live, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 
@@ -45,11 +47,32 @@ def revive(
     cancel = cancel or threading.Event()
     stages = Stages(RunReporter(reporter or Silent(), record.content_id))
     keys = KeyStore(settings.keys, keys_given(settings))
-    with stages("verify"), closing(storage_of(record)) as storage:
-        proof = prove(record, storage, keys, reporter=stages.reporter, cancel=cancel)
-    with stages(LAST_STAGE):
-        stop_if(cancel)  # asked when the stage has begun: no later signal stops it
-        catalog.change(record.content_id, make_live(record.version, instead_of=standing))
+    with closing(storage_of(record)) as storage:
+        with stages("verify"):
+            proof = prove(record, storage, keys, reporter=stages.reporter, cancel=cancel)
+        with stages(LAST_STAGE):
+            stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+            catalog.change(record.content_id, make_live(record.version, instead_of=standing))
+            try:
+                show(storage, catalog, record.content_id, settings, stages.reporter)
+            except NotFlipped as problem:  # the same command without a version would go back once more
+                problem.fix = f"run: vidpipe catalog rollback {record.content_id} {record.version}; it only puts the address right"
+                raise
+    stages.reporter.emit(live_event(record))
     after = {known.version: known for known in catalog.versions(record.content_id)}
     replaced = standing and after.get(standing.version, standing)
     return Revival(record=after.get(record.version, record), replaced=None if standing == record else replaced, proof=proof)
+
+
+def confirmed(catalog: Catalog, live: Record, settings: Settings, reporter: Reporter | None, *, dry_run: bool) -> Revival:
+    """Return that a version is live already. Its address is put right if it plays another one."""
+    if not dry_run:
+        with closing(storage_of(live)) as storage:
+            put_right(storage, catalog, live, settings, RunReporter(reporter or Silent(), live.content_id))
+    return Revival(record=live, replaced=None, unchanged=True, dry_run=dry_run)
+
+
+def live_event(record: Record) -> Live:
+    """Return the event that a version is live."""
+    playback = record.playback
+    return Live(version=record.version, manifest=playback.hls, url=playback.url, title_url=playback.title_url)

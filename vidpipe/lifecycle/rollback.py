@@ -13,7 +13,7 @@ import threading
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.errors import UsageError
-from vidpipe.lifecycle.revival import Revival, revive
+from vidpipe.lifecycle.revival import Revival, confirmed, revive
 from vidpipe.lifecycle.titles import TitleRequest, standing_of, versions_of
 from vidpipe.progress import Reporter
 from vidpipe.settings import Settings
@@ -34,7 +34,7 @@ def rollback(
         standing = standing_of(records)
         wanted = _before(records, standing, request.content_id) if request.version is None else _named(records, request)
         if wanted.status == "live":
-            return Revival(record=wanted, replaced=None, unchanged=True, dry_run=request.dry_run)
+            return confirmed(catalog, wanted, settings, reporter, dry_run=request.dry_run)
         if request.dry_run:
             return Revival(record=wanted, replaced=None if standing == wanted else standing, dry_run=True)
         return revive(catalog, wanted, standing, settings, reporter, cancel)

@@ -1,7 +1,7 @@
-"""What all operations on a published title have in common: the request for one, its versions, where they lie.
+"""What all operations on a published title have in common: the request for one, and its versions.
 
 In:   a content id; the catalog.
-Out:  TitleRequest, ``versions_of``, ``storage_of``.
+Out:  TitleRequest, ``versions_of``.
 Wrong: UsageError for a title that is not in the catalog, with the nearest id; CatalogFailed.
 """
 
@@ -14,10 +14,8 @@ from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
-from vidpipe.errors import CatalogFailed, UsageError
+from vidpipe.errors import UsageError
 from vidpipe.settings import Settings
-from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -48,23 +46,6 @@ def standing_of(records: tuple[Record, ...]) -> Record | None:
 def prefix_of(record: Record) -> str:
     """Return the path of a version below its target."""
     return layout.version_prefix(record.content_id, record.version)
-
-
-def target_of(record: Record) -> str:
-    """Return the target of a version: a folder or s3://BUCKET/PREFIX, wherever new ones go."""
-    tail = f"/{prefix_of(record)}/{layout.MASTER}"
-    if not record.playback.hls.endswith(tail):
-        raise CatalogFailed(
-            f"the record of {record.content_id} {record.version} does not say where the version lies",
-            where=record.playback.hls,
-            fix="restore the catalog from a backup",
-        )
-    return record.playback.hls.removesuffix(tail) or "/"
-
-
-def storage_of(record: Record) -> Storage:
-    """Open the target of a version."""
-    return open_storage(target_of(record))
 
 
 def keys_given(settings: Settings) -> bytes | None:

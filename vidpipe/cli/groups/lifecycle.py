@@ -79,12 +79,13 @@ def withdraw(
     dry_run: DryRun = False,
     yes: Yes = False,
     json: options.Json = False,
+    progress: options.ProgressOption = options.Progress.auto,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Take a title down: no version of it is live any more.
+    """Take a title down: no version of it is live any more, and its address is gone.
 
-    Its files and keys stay, so that it can be restored. An ingest of it that is running will not make it live again.
+    Its other files and its keys stay, so that it can be restored. An ingest of it that is running will not make it live again.
     """
     from vidpipe.cli import changes
     from vidpipe.data import report
@@ -98,7 +99,8 @@ def withdraw(
         planned = take_down(request.model_copy(update={"dry_run": True}), settings)
         if not planned.unchanged:
             _confirm(changes.would_withdraw(planned))
-    done = take_down(request, settings)
+    with watching(progress) as (reporter, _):
+        done = take_down(request, settings, reporter)
     if json:
         write_json(report(done))
     else:
