@@ -99,6 +99,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
         "content_id",
         "version",
         "status",
+        "status_since",
         "title",
         "created_at",
         "duration",
@@ -363,7 +364,7 @@ def test_a_commit_of_which_nothing_is_known_is_reported_so(wire: tuple[str, Wire
         catalog.publish(record("unknown"), "f")
         monkeypatch.setattr(store, "WAIT", 1)  # only now: a busy machine may take longer to connect
         between.armed = ["answer"] * 1000
-        with pytest.raises(CatalogFailed, match="v2 of unknown was made live, and it is not known whether it is") as failure:
+        with pytest.raises(CatalogFailed, match="v2 of unknown was made live, and it is not known whether that took place") as failure:
             catalog.publish(record("unknown", "v2"), "f")
         assert "run the same command again" in str(failure.value.fix)
         assert failure.value.where == catalog.where

@@ -38,6 +38,10 @@ DEFAULTS: dict[str, object] = {
     "master_key": None,
 }
 
+PRUNE_KEEP = 2
+PRUNE_OLDER_THAN_DAYS = 30
+"""Of ``vidpipe catalog prune``: superseded versions of a title that stay, and days for which all of them stay."""
+
 DESCRIPTIONS: dict[str, str] = {
     "home": "Folder of vidpipe's state: catalog, keys, work files. Default: the user's data folder, such as ~/.local/share/vidpipe.",
     "target": "Where to publish: a folder or s3://BUCKET/PREFIX. Default: HOME/library.",

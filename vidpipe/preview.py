@@ -242,6 +242,10 @@ def live_record(settings: Settings, content_id: str) -> Record:
         found = catalog.live(content_id) if CONTENT_ID.fullmatch(content_id) else None
         if found is not None:
             return found[0]
+        stands = catalog.standing(content_id) if CONTENT_ID.fullmatch(content_id) else None
+        if stands is not None:
+            fix = f"make it live again: vidpipe catalog restore {content_id}; or see vidpipe catalog versions {content_id}"
+            raise UsageError(f"{content_id} has no live version: it is withdrawn", fix=fix)
         close = nearest(content_id, [record.content_id for record in catalog.list()])
     fix = f"did you mean {close}?" if close else "see vidpipe catalog list, and check --home"
     raise UsageError(f"there is no title {content_id!r} in the catalog", fix=fix)

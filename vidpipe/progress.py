@@ -146,6 +146,15 @@ class Copied(Event):
     bytes: int
 
 
+class Deleted(Event):
+    """A version is gone: its objects, the keys that no other version has, its line in the catalog."""
+
+    event: Literal["deleted"] = "deleted"
+    version: str
+    objects: int
+    bytes: int
+
+
 class Live(Event):
     """A version is live: the end of an ingest that went well.
 
@@ -184,8 +193,9 @@ class Silent:
 class RunReporter:
     """The Reporter of one run: passes every event on with the run, the title and the time. Nothing else fills these in."""
 
-    def __init__(self, reporter: Reporter, content_id: str | None = None) -> None:
-        self.id = str(uuid.uuid4())
+    def __init__(self, reporter: Reporter, content_id: str | None = None, *, part_of: RunReporter | None = None) -> None:
+        """part_of: the run that this is a part of, about one title of several."""
+        self.id: str = part_of.id if part_of else str(uuid.uuid4())
         self.content_id = content_id
         self._reporter = reporter
 

@@ -19,7 +19,9 @@ from vidpipe.protect.schemes import MEANING, SchemeName
 
 SCHEMA: Final = "vidpipe.catalog/1"
 
-Status = Literal["live", "superseded"]
+Status = Literal["live", "superseded", "withdrawn", "deleting"]
+STANDING: Final[tuple[Status, ...]] = ("live", "withdrawn")
+"""A title has at most one version of these: the one that it shows, or would show if it were not withdrawn."""
 
 
 def _utc(value: datetime) -> datetime:
@@ -157,7 +159,13 @@ class Record(RecordPart):
     version: str = Field(min_length=1, description="Id of this version; sorts by time of creation.")
     status: Status = Field(
         default="live",
-        description="live: the version to play; superseded: a newer one has replaced it. A record.json keeps its first status.",
+        description=(
+            "live: the version to play; superseded: another one took its place; withdrawn: it was live, and the title was taken down; "
+            "deleting: its objects are being deleted. A record.json keeps its first status."
+        ),
+    )
+    status_since: Moment | None = Field(
+        default=None, description="When the status last changed, UTC; null if it never did, or a vidpipe before 0.2.0 did not note it."
     )
     title: str = Field(description="Title shown to viewers.")
     created_at: Moment = Field(description="When the version was made, UTC, ISO 8601.")
@@ -172,6 +180,11 @@ class Record(RecordPart):
     encryption: Encryption
     cache: Cache
     metadata: dict[str, str] = Field(default={}, description="The metadata given with --meta, unchanged.")
+
+
+def as_published(record: Record) -> Record:
+    """Return a record as its version was published: all that may change later is the status."""
+    return record.model_copy(update={"status": "live", "status_since": None})
 
 
 def json_schema() -> dict[str, Any]:

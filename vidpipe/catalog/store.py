@@ -5,7 +5,8 @@ Out:  ``Catalog``.
 Wrong: UsageError for a URL that cannot be used; CatalogFailed for everything that the database refuses. Passwords stay out of messages.
 
 One transaction makes a version live and the previous one superseded, so that a reader always finds exactly one. Writers of the same title
-wait for each other (SQLite: one writer at a time; PostgreSQL: an advisory lock on the content id); a unique index backs that up.
+wait for each other (SQLite: one writer at a time; PostgreSQL: an advisory lock on the content id); a unique index backs that up. Which
+status may follow which is for the rules of states.py to say, which are applied here.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -25,7 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import STANDING, Record, Status, as_published
 from vidpipe.errors import CatalogFailed, UsageError
 
 SCHEMA_VERSION = 1
@@ -34,6 +36,8 @@ WAIT = 30
 """Seconds to wait for another writer, for a server to answer, and for one that went away to come back."""
 PAUSE = 1.0
 """Seconds between two attempts to reach it again."""
+
+_Result = TypeVar("_Result")
 
 
 class _Json(sa.TypeDecorator[Any]):
@@ -101,17 +105,35 @@ class Catalog:
         """Where the catalog lies, for people and notes: its file, or its URL without password and options."""
         return self._where
 
-    def publish(self, record: Record, fingerprint: str) -> None:
+    def publish(self, record: Record, fingerprint: str, *, rule: Callable[[TitleRows], object] | None = None) -> None:
         """Make this version live and the previous live version superseded, in one transaction.
 
         fingerprint: of everything that shapes the title; ``live`` gives it back, so that an unchanged ingest is a no-op.
+        rule: is asked first, in the same transaction, and may raise.
         The same version with the same record again changes nothing, also if another has superseded it since. So a connection that is lost
         is no failure yet: whether its COMMIT took place is seen when the same is asked again.
         """
+        what = f"version {record.version} of {record.content_id} was made live"
+        self._until_known(lambda: self._publish(record, fingerprint, rule), what)
+
+    def change(self, content_id: str, rule: Callable[[TitleRows], _Result]) -> _Result:
+        """Apply a rule to the versions of a title, in one transaction, while no other writer changes them. What it raises undoes it.
+
+        It is applied again if the connection is lost at the COMMIT: a rule that finds its work done changes nothing.
+        """
+
+        def changed() -> _Result:
+            with self._changing(content_id) as title:
+                return rule(title)
+
+        return self._until_known(changed, f"the versions of {content_id} were changed")
+
+    def _until_known(self, change: Callable[[], _Result], what: str) -> _Result:
+        """Return what a change that can be made twice comes to, whatever becomes of the connection. what: was done, for the message."""
         deadline: float | None = None
         while True:
             try:
-                return self._publish(record, fingerprint)
+                return change()
             except CatalogFailed as failure:
                 if deadline is None and not _is_lost(failure):
                     raise
@@ -120,32 +142,39 @@ class Catalog:
                 deadline = deadline or time.monotonic() + WAIT
                 if time.monotonic() > deadline:
                     raise CatalogFailed(
-                        f"the connection was lost while version {record.version} of {record.content_id} was made live, and it is not known "
-                        "whether it is",
+                        f"the connection was lost while {what}, and it is not known whether that took place",
                         where=self._where,
                         fix="run the same command again once the server answers: it works in either case",
                         details=[failure.what],
                     ) from failure
             time.sleep(PAUSE)
 
-    def _publish(self, record: Record, fingerprint: str) -> None:
+    @contextmanager
+    def _changing(self, content_id: str) -> Iterator[TitleRows]:
+        """Give the versions of a title inside a transaction, which no other writer of the title shares."""
         with self._transaction(write=True) as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
-                key = sa.func.hashtextextended(record.content_id, 0)
+                key = sa.func.hashtextextended(content_id, 0)
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-            known = connection.execute(sa.select(_versions).where(_same(record))).mappings().first()
+            yield TitleRows(connection, content_id, self._where)
+
+    def _publish(self, record: Record, fingerprint: str, rule: Callable[[TitleRows], object] | None) -> None:
+        with self._changing(record.content_id) as title:
+            connection = title.connection
+            known = connection.execute(sa.select(_versions).where(_is_version(record.content_id, record.version))).mappings().first()
             if known is not None:
-                earlier = self._record(known).model_copy(update={"status": record.status})
-                if earlier == record and known["fingerprint"] == fingerprint:
+                if as_published(self._record(known)) == as_published(record) and known["fingerprint"] == fingerprint:
                     return
                 raise CatalogFailed(
                     f"version {record.version} of {record.content_id} is already in the catalog with a different record",
                     where=self._where,
                     fix="run the ingest again: it makes a new version",
                 )
-            of_title = _versions.c.content_id == record.content_id
-            connection.execute(sa.update(_versions).where(of_title, _versions.c.status == "live").values(status="superseded"))
+            if rule is not None:
+                rule(title)
+            if title.standing is not None:
+                title.set_status(title.standing, "superseded")
             connection.execute(
                 sa.insert(_versions).values(
                     content_id=record.content_id,
@@ -158,11 +187,18 @@ class Catalog:
             )
 
     def live(self, content_id: str) -> tuple[Record, str] | None:
-        """Return the live record of a title and its fingerprint, or None if nothing was published."""
+        """Return the live record of a title and its fingerprint, or None if none is live."""
+        return self._one(content_id, ("live",))
+
+    def standing(self, content_id: str) -> tuple[Record, str] | None:
+        """Return the same of the version that the title shows, or would show if it were not withdrawn."""
+        return self._one(content_id, STANDING)
+
+    def having(self, *statuses: Status) -> tuple[str, ...]:
+        """Return the content ids of all titles that have a version of one of these statuses, in order."""
+        chosen = sa.select(_versions.c.content_id).where(_versions.c.status.in_(statuses)).distinct()
         with self._transaction() as connection:
-            chosen = sa.select(_versions).where(_versions.c.content_id == content_id, _versions.c.status == "live")
-            row = connection.execute(chosen).mappings().first()
-            return None if row is None else (self._record(row), row["fingerprint"])
+            return tuple(connection.execute(chosen.order_by(_versions.c.content_id)).scalars())
 
     def list(self) -> tuple[Record, ...]:
         """Return the live records of all titles, ordered by content id."""
@@ -182,6 +218,12 @@ class Catalog:
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _one(self, content_id: str, statuses: tuple[Status, ...]) -> tuple[Record, str] | None:
+        with self._transaction() as connection:
+            chosen = sa.select(_versions).where(_versions.c.content_id == content_id, _versions.c.status.in_(statuses))
+            row = connection.execute(chosen).mappings().first()
+            return None if row is None else (self._record(row), row["fingerprint"])
 
     def _records(self, chosen: sa.Select[Any]) -> tuple[Record, ...]:
         with self._transaction() as connection:
@@ -248,13 +290,47 @@ class Catalog:
             ) from problem
 
 
+class TitleRows:
+    """The versions of one title inside a transaction. where: of the catalog, for messages."""
+
+    def __init__(self, connection: sa.Connection, content_id: str, where: str) -> None:
+        self.connection = connection
+        self.content_id = content_id
+        self.where = where
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        """The status of each version by its id, newest first."""
+        chosen = sa.select(_versions.c.version, _versions.c.status).where(_versions.c.content_id == self.content_id)
+        rows = self.connection.execute(chosen.order_by(_versions.c.created_at.desc(), _versions.c.version.desc()))
+        return {row.version: row.status for row in rows}
+
+    @property
+    def standing(self) -> str | None:
+        """The version that is live or withdrawn, if there is one."""
+        return next((version for version, status in self.statuses.items() if status in STANDING), None)
+
+    def set_status(self, version: str, status: Status) -> None:
+        """Give a version another status, from now on."""
+        one = _is_version(self.content_id, version)
+        kept = self.connection.execute(sa.select(_versions.c.record).where(one)).scalar()
+        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # What somebody has damaged stays as it is.
+        changes = {"record": {**kept, "status_since": since}} if isinstance(kept, dict) else {}
+        self.connection.execute(sa.update(_versions).where(one).values(status=status, **changes))
+
+    def remove(self, version: str) -> None:
+        """Remove the line of a version."""
+        self.connection.execute(sa.delete(_versions).where(_is_version(self.content_id, version)))
+
+
 def _is_lost(failure: CatalogFailed) -> bool:
     """Whether the connection broke while something was asked, so that nobody knows what came of it."""
     return isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
 
 
-def _same(record: Record) -> sa.ColumnElement[bool]:
-    return (_versions.c.content_id == record.content_id) & (_versions.c.version == record.version)
+def _is_version(content_id: str, version: str) -> sa.ColumnElement[bool]:
+    return (_versions.c.content_id == content_id) & (_versions.c.version == version)
 
 
 def _engine(where: str | Path) -> sa.Engine:

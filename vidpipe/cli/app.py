@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import batch, completion, exits, options
+from vidpipe.cli.groups import lifecycle
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.policy import policy
@@ -48,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ladders, name="ladders")
+lifecycle.add_to(catalog)
 app.add_typer(catalog, name="catalog")
 app.add_typer(policy, name="policy")
 app.add_typer(work, name="work")

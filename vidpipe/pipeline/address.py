@@ -12,14 +12,18 @@ rollback, the later one wins, whoever writes last.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
 from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
-from vidpipe.errors import PublishFailed
+from vidpipe.cdn.purge import flipped, purge, taken_down
+from vidpipe.errors import PublishFailed, VidpipeError
 from vidpipe.manifest.relocated import relocated
-from vidpipe.publish.delivery import ADDRESS, delivery
+from vidpipe.progress import Note, Reporter
+from vidpipe.publish.delivery import ADDRESS, ADDRESS_SECONDS, delivery
+from vidpipe.settings import Settings
 from vidpipe.storage.base import Storage
 from vidpipe.storage.compression import decompressed
 
@@ -61,6 +65,38 @@ def is_flipped(storage: Storage, live: Record) -> bool:
     if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
     return storage.head(path) is not None and storage.get(path) == _content(storage, live)
+
+
+def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
+    """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped, CatalogFailed."""
+    flip(storage, catalog, content_id)
+    _purge(content_id, flipped(content_id), settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
+
+
+def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
+    """Remove the address of a title that is live no longer, and make the CDN forget all of it. Raises NotFlipped, CatalogFailed."""
+    flip(storage, catalog, content_id)
+    paths = taken_down(content_id)
+    _purge(content_id, paths, settings, reporter, f"purge {', '.join(paths)} by hand: segments may be cached for days")
+
+
+def put_right(storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter) -> None:
+    """Put the address of a title right that does not play its live version: a run was killed before it had, or the target lost it."""
+    if not is_flipped(storage, live):
+        show(storage, catalog, live.content_id, settings, reporter)
+        where = storage.location(layout.address(live.content_id))
+        text = f"{where} did not play version {live.version} of {live.content_id}, and does now"
+        reporter.emit(Note(level="warning", text=text))
+
+
+def _purge(content_id: str, paths: Sequence[str], settings: Settings, reporter: Reporter, otherwise: str) -> None:
+    """Make the CDN forget paths, if one is set. otherwise: what follows if it does not."""
+    if settings.cdn is None:
+        return
+    try:
+        purge(settings.cdn, content_id, paths, settings.public_url)
+    except VidpipeError as problem:
+        reporter.emit(Note(level="warning", text=f"{problem}; {otherwise}"))
 
 
 def _live(catalog: Catalog, content_id: str) -> Record | None:

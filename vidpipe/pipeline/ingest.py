@@ -33,7 +33,7 @@ from vidpipe import content_id as ids
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
-from vidpipe.cdn.purge import flipped, purge
+from vidpipe.catalog.states import still
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import accepted
@@ -42,7 +42,7 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, Verificatio
 from vidpipe.ladder import Ladder, load
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
-from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
+from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, loss, seal
@@ -55,7 +55,6 @@ from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
-from vidpipe.publish.delivery import ADDRESS_SECONDS
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, OpenedSource, opened
@@ -81,7 +80,7 @@ class IngestRequest(Data):
     languages: stream index -> BCP 47 tag, for tracks whose language the source does not say; None stands for the one such track. What was
     given for the live version of the same source is kept.
     new_key: publish a new version under a fresh key even if nothing else changed.
-    replace: the source may be another one than that of the live version.
+    replace: the source may be another one than that of the live version, and the title may have been withdrawn.
     """
 
     source: str
@@ -192,18 +191,19 @@ def _ingest(
         source, facts = _measured(origin, policy, stages)
         given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = services()
-        live = catalog.live(content_id)
-        was = live[0] if live else None
+        standing = catalog.standing(content_id)
+        was = standing[0] if standing else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
         made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
-        same = live[0] if live and live[1] == fingerprint and not request.new_key else None
+        live = was if was and was.status == "live" else None
+        same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
-            _flipped_again(storage, catalog, same, settings, reporter)
+            put_right(storage, catalog, same, settings, reporter)
             result.append(_unchanged(same, storage, facts, made))
             return
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
@@ -212,7 +212,7 @@ def _ingest(
         decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
-            _flipped_again(storage, catalog, same, settings, reporter)
+            put_right(storage, catalog, same, settings, reporter)
             result.append(again)
             return
         same_media = was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt
@@ -225,10 +225,9 @@ def _ingest(
             seal(storage, target.prefix, new.record, new.inventory, reporter=reporter, cancel=cancel)
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
-                catalog.publish(new.record, fingerprint)
+                catalog.publish(new.record, fingerprint, rule=still(was))
                 result.append(_result(new, decided, storage))
-                flip(storage, catalog, content_id)
-                _purged(content_id, settings, reporter)
+                show(storage, catalog, content_id, settings, reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -252,25 +251,6 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
     return _result(made, decided, storage).model_copy(
         update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)}
     )
-
-
-def _purged(content_id: str, settings: Settings, reporter: Reporter) -> None:
-    """Make the CDN forget the address, if one is set. If it does not, viewers get the version before for a minute longer."""
-    if settings.cdn is None:
-        return
-    try:
-        purge(settings.cdn, content_id, flipped(content_id), settings.public_url)
-    except VidpipeError as problem:
-        reporter.emit(Note(level="warning", text=f"{problem}; its caches forget it within {ADDRESS_SECONDS} s"))
-
-
-def _flipped_again(storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter) -> None:
-    """Put the address of a title right that does not play its live version: a run was killed before it had, or the target lost it."""
-    if not is_flipped(storage, live):
-        flip(storage, catalog, live.content_id)
-        _purged(live.content_id, settings, reporter)
-        where = storage.location(layout.address(live.content_id))
-        reporter.emit(Note(level="warning", text=f"{where} did not play {named(live)}, and does now"))
 
 
 def _unchanged(live: Record, storage: Storage, facts: QualityReport, made: Plan) -> IngestResult:

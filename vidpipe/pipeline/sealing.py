@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from vidpipe import layout
 from vidpipe.catalog.published_at import lies_at
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import Record, as_published
 from vidpipe.errors import PublishFailed, VerificationFailed
 from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory
 from vidpipe.progress import Reporter
@@ -95,6 +95,6 @@ def _write(storage: Storage, prefix: str, path: str, data: bytes | Path, reporte
 
 def _is_record(data: bytes, record: Record) -> bool:
     try:
-        return Record.model_validate_json(data).model_copy(update={"status": record.status}) == record
+        return as_published(Record.model_validate_json(data)) == as_published(record)
     except ValidationError:
         return False

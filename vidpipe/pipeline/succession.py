@@ -1,6 +1,6 @@
 """What a new version of a title takes over from the live one, and whether it may take its place.
 
-In:   the title and metadata as the user gave them, the live record if there is one, the source.
+In:   the title and metadata as the user gave them, the live (or withdrawn) record if there is one, the source.
 Out:  the Description of the new version; silence if it may replace the live one.
 Wrong: UsageError for text that no record can hold, and for another source under the id of a live title.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.source.facts import Source
@@ -37,8 +37,17 @@ def check_description(title: str | None, metadata: Mapping[str, str]) -> None:
 
 
 def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
-    """Raise UsageError if the live version was made of another file, unless it is to be replaced. The bytes decide, not the name."""
-    if live is None or replace or live.source.sha256 == source.sha256:
+    """Raise UsageError if the live version was made of another file, or was withdrawn, unless it is to be replaced. The bytes decide,
+    not the name. A title that was taken down does not come back because a script runs its ingest again.
+    """
+    if live is None or replace:
+        return
+    if live.status == "withdrawn":
+        raise UsageError(
+            f"{live.content_id} was withdrawn (version {live.version})",
+            fix=f"make it live again with vidpipe catalog restore {live.content_id}, or publish a new version with --replace",
+        )
+    if live.source.sha256 == source.sha256:
         return
     raise UsageError(
         f"{live.content_id} is live and was made from another source: "
@@ -47,7 +56,7 @@ def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
     )
 
 
-def described(live: Record | None, source: Source, title: str | None, metadata: Mapping[str, str]) -> Description:
+def described(live: Record | None, source: Source | SourceFile, title: str | None, metadata: Mapping[str, str]) -> Description:
     """Return the description of the new version: what was given, and what the live version has where nothing was given.
 
     An empty title stands for the name of the source, a key with an empty text for its removal.

@@ -57,8 +57,6 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
             mode="json",
             exclude={"asset": {"inputs": {"__all__": _UNSEEN}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS},
         ),
-        "title": about.title,
-        "metadata": about.metadata,
         "target": settings.target,
         "encrypt": settings.encrypt,
         "key_url": settings.key_url,
@@ -66,6 +64,15 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "ffmpeg": ffmpeg.version,
         **({"public_url": settings.public_url} if settings.public_url else {}),  # without it as it was before there was one
     }
+    return redescribed(_hash(decided), about)
+
+
+def redescribed(fingerprint: str, about: Description) -> str:
+    """Return the fingerprint of the same title under another description: it has two parts, what viewers play and what people read."""
+    return f"{fingerprint.partition('-')[0]}-{_hash(about.model_dump())}"
+
+
+def _hash(decided: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
 
 
@@ -80,11 +87,12 @@ def begin(
     *,
     keep: tuple[str, ...] = (),
     fresh: bool,
+    copy_of: str | None = None,
 ) -> tuple[JobNote, KeySet]:
     """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too.
 
     keep: ids of the keys of the live version of the same source under the same scheme, which the new one is encrypted under, too.
-    fresh: make new keys.
+    fresh: make new keys.  copy_of: as in JobNote.
     """
     uses = uses_of(settings.encrypt)
     if uses:
@@ -113,6 +121,7 @@ def begin(
         key_ids=keep if kept else tuple(new_key_id() for _ in uses),
         keys_kept=kept,
         catalog=catalog.where,
+        copy_of=copy_of,
     )
     held.save(job)
     try:

@@ -126,8 +126,9 @@ class LocalStorage:
         """See Storage.delete_prefix. Parent folders that become empty go too, the root stays."""
         folder = self._file(prefix)
         with _translated("delete", str(folder)):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+            while folder.is_dir():
+                with suppress(FileNotFoundError):  # another process deletes the same
+                    shutil.rmtree(folder)
             for parent in folder.parents:
                 if parent == self.root or not parent.is_relative_to(self.root):
                     break

@@ -109,6 +109,7 @@ def verify(
     cancel: threading.Event,
     cues: Mapping[str, Sequence[Cue]] | None = None,
     copied: Collection[str] = (),
+    headers: bool = True,
     workers: int = WORKERS,
 ) -> Verification:
     """Read a version back and prove it.
@@ -116,10 +117,12 @@ def verify(
     key_url: of the URIs that playlists must name keys by.  key_for: key id -> content key.
     ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
     cues: id of a subtitle track -> what was planned, where that is known.  copied: paths of objects that were copied inside the target.
+    headers: whether copies must have the headers of today; a version that was made before may have others.
     """
     read = _read_back(inventory, copied)
     on_bytes = _Progress(reporter, sum(read.values()))
-    target = Readback(storage, layout.version_prefix(inventory.content_id, inventory.version), cancel, on_bytes)
+    prefix = layout.version_prefix(inventory.content_id, inventory.version)
+    target = Readback(storage, prefix, cancel, on_bytes, headers=headers)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         thumbnails = inventory.pictures.track if inventory.pictures else None
         kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}

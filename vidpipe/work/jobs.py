@@ -2,7 +2,7 @@
 
 In:   the work space, a content id, and the fingerprint of what is to be published.
 Out:  a JobNote held under a lock: which version, under which key, is being made at which target.
-Wrong: UsageError if another process is making the same title right now, or the folder cannot be written.
+Wrong: UsageError if another process is making the same title right now (Running), or the folder cannot be written.
 
     WORK/jobs/{content_id}.json      the note
     WORK/jobs/{content_id}.lock      held while the ingest runs; gone with it
@@ -38,6 +38,7 @@ class JobNote(Data):
     target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
     keys_kept: they are those of the version that was live before, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
+    copy_of: the version whose media it has, under another description; None for an ingest.
     """
 
     content_id: Id
@@ -47,6 +48,7 @@ class JobNote(Data):
     key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
     keys_kept: bool = False
     catalog: str | None = None
+    copy_of: Id | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -56,6 +58,10 @@ class JobNote(Data):
             key_id = note["key_id"]
             return {**{name: value for name, value in note.items() if name != "key_id"}, "key_ids": () if key_id is None else (key_id,)}
         return note
+
+
+class Running(UsageError):
+    """The title is being made right now, with the same home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,16 @@ def claim(work: Path, content_id: str) -> Iterator[Claim]:
         with _translated(path), _gate(folder):
             free = claimed.enter_context(held(path.with_suffix(LOCK), passing=True))
         if not free:
-            raise UsageError(
+            raise Running(
                 f"another ingest of {content_id!r} is running with the same home",
                 fix="wait for it to end, or give this one another --id",
             )
         yield Claim(path, _read(path))
+
+
+def unfinished(work: Path, content_id: str) -> JobNote | None:
+    """Return the note of a title without claiming it. Raises UsageError."""
+    return _read(work / JOBS / f"{content_id}.json")
 
 
 def noted(work: Path) -> tuple[str, ...]:

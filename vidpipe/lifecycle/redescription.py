@@ -1,0 +1,235 @@
+"""Give a live title another name or other metadata: a new version with the same media, copied inside the target. The source is not needed.
+
+In:   a content id, a title, metadata.
+Out:  Redescription.
+Wrong: UsageError if nothing is live or an ingest is unfinished; PublishFailed if objects of the live version are lost; VerificationFailed,
+       CatalogFailed, Interrupted: the live version stays, and the same command continues.
+
+The new version is made as an ingest makes one, with a note, proven where it lies, and sealed; then the catalog flips. Its objects have the
+same bytes and keep their keys: of all that is published, only the record says what a title is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
+
+from vidpipe.catalog import open_catalog
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.published_at import storage_of, target_of
+from vidpipe.catalog.record import Record
+from vidpipe.catalog.states import still
+from vidpipe.data import Data
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
+from vidpipe.inventory import Inventory
+from vidpipe.layout import MASTER, version_prefix
+from vidpipe.lifecycle.proving import key_url_of
+from vidpipe.lifecycle.revival import live_event
+from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
+from vidpipe.pipeline.address import put_right, show
+from vidpipe.pipeline.making import stop_if
+from vidpipe.pipeline.sealing import inventory_at, seal
+from vidpipe.pipeline.succession import Description, check_description, described
+from vidpipe.pipeline.versions import abandon, begin, is_known, redescribed
+from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.publish.addresses import public
+from vidpipe.publish.copies import Shared
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.upload import discard
+from vidpipe.settings import Settings
+from vidpipe.storage.base import Storage
+from vidpipe.verify.proof import verify
+from vidpipe.work.jobs import Claim, claim
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
+
+
+class RedescribeRequest(TitleRequest):
+    """What to say of a title. Of None, and of keys that are not named, the live version's words are kept.
+
+    title: an empty one stands for the name of the source.  metadata: a key with an empty text is removed.
+    """
+
+    title: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Redescription(Data):
+    """What is said now. record: of the new version, None if there is none.  replaced: of the version that was live.
+
+    copied: objects that were copied inside the target.  unchanged: the live version says so already.  dry_run: nothing was done.
+    """
+
+    title: str
+    metadata: dict[str, str]
+    replaced: Record
+    record: Record | None = None
+    copied: int = 0
+    unchanged: bool = False
+    dry_run: bool = False
+
+
+def redescribe(
+    request: RedescribeRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None
+) -> Redescription:
+    """Publish the live version of a title anew, under another title or with other metadata."""
+    check_description(request.title, request.metadata)
+    if request.title is None and not request.metadata:
+        raise UsageError("nothing is to be changed", fix="give --title, or --meta KEY=VALUE")
+    content_id, cancel = request.content_id, cancel or threading.Event()
+    stages = Stages(RunReporter(reporter or Silent(), content_id))
+    with ExitStack() as cleanup:
+        catalog = cleanup.enter_context(open_catalog(settings.catalog_url))
+        versions_of(catalog, content_id)  # the title is there
+        held = None if request.dry_run else cleanup.enter_context(claim(settings.work, content_id))
+        found = catalog.live(content_id)
+        if found is None:
+            fix = f"make a version live first: see vidpipe catalog versions {content_id}"
+            raise UsageError(f"{content_id} has no live version", fix=fix)
+        live, fingerprint = found
+        about = described(live, live.source, request.title, request.metadata)
+        same = about == Description(title=live.title, metadata=live.metadata)
+        said = Redescription(**dict(about), replaced=live, unchanged=same, dry_run=request.dry_run)
+        if held is None:
+            return said
+        if same:
+            with closing(storage_of(live)) as storage:
+                put_right(storage, catalog, live, settings, stages.reporter)
+            return said
+        record, copied = _published(held, live, about, redescribed(fingerprint, about), catalog, settings, stages, cancel)
+    return said.model_copy(update={"record": record, "copied": copied})
+
+
+def _published(
+    held: Claim,
+    live: Record,
+    about: Description,
+    fingerprint: str,
+    catalog: Catalog,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+) -> tuple[Record, int]:
+    """Make the new version live; return its record, and how many objects were copied."""
+    content_id = live.content_id
+    left = held.unfinished
+    if left and left.copy_of is None and not is_known(catalog, left):
+        fix = "run that ingest again (with --title and --meta), or give it up: vidpipe work clean --unfinished"
+        raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
+    keys = KeyStore(settings.keys, keys_given(settings))
+    for key_id in live.encryption.key_ids:
+        keys.get(key_id)
+    with closing(storage_of(live)) as storage:
+        known = inventory_at(storage, live)
+        if not isinstance(known, Inventory):
+            raise UsageError(
+                f"version {live.version} of {content_id} has no inventory that can be read: vidpipe 0.1.0 made none",
+                where=storage.location(prefix_of(live)),
+                fix="ingest its source again, with --title and --meta",
+            )
+        there = settings.model_copy(update={"target": target_of(live), "encrypt": live.encryption.method})
+        # No ingest continues a copy, and a copy of another version is none of this one.
+        note = f"{fingerprint}@{live.version}"
+        keep = live.encryption.key_ids
+        job, _ = begin(held, catalog, there, keys, content_id, note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
+        prefix = version_prefix(content_id, job.version)
+        new = known.model_copy(update={"version": job.version})
+        try:
+            copied = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
+            record = record_of(
+                new,
+                live.source,
+                **dict(about),
+                location=lambda path: storage.location(f"{prefix}/{path}"),
+                public_url=_public_url(live),
+            )
+            seal(storage, prefix, record, new, reporter=stages.reporter, cancel=cancel)
+            with stages(LAST_STAGE):
+                stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+                catalog.publish(record, fingerprint, rule=still(live))
+                with suppress(OSError):  # a note of a version that is in the catalog is never continued
+                    held.finish()
+                show(storage, catalog, content_id, settings, stages.reporter)
+        except (PublishFailed, CatalogFailed):
+            raise  # what lies at the target is good so far: the same command continues this version
+        except BaseException:
+            if not is_known(catalog, job):
+                abandon(held, catalog, storage, job, keys)
+            raise
+    stages.reporter.emit(live_event(record))
+    return record, copied
+
+
+def _public_url(live: Record) -> str | None:
+    """Return the setting ``public_url`` with which the live version was published: like all that was not named, it is kept."""
+    return live.playback.url.removesuffix(public("", f"{prefix_of(live)}/{MASTER}")) if live.playback.url else None
+
+
+def _copy_proven(
+    live: Record, known: Inventory, new: Inventory, storage: Storage, keys: KeyStore, workers: int, stages: Stages, cancel: threading.Event
+) -> int:
+    """Copy every object of the live version, and prove the copies. If they are wrong, all is read and sent. Return how many were copied."""
+    prefix, key_url, reporter = version_prefix(new.content_id, new.version), key_url_of(known, storage), stages.reporter
+
+    def prove(copied: Collection[str]) -> None:
+        with stages("verify"):
+            verify(
+                new,
+                storage,
+                key_url=key_url,
+                key_for=keys.get,
+                ffmpeg=None,  # the bytes were decoded when they were made
+                reporter=reporter,
+                cancel=cancel,
+                copied=copied,
+            )
+
+    shared = Shared(storage, prefix_of(live), known.entries)
+    with stages("copy"):
+        every = {path: path for path in known.entries}
+        missing = shared.copy_all(prefix, every, reporter=reporter, cancel=cancel, workers=workers)
+        _send(missing, shared, prefix, reporter, cancel)
+    try:
+        prove(shared.copied)
+    except VerificationFailed as problem:
+        if not shared.copied:
+            raise
+        what = f"what was copied from version {live.version} cannot be proven ({problem}); all of it is sent again"
+        reporter.emit(Note(level="warning", text=what))
+        discard(storage, prefix)
+        with stages("publish"):
+            _send(known.entries, shared, prefix, reporter, cancel)
+        prove(())
+        return 0
+    return len(shared.copied)
+
+
+def _send(paths: Iterable[str], shared: Shared, prefix: str, reporter: Reporter, cancel: threading.Event) -> None:
+    """Read objects of the live version and put them into the new one, because the target does not copy them as they are wanted."""
+    for path in sorted(paths):
+        stop_if(cancel)
+        entry, headers = shared.entries[path], delivery(path)
+        lost = PublishFailed(
+            "an object of the live version is lost or damaged",
+            where=shared.storage.location(f"{shared.prefix}/{path}"),
+            fix="ingest the source again: what is lost is put back",
+        )
+        if shared.storage.head(f"{shared.prefix}/{path}") is None:
+            raise lost
+        data = shared.storage.get(f"{shared.prefix}/{path}")
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise lost
+        shared.storage.put(
+            f"{prefix}/{path}",
+            data,
+            content_type=headers.content_type,
+            cache_control=headers.cache_control,
+            sha256=entry.sha256,
+            content_encoding=entry.content_encoding,
+        )
+        reporter.emit(Uploaded(path=path, bytes=entry.size))
