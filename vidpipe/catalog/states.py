@@ -89,6 +89,16 @@ def give_up(versions: Collection[str]) -> Callable[[TitleRows], tuple[str, ...]]
     return rule
 
 
+def adopt(record: Record, fingerprint: str, status: Status) -> Callable[[TitleRows], None]:
+    """Return the rule that gives a version its line, which the catalog has lost. It becomes live only where nothing stands."""
+
+    def rule(title: TitleRows) -> None:
+        if record.version not in title.statuses:
+            title.add(record, fingerprint, "superseded" if status == "live" and title.standing is not None else status)
+
+    return rule
+
+
 def forget(version: str) -> Callable[[TitleRows], None]:
     """Return the rule that removes the line of a version whose objects are gone."""
 

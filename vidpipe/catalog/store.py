@@ -175,16 +175,7 @@ class Catalog:
                 rule(title)
             if title.standing is not None:
                 title.set_status(title.standing, "superseded")
-            connection.execute(
-                sa.insert(_versions).values(
-                    content_id=record.content_id,
-                    version=record.version,
-                    status="live",
-                    created_at=record.created_at.isoformat(),
-                    fingerprint=fingerprint,
-                    record=record.model_dump(mode="json"),
-                )
-            )
+            title.add(record, fingerprint, "live")
 
     def live(self, content_id: str) -> tuple[Record, str] | None:
         """Return the live record of a title and its fingerprint, or None if none is live."""
@@ -318,6 +309,19 @@ class TitleRows:
         # What somebody has damaged stays as it is.
         changes = {"record": {**kept, "status_since": since}} if isinstance(kept, dict) else {}
         self.connection.execute(sa.update(_versions).where(one).values(status=status, **changes))
+
+    def add(self, record: Record, fingerprint: str, status: Status) -> None:
+        """Add the line of a version."""
+        self.connection.execute(
+            sa.insert(_versions).values(
+                content_id=record.content_id,
+                version=record.version,
+                status=status,
+                created_at=record.created_at.isoformat(),
+                fingerprint=fingerprint,
+                record=record.model_dump(mode="json"),
+            )
+        )
 
     def remove(self, version: str) -> None:
         """Remove the line of a version."""

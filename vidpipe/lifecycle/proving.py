@@ -25,6 +25,7 @@ from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.titles import prefix_of
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import MediaPlaylist, PlaylistError, parse
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.storage.base import Storage
@@ -45,8 +46,17 @@ class ProvenVersion(Data):
     bytes: int | None = None
 
 
-def prove(record: Record, storage: Storage, keys: KeyStore, *, reporter: Reporter, cancel: threading.Event) -> ProvenVersion:
-    """Prove that a version plays where it lies."""
+def prove(
+    record: Record,
+    storage: Storage,
+    keys: KeyStore,
+    *,
+    reporter: Reporter,
+    cancel: threading.Event,
+    ffmpeg: FFmpeg | None = None,
+    full: bool = False,
+) -> ProvenVersion:
+    """Prove that a version plays where it lies. full: read everything, as an ingest does.  ffmpeg: decodes the ends then."""
     path = f"{prefix_of(record)}/{layout.INVENTORY}"
     known = None
     if storage.head(path) is not None:
@@ -61,10 +71,10 @@ def prove(record: Record, storage: Storage, keys: KeyStore, *, reporter: Reporte
         storage,
         key_url=key_url_of(known, storage),
         key_for=keys.get,
-        ffmpeg=None,
+        ffmpeg=ffmpeg,
         reporter=reporter,
         cancel=cancel,
-        copied=known.entries.keys(),
+        copied=() if full else known.entries.keys(),
         headers=False,
     )
     return ProvenVersion(by="inventory", objects=len(known.entries), bytes=found.bytes)

@@ -1,0 +1,221 @@
+"""Move a title to another target, without encoding: its live version is copied there, proven, and becomes the live one.
+
+In:   a content id, another target.
+Out:  Transfer.
+Wrong: UsageError if nothing is live, or it lies there already; PublishFailed if an object is lost; VerificationFailed, CatalogFailed,
+       Interrupted: the live version stays, and the same command begins anew.
+
+The new version has the same bytes and keys, so that players need nothing new but the address. Every object is compared with the inventory
+on its way, and everything is read back, decrypted and measured at its new place before the catalog flips. What was stored compressed at S3
+is unpacked for a folder, which sends no headers. What lies at the old target stays, and with it the old address: superseded versions are
+for ``prune``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from vidpipe.catalog import open_catalog
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.published_at import lies_at, storage_of
+from vidpipe.catalog.record import Record
+from vidpipe.catalog.states import still
+from vidpipe.data import Data
+from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.inventory import Inventory
+from vidpipe.layout import version_prefix
+from vidpipe.lifecycle.proving import key_url_of
+from vidpipe.lifecycle.revival import live_event
+from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
+from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline.address import show
+from vidpipe.pipeline.making import stop_if
+from vidpipe.pipeline.sealing import inventory_at, seal
+from vidpipe.pipeline.versions import abandon, begin, is_known
+from vidpipe.progress import LAST_STAGE, Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.publish.delivery import delivery
+from vidpipe.publish.result import ObjectEntry, PublishedObject
+from vidpipe.publish.side_by_side import side_by_side
+from vidpipe.settings import Settings
+from vidpipe.storage import open_storage
+from vidpipe.storage.base import Storage
+from vidpipe.storage.compression import decompressed
+from vidpipe.verify.proof import verify
+from vidpipe.work.jobs import Claim, claim
+from vidpipe.work.measurements import of_programs
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
+
+
+class TransferRequest(TitleRequest):
+    """What to move, to the target of the settings."""
+
+
+class Transfer(Data):
+    """What was moved. record: of the version at the new target, None with dry_run.  replaced: of the one at the old target.
+
+    objects, bytes: that were read and written; of all, with dry_run.
+    """
+
+    record: Record | None
+    replaced: Record
+    objects: int
+    bytes: int
+    dry_run: bool = False
+
+
+def transfer(
+    request: TransferRequest, settings: Settings, reporter: Reporter | None = None, cancel: threading.Event | None = None
+) -> Transfer:
+    """Move the live version of a title to the target of the settings."""
+    content_id, cancel = request.content_id, cancel or threading.Event()
+    stages = Stages(RunReporter(reporter or Silent(), content_id))
+    with (
+        open_catalog(settings.catalog_url) as catalog,
+        closing(open_storage(settings.target)) as there,
+        claim(settings.work, content_id) as held,
+    ):
+        versions_of(catalog, content_id)  # the title is there
+        found = catalog.live(content_id)
+        if found is None:
+            fix = f"make a version live first: see vidpipe catalog versions {content_id}"
+            raise UsageError(f"{content_id} has no live version", fix=fix)
+        live, fingerprint = found
+        if lies_at(there, live):
+            raise UsageError(f"{content_id} lies at {settings.target} already", fix="name another target with --to")
+        with closing(storage_of(live)) as here:
+            known = inventory_at(here, live)
+            if not isinstance(known, Inventory):
+                raise UsageError(
+                    f"version {live.version} of {content_id} has no inventory that can be read: vidpipe 0.1.0 made none",
+                    where=here.location(prefix_of(live)),
+                    fix="ingest its source again, with --to",
+                )
+            sizes = [entry.size for entry in known.entries.values()]
+            moved = Transfer(record=None, replaced=live, objects=len(sizes), bytes=sum(sizes), dry_run=request.dry_run)
+            if request.dry_run:
+                return moved
+            there.check()
+            record = _published(held, live, fingerprint, known, here, there, catalog, settings, stages, cancel)
+    return moved.model_copy(update={"record": record})
+
+
+def _published(
+    held: Claim,
+    live: Record,
+    fingerprint: str,
+    known: Inventory,
+    here: Storage,
+    there: Storage,
+    catalog: Catalog,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+) -> Record:
+    content_id = live.content_id
+    left = held.unfinished
+    if left and left.copy_of is None and not is_known(catalog, left):
+        fix = "run that ingest again, or give it up: vidpipe work clean --unfinished"
+        raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
+    keys = KeyStore(settings.keys, keys_given(settings))
+    for key_id in live.encryption.key_ids:
+        keys.get(key_id)
+    same_scheme = settings.model_copy(update={"encrypt": live.encryption.method})
+    keep = live.encryption.key_ids
+    # Another fingerprint than any ingest has: none of them continues it.
+    note = f"{fingerprint}@{live.version}>{settings.target}"
+    job, _ = begin(held, catalog, same_scheme, keys, content_id, note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
+    prefix = version_prefix(content_id, job.version)
+    try:
+        with stages("copy"):
+            new = _sent(live, known, job.version, here, there, settings.upload_workers, stages.reporter, cancel)
+        with stages("verify"):
+            verify(
+                new,
+                there,
+                key_url=key_url_of(known, here),
+                key_for=keys.get,
+                ffmpeg=find(settings.ffmpeg, memory=of_programs(settings.work)),
+                reporter=stages.reporter,
+                cancel=cancel,
+            )
+        record = record_of(
+            new,
+            live.source,
+            title=live.title,
+            metadata=live.metadata,
+            location=lambda path: there.location(f"{prefix}/{path}"),
+            public_url=settings.public_url,
+        )
+        seal(there, prefix, record, new, reporter=stages.reporter, cancel=cancel)
+        with stages(LAST_STAGE):
+            stop_if(cancel)  # asked when the stage has begun: no later signal stops it
+            catalog.publish(record, f"moved:{fingerprint}", rule=still(live))
+            with suppress(OSError):  # a note of a version that is in the catalog is never continued
+                held.finish()
+            show(there, catalog, content_id, settings, stages.reporter)
+    except BaseException:
+        if not is_known(catalog, job):
+            abandon(held, catalog, there, job, keys)
+        raise
+    stages.reporter.emit(live_event(record))
+    return record
+
+
+def _sent(
+    live: Record,
+    known: Inventory,
+    version: str,
+    here: Storage,
+    there: Storage,
+    workers: int,
+    reporter: Reporter,
+    cancel: threading.Event,
+) -> Inventory:
+    """Read every object, compare it with the inventory, and write it at the new target. Return what lies there now."""
+    prefix = version_prefix(live.content_id, version)
+
+    def one(path: str) -> PublishedObject:
+        entry = known.entries[path]
+        data = here.get(f"{prefix_of(live)}/{path}")
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise VerificationFailed(
+                "the object is not the one that was published",
+                where=here.location(f"{prefix_of(live)}/{path}"),
+                fix=f"run: vidpipe repair {live.content_id}, or ingest the source again; then move the title",
+            )
+        if entry.content_encoding and not there.keeps_headers:
+            data = decompressed(data)
+            entry = ObjectEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        headers = delivery(path)
+        there.put(
+            f"{prefix}/{path}",
+            data,
+            content_type=headers.content_type,
+            cache_control=headers.cache_control,
+            sha256=entry.sha256,
+            content_encoding=entry.content_encoding,
+        )
+        reporter.emit(Uploaded(path=path, bytes=entry.size))
+        return PublishedObject(path=path, **dict(entry))
+
+    order = list(_order(known))
+    done: list[PublishedObject] = []
+    for some in order:  # what names others comes after them
+        done += side_by_side(some, one, cancel=cancel, workers=workers)
+    objects = [item for item in done if item.path in known.objects]
+    return known.model_copy(update={"version": version}).with_objects(objects)
+
+
+def _order(known: Inventory) -> Iterator[list[str]]:
+    segments = [segment.uri for segment in known.segments]
+    yield segments
+    yield sorted(known.objects, key=lambda path: path.endswith(".m3u8"))
+
+
