@@ -40,6 +40,7 @@ DEFAULTS: dict[str, object] = {
 
 PRUNE_KEEP = 2
 PRUNE_OLDER_THAN_DAYS = 30
+GARBAGE_OLDER_THAN_DAYS = 7
 """Of ``vidpipe catalog prune``: superseded versions of a title that stay, and days for which all of them stay."""
 
 DESCRIPTIONS: dict[str, str] = {

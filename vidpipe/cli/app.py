@@ -15,7 +15,7 @@ import typer
 
 from vidpipe import __version__
 from vidpipe.cli import batch, completion, exits, options
-from vidpipe.cli.groups import lifecycle
+from vidpipe.cli.groups import lifecycle, upkeep
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.policy import policy
@@ -174,7 +174,7 @@ def watch(
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
 ) -> None:
-    """Turn every source that arrives in a folder into a published title, until it is stopped.
+    """Publish every source that arrives in a folder, until it is stopped.
 
     A title is named after its file. When it is live, the file is moved to done/ in the folder; if it is refused, to failed/, with the
     reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
@@ -435,3 +435,6 @@ def doctor(
         render.doctor(out(), checks)
     if any(check.state == "error" for check in checks):
         raise typer.Exit(2)
+
+
+upkeep.add_to(app)

@@ -17,9 +17,13 @@ from vidpipe.quantities import clock, count, size
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import Record
+    from vidpipe.lifecycle.garbage import Garbage
     from vidpipe.lifecycle.redescription import Redescription
     from vidpipe.lifecycle.removal import RemovedVersion
+    from vidpipe.lifecycle.repair import Repair
     from vidpipe.lifecycle.revival import Revival
+    from vidpipe.lifecycle.scrub import Scrub
+    from vidpipe.lifecycle.transfer import Transfer
     from vidpipe.lifecycle.withdrawal import Withdrawal
 
 
@@ -117,3 +121,56 @@ def removed(console: Console, gone: Sequence[RemovedVersion], *, dry_run: bool) 
     table(console, ("content id", "version", ">objects", ">size", ">keys", "target"), rows)
     total = sum(each.bytes for each in gone)
     lines(console, f"{'would delete' if dry_run else 'deleted'} {count(len(gone), 'version')}, {size(total)}")
+
+
+def scrubbed(console: Console, done: Scrub) -> None:
+    """Say that a version is as it was published."""
+    read = f", {size(done.proof.bytes)} read" if done.proof.bytes is not None else ""
+    address = ", and its address plays it" if done.address else ""
+    what = f"version {done.version}, {count(done.proof.objects, 'object')}{read}{address}"
+    lines(console, f"{done.content_id} is as it was published: {what}")
+
+
+def repaired(console: Console, done: Repair) -> None:
+    """Say what was put right, and what cannot be."""
+    if not done.found:
+        lines(console, "nothing to repair: catalog and target agree")
+        return
+    would = {"address": "would put right", "record": "would write", "copied": "would copy", "adopted": "would adopt"}
+    did = {"address": "put right", "record": "written", "copied": "copied", "adopted": "adopted"}
+    for item in done.found:
+        deed = "lost" if not item.is_well else (would if done.dry_run else did)[item.deed]
+        lines(console, f"{item.content_id} {item.version}  {deed}: {item.what}")
+
+
+def garbage(console: Console, found: Garbage) -> None:
+    """List what nothing references."""
+    if not found.found:
+        lines(console, f"nothing at {found.target} is without a reference")
+        return
+    what = {
+        "unfinished": "a version that was never finished",
+        "upload": "an upload that was never finished",
+        "unknown": "a complete version that the catalog does not know: vidpipe repair adopts it",
+    }
+    table(
+        console,
+        ("path", ">objects", ">size", "", "what it is"),
+        [(item.path, item.objects, size(item.bytes), "removed" if item.removed else "", what[item.kind]) for item in found.found],
+    )
+    left = [item for item in found.found if item.kind != "unknown" and not item.removed]
+    if left and not found.deleted:
+        lines(console, f"{count(len(left), 'thing')} to remove, {size(sum(item.bytes for item in left))}: vidpipe gc --delete")
+
+
+def moved(console: Console, done: Transfer) -> None:
+    """Say where a title lies now."""
+    what = f"{count(done.objects, 'object')}, {size(done.bytes)}"
+    if done.record is None:
+        lines(console, f"would copy {what} of version {done.replaced.version} of {done.replaced.content_id}")
+        return
+    lines(
+        console,
+        f"{done.record.content_id} is live at its new target: version {done.record.version}, {what} copied and read back",
+        f"  master playlist  {done.record.playback.hls}",
+    )

@@ -39,8 +39,8 @@ from vidpipe.pipeline.versions import abandon, begin, is_known
 from vidpipe.progress import LAST_STAGE, Reporter, RunReporter, Silent, Stages, Uploaded
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.delivery import delivery
+from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import ObjectEntry, PublishedObject
-from vidpipe.publish.side_by_side import side_by_side
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
@@ -208,7 +208,7 @@ def _sent(
     order = list(_order(known))
     done: list[PublishedObject] = []
     for some in order:  # what names others comes after them
-        done += side_by_side(some, one, cancel=cancel, workers=workers)
+        done += in_parallel(some, one, cancel=cancel, workers=workers)
     objects = [item for item in done if item.path in known.objects]
     return known.model_copy(update={"version": version}).with_objects(objects)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -88,6 +89,12 @@ class Storage(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove one object. That it is not there is no error."""
+
+    def unfinished_uploads(self, before: datetime) -> Iterator[Stored]:
+        """Yield what was begun before a moment and never became an object: path, and the tag that ``abort_upload`` needs."""
+
+    def abort_upload(self, left: Stored) -> None:
+        """Remove an upload that was never finished. That it is gone is no error."""
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""

@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from vidpipe import durable
@@ -121,6 +122,18 @@ class LocalStorage:
         file = self._file(path)
         with _translated("delete", str(file)):
             file.unlink(missing_ok=True)
+
+    def unfinished_uploads(self, before: datetime) -> Iterator[Stored]:
+        """See Storage.unfinished_uploads: temporary files whose writer is gone."""
+        with _translated("list", str(self.root)):
+            for file in sorted(self.root.rglob(f"{durable.TEMPORARY}*.tmp")):
+                facts = file.stat()
+                if facts.st_mtime < before.timestamp():
+                    yield Stored(path=file.relative_to(self.root).as_posix(), size=facts.st_size)
+
+    def abort_upload(self, left: Stored) -> None:
+        """See Storage.abort_upload."""
+        self.delete(left.path)
 
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. Parent folders that become empty go too, the root stays."""

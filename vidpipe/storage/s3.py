@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -213,6 +214,25 @@ class S3Storage:
         key = self._key(path)
         with self._translated("delete", self.location(path)):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def unfinished_uploads(self, before: datetime) -> Iterator[Stored]:
+        """See Storage.unfinished_uploads: uploads in parts. A server that does not list them has none that we could know of."""
+        folder = self._key("", empty=True)
+        skip = len(self.prefix) + 1 if self.prefix else 0
+        found: list[Stored] = []
+        unknown = ("NotImplemented", "501", "MethodNotAllowed", "405", "NoSuchUpload")
+        with translated("list the unfinished uploads of", self.location(), self.bucket, unknown):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=f"{folder}/" if folder else "")
+            for page in pages:
+                for entry in page.get("Uploads", ()):
+                    if entry["Initiated"] < before:
+                        found.append(Stored(path=entry["Key"][skip:], size=0, tag=entry["UploadId"]))
+        yield from found
+
+    def abort_upload(self, left: Stored) -> None:
+        """See Storage.abort_upload."""
+        with translated("abort an upload to", self.location(left.path), self.bucket, ("NoSuchUpload", "404")):
+            self._client.abort_multipart_upload(Bucket=self.bucket, Key=self._key(left.path), UploadId=left.tag or "")
 
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""

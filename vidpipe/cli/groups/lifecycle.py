@@ -12,12 +12,22 @@ from vidpipe.cli import options
 from vidpipe.cli.help import Command, examples
 from vidpipe.cli.watching import watching
 from vidpipe.cli.words import out, write_json
-from vidpipe.defaults import PRUNE_KEEP, PRUNE_OLDER_THAN_DAYS
+from vidpipe.defaults import GARBAGE_OLDER_THAN_DAYS, PRUNE_KEEP, PRUNE_OLDER_THAN_DAYS
 from vidpipe.errors import UsageError
 
 ContentId = Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. (Without a terminal, nothing is asked anyway.)")]
+
+Age = Annotated[
+    str,
+    typer.Option(
+        "--older-than",
+        metavar="TIME",
+        help=f"Leave alone what was begun more recently: 12h, 30d or 8w. Default: {GARBAGE_OLDER_THAN_DAYS}d.",
+        show_default=False,
+    ),
+]
 
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
@@ -61,10 +71,10 @@ def rollback(
     from vidpipe.lifecycle.rollback import rollback as roll_back
 
     request = RollbackRequest(content_id=content_id, version=version, dry_run=dry_run)
-    if _asks(yes, dry_run):
+    if asks(yes, dry_run):
         planned = roll_back(request.model_copy(update={"dry_run": True}), settings)
         if not planned.unchanged:
-            _confirm(changes.would_revive(planned))
+            confirm(changes.would_revive(planned))
         request = request.model_copy(update={"version": planned.record.version})
     with watching(progress) as (reporter, cancel):
         done = roll_back(request, settings, reporter, cancel)
@@ -95,10 +105,10 @@ def withdraw(
     from vidpipe.lifecycle.withdrawal import withdraw as take_down
 
     request = TitleRequest(content_id=content_id, dry_run=dry_run)
-    if _asks(yes, dry_run):
+    if asks(yes, dry_run):
         planned = take_down(request.model_copy(update={"dry_run": True}), settings)
         if not planned.unchanged:
-            _confirm(changes.would_withdraw(planned))
+            confirm(changes.would_withdraw(planned))
     with watching(progress) as (reporter, _):
         done = take_down(request, settings, reporter)
     if json:
@@ -125,10 +135,10 @@ def restore(
     from vidpipe.lifecycle.titles import TitleRequest
 
     request = TitleRequest(content_id=content_id, dry_run=dry_run)
-    if _asks(yes, dry_run):
+    if asks(yes, dry_run):
         planned = bring_back(request.model_copy(update={"dry_run": True}), settings)
         if not planned.unchanged:
-            _confirm(changes.would_revive(planned))
+            confirm(changes.would_revive(planned))
     with watching(progress) as (reporter, cancel):
         done = bring_back(request, settings, reporter, cancel)
     if json:
@@ -161,10 +171,10 @@ def set_words(
     from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
 
     request = RedescribeRequest(content_id=content_id, title=title, metadata=options.metadata(meta), dry_run=dry_run)
-    if _asks(yes, dry_run):
+    if asks(yes, dry_run):
         planned = redescribe(request.model_copy(update={"dry_run": True}), settings)
         if not planned.unchanged:
-            _confirm(changes.would_redescribe(planned))
+            confirm(changes.would_redescribe(planned))
     with watching(progress) as (reporter, cancel):
         done = redescribe(request, settings, reporter, cancel)
     if json:
@@ -194,10 +204,10 @@ def delete(
     from vidpipe.lifecycle.titles import TitleRequest
 
     request = TitleRequest(content_id=content_id, dry_run=dry_run)
-    if _asks(yes, dry_run):
+    if asks(yes, dry_run):
         planned = delete_title(request.model_copy(update={"dry_run": True}), settings)
         changes.removed(out(), planned.removed, dry_run=True)
-        _confirm(f"{content_id} is deleted for ever.")
+        confirm(f"{content_id} is deleted for ever.")
     with watching(progress) as (reporter, cancel):
         done = delete_title(request, settings, reporter, cancel)
     if json:
@@ -243,12 +253,12 @@ def prune(
     from vidpipe.lifecycle.pruning import PruneRequest
     from vidpipe.lifecycle.pruning import prune as prune_titles
 
-    request = PruneRequest(content_id=content_id, keep=keep, older_than=_age(older_than), dry_run=dry_run)
-    if _asks(yes, dry_run):
+    request = PruneRequest(content_id=content_id, keep=keep, older_than=age(older_than), dry_run=dry_run)
+    if asks(yes, dry_run):
         planned = prune_titles(request.model_copy(update={"dry_run": True}), settings)
         changes.removed(out(), planned.removed, dry_run=True)
         if planned.removed:
-            _confirm("They are deleted for ever.")
+            confirm("They are deleted for ever.")
     with watching(progress) as (reporter, cancel):
         done = prune_titles(request, settings, reporter, cancel)
     if json:
@@ -271,19 +281,19 @@ def add_to(catalog: typer.Typer) -> None:
         catalog.command(name, cls=Command, epilog=examples(*(f"vidpipe catalog {line}" for line in shown)))(command)
 
 
-def _asks(yes: bool, dry_run: bool) -> bool:
+def asks(yes: bool, dry_run: bool) -> bool:
     """Whether a person is there who can be asked."""
     return not yes and not dry_run and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _confirm(what: str) -> None:
+def confirm(what: str) -> None:
     """Ask; anything but yes ends the command, with exit code 130."""
     from vidpipe.cli.words import escaped
 
     typer.confirm(f"{escaped(what)} Go on?", abort=True, err=True)
 
 
-def _age(text: str) -> timedelta:
+def age(text: str) -> timedelta:
     """Read a time such as 30d. A number alone is of days."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "d")
     try:

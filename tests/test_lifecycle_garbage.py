@@ -1,0 +1,120 @@
+"""garbage: what nothing references is found, and nothing else is ever removed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests import servers
+from tests.ingest_support import tree
+from tests.lifecycle_support import FIRST, TITLE, House
+from tests.title_support import Encoded
+from vidpipe.lifecycle.garbage import Garbage, GarbageRequest, collect_garbage
+from vidpipe.storage import open_storage
+
+OLD, YOUNG = "20260101T000000Z-aaaaaa", f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-bbbbbb"
+LIST, DELETE = GarbageRequest(), GarbageRequest(delete=True)
+
+
+@pytest.fixture
+def house(tmp_path: Path, encoded_title: Encoded) -> House:
+    return House(tmp_path, encoded_title)
+
+
+def put(house: House, path: str) -> Path:
+    file = Path(house.settings.target) / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"12345")
+    return file
+
+
+def seen(found: Garbage) -> list[tuple[str, str, bool]]:
+    return [(item.kind, item.path, item.removed) for item in found.found]
+
+
+def test_a_clean_target_has_none(house: House) -> None:
+    assert collect_garbage(DELETE, house.settings).found == ()
+
+
+def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -> None:
+    garbage = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+    other = put(house, f"gone/{OLD}/master.m3u8")
+    foreign = [
+        put(house, name)
+        for name in ("readme.txt", f"{TITLE}/notes.txt", f"{TITLE}/v1/a.m4s", f"a b/{OLD}/x.m4s", f"{TITLE}/20260101T000000Z-AAAAAA/x")
+    ]
+    young = put(house, f"{TITLE}/{YOUNG}/video/90p/00001.m4s")
+    before = tree(house.file(FIRST, "."))
+    assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"{TITLE}/{OLD}", False), ("unfinished", f"gone/{OLD}", False)]
+    assert garbage.exists()
+    done = collect_garbage(DELETE, house.settings)
+    assert seen(done) == [("unfinished", f"{TITLE}/{OLD}", True), ("unfinished", f"gone/{OLD}", True)]
+    assert [(item.objects, item.bytes) for item in done.found] == [(1, 5), (1, 5)]
+    assert not garbage.parent.exists()
+    assert not other.parent.exists()
+    assert all(file.exists() for file in (*foreign, young))
+    assert tree(house.file(FIRST, ".")) == before
+    assert collect_garbage(DELETE, house.settings).found == ()
+
+
+def test_what_an_unfinished_ingest_has_is_no_garbage(house: House) -> None:
+    kept = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+    house.note(version=OLD)
+    assert collect_garbage(DELETE, house.settings).found == ()
+    assert kept.exists()
+
+
+def test_a_complete_version_of_another_catalog_is_named_and_stays(house: House) -> None:
+    for file in Path(house.settings.home).glob("catalog.db*"):
+        file.unlink()
+    before = house.objects()
+    now = GarbageRequest(delete=True, older_than=timedelta())
+    assert seen(collect_garbage(now, house.settings)) == [("unknown", f"{TITLE}/{FIRST}", False)]
+    assert house.objects() == before
+
+
+def test_files_that_a_killed_writer_left_half_written_go_when_they_are_old(house: House) -> None:
+    left = put(house, f"{TITLE}/{FIRST}/.vidpipe-0123.tmp")
+    from vidpipe import durable
+
+    left = left.rename(left.with_name(f"{durable.TEMPORARY}0123.tmp"))
+    assert collect_garbage(DELETE, house.settings).found == ()
+    os.utime(left, (time.time() - 8 * 86_400,) * 2)
+    assert seen(collect_garbage(DELETE, house.settings)) == [("upload", f"{TITLE}/{FIRST}/{left.name}", True)]
+    assert not left.exists()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    with servers.moto() as running:
+        running.use(monkeypatch, tmp_path)
+        yield running.bucket  # which other tests use, too
+
+
+def test_uploads_in_parts_that_were_never_finished_are_aborted(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house = House(tmp_path, encoded_title, target=f"s3://{bucket}/garbage")
+    with closing(boto3.client("s3")) as client:
+        for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.bin", f"elsewhere/{TITLE}/{OLD}/x"):
+            client.create_multipart_upload(Bucket=bucket, Key=key)
+        now = GarbageRequest(delete=True, older_than=timedelta())
+        time.sleep(1.1)
+        assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/big.m4s", True)]
+        left = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    assert sorted(upload["Key"] for upload in left) == [f"elsewhere/{TITLE}/{OLD}/x", "garbage/somebody-elses.bin"]
+
+
+def test_a_server_that_lists_no_uploads_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    try:
+        with servers.rclone() as running:
+            running.use(monkeypatch, tmp_path)
+            with closing(open_storage(f"s3://{running.bucket}/vod")) as storage:
+                assert list(storage.unfinished_uploads(datetime.now(UTC))) == []
+    except servers.Unavailable as reason:
+        pytest.skip(str(reason))

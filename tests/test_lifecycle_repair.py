@@ -1,0 +1,140 @@
+"""repair: catalog and target agree again, and what cannot be put right is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.lifecycle_support import FIRST, TITLE, House
+from tests.title_support import Encoded
+from vidpipe import layout
+from vidpipe.lifecycle.repair import Repair, RepairRequest, repair
+from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle.titles import TitleRequest
+from vidpipe.lifecycle.withdrawal import withdraw
+
+SECOND = "20261121T000000Z-222222"
+ALL = RepairRequest()
+
+
+@pytest.fixture
+def house(tmp_path: Path, encoded_title: Encoded) -> House:
+    made = House(tmp_path, encoded_title)
+    made.publish(SECOND, age=10)
+    return made
+
+
+def deeds(done: Repair) -> list[tuple[str, str]]:
+    return [(item.version, item.deed) for item in done.found]
+
+
+def lose_the_catalog(house: House) -> None:
+    for file in Path(house.settings.home).glob("catalog.db*"):
+        file.unlink()
+
+
+def test_where_all_is_well_nothing_is_done(house: House) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path(house.settings.target).rglob("*")}
+    assert repair(ALL, house.settings).found == ()
+    assert before == {path: path.stat().st_mtime_ns for path in Path(house.settings.target).rglob("*")}
+
+
+def test_a_lost_object_is_copied_from_another_version_that_has_it(house: House) -> None:
+    for path in ("master.m3u8", next(path for path in house.inventory.entries if path.endswith(".m4s"))):
+        house.file(SECOND, path).unlink()
+    house.file(SECOND, "record.json").unlink()
+    (Path(house.settings.target) / layout.address(TITLE)).unlink()
+    planned = repair(ALL.model_copy(update={"dry_run": True}), house.settings)
+    assert not house.file(SECOND, "master.m3u8").exists()
+    done = repair(RepairRequest(content_id=TITLE), house.settings)
+    assert deeds(done) == [(SECOND, "record"), (SECOND, "copied"), (SECOND, "address")]
+    assert deeds(planned)[:2] == deeds(done)[:2]
+    assert "2 objects" in done.found[1].what
+    assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == SECOND
+    assert repair(ALL, house.settings).found == ()
+
+
+def test_what_no_version_has_is_named(house: House) -> None:
+    path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    for version in (FIRST, SECOND):
+        house.file(version, path).unlink()
+    done = repair(ALL, house.settings)
+    assert deeds(done) == [(SECOND, "lost")]
+    assert path in done.found[0].what
+    assert "ingest the source again" in done.found[0].what
+
+
+def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:
+    before = house.states
+    lose_the_catalog(house)
+    assert deeds(repair(ALL.model_copy(update={"dry_run": True}), house.settings)) == [(FIRST, "adopted"), (SECOND, "adopted")]
+    assert house.states == {}
+    done = repair(ALL, house.settings)
+    assert deeds(done) == [(FIRST, "adopted"), (SECOND, "adopted")]
+    assert house.states == before == {SECOND: "live", FIRST: "superseded"}
+    assert house.shown == SECOND
+    assert repair(ALL, house.settings).found == ()
+
+
+def test_a_title_that_was_withdrawn_does_not_come_back_to_life(house: House) -> None:
+    withdraw(TitleRequest(content_id=TITLE), house.settings)
+    lose_the_catalog(house)
+    repair(ALL, house.settings)
+    assert house.states == {SECOND: "superseded", FIRST: "superseded"}
+    assert house.shown is None
+
+
+def test_a_version_that_does_not_play_is_not_made_live(house: House) -> None:
+    lose_the_catalog(house)
+    path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    house.file(SECOND, path).unlink()
+    done = repair(ALL, house.settings)
+    assert deeds(done) == [(FIRST, "adopted"), (SECOND, "lost")]
+    assert "does not prove to play" in done.found[1].what
+    assert house.states == {FIRST: "superseded"}
+
+
+def test_a_version_that_may_be_about_to_be_published_is_left_alone(house: House) -> None:
+    third = "20261122T000000Z-333333"
+    house.publish(third, age=0.01)  # a quarter of an hour
+    lose_the_catalog(house)
+    assert third not in [version for version, _ in deeds(repair(ALL, house.settings))]
+
+
+def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House) -> None:
+    lose_the_catalog(house)
+    house.note(version=SECOND)
+    assert repair(ALL, house.settings).found == ()
+
+
+def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
+    address = Path(house.settings.target) / layout.address(TITLE)
+    text = address.read_bytes()
+    withdraw(TitleRequest(content_id=TITLE), house.settings)
+    address.write_bytes(text)
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "address")]
+    assert house.shown is None
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    with servers.moto() as running:
+        running.use(monkeypatch, tmp_path)
+        yield f"s3://{running.bucket}/{tmp_path.name}"
+
+
+def test_on_s3_a_lost_object_is_copied_by_the_server(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house = House(tmp_path, encoded_title, target=bucket)
+    house.publish(SECOND, age=10)
+    path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    with closing(house.open()) as storage:
+        storage.delete(f"{TITLE}/{SECOND}/{path}")
+        storage.delete(layout.address(TITLE))
+    lose_the_catalog(house)
+    done = repair(ALL, house.settings)
+    assert [version for version, deed in deeds(done) if deed == "adopted"] == [FIRST, SECOND]
+    assert deeds(repair(ALL, house.settings)) == [], "nothing is live, because no address says so"

@@ -1,0 +1,98 @@
+"""scrub: a published version is still what was published, or it is said what is not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle_support import FIRST, TITLE, House
+from tests.title_support import Encoded
+from vidpipe import layout
+from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle.titles import TitleRequest
+from vidpipe.lifecycle.withdrawal import withdraw
+
+SECOND = "20261121T000000Z-222222"
+
+
+@pytest.fixture
+def house(tmp_path: Path, encoded_title: Encoded) -> House:
+    made = House(tmp_path, encoded_title)
+    made.publish(SECOND, age=10)
+    return made
+
+
+def damage(house: House, path: str, version: str = SECOND) -> None:
+    """Change one byte in the middle, and not the size."""
+    file = house.file(version, path)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.unlink()  # it may be another name of the same file in another version
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
+    done = scrub(ScrubRequest(title=TITLE, full=full), house.settings)
+    assert (done.version, done.status, done.address, done.full) == (SECOND, "live", True, full)
+    assert done.proof.objects == len(house.inventory.entries)
+
+
+def test_a_version_is_verified_where_it_lies(house: House) -> None:
+    folder = house.file(FIRST, "master.m3u8").parent
+    for where in (folder, f"{folder}/", folder / "master.m3u8"):
+        done = scrub(ScrubRequest(title=str(where)), house.settings)
+        assert (done.version, done.status, done.address) == (FIRST, None, None)
+    title = folder.parent
+    for where in (title, title / "master.m3u8"):  # what its address plays
+        assert scrub(ScrubRequest(title=str(where)), house.settings).version == SECOND
+
+
+def test_everything_that_is_lost_is_named_at_once(house: House) -> None:
+    lost = sorted(path for path in house.inventory.entries if path.endswith((".m4s", "init.mp4")))[:3]
+    for path in lost:
+        house.file(SECOND, path).unlink()
+    with pytest.raises(VerificationFailed, match=rf"{len(lost)} objects of version {SECOND}") as failed:
+        scrub(ScrubRequest(title=TITLE), house.settings)
+    assert list(failed.value.details) == lost
+    assert len(failed.value.diagnostics()) == len(lost)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_damaged_byte_is_found(full: bool, house: House) -> None:
+    path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    damage(house, path)
+    with pytest.raises(VerificationFailed) as failed:
+        scrub(ScrubRequest(title=TITLE, full=full), house.settings)
+    assert str(failed.value.where).endswith(path)
+
+
+def test_an_address_that_plays_another_version_is_found(house: House) -> None:
+    with closing(house.open()) as storage:
+        text = storage.get(layout.address(TITLE)).replace(SECOND.encode(), FIRST.encode())
+    (Path(house.settings.target) / layout.address(TITLE)).write_bytes(text)
+    with pytest.raises(VerificationFailed, match="does not play its live version") as failed:
+        scrub(ScrubRequest(title=TITLE), house.settings)
+    assert "vidpipe repair" in str(failed.value.fix)
+
+
+def test_a_withdrawn_title_can_be_verified_too(house: House) -> None:
+    withdraw(TitleRequest(content_id=TITLE), house.settings)
+    done = scrub(ScrubRequest(title=TITLE), house.settings)
+    assert (done.status, done.address) == ("withdrawn", None)
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("flim", "there is no title 'flim'"),
+        ("./nowhere", "there is no published version here"),
+        ("https://h/film", "not through a web server"),
+    ],
+)
+def test_what_is_no_published_version(where: str, what: str, house: House) -> None:
+    with pytest.raises(UsageError, match=what):
+        scrub(ScrubRequest(title=where), house.settings)
