@@ -12,7 +12,7 @@ import pytest
 from tests.ingest_support import FIXTURES, Recorder, live, settings
 from vidpipe.batch.junit import junit
 from vidpipe.batch.queue import TitleResult, exit_code, run_batch
-from vidpipe.batch.requests import TitleRequest, from_sources
+from vidpipe.batch.requests import BatchTitle, from_sources
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import UsageError
 from vidpipe.progress import Event
@@ -33,7 +33,7 @@ class Shop:
         return self.home.model_copy(update=dict(changes))
 
 
-def titles(*names: str) -> tuple[TitleRequest, ...]:
+def titles(*names: str) -> tuple[BatchTitle, ...]:
     return from_sources([str(FIXTURES / f"{name}.mp4") for name in names])
 
 

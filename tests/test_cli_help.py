@@ -109,7 +109,7 @@ def test_help_shows_no_types_and_no_limits_of_the_program(page: Any, names: tupl
 
 def test_the_options_of_ingest_are_grouped_by_what_people_do(page: Any) -> None:
     text = page("ingest")
-    headings = ["Arguments", "What to publish", "Where", "Encoding and quality", "Protection", "Progress and output", "Machine", "Cluster"]
+    headings = ["Arguments", "What to publish", "Many titles", "Where", "Encoding and quality", "Protection", "Progress and output", "Machine", "Cluster"]
     assert re.findall(r"^(\w[\w ]+):$", text, re.M)[: len(headings)] == headings
     section = re.search(r"^Protection:\n(.*?)\n\n", text, re.M | re.S)
     assert section
@@ -161,7 +161,7 @@ def test_a_closed_output_pipe_is_exit_code_141(tmp_path: Path, arguments: list[s
         (["ingest", "a.mov", "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
         (["ingest", "a.mov", "--workers"], "Option '--workers' requires an argument", "vidpipe ingest --help"),
         (["ladders", "show"], "Missing argument 'NAME|FILE'", "write vidpipe ladders show [OPTIONS] NAME|FILE"),
-        (["ingest", "a.mov", "b.mov"], "unexpected extra argument", "write vidpipe ingest [OPTIONS] SOURCE"),
+        (["plan", "a.mov", "b.mov"], "unexpected extra argument", "write vidpipe plan [OPTIONS] SOURCE"),
         (["catalog", "shwo"], "No such command 'shwo'. Did you mean 'show'?", "vidpipe catalog --help"),
         (["ingest", "a.mov", "--id", "a/b", "--dry-run"], "--id: 'a/b' is not a content id", "letters, digits"),
     ],

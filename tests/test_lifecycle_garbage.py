@@ -52,10 +52,10 @@ def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -
     ]
     young = put(house, f"{TITLE}/{YOUNG}/video/90p/00001.m4s")
     before = tree(house.file(FIRST, "."))
-    assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"{TITLE}/{OLD}", False), ("unfinished", f"gone/{OLD}", False)]
+    assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"gone/{OLD}", False), ("unfinished", f"{TITLE}/{OLD}", False)]
     assert garbage.exists()
     done = collect_garbage(DELETE, house.settings)
-    assert seen(done) == [("unfinished", f"{TITLE}/{OLD}", True), ("unfinished", f"gone/{OLD}", True)]
+    assert seen(done) == [("unfinished", f"gone/{OLD}", True), ("unfinished", f"{TITLE}/{OLD}", True)]
     assert [(item.objects, item.bytes) for item in done.found] == [(1, 5), (1, 5)]
     assert not garbage.parent.exists()
     assert not other.parent.exists()

@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidpipe.batch.requests import TitleRequest
+from vidpipe.batch.requests import BatchTitle
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.worker_pool import WorkerPool
@@ -61,7 +61,7 @@ class TitleResult(Data):
 
 
 def run_batch(
-    titles: Iterable[TitleRequest | None],
+    titles: Iterable[BatchTitle | None],
     configured: Callable[[Mapping[str, str]], Settings],
     reporter: Reporter | None = None,
     cancel: threading.Event | None = None,
@@ -103,13 +103,13 @@ def run_batch(
 class _Waiting:
     """Titles that have not begun. over: there will be no more.  taken: how many have been."""
 
-    def __init__(self, titles: Iterable[TitleRequest | None]) -> None:
+    def __init__(self, titles: Iterable[BatchTitle | None]) -> None:
         self._titles = iter(titles)
         self._is_known = isinstance(titles, Sequence)
         self.over = False
         self.taken = 0
 
-    def take(self) -> TitleRequest | None:
+    def take(self) -> BatchTitle | None:
         try:
             title = next(self._titles)
         except StopIteration:
@@ -118,7 +118,7 @@ class _Waiting:
         self.taken += title is not None
         return title
 
-    def rest(self) -> Iterator[tuple[int, TitleRequest]]:
+    def rest(self) -> Iterator[tuple[int, BatchTitle]]:
         """Yield those that nobody took, with their numbers; none of what was only ever coming."""
         if self._is_known:
             yield from ((number, title) for number, title in enumerate(self._titles, self.taken + 1) if title is not None)
@@ -133,7 +133,7 @@ def exit_code(results: Sequence[TitleResult]) -> int:
 
 def _one(
     number: int,
-    title: TitleRequest,
+    title: BatchTitle,
     configured: Callable[[Mapping[str, str]], Settings],
     reporter: Reporter,
     stop: threading.Event,
@@ -158,15 +158,15 @@ def _one(
     return done
 
 
-def _failed(number: int, title: TitleRequest, problem: VidpipeError, state: State) -> TitleResult:
+def _failed(number: int, title: BatchTitle, problem: VidpipeError, state: State) -> TitleResult:
     update = {"message": tuple(problem.lines()), "diagnostics": problem.diagnostics()}
     return _result(number, title, state, problem.exit_code).model_copy(update=update)
 
 
-def _result(number: int, title: TitleRequest, state: State, code: int) -> TitleResult:
+def _result(number: int, title: BatchTitle, state: State, code: int) -> TitleResult:
     return TitleResult(number=number, source=_shown(title), content_id=title.content_id, state=state, exit_code=code)
 
 
-def _shown(title: TitleRequest) -> str:
+def _shown(title: BatchTitle) -> str:
     source = title.request.source
     return public(source) if is_remote(source) else source

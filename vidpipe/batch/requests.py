@@ -41,14 +41,14 @@ LONGEST = 64 << 20
 """Bytes of a list of titles."""
 
 
-class TitleRequest(Data):
+class BatchTitle(Data):
     """A title of a batch. settings: what it changes, by the name of the setting.  where: "FILE:LINE" or the source, for messages."""
 
     request: IngestRequest
     settings: dict[str, str] = {}
     where: str
 
-    def with_defaults(self, common: IngestRequest) -> TitleRequest:
+    def with_defaults(self, common: IngestRequest) -> BatchTitle:
         """Return the same with what was given for all titles of a batch; what the title says itself stays."""
         own = self.request
         update = {
@@ -65,10 +65,10 @@ class TitleRequest(Data):
         return content_id_of(self.request)
 
 
-def from_sources(sources: Sequence[str]) -> tuple[TitleRequest, ...]:
+def from_sources(sources: Sequence[str]) -> tuple[BatchTitle, ...]:
     """Return a title for each file, and for each source in a folder or below an S3 prefix, in the order of their names."""
     problems: list[UsageError] = []
-    made: list[TitleRequest] = []
+    made: list[BatchTitle] = []
     for source in sources:
         try:
             made += [_title({"source": found}, public(found) if is_remote(found) else found) for found in _expanded(source)]
@@ -77,12 +77,12 @@ def from_sources(sources: Sequence[str]) -> tuple[TitleRequest, ...]:
     return _checked(made, problems)
 
 
-def from_list(text: str, where: str, folder: Path) -> tuple[TitleRequest, ...]:
+def from_list(text: str, where: str, folder: Path) -> tuple[BatchTitle, ...]:
     """Return the titles of a list. where: its name, for messages.  folder: that its relative paths are seen from."""
     if len(text) > LONGEST:
         raise UsageError(f"is longer than {LONGEST} characters", where=where, fix="divide it")
     problems: list[UsageError] = []
-    made: list[TitleRequest] = []
+    made: list[BatchTitle] = []
     for line, row in _rows(text, where, problems):
         try:
             made.append(_title(_placed(row, folder), f"{where}:{line}"))
@@ -93,7 +93,7 @@ def from_list(text: str, where: str, folder: Path) -> tuple[TitleRequest, ...]:
     return _checked(made, problems)
 
 
-def read_list(file: str, standard_input: Iterable[str]) -> tuple[TitleRequest, ...]:
+def read_list(file: str, standard_input: Iterable[str]) -> tuple[BatchTitle, ...]:
     """Read a list from a file, or from standard input if that is called "-"."""
     if file == "-":
         return from_list("".join(standard_input), "-", Path())
@@ -220,7 +220,7 @@ def _placed(row: dict[str, str], folder: Path) -> dict[str, str]:
     return row | placed
 
 
-def _title(row: Mapping[str, str], where: str) -> TitleRequest:
+def _title(row: Mapping[str, str], where: str) -> BatchTitle:
     cells = {name: cell.strip() for name, cell in row.items()}
     source = cells.get("source", "")
     if not source:
@@ -241,16 +241,16 @@ def _title(row: Mapping[str, str], where: str) -> TitleRequest:
         **switches,
     )
     content_id_of(request)  # raises UsageError for one that is wrong
-    return TitleRequest(
+    return BatchTitle(
         request=request,
         settings={setting: cells[name] for name, setting in _SETTINGS.items() if cells.get(name)},
         where=where,
     )
 
 
-def _checked(made: list[TitleRequest], problems: list[UsageError]) -> tuple[TitleRequest, ...]:
+def _checked(made: list[BatchTitle], problems: list[UsageError]) -> tuple[BatchTitle, ...]:
     """Return the titles, or raise one error for everything that is wrong."""
-    first: dict[str, TitleRequest] = {}
+    first: dict[str, BatchTitle] = {}
     for title in made:
         earlier = first.setdefault(title.content_id, title)
         if earlier is not title:

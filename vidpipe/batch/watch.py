@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vidpipe.batch.inbox import SETTLE, Inbox, open_inbox
 from vidpipe.batch.queue import TitleResult, run_batch
-from vidpipe.batch.requests import TitleRequest, from_sources
+from vidpipe.batch.requests import BatchTitle, from_sources
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
 from vidpipe.progress import Note, Reporter, RunReporter
 from vidpipe.settings import Settings
@@ -74,7 +74,7 @@ class _Arrivals:
         self._looked = float("-inf")
         self._said = ""
 
-    def __iter__(self) -> Iterator[TitleRequest | None]:
+    def __iter__(self) -> Iterator[BatchTitle | None]:
         while True:
             if time.monotonic() - self._looked >= self._period:
                 yield from self._new()
@@ -97,7 +97,7 @@ class _Arrivals:
         """Take a source no more: it has ended, and cannot be moved away."""
         self._waits[source] = (float("inf"), 0)
 
-    def _new(self) -> Iterator[TitleRequest]:
+    def _new(self) -> Iterator[BatchTitle]:
         try:
             for source in list(self._inbox.whole()):
                 (title,) = from_sources([source])

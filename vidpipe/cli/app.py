@@ -18,7 +18,7 @@ from vidpipe.cli import batch, completion, exits, options
 from vidpipe.cli.groups import lifecycle, upkeep
 from vidpipe.cli.groups.catalog import catalog
 from vidpipe.cli.groups.ladders import ladders
-from vidpipe.cli.groups.policy import policy
+from vidpipe.cli.groups.policies import policy
 from vidpipe.cli.groups.work import work
 from vidpipe.cli.help import Command, Group, examples, listed
 from vidpipe.cli.watching import watching

@@ -22,7 +22,7 @@ from vidpipe.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from vidpipe.batch.queue import TitleResult
-    from vidpipe.batch.requests import TitleRequest
+    from vidpipe.batch.requests import BatchTitle
     from vidpipe.settings import Settings
 
 Flags = Mapping[str, Any]
@@ -39,7 +39,7 @@ def is_batch(sources: Sequence[str], jobs: str | None) -> bool:
 
 def titles_of(
     sources: Sequence[str], jobs: str | None, *, content_id: str | None, title: str | None, **given: Any
-) -> tuple[TitleRequest, ...]:
+) -> tuple[BatchTitle, ...]:
     """Return the titles of a batch. given: fields of IngestRequest that are meant for all of them.  Raises UsageError."""
     from vidpipe.batch.requests import from_sources, read_list
     from vidpipe.pipeline.ingest import IngestRequest
@@ -57,7 +57,7 @@ def titles_of(
 
 
 def ingest_titles(
-    titles: Sequence[TitleRequest],
+    titles: Sequence[BatchTitle],
     flags: Flags,
     *,
     progress: options.Progress,
@@ -91,7 +91,7 @@ def ingest_titles(
         raise typer.Exit(code)
 
 
-def plan_titles(titles: Sequence[TitleRequest], flags: Flags, *, progress: options.Progress, json: bool) -> None:
+def plan_titles(titles: Sequence[BatchTitle], flags: Flags, *, progress: options.Progress, json: bool) -> None:
     """Show what would be encoded of each title."""
     from vidpipe.cli import render
     from vidpipe.data import report

@@ -17,7 +17,7 @@ from vidpipe.errors import UsageError
 
 ContentId = Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. (Without a terminal, nothing is asked anyway.)")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal, nothing is asked anyway.")]
 
 Age = Annotated[
     str,
