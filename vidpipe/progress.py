@@ -156,7 +156,7 @@ class Deleted(Event):
 
 
 class Live(Event):
-    """A version is live: the end of an ingest that went well.
+    """A version is live: the end of an ingest, or of another command that makes one live, that went well.
 
     manifest: path or s3:// URL of its master playlist.  url, title_url: see the record's ``playback``.
     """

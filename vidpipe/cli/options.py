@@ -163,7 +163,9 @@ Language = Annotated[
 ]
 Replace = Annotated[
     bool,
-    typer.Option("--replace", help="Allow this source to replace the one that the live title was made from.", rich_help_panel=TITLE),
+    typer.Option(
+        "--replace", help="Allow this source to replace the one that a live or withdrawn title was made from.", rich_help_panel=TITLE
+    ),
 ]
 
 Ladder = Annotated[
