@@ -68,7 +68,7 @@ def test_watch_folder_publishes_what_is_complete(tmp_path: Path, environ: dict[s
 
 
 @installed
-def test_the_cron_job_prints_failures_only(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_the_cron_job_prints_what_is_wrong_only(tmp_path: Path, environ: dict[str, str]) -> None:
     masters = tmp_path / "masters"
     masters.mkdir()
     shutil.copy(FIXTURES / "one-second.mp4", masters / "good.mov")
@@ -77,6 +77,7 @@ def test_the_cron_job_prints_failures_only(tmp_path: Path, environ: dict[str, st
     def said() -> str:
         return subprocess.run(["sh", job], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
+    assert said() == "warning: good: the picture is only 320x180 [low-resolution]\n", "when it is new"
     assert said() == ""
     (masters / "bad.mov").write_text("no video")
     assert re.search(rf"^error: (?s:.*)\n{re.escape(str(masters))}/bad\.mov: exit code 3\n$", said())

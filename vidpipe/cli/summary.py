@@ -31,8 +31,9 @@ def finished(console: Printer, result: IngestResult, *, home: str | None = None,
         prose(console, _headline(result))
     record = result.record
     left = [f"left out: {left_out(track)}" for track in record.left_out]
-    warnings = [f"{finding.severity}: {finding.message} [{finding.id}]" for finding in result.findings]
-    warnings += [f"warning: {text}" for text in [*result.warnings, *left] if text not in warned]
+    about = f"{record.content_id}: " if quiet else ""  # nothing else says which title it is
+    warnings = [f"{finding.severity}: {about}{finding.message} [{finding.id}]" for finding in result.findings]
+    warnings += [f"warning: {about}{text}" for text in [*result.warnings, *left] if text not in warned]
     for warning in warnings:
         prose(console, warning)
     if not quiet:
