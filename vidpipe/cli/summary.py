@@ -37,7 +37,7 @@ def finished(console: Printer, result: IngestResult, *, home: str | None = None,
     for warning in warnings:
         prose(console, warning)
     if not quiet:
-        _labelled(console, "master playlist", _near(result.manifest))
+        _labelled(console, "master playlist", _near(record.playback.title_url or result.address or result.manifest))
         _command(console, "play it", hints.command("preview", record.content_id, home=home))
         _command(console, "its record", hints.command("catalog", "show", record.content_id, home=home))
 
@@ -75,11 +75,11 @@ def _command(console: Printer, label: str, words: Sequence[str]) -> None:
     _labelled(console, label, *([whole] if fits else hints.folded(words, console.width - 4)))
 
 
-def _near(manifest: str) -> str:
+def _near(location: str) -> str:
     """Return a path as seen from here, if it lies below; a URL as it is."""
-    if "://" not in manifest and Path(manifest).is_relative_to(here := Path.cwd()):
-        return str(Path(manifest).relative_to(here))
-    return manifest
+    if "://" not in location and Path(location).is_relative_to(here := Path.cwd()):
+        return str(Path(location).relative_to(here))
+    return location
 
 
 def interrupted(console: Printer, now: Snapshot, arguments: Sequence[str]) -> None:
