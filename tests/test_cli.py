@@ -288,6 +288,7 @@ USAGE = {
     "no such option": (["ingest", CLIP, "--laddr", "x"], "No such option", "vidpipe ingest --help"),
     "missing argument": (["ingest"], "Missing argument 'SOURCE'", "vidpipe ingest --help"),
     "wrong choice": (["ingest", CLIP, "--progress", "loud"], "'loud' is not one of", "vidpipe ingest --help"),
+    "quiet and a bar": (["ingest", CLIP, "--quiet", "--progress", "bar"], "--quiet: it contradicts --progress bar", "keep one of them"),
     "wrong port": (["preview", "demo", "--port", "70000"], "Invalid value for '--port'", "vidpipe preview --help"),
     "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "Chunks encoded in parallel"),
     "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "Encryption of the segments"),

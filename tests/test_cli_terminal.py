@@ -172,3 +172,12 @@ def test_quiet_says_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
     terminal = Terminal(80, tmp_path, "ingest", clip, "--home", "h", "--ladder", ladder(tmp_path, 90), "--quiet")
     assert terminal.end() == 0
     assert all(line.startswith(b"warning: ") for line in terminal.written.splitlines())
+
+
+def test_results_of_several_files_stay_above_the_checklist(tmp_path: Path) -> None:
+    clips = [str(FIXTURES / name) for name in ("one-second.mp4", "portrait-25.mp4")]
+    terminal = Terminal(200, tmp_path, "validate", *clips, "--home", "h")
+    assert terminal.end() == 0
+    assert any(line.startswith(f"{clips[1]} (2 of 2)") for frame in terminal.frames for line in frame)
+    assert re.findall(r"^(\S+): accepted", terminal.text, re.M) == clips
+    assert not any(map(ROW.match, terminal.lines))
