@@ -74,7 +74,8 @@ def watching(progress: options.Progress, *stages: str) -> Iterator[tuple[UntilLi
 
                 with suppress(OSError):  # nobody reads: the exit code says it
                     interrupted(err(), shown.snapshot(), sys.argv[1:])
-                raise exits.Reported(problem) from error
+                if type(error) in (Interrupted, KeyboardInterrupt) and not problem.traceback:  # others have more to say
+                    raise exits.Reported(problem) from error
             raise
         shown.close(None)
 
