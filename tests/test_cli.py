@@ -86,9 +86,9 @@ def test_ingest_prints_one_json_object_and_a_summary(home: Path) -> None:
     assert all(seconds >= 0 for seconds in result["timings"].values())
     summary = (home / "ingest.txt").read_text()
     assert "demo is live: 1 s of video in 2 renditions" in summary or "demo is live: 1 s of video in 1 rendition" in summary
-    for line in ("vidpipe preview demo", "vidpipe catalog show demo", result["manifest"]):
+    for line in ("vidpipe preview demo", "vidpipe catalog show demo", result["address"]):
         assert line in summary
-    assert summary.count(result["manifest"]) == 1
+    assert summary.count("master.m3u8") == 1
     assert "\x1b" not in summary
 
 
@@ -291,6 +291,7 @@ USAGE = {
     "wrong port": (["preview", "demo", "--port", "70000"], "--port: '70000' is not allowed", "from 0 to 65535, such as --port 8080"),
     "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "such as --workers 4"),
     "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "give aes-128 or none"),
+    "quiet and a bar": (["ingest", CLIP, "--quiet", "--progress", "bar"], "--quiet: it contradicts --progress bar", "keep one of them"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
     "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a target", "did you mean s3://media/vod?"),
     "source with a slip": (["plan", "s3:/media/film.mov"], "this is no address of a source", "did you mean s3://media/film.mov?"),

@@ -109,7 +109,7 @@ def test_help_shows_no_types_and_no_limits_of_the_program(page: Any, names: tupl
 
 def test_the_options_of_ingest_are_grouped_by_what_people_do(page: Any) -> None:
     text = page("ingest")
-    headings = ["Arguments", "What to publish", "Many titles", "Where", "Encoding and quality", "Protection", "Progress and output", "Machine", "Cluster"]
+    headings = ["Arguments", "What to publish", "Many titles", "Where", "Encoding and quality", "Protection", "Progress and output"]
     assert re.findall(r"^(\w[\w ]+):$", text, re.M)[: len(headings)] == headings
     section = re.search(r"^Protection:\n(.*?)\n\n", text, re.M | re.S)
     assert section

@@ -22,7 +22,7 @@ def test_a_person_reads_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
     options = ("--home", str(tmp_path / "home"), "--progress", "none", "--ladder", ladder(tmp_path, 90))
     invoke(["ingest", str(source), *options])
     said = capsys.readouterr().err
-    assert said.startswith(f"warning: left out: {LEFT}\n"), "before the encode"
+    assert said.startswith(f"warning: film: left out: {LEFT}\n"), "before the encode"
     assert said.count(LEFT) == 1, "and not once more in the summary"
     invoke(["ingest", str(source), *options])
     assert f"is live already\nwarning: left out: {LEFT}\n" in capsys.readouterr().err

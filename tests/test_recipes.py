@@ -45,6 +45,8 @@ def test_the_cron_job_prints_failures_only(tmp_path: Path, environ: dict[str, st
         argv = ["sh", "-c", job]
         return subprocess.run(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
+    first, warning, *_ = said().splitlines()
+    assert (first.split()[:3], warning.split()[0]) == (["+", "good", "live"], "warning:"), "when it is new"
     assert said() == ""
     (masters / "bad.mov").write_text("no video")
     first, *lines = said().splitlines()

@@ -29,7 +29,8 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent.parent / "fixtures" / "landscape-24.mp4"
-TERMINALS = {"plan.svg": "plan film.mp4 --ladder fast", "terminal.svg": "ingest film.mp4 --ladder fast --to titles"}
+PLAN = "plan film.mp4 --ladder fast"
+INGEST = "ingest film.mp4 --ladder fast --to titles"
 COLUMNS, ROWS = 90, 50
 VIDPIPE = (
     "import vidpipe.layout; vidpipe.layout.new_version = lambda now: '20260102T030405Z-1a2b3c'; from vidpipe.cli import main; main()"
@@ -42,11 +43,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         shutil.copy(CLIP, home / "film.mp4")
-        for name, command in TERMINALS.items():
-            draw(f"$ vidpipe {command}\n{run(command.split(), home)}", HERE / name)
+        draw(f"$ vidpipe {PLAN}\n{run(PLAN.split(), home)[-1]}", HERE / "plan.svg")
+        screens = run(INGEST.split(), home)
+        halfway = next(text for text in screens if re.search(r"encode.* [4-7]\d%", text))
+        draw(f"$ vidpipe {INGEST}\n{halfway}\n\n{'─' * 24} a little later\n\n{screens[-1]}", HERE / "terminal.svg")
         with preview("film", home) as address:
             photograph(address, home / "profile", HERE / "player.png")
-        title = next((home / "titles" / "film").iterdir())
+        title = next(path for path in (home / "titles" / "film").iterdir() if path.is_dir())
         for path in sorted(path for path in title.rglob("*") if path.is_file()):
             print(path.relative_to(title.parent.parent))
         print((title / "master.m3u8").read_text())
@@ -58,8 +61,8 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 
-def run(argv: list[str], home: Path) -> str:
-    """Run vidpipe on a terminal, and return what stands on it at the end, with its colours."""
+def run(argv: list[str], home: Path) -> list[str]:
+    """Run vidpipe on a terminal, and return what stood on it from time to time, with its colours; the last is what is left at the end."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     with subprocess.Popen(
@@ -67,6 +70,7 @@ def run(argv: list[str], home: Path) -> str:
     ) as process:
         os.close(theirs)
         received = bytearray()
+        screens = []
         while True:
             try:
                 block = os.read(ours, 65536)
@@ -75,11 +79,11 @@ def run(argv: list[str], home: Path) -> str:
             if not block:
                 break
             received += block
+            screens.append(screen(received.decode(errors="ignore")))
     os.close(ours)
     if process.returncode:
         sys.exit(received.decode())
-    left = screen(received.decode()).replace(str(home), "~")
-    return "\n".join(line.rstrip() for line in left.splitlines())
+    return ["\n".join(line.rstrip() for line in text.replace(str(home), "~").splitlines()).strip("\n") for text in screens]
 
 
 def screen(output: str) -> str:

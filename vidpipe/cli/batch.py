@@ -137,10 +137,10 @@ def _print(result: TitleResult) -> None:
 
 def _close(results: Sequence[TitleResult], code: int, *, quiet: bool) -> None:
     """Say how every title ended; if quiet, only what is wrong."""
-    from vidpipe.cli.summary import titles
+    from vidpipe.cli.summary import is_quiet, titles
 
     with suppress(OSError):  # nobody reads: the exit code says it
-        titles(err(), [result for result in results if not (quiet and result.is_well)], totals=not quiet)
+        titles(err(), [result for result in results if not (quiet and is_quiet(result))], totals=not quiet)
         if code == Interrupted.exit_code:
             err().print("run the same command again: it continues")
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 HOME = "--home"
 KEY_URL = "--key-url"
 """Its template stands in every playlist: it is no secret, and an address with a query is right there."""
-WITHOUT_HOME = ("inspect", "ladders", "catalog schema")
-_COMMAND = re.compile(r"vidpipe (?P<name>[a-z]+(?: (?:list|show|clean|schema))?)(?P<options>(?: --[a-z-]+)*)")
+COMMANDS = "ingest|plan|validate|preview|doctor|catalog (?:list|show)|work (?:list|clean)"
+"""Those that have a home."""
+_COMMAND = re.compile(rf"\bvidpipe (?:{COMMANDS})\b(?: (?:--[a-z-]+|[A-Z_]+\b))*")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -41,11 +42,7 @@ def with_home(text: str, arguments: Sequence[str]) -> str:
     home = given(HOME, arguments)
     if home is None:
         return text
-
-    def complete(found: re.Match[str]) -> str:
-        return found[0] if found["name"].startswith(WITHOUT_HOME) else f"{found[0]} {HOME} {shlex.quote(home)}"
-
-    return _COMMAND.sub(complete, text)
+    return _COMMAND.sub(lambda found: f"{found[0]} {HOME} {shlex.quote(home)}", text)
 
 
 def given(option: str, arguments: Sequence[str]) -> str | None:
@@ -56,8 +53,11 @@ def given(option: str, arguments: Sequence[str]) -> str | None:
 
 def again(arguments: Sequence[str]) -> tuple[list[str], bool]:
     """Return the words of the command line that was given, and whether its address lost user, password or query: they may be secrets."""
-    templates = [value for name, value in _options(arguments) if name == KEY_URL]
-    shown = [each if each in templates or each.partition("=")[2] in templates else _public(each) for each in arguments]
+    templates = {value for name, value in _options(arguments) if name == KEY_URL}
+    shown = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        shown.append(argument if value in templates else f"{name}{equals}{_public(value)}")
     return ["vidpipe", *shown], shown != list(arguments)
 
 
@@ -74,9 +74,9 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _public(argument: str) -> str:
-    from vidpipe.source.fetch import public
-
+    """Return an address without what may be secret of it, anything else as it is."""
     if not _ADDRESS.match(argument):
         return argument
-    shown = public(argument)
-    return argument if argument in (shown, shown.rstrip("/")) else shown
+    from vidpipe.source.fetch import public  # only a run that was stopped needs it
+
+    return public(argument)

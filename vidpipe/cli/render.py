@@ -124,16 +124,22 @@ def validation(console: Console, result: Validation, *, quiet: bool = False) -> 
     if result.source is not None and not quiet:
         _source(console, result.source)
     for finding in () if result.problems else _worst_first(result.findings):  # what cannot be measured has its own lines
-        colour = _STATE_STYLE[finding.severity]
-        console.print(
-            Text.assemble((finding.severity, colour), ": ", escaped(_finding(result.file, finding)), f" [{finding.id}]"), soft_wrap=True
-        )
-        lines(console, f"  {result.file}: fix: {finding.advice}")
+        _sentence(console, finding.severity, f": {_finding(result.file, finding)} [{finding.id}]", _STATE_STYLE[finding.severity])
+        prose(console, f"  {result.file}: fix: {finding.advice}")
     for number, problem in enumerate(result.problems):
         named = problem if problem.startswith(f"{result.file}: ") else f"{result.file}: {problem}"
-        console.print(Text.assemble(("error: " if number == 0 else "  ", _STATE_STYLE["error"]), escaped(named)), soft_wrap=True)
+        _sentence(console, "error: " if number == 0 else "  ", named, _STATE_STYLE["error"])
     verdict = ("refused", "bold red") if result.refused else ("accepted", "green")
     console.print(Text.assemble(escaped(result.file), ": ", verdict), soft_wrap=True)
+
+
+def _sentence(console: Console, first: str, rest: str, style: str) -> None:
+    """Print a sentence whose first word has a colour, folded between words."""
+    for number, line in enumerate(folded(escaped(first + rest), console.width, "  ")):
+        shown = Text(line)
+        if number == 0:
+            shown.stylize(style, 0, len(first))
+        console.print(shown, soft_wrap=True)
 
 
 def _finding(file: str, finding: Diagnostic) -> str:

@@ -32,12 +32,13 @@ def finished(console: Printer, result: IngestResult, *, home: str | None = None,
         prose(console, _headline(result))
     record = result.record
     left = [f"left out: {left_out(track)}" for track in record.left_out]
-    warnings = [f"{finding.severity}: {finding.message} [{finding.id}]" for finding in result.findings]
-    warnings += [f"warning: {text}" for text in [*result.warnings, *left] if text not in warned]
+    about = f"{record.content_id}: " if quiet else ""  # nothing else says which title it is
+    warnings = [f"{finding.severity}: {about}{finding.message} [{finding.id}]" for finding in result.findings]
+    warnings += [f"warning: {about}{text}" for text in [*result.warnings, *left] if text not in warned]
     for warning in warnings:
         prose(console, warning)
     if not quiet:
-        _labelled(console, "master playlist", _near(result.manifest))
+        _labelled(console, "master playlist", _near(record.playback.title_url or result.address or result.manifest))
         _command(console, "play it", hints.command("preview", record.content_id, home=home))
         _command(console, "its record", hints.command("catalog", "show", record.content_id, home=home))
 
@@ -75,11 +76,11 @@ def _command(console: Printer, label: str, words: Sequence[str]) -> None:
     _labelled(console, label, *([whole] if fits else hints.folded(words, console.width - 4)))
 
 
-def _near(manifest: str) -> str:
+def _near(location: str) -> str:
     """Return a path as seen from here, if it lies below; a URL as it is."""
-    if "://" not in manifest and Path(manifest).is_relative_to(here := Path.cwd()):
-        return str(Path(manifest).relative_to(here))
-    return manifest
+    if "://" not in location and Path(location).is_relative_to(here := Path.cwd()):
+        return str(Path(location).relative_to(here))
+    return location
 
 
 def interrupted(console: Printer, now: Snapshot, arguments: Sequence[str]) -> None:
@@ -123,6 +124,19 @@ NAMES = 40
 """Columns that the ids of a table take at most."""
 
 
+def _wrong(result: TitleResult) -> Sequence[str]:
+    """Return why a title failed, or what quality control says of a new one."""
+    if result.state == "failed":
+        return result.message
+    found = result.result.findings if result.state == "live" and result.result else ()
+    return [f"{finding.severity}: {finding.message} [{finding.id}]" for finding in found]
+
+
+def is_quiet(result: TitleResult) -> bool:
+    """Whether there is nothing to say of a title but that it is well."""
+    return result.is_well and not _wrong(result)
+
+
 def titles(console: Printer, results: Sequence[TitleResult], *, totals: bool = True) -> None:
     """Say how the titles of a batch ended: a line for each, in the order given, and why those that failed did."""
     names = min(NAMES, max((len(result.content_id) for result in results), default=0))
@@ -130,7 +144,7 @@ def titles(console: Printer, results: Sequence[TitleResult], *, totals: bool = T
         time = duration(result.seconds) if result.seconds else ""
         state = f"failed ({result.exit_code})" if result.state == "failed" else result.state.replace("-", " ")
         lines(console, f"{MARKS[result.state]} {result.content_id:<{names}}  {state:<11}  {time}".rstrip())
-        for line in result.message if result.state == "failed" else ():
+        for line in _wrong(result):
             prose(console, f"    {line}", indent="      ")
     if totals:
         states = ("live", "unchanged", "failed", "stopped", "not-started")

@@ -59,6 +59,7 @@ def _shown(shown: Watcher) -> Iterator[tuple[Watcher, exits.Stop]]:
 
                 with suppress(OSError):  # nobody reads: the exit code says it
                     interrupted(err(), shown.snapshot(), sys.argv[1:])
-                raise exits.Reported(problem) from error
+                if type(error) in (Interrupted, KeyboardInterrupt) and not problem.traceback:  # others have more to say
+                    raise exits.Reported(problem) from error
             raise
         shown.close(None)

@@ -1,14 +1,16 @@
 """``--progress none`` and ``--quiet``: warnings only.
 
-In:   events.  Out: a line for each warning.  Wrong: nothing.
+In:   events.  Out: a line for each warning, which names the title: nothing else does.  Wrong: nothing.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
-from vidpipe.cli.reporters.watcher import Metered, print_warning
-from vidpipe.progress import Event
+from vidpipe.cli.reporters.watcher import Metered
+from vidpipe.cli.words import err, prose
+from vidpipe.progress import Event, Note
 
 
 class Quiet(Metered):
@@ -21,4 +23,7 @@ class Quiet(Metered):
         """See Watcher."""
         with self._lock:
             self._meter.take(event)
-            print_warning(event)
+        if isinstance(event, Note) and event.level == "warning":
+            about = f"{event.content_id}: " if event.content_id else ""
+            with suppress(OSError):  # nobody reads; the work goes on
+                prose(err(), f"warning: {about}{event.text}")

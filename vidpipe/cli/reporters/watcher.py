@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from vidpipe.cli.reporters.meter import Meter, Snapshot
-from vidpipe.cli.words import err, prose
 from vidpipe.progress import LAST_STAGE, Event, Note, StageStarted
 
 if TYPE_CHECKING:
@@ -101,13 +100,6 @@ class UntilLive:
     def aside(self) -> AbstractContextManager[None]:
         """See Watcher."""
         return self.shown.aside()
-
-
-def print_warning(event: Event) -> None:
-    """Print the warning that an event is, if it is one."""
-    if isinstance(event, Note) and event.level == "warning":
-        with suppress(OSError):  # nobody reads; the work goes on
-            prose(err(), f"warning: {event.text}")
 
 
 def print_at_once(text: str) -> None:
