@@ -210,7 +210,7 @@ def test_a_catalog_that_may_not_be_written_can_be_read(tmp_path: Path, monkeypat
             assert [path.name for path in home.iterdir()] == ["catalog.db"]
             with pytest.raises(CatalogFailed, match="readonly") as refused:
                 catalog.publish(record("u"), "f")
-            assert "right to write" in str(refused.value.fix)
+            assert "write access" in str(refused.value.fix)
     finally:
         home.chmod(0o755)
     assert (home / "catalog.db").read_bytes() == before
@@ -595,10 +595,10 @@ def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
     ("said", "advice"),
     [
         ("database is Locked", "busy"),
-        ("attempt to write a readonly database", "right to write"),
-        ("cannot execute UPDATE in a read-only transaction", "right to write"),
-        ("unable to open database file", "right to write"),
-        ("permission denied for table vidpipe_versions", "right to write"),
+        ("attempt to write a readonly database", "write access"),
+        ("cannot execute UPDATE in a read-only transaction", "write access"),
+        ("unable to open database file", "write access"),
+        ("permission denied for table vidpipe_versions", "write access"),
         ("file is not a database", "backup"),
         ("database disk image is malformed", "backup"),
         ("database or disk is full", "free some space"),

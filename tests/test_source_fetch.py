@@ -113,9 +113,9 @@ REFUSED = {
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
     "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "try again"),
-    "redirect/?file:///etc/passwd": ("redirects to file", "final address"),
-    "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final address"),
-    "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a circle", "final address"),
+    "redirect/?file:///etc/passwd": ("redirects to file", "final URL"),
+    "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final URL"),
+    "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a loop", "final URL"),
 }
 
 

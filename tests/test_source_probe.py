@@ -129,8 +129,8 @@ def paths(folder: Path) -> dict[str, tuple[str, str]]:
         "socket": ("socket.mp4", "socket"),
         "below a file": ("text.mp4/x.mp4", "a part of the path is a file"),
         "long name": ("x" * 300, "too long"),
-        "text": ("text.mp4", "not a video file"),
-        "picture": ("picture.mp4", "no video container that is read"),
+        "text": ("text.mp4", "not a known video container"),
+        "picture": ("picture.mp4", "not a supported video container"),
     }
     return {what: (str(folder / name), sentence) for what, (name, sentence) in names.items()} | {
         "device": ("/dev/null", "device"),
@@ -155,7 +155,7 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     file = tmp_path / "secret.mp4"
     file.write_bytes(b"x")
     file.chmod(0)
-    with pytest.raises(SourceRefused, match="may not be read"):
+    with pytest.raises(SourceRefused, match="permission denied"):
         probe(str(file))
 
 
