@@ -162,7 +162,8 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, 
         for name in Settings.model_fields
         if environ.get(_variable(name)) and name not in ("master_key", "limits")
     }
-    home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), ValueLocation(_flag("home")), cwd)))
+    default_home = _convert("home", str(Settings().home), ValueLocation(_flag("home")), cwd)
+    home = Path(str(given.get("home") or variables.get("home") or default_home))
     there, there_lines = _read_file(home / FILE_NAME)
     here, here_lines = ({}, {}) if _same(home, cwd) else _read_file(cwd / FILE_NAME)
     for key in sorted(set(here) - _ANYWHERE):
@@ -325,10 +326,10 @@ def _convert(name: str, value: object, location: ValueLocation, base: Path, *, t
 
 
 def _check_lengths(lengths: Mapping[str, Fraction], locations: Mapping[str, ValueLocation]) -> None:
-    """Raise UsageError unless GOP, segment and chunk each fit into the next. locations: where the values come from, without the defaults."""
+    """Raise UsageError unless GOP, segment and chunk each fit into the next. locations: of the given ones."""
     for shorter, longer in itertools.pairwise(_LENGTHS):
         if lengths[shorter] > lengths[longer]:
-            name, other = (longer, shorter) if longer in locations and shorter not in locations else (shorter, longer)  # blame what was given
+            name, other = (longer, shorter) if longer in locations and shorter not in locations else (shorter, longer)  # the given one
             shown = {each: f"{each} ({_plain(lengths[each])} s)" for each in (shorter, longer)}
             if locations:
                 shown[other] = f"{other} ({_plain(lengths[other])} s, {locations.get(other, 'the default')})"

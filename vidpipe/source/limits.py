@@ -1,4 +1,4 @@
-"""How much of the machine a stranger's file may use. Every number about that stands here.
+"""How much of the machine an untrusted file may use. Every number about that stands here.
 
 In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` and ``validate``.
 """

@@ -31,7 +31,7 @@ from vidpipe.source.limits import SourceLimits
 from vidpipe.source.problem import Problem
 from vidpipe.source.text import one_line
 
-# A new process, and no fork of this one: what reads a stranger's file must not find the master key and credentials in its memory.
+# A new process, and no fork of this one: what reads an untrusted file must not find the master key and credentials in its memory.
 # It imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder; and nothing
 # else: no site customization (-S), no plugins of pydantic.
 # A tenth of the time that its imports take is the collector's, looking for garbage among modules.

@@ -99,7 +99,7 @@ def answer(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -
     except Refusal as refusal:
         sentences = [one_line(problem.message, 400) for problem in refusal.problems]
         return {"problems": sentences, "ids": [problem.id for problem in refusal.problems], "fix": refusal.fix}
-    except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
+    except Exception:  # noqa: BLE001 - whatever an untrusted file makes of this code: no traceback is a sentence
         return {"problems": [UNFORESEEN.message], "ids": [UNFORESEEN.id], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 

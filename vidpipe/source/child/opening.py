@@ -1,4 +1,4 @@
-"""Open a stranger's file with libav so that it leads nowhere else. Runs in the limited child only.
+"""Open an untrusted file with libav so that it leads nowhere else. Runs in the limited child only.
 
 In:   a path, and the demuxers that may be tried.
 Out:  an open container.
