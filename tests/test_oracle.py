@@ -12,10 +12,10 @@ import pytest
 from tests.oracle import audio, picture
 from tests.oracle.__main__ import main
 from tests.oracle.decode import AUDIO_RATE, Audio, Pictures, decode, listing, place
-from tests.oracle.verdict import Options, verdict_on
 from tests.oracle.traps import TRAPS, check
 from tests.oracle.traps.trap import AAC, X264, audio_input, run
 from tests.oracle.traps.trap import picture as moving
+from tests.oracle.verdict import Options, verdict_on
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"

@@ -37,7 +37,7 @@ CRASH = 70
 
 @dataclass(frozen=True)
 class Options:
-    """How to compare. seconds: how much is compared.  ladder: a file or a shipped name; None is one quick rung.  keep: for what was made."""
+    """seconds: how much is compared.  ladder: a file or a shipped name; None is one quick rung.  keep: for what was made."""
 
     ladder: str | None = None
     seconds: float | None = 60.0
