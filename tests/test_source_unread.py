@@ -211,5 +211,5 @@ def test_only_a_crash_is_called_one(code: int, what: str) -> None:
     done = Completed(argv=(), returncode=code, stdout=b"", stderr_tail="Traceback\nValueError: odd")
     problem, _ = _ending(done, Limits(memory_bytes=1 << 30))
     assert what in problem.message
-    assert ("crashed" in problem.message) == (code == -11)
+    assert ("crashes" in problem.message) == (code == -11)
     assert "ValueError" not in problem.message
