@@ -1,4 +1,4 @@
-"""Decode all of a source to nothing, through the filters that measure it: as one run, or in ranges side by side.
+"""Decode all of a source to nothing, through the filters that measure it: as one run, or in ranges in parallel.
 
 In:   a Source, a QualityPolicy, an ffmpeg; how many decodes may run at once.
 Out:  Measured: what the filters measured.
