@@ -89,7 +89,7 @@ def test_a_plan_knows_where_it_plays(toy: Encoder) -> None:
 
     assert not warnings_of("toy")
     (warning,) = warnings_of("hevc")
-    assert warning.startswith("nothing in H.264 or Toy: browsers and devices that cannot decode HEVC,")
+    assert warning.startswith("no H.264 or Toy rung: browsers and devices that cannot decode HEVC,")
     small = LADDER.model_copy(update={"rungs": (wish(360, codec="hevc"), wish(480, codec="toy"), wish(720, codec="av1"))})
     assert [made.make.codec for made in planned(source(160, 120), small).video] == ["toy"], "the only one plays everywhere"
 

@@ -187,7 +187,7 @@ def test_an_unseekable_source_is_one_chunk_and_the_plan_says_so() -> None:
 NOTES = {
     "interlaced": ({"interlaced": True}, "bwdif"),
     "HDR10": ({"colour": Colour(dynamic_range="HDR10")}, "tone-mapped"),
-    "VFR": ({"variable_frame_rate": True}, "made constant"),
+    "VFR": ({"variable_frame_rate": True}, "converted to a constant"),
     "120 fps": ({"rate": "120"}, "every 2nd frame"),
     "no audio": ({}, "no audio"),
     "5.1": ({"audio": (audio(1, 6),)}, "downmixed"),
