@@ -112,7 +112,7 @@ REFUSED = {
     "404/film.mp4": ("answers 404", "check the URL"),
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
-    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "try again"),
+    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "run the same command again"),
     "redirect/?file:///etc/passwd": ("redirects to file", "final URL"),
     "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final URL"),
     "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a loop", "final URL"),
