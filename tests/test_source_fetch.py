@@ -112,7 +112,7 @@ REFUSED = {
     "404/film.mp4": ("answers 404", "check the URL"),
     "403/film.mp4": ("answers 403", "no login"),
     "503/film.mp4": ("answers 503", "later"),
-    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "run the same command again"),
+    "cut/film.mp4": (f"stopped after {len(FILM)} of {2 * len(FILM)}", "check the network, and try again"),
     "redirect/?file:///etc/passwd": ("redirects to file", "final URL"),
     "redirect/?ftp://127.0.0.1/x": ("redirects to ftp", "final URL"),
     "redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/?/redirect/": ("in a loop", "final URL"),
@@ -317,9 +317,9 @@ def test_cancel(web: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["file", "ftp", "concat", "rtmp"])
 def test_other_addresses_are_not_fetched(scheme: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not fetched"):
+    with pytest.raises(UsageError, match="cannot be fetched"):
         look(f"{scheme}://host/film.mp4")
-    with pytest.raises(UsageError, match="not fetched"):
+    with pytest.raises(UsageError, match="cannot be fetched"):
         fetch(f"{scheme}://host/film.mp4", tmp_path / "film.mp4")
 
 
