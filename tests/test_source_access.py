@@ -401,7 +401,7 @@ def test_a_pipe_is_planned_and_validated(tmp_path: Path) -> None:
     assert (report["file"], report["source"]["sha256"]) == ("-", hashlib.sha256(FILM).hexdigest())
     nothing = command(tmp_path, "validate", "-", input=b"")
     assert nothing.returncode == 3
-    assert b"standard input: nothing came" in nothing.stdout
+    assert b"standard input: no data arrived" in nothing.stdout
 
 
 def test_what_standard_input_needs(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def spool(
     arrived = _Arrived(where, cancel, on_bytes)
     try:
         if os.isatty(stdin):
-            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - < PIPE")
+            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - --id X < PIPE")
         with partial.open("wb") as copy:
             while True:
                 arrived.add(0)
@@ -166,7 +166,7 @@ def spool(
                 arrived.add(len(block))
                 _check_size(arrived.bytes, most, where, more=True)
         if not arrived.bytes:
-            raise SourceRefused("standard input was empty", where=where, fix="check the command that writes into the pipe")
+            raise SourceRefused("no data arrived", where=where, fix="check the command that writes into the pipe")
         _settle(partial, file)
     except (OSError, ValueError) as error:  # closed, or a directory
         if isinstance(error, OSError) and error.errno in DISK_FULL:
