@@ -337,7 +337,7 @@ def test_reading_the_master_key_changes_nothing(tmp_path: Path) -> None:
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     KeyStore(tmp_path).create("t")
     (tmp_path / FILE).unlink()
-    with pytest.raises(UsageError, match="gone") as failure:
+    with pytest.raises(UsageError, match="is missing") as failure:
         KeyStore(tmp_path).create("u")
     assert failure.value.where == str(tmp_path / FILE)
     assert not (tmp_path / FILE).exists()

@@ -530,7 +530,7 @@ def test_standard_input_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_what_standard_input_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match="standard input was empty"):
+    with pytest.raises(SourceRefused, match="no data arrived"):
         spool(tmp_path / "film", stdin=piped(b""))
     with pytest.raises(SourceRefused, match="more than 1000 bytes, the limit"):
         spool(tmp_path / "film", stdin=piped(FILM[:2000]), limits=SourceLimits(max_bytes=1000))
