@@ -261,8 +261,8 @@ def test_a_title_without_h264_is_warned_about_and_so_is_one_rung(tmp_path: Path)
     heard = Recorder()
     result = ingest(IngestRequest(source=str(source)), configured, heard)
     first, second = result.warnings
-    assert first.startswith("nothing in H.264: browsers and devices that cannot decode HEVC")
-    assert second == "only one of 2 rungs is made, because the source shows 160x90: players cannot adapt to a slower connection"
+    assert first.startswith("no H.264 rung: browsers and devices that cannot decode HEVC")
+    assert second == "only one of 2 rungs is used, because the source is only 160x90: players cannot adapt to a slower connection"
     assert [note.text for note in heard.named("note") if note.level == "warning"] == [first, second]
     again = ingest(IngestRequest(source=str(source)), configured)
     assert (again.unchanged, again.warnings) == (True, result.warnings)

@@ -254,7 +254,7 @@ def test_a_working_directory_that_is_gone(run: Run, tmp_path: Path, monkeypatch:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert run("catalog", "list").err == "error: the working directory is gone\nfix: change to another one\n"
+    assert run("catalog", "list").err == "error: the working directory is gone\nfix: change to another directory\n"
     monkeypatch.chdir(tmp_path)
 
 
@@ -294,7 +294,7 @@ USAGE = {
     "quiet and a bar": (["ingest", CLIP, "--quiet", "--progress", "bar"], "--quiet: it contradicts --progress bar", "keep one of them"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
     "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a target", "did you mean s3://media/vod?"),
-    "source with a slip": (["plan", "s3:/media/film.mov"], "this is no address of a source", "did you mean s3://media/film.mov?"),
+    "source with a slip": (["plan", "s3:/media/film.mov"], "this is not the URL of a source", "did you mean s3://media/film.mov?"),
     "nobody's home": (["ingest", CLIP, "--home", "~nosuchuser"], "--home: the home directory is unknown", "write the full path"),
     "nobody's target": (["ingest", CLIP, "--to", "~nosuchuser/x"], "--to: the home directory is unknown", "write the full path"),
     "nobody's ladder": (["ingest", CLIP, "--ladder", "~nosuchuser/x.yaml"], "--ladder: the home directory is", "write the full path"),

@@ -199,5 +199,5 @@ def test_a_policy_decides_in_validate_and_ingest(tmp_path: Path) -> None:
     assert re.search(r"^error: .*silent\.mp4: there is no audio stream .*\[no-audio\]|^error: .*\[no-audio\]$", refused.stdout, re.M)
     stopped = vidpipe(tmp_path, "ingest", source, "--ladder", ladder(tmp_path, 90), "--policy", str(policy))
     assert stopped.returncode == 3
-    assert "no-audio: there is not an audio stream" in stopped.stderr
+    assert "no-audio: there is no audio stream" in stopped.stderr
     assert not (tmp_path / "library").exists()

@@ -106,7 +106,7 @@ def test_the_error_says_everything(source: Path, tmp_path: Path, program: FFmpeg
         r"chunk 3, 0:00:0\d\.\d{3} to 0:00:06\.000 of the source it's a source\.mp4: ffmpeg ended with exit code \d+, 2 times", str(error)
     )
     assert any("impossible" in line for line in error.details if line.startswith("ffmpeg: "))
-    assert "continues after the finished chunks" in (error.fix or "")
+    assert "finished chunks are kept" in (error.fix or "")
     assert len("\n".join(error.lines())) < 1000, "no command, and a few of ffmpeg's words"
     assert failure(error, debug=False).lines == tuple(error.lines())
     assert any("debug: command: " in line for line in failure(error, debug=True).lines)

@@ -140,7 +140,7 @@ def test_a_source_is_fetched_once_and_removed_when_nobody_reads_it(server: S3Ser
         drop_unread(scratch)
         assert not list(scratch.rglob("source"))
         staging._put(f"sources/{sums['a']}/source", os.urandom(100_000))
-        with pytest.raises(EncodeFailed, match="not the source that was put there"), staging.source(sums["a"], 100_000, scratch):
+        with pytest.raises(EncodeFailed, match="not the source that was uploaded"), staging.source(sums["a"], 100_000, scratch):
             pass
         assert not list(scratch.rglob("source"))
 
@@ -177,7 +177,7 @@ def test_a_machine_that_may_not_list_is_refused(url: str, tmp_path: Path, monkey
         assert staging.arrived(run, staging.probe(run))
         staging.drop_probes(run)
         monkeypatch.setattr(S3Storage, "head", forbidding)
-        with pytest.raises(EncodeFailed, match="does not report to these credentials which objects are missing") as caught:
+        with pytest.raises(EncodeFailed, match="does not report which objects are missing") as caught:
             staging.probe(run)
         assert "s3:ListBucket" in (caught.value.fix or "")
 
@@ -417,5 +417,5 @@ def test_what_lies_there_after_a_death_is_taken(dask: Dask, server: S3Server, ur
 
 
 def test_only_s3_is_shared() -> None:
-    with pytest.raises(UsageError, match="at S3 only"):
+    with pytest.raises(UsageError, match="only through S3"):
         Staging("/mnt/shared")

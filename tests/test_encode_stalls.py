@@ -113,7 +113,7 @@ def test_a_decoder_that_hangs_refuses_the_source(
 @pytest.mark.usefixtures("hurried")
 def test_audio_whose_decoder_hangs(plan: Plan, tmp_path: Path, program: FFmpeg) -> None:
     fake = Fake(tmp_path, program, encodes=FOREVER, decodes=FOREVER)
-    with pytest.raises(SourceRefused, match=r"^audio \(stream 1\) of source\.mp4: the decoder makes no progress"):
+    with pytest.raises(SourceRefused, match=r"^audio \(stream 1\) of source\.mp4: the decoder has made no progress"):
         run_task(audio_task(plan, tmp_path, fake))
     assert fake.asked == ["encode", "decode"]
 

@@ -171,7 +171,7 @@ def instead(folder: Path, program: FFmpeg, script: str) -> FFmpeg:
 
 @pytest.mark.parametrize(
     ("script", "says"),
-    [pytest.param("kill -9 $$", "killed by signal 9", id="killed"), pytest.param("sleep 60", "not ready in", id="slow")],
+    [pytest.param("kill -9 $$", "killed by signal 9", id="killed"), pytest.param("sleep 60", "did not finish within", id="slow")],
 )
 def test_what_is_not_the_fault_of_the_stream_stops_the_encode(
     script: str, says: str, tmp_path: Path, store: Store, program: FFmpeg, monkeypatch: pytest.MonkeyPatch

@@ -85,11 +85,11 @@ def test_a_ladder_can_ask_for_it(toy: Encoder, tmp_path: Path) -> None:
 def test_a_plan_knows_where_it_plays(toy: Encoder) -> None:
     def warnings_of(codec: str) -> list[str]:
         ladder = LADDER.model_copy(update={"rungs": tuple(wish(height, codec=codec) for height in (240, 360))})
-        return [text for text in planned(source(), ladder).warnings if "nothing in" in text]
+        return [text for text in planned(source(), ladder).warnings if " rung: browsers" in text]
 
     assert not warnings_of("toy")
     (warning,) = warnings_of("hevc")
-    assert warning.startswith("nothing in H.264 or Toy: browsers and devices that cannot decode HEVC,")
+    assert warning.startswith("no H.264 or Toy rung: browsers and devices that cannot decode HEVC,")
     small = LADDER.model_copy(update={"rungs": (wish(360, codec="hevc"), wish(480, codec="toy"), wish(720, codec="av1"))})
     assert [made.make.codec for made in planned(source(160, 120), small).video] == ["toy"], "the only one plays everywhere"
 

@@ -72,7 +72,7 @@ NOTES = {
     "interlaced": "bwdif",
     "hdr10": "tone-mapped",
     "hlg": "tone-mapped",
-    "vfr": "made constant",
+    "vfr": "converted to a constant",
     "surround-71": "downmixed",
     "no-audio": "no audio",
     "subtitles-mkv": "subtitle",

@@ -359,7 +359,7 @@ def test_key_uris() -> None:
         pytest.param("https://k.example/{key_id.__class__}", "unknown placeholder", id="attribute"),
         pytest.param("https://k.example/{key_id!r}", "unknown placeholder", id="conversion"),
         pytest.param("https://k.example/{key_id:>9}", "unknown placeholder", id="format"),
-        pytest.param("https://k.example/{key_id", "brace without a partner", id="brace"),
+        pytest.param("https://k.example/{key_id", "unmatched brace", id="brace"),
         pytest.param("https://k.example/key", "the same for every title", id="constant"),
         pytest.param("keys/{key_id}", "not an absolute URL", id="relative"),
         pytest.param("//k.example/{key_id}", "not an absolute URL", id="no-scheme"),

@@ -29,7 +29,7 @@ def test_lacking_parts_are_named() -> None:
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        pytest.param("#!/bin/sh\necho hello\n", "does not answer as ffmpeg does", id="another program"),
+        pytest.param("#!/bin/sh\necho hello\n", "this program is not ffmpeg", id="another program"),
         pytest.param("#!/bin/sh\necho broken >&2; exit 9\n", "exit code 9", id="broken"),
     ],
 )

@@ -12,10 +12,10 @@ import pytest
 from tests.oracle import audio, picture
 from tests.oracle.__main__ import main
 from tests.oracle.decode import AUDIO_RATE, Audio, Pictures, decode, listing, place
-from tests.oracle.judge import Options, judge
 from tests.oracle.traps import TRAPS, check
 from tests.oracle.traps.trap import AAC, X264, audio_input, run
 from tests.oracle.traps.trap import picture as moving
+from tests.oracle.verdict import Options, verdict_on
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"
@@ -192,7 +192,7 @@ def test_packets_that_wander_leave_no_gap_but_real_gaps_do() -> None:
 
 @pytest.mark.parametrize("name", ["one-second.mp4", "rotated-90.mp4"])
 def test_a_fixture_becomes_what_it_shows(name: str) -> None:
-    verdict = judge(FIXTURES / name)
+    verdict = verdict_on(FIXTURES / name)
     assert verdict.word == "same", verdict.sentence
 
 
@@ -221,5 +221,5 @@ def test_every_trap_becomes_what_is_expected(name: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("file", [*sorted(FIXTURES.glob("*.mp4")), *CLIPS], ids=lambda file: file.name)
 def test_every_clip_becomes_what_it_shows(file: Path) -> None:
-    verdict = judge(file, Options(seconds=30))
+    verdict = verdict_on(file, Options(seconds=30))
     assert verdict.word == "same", verdict.sentence

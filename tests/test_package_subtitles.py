@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.package_support import subtitle_segments
-from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.encode.subtitles import TIME_OFFSET
 from vidpipe.manifest.cues import read_subtitles
 from vidpipe.package.containers.webvtt import HEADER
 from vidpipe.package.cut import Cue
@@ -26,7 +26,7 @@ def artifact(folder: Path, *cues: tuple[float, float, str]) -> Artifact:
     """Write cues as ffmpeg does. Times in seconds of the source."""
 
     def clock(seconds: float) -> str:
-        thousandths = round((seconds + ORIGIN) * 1000)
+        thousandths = round((seconds + TIME_OFFSET) * 1000)
         return f"{thousandths // 3_600_000:02}:{thousandths // 60_000 % 60:02}:{thousandths // 1000 % 60:02}.{thousandths % 1000:03}"
 
     path = folder / "raw.vtt"

@@ -1,4 +1,4 @@
-"""restore: what a target has lost of a live version is put back byte for byte, or a new version takes its place."""
+"""restore: what a target has lost of a live version is put back byte for byte, or replaced by a new version."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_pa
     assert again.record.version != first.record.version
     assert live(configured, "film") == again.record
     assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
-    assert any("a new version takes its place" in note.text for note in recorder.named("note"))
+    assert any("publishing a new version" in note.text for note in recorder.named("note"))
     assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
 
 

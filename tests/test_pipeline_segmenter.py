@@ -13,7 +13,7 @@ from tests.encode_support import Seen, clip, tiny_plan
 from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.scheduler import encode
-from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.encode.subtitles import TIME_OFFSET
 from vidpipe.encode.tasks.remarks import mark
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.segmenter import Segmenter, Tally
@@ -109,7 +109,7 @@ def test_subtitles_that_cannot_be_used_are_left_out_with_a_warning(encoded: tupl
 @pytest.mark.parametrize("lacking", [False, True])
 def test_subtitles_become_segments_and_what_they_lack_is_said(encoded: tuple[Plan, list[Encoded]], lacking: bool, tmp_path: Path) -> None:
     made, _ = encoded
-    seconds = ORIGIN + made.asset.source(WORDS.stream).zero
+    seconds = TIME_OFFSET + made.asset.source(WORDS.stream).zero
     (tmp_path / "words.vtt").write_text(f"WEBVTT\n\n{int(seconds) // 3600}:00:00.200 --> {int(seconds) // 3600}:00:01.200\nOne\n")
     if lacking:
         mark(tmp_path / "words.vtt")

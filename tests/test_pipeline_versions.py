@@ -133,7 +133,7 @@ def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(tmp_path: Path, 
     monkeypatch.setattr(Claim, "finish", fail)
     result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert live_version(configured, "film") == result.record.version
-    assert any("is live, but something could not be tidied up: [Errno 13]" in note.text for note in recorder.named("note"))
+    assert any("is live, but cleaning up failed: [Errno 13]" in note.text for note in recorder.named("note"))
 
 
 def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

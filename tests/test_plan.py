@@ -187,7 +187,7 @@ def test_an_unseekable_source_is_one_chunk_and_the_plan_says_so() -> None:
 NOTES = {
     "interlaced": ({"interlaced": True}, "bwdif"),
     "HDR10": ({"colour": Colour(dynamic_range="HDR10")}, "tone-mapped"),
-    "VFR": ({"variable_frame_rate": True}, "made constant"),
+    "VFR": ({"variable_frame_rate": True}, "converted to a constant"),
     "120 fps": ({"rate": "120"}, "every 2nd frame"),
     "no audio": ({}, "no audio"),
     "5.1": ({"audio": (audio(1, 6),)}, "downmixed"),
@@ -329,8 +329,8 @@ def test_each_channel_of_closed_captions_is_a_track_and_what_cannot_be_kept_is_n
     [
         pytest.param({"codec": "dvb_subtitle", "text": False}, "only text can become WebVTT; this is bitmap or unknown", id="pictures"),
         pytest.param({"start": None, "duration": None, "packets": 0}, "it is empty", id="empty"),
-        pytest.param({"start": Fraction(60)}, "shows nothing while the picture runs", id="after the end"),
-        pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing while the picture runs", id="before the start"),
+        pytest.param({"start": Fraction(60)}, "shows nothing during the video", id="after the end"),
+        pytest.param({"start": Fraction(-9), "duration": Fraction(8)}, "shows nothing during the video", id="before the start"),
     ],
 )
 def test_subtitles_that_are_not_published_are_named(changes: dict[str, Any], reason: str) -> None:

@@ -95,8 +95,8 @@ def test_a_language_goes_to_the_one_track_without() -> None:
 @pytest.mark.parametrize(
     ("languages", "what"),
     [
-        pytest.param({None: "de"}, "2 tracks say no language", id="which one?"),
-        pytest.param({None: "de", 1: "en", 2: "fr"}, "no track without a language", id="none is left"),
+        pytest.param({None: "de"}, "2 tracks have no language", id="which one?"),
+        pytest.param({None: "de", 1: "en", 2: "fr"}, "every track has a language", id="none is left"),
         pytest.param({0: "de"}, "stream 0 is neither audio nor subtitles", id="the picture"),
     ],
 )

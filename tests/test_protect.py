@@ -321,7 +321,7 @@ def test_a_wrong_master_key_is_refused_and_not_repeated(text: str) -> None:
 def test_a_master_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     load_master_key(tmp_path)
     (tmp_path / FILE).chmod(0o640)
-    with pytest.raises(UsageError, match="other users may read") as failure:
+    with pytest.raises(UsageError, match="other users can read") as failure:
         load_master_key(tmp_path)
     assert "chmod 600" in str(failure.value.fix)
     assert failure.value.where == str(tmp_path / FILE)
@@ -337,7 +337,7 @@ def test_reading_the_master_key_changes_nothing(tmp_path: Path) -> None:
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     KeyStore(tmp_path).create("t")
     (tmp_path / FILE).unlink()
-    with pytest.raises(UsageError, match="gone") as failure:
+    with pytest.raises(UsageError, match="is missing") as failure:
         KeyStore(tmp_path).create("u")
     assert failure.value.where == str(tmp_path / FILE)
     assert not (tmp_path / FILE).exists()

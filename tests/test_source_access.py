@@ -88,7 +88,7 @@ def test_a_changed_file_is_noticed(web: Web, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     first = run(f"{web.url}/film.mp4", configured)
     web.files["/film.mp4"] = OTHER
-    with pytest.raises(UsageError, match="was made of another source"):
+    with pytest.raises(UsageError, match="was made from another source"):
         run(f"{web.url}/film.mp4", configured)
     second = run(f"{web.url}/film.mp4", configured, replace=True)
     assert not second.unchanged
@@ -119,7 +119,7 @@ def test_a_title_fetches_nothing_and_a_key_compares_the_bytes(web: Web, tmp_path
     monkeypatch.setattr(Web, "etag", lambda *_: '"always the same"')
     run(f"{web.url}/film.mp4", configured, title="Newer")
     web.files["/film.mp4"] = FILM[:-1] + b"x"
-    with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
+    with pytest.raises(SourceRefused, match="different bytes for the same version"):
         run(f"{web.url}/film.mp4", configured, new_key=True)
     assert copies(configured) == []
     last = run(f"{web.url}/film.mp4", configured, title="Newest", replace=True)
@@ -171,7 +171,7 @@ def test_a_note_that_a_server_belies_is_forgotten(web: Web, tmp_path: Path, monk
     before = look(address)
     monkeypatch.setattr("vidpipe.source.access.look", lambda *_: before)
     web.files["/film.mp4"] = OTHER
-    with pytest.raises(SourceRefused, match="other bytes than those that are known of this version"):
+    with pytest.raises(SourceRefused, match="different bytes for the same version"):
         run(address, configured, new_key=True)
     assert run(address, configured, new_key=True, replace=True).record.source.sha256 == hashlib.sha256(OTHER).hexdigest()
 
@@ -401,7 +401,7 @@ def test_a_pipe_is_planned_and_validated(tmp_path: Path) -> None:
     assert (report["file"], report["source"]["sha256"]) == ("-", hashlib.sha256(FILM).hexdigest())
     nothing = command(tmp_path, "validate", "-", input=b"")
     assert nothing.returncode == 3
-    assert b"standard input: nothing came" in nothing.stdout
+    assert b"standard input: no data arrived" in nothing.stdout
 
 
 def test_what_standard_input_needs(tmp_path: Path) -> None:

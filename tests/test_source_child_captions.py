@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.caption_support import CR, EDM, RCL, RDC, RU2, TR, Line21, announced, by_ffmpeg, captioned, command, letters, lines, read, sei
 from tests.encode_support import FIXTURES, ffmpeg
-from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.encode.subtitles import TIME_OFFSET
 from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.child.captions.caption_service import declared_languages
 from vidpipe.source.child.captions.channels import Services, Triples, taken_apart
@@ -43,8 +43,8 @@ def shown(source: Source, channel: str) -> list[tuple[float, float, str]]:
     """Return the cues of a channel, in the source's own time."""
     index = next(stream.index for stream in source.subtitles if stream.channel == channel)
     facts = {"location": source.location, "size": source.size, "mtime_ns": source.mtime_ns, "demuxer": source.demuxer}
-    (text,) = extracted(CaptionRequest(**facts, channels=((index, channel),), origin=ORIGIN))
-    return read(text, ORIGIN)
+    (text,) = extracted(CaptionRequest(**facts, channels=((index, channel),), origin=TIME_OFFSET))
+    return read(text, TIME_OFFSET)
 
 
 def on_title(cues_: list[tuple[float, float, str]], source: Source) -> list[tuple[float, float, str]]:

@@ -1,4 +1,4 @@
-"""Ranges side by side measure what one decode does; whatever is odd about one of them leaves the word to that one decode."""
+"""Ranges in parallel measure what one decode does; whatever is odd about one of them leaves the word to that one decode."""
 
 from __future__ import annotations
 

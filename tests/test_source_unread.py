@@ -74,14 +74,14 @@ def test_an_audio_file_is_called_one(name: str, tmp_path: Path) -> None:
 
 def test_a_playlist_is_never_followed(tmp_path: Path) -> None:
     (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n/etc/passwd\n#EXT-X-ENDLIST\n")
-    with pytest.raises(SourceRefused, match="not a video file"):
+    with pytest.raises(SourceRefused, match="not a known video container"):
         probe(str(tmp_path / "a.m3u8"))
 
 
 def test_a_rare_container_is_not_called_a_playlist(tmp_path: Path) -> None:
     source = tmp_path / "a.cpk"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=0.4", "-c:v", "cinepak", "-f", "film_cpk", source)
-    with pytest.raises(SourceRefused, match="no video container that is read: a rare one, or") as refused:
+    with pytest.raises(SourceRefused, match="not a supported video container: a rare one, or") as refused:
         probe(str(source))
     assert "ffmpeg -i" in str(refused.value.fix)
 
@@ -178,7 +178,7 @@ def test_an_audio_track_without_a_decoder_is_left_out_beside_a_good_one(tmp_path
 def test_a_title_whose_only_audio_has_no_decoder_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "one.mkv"
     ffmpeg(*SMALL, *TONE, *X264, "-c:a", "aac", source)
-    with pytest.raises(SourceRefused, match="quality control refuses") as caught:
+    with pytest.raises(SourceRefused, match="fails quality control") as caught:
         ingested(undescribed(source, 0), settings(tmp_path))
     assert caught.value.where == str(source), "named as it was given, in every message"
     assert caught.value.details[0].startswith("undecodable-audio: audio stream 1 cannot be decoded")
@@ -201,9 +201,9 @@ def test_what_nobody_was_prepared_for_is_a_sentence(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("code", "what"),
     [
-        (-11, "reading it crashed the demuxer or the decoder"),
+        (-11, "it crashes the demuxer or the decoder"),
         (-9, "was killed"),
-        (-24, "more processor time than allowed"),
+        (-24, "more CPU time than allowed"),
         (1, "the probe failed"),
     ],
 )
@@ -211,5 +211,5 @@ def test_only_a_crash_is_called_one(code: int, what: str) -> None:
     done = Completed(argv=(), returncode=code, stdout=b"", stderr_tail="Traceback\nValueError: odd")
     problem, _ = _ending(done, Limits(memory_bytes=1 << 30))
     assert what in problem.message
-    assert ("crashed" in problem.message) == (code == -11)
+    assert ("crashes" in problem.message) == (code == -11)
     assert "ValueError" not in problem.message

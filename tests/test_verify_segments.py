@@ -94,7 +94,7 @@ def test_frames_that_are_not_what_was_planned(
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        pytest.param(lambda data: data[:-100], "no fragmented MP4", id="cut before it was encrypted"),
+        pytest.param(lambda data: data[:-100], "not fragmented MP4", id="cut before it was encrypted"),
         pytest.param(lambda data: data * 2, "the number of fragments is wrong", id="twice"),
         pytest.param(lambda data: data[:24], "the number of fragments is wrong", id="no fragment"),
     ],
@@ -214,9 +214,9 @@ ENTRY = ObjectEntry(size=4, sha256="0" * 64)
 @pytest.mark.parametrize(
     ("answer", "what", "found"),
     [
-        pytest.param(None, "not the one that was proven", "None", id="none"),
-        pytest.param(Stored(path="t/v/x.jpg", size=4), "not the one that was proven", "(4, None)", id="hash unknown"),
-        pytest.param(PublishFailed("no answer", fix="try again"), "cannot be asked for: no answer", "nothing", id="no answer"),
+        pytest.param(None, "not the one that was verified", "None", id="none"),
+        pytest.param(Stored(path="t/v/x.jpg", size=4), "not the one that was verified", "(4, None)", id="hash unknown"),
+        pytest.param(PublishFailed("no answer", fix="try again"), "cannot be looked up: no answer", "nothing", id="no answer"),
     ],
 )
 def test_a_copy_of_which_the_target_does_not_say_what_it_is(

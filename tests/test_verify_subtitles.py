@@ -118,7 +118,7 @@ def test_text_between_the_ends_of_a_copy_is_only_compared(title: tuple[Path, Inv
     assert {path for path in unread(folder, expected) if path.startswith("subtitles/")} == {middle}
     data = (folder / PREFIX / middle).read_bytes()
     (folder / PREFIX / middle).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(VerificationFailed, match="not the one that was proven"):
+    with pytest.raises(VerificationFailed, match="not the one that was verified"):
         unread(folder, expected)
 
 

@@ -82,11 +82,11 @@ def test_an_answer() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 40_000 + b"\r\n", Broken, ".", id="too many headers"),
         pytest.param(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200_000 + b"\r\n\r\n", Broken, ".", id="a header without end"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: file:///etc/passwd\r\n\r\n", NotFollowed, "redirects to file://", id="to a file"),
-        pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://[x/\r\n\r\n", NotFollowed, "what is no address", id="to no address"),
+        pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://[x/\r\n\r\n", NotFollowed, "to an invalid URL", id="to no address"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://x:y/\r\n\r\n", NoAddress, ".", id="to no port"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://a..b/\r\n\r\n", NoAddress, ".", id="to no name"),
         pytest.param(b"HTTP/1.1 302 -\r\nLocation: http://" + b"a" * 64 + b".com/\r\n\r\n", NoAddress, ".", id="to a long name"),
-        pytest.param(b"HTTP/1.1 302 -\r\nLocation: /again\r\n\r\n", NotFollowed, "in a circle", id="to itself"),
+        pytest.param(b"HTTP/1.1 302 -\r\nLocation: /again\r\n\r\n", NotFollowed, "in a loop", id="to itself"),
     ],
 )
 def test_what_is_no_answer_is_a_web_error(sent: bytes, kind: type[WebError], what: str) -> None:

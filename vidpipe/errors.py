@@ -10,7 +10,7 @@
      └── Interrupted      130    Ctrl-C or SIGTERM
 
 Exit code 0 is success and 70 a bug in vidpipe. Foreign exceptions (boto3, SQLAlchemy, PyAV, OS errors) are
-translated at the door they come through, always with ``raise … from``.
+translated where they come in, always with ``raise … from``.
 """
 
 from __future__ import annotations

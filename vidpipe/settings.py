@@ -117,7 +117,7 @@ class Settings(Data):
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueLocation:
     """Where a value was given. where: a flag, a variable, or a file, and then also its line and the key there."""
 
     where: str
@@ -156,13 +156,14 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, 
     """
     if not any_variables:
         _check_variables(environ)
-    given = {name: _convert(name, value, Origin(_flag(name)), cwd) for name, value in flags.items() if value is not None}
+    given = {name: _convert(name, value, ValueLocation(_flag(name)), cwd) for name, value in flags.items() if value is not None}
     variables = {
-        name: _convert(name, environ[_variable(name)], Origin(_variable(name)), cwd)
+        name: _convert(name, environ[_variable(name)], ValueLocation(_variable(name)), cwd)
         for name in Settings.model_fields
         if environ.get(_variable(name)) and name not in ("master_key", "limits")
     }
-    home = Path(str(given.get("home") or variables.get("home") or _convert("home", str(Settings().home), Origin(_flag("home")), cwd)))
+    default_home = _convert("home", str(Settings().home), ValueLocation(_flag("home")), cwd)
+    home = Path(str(given.get("home") or variables.get("home") or default_home))
     there, there_lines = _read_file(home / FILE_NAME)
     here, here_lines = ({}, {}) if _same(home, cwd) else _read_file(cwd / FILE_NAME)
     for key in sorted(set(here) - _ANYWHERE):
@@ -171,13 +172,13 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, 
             fix=f"move it to {home / FILE_NAME}" + (f", or set {_variable(key)}" if key != "limits" else ""),
         )
     merged = {**there, **here, **variables, **given, "home": home}
-    origins = {
+    locations = {
         **there_lines,
         **here_lines,
-        **{name: Origin(_variable(name)) for name in variables},
-        **{name: Origin(_flag(name)) for name in given},
+        **{name: ValueLocation(_variable(name)) for name in variables},
+        **{name: ValueLocation(_flag(name)) for name in given},
     }
-    _check_lengths({name: merged.get(name, Settings.model_fields[name].default) for name in _LENGTHS}, origins)
+    _check_lengths({name: merged.get(name, Settings.model_fields[name].default) for name in _LENGTHS}, locations)
     merged["limits"] = SourceLimits(**{**there.get("limits", {}), **_limits_of(environ)})
     if environ.get(MASTER_KEY_VARIABLE):
         merged["master_key"] = parse_master_key(environ[MASTER_KEY_VARIABLE], MASTER_KEY_VARIABLE)
@@ -218,7 +219,7 @@ def _variable(name: str) -> str:
     return _PREFIX + name.upper()
 
 
-def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Origin]]:
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, ValueLocation]]:
     """Return the settings of one vidpipe.toml and where each of them stands; nothing if there is no such file."""
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise UsageError("is not a file", where=str(path), fix="move it away")
@@ -229,20 +230,20 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Origin]]:
         return {}, {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), fix="write it as TOML, for example: workers = 4") from error
-    origins = {key: Origin(str(path), _line(text, key), key) for key in values}
+    locations = {key: ValueLocation(str(path), _line(text, key), key) for key in values}
     for key in _NOT_IN_FILES & set(values):
         fix = f"remove it, and set the variable {_variable(key)}" + (f" or {_flag(key)}" if key == "home" else "")
-        raise origins[key].error(f"{key} cannot be set in a file", fix)
-    _known(origins, set(Settings.model_fields) - _NOT_IN_FILES, "unknown key")
+        raise locations[key].error(f"{key} cannot be set in a file", fix)
+    _known(locations, set(Settings.model_fields) - _NOT_IN_FILES, "unknown key")
     limits = values.pop("limits", None)
-    read = {key: _convert(key, value, origins[key], path.parent, typed=True) for key, value in values.items()}
+    read = {key: _convert(key, value, locations[key], path.parent, typed=True) for key, value in values.items()}
     if limits is not None:
         if not isinstance(limits, dict):
-            raise origins["limits"].error("limits must be a table", fix="write [limits], and below it one limit per line")
-        inner = {key: Origin(str(path), _line(text, key, table="limits"), key) for key in limits}
+            raise locations["limits"].error("limits must be a table", fix="write [limits], and below it one limit per line")
+        inner = {key: ValueLocation(str(path), _line(text, key, table="limits"), key) for key in limits}
         _known(inner, set(SourceLimits.model_fields), "unknown key in [limits]:")
         read["limits"] = {key: _limit(key, value, inner[key]) for key, value in limits.items()}
-    return read, origins
+    return read, locations
 
 
 def _line(text: str, key: str, table: str = "") -> int | None:
@@ -260,37 +261,37 @@ def _line(text: str, key: str, table: str = "") -> int | None:
     return None
 
 
-def _known(origins: Mapping[str, Origin], allowed: set[str], what: str) -> None:
-    for key, origin in origins.items():
+def _known(locations: Mapping[str, ValueLocation], allowed: set[str], what: str) -> None:
+    for key, location in locations.items():
         if key not in allowed:
-            raise origin.error(f"{what} {key}", suggestion(key, sorted(allowed)))
+            raise location.error(f"{what} {key}", suggestion(key, sorted(allowed)))
 
 
 def _limits_of(environ: Mapping[str, str]) -> dict[str, int | bool]:
     """The source limits that the environment sets."""
     names = {name: _variable(f"limits_{name}") for name in SourceLimits.model_fields}
     given = {name: variable for name, variable in names.items() if environ.get(variable)}
-    return {name: _limit(name, environ[variable], Origin(variable), typed=False) for name, variable in given.items()}
+    return {name: _limit(name, environ[variable], ValueLocation(variable), typed=False) for name, variable in given.items()}
 
 
-def _limit(name: str, value: object, origin: Origin, *, typed: bool = True) -> int | bool:
+def _limit(name: str, value: object, location: ValueLocation, *, typed: bool = True) -> int | bool:
     switch = SourceLimits.model_fields[name].annotation is bool
     adapter: TypeAdapter[int | bool] = TypeAdapter(bool if switch else PositiveInt)
     try:
         return adapter.validate_python(value, strict=typed)
     except ValidationError:
         form = "true or false" if switch else "a whole number, 1 or more"
-        example = origin.example(SourceLimits.model_fields[name].default)
-        raise origin.error(f"{origin.shown(value)} is not allowed", f"give {form}, such as {example}") from None
+        example = location.example(SourceLimits.model_fields[name].default)
+        raise location.error(f"{location.shown(value)} is not allowed", f"give {form}, such as {example}") from None
 
 
-def _convert(name: str, value: object, origin: Origin, base: Path, *, typed: bool = False) -> object:
+def _convert(name: str, value: object, location: ValueLocation, base: Path, *, typed: bool = False) -> object:
     """Check one value. typed: it comes from a file that distinguishes numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
     form, good = ADVICE[name]
-    fix = f"give {form}, such as {origin.example(good)}"
+    fix = f"give {form}, such as {location.example(good)}"
     if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
-        raise origin.error("the value is empty", f"{fix}, or leave it out for the default")
+        raise location.error("the value is empty", f"{fix}, or leave it out for the default")
     adapter: TypeAdapter[Any] = TypeAdapter(_annotated(field))
     try:
         if typed:
@@ -299,41 +300,41 @@ def _convert(name: str, value: object, origin: Origin, base: Path, *, typed: boo
         else:
             checked = adapter.validate_python(value)
     except ValidationError:
-        shown = origin.shown(value) if field.repr else "this value"  # which may hold a password
-        raise origin.error(f"{shown} is not allowed", fix) from None
+        shown = location.shown(value) if field.repr else "this value"  # which may hold a password
+        raise location.error(f"{shown} is not allowed", fix) from None
     if name == "cluster" and not _CLUSTER.fullmatch(str(checked)):  # Dask would wait half a minute before it says so
-        raise origin.error(f"{origin.shown(value)} is not the address of a Dask scheduler", fix)
+        raise location.error(f"{location.shown(value)} is not the address of a Dask scheduler", fix)
     try:
         if name == "key_url" and checked is not None:
-            check_key_url(checked, origin.where)
+            check_key_url(checked, location.where)
         if name == "public_url" and checked is not None:
-            checked = check_public_url(checked, origin.where)
+            checked = check_public_url(checked, location.where)
         if name == "cdn" and checked is not None:
-            read_cdn(checked, origin.where)
-        placed = _absolute(name, checked, base, origin.where)
+            read_cdn(checked, location.where)
+        placed = _absolute(name, checked, base, location.where)
     except UsageError as error:
-        raise origin.error(error.what, error.fix) from error
+        raise location.error(error.what, error.fix) from error
     if "\0" in str(placed):
-        raise origin.error("a NUL character is not allowed", fix)
+        raise location.error("a NUL character is not allowed", fix)
     try:
         str(placed).encode()
     except UnicodeEncodeError as error:  # records and playlists, where it may come to stand, are UTF-8
         shown = repr(str(placed)) if field.repr else "this value"
-        raise origin.error(f"{shown} is not UTF-8", fix) from error
+        raise location.error(f"{shown} is not UTF-8", fix) from error
     return placed
 
 
-def _check_lengths(lengths: Mapping[str, Fraction], origins: Mapping[str, Origin]) -> None:
-    """Raise UsageError unless GOP, segment and chunk each fit into the next. origins: where the values come from, without the defaults."""
+def _check_lengths(lengths: Mapping[str, Fraction], locations: Mapping[str, ValueLocation]) -> None:
+    """Raise UsageError unless GOP, segment and chunk each fit into the next. locations: of the given ones."""
     for shorter, longer in itertools.pairwise(_LENGTHS):
         if lengths[shorter] > lengths[longer]:
-            name, other = (longer, shorter) if longer in origins and shorter not in origins else (shorter, longer)  # blame what was given
+            name, other = (longer, shorter) if longer in locations and shorter not in locations else (shorter, longer)  # the given one
             shown = {each: f"{each} ({_plain(lengths[each])} s)" for each in (shorter, longer)}
-            if origins:
-                shown[other] = f"{other} ({_plain(lengths[other])} s, {origins.get(other, 'the default')})"
+            if locations:
+                shown[other] = f"{other} ({_plain(lengths[other])} s, {locations.get(other, 'the default')})"
             what = f"{shown[shorter]} is longer than {shown[longer]}"
             fix = f"make {name} {'at least' if name == longer else 'at most'} {_plain(lengths[other])}, or change {other} too"
-            raise origins[name].error(what, fix) if name in origins else UsageError(what, fix=fix)
+            raise locations[name].error(what, fix) if name in locations else UsageError(what, fix=fix)
 
 
 def _plain(value: Fraction) -> str:
@@ -345,16 +346,16 @@ def _annotated(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
+def _absolute(name: str, value: Any, base: Path, location: str) -> Any:
     """Make the paths among the settings absolute, seen from ``base``, and write addresses in one way."""
     if not value:
         return value
     if name in ("target", "cluster_work"):
-        place = read_target(value, origin)
+        place = read_target(value, location)
         if isinstance(place, Bucket):
             return str(place)
         if name == "cluster_work":
-            raise UsageError(f"{value!r} is not allowed: it is not an S3 URL", where=origin, fix="give s3://BUCKET/PREFIX, such as s3://media/work")
+            raise UsageError(f"{value!r} is not allowed: it is not an S3 URL", where=location, fix="give s3://BUCKET/PREFIX, such as s3://media/work")
         return str((base / place.path).absolute())
     is_file = name in ("home", "policy") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
     if name == "ffmpeg":
@@ -364,4 +365,4 @@ def _absolute(name: str, value: Any, base: Path, origin: str) -> Any:
     try:
         return type(value)((base / Path(value).expanduser()).absolute())
     except RuntimeError as error:  # "~nobody" has no home
-        raise UsageError(f"the home directory is unknown: {str(value)!r}", where=origin, fix="write the full path") from error
+        raise UsageError(f"the home directory is unknown: {str(value)!r}", where=location, fix="write the full path") from error

@@ -1,11 +1,11 @@
-"""Ask web servers. The only door to them: http:// and https://, by httpcore.
+"""Ask web servers. The only module that does: http:// and https://, by httpcore.
 
 In:   the address that a user named, and those that follow from it (a redirect, a playlist).
 Out:  an Answer: status, headers, and the body in blocks, as it comes.
 Wrong: WebError, whose kind says how far it came: NoAddress, NotFollowed, Unreached, Broken. Its text never repeats an address, which may
        hold secrets.
 
-What a stranger sends is not believed. A redirect or a playlist leads to no private address (loopback, link-local and internal ones) but the
+What a server sends is untrusted. A redirect or a playlist leads to no private address (loopback, link-local and internal ones) but the
 very one that the user named: a connection to any other is refused before anything is sent. An answer may be slow, but not for ever: it has
 GRACE seconds, and one more for every SLOWEST bytes that have come. Certificates are verified; https is never left.
 
@@ -170,7 +170,7 @@ def checked_url(url: str) -> SplitResult:
 
 
 def _followed(url: str, target: str) -> str:
-    """Return where a redirect leads. Its text is a stranger's and may hold secrets: of it, only the kind of address is repeated."""
+    """Return where a redirect leads. Its text is untrusted and may hold secrets: of it, only the kind of address is repeated."""
     try:
         new = urljoin(url, target)
         kind = urlsplit(new).scheme
@@ -323,5 +323,5 @@ def _translated() -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """Return what a library says of an answer. It may quote a whole line that a stranger has sent."""
+    """Return what a library says of an answer. It may quote a whole line that the server has sent."""
     return str(error)[:LONGEST_WORDS]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.oracle.judge import Options, Verdict, judge
+from tests.oracle.verdict import Options, Verdict, verdict_on
 
 MEDIA = frozenset(
     f".{end}"
@@ -36,23 +36,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description="Compare published titles with what ffmpeg shows.")
     parser.add_argument("places", nargs="*", type=Path, metavar="FILE|FOLDER", help="media files, or folders that hold some")
-    parser.add_argument("--traps", nargs="*", metavar="NAME", help="judge generated traps too: all, or those whose names contain NAME")
+    parser.add_argument("--traps", nargs="*", metavar="NAME", help="check generated traps too: all, or those whose names contain NAME")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made (and the traps) in FOLDER")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files side by side (default: 1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files in parallel (default: 1)")
     parser.add_argument("--ladder", metavar="NAME|FILE", help="another ladder than one quick rung")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="how much of each file is compared (default: 60; 0: all)")
     parser.add_argument("--must-accept", action="store_true", help="a refusal counts as a fault")
     wanted = parser.parse_args(arguments)
     if not wanted.places and wanted.traps is None:
-        parser.error("nothing to judge: name files, folders, or --traps")
+        parser.error("nothing to check: name files, folders, or --traps")
     missing = [str(place) for place in wanted.places if not place.exists()]
     if missing:
         parser.error(f"does not exist: {', '.join(missing)}")
     options = Options(ladder=wanted.ladder, seconds=wanted.seconds or None, keep=wanted.keep)
     words: Counter[str] = Counter()
     with ThreadPoolExecutor(max(1, wanted.jobs)) as pool:
-        for verdict in pool.map(lambda path: judge(path, options), media_files(wanted.places)):
+        for verdict in pool.map(lambda path: verdict_on(path, options), media_files(wanted.places)):
             _print(verdict, as_json=wanted.json)
             words[verdict.word] += 1
         if wanted.traps is not None:

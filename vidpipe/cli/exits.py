@@ -139,7 +139,7 @@ def run(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) ->
         return _flushed(error.exit_code)
     except BrokenPipeError:
         return _quiet()
-    except (Exception, KeyboardInterrupt, typer.Abort) as error:  # noqa: BLE001 - the last door: nothing may pass it
+    except (Exception, KeyboardInterrupt, typer.Abort) as error:  # noqa: BLE001 - the outermost handler: nothing may pass it
         if isinstance(error, Reported):
             problem = error.problem
         else:

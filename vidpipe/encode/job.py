@@ -1,4 +1,4 @@
-"""The one shape of all work: run a program in a folder, judge what it left there, keep that by its keys; perhaps once more, differently.
+"""The one shape of all work: run a program in a folder, check what it left there, keep that by its keys; perhaps once more, differently.
 
 In:   nothing; ``tasks/`` has a Job for a chunk of the picture, for audio tracks, for subtitles and for closed captions.
 Out:  Job, and what it says of itself. The scheduler and the cluster know nothing else of any work.

@@ -1,4 +1,4 @@
-"""Quality control while the encode runs: measured on the encode's own decode, judged piece by piece.
+"""Quality control while the encode runs: measured on the encode's own decode, checked piece by piece.
 
 In:   the facts' findings, then the measurements of each chunk and audio track as they finish.
 Out:  the QualityReport so far.
@@ -111,7 +111,7 @@ class QualityGate:
         return tuple(changing_audio(source.model_copy(update={"audio": new}), self._policy))
 
     def report(self) -> QualityReport:
-        """Judge everything measured so far. What is found in a side file names it."""
+        """Check everything measured so far. What is found in a side file names it."""
         asset = self._plan.asset
         by_input = {number: list(self._changes.get(number, ())) for number in range(len(asset.inputs))}
         for number, source in enumerate(asset.inputs):

@@ -29,7 +29,7 @@ class EncodedAudio(Data):
 
 
 class EncodedSubtitles(Data):
-    """A subtitle track, whole, as WebVTT in the source's own time (see ``subtitles.ORIGIN``). artifact: None if none could be made.
+    """A subtitle track, whole, as WebVTT in the source's own time (see ``subtitles.TIME_OFFSET``). artifact: None if none could be made.
 
     problem: then the reason, as half a sentence.
     """

@@ -20,7 +20,7 @@ from vidpipe.plan import Plan
 from vidpipe.source.captions import CaptionRequest
 from vidpipe.source.facts import Shift, Source
 
-ORIGIN = 86_400
+TIME_OFFSET = 86_400
 """Seconds that are added to all times, so that none is negative: ffmpeg writes those as nonsense, or moves the whole track."""
 
 LARGEST = 16 * 1024**2
@@ -80,7 +80,7 @@ def caption_request(plan: Plan, channels: tuple[tuple[int, str], ...], input_: i
         mtime_ns=source.mtime_ns,
         demuxer=source.demuxer,
         channels=channels,
-        origin=ORIGIN,
+        origin=TIME_OFFSET,
         shifts={index: table for index, table in source.shifts.items() if table and index in {stream for stream, _ in channels}},
     )
 
@@ -97,6 +97,6 @@ def subtitle_arguments(command: SubtitleCommand) -> list[str]:
     # would look for an id and settings before it, and drop it. Entities are passed on as they are, and packaging keeps them.
     decoders |= {f"c:{stream}": "subrip" for stream in command.webvtt}
     source = Input(**source_options(command.location, command.demuxer, command.shifts), **decoders)
-    options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": ORIGIN}
+    options: dict[str, object] = {"format": "webvtt", "c:s": "webvtt", "output_ts_offset": TIME_OFFSET}
     outputs = [source.stream(stream).output(f"file:{subtitle_file(stream)}", **options) for stream in command.streams]
     return [*GLOBAL, *arguments(outputs)]

@@ -1,1 +1,1 @@
-"""The door to ffmpeg: find it, run it, read what it wrote."""
+"""ffmpeg: find it, run it, read what it wrote."""

@@ -103,7 +103,7 @@ def locate(setting: str | None = None) -> str:
         return str(Path(found).absolute())
     if chosen := os.environ.get("IMAGEIO_FFMPEG_EXE"):  # the package's own variable
         return chosen
-    # get_ffmpeg_exe() would start the program to try it, with all of our environment. ``find`` does so through the one door.
+    # get_ffmpeg_exe() would start the program to try it, with all of our environment. ``find`` does so by way of ``process``.
     programs = files("imageio_ffmpeg").joinpath("binaries").iterdir()
     found = next((str(program) for program in programs if program.name.startswith("ffmpeg-")), None)
     found = found or shutil.which("ffmpeg")

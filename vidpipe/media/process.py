@@ -1,4 +1,4 @@
-"""Run one program, watched: the only door to ``subprocess``.
+"""Run one program, watched. The only module that uses ``subprocess``.
 
 In:   an argv (never a shell line), optional limits, stdin bytes, callbacks for stdout lines and for the clock, a cancel event.
 Out:  Completed: exit code, stdout, the last ~32 kB of stderr, whether the time limit ended it.
@@ -47,7 +47,7 @@ INHERITED = frozenset(
     }
 )
 """The variables that a child gets, and those that begin with LC_: enough to start a program and to find its libraries. Nothing else: a
-child reads strangers' files, and who knows which variables of a machine hold a password or a token."""
+child reads untrusted files, and who knows which variables of a machine hold a password or a token."""
 
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 """The children of this process, for ``kill_all``: a signal handler knows nothing but the process, which has one set of children."""

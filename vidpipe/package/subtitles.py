@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from vidpipe.encode.result import EncodedSubtitles
-from vidpipe.encode.subtitles import ORIGIN
+from vidpipe.encode.subtitles import TIME_OFFSET
 from vidpipe.package.containers.webvtt import written
 from vidpipe.package.cut import Cue, Cut
 from vidpipe.plan import Grid, Plan
@@ -73,7 +73,7 @@ def title_cues(artifact: Artifact, start: Fraction, grid: Grid, *, codec: str) -
     for number, (begin, end, lines) in enumerate(_raw(artifact.path.read_bytes().decode("utf-8", "replace"))):
         if number >= MOST_CUES:
             raise Unusable(f"it has more than {MOST_CUES} cues")
-        times = [_rounded((Fraction(time, 1000) - ORIGIN - start) * 1000) for time in (begin, end)]
+        times = [_rounded((Fraction(time, 1000) - TIME_OFFSET - start) * 1000) for time in (begin, end)]
         shown, hidden = max(0, times[0]), min(last, times[1])
         if shown < hidden and (text := clean_text(lines, codec=codec)):
             found[Cue(Fraction(shown, 1000), Fraction(hidden, 1000), text)] = None
@@ -99,7 +99,7 @@ def subtitle_cuts(cues: Iterable[Cue], rendition: str, grid: Grid) -> Iterator[C
 
 
 def clean_text(lines: Iterable[str], *, codec: str) -> str:
-    """Return lines of a stranger's text as WebVTT cue text; empty if nothing of it can be seen.
+    """Return lines of untrusted text as WebVTT cue text; empty if nothing of it can be seen.
 
     codec: of the source's track; ffmpeg's decoders make ASS of all text, and its encoder passes on what each of them escapes.
     """

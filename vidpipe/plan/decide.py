@@ -155,13 +155,13 @@ def _warnings(asset: Asset, ladder: Ladder, video: Sequence[VideoRendition], aud
         safe = " or ".join(encoder.title for encoder in encoders() if encoder.plays_everywhere)
         named = " and ".join(sorted({encoder.title for encoder in made}))
         warnings.append(
-            f"nothing in {safe}: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
+            f"no {safe} rung: browsers and devices that cannot decode {named}, most often those without a hardware decoder, "
             f"will not play this title; add {safe} rungs to the ladder, or use --ladder streaming"
         )
     if len(video) == 1 and len(ladder.rungs) > 1:
         width, height = (text(side) for side in asset.main.video.display_size)
         warnings.append(
-            f"only one of {len(ladder.rungs)} rungs is made, because the source shows {width}x{height}: "
+            f"only one of {len(ladder.rungs)} rungs is used, because the source is only {width}x{height}: "
             "players cannot adapt to a slower connection"
         )
     if any(source.audio for source in asset.inputs) and not audio:
@@ -180,7 +180,7 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
     if video.colour.dynamic_range != "SDR":
         notes.append(f"{video.colour.dynamic_range} source: tone-mapped to SDR (BT.709) for every rung")
     if video.variable_frame_rate:
-        notes.append(f"variable frame rate: made constant at {text(grid.frame_rate)} fps; audio stays in sync")
+        notes.append(f"variable frame rate: converted to a constant {text(grid.frame_rate)} fps; audio stays in sync")
     if nth > 1:
         notes.append(f"{text(video.frame_rate)} fps source: every {_ordinal(nth)} frame is used, HLS allows at most {MAX_FRAME_RATE} fps")
     if video.rotation:
@@ -195,7 +195,7 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
         if stream.widest.channels > 2:
             notes.append(f"audio stream {ref} ({stream.widest.layout}) is downmixed to stereo")
         if stream.cut:
-            notes.append(f"audio stream {ref} begins {float(stream.cut):.3f} s before the video: that much of it is cut")
+            notes.append(f"audio stream {ref} starts {float(stream.cut):.3f} s before the video: that much of it is cut")
         if stream.changes:
             notes.append(f"audio stream {ref} changes mid-stream: all of it is first converted to {stream.widest}")
     if not video.exact_seek and grid.frames > grid.chunk_frames:

@@ -32,11 +32,11 @@ def choose(source: Source, ladder: Ladder, rate: Fraction, picture: Picture) -> 
         box = (Fraction(16, 9) * rung.height, Fraction(rung.height))
         factor = _factor(size, box)
         if factor > NEARLY:
-            decisions.append(Decision(rung=rung.name, kept=False, reason=f"would enlarge the picture: the source shows {seen}"))
+            decisions.append(Decision(rung=rung.name, kept=False, reason=f"would upscale the source, which is {seen}"))
             continue
         rendition = _rendition(rung, fit(size, box), rate, stream, picture)
         kept.append(rendition)
-        reason = f"{rendition.width}x{rendition.height}" + (" (the source's own size)" if factor >= 1 else f" from {seen}")
+        reason = f"{rendition.width}x{rendition.height}" + (" (the size of the source)" if factor >= 1 else f" from {seen}")
         decisions.append(Decision(rung=rung.name, kept=True, reason=reason + _slower(rendition, rate)))
     if kept:
         return kept, decisions
@@ -44,7 +44,7 @@ def choose(source: Source, ladder: Ladder, rate: Fraction, picture: Picture) -> 
         raise UsageError("the ladder has no rungs", where=ladder.name, fix="add at least one rung")
     lowest = min(range(len(ladder.rungs)), key=lambda i: _unfitness(ladder.rungs[i]))
     rendition = _rendition(ladder.rungs[lowest], fit(size, (max(size), min(size))), rate, stream, picture)
-    reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at its size"
+    reason = f"{rendition.width}x{rendition.height}: every rung is larger than the source ({seen}), the lowest is encoded at that size"
     decisions[lowest] = Decision(rung=rendition.id, kept=True, reason=reason + _slower(rendition, rate))
     return [rendition], decisions
 

@@ -1,4 +1,4 @@
-"""Do a thing to many items side by side, each on a thread of its own, and stop at the first failure or on request.
+"""Do a thing to many items in parallel, each on a thread of its own, and stop at the first failure or on request.
 
 In:   items, made one at a time in the caller's thread; what to do with each.
 Out:  the results, in the order in which they come.

@@ -1,1 +1,1 @@
-"""Facts about source files: measured, judged by a policy, and refused with a reason."""
+"""Facts about source files: measured, checked against a policy, and refused with a reason."""

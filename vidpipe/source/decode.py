@@ -1,4 +1,4 @@
-"""Decode all of a source to nothing, through the filters that measure it: as one run, or in ranges side by side.
+"""Decode all of a source to nothing, through the filters that measure it: as one run, or in ranges in parallel.
 
 In:   a Source, a QualityPolicy, an ffmpeg; how many decodes may run at once.
 Out:  Measured: what the filters measured.
@@ -25,7 +25,7 @@ from vidpipe.source.audio_changes import check_understood
 from vidpipe.source.decode_commands import audible, audio_argv, decode_argv, measured_file, picture_argv
 from vidpipe.source.facts import Source
 from vidpipe.source.findings import missing_pictures
-from vidpipe.source.limits import SourceLimits
+from vidpipe.source.limits import SourceLimits, raising
 from vidpipe.source.locate import REMARKS, began_anew, has_errors, locate_changes
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import PICTURE_FILE, Measurements, read_measurements
@@ -170,7 +170,7 @@ class _Decode:
             raise SourceRefused(
                 f"decoding it took more than {done.seconds:.0f} s and was stopped",
                 where=self.source.name,
-                fix="raise the limit decode_seconds_per_second in vidpipe.toml, table [limits], if the machine is slow",
+                fix=raising("decode_seconds_per_second"),
                 id="limit-exceeded",
             )
         return done

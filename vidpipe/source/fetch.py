@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, PublishFailed, SourceRefused, UsageError
-from vidpipe.source.limits import SourceLimits
+from vidpipe.source.limits import SourceLimits, raising
 from vidpipe.source.text import one_line
 from vidpipe.storage.target import misspelt
 from vidpipe.work.fetched import PARTIAL
@@ -153,7 +153,7 @@ def spool(
     arrived = _Arrived(where, cancel, on_bytes)
     try:
         if os.isatty(stdin):
-            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - < PIPE")
+            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - --id X < PIPE")
         with partial.open("wb") as copy:
             while True:
                 arrived.add(0)
@@ -166,7 +166,7 @@ def spool(
                 arrived.add(len(block))
                 _check_size(arrived.bytes, most, where, more=True)
         if not arrived.bytes:
-            raise SourceRefused("standard input was empty", where=where, fix="check the command that writes into the pipe")
+            raise SourceRefused("no data arrived", where=where, fix="check the command that writes into the pipe")
         _settle(partial, file)
     except (OSError, ValueError) as error:  # closed, or a directory
         if isinstance(error, OSError) and error.errno in DISK_FULL:
@@ -238,7 +238,7 @@ def _settle(partial: Path, file: Path) -> None:
 def _check_size(size: int | None, most: int, where: str, *, more: bool = False) -> None:
     if size is not None and size > most:
         what = f"the file has more than {most} bytes, the limit" if more else f"the file has {size} bytes; the limit is {most}"
-        raise SourceRefused(what, where=where, fix="raise the limit max_bytes", id="limit-exceeded")
+        raise SourceRefused(what, where=where, fix=raising("max_bytes"), id="limit-exceeded")
 
 
 # --- the web ---
@@ -340,13 +340,13 @@ def _download(location: str, partial: Path, version: Version | None, limits: Sou
         if not known and ("transfer-encoding" in answer.headers or arrived.bytes > promised):
             raise OtherVersion
         what = f"the download stopped after {arrived.bytes} of {promised} bytes"
-        raise SourceRefused(what, where=public(location), fix="try again", id="fetch-failed")
+        raise SourceRefused(what, where=public(location), fix="run the same command again", id="fetch-failed")
 
 
 def _advice(code: int) -> str:
     if code in (401, 403):
         return "give a URL that needs no login, such as a signed one"
-    return "check the URL" if code in (404, 410) else "try again later"
+    return "check the URL" if code in (404, 410) else "run the same command again later"
 
 
 # --- S3 ---

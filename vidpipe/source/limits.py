@@ -1,6 +1,6 @@
-"""How much of the machine a stranger's file may use. Every number about that stands here.
+"""How much of the machine an untrusted file may use. Every number about that stands here.
 
-In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` and ``validate``.
+In:   settings, if somebody changes them.  Out: SourceLimits, read by ``probe`` and ``validate``; how to raise one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from vidpipe.data import Data
 
 if TYPE_CHECKING:
     from vidpipe.media.process import Limits
+
+
+def raising(name: str) -> str:
+    """Return the advice for a source that exceeds a limit."""
+    return f"if this is the right file, raise the limit: set VIDPIPE_LIMITS_{name.upper()}, or {name} under [limits] in HOME/vidpipe.toml"
 
 
 class SourceLimits(Data):

@@ -27,11 +27,11 @@ from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import SourceRefused
 from vidpipe.media.process import Cancel, Completed, Limits, run
 from vidpipe.source.facts import Source
-from vidpipe.source.limits import SourceLimits
+from vidpipe.source.limits import SourceLimits, raising
 from vidpipe.source.problem import Problem
 from vidpipe.source.text import one_line
 
-# A new process, and no fork of this one: what reads a stranger's file must not find the master key and credentials in its memory.
+# A new process, and no fork of this one: what reads an untrusted file must not find the master key and credentials in its memory.
 # It imports from exactly the places that this process does (checkout, wheel, user site), and not from the working folder; and nothing
 # else: no site customization (-S), no plugins of pydantic.
 # A tenth of the time that its imports take is the collector's, looking for garbage among modules.
@@ -135,7 +135,7 @@ def checked_file(location: str, limits: SourceLimits) -> tuple[Path, int]:
         raise SourceRefused(
             f"the file has {facts.st_size} bytes; the limit is {limits.max_bytes}",
             where=where,
-            fix="raise the limit max_bytes",
+            fix=raising("max_bytes"),
             id="limit-exceeded",
         )
     try:
@@ -159,7 +159,7 @@ def _unreachable(where: str, location: str, error: Exception) -> SourceRefused:
     if number == errno.ENOTDIR:
         return _Unreadable("a part of the path is a file, not a folder", where=where, fix="check the path")
     if number == errno.ENAMETOOLONG:
-        return _Unreadable("the name is too long for a file", where=where[:200], fix="check the name")
+        return _Unreadable("the name is too long for a file", where=where[:200], fix="give it a shorter name")
     return _Unreadable(
         f"the file cannot be read: {os.strerror(number or errno.EIO)}", where=where, fix="check the disk or the network drive"
     )
@@ -181,19 +181,18 @@ def _refused(where: str, problems: Sequence[Problem], fix: str | None = None, de
 
 def _ending(done: Completed, limits: Limits) -> tuple[Problem, str | None]:
     """Say how a child ended that gave no answer, and how to fix that."""
-    raised = "if this is the right file, raise the limit {} in vidpipe.toml, table [limits]"
     if done.timed_out:
         slow = f"reading it took more than {done.seconds:.0f} s and was stopped (limit wall_seconds)"
-        return Problem("limit-exceeded", slow), raised.format("wall_seconds")
+        return Problem("limit-exceeded", slow), raising("wall_seconds")
     if any(words in done.stderr_tail for words in ("MemoryError", "Cannot allocate memory", "failed to map segment")):
         needed = f"reading it needs more than {(limits.memory_bytes or 0) // 1024**2} MiB of memory (limit memory_bytes)"
-        return Problem("limit-exceeded", needed), raised.format("memory_bytes")
+        return Problem("limit-exceeded", needed), raising("memory_bytes")
     if done.returncode in (-24, 152):  # SIGXCPU
         busy = "reading it took more CPU time than allowed and was stopped (limit cpu_seconds)"
-        return Problem("limit-exceeded", busy), raised.format("cpu_seconds")
+        return Problem("limit-exceeded", busy), raising("cpu_seconds")
     if done.returncode in (-9, 137, -15, 143):
         killed = "the probe was killed: it took more CPU time than allowed, or the machine ran out of memory"
-        return Problem("reader-killed", killed), "run the same command again with more free memory, or " + raised.format("cpu_seconds")
+        return Problem("reader-killed", killed), "run the same command again with more free memory; " + raising("cpu_seconds")
     if done.returncode < 0 or done.returncode > 128:
         return Problem("reader-crashed", "it crashes the demuxer or the decoder; the file is damaged or malicious"), None
     return Problem("reader-failed", "the probe failed"), REPORT

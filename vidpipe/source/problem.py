@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One reason. id: stable, see docs/diagnostics.md.  message: the sentence for people."""
+    """One reason. id: stable, see docs/diagnostics.md.  message: the sentence for people.  fix: what helps against this one, if known."""
 
     id: str
     message: str
+    fix: str | None = None

@@ -1,4 +1,4 @@
-"""Cut the picture of a source into ranges that are decoded side by side, and put what was measured of them together. Pure.
+"""Cut the picture of a source into ranges that are decoded in parallel, and put what was measured of them together. Pure.
 
 In:   a VideoStream with key frames, how many ranges may be decoded at once; later what each range printed.
 Out:  PictureRanges; the Measurements of the whole, which are those of one decode from the first picture to the last.

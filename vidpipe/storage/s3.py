@@ -333,7 +333,7 @@ def _descriptions(places: str | None) -> Loader:
 def invalidate(distribution: str, paths: Sequence[str]) -> None:
     """Make a CloudFront distribution forget paths, each as viewers ask for it ("/vod/film/*").  Raises PublishFailed.
 
-    It stands here because it shares the one door to boto3: credentials, attempts, timeouts, what failures mean.
+    It stands here because this is the only module that uses boto3: credentials, attempts, timeouts, what failures mean.
     """
     batch = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": uuid.uuid4().hex}
     where = f"CloudFront distribution {distribution}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.oracle.decode import ffmpeg
-from tests.oracle.judge import Options, Verdict, judge
+from tests.oracle.verdict import Options, Verdict, verdict_on
 
 Maker = Callable[[Path], None]
 
@@ -69,7 +69,7 @@ def check(made: Trap, options: Options | None = None) -> Verdict:
     options = options or Options()
     with tempfile.TemporaryDirectory(prefix="trap-") as name:
         folder = options.keep / "sources" if options.keep else Path(name)
-        verdict = judge(make(made, folder), options)
+        verdict = verdict_on(make(made, folder), options)
     return expected(made, replace(verdict, file=made.name))
 
 

@@ -1,4 +1,4 @@
-"""Judge a program that has ended: did it end well, and is each file what was planned? What jobs share in their ``check``.
+"""Check a program that has ended: did it succeed, and is each file what was planned? What jobs share in their ``check``.
 
 In:   what it said, and the files that it left.
 Out:  the samples of a file.

@@ -1,4 +1,4 @@
-"""Run one task, of whatever kind, to its end: run its job's program, let the job judge, store; on failure as the job has it, once more.
+"""Run one task of any kind: run its program, let the job check its output, store it; on failure as the job has it, once more.
 
 In:   a Task, and a Watch if it runs in this process.
 Out:  Made: file name -> Artifact.

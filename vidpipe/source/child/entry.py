@@ -54,7 +54,7 @@ from vidpipe.source.child.structure import claimed_size, goes_on
 from vidpipe.source.clock import MOST_JUMPS
 from vidpipe.source.declared import Declared, declared
 from vidpipe.source.facts import LEAST_EARLY, Shift, Source, SubtitleStream
-from vidpipe.source.limits import SourceLimits
+from vidpipe.source.limits import SourceLimits, raising
 from vidpipe.source.picture_facts import dolby_in
 from vidpipe.source.problem import Problem
 from vidpipe.source.text import one_line
@@ -99,7 +99,7 @@ def answer(path: str, name: str, limits: SourceLimits, *, quick: bool = False) -
     except Refusal as refusal:
         sentences = [one_line(problem.message, 400) for problem in refusal.problems]
         return {"problems": sentences, "ids": [problem.id for problem in refusal.problems], "fix": refusal.fix}
-    except Exception:  # noqa: BLE001 - whatever a stranger's file makes of this code: no traceback is a sentence
+    except Exception:  # noqa: BLE001 - whatever an untrusted file makes of this code: no traceback is a sentence
         return {"problems": [UNFORESEEN.message], "ids": [UNFORESEEN.id], "debug": traceback.format_exc().splitlines()[-LINES_KEPT:]}
 
 
@@ -193,22 +193,23 @@ def _measure(
     """Return the facts by their names in Source. allowed: bytes that may be read, where the ends of a large file have to do."""
     streams = list(container.streams)
     if len(streams) > limits.max_streams:
-        raise Refusal(Problem("limit-exceeded", f"it has {len(streams)} streams; the limit is {limits.max_streams}"))
+        what = f"it has {len(streams)} streams; the limit is {limits.max_streams}"
+        raise Refusal(Problem("limit-exceeded", what, raising("max_streams")))
     video: Any = next((stream for stream in streams if is_picture(stream)), None)
     if video is None:
         raise _no_video(streams)
     problems: list[Problem] = []
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > limits.max_pixels:
-        what = f"its picture has {width}x{height} pixels; the limit is {limits.max_pixels} in all"
-        problems.append(Problem("limit-exceeded", what))
+        what = f"its frames have {width}x{height} pixels; the limit is {limits.max_pixels} in all"
+        problems.append(Problem("limit-exceeded", what, raising("max_pixels")))
     # libav's own estimate first, so that a claim of a thousand years does not start a scan. Where clocks may jump, it is the last time
     # less the first, which says nothing.
     claimed = Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 and not shifts else None
     lasting = (claimed or 0) - max(Fraction(container.start_time or 0, av.time_base), Fraction(0))  # fragments may begin at any time
     if not container.format.flags & TS_DISCONT and lasting > limits.max_duration:
         what = f"it claims to last {float(lasting):.0f} s; the limit is {limits.max_duration} s"
-        problems.append(Problem("limit-exceeded", what))
+        problems.append(Problem("limit-exceeded", what, raising("max_duration")))
     if problems:
         raise Refusal(*problems)
     scan = read(container, video, limits, shifts, extent=BEGINNING if allowed else None)
@@ -237,7 +238,8 @@ def _measure(
         what = "none of its frames can be shown: all are before the start of its timeline or have no timestamp"
         problems.append(Problem("no-video", what))
     if line.duration > limits.max_duration:
-        problems.append(Problem("limit-exceeded", f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s"))
+        what = f"it lasts {float(line.duration):.0f} s; the limit is {limits.max_duration} s"
+        problems.append(Problem("limit-exceeded", what, raising("max_duration")))
     if problems:
         raise Refusal(*problems)
     dolby = claims.dolby or dolby_in(scan.frames[0])

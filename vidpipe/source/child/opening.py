@@ -1,4 +1,4 @@
-"""Open a stranger's file with libav so that it leads nowhere else. Runs in the limited child only.
+"""Open an untrusted file with libav so that it leads nowhere else. Runs in the limited child only.
 
 In:   a path, and the demuxers that may be tried.
 Out:  an open container.
@@ -45,7 +45,8 @@ class Refusal(Exception):
     def __init__(self, *problems: Problem, fix: str | None = None) -> None:
         super().__init__(*problems)
         self.problems = list(problems)
-        self.fix = fix
+        advice = list(dict.fromkeys(problem.fix for problem in problems))
+        self.fix = fix or ("; ".join(map(str, advice)) if all(advice) else None)
 
 
 BUFFER = 1 << 18  # bytes: a call into Python for each block, so not too small; a seek throws it away, so not too large

@@ -24,7 +24,7 @@ from vidpipe.source.child.opening import packets, reason_of
 from vidpipe.source.child.scan import Corrupt, Packets
 from vidpipe.source.clock import Clocks, moved
 from vidpipe.source.facts import Shift
-from vidpipe.source.limits import SourceLimits
+from vidpipe.source.limits import SourceLimits, raising
 from vidpipe.source.problem import Problem
 from vidpipe.source.steps import Steps
 
@@ -157,7 +157,7 @@ def read(
                 scan.stopped = True
                 break
             if number > limits.max_packets:
-                scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets"))
+                scan.problems.append(Problem("limit-exceeded", f"it has more than {limits.max_packets} packets", raising("max_packets")))
                 break
     except (av.error.FFmpegError, MemoryError) as error:
         scan.error = f"reading stopped: {reason_of(error)}"

@@ -1,4 +1,4 @@
-"""Judge a source: facts and measurements against the policy, as findings with stable ids. Pure.
+"""Check a source: facts and measurements against the policy, as findings with stable ids. Pure.
 
 In:   Source, Measurements (picture and audio together, or one Measurements an audio stream), QualityPolicy.
 Out:  findings in the order of the policy; those that are "off" are left out.

@@ -1,4 +1,4 @@
-"""Judge what a decode showed: Source + Measurements + QualityPolicy -> findings."""
+"""Check what a decode showed: Source + Measurements + QualityPolicy -> findings."""
 
 from __future__ import annotations
 

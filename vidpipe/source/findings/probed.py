@@ -1,4 +1,4 @@
-"""Judge what the probe found, without decoding: Source + QualityPolicy -> findings."""
+"""Check what the probe found, without decoding: Source + QualityPolicy -> findings."""
 
 from __future__ import annotations
 

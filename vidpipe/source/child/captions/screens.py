@@ -1,7 +1,7 @@
 """Make WebVTT of the CEA-608 captions inside a video or in a track of their own. Runs in the limited child only; decodes no picture.
 
 In:   a CaptionRequest: the file, and the channels that are wanted.
-Out:  for each channel a WebVTT text in the source's own time, plus ORIGIN seconds, as ffmpeg writes that of other subtitles.
+Out:  for each channel a WebVTT text in the source's own time, plus TIME_OFFSET seconds, as ffmpeg writes that of other subtitles.
 Wrong: Refusal if the file cannot be opened any more.
 
 What a screen shows after each pair of bytes is libavcodec's to say (its decoder of closed captions, "real time"); a cue is a screen from

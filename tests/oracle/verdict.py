@@ -37,7 +37,7 @@ CRASH = 70
 
 @dataclass(frozen=True)
 class Options:
-    """How to judge. seconds: how much is compared.  ladder: a file or a shipped name; None is one quick rung.  keep: for what was made."""
+    """seconds: how much is compared.  ladder: a file or a shipped name; None is one quick rung.  keep: for what was made."""
 
     ladder: str | None = None
     seconds: float | None = 60.0
@@ -69,13 +69,13 @@ class Verdict:
         return asdict(self)
 
 
-def judge(file: Path, options: Options | None = None) -> Verdict:
+def verdict_on(file: Path, options: Options | None = None) -> Verdict:
     """Ingest ``file`` into a new home and compare."""
     options = options or Options()
     began = time.monotonic()
     work = Path(tempfile.mkdtemp(prefix="oracle-"))
     try:
-        verdict = _judge(file.absolute(), options, work)
+        verdict = _verdict_on(file.absolute(), options, work)
     finally:
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def judge(file: Path, options: Options | None = None) -> Verdict:
     return verdict
 
 
-def _judge(file: Path, options: Options, work: Path) -> Verdict:
+def _verdict_on(file: Path, options: Options, work: Path) -> Verdict:
     if options.ladder is None:
         (work / "oracle.yaml").write_text(LADDER)
     argv = ["ingest", str(file), "--id", "oracle", "--home", str(work / "home"), "--to", str(work / "out"), "--json", "--progress", "plain"]
