@@ -13,9 +13,10 @@ from vidpipe.encode import quality_gate as judging
 from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.encode.tasks.remarks import CHANGING
-from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream, QualityReport
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.work.artifacts import Artifact
 
 STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=48000, channels=6, layout="5.1")

@@ -101,7 +101,7 @@ def test_an_ingest_into_a_folder_loads_only_what_it_needs(tmp_path: Path) -> Non
 
 
 def test_the_child_that_opens_a_source_loads_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    unwanted = ("site", "subprocess", "cryptography", "vidpipe.media", "vidpipe.protect", "vidpipe.storage", "vidpipe.settings")
+    unwanted = ("site", "subprocess", "pydantic", "cryptography", "vidpipe.media", "vidpipe.protect", "vidpipe.storage", "vidpipe.settings")
     seen = f"print(sorted(name for name in {unwanted!r} if name in sys.modules), 'av' in sys.modules, gc.isenabled())"
     monkeypatch.setattr(probe, "CHILD", probe.CHILD.replace("main(sys.argv[1:])", seen))
     done = subprocess.run(probe.child("examine"), capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from vidpipe.encode.tasks.remarks import CHANGING, DAMAGED
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.asset import StreamRef
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.findings import audio_findings, changing_audio, findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.locate import locate_changes, locate_damage
@@ -32,6 +32,7 @@ from vidpipe.source.quality import (
     read_measurements,
     source_filters,
 )
+from vidpipe.source.quality_report import QualityReport
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
