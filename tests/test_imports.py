@@ -100,6 +100,22 @@ def test_an_ingest_into_a_folder_loads_only_what_it_needs(tmp_path: Path) -> Non
     assert done.stderr.splitlines()[-1] == "LOADED []"
 
 
+def test_a_quick_look_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """``validate --quick`` takes less than a second, most of it the start of Python and its libraries."""
+    unwanted = ("asyncio", "filelock", "ssl", "urllib.request", "cryptography", "sqlalchemy", "m3u8", "ffmpeg", "av", "vidpipe.encode")
+    program = (
+        "import sys\n"
+        "from vidpipe.cli import main\n"
+        "try:\n    main()\n"
+        f"finally:\n    print('LOADED', sorted(name for name in {unwanted!r} if name in sys.modules), file=sys.stderr)\n"
+    )
+    file = ROOT / "fixtures" / "one-second.mp4"
+    argv = [sys.executable, "-c", program, "validate", "--quick", str(file), "--home", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "LOADED []"
+
+
 def test_the_child_that_opens_a_source_loads_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     unwanted = ("site", "subprocess", "pydantic", "cryptography", "vidpipe.media", "vidpipe.protect", "vidpipe.storage", "vidpipe.settings")
     seen = f"print(sorted(name for name in {unwanted!r} if name in sys.modules), 'av' in sys.modules, gc.isenabled())"
