@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 from tests.test_plan import audio, planned, source
 from vidpipe.encode import quality_gate as judging
 from vidpipe.encode.quality_gate import QualityGate
-from vidpipe.encode.result import EncodedAudio
+from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.tasks.remarks import CHANGING
-from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream, QualityReport
+from vidpipe.plan import Chunk
+from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.work.artifacts import Artifact
 
 STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=48000, channels=6, layout="5.1")
@@ -51,3 +54,21 @@ def test_changes_are_located_once_and_reported_once(
         judge.add(EncodedAudio(rendition=rendition, artifact=artifact, quality=artifact))
     assert calls == ["decode"] * decodes
     assert [finding.at.stream for finding in judge.report().findings if finding.id == "changing-audio"] == streams
+
+
+def test_a_chunk_costs_the_same_however_many_came_before(tmp_path: Path) -> None:
+    """All were joined anew after each: 1,000 chunks took 13 times as long as 250."""
+    made = planned(source(audio=()))
+    file = tmp_path / "quality.txt"
+    file.write_text("frame:0 pts:0 pts_time:0\n")
+    artifact = Artifact(key="k", path=file, size=1, sha256="0" * 64)
+
+    def seconds(count: int) -> float:
+        gate = QualityGate(made, load_policy(), QualityReport(), limits=SourceLimits(), cancel=threading.Event())
+        started = time.thread_time()
+        for number in range(count):
+            chunk = Chunk(index=number, start=number * 48, frames=48)
+            gate.add(EncodedChunk(chunk=chunk, video={}, quality=artifact))
+        return time.thread_time() - started
+
+    assert seconds(1000) < 8 * seconds(250)

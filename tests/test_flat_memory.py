@@ -18,9 +18,9 @@ from vidpipe.encode.quality_gate import QualityGate
 from vidpipe.encode.result import EncodedAudio
 from vidpipe.package.rates import FrameSizes
 from vidpipe.publish.result import PublishedSegment
-from vidpipe.source.facts import QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.work.artifacts import Artifact
 
 MEGABYTE = 1_000_000

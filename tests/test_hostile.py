@@ -94,6 +94,8 @@ OWN_SUFFIX = {
 EXAMINE = """
 import json, os, sys
 sys.path[:] = sys.argv.pop(1).split(os.pathsep)
+from vidpipe.source.child.start import loaded
+loaded('examine')
 from vidpipe.source.child.entry import answer
 from vidpipe.source.limits import SourceLimits
 for path in sys.argv[1:]:

@@ -22,9 +22,9 @@ from vidpipe.progress import Note, Stages
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.source.asset import StreamRef
-from vidpipe.source.facts import QualityReport
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.work.artifacts import Artifact, Store
 
 WORDS = SubtitleRendition(id="sub-und", stream=StreamRef(stream=2), name="Subtitles", codec="subrip")

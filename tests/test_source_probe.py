@@ -13,11 +13,12 @@ import pytest
 
 from tests.source_support import CASES, fact, make
 from vidpipe.errors import Interrupted, SourceRefused
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
 from vidpipe.source.probe import probe
+from vidpipe.source.quality_report import QualityReport
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"

@@ -10,6 +10,8 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.source_support import AAC, X264, make, run
 from vidpipe.diagnostics import Diagnostic
@@ -23,6 +25,7 @@ from vidpipe.source.policy import QualityPolicy, key_of, load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.quality import (
     Interlacing,
+    JoinedChunks,
     Measurements,
     audio_filters,
     merge,
@@ -142,6 +145,21 @@ def test_what_a_filter_needs_to_notice_is_bridged_at_a_border() -> None:
     parts = [chunk(0, 6, frozen=[(4, 5.9)]), chunk(6, 12, frozen=[(6.1, 8)])]
     assert spans(merge(parts).frozen) == [(4, 8)]
     assert spans(merge([chunk(0, 12, frozen=[(4, 5.9), (6.1, 8)])]).frozen) == [(4, 5.9), (6.1, 8)]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_chunks_are_joined_one_by_one_as_all_at_once(data: st.DataObject) -> None:
+    """In whatever order they come, with stretches that end and begin near a border or anywhere."""
+    parts, so_far = [], JoinedChunks()
+    for number in data.draw(st.permutations(range(5))):
+        times = data.draw(st.lists(st.integers(0, 60), unique=True, max_size=8).map(sorted))
+        pairs = [(6 * number + a / 10, 6 * number + b / 10) for a, b in zip(times[::2], times[1::2], strict=False)]
+        parts.append(chunk(6 * number, 6 * number + 6, frozen=pairs).model_copy(update={"pictures": number}))
+        so_far.add(parts[-1])
+        assert so_far.measurements == merge(parts)
+    whole = Measurements(damaged=(Stretch(start=Fraction(5), end=Fraction(6)), Stretch(start=Fraction("6.1"), end=Fraction(7))))
+    assert so_far.together(whole) == merge([*parts, whole])
 
 
 def test_short_freezes_inside_a_chunk_stay_apart() -> None:

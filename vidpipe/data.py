@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SerializationInfo
+from pydantic import Field as Field
 
 
 class Data(BaseModel):

@@ -45,7 +45,7 @@ def main() -> None:
     compileall.compile_dir(Path(vidpipe.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory(prefix="vidpipe-fixed-cost-") as name:
         folder = Path(name)
-        clip, home, to = folder / "one.mp4", folder / "home", folder / "to"
+        clip, home, to, planned = folder / "one.mp4", folder / "home", folder / "to", folder / "planned"
         frame = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25", "-frames:v", "1", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
         subprocess.run([find().path, "-v", "error", *frame, clip], check=True)
         ingest = [*VIDPIPE, "ingest", clip, "--home", home, "--to", to, "--ladder", "fast"]
@@ -55,15 +55,16 @@ def main() -> None:
             "import vidpipe.pipeline.ingest": [sys.executable, "-c", "import vidpipe.pipeline.ingest"],
             "vidpipe --help": [*VIDPIPE, "--help"],
             "vidpipe ingest --workers (refused)": ["/bin/sh", "-c", '"$@" 2> /dev/null; [ $? = 2 ]', "sh", *VIDPIPE, "ingest", "--workers"],
-            "vidpipe plan": [*VIDPIPE, "plan", clip, "--home", home, "--ladder", "fast"],
+            "vidpipe plan": [*VIDPIPE, "plan", clip, "--home", planned, "--ladder", "fast"],
+            "vidpipe validate --quick": [*VIDPIPE, "validate", "--quick", clip, "--home", planned],
             "vidpipe ingest, the first in its home": ingest,
             "vidpipe ingest, a later one": [*ingest, "--id", "another"],
             "vidpipe ingest, unchanged": ingest,
         }
         costs: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
-            shutil.rmtree(home, ignore_errors=True)
-            shutil.rmtree(to, ignore_errors=True)
+            for made in (home, to, planned):  # the plan has a home of its own, or the first ingest would know the source already
+                shutil.rmtree(made, ignore_errors=True)
             for way, argv in ways.items():
                 if way.endswith("a later one"):  # what is encoded and measured goes, what is known of ffmpeg stays
                     shutil.rmtree(home / "work" / "chunks", ignore_errors=True)

@@ -8,7 +8,7 @@ import sys
 from io import TextIOWrapper
 from typing import NoReturn
 
-YOUNG_OBJECTS = 20_000
+YOUNG_OBJECTS = 100_000
 """New objects after which the collector looks for garbage. Python's 700 let it look hundreds of times among the modules that a start loads,
 where there is hardly any: a tenth of the start."""
 
@@ -32,4 +32,6 @@ def main() -> NoReturn:
     from vidpipe.cli.app import invoke
     from vidpipe.cli.exits import run
 
-    sys.exit(run(invoke, sys.argv[1:]))
+    code = run(invoke, sys.argv[1:])
+    gc.freeze()  # Python would look for garbage among all that was loaded, several times, in a process that ends: a tenth of a short run
+    sys.exit(code)

@@ -17,7 +17,7 @@ from vidpipe.encode.tasks.remarks import CHANGING, DAMAGED
 from vidpipe.errors import SourceRefused
 from vidpipe.plan import Plan
 from vidpipe.source.asset import StreamRef
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.findings import audio_findings, changing_audio, findings
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.locate import locate_changes, locate_damage
@@ -25,13 +25,14 @@ from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     AUDIO_FILE,
     PICTURE_FILE,
+    JoinedChunks,
     Measurements,
     audio_filters,
-    merge,
     picture_filters,
     read_measurements,
     source_filters,
 )
+from vidpipe.source.quality_report import QualityReport
 
 
 def chains(policy: QualityPolicy) -> QualityChains:
@@ -73,7 +74,7 @@ class QualityGate:
     def __init__(self, made: Plan, policy: QualityPolicy, facts: QualityReport, *, limits: SourceLimits, cancel: threading.Event) -> None:
         self._plan, self._policy, self._facts = made, policy, facts
         self._limits, self._cancel = limits, cancel
-        self._picture: list[Measurements] = []
+        self._picture = JoinedChunks()
         self._audio: dict[StreamRef, Measurements] = {}
         self._damage: dict[int, Measurements] = {}  # by input
         self._changes: dict[int, tuple[Diagnostic, ...]] = {}  # by input
@@ -101,7 +102,7 @@ class QualityGate:
             # Renditions of one stream measure the same audio.
             self._audio[result.rendition.stream] = measured
         else:
-            self._picture.append(measured)
+            self._picture.add(measured)
         self.report()
 
     def _new_changes(self, source: Source) -> tuple[Diagnostic, ...]:
@@ -115,8 +116,9 @@ class QualityGate:
         asset = self._plan.asset
         by_input = {number: list(self._changes.get(number, ())) for number in range(len(asset.inputs))}
         for number, source in enumerate(asset.inputs):
-            measured = [*(self._picture if number == 0 else ()), *([self._damage[number]] if number in self._damage else ())]
-            by_input[number] += findings(source, merge(measured), self._policy) if measured else ()
+            picture, damage = self._picture if number == 0 else JoinedChunks(), self._damage.get(number)
+            measured = picture.together(damage) if damage else picture.measurements
+            by_input[number] += findings(source, measured, self._policy)
         for ref, heard in self._audio.items():
             by_input[ref.input] += audio_findings(asset.source(ref), asset.audio(ref), heard, self._policy)
         found = [finding.named(asset.inputs[number].name if number else None) for number, each in by_input.items() for finding in each]

@@ -58,10 +58,11 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, OpenedSource, opened
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.fetch import is_remote, public, split_url
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.policy import QualityPolicy, load_policy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
 from vidpipe.work.jobs import claim

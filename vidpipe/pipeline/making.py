@@ -39,8 +39,9 @@ from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import discard, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.policy import QualityPolicy
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.verify.proof import verify
 from vidpipe.work.artifacts import Store
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-from pydantic import Field
-
-from vidpipe.data import Data, Rational, Seconds
-from vidpipe.diagnostics import Diagnostic
+from vidpipe.data import Data, Field, Rational, Seconds
 
 DynamicRange = Literal["SDR", "HDR10", "HLG"]
 AudioRole = Literal["main", "description", "clear-speech", "commentary"]
@@ -294,14 +291,3 @@ class Source(Data):
         video = self.video
         found = {video.index: video.shifts} | {each.index: each.shifts for each in self.audio}
         return found | {each.index: each.shifts for each in self.subtitles if each.shifts}
-
-
-class QualityReport(Data):
-    """The outcome of validation. An error among the findings refuses the source."""
-
-    findings: tuple[Diagnostic, ...] = ()
-
-    @property
-    def refused(self) -> bool:
-        """True if any finding is an error."""
-        return any(finding.severity == "error" for finding in self.findings)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from vidpipe.data import Data
+from vidpipe.data import Data, Field
 
 if TYPE_CHECKING:
     from vidpipe.media.process import Limits

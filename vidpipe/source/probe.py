@@ -38,7 +38,7 @@ from vidpipe.source.text import one_line
 CHILD = (
     "import gc, os, sys; gc.disable(); os.environ['PYDANTIC_DISABLE_PLUGINS'] = '__all__'; "
     "sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
-    "from vidpipe.source.child.entry import main; gc.freeze(); gc.enable(); main(sys.argv[1:])"
+    "from vidpipe.source.child.start import loaded; main = loaded(sys.argv[1]); gc.freeze(); gc.enable(); main(sys.argv[1:])"
 )
 
 NO_ANSWER = "the probe returned no usable result"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
@@ -242,10 +243,14 @@ def _number(text: str) -> float | None:
     return None if math.isnan(number) else number
 
 
-def merge(parts: Sequence[Measurements]) -> Measurements:
-    """Join what was measured of chunks, in any order, or of picture and audio; stretches that touch at a border become one."""
+def merge(parts: Sequence[Measurements], borders: Sequence[Fraction] | None = None) -> Measurements:
+    """Join what was measured of chunks, in any order, or of picture and audio; stretches that touch at a border become one.
+
+    borders: all of them, in order, if some parts are chunks that were joined before; else those of the parts.
+    """
     parts = sorted(parts, key=lambda part: (part.start is None, part.start or 0))
-    borders = sorted({time for part in parts for time in (part.start, part.end) if time is not None})
+    if borders is None:
+        borders = sorted({time for part in parts for time in (part.start, part.end) if time is not None})
     starts = [part.start for part in parts if part.start is not None]
     ends = [part.end for part in parts if part.end is not None]
     fields = [part.interlacing for part in parts]
@@ -274,6 +279,43 @@ def merge(parts: Sequence[Measurements]) -> Measurements:
     )
 
 
+class JoinedChunks:
+    """What was measured of the chunks that have come so far, in any order: always what ``merge`` would say of them.
+
+    Only the neighbourhood of a chunk is looked at when it comes: a long title has thousands of them.
+    """
+
+    def __init__(self) -> None:
+        self.measurements = Measurements()
+        self._borders: list[Fraction] = []
+
+    def add(self, chunk: Measurements) -> None:
+        """Join what was measured of another chunk to the others."""
+        for time in (chunk.start, chunk.end):
+            if time is not None:
+                insort(self._borders, time)
+        before = self.measurements
+        counted = merge([before.model_copy(update=_NO_STRETCHES), chunk.model_copy(update=_NO_STRETCHES)], [])
+        near = {kind: _inserted(getattr(before, kind), getattr(chunk, kind), self._borders) for kind in _NO_STRETCHES}
+        self.measurements = counted.model_copy(update=near)
+
+    def together(self, other: Measurements) -> Measurements:
+        """Return it with what was measured of the whole."""
+        return merge([self.measurements, other], self._borders)
+
+
+_NO_STRETCHES: dict[str, tuple[Stretch, ...]] = {"black": (), "frozen": (), "silence": (), "damaged": ()}
+
+
+def _inserted(old: tuple[Stretch, ...], new: tuple[Stretch, ...], borders: Sequence[Fraction]) -> tuple[Stretch, ...]:
+    """Return what ``joined`` would of both; ``old`` is joined already, and ``new`` is all of one chunk."""
+    if not new:
+        return old
+    first = max(0, bisect_left(old, min(each.start for each in new), key=lambda each: each.start) - 1)
+    last = bisect_left(old, max(each.end for each in new), key=lambda each: each.start) + 1
+    return (*old[:first], *joined([*old[first:last], *new], borders), *old[last:])
+
+
 def joined(stretches: Iterable[Stretch], borders: Sequence[Fraction]) -> tuple[Stretch, ...]:
     """Join stretches that overlap, or that go on over one of ``borders`` with less than SEAM missing on either side.
 
@@ -289,9 +331,11 @@ def joined(stretches: Iterable[Stretch], borders: Sequence[Fraction]) -> tuple[S
 
 
 def _over_a_border(end: Fraction, start: Fraction, borders: Sequence[Fraction]) -> bool:
-    return any(border - SEAM <= end <= border + ROUNDING and border - ROUNDING <= start <= border + SEAM for border in borders)
+    place = bisect_left(borders, max(end - ROUNDING, start - SEAM))  # the first border that neither lies too far behind
+    return place < len(borders) and borders[place] <= min(end + SEAM, start + ROUNDING)
 
 
 def longer(stretches: Iterable[Stretch], seconds: float) -> Iterator[Stretch]:
     """Yield the stretches that last longer than that."""
-    yield from (each for each in stretches if each.end - each.start > Fraction(str(seconds)))
+    least = Fraction(str(seconds))
+    yield from (each for each in stretches if each.end - each.start > least)

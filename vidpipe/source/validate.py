@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.source.decode import FILTERS, decode
-from vidpipe.source.facts import QualityReport, Source
+from vidpipe.source.facts import Source
 from vidpipe.source.findings import fact_findings, findings, missing_pictures
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.locate import locate_damage
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import Measurements, merge
+from vidpipe.source.quality_report import QualityReport
 
 
 def validate(

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FOREVER = -1.0
 
@@ -37,6 +39,8 @@ def held(path: Path, *, seconds: float = 0, cancelled: Callable[[], bool] | None
 
 
 def _taken(path: Path, seconds: float, cancelled: Callable[[], bool] | None) -> FileLock | None:
+    from filelock import FileLock, Timeout  # brings asyncio, which a command that takes no lock does without
+
     # A holder has a FileLock of its own, so threads of one process exclude each other as processes do. fallback_to_soft: where there is
     # no flock, filelock would write a file that survives its process instead.
     lock = FileLock(path, timeout=seconds, mode=0o600, thread_local=False, fallback_to_soft=False)
