@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +23,11 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.types import TypeEngine
 
 from vidpipe.catalog.record import Record
+from vidpipe.catalog.tables import meta as _meta
+from vidpipe.catalog.tables import tables as _tables
+from vidpipe.catalog.tables import versions as _versions
 from vidpipe.errors import CatalogFailed, UsageError
 
 SCHEMA_VERSION = 1
@@ -35,49 +37,6 @@ WAIT = 30
 PAUSE = 1.0
 """Seconds between two attempts to reach it again."""
 
-
-class _Json(sa.TypeDecorator[Any]):
-    """JSON (JSONB in PostgreSQL); what somebody has damaged reads as None, which is no record, so that the message can name the version."""
-
-    impl = sa.JSON
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
-        if dialect.name != "postgresql":
-            return super().load_dialect_impl(dialect)
-        from sqlalchemy.dialects.postgresql import JSONB  # brings the adapters of all its drivers, which a file needs none of
-
-        return dialect.type_descriptor(JSONB())
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        read = super().result_processor(dialect, coltype)
-
-        def processed(value: Any) -> Any:
-            try:
-                return read(value) if read else value
-            except (ValueError, TypeError):
-                return None
-
-        return processed
-
-
-_tables = sa.MetaData()
-_meta = sa.Table(
-    "vidpipe_catalog",
-    _tables,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.String(255), nullable=False),
-)
-_versions = sa.Table(
-    "vidpipe_versions",
-    _tables,
-    sa.Column("content_id", sa.String(255), primary_key=True),
-    sa.Column("version", sa.String(64), primary_key=True),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
-    sa.Column("fingerprint", sa.String(255), nullable=False),
-    sa.Column("record", _Json(), nullable=False),
-)
 # As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
 _ONE_LIVE_VERSION = "CREATE UNIQUE INDEX IF NOT EXISTS vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
 _SETUP_LOCK = 7_304_551_823
