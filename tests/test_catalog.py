@@ -459,7 +459,7 @@ def test_tables_without_a_version_are_left_alone(change: str, tmp_path: Path) ->
         catalog.publish(record(), "1")
         with catalog._engine.begin() as connection:
             connection.exec_driver_sql(change)
-    with Catalog(tmp_path / "catalog.db") as later, pytest.raises(CatalogFailed, match="tables of version 0, this vidpipe knows version 1"):
+    with Catalog(tmp_path / "catalog.db") as later, pytest.raises(CatalogFailed, match="tables of version 0, this vidpipe knows version 2"):
         later.list()
 
 

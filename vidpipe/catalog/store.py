@@ -24,27 +24,25 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from vidpipe.catalog import index, tables
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.tables import meta as _meta
-from vidpipe.catalog.tables import tables as _tables
 from vidpipe.catalog.tables import versions as _versions
 from vidpipe.errors import CatalogFailed, UsageError
 
-SCHEMA_VERSION = 1
-"""Of the tables. A catalog of a higher version was made by a newer vidpipe and is left alone."""
+SCHEMA_VERSION = 2
+"""Of the tables, that of the last step in ``migrations/``. A catalog of a higher version was made by a newer vidpipe and is left alone."""
 WAIT = 30
 """Seconds to wait for another writer, for a server to answer, and for one that went away to come back."""
 PAUSE = 1.0
 """Seconds between two attempts to reach it again."""
 
-# As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
-_ONE_LIVE_VERSION = "CREATE UNIQUE INDEX IF NOT EXISTS vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
 _SETUP_LOCK = 7_304_551_823
-"""PostgreSQL advisory lock that is held while the tables are created."""
+"""PostgreSQL advisory lock that is held while the tables are created or upgraded."""
 
 
 class Catalog:
-    """The records of all titles. Safe for several threads and processes. The tables are created on first use.
+    """The records of all titles. Safe for several threads and processes. The tables are created, or upgraded, on first use.
 
     Every method opens a connection and closes it again, so that nothing is held open between calls.
     """
@@ -165,19 +163,25 @@ class Catalog:
                 self._ready = True
             with self._engine.connect().execution_options(vidpipe_write=write) as connection, connection.begin():
                 yield connection
+                if write:
+                    index.fill(connection)
 
     def _set_up(self) -> None:
         with self._engine.connect() as connection:
             version = self._version(connection)
-        if version is None:
+        if _is_behind(version):
             with self._engine.connect().execution_options(vidpipe_write=True) as connection, connection.begin():
                 if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SETUP_LOCK)))
                 version = self._version(connection)  # another process may have been faster
-                if version is None:
-                    _tables.create_all(connection)
-                    connection.exec_driver_sql(_ONE_LIVE_VERSION)
-                    connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
+                if _is_behind(version):
+                    if version is None:
+                        _create(connection)
+                    else:
+                        from vidpipe.catalog.migrations import upgrade  # Alembic takes longer to load than most upgrades to run
+
+                        upgrade(connection, version)
                     version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:
             raise CatalogFailed(
@@ -205,6 +209,20 @@ class Catalog:
                 where=self._where,
                 fix="give this user the right to its directory, or choose another home with --home",
             ) from problem
+
+
+def _is_behind(version: int | None) -> bool:
+    """Whether there are no tables yet, or those of an older vidpipe. (0 is a number that cannot be read.)"""
+    return version is None or 0 < version < SCHEMA_VERSION
+
+
+def _create(connection: sa.Connection) -> None:
+    tables.meta.create(connection)
+    tables.versions.create(connection)
+    # As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
+    connection.exec_driver_sql("CREATE UNIQUE INDEX vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'")
+    index.build(connection)
+    connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
 
 
 def _is_lost(failure: CatalogFailed) -> bool:
@@ -304,6 +322,8 @@ def _advice(said: str, kind: str) -> str:
         return "give this user the right to write the catalog and its directory, or choose another home with --home"
     if "not a database" in text or "malformed" in text:
         return "this file is no vidpipe catalog, or is damaged: restore it from a backup, or move it away"
+    if "no such module" in text:
+        return "use a Python whose SQLite has full-text search (FTS5), as those of python.org, uv, Homebrew and Debian have"
     if "full" in text or "no space" in text:
         return "free some space, then run the same command again"
     if kind == "postgresql":

@@ -37,6 +37,9 @@ class _Json(sa.TypeDecorator[Any]):
         return processed
 
 
+_PLAIN = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
+"""Text that sorts by its code points, as in SQLite, wherever the server stands."""
+
 tables = sa.MetaData()
 meta = sa.Table(
     "vidpipe_catalog",
@@ -53,4 +56,22 @@ versions = sa.Table(
     sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
     sa.Column("fingerprint", sa.String(255), nullable=False),
     sa.Column("record", _Json(), nullable=False),
+)
+search = sa.Table(
+    "vidpipe_search",
+    tables,
+    # One row a version, derived from ``versions`` (index.py): narrow, so that it is read quickly where records are long.
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("content_id", _PLAIN, nullable=False),
+    sa.Column("version", _PLAIN, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("title_key", _PLAIN, nullable=False),
+    sa.Column("duration", sa.Float(53), nullable=False),
+    sa.Column("words", sa.Text, nullable=True),
+    # Each way of sorting ends with what makes it unambiguous. The status stands last, so that the row itself need not be read to skip it.
+    sa.Index("vidpipe_search_by_id", "content_id", "version", "status", unique=True),
+    sa.Index("vidpipe_search_by_created", "created_at", "content_id", "version", "status"),
+    sa.Index("vidpipe_search_by_title", "title_key", "content_id", "version", "status"),
+    sa.Index("vidpipe_search_by_duration", "duration", "content_id", "version", "status"),
 )
