@@ -5,9 +5,9 @@ Out:  the table, its indexes and its triggers (``build``); the words of the rows
 Wrong: what SQLAlchemy raises. A record that was damaged by hand is found by its id alone, and keeps nobody from other titles.
 
 Triggers follow every change of ``vidpipe_versions``, whoever makes it, and leave the words of a new or changed record open, because only
-``terms.py`` folds text alike for both databases; the store fills them in before it commits. Everything here is derived: it can be dropped and
-built again, which is what a migration does. The words of a row are those of the title, of the values of its metadata and of its id; then, each
-as one word that no text can hold, what is filtered by: "=genre=drama", "==language=de", "==height=1080", "==encryption=cbcs".
+``terms.py`` folds text alike for both databases; the store fills them in before it commits. Everything here is derived: it can be dropped
+and built again, which is what a migration does. The words of a row are what is filtered by, each as one word that no text can hold
+("=genre=drama", "==language=de", "==height=1080", "==encryption=cbcs"), and those of title, content id and the values of the metadata.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _OPEN = "CREATE INDEX vidpipe_search_open ON vidpipe_search (id) WHERE words IS 
 _OF_SQLITE = (
     # The words are folded already: this tokenizer takes every character beyond ASCII as it is.
     """CREATE VIRTUAL TABLE vidpipe_words USING fts5 (
-        words, content='vidpipe_search', content_rowid='id', tokenize="ascii tokenchars '=_'", detail=none, columnsize=0, prefix='1 2 3')""",
+        words, content='vidpipe_search', content_rowid='id',
+        detail=none, columnsize=0, prefix='1 2 3', tokenize="ascii tokenchars '=_'")""",
     """CREATE TRIGGER vidpipe_words_insert AFTER INSERT ON vidpipe_search WHEN new.words IS NOT NULL BEGIN
         INSERT INTO vidpipe_words (rowid, words) VALUES (new.id, new.words); END""",
     """CREATE TRIGGER vidpipe_words_delete AFTER DELETE ON vidpipe_search WHEN old.words IS NOT NULL BEGIN
@@ -128,8 +129,8 @@ def _facts(record: Record) -> Iterator[str]:
     yield fact("encryption", record.encryption.method)
     for height in {rung.height for rung in record.renditions if rung.height}:
         yield fact("height", height)
-    tags = {track.language for track in (*record.audio, *record.subtitles) if track.language}
-    for tag in sorted(tags):
+    tags = {track.language for track in record.audio} | {track.language for track in record.subtitles}
+    for tag in sorted(filter(None, tags)):
         parts = tag.split("-")
         yield from (fact("language", "-".join(parts[:count])) for count in range(1, len(parts) + 1))  # pt-BR is found as pt, too
     for key, value in record.metadata.items():

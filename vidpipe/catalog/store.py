@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from vidpipe.catalog import index, tables
+from vidpipe.catalog import index, merge, tables
+from vidpipe.catalog.merge import Difference, Exported
 from vidpipe.catalog.record import Record
+from vidpipe.catalog.search import Page, Query, cursor, page
 from vidpipe.catalog.tables import meta as _meta
 from vidpipe.catalog.tables import versions as _versions
 from vidpipe.errors import CatalogFailed, UsageError
@@ -87,10 +89,7 @@ class Catalog:
 
     def _publish(self, record: Record, fingerprint: str) -> None:
         with self._transaction(write=True) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
-                key = sa.func.hashtextextended(record.content_id, 0)
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            self._lock(connection, record.content_id)
             known = connection.execute(sa.select(_versions).where(_same(record))).mappings().first()
             if known is not None:
                 earlier = self._record(known).model_copy(update={"status": record.status})
@@ -125,6 +124,46 @@ class Catalog:
         """Return the live records of all titles, ordered by content id."""
         return self._records(sa.select(_versions).where(_versions.c.status == "live").order_by(_versions.c.content_id))
 
+    def search(self, query: Query, limit: int) -> Page:
+        """Return a page of what a query finds, of so many versions at most."""
+        with self._transaction() as connection:
+            rows = connection.execute(page(query, connection.dialect.name, limit + 1)).mappings().all()
+        records = tuple(self._record(row) for row in rows[:limit])
+        return Page(records=records, next=cursor(query, rows[limit - 1]) if len(rows) > limit else None)
+
+    def each(self, query: Query) -> Iterator[tuple[Record, str]]:
+        """Yield all that a query finds, each with its fingerprint, as it was at one moment. Whatever their number, memory holds a page."""
+        with self._transaction() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite sees one moment anyway
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            more: Query | None = query
+            while more is not None:
+                rows = connection.execute(page(more, connection.dialect.name, index.BATCH)).mappings().all()
+                yield from ((self._record(row), row["fingerprint"]) for row in rows)
+                more = query.model_copy(update={"after": cursor(query, rows[-1])}) if len(rows) == index.BATCH else None
+
+    def difference(self, given: Sequence[Exported]) -> Difference:
+        """Compare versions that were exported with those that are here."""
+        with self._transaction() as connection:
+            return merge.compare(connection, given, self._record)
+
+    def add(self, given: Sequence[Exported]) -> Difference:
+        """Add what is not here of versions that were exported, in one transaction.  Raises CatalogFailed if one contradicts the catalog."""
+        with self._transaction(write=True) as connection:
+            # In one order, so that two imports never wait in a circle.
+            for content_id in sorted({each.record.content_id for each in given}):
+                self._lock(connection, content_id)
+            found = merge.compare(connection, given, self._record)
+            if found.conflicts:
+                raise CatalogFailed(
+                    "the catalog has changed during the import, and now contradicts it; what was imported so far stays",
+                    where=self._where,
+                    fix="see what has changed, then run the same import again",
+                    details=found.conflicts[:10],
+                )
+            merge.add(connection, found.new)
+            return found
+
     def versions(self, content_id: str) -> tuple[Record, ...]:
         """Return every version of a title, newest first; empty if the title is unknown."""
         chosen = sa.select(_versions).where(_versions.c.content_id == content_id)
@@ -154,6 +193,12 @@ class Catalog:
                 fix="restore the catalog from a backup, or ingest the title again under another --id",
                 details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()[:5]],
             ) from problem
+
+    def _lock(self, connection: sa.Connection, content_id: str) -> None:
+        """Wait for other writers of a title. (SQLite has one writer anyway.)"""
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(content_id, 0))))
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:

@@ -32,10 +32,8 @@ class _Kept(dict[int, str]):
         char = chr(code)
         kind = unicodedata.category(char)
         if kind == "Cf" or _is_accent(char):  # joiners and soft hyphens lie inside words
-            kept = ""
-        else:
-            kept = char if char.isalnum() or kind[0] == "M" else " "
-        return self.setdefault(code, kept)
+            return self.setdefault(code, "")
+        return self.setdefault(code, char if char.isalnum() or kind[0] == "M" else " ")
 
 
 def _is_accent(char: str) -> bool:

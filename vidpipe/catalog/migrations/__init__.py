@@ -26,4 +26,5 @@ def upgrade(connection: sa.Connection, version: int) -> None:
     with Operations.context(MigrationContext.configure(connection)):
         for step in reversed(steps):
             step.module.upgrade()
-            connection.execute(sa.text("UPDATE vidpipe_catalog SET value = :version WHERE name = 'schema_version'"), {"version": step.revision})
+            reached = sa.text("UPDATE vidpipe_catalog SET value = :version WHERE name = 'schema_version'")
+            connection.execute(reached, {"version": step.revision})
