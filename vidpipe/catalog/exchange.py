@@ -10,6 +10,7 @@ who publishes meanwhile waits for long; what has been written is found unchanged
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -37,7 +38,7 @@ class Imported(Data):
 def exported(catalog: Catalog, query: Query) -> Iterator[str]:
     """Yield a line for each version that a query finds, without its line end."""
     for record, fingerprint in catalog.each(query):
-        yield Exported(fingerprint=fingerprint, record=record).model_dump_json()
+        yield json.dumps(Exported(fingerprint=fingerprint, record=record).model_dump(mode="json"))  # ASCII: it passes through any pipe
 
 
 def import_lines(catalog: Catalog, file: BinaryIO, *, name: str, dry_run: bool = False) -> Imported:

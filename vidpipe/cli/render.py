@@ -336,10 +336,7 @@ def checked_ladder(console: Console, file: str, loaded: Ladder) -> None:
 
 
 def titles(console: Console, records: Sequence[Record]) -> None:
-    """List records."""
-    if not records:
-        lines(console, "no titles yet; make one with: vidpipe ingest SOURCE")
-        return
+    """List versions of a title."""
     table(
         console,
         ("content id", "version", "status", ">duration", "title", "master playlist"),

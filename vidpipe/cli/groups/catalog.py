@@ -1,4 +1,4 @@
-"""``vidpipe catalog``: list, show, schema."""
+"""``vidpipe catalog``: list, search, show, schema, export, import."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
+from vidpipe.cli.groups import titles
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 
 catalog = group("The records of published titles.")
 
-
-@catalog.command("list", cls=Command)
-def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
-    """List the titles that are live."""
-    from vidpipe.cli import render
-    from vidpipe.data import report
-
-    settings = options.settings(home=home)
-    from vidpipe.catalog import open_catalog
-
-    with open_catalog(settings.catalog_url) as opened:
-        records = opened.list()
-    if json:
-        write_json([report(record) for record in records])
-    else:
-        render.titles(out(), records)
+catalog.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog list --sort created --limit 20",
+        "vidpipe catalog list --meta genre=drama --language de --height 1080",
+        "vidpipe catalog list --json | jq -r '.titles[].playback.hls'",
+    ),
+)(titles.list_titles)
+catalog.command(
+    "search",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog search night riv",
+        "vidpipe catalog search amelie --meta genre=comedy --sort created",
+        "vidpipe catalog search 東京 --state all --json",
+    ),
+)(titles.search_titles)
 
 
 @catalog.command("show", cls=Command)
@@ -71,3 +74,23 @@ def print_schema(debug: options.Debug = False) -> None:
     from vidpipe.catalog.record import json_schema
 
     write_json(json_schema())
+
+
+catalog.command(
+    "export",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog export > catalog.jsonl",
+        "vidpipe catalog export --state live --meta genre=drama > drama.jsonl",
+        "vidpipe catalog export | vidpipe catalog import - --home /srv/other",
+    ),
+)(titles.export_titles)
+catalog.command(
+    "import",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog import catalog.jsonl --dry-run",
+        "vidpipe catalog import catalog.jsonl",
+        "VIDPIPE_CATALOG_URL=postgresql://vidpipe@db/vidpipe vidpipe catalog import catalog.jsonl",
+    ),
+)(titles.import_titles)
