@@ -7,7 +7,7 @@ Wrong: what SQLAlchemy raises. A record that was damaged by hand is found by its
 Triggers follow every change of ``vidpipe_versions``, whoever makes it, and leave the words of a new or changed record open, because only
 ``terms.py`` folds text alike for both databases; the store fills them in before it commits. Everything here is derived: it can be dropped
 and built again, which is what a migration does. The words of a row are what is filtered by, each as one word that no text can hold
-("=genre=drama", "==language=de", "==height=1080", "==encryption=cbcs"), and those of title, content id and the values of the metadata.
+("=genre=drama", "==language=de", "==height=1080", "==encryption=aes_128"), and those of title, content id and the values of the metadata.
 """
 
 from __future__ import annotations
