@@ -219,6 +219,7 @@ def test_alembic_is_loaded_for_an_upgrade_only(tmp_path: Path) -> None:
         "with Catalog(sys.argv[1]) as catalog:\n    catalog.list()\n"
         "print([name for name in ('alembic', 'mako', 'sqlalchemy.dialects.postgresql') if name in sys.modules])"
     )
+    argv = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/catalog.db"]
     for _ in ("made", "opened again"):
-        done = subprocess.run([sys.executable, "-c", program, f"sqlite:///{tmp_path}/catalog.db"], capture_output=True, text=True, check=True)
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"

@@ -13,7 +13,7 @@ and built again, which is what a migration does. The words of a row are what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,13 +90,21 @@ def build(connection: sa.Connection) -> None:
 
 def fill(connection: sa.Connection) -> None:
     """Write the words of all rows that have none."""
-    joined = search.join(versions, (versions.c.content_id == search.c.content_id) & (versions.c.version == search.c.version))
+    joined = search.join(versions, same_version(dict(search.c), connection))
     chosen = sa.select(search.c.id, versions.c.content_id, versions.c.record).select_from(joined).where(search.c.words.is_(None))
     # Rows that another transaction fills at this moment are left to it (PostgreSQL; SQLite has one writer).
     chosen = chosen.order_by(search.c.id).limit(BATCH).with_for_update(of=search, skip_locked=True)
     filled = sa.update(search).where(search.c.id == sa.bindparam("row"))
     while rows := connection.execute(chosen).all():
         connection.execute(filled, [{"row": row.id, **_derived(row.content_id, row.record)} for row in rows])
+
+
+def same_version(row: Mapping[str, sa.ColumnElement[Any]], connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """Return the condition that joins a row of ``search``, by its columns, with ``versions``."""
+    names = ("content_id", "version")
+    if connection.dialect.name == "postgresql":  # in the collation of the index of ``versions``, which could not be used otherwise
+        return sa.and_(*(versions.c[name] == sa.collate(row[name], "default") for name in names))
+    return sa.and_(*(versions.c[name] == row[name] for name in names))
 
 
 def _derived(content_id: str, written: Any) -> dict[str, Any]:

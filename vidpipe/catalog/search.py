@@ -1,7 +1,7 @@
-"""Find titles: filters, words, order and pages, as statements for both databases.
+"""Find titles: filters, words, order and pages, in both databases.
 
-In:   a ``Query``.
-Out:  ``page``, a statement that gives one page of versions; ``cursor``, where the next one begins.
+In:   a connection and a ``Query``.
+Out:  ``read``, which gives one page of versions; ``cursor``, where the next one begins.
 Wrong: UsageError for a cursor of another order, and for a search without a word.
 
 A page begins behind the last row of the one before it, and is not counted from the beginning: the thousandth is as quick as the first, and
@@ -21,7 +21,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from pydantic import AwareDatetime
 
-from vidpipe.catalog.index import fact, metadata_facts
+from vidpipe.catalog.index import fact, metadata_facts, same_version
 from vidpipe.catalog.record import Record, Status
 from vidpipe.catalog.tables import search, versions
 from vidpipe.catalog.terms import asked, is_unspaced, pairs
@@ -38,6 +38,8 @@ _COLUMNS: dict[Order, tuple[str, ...]] = {
     "title": ("title_key", "content_id", "version"),
     "duration": ("duration", "content_id", "version"),
 }
+_FEW = 500
+"""Rows that are looked up one by one and sorted."""
 _LARGEST_FIRST: frozenset[Order] = frozenset({"created", "duration"})
 
 
@@ -76,20 +78,20 @@ class Page(Data):
     next: str | None
 
 
-def page(query: Query, dialect: str, limit: int) -> sa.Select[Any]:
-    """Return the statement that gives a page of rows of ``versions``, and the columns of their order, ``key_0`` to ``key_2``."""
+def read(connection: sa.Connection, query: Query, limit: int) -> Sequence[sa.RowMapping]:
+    """Return a page of rows of ``versions``, each with the columns of its order, ``key_0`` to ``key_2``."""
     keys = [search.c[name] for name in _COLUMNS[query.order]]
     falling = _is_falling(query)
     chosen = sa.select(search.c.content_id, search.c.version, *(key.label(f"key_{at}") for at, key in enumerate(keys)))
-    chosen = chosen.where(*_conditions(query, dialect))
+    chosen = chosen.where(*_conditions(query, connection))
     if query.after is not None:
         row, last = sa.tuple_(*keys), sa.tuple_(*_read(query.after, query))
         chosen = chosen.where(row < last if falling else row > last)
     # The narrow rows are sorted and cut before any record, which is some kilobytes long, is read.
     found = chosen.order_by(*(key.desc() if falling else key.asc() for key in keys)).limit(limit).subquery()
     ordered = [found.c[f"key_{at}"] for at in range(len(keys))]
-    joined = found.join(versions, (versions.c.content_id == found.c.content_id) & (versions.c.version == found.c.version))
-    return sa.select(versions, *ordered).select_from(joined).order_by(*(key.desc() if falling else key.asc() for key in ordered))
+    whole = sa.select(versions, *ordered).select_from(found.join(versions, same_version(dict(found.c), connection)))
+    return connection.execute(whole.order_by(*(key.desc() if falling else key.asc() for key in ordered))).mappings().all()
 
 
 def cursor(query: Query, row: sa.RowMapping) -> str:
@@ -117,7 +119,8 @@ def _is_falling(query: Query) -> bool:
     return (query.order in _LARGEST_FIRST) != query.reverse
 
 
-def _conditions(query: Query, dialect: str) -> Iterator[sa.ColumnElement[bool]]:
+def _conditions(query: Query, connection: sa.Connection) -> Iterator[sa.ColumnElement[bool]]:
+    dialect = connection.dialect.name
     if query.states:
         yield search.c.status.in_(query.states)
     if query.id:
@@ -142,7 +145,7 @@ def _conditions(query: Query, dialect: str) -> Iterator[sa.ColumnElement[bool]]:
             else:
                 exact.append(word)
     if exact or beginnings:
-        yield _match(exact, beginnings, dialect)
+        yield _match(exact, beginnings, connection)
     if query.created_from:
         yield search.c.created_at >= _moment(query.created_from)
     if query.created_before:
@@ -161,15 +164,29 @@ def _pair(key: str, value: str) -> tuple[str]:
     return (words[0],)  # the whole value
 
 
-def _match(exact: Sequence[str], beginnings: Sequence[str], dialect: str) -> sa.ColumnElement[bool]:
+def _match(exact: Sequence[str], beginnings: Sequence[str], connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """Return the condition that all words are there.
+
+    Neither database knows how rare words are, and each has one way of finding them that takes a second where the other one takes none. So
+    the full-text index is asked for a few rows first. If these are all, they are the condition; otherwise there is one in every few
+    rows, and the rows are tried in the order that is asked for until the page is full.
+    """
     # No word holds a quotation mark: letters and digits, and the "=" and "_" of index.py.
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
         asked_for = " & ".join((*(f"'{word}'" for word in exact), *(f"'{word}':*" for word in beginnings)))
         lexemes = sa.text("CAST(:asked_for AS tsquery)").bindparams(asked_for=asked_for)
-        return sa.literal_column("vidpipe_search.terms").bool_op("@@")(lexemes)
-    asked_for = " AND ".join((*(f'"{word}"' for word in exact), *(f'"{word}" *' for word in beginnings)))
-    found = sa.text("SELECT rowid FROM vidpipe_words WHERE vidpipe_words MATCH :asked_for").bindparams(asked_for=asked_for)
-    return search.c.id.in_(found.columns(sa.column("rowid", sa.Integer)))
+        everywhere = sa.literal_column("vidpipe_search.terms").bool_op("@@")(lexemes)
+        few = sa.select(search.c.id).where(everywhere)
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+    else:
+        asked_for = " AND ".join((*(f'"{word}"' for word in exact), *(f'"{word}" *' for word in beginnings)))
+        found = sa.text("SELECT rowid AS id FROM vidpipe_words WHERE vidpipe_words MATCH :asked_for").bindparams(asked_for=asked_for)
+        few = sa.select(found.columns(sa.column("id", sa.Integer)).subquery())
+        everywhere = sa.literal_column("+vidpipe_search.id").in_(few)  # +: not by way of the id, but in the order that is asked for
+    rows = connection.execute(few.limit(_FEW)).scalars().all()
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")
+    return everywhere if len(rows) == _FEW else search.c.id.in_(rows)
 
 
 def _like(pattern: str, dialect: str) -> Iterator[sa.ColumnElement[bool]]:

@@ -27,7 +27,7 @@ from sqlalchemy.pool import NullPool
 from vidpipe.catalog import index, merge, tables
 from vidpipe.catalog.merge import Difference, Exported
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.search import Page, Query, cursor, page
+from vidpipe.catalog.search import Page, Query, cursor, read
 from vidpipe.catalog.tables import meta as _meta
 from vidpipe.catalog.tables import versions as _versions
 from vidpipe.errors import CatalogFailed, UsageError
@@ -127,7 +127,7 @@ class Catalog:
     def search(self, query: Query, limit: int) -> Page:
         """Return a page of what a query finds, of so many versions at most."""
         with self._transaction() as connection:
-            rows = connection.execute(page(query, connection.dialect.name, limit + 1)).mappings().all()
+            rows = read(connection, query, limit + 1)
         records = tuple(self._record(row) for row in rows[:limit])
         return Page(records=records, next=cursor(query, rows[limit - 1]) if len(rows) > limit else None)
 
@@ -138,7 +138,7 @@ class Catalog:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             more: Query | None = query
             while more is not None:
-                rows = connection.execute(page(more, connection.dialect.name, index.BATCH)).mappings().all()
+                rows = read(connection, more, index.BATCH)
                 yield from ((self._record(row), row["fingerprint"]) for row in rows)
                 more = query.model_copy(update={"after": cursor(query, rows[-1])}) if len(rows) == index.BATCH else None
 
@@ -150,9 +150,7 @@ class Catalog:
     def add(self, given: Sequence[Exported]) -> Difference:
         """Add what is not here of versions that were exported, in one transaction.  Raises CatalogFailed if one contradicts the catalog."""
         with self._transaction(write=True) as connection:
-            # In one order, so that two imports never wait in a circle.
-            for content_id in sorted({each.record.content_id for each in given}):
-                self._lock(connection, content_id)
+            self._lock(connection, *{each.record.content_id for each in given})
             found = merge.compare(connection, given, self._record)
             if found.conflicts:
                 raise CatalogFailed(
@@ -194,11 +192,13 @@ class Catalog:
                 details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()[:5]],
             ) from problem
 
-    def _lock(self, connection: sa.Connection, content_id: str) -> None:
-        """Wait for other writers of a title. (SQLite has one writer anyway.)"""
+    def _lock(self, connection: sa.Connection, *content_ids: str) -> None:
+        """Wait for other writers of titles. (SQLite has one writer anyway.)"""
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(content_id, 0))))
+            # In one order, so that two of them never wait in a circle.
+            names = sa.func.unnest(sa.cast(sorted(content_ids), sa.ARRAY(sa.String))).column_valued()
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(names, 0))))
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
