@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests import test_catalog
 from tests.test_catalog import record
-from vidpipe.catalog import index
+from vidpipe.catalog import index, search
 from vidpipe.catalog.merge import Exported
 from vidpipe.catalog.record import AudioRecord, Encryption, Record, SubtitleRecord
 from vidpipe.catalog.search import Order, Query
@@ -79,9 +79,14 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def found(filled: dict[str, Catalog], **query: Any) -> list[str]:
-    """Return the ids that all databases find, which has to be the same."""
-    answers = {name: [each.content_id for each in catalog.search(Query(**query), 100).records] for name, catalog in filled.items()}
-    first = answers["sqlite"]
+    """Return the ids that all databases find, each in both its ways: that for rare and that for common words. They have to be the same."""
+    answers = {}
+    for few in (search.FEW, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(search, "FEW", few)
+            for name, catalog in filled.items():
+                answers[name, few] = [each.content_id for each in catalog.search(Query(**query), 100).records]
+    first = answers["sqlite", 1]
     assert all(answer == first for answer in answers.values()), answers
     return first
 

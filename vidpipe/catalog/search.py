@@ -38,7 +38,7 @@ _COLUMNS: dict[Order, tuple[str, ...]] = {
     "title": ("title_key", "content_id", "version"),
     "duration": ("duration", "content_id", "version"),
 }
-_FEW = 500
+FEW = 500
 """Rows that are looked up one by one and sorted."""
 _LARGEST_FIRST: frozenset[Order] = frozenset({"created", "duration"})
 
@@ -183,10 +183,10 @@ def _match(exact: Sequence[str], beginnings: Sequence[str], connection: sa.Conne
         found = sa.text("SELECT rowid AS id FROM vidpipe_words WHERE vidpipe_words MATCH :asked_for").bindparams(asked_for=asked_for)
         few = sa.select(found.columns(sa.column("id", sa.Integer)).subquery())
         everywhere = sa.literal_column("+vidpipe_search.id").in_(few)  # +: not by way of the id, but in the order that is asked for
-    rows = connection.execute(few.limit(_FEW)).scalars().all()
+    rows = connection.execute(few.limit(FEW)).scalars().all()
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")
-    return everywhere if len(rows) == _FEW else search.c.id.in_(rows)
+    return everywhere if len(rows) == FEW else search.c.id.in_(rows)
 
 
 def _like(pattern: str, dialect: str) -> Iterator[sa.ColumnElement[bool]]:
