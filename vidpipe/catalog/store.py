@@ -17,20 +17,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from vidpipe.catalog import index, merge, tables
-from vidpipe.catalog.merge import Difference, Exported
+from vidpipe.catalog import tables
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.search import Page, Query, cursor, read
 from vidpipe.catalog.tables import meta as _meta
 from vidpipe.catalog.tables import versions as _versions
 from vidpipe.errors import CatalogFailed, UsageError
+
+if TYPE_CHECKING:  # an ingest that finds its title unchanged loads none of them
+    from vidpipe.catalog.merge import Difference, Exported
+    from vidpipe.catalog.search import Page, Query
 
 SCHEMA_VERSION = 2
 """Of the tables, that of the last step in ``migrations/``. A catalog of a higher version was made by a newer vidpipe and is left alone."""
@@ -126,6 +128,8 @@ class Catalog:
 
     def search(self, query: Query, limit: int) -> Page:
         """Return a page of what a query finds, of so many versions at most."""
+        from vidpipe.catalog.search import Page, cursor, read
+
         with self._transaction() as connection:
             rows = read(connection, query, limit + 1)
         records = tuple(self._record(row) for row in rows[:limit])
@@ -133,22 +137,29 @@ class Catalog:
 
     def each(self, query: Query) -> Iterator[tuple[Record, str]]:
         """Yield all that a query finds, each with its fingerprint, as it was at one moment. Whatever their number, memory holds a page."""
+        from vidpipe.catalog.index import BATCH
+        from vidpipe.catalog.search import cursor, read
+
         with self._transaction() as connection:
             if connection.dialect.name == "postgresql":  # SQLite sees one moment anyway
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             more: Query | None = query
             while more is not None:
-                rows = read(connection, more, index.BATCH)
+                rows = read(connection, more, BATCH)
                 yield from ((self._record(row), row["fingerprint"]) for row in rows)
-                more = query.model_copy(update={"after": cursor(query, rows[-1])}) if len(rows) == index.BATCH else None
+                more = query.model_copy(update={"after": cursor(query, rows[-1])}) if len(rows) == BATCH else None
 
     def difference(self, given: Sequence[Exported]) -> Difference:
         """Compare versions that were exported with those that are here."""
+        from vidpipe.catalog import merge
+
         with self._transaction() as connection:
             return merge.compare(connection, given, self._record)
 
     def add(self, given: Sequence[Exported]) -> Difference:
         """Add what is not here of versions that were exported, in one transaction.  Raises CatalogFailed if one contradicts the catalog."""
+        from vidpipe.catalog import merge
+
         with self._transaction(write=True) as connection:
             self._lock(connection, *{each.record.content_id for each in given})
             found = merge.compare(connection, given, self._record)
@@ -209,7 +220,9 @@ class Catalog:
             with self._engine.connect().execution_options(vidpipe_write=write) as connection, connection.begin():
                 yield connection
                 if write:
-                    index.fill(connection)
+                    from vidpipe.catalog.index import fill
+
+                    fill(connection)
 
     def _set_up(self) -> None:
         with self._engine.connect() as connection:
@@ -262,6 +275,8 @@ def _is_behind(version: int | None) -> bool:
 
 
 def _create(connection: sa.Connection) -> None:
+    from vidpipe.catalog import index
+
     tables.meta.create(connection)
     tables.versions.create(connection)
     # As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.

@@ -32,7 +32,7 @@ def _option(metavar: str, about: str, heading: str = _FILTERS) -> Any:
 
 
 State = Annotated[list[str] | None, _option("STATE", "live, superseded, ..., or all. May be given several times.")]
-Id = Annotated[str | None, _option("PATTERN", "How the content id begins; with * or ?, all of it.")]
+IdPattern = Annotated[str | None, _option("PATTERN", "How the content id begins; with * or ?, all of it.")]
 Meta = Annotated[
     list[str] | None,
     _option("KEY=VALUE", "Metadata with this value, or a list with it; case and accents do not count. May be given several times."),

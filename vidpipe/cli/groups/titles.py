@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def list_titles(
     context: typer.Context,
     state: filters.State = None,
-    id: filters.Id = None,
+    id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
     height: filters.Height = None,
@@ -51,7 +51,7 @@ def search_titles(
         typer.Argument(metavar="WORD", help="All have to be there; the last one may be the beginning of a word.", show_default=False),
     ],
     state: filters.State = None,
-    id: filters.Id = None,
+    id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
     height: filters.Height = None,
@@ -75,7 +75,7 @@ def search_titles(
 def export_titles(
     context: typer.Context,
     state: filters.State = None,
-    id: filters.Id = None,
+    id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
     height: filters.Height = None,
