@@ -568,6 +568,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.catalog.database.WAIT", 0.2)
     monkeypatch.setattr("vidpipe.catalog.store.WAIT", 0.2)
     monkeypatch.setattr("vidpipe.catalog.store.PAUSE", -1)  # which fails: no second attempt is made
     with Catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
