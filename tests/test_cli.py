@@ -97,7 +97,7 @@ def test_the_summary_shows_wall_time_and_reuse(home: Path, capsys: pytest.Captur
 
     written = json.loads((home / "ingest.json").read_text())
     assert written["timings"]["total"] > 0
-    record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "timings")})
+    record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "address", "timings")})
     timings = {"encode": 60.0, "package": 50.0, "total": 61.0}
     result = IngestResult(record=record, manifest=written["manifest"], timings=timings, artifacts=15, artifacts_reused=12)
     finished(Console(width=500), result)
@@ -171,9 +171,9 @@ def test_validate_reports_every_file(run: Run, tmp_path: Path) -> None:
 
 def test_the_catalog(run: Run, home: Path) -> None:
     kept = json.loads((home / "ingest.json").read_text())
-    record = {key: value for key, value in kept.items() if key not in ("manifest", "timings")}
+    record = {key: value for key, value in kept.items() if key not in ("manifest", "address", "timings")}
     assert json.loads(run("catalog", "show", "demo", "--json").out) == record
-    assert record in json.loads(run("catalog", "list", "--json").out)
+    assert record in json.loads(run("catalog", "list", "--json").out)["titles"]
     assert json.loads(run("catalog", "show", "demo", "--versions", "--json").out) == [record]
     shown = run("catalog", "show", "demo")
     assert "A \\x1b[31mfilm" in shown.out
@@ -436,7 +436,7 @@ def test_a_signal_stops_an_ingest_and_publishes_nothing(tmp_path: Path, number: 
     process.stderr.close()
     assert json.loads(lines[-1])["event"] == "failed"
     assert not list((tmp_path / "library").glob("cut/*/master.m3u8"))
-    assert vidpipe("catalog", "list", home=tmp_path).out.startswith("no titles yet")
+    assert vidpipe("catalog", "list", home=tmp_path).err.startswith("no titles yet")
     assert not [name for name in map(command_line, Path("/proc").glob("[0-9]*")) if str(tmp_path) in name]
 
 
