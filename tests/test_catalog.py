@@ -605,6 +605,9 @@ def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
         ("database or disk is full", "free some space"),
         ("could not extend file: No space left on device", "free some space"),
         ("disk I/O error", "check the catalog file"),
+        ("canceling statement due to lock timeout", "busy"),
+        ("must be owner of table vidpipe_versions", "user who made them"),
+        ("no such module: fts5", "FTS5"),
     ],
 )
 def test_what_a_database_says_is_explained(said: str, advice: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -364,3 +365,13 @@ def test_the_index_follows_a_version_through_its_states(url: str) -> None:
         assert catalog.search(Query(text="second", states=()), 5).records == ()
         assert catalog.search(Query(text="first", states=()), 5).records == ()
         assert catalog.search(Query(), 5).records == ()
+
+
+def test_a_catalog_that_may_not_be_written_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        catalog.add([Exported(fingerprint="f", record=made) for made in CORPUS])
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        assert [each.content_id for each in catalog.search(Query(text="amel"), 5).records] == ["amelie"]
+        assert len(list(catalog.each(Query()))) == len(LIVE)
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog.db"]

@@ -107,8 +107,10 @@ def said(problem: Exception) -> str:
 def advice(said: str, kind: str) -> str:
     """Say how to mend what a database of this kind said."""
     text = said.lower()
-    if "locked" in text:
+    if "locked" in text or "lock timeout" in text:
         return "another process keeps the catalog busy; run the same command again when it is done"
+    if "must be owner" in text:
+        return "the tables are those of an older vidpipe: use the catalog once as the user who made them, which upgrades them"
     if "readonly" in text or "read-only" in text or "unable to open" in text or "permission denied" in text:
         return "give this user the right to write the catalog and its directory, or choose another home with --home"
     if "not a database" in text or "malformed" in text:
