@@ -158,7 +158,7 @@ FILTERS: tuple[tuple[dict[str, Any], list[str]], ...] = (
     ({"id": "Mixed.Case?9"}, ["Mixed.Case_9"]),
     ({"id": "*_*"}, ["Mixed.Case_9"]),  # "_" and "%" mean themselves
     ({"id": "*%*"}, []),
-    ({"id": "[st]*"}, []),
+    ({"id": "*[s]trasse*"}, []),
     ({"metadata": {"genre": "drama"}}, ["strasse-01", "strasse-02"]),
     ({"metadata": {"GENRE": "thriller"}}, ["strasse-02"]),
     ({"metadata": {"genre": "Drama; Thriller"}}, ["strasse-02"]),
@@ -344,7 +344,8 @@ def test_a_long_text_is_indexed_as_far_as_a_database_takes_it(url: str) -> None:
     """A tsvector of more than 1 MB fails, and with it the publication."""
     text = " ".join(f"word{number}" for number in range(300_000))
     with Catalog(url) as catalog:
-        catalog.publish(record(title="t" * 50_000, metadata={"about": text, "b": "x" * 90_000}), "f")
+        more = {f"key {key}": " ".join(f"w{key}x{number}" for number in range(9_000)) for key in range(20)}
+        catalog.publish(record(title="t" * 50_000, metadata={"about": text, "b": "x" * 90_000, **more}), "f")
         assert catalog.search(Query(text="word9"), 5).records
         assert catalog.search(Query(text="t" * 50_000, order="title"), 5).records
 
