@@ -112,6 +112,7 @@ WORDS: dict[str, list[str]] = {
     "東京物語": ["tokyo"],
     "東京都": [],
     "京都と": ["kyoto"],
+    "東京" * 400: [],
     "東京京都": [],  # both pairs are there, but not one behind the other
     "ﾄﾞﾗﾏ": ["tokyo"],  # half-width
     "война": ["war"],
@@ -158,6 +159,9 @@ FILTERS: tuple[tuple[dict[str, Any], list[str]], ...] = (
     ({"id": "Mixed.Case?9"}, ["Mixed.Case_9"]),
     ({"id": "*_*"}, ["Mixed.Case_9"]),  # "_" and "%" mean themselves
     ({"id": "*%*"}, []),
+    ({"id": "\udcfc"}, []),
+    ({"id": "k\0*"}, []),
+    ({"id": "\U0010ffff"}, []),
     ({"id": "*[s]trasse*"}, []),
     ({"metadata": {"genre": "drama"}}, ["strasse-01", "strasse-02"]),
     ({"metadata": {"GENRE": "thriller"}}, ["strasse-02"]),
@@ -251,7 +255,7 @@ def test_a_cursor_of_another_order_is_refused(filled: dict[str, Catalog]) -> Non
                 catalog.search(other, 2)
 
 
-@pytest.mark.parametrize("text", ["", " ", "!?…", "\0", "\ud800", "🎬", " ".join(f"w{number}" for number in range(51))])
+@pytest.mark.parametrize("text", ["", " ", "!?…", "\0", "\ud800", "🎬", " ".join(f"w{number}" for number in range(51)), "東" * 1001])
 def test_a_search_without_words_or_with_too_many_is_refused(text: str, filled: dict[str, Catalog]) -> None:
     for catalog in filled.values():
         with pytest.raises(UsageError):
@@ -277,8 +281,7 @@ def test_no_text_is_syntax(text: str, value: str, pattern: str) -> None:
             found(catalogs, **query)
         except UsageError:
             continue
-    if not set(pattern) & {"\0"} and pattern.isprintable():
-        found(catalogs, id=pattern)
+    found(catalogs, id=pattern)
 
 
 _catalogs: dict[str, Catalog] = {}
@@ -347,7 +350,7 @@ def test_a_long_text_is_indexed_as_far_as_a_database_takes_it(url: str) -> None:
         more = {f"key {key}": " ".join(f"w{key}x{number}" for number in range(9_000)) for key in range(20)}
         catalog.publish(record(title="t" * 50_000, metadata={"about": text, "b": "x" * 90_000, **more}), "f")
         assert catalog.search(Query(text="word9"), 5).records
-        assert catalog.search(Query(text="t" * 50_000, order="title"), 5).records
+        assert catalog.search(Query(text="t" * 1000, order="title"), 5).records
 
 
 def test_the_index_follows_a_version_through_its_states(url: str) -> None:

@@ -30,8 +30,8 @@ from vidpipe.errors import UsageError
 
 Order = Literal["id", "created", "title", "duration"]
 
-MOST_WORDS = 50
-"""In a search."""
+MOST_WORDS, LONGEST_TEXT = 50, 1000
+"""Of a search."""
 _COLUMNS: dict[Order, tuple[str, ...]] = {
     "id": ("content_id", "version"),
     "created": ("created_at", "content_id", "version"),
@@ -130,15 +130,15 @@ def _conditions(query: Query, connection: sa.Connection) -> Iterator[sa.ColumnEl
     exact += [word for key, value in query.metadata.items() for word in _pair(key, value)]
     beginnings: list[str] = []
     if query.text is not None:
-        words = list(dict.fromkeys(asked(query.text)))
-        if not 0 < len(words) <= MOST_WORDS:
+        words = list(dict.fromkeys(asked(query.text[:LONGEST_TEXT])))
+        if not words or len(words) > MOST_WORDS or len(query.text) > LONGEST_TEXT:
             raise UsageError(
-                f"more than {MOST_WORDS} words" if words else "there is nothing to search for",
+                f"more than {MOST_WORDS} words, or {LONGEST_TEXT} characters" if words else "there is nothing to search for",
                 fix="give some words of the title or the metadata",
             )
         for word in words:
             if is_unspaced(word) and len(word) > 1:
-                exact += pairs(word)
+                exact += pairs(word)[:MOST_WORDS]
                 yield search.c.words.contains(" ".join(pairs(word)), autoescape=True)  # and in this order
             elif is_unspaced(word) or word == words[-1]:
                 beginnings.append(word)
@@ -185,11 +185,14 @@ def _match(exact: Sequence[str], beginnings: Sequence[str], connection: sa.Conne
         everywhere = sa.literal_column("+vidpipe_search.id").in_(few)  # +: not by way of the id, but in the order that is asked for
     rows = connection.execute(few.limit(FEW)).scalars().all()
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")
+        connection.exec_driver_sql("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_indexscan TO DEFAULT")
     return everywhere if len(rows) == FEW else search.c.id.in_(rows)
 
 
 def _like(pattern: str, dialect: str) -> Iterator[sa.ColumnElement[bool]]:
+    if not pattern.isascii() or "\0" in pattern:  # no id has such characters, and not every one of them can be asked for
+        yield sa.false()
+        return
     prefix = pattern[: min((at for at, char in enumerate(pattern) if char in "*?"), default=len(pattern))]
     if prefix:  # a range, which an index finds
         yield search.c.content_id >= prefix
