@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
-from vidpipe.cli.groups import titles
+from vidpipe.cli.groups import finding
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 
@@ -21,7 +21,7 @@ catalog.command(
         "vidpipe catalog list --meta genre=drama --language de --height 1080",
         "vidpipe catalog list --json | jq -r '.titles[].playback.hls'",
     ),
-)(titles.list_titles)
+)(finding.list_titles)
 catalog.command(
     "search",
     cls=Command,
@@ -30,7 +30,7 @@ catalog.command(
         "vidpipe catalog search amelie --meta genre=comedy --sort created",
         "vidpipe catalog search 東京 --state all --json",
     ),
-)(titles.search_titles)
+)(finding.search_titles)
 
 
 @catalog.command("show", cls=Command)
@@ -129,7 +129,7 @@ catalog.command(
         "vidpipe catalog export --state live --meta genre=drama > drama.jsonl",
         "vidpipe catalog export | vidpipe catalog import - --home /srv/other",
     ),
-)(titles.export_titles)
+)(finding.export_titles)
 catalog.command(
     "import",
     cls=Command,
@@ -138,4 +138,4 @@ catalog.command(
         "vidpipe catalog import catalog.jsonl",
         "VIDPIPE_CATALOG_URL=postgresql://vidpipe@db/vidpipe vidpipe catalog import catalog.jsonl",
     ),
-)(titles.import_titles)
+)(finding.import_titles)
