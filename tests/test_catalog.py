@@ -460,7 +460,7 @@ def test_tables_without_a_version_are_left_alone(change: str, tmp_path: Path) ->
         catalog.publish(record(), "1")
         with catalog._engine.begin() as connection:
             connection.exec_driver_sql(change)
-    with Catalog(tmp_path / "catalog.db") as later, pytest.raises(CatalogFailed, match="tables of version 0, this vidpipe knows version 1"):
+    with Catalog(tmp_path / "catalog.db") as later, pytest.raises(CatalogFailed, match="tables of version 0, this vidpipe knows version 2"):
         later.list()
 
 
@@ -569,6 +569,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_catalog_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.catalog.database.WAIT", 0.2)
     monkeypatch.setattr("vidpipe.catalog.store.WAIT", 0.2)
     monkeypatch.setattr("vidpipe.catalog.store.PAUSE", -1)  # which fails: no second attempt is made
     with Catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
@@ -605,6 +606,9 @@ def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
         ("database or disk is full", "free some space"),
         ("could not extend file: No space left on device", "free some space"),
         ("disk I/O error", "check the catalog file"),
+        ("canceling statement due to lock timeout", "busy"),
+        ("must be owner of table vidpipe_versions", "user who made them"),
+        ("no such module: fts5", "FTS5"),
     ],
 )
 def test_what_a_database_says_is_explained(said: str, advice: str, tmp_path: Path) -> None:

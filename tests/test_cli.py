@@ -174,7 +174,7 @@ def test_the_catalog(run: Run, home: Path) -> None:
     kept = json.loads((home / "ingest.json").read_text())
     record = {key: value for key, value in kept.items() if key not in ("manifest", "address", "timings")}
     assert json.loads(run("catalog", "show", "demo", "--json").out) == record
-    assert record in json.loads(run("catalog", "list", "--json").out)
+    assert record in json.loads(run("catalog", "list", "--json").out)["titles"]
     assert json.loads(run("catalog", "show", "demo", "--versions", "--json").out) == [record]
     shown = run("catalog", "show", "demo")
     assert "A \\x1b[31mfilm" in shown.out
@@ -438,7 +438,7 @@ def test_a_signal_stops_an_ingest_and_publishes_nothing(tmp_path: Path, number: 
     process.stderr.close()
     assert json.loads(lines[-1])["event"] == "failed"
     assert not list((tmp_path / "library").glob("cut/*/master.m3u8"))
-    assert vidpipe("catalog", "list", home=tmp_path).out.startswith("no titles yet")
+    assert vidpipe("catalog", "list", home=tmp_path).err.startswith("no titles yet")
     assert not [name for name in map(command_line, Path("/proc").glob("[0-9]*")) if str(tmp_path) in name]
 
 

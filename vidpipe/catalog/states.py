@@ -21,7 +21,7 @@ from vidpipe.catalog.record import Record, Status
 from vidpipe.errors import CatalogFailed, UsageError
 
 if TYPE_CHECKING:
-    from vidpipe.catalog.store import TitleRows
+    from vidpipe.catalog.title_rows import TitleRows
 
 
 def still(known: Record | None) -> Callable[[TitleRows], None]:

@@ -1,4 +1,4 @@
-"""Keep the records of all versions, and say which one is live. The only user of SQLAlchemy.
+"""Keep the records of all versions, and say which one is live.
 
 In:   the path of a SQLite file (the default of the home), or a database URL: sqlite:///FILE or postgresql://USER@HOST/NAME.
 Out:  ``Catalog``.
@@ -11,91 +11,49 @@ status may follow which is for the rules of states.py to say, which are applied 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from vidpipe.catalog import database, tables
+from vidpipe.catalog.database import WAIT
 from vidpipe.catalog.record import STANDING, Record, Status, as_published
-from vidpipe.errors import CatalogFailed, UsageError
+from vidpipe.catalog.tables import meta as _meta
+from vidpipe.catalog.tables import versions as _versions
+from vidpipe.catalog.title_rows import TitleRows, is_version
+from vidpipe.errors import CatalogFailed
 
-SCHEMA_VERSION = 1
-"""Of the tables. A catalog of a higher version was made by a newer vidpipe and is left alone."""
-WAIT = 30
-"""Seconds to wait for another writer, for a server to answer, and for one that went away to come back."""
+if TYPE_CHECKING:  # an ingest that finds its title unchanged loads none of them
+    from vidpipe.catalog.merge import Difference, Exported
+    from vidpipe.catalog.search import Page, Query
+
+SCHEMA_VERSION = 2
+"""Of the tables, that of the last step in ``migrations/``. A catalog of a higher version was made by a newer vidpipe and is left alone."""
 PAUSE = 1.0
 """Seconds between two attempts to reach it again."""
+
+_SETUP_LOCK = 7_304_551_823
+"""PostgreSQL advisory lock that is held while the tables are created or upgraded."""
 
 _Result = TypeVar("_Result")
 
 
-class _Json(sa.TypeDecorator[Any]):
-    """JSON (JSONB in PostgreSQL); what somebody has damaged reads as None, which is no record, so that the message can name the version."""
-
-    impl = sa.JSON
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
-        if dialect.name != "postgresql":
-            return super().load_dialect_impl(dialect)
-        from sqlalchemy.dialects.postgresql import JSONB  # brings the adapters of all its drivers, which a file needs none of
-
-        return dialect.type_descriptor(JSONB())
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        read = super().result_processor(dialect, coltype)
-
-        def processed(value: Any) -> Any:
-            try:
-                return read(value) if read else value
-            except (ValueError, TypeError):
-                return None
-
-        return processed
-
-
-_tables = sa.MetaData()
-_meta = sa.Table(
-    "vidpipe_catalog",
-    _tables,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.String(255), nullable=False),
-)
-_versions = sa.Table(
-    "vidpipe_versions",
-    _tables,
-    sa.Column("content_id", sa.String(255), primary_key=True),
-    sa.Column("version", sa.String(64), primary_key=True),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("created_at", sa.String(32), nullable=False),  # ISO 8601 in UTC: sorts as text, the same in both databases
-    sa.Column("fingerprint", sa.String(255), nullable=False),
-    sa.Column("record", _Json(), nullable=False),
-)
-# As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
-_ONE_LIVE_VERSION = "CREATE UNIQUE INDEX IF NOT EXISTS vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'"
-_SETUP_LOCK = 7_304_551_823
-"""PostgreSQL advisory lock that is held while the tables are created."""
-
-
 class Catalog:
-    """The records of all titles. Safe for several threads and processes. The tables are created on first use.
+    """The records of all titles. Safe for several threads and processes. The tables are created, or upgraded, on first use.
 
     Every method opens a connection and closes it again, so that nothing is held open between calls.
     """
 
     def __init__(self, where: str | Path) -> None:
-        self._engine = _engine(where)
+        self._engine = database.engine(where)
         # For people: neither password nor options, which may hold one.
         self._where = str(where) if isinstance(where, Path) else self._engine.url.set(query={}).render_as_string(hide_password=True)
         self._ready = False
@@ -144,7 +102,7 @@ class Catalog:
                     raise CatalogFailed(
                         f"the connection was lost while {what}, and it is not known whether that took place",
                         where=self._where,
-                        fix="run the same command again once the server answers: it works in either case",
+                        fix="when the server answers again, run the same command again: it is right in both cases",
                         details=[failure.what],
                     ) from failure
             time.sleep(PAUSE)
@@ -153,21 +111,18 @@ class Catalog:
     def _changing(self, content_id: str) -> Iterator[TitleRows]:
         """Give the versions of a title inside a transaction, which no other writer of the title shares."""
         with self._transaction(write=True) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
-                key = sa.func.hashtextextended(content_id, 0)
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            self._lock(connection, content_id)
             yield TitleRows(connection, content_id, self._where)
 
     def _publish(self, record: Record, fingerprint: str, rule: Callable[[TitleRows], object] | None) -> None:
         with self._changing(record.content_id) as title:
-            connection = title.connection
-            known = connection.execute(sa.select(_versions).where(_is_version(record.content_id, record.version))).mappings().first()
+            chosen = sa.select(_versions).where(is_version(record.content_id, record.version))
+            known = title.connection.execute(chosen).mappings().first()
             if known is not None:
                 if as_published(self._record(known)) == as_published(record) and known["fingerprint"] == fingerprint:
                     return
                 raise CatalogFailed(
-                    f"version {record.version} of {record.content_id} is already in the catalog with a different record",
+                    f"version {record.version} of {record.content_id} is already in the catalog with another record",
                     where=self._where,
                     fix="run the ingest again: it makes a new version",
                 )
@@ -194,6 +149,53 @@ class Catalog:
     def list(self) -> tuple[Record, ...]:
         """Return the live records of all titles, ordered by content id."""
         return self._records(sa.select(_versions).where(_versions.c.status == "live").order_by(_versions.c.content_id))
+
+    def search(self, query: Query, limit: int) -> Page:
+        """Return a page of what a query finds, of so many versions at most."""
+        from vidpipe.catalog.search import Page, cursor, read
+
+        with self._transaction() as connection:
+            rows = read(connection, query, limit + 1)
+        records = tuple(self._record(row) for row in rows[:limit])
+        return Page(records=records, next=cursor(query, rows[limit - 1]) if len(rows) > limit else None)
+
+    def each(self, query: Query) -> Iterator[tuple[Record, str]]:
+        """Yield all that a query finds, each with its fingerprint, as it was at one moment. Whatever their number, memory holds a page."""
+        from vidpipe.catalog.index import BATCH
+        from vidpipe.catalog.search import cursor, read
+
+        with self._transaction() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite sees one moment anyway
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            more: Query | None = query
+            while more is not None:
+                rows = read(connection, more, BATCH)
+                yield from ((self._record(row), row["fingerprint"]) for row in rows)
+                more = query.model_copy(update={"after": cursor(query, rows[-1])}) if len(rows) == BATCH else None
+
+    def difference(self, given: Sequence[Exported]) -> Difference:
+        """Compare versions that were exported with those that are here."""
+        from vidpipe.catalog import merge
+
+        with self._transaction() as connection:
+            return merge.compare(connection, given, self._record)
+
+    def add(self, given: Sequence[Exported]) -> Difference:
+        """Add what is not here of versions that were exported, in one transaction.  Raises CatalogFailed if one contradicts the catalog."""
+        from vidpipe.catalog import merge
+
+        with self._transaction(write=True) as connection:
+            self._lock(connection, *{each.record.content_id for each in given})
+            found = merge.compare(connection, given, self._record)
+            if found.conflicts:
+                raise CatalogFailed(
+                    "the catalog has changed during the import, and now contradicts it; what was imported so far stays",
+                    where=self._where,
+                    fix="see what has changed, then run the same import again",
+                    details=found.conflicts[:10],
+                )
+            merge.add(connection, found.new)
+            return found
 
     def versions(self, content_id: str) -> tuple[Record, ...]:
         """Return every version of a title, newest first; empty if the title is unknown."""
@@ -231,6 +233,14 @@ class Catalog:
                 details=[f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()[:5]],
             ) from problem
 
+    def _lock(self, connection: sa.Connection, *content_ids: str) -> None:
+        """Wait for other writers of titles. (SQLite has one writer anyway.)"""
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
+            # In one order, so that two of them never wait in a circle.
+            names = sa.func.unnest(sa.cast(sorted(content_ids), sa.ARRAY(sa.String))).column_valued()
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(names, 0))))
+
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
         with self._translated():
@@ -239,25 +249,33 @@ class Catalog:
                 self._ready = True
             with self._engine.connect().execution_options(vidpipe_write=write) as connection, connection.begin():
                 yield connection
+                if write:
+                    from vidpipe.catalog.index import fill
+
+                    fill(connection)
 
     def _set_up(self) -> None:
         with self._engine.connect() as connection:
             version = self._version(connection)
-        if version is None:
+        if _is_behind(version):
             with self._engine.connect().execution_options(vidpipe_write=True) as connection, connection.begin():
                 if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SETUP_LOCK)))
                 version = self._version(connection)  # another process may have been faster
-                if version is None:
-                    _tables.create_all(connection)
-                    connection.exec_driver_sql(_ONE_LIVE_VERSION)
-                    connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
+                if _is_behind(version):
+                    if version is None:
+                        _create(connection)
+                    else:
+                        from vidpipe.catalog.migrations import upgrade  # Alembic takes longer to load than most upgrades to run
+
+                        upgrade(connection, version)
                     version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:
             raise CatalogFailed(
                 f"the catalog has tables of version {version}, this vidpipe knows version {SCHEMA_VERSION}",
                 where=self._where,
-                fix="use the vidpipe that made it or a newer one, or another catalog",
+                fix="use the vidpipe that made it or a newer one, or name another catalog",
             )
 
     def _version(self, connection: sa.Connection) -> int | None:
@@ -271,162 +289,32 @@ class Catalog:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as problem:
-            said = _said(problem)
-            raise CatalogFailed(f"the catalog failed: {said}", where=self._where, fix=_advice(said, self._engine.dialect.name)) from problem
+            said, kind = database.said(problem), self._engine.dialect.name
+            raise CatalogFailed(f"the catalog failed: {said}", where=self._where, fix=database.advice(said, kind)) from problem
         except OSError as problem:
             raise CatalogFailed(
                 f"the catalog cannot be opened: {problem.strerror or problem}",
                 where=self._where,
-                fix="give this user access to its directory, or choose another home with --home",
+                fix="give this user the right to its directory, or choose another home with --home",
             ) from problem
 
 
-class TitleRows:
-    """The versions of one title inside a transaction. where: of the catalog, for messages."""
+def _is_behind(version: int | None) -> bool:
+    """Whether there are no tables yet, or those of an older vidpipe. (0 is a number that cannot be read.)"""
+    return version is None or 0 < version < SCHEMA_VERSION
 
-    def __init__(self, connection: sa.Connection, content_id: str, where: str) -> None:
-        self.connection = connection
-        self.content_id = content_id
-        self.where = where
 
-    @property
-    def statuses(self) -> Mapping[str, Status]:
-        """The status of each version by its id, newest first."""
-        chosen = sa.select(_versions.c.version, _versions.c.status).where(_versions.c.content_id == self.content_id)
-        rows = self.connection.execute(chosen.order_by(_versions.c.created_at.desc(), _versions.c.version.desc()))
-        return {row.version: row.status for row in rows}
+def _create(connection: sa.Connection) -> None:
+    from vidpipe.catalog import index
 
-    @property
-    def standing(self) -> str | None:
-        """The version that is live or withdrawn, if there is one."""
-        return next((version for version, status in self.statuses.items() if status in STANDING), None)
-
-    def set_status(self, version: str, status: Status) -> None:
-        """Give a version another status, from now on."""
-        one = _is_version(self.content_id, version)
-        kept = self.connection.execute(sa.select(_versions.c.record).where(one)).scalar()
-        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        # What somebody has damaged stays as it is.
-        changes = {"record": {**kept, "status_since": since}} if isinstance(kept, dict) else {}
-        self.connection.execute(sa.update(_versions).where(one).values(status=status, **changes))
-
-    def add(self, record: Record, fingerprint: str, status: Status) -> None:
-        """Add the line of a version."""
-        self.connection.execute(
-            sa.insert(_versions).values(
-                content_id=record.content_id,
-                version=record.version,
-                status=status,
-                created_at=record.created_at.isoformat(),
-                fingerprint=fingerprint,
-                record=record.model_dump(mode="json"),
-            )
-        )
-
-    def remove(self, version: str) -> None:
-        """Remove the line of a version."""
-        self.connection.execute(sa.delete(_versions).where(_is_version(self.content_id, version)))
+    tables.meta.create(connection)
+    tables.versions.create(connection)
+    # As a sa.Index it would name both databases, and SQLAlchemy loads a dialect, with its drivers, as soon as one of its options is named.
+    connection.exec_driver_sql("CREATE UNIQUE INDEX vidpipe_one_live_version ON vidpipe_versions (content_id) WHERE status = 'live'")
+    index.build(connection)
+    connection.execute(sa.insert(_meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
 
 
 def _is_lost(failure: CatalogFailed) -> bool:
     """Whether the connection broke while something was asked, so that nobody knows what came of it."""
     return isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
-
-
-def _is_version(content_id: str, version: str) -> sa.ColumnElement[bool]:
-    return (_versions.c.content_id == content_id) & (_versions.c.version == version)
-
-
-def _engine(where: str | Path) -> sa.Engine:
-    advice = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
-    try:
-        # Built, not formatted: a path may hold "%", "?" and "#", which mean something else in a URL.
-        parsed = sa.URL.create("sqlite", database=str(where.absolute())) if isinstance(where, Path) else sa.make_url(where)
-    except (ArgumentError, ValueError):
-        raise UsageError("the catalog URL is not valid", fix=advice) from None  # the cause quotes the URL, and with it a password
-    # A part of the password would be taken for the host, and be shown. A path may hold as many as it likes.
-    if isinstance(where, str) and not where.startswith("sqlite") and where.count("@") > 1:
-        raise UsageError("the catalog URL contains more than one @", fix="write an @ in the user name or password as %40")
-    kind = parsed.get_backend_name()
-    if kind == "postgres":
-        kind = "postgresql"
-    if kind == "postgresql" and parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if kind not in ("sqlite", "postgresql"):
-        raise UsageError(f"a catalog in {kind} is not supported", fix=advice)
-    # A host that is gone ends no connection by itself: TCP would wait for hours, and nothing stops a COMMIT.
-    alive = {"connect_timeout": WAIT, "tcp_user_timeout": WAIT * 1000, "keepalives_idle": 10, "keepalives_interval": 5}
-    options: dict[str, Any] = {"connect_args": {"timeout": WAIT} if kind == "sqlite" else alive}
-    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise UsageError("a catalog in memory would not outlast the command", fix="use sqlite:///FILE")
-    if "\0" in str(parsed.database):
-        raise UsageError("the catalog URL contains a NUL character", fix=advice)
-    try:
-        # NullPool: the catalog is used a few times in a run; a connection that stays open would only time out during the encode.
-        engine = sa.create_engine(parsed, poolclass=NullPool, **options)
-    except (NoSuchModuleError, ModuleNotFoundError) as problem:
-        raise UsageError(
-            f"the driver of the catalog is not installed ({parsed.drivername})", fix='run: pip install "vidpipe[postgres]"'
-        ) from problem
-    except (SQLAlchemyError, TypeError) as problem:
-        raise UsageError("the catalog URL has options that the driver does not know", fix=advice) from problem
-    if kind == "sqlite":
-        sa.event.listen(engine, "do_connect", _prepare_file)
-        sa.event.listen(engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_file(dialect: Any, connection_record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-    """Make the folder of the file; open a catalog in a folder that may not be written for reading only."""
-    if str(arguments[0]).startswith("file:"):
-        return
-    path = Path(str(arguments[0])).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_file() and not os.access(path.parent, os.W_OK):
-        # SQLite makes two files beside a catalog with a write-ahead log even to read it, unless it is opened as immutable. Where
-        # the log lies there already, somebody may be writing, and SQLite can use those files.
-        writer = path.with_name(f"{path.name}-wal").exists()
-        arguments[0] = f"{path.as_uri()}?mode=ro" + ("" if writer else "&immutable=1")
-        options["uri"] = True
-
-
-def _set_up_sqlite(connection: Any, connection_record: Any) -> None:
-    try:
-        # With a write-ahead log readers and the writer do not block each other. The switch fails while others are connected;
-        # then one of them, or a later connection, does it.
-        with suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        connection.execute("PRAGMA synchronous=FULL")  # a version that was reported as live stays live after a power cut
-    except sqlite3.Error:
-        connection.close()
-        raise
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # The driver begins a transaction by itself only at the first change, which is too late for what is read before. A writer takes the lock
-    # before it reads. Otherwise two of them read the same state, and one fails at once with "database is locked".
-    write = connection.get_execution_options().get("vidpipe_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _said(problem: Exception) -> str:
-    """The database's own words, one line, without the statement and its parameters."""
-    inner = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
-    lines = str(inner).strip().splitlines()
-    return " ".join("".join(char if char.isprintable() else " " for char in (lines[0] if lines else type(inner).__name__)).split())[:300]
-
-
-def _advice(said: str, kind: str) -> str:
-    text = said.lower()
-    if "locked" in text:
-        return "another process is using the catalog; run the same command again when it has finished"
-    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission denied" in text:
-        return "give this user write access to the catalog and its directory, or choose another home with --home"
-    if "not a database" in text or "malformed" in text:
-        return "this file is not a vidpipe catalog, or it is damaged: restore it from a backup, or move it away"
-    if "full" in text or "no space" in text:
-        return "free some space, then run the same command again"
-    if kind == "postgresql":
-        return "check that the server runs, and the host, name, user and password in the catalog URL"
-    return "check the catalog file and its directory, then run the same command again"

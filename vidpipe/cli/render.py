@@ -369,10 +369,7 @@ def policy(console: Console, shown: PolicyReport) -> None:
 
 
 def titles(console: Console, records: Sequence[Record]) -> None:
-    """List records."""
-    if not records:
-        lines(console, "no titles yet; make one with: vidpipe ingest SOURCE")
-        return
+    """List versions of a title."""
     table(
         console,
         ("content id", "version", "status", ">duration", "title", "master playlist"),

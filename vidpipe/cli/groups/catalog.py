@@ -1,4 +1,4 @@
-"""``vidpipe catalog``: list, show, schema."""
+"""``vidpipe catalog``: list, search, show, schema, export, import."""
 
 from __future__ import annotations
 
@@ -7,35 +7,30 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
+from vidpipe.cli.groups import finding
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import out, write_json
 
 catalog = group("The records of published titles.")
 
-
-@catalog.command(
+catalog.command(
     "list",
     cls=Command,
     epilog=examples(
-        "vidpipe catalog list",
-        "vidpipe catalog list --home /srv/vidpipe",
-        "vidpipe catalog list --json | jq -r '.[].content_id'",
+        "vidpipe catalog list --sort created --limit 20",
+        "vidpipe catalog list --meta genre=drama --language de --height 1080",
+        "vidpipe catalog list --json | jq -r '.titles[].playback.hls'",
     ),
-)
-def list_titles(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
-    """List the live titles."""
-    from vidpipe.cli import render
-    from vidpipe.data import report
-
-    settings = options.settings(home=home)
-    from vidpipe.catalog import open_catalog
-
-    with open_catalog(settings.catalog_url) as opened:
-        records = opened.list()
-    if json:
-        write_json([report(record) for record in records])
-    else:
-        render.titles(out(), records)
+)(finding.list_titles)
+catalog.command(
+    "search",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog search night riv",
+        "vidpipe catalog search amelie --meta genre=comedy --sort created",
+        "vidpipe catalog search 東京 --state all --json",
+    ),
+)(finding.search_titles)
 
 
 @catalog.command(
@@ -133,3 +128,23 @@ def print_schema(debug: options.Debug = False) -> None:
     from vidpipe.catalog.record import json_schema
 
     write_json(json_schema())
+
+
+catalog.command(
+    "export",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog export > catalog.jsonl",
+        "vidpipe catalog export --state live --meta genre=drama > drama.jsonl",
+        "vidpipe catalog export | vidpipe catalog import - --home /srv/other",
+    ),
+)(finding.export_titles)
+catalog.command(
+    "import",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog import catalog.jsonl --dry-run",
+        "vidpipe catalog import catalog.jsonl",
+        "VIDPIPE_CATALOG_URL=postgresql://vidpipe@db/vidpipe vidpipe catalog import catalog.jsonl",
+    ),
+)(finding.import_titles)
