@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest_support import FIXTURES, Recorder, published, run, settings
+from tests.ingest_support import FIXTURES, Recorder, ladder, published, run, settings
+from vidpipe.catalog.store import Catalog
 from vidpipe.errors import Interrupted, SourceRefused, UsageError
 from vidpipe.media.ffmpeg import ANSWER_SECONDS, find
 from vidpipe.pipeline.ingest import IngestRequest, ingest, prepare
 from vidpipe.progress import Event
+from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Claim, claim
 from vidpipe.work.tree import JOBS, SOURCES
 
@@ -74,12 +77,14 @@ def test_what_the_first_look_shows_is_refused_before_the_encode(tmp_path: Path) 
     for begin in (prepare, ingest):
         with pytest.raises(SourceRefused, match="quality control refuses"):
             begin(IngestRequest(source=str(SILENT)), strict, heard)
-    assert {event.stage for event in heard.named("stage_started")} == {"validate"}
+    assert [event.stage for event in heard.named("stage_started")] == ["validate", "validate"]
 
 
 def test_findings_and_warnings_do_not_depend_on_how_much_was_done(tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90, policy=policy(tmp_path, "warning"))
+    hevc = ladder(tmp_path, 90, codec="hevc")
+    configured = settings(tmp_path, 90, policy=policy(tmp_path, "warning")).model_copy(update={"ladder": hevc})
     first = run(SILENT, configured)
+    assert first.warnings
     copied = run(SILENT, configured, title="New")
     unchanged = run(SILENT, configured)
     (Path(unchanged.manifest).parent / "record.json").unlink()
@@ -88,7 +93,7 @@ def test_findings_and_warnings_do_not_depend_on_how_much_was_done(tmp_path: Path
     for result in (first, copied, unchanged, restored):
         assert "no-audio" in {finding.id for finding in result.findings}
         assert result.warnings == first.warnings
-        assert "total" in result.timings
+        assert (result.manifest, result.run != "", "total" in result.timings) == (result.record.playback.hls, True, True)
 
 
 def test_no_note_is_left_of_a_version_that_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +124,42 @@ def test_a_source_without_a_name_needs_an_id(source: str, what: str, where: str,
     assert not (tmp_path / "home").exists()
 
 
-def test_the_name_of_an_address_is_its_last_part_decoded(tmp_path: Path) -> None:
+NAMES = {
+    "of an address": ("http://127.0.0.1:1/a/What%20now.mp4?x=/y.mp4", "What-now"),
+    "of a file": ("/films/What?%20now.mp4", "What-20now"),
+}
+
+
+@pytest.mark.parametrize(("source", "name"), NAMES.values(), ids=NAMES.keys())
+def test_an_address_has_another_name_than_a_file(source: str, name: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
-    with claim(configured.work, "My-Film"), pytest.raises(UsageError, match="another ingest of 'My-Film'"):
-        run("http://127.0.0.1:1/a/My%20Film.mp4?x=/y.mp4", configured)
+    with claim(configured.work, name), pytest.raises(UsageError, match=f"another ingest of '{name}'"):
+        run(source, configured)
+
+
+def test_standard_input_is_called_as_its_title(tmp_path: Path) -> None:
+    configured, kept = settings(tmp_path, 90), os.dup(0)
+    try:
+        for step in ("plan", "ingest"):
+            with CLIP.open("rb") as clip:
+                os.dup2(clip.fileno(), 0)
+                if step == "plan":
+                    made = prepare(IngestRequest(source="-"), configured)
+                    assert made.notes[0].startswith("read from standard input")
+                else:
+                    assert run("-", configured, content_id="clip").record.source.name == "clip"
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_target_and_catalog_are_closed_however_a_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    for kind in (LocalStorage, Catalog):
+        monkeypatch.setattr(kind, "close", lambda self, close=kind.close: (closed.append(type(self).__name__), close(self)))
+    configured = settings(tmp_path, 90)
+    run(CLIP, configured, content_id="film")
+    assert sorted(closed) == ["Catalog", "LocalStorage"]
+    with pytest.raises(UsageError, match="another source"):
+        run(SILENT, configured, content_id="film")
+    assert sorted(closed) == ["Catalog", "Catalog", "LocalStorage", "LocalStorage"]

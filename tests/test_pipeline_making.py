@@ -17,6 +17,7 @@ from tests.ingest_support import FIXTURES, Recorder, live, run, settings, versio
 from tests.subtitle_support import Words, srt, subtitled
 from tests.test_ingest_together import counting, most_at_once
 from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.media.ffmpeg import find
 from vidpipe.package.subtitles import subtitle_cuts
 from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.progress import Event
@@ -61,6 +62,31 @@ def stopped(configured: Settings, wanted: Callable[[Event], bool], **request: st
     return heard
 
 
+def test_a_stop_ends_a_chunk_in_the_middle(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 180, segment_seconds=Fraction(60), chunk_seconds=Fraction(60))
+    Path(configured.ladder).write_text(Path(configured.ladder).read_text().replace("ultrafast", "placebo"))
+    cancel = threading.Event()
+    heard = When(lambda event: event.event == "chunk_progress", cancel.set)
+    with pytest.raises(Interrupted):
+        ingest(IngestRequest(source=str(FIXTURES / "landscape-24.mp4")), configured, heard, cancel)
+    assert heard.done
+    assert heard.named("chunk_finished") == []
+
+
+def test_a_stop_ends_the_search_for_damage(tmp_path: Path) -> None:
+    """Where a decoder complained, the source is decoded once more, to say where: it is refused only if that search came to its end."""
+    data = bytearray((FIXTURES / "landscape-24.mp4").read_bytes())
+    for place in range(len(data) // 2, len(data) - 60_000, 5_000):
+        data[place] ^= 0xFF
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    cancel = threading.Event()
+    heard = When(lambda event: event.event == "chunk_finished", cancel.set)
+    configured = settings(tmp_path, 90, segment_seconds=Fraction(60), chunk_seconds=Fraction(60))
+    with pytest.raises(Interrupted):
+        ingest(IngestRequest(source=str(tmp_path / "damaged.mp4")), configured, heard, cancel)
+    assert heard.done
+
+
 def test_a_stop_holds_back_the_small_objects_that_are_not_sent_yet(tmp_path: Path) -> None:
     heard = stopped(quick(tmp_path), lambda event: event.event == "uploaded" and str(getattr(event, "path", "")).endswith("init.mp4"))
     names = [event.path for event in heard.named("uploaded") if not event.path.endswith(".m4s")]
@@ -86,6 +112,7 @@ def test_a_stop_ends_the_copies(tmp_path: Path) -> None:
     first = run(CLIP, configured, content_id="film")
     heard = stopped(configured, lambda event: event.event == "copied", title="New")
     assert len(heard.named("copied")) <= 2
+    assert "copy" in heard.stages()
     assert live(configured, "film") == first.record
 
 
@@ -131,6 +158,22 @@ def test_a_wrong_copy_is_removed_before_all_is_made_again(tmp_path: Path, monkey
             assert live(configured, "film") == again.record
             at["Key"] = at["Key"].replace(first.record.version, again.record.version)
             assert client.get_object(**at)["Body"].read() == sound
+
+
+def test_segments_that_do_not_decode_are_no_title(tmp_path: Path) -> None:
+    fails = tmp_path / "ffmpeg"
+    fails.write_text(f'#!/bin/sh\ncase "$*" in *framecrc*) exit 1;; esac\nexec {find().path} "$@"\n')
+    fails.chmod(0o755)
+    with pytest.raises(VerificationFailed, match="does not decode"):
+        run(OTHER, settings(tmp_path, 90, ffmpeg=str(fails)))
+
+
+def test_what_was_left_out_of_a_version_is_left_out_of_the_next(tmp_path: Path) -> None:
+    source = subtitled(tmp_path / "film.mkv", Words(srt(("00:00:00,500", "00:00:01,000", "<i></i>")), language="fra"), video=OTHER.name)
+    first, again = (run(source, settings(tmp_path, 90), title=title) for title in ("Old", "New"))
+    assert again.artifacts == 0, "it is not tried again"
+    assert [track.reason for track in again.record.left_out] == ["it has no text that is shown while the picture runs"]
+    assert again.record.left_out == first.record.left_out
 
 
 def test_cues_that_are_lost_on_the_way_are_missed_by_the_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,7 +233,7 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         what = f"{named(live)} cannot be made whole with the same bytes ({problem}); a new version takes its place"
         reporter.emit(Note(level="warning", text=what))
         return None
-    return _result(made, decided).model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
+    return _result(made, decided).model_copy(update={"record": live, "restored": len(lost.paths)})
 
 
 def _result(made: MadeVersion, decided: Decided) -> IngestResult:
