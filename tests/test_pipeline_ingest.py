@@ -76,7 +76,8 @@ def test_what_the_first_look_shows_is_refused_before_the_encode(tmp_path: Path) 
     strict = settings(tmp_path, 90, policy=policy(tmp_path, "error"))
     for begin in (prepare, ingest):
         with pytest.raises(SourceRefused, match="quality control refuses"):
-            begin(IngestRequest(source=str(SILENT)), strict, heard)
+            begin(IngestRequest(source=str(SILENT), content_id="film"), strict, heard)
+    assert {event.content_id for event in heard.events} == {"film"}
     assert [event.stage for event in heard.named("stage_started")] == ["validate", "validate"]
 
 
