@@ -121,8 +121,9 @@ def test_what_fails_after_the_commit_removes_nothing(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with pytest.raises(Died):
         ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, Fails())
-    assert live_version(configured, "film") is not None
-    assert any(name.endswith("master.m3u8") for name in published(Path(configured.target)))
+    live = live_version(configured, "film")
+    assert live is not None
+    assert f"film/{live}/master.m3u8" in published(Path(configured.target))
 
 
 @pytest.mark.parametrize("problem", [PermissionError(13, "Permission denied"), EncodeFailed("the disk is full")], ids=["OS", "vidpipe"])
