@@ -148,6 +148,9 @@ def test_an_ingest_purges_after_the_flip_and_not_when_nothing_changed(tmp_path: 
         ]
         assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
         assert len(heard) == 1
+        Path(configured.target, "film", "master.m3u8").unlink()
+        assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
+        assert len(heard) == 2, "the address was put right"
 
 
 def test_a_purge_that_fails_is_a_warning_of_a_live_title(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ import pytest
 
 from tests.caption_support import Line21, captioned
 from tests.cluster_support import PATIENCE, QUIET, Dask, alive, ffmpeg_below, stop
-from tests.encode_support import Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from tests.encode_support import FIXTURES, Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
+from tests.ingest_support import run, settings
 from tests.subtitle_support import Words, srt, subtitled
+from tests.test_ingest_together import counting
 from vidpipe import __version__
 from vidpipe.encode.cluster.connect import check, connect
 from vidpipe.encode.cluster.worker import WorkerFacts
@@ -92,6 +94,15 @@ def test_subtitles_and_captions_are_extracted_by_a_worker(dask: Dask, tmp_path: 
     (track,) = (made for made in everything(plan, Store(tmp_path / "work"), program, dask) if isinstance(made, EncodedSubtitles))
     assert track.artifact is not None
     assert "Captions" in track.artifact.path.read_text()
+
+
+def test_a_whole_title_is_encoded_by_the_workers(dask: Dask, tmp_path: Path) -> None:
+    dask.worker("one")
+    dask.wait(1)
+    ffmpeg, log = counting(tmp_path, begin="$PPID")
+    result = run(FIXTURES / "one-second.mp4", settings(tmp_path, 90, ffmpeg=ffmpeg, cluster=dask.address))
+    assert {word for word in log.read_text().split() if word != "end"} == {str(dask.workers["one"].pid)}
+    assert Path(result.manifest).is_file()
 
 
 def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:

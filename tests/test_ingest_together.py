@@ -19,16 +19,16 @@ from vidpipe.settings import Settings
 COUNTING = """\
 #!/bin/sh
 case "$*" in
-*libx264*) echo begin >>{log}; sleep 0.1; {ffmpeg} "$@"; code=$?; echo end >>{log}; exit $code;;
+*libx264*) echo {begin} >>{log}; sleep 0.1; {ffmpeg} "$@"; code=$?; echo end >>{log}; exit $code;;
 *) exec {ffmpeg} "$@";;
 esac
 """
 
 
-def counting(folder: Path) -> tuple[str, Path]:
-    """Write an ffmpeg that notes when an encode of the picture begins and ends; return it and its notes."""
+def counting(folder: Path, begin: str = "begin") -> tuple[str, Path]:
+    """Write an ffmpeg that notes when an encode of the picture begins and ends; return it and its notes. begin: what it notes then."""
     program, log = folder / "ffmpeg", folder / "encodes.log"
-    program.write_text(COUNTING.format(log=log, ffmpeg=find().path))
+    program.write_text(COUNTING.format(begin=begin, log=log, ffmpeg=find().path))
     program.chmod(0o755)
     return str(program), log
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 
-from tests import playback
+from tests import playback, servers
 from tests.ingest_support import FIXTURES, Recorder, joined, live, run, settings, tree, version
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
@@ -86,6 +88,21 @@ def test_what_is_lost_is_encoded_again_if_its_chunks_are_gone(original: tuple[Se
     assert tree(version(first)) == before
 
 
+def test_a_compressed_playlist_is_put_back_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with servers.moto() as server:
+        server.use(monkeypatch, tmp_path)
+        configured = settings(tmp_path, 90, threads=1, target=f"s3://{server.bucket}/vod", gzip_playlists=True)
+        first = run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
+        at = {"Bucket": server.bucket, "Key": f"vod/film/{first.record.version}/video-90p.m3u8"}
+        with closing(boto3.session.Session().client("s3")) as client:
+            before = client.get_object(**at)["Body"].read()
+            client.delete_object(**at)
+            again = run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
+            assert (again.restored, again.record) == (1, first.record)
+            stored = client.get_object(**at)
+            assert (stored["Body"].read(), stored["ContentEncoding"]) == (before, "gzip")
+
+
 @pytest.mark.parametrize("why", ["other bytes", "no inventory", "no key"])
 def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, threads=1)
@@ -112,6 +129,20 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_pa
     assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
     assert any("publishing a new version" in note.text for note in recorder.named("note"))
     assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+
+
+def test_an_object_that_the_inventory_does_not_name_is_never_added(tmp_path: Path) -> None:
+    configured, source = settings(tmp_path, 90, threads=1), FIXTURES / "portrait-25.mp4"
+    first = run(source, configured, content_id="film")
+    inventory = read_inventory((version(first) / "inventory.json").read_bytes())
+    objects = {path: entry for path, entry in inventory.objects.items() if path != "thumbnails/poster.jpg"}
+    (version(first) / "inventory.json").write_text(inventory.model_copy(update={"objects": objects}).model_dump_json())
+    for name in ("thumbnails/poster.jpg", "master.m3u8"):
+        (version(first) / name).unlink()
+    before = tree(version(first))
+    again = run(source, configured, content_id="film")
+    assert live(configured, "film") == again.record != first.record
+    assert tree(version(first)) == before
 
 
 def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(tmp_path: Path) -> None:

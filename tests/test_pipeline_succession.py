@@ -8,7 +8,7 @@ import pytest
 
 from tests.ingest_support import FIXTURES, published, run, settings
 from tests.inventory_support import inventory
-from tests.test_plan import source
+from tests.test_plan import audio, source
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
@@ -122,7 +122,9 @@ def test_the_description_is_that_of_the_live_version_but_for_what_is_given() -> 
 
 
 def test_languages_are_kept_for_the_same_source_alone() -> None:
-    before = live(languages={1: "de", 2: "fr"})
-    assert given_languages(None, source(), {1: "en"}) == {1: "en"}
-    assert given_languages(before, source(), {1: "en"}) == {1: "en", 2: "fr"}
-    assert given_languages(live(languages={2: "fr"}, sha256="1" * 64), source(), {1: "en"}) == {1: "en"}
+    before, film = live(languages={1: "de", 2: "fr"}), source(audio=(audio(1), audio(2, language="it")))
+    assert given_languages(None, film, {1: "en"}) == {1: "en"}
+    assert given_languages(before, film, {None: "en"}) == {1: "en", 2: "fr"}
+    assert given_languages(live(languages={2: "fr"}, sha256="1" * 64), film, {1: "en"}) == {1: "en"}
+    with pytest.raises(UsageError, match="neither audio nor subtitles"):
+        given_languages(before, film, {7: "en"})

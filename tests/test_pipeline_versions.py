@@ -13,7 +13,7 @@ from tests.ingest_support import FIXTURES, Recorder, published, run, settings, v
 from tests.servers import S3Server
 from vidpipe.catalog.store import Catalog
 from vidpipe.doctor import examine
-from vidpipe.errors import CatalogFailed, PublishFailed
+from vidpipe.errors import CatalogFailed, EncodeFailed, PublishFailed
 from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.pipeline.versions import give_up
 from vidpipe.progress import Event
@@ -121,19 +121,24 @@ def test_what_fails_after_the_commit_removes_nothing(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     with pytest.raises(Died):
         ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, Fails())
-    assert live_version(configured, "film") is not None
-    assert any(name.endswith("master.m3u8") for name in published(Path(configured.target)))
+    live = live_version(configured, "film")
+    assert live is not None
+    assert f"film/{live}/master.m3u8" in published(Path(configured.target))
 
 
-def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("problem", [PermissionError(13, "Permission denied"), EncodeFailed("the disk is full")], ids=["OS", "vidpipe"])
+def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(
+    problem: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(self: Claim) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise problem
 
     configured, recorder = settings(tmp_path, 90), Recorder()
     monkeypatch.setattr(Claim, "finish", fail)
     result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert live_version(configured, "film") == result.record.version
-    assert any("is live, but cleaning up failed: [Errno 13]" in note.text for note in recorder.named("note"))
+    (warning,) = [note.text for note in recorder.named("note") if note.level == "warning"]
+    assert warning.endswith(f"is live, but cleaning up failed: {problem}")
 
 
 def test_an_unfinished_version_at_a_dead_target_does_not_block_the_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

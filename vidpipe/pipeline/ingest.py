@@ -49,7 +49,7 @@ from vidpipe.pipeline.sealing import Loss, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
-from vidpipe.plan.languages import by_stream, with_languages
+from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
@@ -135,7 +135,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
         ladder = load(settings.ladder)
         source, _ = _measured(origin, load_policy(settings.policy), stages)
-        return _planned(origin, source, ladder, by_stream(source, request.languages), settings, stages)
+        return _planned(origin, source, ladder, given_languages(None, source, request.languages), settings, stages)
 
 
 def ingest(
@@ -190,14 +190,13 @@ def _ingest(
         ladder = load(settings.ladder)
         policy = load_policy(settings.policy)
         source, facts = _measured(origin, policy, stages)
-        given = by_stream(source, request.languages)
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
-        made = _planned(origin, source, ladder, given_languages(was, source, given), settings, stages)
+        made = _planned(origin, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
         live = was if was and was.status == "live" else None
@@ -216,8 +215,7 @@ def _ingest(
             put_right(storage, catalog, same, settings, reporter)
             result.append(again)
             return
-        same_media = was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt
-        keep = was.encryption.key_ids if was and same_media else ()
+        keep = was.encryption.key_ids if was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt else ()
         job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, keep=keep, fresh=request.new_key)
         protection = Protection(scheme_of(settings.encrypt), key_set)
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
@@ -249,9 +247,7 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         what = f"{named(live)} cannot be restored byte for byte ({problem}); publishing a new version"
         reporter.emit(Note(level="warning", text=what))
         return None
-    return _result(made, decided, storage).model_copy(
-        update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)}
-    )
+    return _result(made, decided, storage).model_copy(update={"record": live, "restored": len(lost.paths)})
 
 
 def _unchanged(live: Record, storage: Storage, facts: QualityReport, made: Plan) -> IngestResult:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from vidpipe import layout
@@ -33,7 +33,6 @@ from vidpipe.pipeline.sealing import inventory_at
 from vidpipe.pipeline.segmenter import Segmenter, Tally
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
-from vidpipe.plan.languages import with_languages
 from vidpipe.progress import Note, Stages
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
@@ -167,7 +166,7 @@ def _encoded(
     """Encode, package, protect and upload; return the pictures too, path -> bytes. wanted: what of the plan has to be made."""
     settings, ffmpeg, stages, cancel = run.settings, run.ffmpeg, run.stages, run.cancel
     # So far, what was remembered of a remote source was enough.
-    made = wanted.model_copy(update={"asset": wanted.asset.with_main(with_languages(decided.bring(), wanted.languages))})
+    made = wanted.model_copy(update={"asset": wanted.asset.with_main(decided.bring())})
     gate = QualityGate(made, decided.policy, decided.facts, limits=settings.limits, cancel=cancel)
     segmenter = Segmenter(made, gate, target.protect, stages)
     store = Store(settings.work)
@@ -188,21 +187,20 @@ def _encoded(
             reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
         )
-        with closing(encoded):
-            segments = list(
-                publish_segments(
-                    target.storage,
-                    target.prefix,
-                    segmenter.segments(encoded),
-                    paths=segmenter.path,
-                    reporter=stages.reporter,
-                    cancel=cancel,
-                    workers=settings.upload_workers,
-                    on_failure=failed.set,
-                    shared=target.shared,
-                    kept=target.kept,
-                )
+        segments = list(
+            publish_segments(
+                target.storage,
+                target.prefix,
+                segmenter.segments(encoded),
+                paths=segmenter.path,
+                reporter=stages.reporter,
+                cancel=cancel,
+                workers=settings.upload_workers,
+                on_failure=failed.set,
+                shared=target.shared,
+                kept=target.kept,
             )
+        )
     pictures: dict[str, bytes] = {}
     if segmenter.chunks:
         with stages("thumbnails"):

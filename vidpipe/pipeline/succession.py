@@ -1,8 +1,8 @@
 """What a new version of a title takes over from the live one, and whether it may take its place.
 
-In:   the title and metadata as the user gave them, the live (or withdrawn) record if there is one, the source.
-Out:  the Description of the new version; silence if it may replace the live one.
-Wrong: UsageError for text that no record can hold, and for another source under the id of a live title.
+In:   the title, metadata and languages as the user gave them, the live (or withdrawn) record if there is one, the source.
+Out:  the Description of the new version, its languages by stream; silence if it may replace the live one.
+Wrong: UsageError for text that no record can hold, for another source under the id of a live title, and for a track that is not there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
+from vidpipe.plan.languages import by_stream
 from vidpipe.source.facts import Source
 
 
@@ -67,6 +68,7 @@ def described(live: Record | None, source: Source | SourceFile, title: str | Non
     return Description(title=title or Path(source.name).stem, metadata={key: text for key, text in merged.items() if text})
 
 
-def given_languages(live: Record | None, source: Source, given: Mapping[int, str]) -> dict[int, str]:
+def given_languages(live: Record | None, source: Source, given: Mapping[int | None, str]) -> dict[int, str]:
     """Return the languages that were given for tracks, by stream: those of now, and those of the live version of the same source."""
-    return {**(live.source.languages if live and live.source.sha256 == source.sha256 else {}), **given}
+    kept = live.source.languages if live and live.source.sha256 == source.sha256 else {}
+    return {**kept, **by_stream(source, given)}

@@ -59,11 +59,11 @@ class Shared:
         """
 
         def one(path: str) -> str | None:
-            size = self.entries[moves[path]].size
-            if not self.storage.copy(f"{self.prefix}/{moves[path]}", f"{prefix}/{path}", size=size):
+            known = self.entries.get(moves[path])
+            if known is None or not self.storage.copy(f"{self.prefix}/{moves[path]}", f"{prefix}/{path}", size=known.size):
                 return path
             self.copied.add(path)
-            reporter.emit(Copied(path=path, bytes=size))
+            reporter.emit(Copied(path=path, bytes=known.size))
             return None
 
         done = in_parallel(sorted(moves), one, cancel=cancel, workers=workers)
