@@ -51,7 +51,7 @@ def record(content_id: str = "t", version: str = "v1", **changes: Any) -> Record
         "version": version,
         "title": "Ein Film – ½",
         "created_at": datetime(2026, 11, 20, 22, 15, 0, 999, tzinfo=UTC),
-        "duration": 10.0100000001,
+        "duration": 10.01000049,
         "source": SourceFile(name="film.mp4", sha256="ab" * 32, size=123),
         "playback": Playback(hls=f"{BASE}/master.m3u8"),
         "renditions": (
@@ -249,6 +249,34 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None
         with catalog._engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+
+
+def test_readers_are_served_while_others_keep_the_log_from_being_switched_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "WAIT", 0.2)
+    path = tmp_path / "catalog.db"
+    with Catalog(path) as catalog:
+        catalog.publish(record(), "f")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode=DELETE").fetchone()
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM vidpipe_catalog").fetchall()
+    try:
+        with Catalog(path) as catalog:
+            assert catalog.list() == (record(),)
+    finally:
+        other.close()
+    with Catalog(path) as catalog, catalog._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_the_tables_are_looked_for_once(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        assert catalog.list() == ()
+        opened: list[object] = []
+        sa.event.listen(catalog._engine, "connect", lambda connection, _: opened.append(connection))
+        catalog.publish(record(), "f")
+        assert catalog.list() == (record(),)
+        assert len(opened) == 2
 
 
 def test_a_url_of_sqlite_itself_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
