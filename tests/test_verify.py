@@ -269,6 +269,44 @@ def object_replaced(folder: Path, expected: Inventory, path: str, new: str | byt
     return expected.with_objects([PublishedObject(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())])
 
 
+VIDEO_KEY = r"\[\('AES-128', '{}/\w{{32}}', '{}'\)\]"
+SEGMENTS = r"\['{0}/00001.m4s', '{0}/0000{1}.m4s', '{0}/00003.m4s'\]"
+DIFFERENCES = {  # id of a case -> what was expected, what was found
+    "bandwidth": (r"\d{6}", r"1\d{6}"),
+    "average": (r"\d{6}", "1"),
+    "codecs": (r"\['avc1.\w+', 'mp4a.40.2'\]", r"\['avc1.\w+'\]"),
+    "resolution": (r"\(160, 90\)", r"\(160, 92\)"),
+    "frame-rate": ("24.0", "23.976"),
+    "no-frame-rate": ("24.0", "None"),
+    "channels": ("2", "6"),
+    "video-range": ("None", "PQ"),
+    "no-audio-group": ("audio-2ch", "None"),
+    "variant-twice": (r"\['video-high.m3u8', 'video-low.m3u8'\]", r"\['video-high.m3u8'\]"),
+    "independent": ("True", "False"),
+    "no-header": ("a master playlist", "line 1: .*"),
+    "kind": (r"\[\]", r"\['VIDEO'\]"),
+    "media-no-header": ("a media playlist", "line 1: .*"),
+    "no-type": (r"\('VOD', True\)", r"\(None, True\)"),
+    "no-map": ("video/low/init.mp4", "None"),
+    "part-of-init": ("video/low/init.mp4", ".*length=100.*"),
+    "extinf": ("1", "101/100"),
+    "target": ("1", "2"),
+    "version": ("6", "7"),
+    "endlist": (r"\('VOD', True\)", r"\('VOD', False\)"),
+    "key-uri": (VIDEO_KEY.format("keys", r"\w{32}"), VIDEO_KEY.format("key", r"\w{32}")),
+    "iv": (VIDEO_KEY.format("keys", r"\w{32}"), VIDEO_KEY.format("keys", "0" * 32)),
+    "key-before-map": ("video/low/init.mp4", r".*AES-128.*"),
+    "segment-twice": (SEGMENTS.format("video/low", 2), SEGMENTS.format("video/low", 3)),
+    "other-init": ("video/low/init.mp4", "video/high/init.mp4"),
+    "audio-tail": (SEGMENTS.format("audio/en", 2), r"\['audio/en/00001.m4s', 'audio/en/00002.m4s'\]"),
+    "sprite": ("an object", "thumbnails/sprite-002.jpg"),
+    "thumbnails-end": ("2.5", "2.4"),
+    "thumbnails-empty": ("a picture", "none"),
+    "thumbnails-late": ("2.5", "2.511"),
+    "no-webvtt": ("WebVTT", "line 1: .*"),
+}
+
+
 @pytest.mark.parametrize(
     ("path", "pattern", "new", "what", "line"),
     [
@@ -307,7 +345,7 @@ def object_replaced(folder: Path, expected: Inventory, path: str, new: str | byt
     ],
 )  # fmt: skip
 def test_a_text_that_says_something_else(
-    title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str, line: int | None
+    title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str, line: int | None, request: pytest.FixtureRequest
 ) -> None:
     folder, expected = title
     text = (folder / PREFIX / path).read_text()
@@ -318,6 +356,8 @@ def test_a_text_that_says_something_else(
     assert caught.value.where
     where = caught.value.where.removeprefix(str(folder / PREFIX / path))
     assert where == (f":{line}" if line else "")
+    expected_, found = DIFFERENCES[request.node.callspec.id]
+    assert all(map(re.fullmatch, (f"expected: {expected_}", f"found: {found}"), caught.value.details)), caught.value.details
 
 
 @pytest.mark.parametrize(("path", "other"), [("master.m3u8", "video-low.m3u8"), ("video-low.m3u8", "master.m3u8")])
