@@ -335,6 +335,14 @@ def test_a_new_version_supersedes_the_old(catalog: Catalog) -> None:
     assert catalog.live("t") == (record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
 
 
+def test_a_version_that_is_not_live_keeps_its_status(catalog: Catalog) -> None:
+    catalog.publish(record(version="v1"), "1")
+    with catalog._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE vidpipe_versions SET status = 'other'")
+    catalog.publish(record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+    assert status(catalog) == [("v2", "live"), ("v1", "other")]
+
+
 def test_versions_are_shown_newest_first(catalog: Catalog) -> None:
     for day, version in ((20, "b"), (22, "a"), (21, "c"), (21, "d")):
         catalog.publish(record(version=version, created_at=datetime(2026, 11, day, tzinfo=UTC)), "f")

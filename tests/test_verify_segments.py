@@ -255,6 +255,7 @@ class Answers(LocalStorage):
     answer: Stored | PublishFailed | None = None
 
     def head(self, path: str) -> Stored | None:
+        assert path.startswith("t/v/x.")
         if isinstance(self.answer, PublishFailed):
             raise self.answer
         return self.answer
@@ -299,6 +300,7 @@ def test_a_compressed_playlist_needs_its_header(tmp_path: Path) -> None:
         with pytest.raises(VerificationFailed, match="Content-Encoding") as caught:
             target.keep("x.m3u8", entry, keep=False)
         assert caught.value.details == ("expected: gzip", "found: None")
+        assert caught.value.where == str(tmp_path / "t/v/x.m3u8")
 
 
 def test_a_stop_ends_the_comparing_of_copies(tmp_path: Path) -> None:
