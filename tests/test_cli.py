@@ -97,7 +97,7 @@ def test_the_summary_shows_wall_time_and_reuse(home: Path, capsys: pytest.Captur
 
     written = json.loads((home / "ingest.json").read_text())
     assert written["timings"]["total"] > 0
-    record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "timings")})
+    record = Record.model_validate({key: value for key, value in written.items() if key not in ("manifest", "address", "timings")})
     timings = {"encode": 60.0, "package": 50.0, "total": 61.0}
     result = IngestResult(record=record, manifest=written["manifest"], timings=timings, artifacts=15, artifacts_reused=12)
     finished(Console(width=500), result)
@@ -171,7 +171,7 @@ def test_validate_reports_every_file(run: Run, tmp_path: Path) -> None:
 
 def test_the_catalog(run: Run, home: Path) -> None:
     kept = json.loads((home / "ingest.json").read_text())
-    record = {key: value for key, value in kept.items() if key not in ("manifest", "timings")}
+    record = {key: value for key, value in kept.items() if key not in ("manifest", "address", "timings")}
     assert json.loads(run("catalog", "show", "demo", "--json").out) == record
     assert record in json.loads(run("catalog", "list", "--json").out)
     assert json.loads(run("catalog", "show", "demo", "--versions", "--json").out) == [record]

@@ -87,7 +87,7 @@ def test_kill_9_loses_at_most_the_chunks_in_flight(tmp_path: Path) -> None:
     assert playback.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
     finished = published(configured.home / "library")
     assert not any(".tmp" in name for name in finished), "what the killed run was just writing is gone"
-    versions = {Path(name).parts[1] for name in finished}
+    versions = {Path(name).parts[1] for name in finished if len(Path(name).parts) > 2}  # beside the address
     assert versions == {result.record.version}, "the killed run's version was continued, not left behind"
 
 

@@ -129,6 +129,16 @@ def test_delete_prefix_removes_one_folder_only(storage: Storage) -> None:
         storage.delete_prefix("")
 
 
+def test_delete_removes_one_object(storage: Storage) -> None:
+    for path in ("t/master.m3u8", "t/master.m3u8.bak", "t/v1/master.m3u8"):
+        put(storage, path, b"x")
+    storage.delete("t/master.m3u8")
+    storage.delete("t/master.m3u8")
+    assert [found.path for found in storage.list()] == ["t/master.m3u8.bak", "t/v1/master.m3u8"]
+    with pytest.raises(ValueError, match="object path"):
+        storage.delete("")
+
+
 def test_what_is_missing_is_named(storage: Storage, tmp_path: Path) -> None:
     assert storage.head("t/none") is None
     for read in (lambda: storage.get("t/none"), lambda: storage.download("t/none", tmp_path / "copy")):

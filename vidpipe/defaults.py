@@ -20,6 +20,8 @@ DEFAULTS: dict[str, object] = {
     "ladder": "streaming",
     "encrypt": DEFAULT_SCHEME,
     "key_url": None,
+    "public_url": None,
+    "cdn": None,
     "policy": None,
     "ffmpeg": None,
     "chunk_seconds": Fraction(30),
@@ -41,6 +43,11 @@ DESCRIPTIONS: dict[str, str] = {
     "ladder": "Name of a shipped ladder, or a YAML file.",
     "encrypt": "Encryption of the segments.",
     "key_url": "Absolute URL template of keys, with {key_id} or {content_id}. Default: keys/{key_id}, relative to the playlist.",
+    "public_url": "URL at which a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",
+    "cdn": (
+        "How a CDN is asked to forget what has changed: cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH. "
+        "Default: not at all; caches keep the address of a title for a minute."
+    ),
     "policy": "YAML file with the thresholds of quality control. Default: the built-in policy.",
     "ffmpeg": "The ffmpeg program to use. Default: the one that comes with vidpipe.",
     "chunk_seconds": "Length of a chunk, the unit of encoding and of resuming.",

@@ -28,6 +28,11 @@ def version_prefix(content_id: str, version: str) -> str:
     return f"{content_id}/{version}"
 
 
+def address(content_id: str) -> str:
+    """Return the path of the playlist that always plays the live version of a title. The only object that is ever written again."""
+    return f"{content_id}/{MASTER}"
+
+
 def new_version(now: datetime) -> str:
     """Return a version id that sorts by time and never meets another: UTC time and 24 random bits. now: with a time zone."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from vidpipe.catalog import open_catalog
+from vidpipe.catalog.published_at import storage_of
 from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.errors import PublishFailed, UsageError, VidpipeError
@@ -38,7 +39,6 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import is_compressible
 from vidpipe.settings import Settings
-from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage, clean_path
 from vidpipe.storage.compression import decompressed
 
@@ -176,7 +176,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
     """Serve the live version of a title while the block runs.  Raises UsageError, CatalogFailed."""
     record = live_record(settings, content_id)
     prefix = version_prefix(record.content_id, record.version)
-    storage = open_storage(record.playback.hls.removesuffix(f"/{prefix}/{MASTER}"))
+    storage = storage_of(record)
     keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
     for key_id in record.encryption.key_ids:
         keys.get(key_id)  # a key that cannot be opened is an error now, not a black picture later

@@ -118,6 +118,19 @@ class Copied(Event):
     bytes: int
 
 
+class Live(Event):
+    """A version is live: the end of an ingest that went well.
+
+    manifest: path or s3:// URL of its master playlist.  url, title_url: see the record's ``playback``.
+    """
+
+    event: Literal["live"] = "live"
+    version: str
+    manifest: str
+    url: str | None = None
+    title_url: str | None = None
+
+
 LAST_STAGE = "catalog"
 """The stage in which a version becomes live. Once it has begun, nothing stops it any more: how it ends is how the run ends."""
 

@@ -27,12 +27,14 @@ from platformdirs import user_data_dir
 from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
 from vidpipe.defaults import DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
+from vidpipe.publish.addresses import check_public_url
 from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.target import Bucket, read_target
 
@@ -62,6 +64,8 @@ class Settings(Data):
     ladder: str = _setting("ladder")
     encrypt: SchemeName = _setting("encrypt")
     key_url: str | None = _setting("key_url")
+    public_url: str | None = _setting("public_url")
+    cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
     ffmpeg: str | None = _setting("ffmpeg")
     chunk_seconds: Seconds = _setting("chunk_seconds", gt=0)
@@ -93,6 +97,10 @@ class Settings(Data):
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
         if self.key_url is not None:
             check_key_url(self.key_url)
+        if self.public_url is not None:
+            check_public_url(self.public_url)
+        if self.cdn is not None:
+            read_cdn(self.cdn)
         return self
 
     @property
@@ -249,6 +257,10 @@ def _convert(name: str, value: object, origin: str, base: Path, *, typed: bool =
         raise UsageError(f"{shown} is not allowed: {problem[0].lower()}{problem[1:]}", where=origin, fix=field.description) from None
     if name == "key_url" and checked is not None:
         check_key_url(checked, origin)
+    if name == "public_url" and checked is not None:
+        checked = check_public_url(checked, origin)
+    if name == "cdn" and checked is not None:
+        read_cdn(checked, origin)
     placed = _absolute(name, checked, base, origin)
     if "\0" in str(placed):
         raise UsageError("a NUL character is not allowed", where=origin, fix=field.description)

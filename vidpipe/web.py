@@ -105,25 +105,35 @@ class Web:
             pool.close()
 
     @contextmanager
-    def answered(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
-        """Give the answer to a request, its body not yet read. Redirects are followed. Raises WebError, also while the body is read."""
+    def answered(
+        self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None, content: bytes | None = None
+    ) -> Iterator[Answer]:
+        """Give the answer to a request, its body not yet read. Redirects are followed. Raises WebError, also while the body is read.
+
+        content: the body of the request. It goes to the address that was given, and to no other.
+        """
         self._clock.begin()
         for _ in range(MOST_REDIRECTS + 1):
-            with self._asked(url, method, headers or {}) as answer:
+            with self._asked(url, method, headers or {}, content) as answer:
                 target = answer.headers.get("location")
                 if answer.status not in _REDIRECTS or target is None:
                     yield answer
                     return
+                if content is not None:
+                    raise NotFollowed("the server redirects what was sent to it")
             url = _followed(url, target)
         raise NotFollowed("the server redirects in a circle")
 
     @contextmanager
-    def _asked(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+    def _asked(self, url: str, method: str, headers: Mapping[str, str], content: bytes | None) -> Iterator[Answer]:
         parts = checked_url(url)
         wanted = {"Host": parts.netloc, "User-Agent": "vidpipe", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         seconds = dict.fromkeys(("connect", "read", "write", "pool"), self._silence)
         pool, plain = self._pool(parts), url.partition("#")[0]
-        with _translated(), pool.stream(method, plain, headers=list(wanted.items()), extensions={"timeout": seconds}) as response:
+        if content is not None:
+            wanted["Content-Length"] = str(len(content))
+        lines, timeout = list(wanted.items()), {"timeout": seconds}
+        with _translated(), pool.stream(method, plain, headers=lines, content=content, extensions=timeout) as response:
             yield Answer(
                 url=url,
                 status=response.status,

@@ -24,13 +24,20 @@ from vidpipe.catalog.record import (
     Thumbnails,
 )
 from vidpipe.inventory.model import Inventory, MediaTrack
+from vidpipe.publish.addresses import public, title_url
 from vidpipe.publish.delivery import CACHE_SECONDS
 
 
 def record_of(
-    inventory: Inventory, source: SourceFile, *, title: str, metadata: Mapping[str, str], location: Callable[[str], str]
+    inventory: Inventory,
+    source: SourceFile,
+    *,
+    title: str,
+    metadata: Mapping[str, str],
+    location: Callable[[str], str],
+    public_url: str | None = None,
 ) -> Record:
-    """Return the record. location: path below the version -> where it lies."""
+    """Return the record. location: path below the version -> where it lies.  public_url: the setting."""
     pictures = inventory.pictures
     return Record(
         content_id=inventory.content_id,
@@ -39,7 +46,7 @@ def record_of(
         created_at=datetime.now(UTC),
         duration=float(inventory.duration),
         source=source,
-        playback=Playback(hls=location(layout.MASTER)),
+        playback=_playback(inventory, location, public_url),
         renditions=tuple(_rendition(track, location) for track in inventory.media),
         audio=tuple(
             AudioRecord(
@@ -73,6 +80,14 @@ def record_of(
         cache=Cache(**CACHE_SECONDS),
         metadata=dict(metadata),
     )
+
+
+def _playback(inventory: Inventory, location: Callable[[str], str], public_url: str | None) -> Playback:
+    hls = location(layout.MASTER)
+    if public_url is None:
+        return Playback(hls=hls)
+    prefix = layout.version_prefix(inventory.content_id, inventory.version)
+    return Playback(hls=hls, url=public(public_url, f"{prefix}/{layout.MASTER}"), title_url=title_url(public_url, inventory.content_id))
 
 
 def _rendition(track: MediaTrack, location: Callable[[str], str]) -> RenditionRecord:

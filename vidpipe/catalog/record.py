@@ -60,6 +60,10 @@ class Playback(RecordPart):
     """Where to start playing."""
 
     hls: Location = Field(description="Location of the HLS master playlist: an s3:// URL, or an absolute path for a directory target.")
+    url: str | None = Field(default=None, description="URL of the same playlist, behind the setting public_url; null without it.")
+    title_url: str | None = Field(
+        default=None, description="URL that plays the live version of the title, whichever that is; null without the setting public_url."
+    )
 
 
 class RenditionRecord(RecordPart):

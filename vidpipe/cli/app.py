@@ -97,6 +97,7 @@ def ingest(
     language: options.Language = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
+    public_url: options.PublicUrl = None,
     new_key: options.NewKey = False,
     replace: options.Replace = False,
     policy: options.Policy = None,
@@ -118,7 +119,7 @@ def ingest(
     """
     with watching(progress) as (reporter, cancel):
         settings = options.settings(
-            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, policy=policy, home=home, ffmpeg=ffmpeg,
+            ladder=ladder, target=to, encrypt=encrypt, key_url=key_url, public_url=public_url, policy=policy, home=home, ffmpeg=ffmpeg,
             workers=workers, threads=threads, chunk_seconds=chunk_seconds, cluster=cluster, cluster_work=cluster_work,
         )  # fmt: skip
         from vidpipe.pipeline import ingest as pipeline
@@ -160,7 +161,7 @@ def _print_result(result: IngestResult, *, json: bool, summary: bool) -> None:
 
     if json:
         try:
-            write_json({**report(result.record), "manifest": result.manifest, "timings": result.timings})
+            write_json({**report(result.record), "manifest": result.manifest, "address": result.address, "timings": result.timings})
         except OSError as lost:
             exits.drop(sys.stdout)
             with suppress(OSError):

@@ -95,6 +95,7 @@ Language = Annotated[
 ]
 Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_about("encrypt"), show_default=False)]
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
+PublicUrl = Annotated[str | None, typer.Option("--public-url", metavar="URL", help=_about("public_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]

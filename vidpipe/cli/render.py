@@ -20,6 +20,7 @@ from vidpipe.cli.words import escaped, lines
 
 if TYPE_CHECKING:
     from vidpipe.catalog.record import Record
+    from vidpipe.cdn.objects import CdnObject
     from vidpipe.diagnostics import Diagnostic
     from vidpipe.doctor import CheckResult
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
@@ -344,6 +345,15 @@ def titles(console: Console, records: Sequence[Record]) -> None:
         console,
         ("content id", "version", "status", ">duration", "title", "master playlist"),
         [(item.content_id, item.version, item.status, clock(item.duration), item.title, item.playback.hls) for item in records],
+    )
+
+
+def cdn(console: Console, listed: Sequence[CdnObject]) -> None:
+    """List what a CDN serves."""
+    table(
+        console,
+        (">priority", ">size", "cache", ">seconds", "object"),
+        [(item.priority, size(item.size), item.cache, item.ttl, item.url or item.path) for item in listed],
     )
 
 

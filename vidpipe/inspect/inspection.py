@@ -24,7 +24,7 @@ from vidpipe.errors import UsageError
 from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
 from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.inventory.measure import Bitrate, average, peak
-from vidpipe.layout import INVENTORY, RECORD
+from vidpipe.layout import INVENTORY, MASTER, RECORD
 from vidpipe.manifest.parse import (
     ByteRange,
     Entry,
@@ -37,6 +37,7 @@ from vidpipe.manifest.parse import (
     Variant,
     parse,
 )
+from vidpipe.manifest.relocated import relocated
 from vidpipe.publish.result import ObjectEntry
 
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
@@ -137,9 +138,10 @@ def _inspect(place: Package, name: str) -> Inspection:
         raise UsageError(str(error), where=place.where(name), fix=FIX) from error
     except PlaylistError as error:
         raise UsageError(f"this is no HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
-    inventory = _inventory(place, name)
-    held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, name)
-    look = _Look(place, held, inventory.entries if inventory else {})
+    folder = _folder(playlist)
+    inventory = _inventory(place, urljoin(name, folder))
+    held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, urljoin(name, folder))
+    look = _Look(place, held, inventory.entries if inventory else {}, folder)
     described = _described(inventory) if inventory else None
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
@@ -155,7 +157,8 @@ def _inspect(place: Package, name: str) -> Inspection:
             notes=only.notes,
         )
     found = _master(look, name, playlist)
-    wrong = tuple(f"{name}: {problem}" for problem in look.differences(name.rpartition("/")[2].partition("?")[0], data))
+    differences = look.address(urljoin(name, folder), data) if folder else look.differences(name.rpartition("/")[2].partition("?")[0], data)
+    wrong = tuple(f"{name}: {problem}" for problem in differences)
     return found.model_copy(update={"inventory": described, "problems": (*wrong, *found.problems)})
 
 
@@ -163,16 +166,30 @@ def _inspect(place: Package, name: str) -> Inspection:
 class _Look:
     """Where to look. held: key ids that a key store answers for, so they lie in no folder.
 
-    known: what an inventory says of each object, by path beside the playlist that was opened.
+    known: what an inventory says of each object, by path in the version.
+    folder: of the version, "" if it is the one of the playlist that was opened; the address of a title lies above.
     """
 
     place: Package
     held: tuple[str, ...]
     known: Mapping[str, ObjectEntry]
+    folder: str = ""
+
+    def address(self, version: str, data: bytes) -> tuple[str, ...]:
+        """Compare the address of a title with the master playlist of the version that it plays."""
+        if not self.known:
+            return ()
+        try:
+            master = self.place.read(urljoin(version, MASTER))
+        except Unreachable as error:
+            return (f"the master playlist of the version that it plays: {error}",)
+        if relocated(master.decode("utf-8", "replace"), self.folder.rstrip("/")).encode() == data:
+            return ()
+        return ("it does not say what the master playlist of the version that it plays says",)
 
     def differences(self, uri: str, data: bytes) -> tuple[str, ...]:
         """Compare a playlist with the inventory; one that is stored compressed was unpacked, and says nothing."""
-        entry = self.known.get(uri)
+        entry = self.known.get(uri.removeprefix(self.folder))
         if entry is None or entry.content_encoding or hashlib.sha256(data).hexdigest() == entry.sha256:
             return ()
         return ("it is not the playlist that was published: the inventory has another hash",)
@@ -184,6 +201,15 @@ def _query(uri: str) -> str:
         return urlsplit(uri).query
     except ValueError:
         return ""
+
+
+def _folder(playlist: MasterPlaylist | MediaPlaylist) -> str:
+    """Return the one folder that all playlists of a master playlist lie in, such as "v1/", as at the address of a title; else ""."""
+    if isinstance(playlist, MediaPlaylist):
+        return ""
+    uris = [*(variant.uri for variant in playlist.variants), *(member.uri for member in playlist.renditions if member.uri)]
+    folders = {folder + slash for folder, slash, _ in (uri.rpartition("/") for uri in uris)}
+    return folders.pop() if len(folders) == 1 else ""
 
 
 def _inventory(place: Package, name: str) -> Objects | None:

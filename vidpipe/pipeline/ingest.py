@@ -6,7 +6,8 @@
 Every stage is a function from the result of the one before to its own result, in the module of its name; stages never
 call each other. Encoding, packaging, encryption and upload overlap: chunks of the timeline are encoded in parallel, and the
 segments of a finished chunk are cut, encrypted and uploaded while later chunks are still being encoded. What nobody may see before
-it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live.
+it is proven comes at the end: playlists, the read-back, the record, and last the line in the catalog that makes it live, and the address
+of the title, which then plays it.
 
 The work space (HOME/work) makes a run unkillable: chunks are content-addressed artifacts that survive any death, as does the copy of a
 remote source, and a job note remembers which version was being made, so that the next run continues it. An unchanged ingest finds its
@@ -29,8 +30,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from vidpipe import content_id as ids
+from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
+from vidpipe.cdn.purge import flipped, purge
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import accepted
@@ -39,6 +42,7 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, Verificatio
 from vidpipe.ladder import Ladder, load
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
+from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, loss, seal
@@ -46,11 +50,12 @@ from vidpipe.pipeline.succession import check_description, check_source, describ
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import by_stream, with_languages
-from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages
+from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
+from vidpipe.publish.delivery import ADDRESS_SECONDS
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, OpenedSource, opened
@@ -92,6 +97,7 @@ class IngestResult(Data):
     """What was made. manifest: path or URL of the master playlist.  timings: seconds a stage (stages overlap), and "total".
 
     run: id of the run, as its events name it.
+    address: path or s3:// URL of the playlist that always plays the live version of this title.
     unchanged: this very title was live already and nothing was done.
     restored: it was live already, and so many of its objects, which the target had lost, were put back.
     chunks: of the encode.  chunks_reused: those reused in every rung.
@@ -106,6 +112,7 @@ class IngestResult(Data):
     manifest: str
     timings: dict[str, float]
     run: str = ""
+    address: str = ""
     unchanged: bool = False
     restored: int = 0
     copied: int = 0
@@ -152,10 +159,13 @@ def ingest(
     try:
         _ingest(request, content_id, settings, stages, cancel, workers, live)
     except (VidpipeError, OSError) as problem:
-        if not live:
+        if not live or isinstance(problem, NotFlipped):
             raise
         run.emit(Note(level="warning", text=f"the title is live, but something could not be tidied up: {problem}"))
-    return live[0].model_copy(update={"run": run.id, "timings": stages.all()})
+    done = live[0]
+    playback = done.record.playback
+    run.emit(Live(version=done.record.version, manifest=done.manifest, url=playback.url, title_url=playback.title_url))
+    return done.model_copy(update={"run": run.id, "timings": stages.all()})
 
 
 def _ingest(
@@ -191,9 +201,8 @@ def _ingest(
         same = live[0] if live and live[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
-            where, findings = same.playback.hls, facts.findings
-            done = IngestResult(record=same, manifest=where, timings={}, unchanged=True, findings=findings, warnings=made.warnings)
-            result.append(done)
+            _flipped_again(storage, catalog, same, settings, reporter)
+            result.append(_unchanged(same, storage, facts, made))
             return
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
             reporter.emit(Note(level="warning", text=text))
@@ -201,6 +210,7 @@ def _ingest(
         decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
+            _flipped_again(storage, catalog, same, settings, reporter)
             result.append(again)
             return
         same_media = was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt
@@ -214,7 +224,9 @@ def _ingest(
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint)
-                result.append(_result(new, decided))
+                result.append(_result(new, decided, storage))
+                flip(storage, catalog, content_id)
+                _purged(content_id, settings, reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
         except BaseException:
@@ -235,14 +247,48 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         what = f"{named(live)} cannot be made whole with the same bytes ({problem}); a new version takes its place"
         reporter.emit(Note(level="warning", text=what))
         return None
-    return _result(made, decided).model_copy(update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)})
+    return _result(made, decided, storage).model_copy(
+        update={"record": live, "manifest": live.playback.hls, "restored": len(lost.paths)}
+    )
 
 
-def _result(made: MadeVersion, decided: Decided) -> IngestResult:
+def _purged(content_id: str, settings: Settings, reporter: Reporter) -> None:
+    """Make the CDN forget the address, if one is set. If it does not, viewers get the version before for a minute longer."""
+    if settings.cdn is None:
+        return
+    try:
+        purge(settings.cdn, content_id, flipped(content_id), settings.public_url)
+    except VidpipeError as problem:
+        reporter.emit(Note(level="warning", text=f"{problem}; its caches forget it within {ADDRESS_SECONDS} s"))
+
+
+def _flipped_again(storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter) -> None:
+    """Put the address of a title right that does not play its live version: a run was killed before it had, or the target lost it."""
+    if not is_flipped(storage, live):
+        flip(storage, catalog, live.content_id)
+        _purged(live.content_id, settings, reporter)
+        where = storage.location(layout.address(live.content_id))
+        reporter.emit(Note(level="warning", text=f"{where} did not play {named(live)}, and does now"))
+
+
+def _unchanged(live: Record, storage: Storage, facts: QualityReport, made: Plan) -> IngestResult:
+    return IngestResult(
+        record=live,
+        manifest=live.playback.hls,
+        address=storage.location(layout.address(live.content_id)),
+        timings={},
+        unchanged=True,
+        findings=facts.findings,
+        warnings=made.warnings,
+    )
+
+
+def _result(made: MadeVersion, decided: Decided, storage: Storage) -> IngestResult:
     tally, findings = made.encoded.tally, made.encoded.findings
     return IngestResult(
         record=made.record,
         manifest=made.record.playback.hls,
+        address=storage.location(layout.address(made.record.content_id)),
         timings={},
         copied=made.copied,
         artifacts=tally.artifacts,

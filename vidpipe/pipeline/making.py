@@ -151,7 +151,8 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             copied=copied,
         )
     source = SourceFile(name=made.source.name, sha256=made.source.sha256, size=made.source.size, languages=made.languages)
-    record = record_of(inventory, source, title=about.title, metadata=about.metadata, location=target.location)
+    where = target.location
+    record = record_of(inventory, source, title=about.title, metadata=about.metadata, location=where, public_url=settings.public_url)
     return MadeVersion(record, inventory, new, len(copied))
 
 

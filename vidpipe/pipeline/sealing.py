@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from pydantic import ValidationError
 
 from vidpipe import layout
+from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed, VerificationFailed
 from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory
@@ -56,7 +57,7 @@ def seal_record(storage: Storage, prefix: str, record: Record, *, reporter: Repo
 def inventory_at(storage: Storage, record: Record) -> Objects | None:
     """Return the inventory of a version if it lies at this target and can be read: no version before 0.2.0 has one."""
     prefix = layout.version_prefix(record.content_id, record.version)
-    if record.playback.hls != storage.location(f"{prefix}/{layout.MASTER}"):
+    if not lies_at(storage, record):
         return None
     try:
         return read_inventory(storage.get(f"{prefix}/{layout.INVENTORY}"))

@@ -61,6 +61,7 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "key_url": settings.key_url,
         "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
         "ffmpeg": ffmpeg.version,
+        **({"public_url": settings.public_url} if settings.public_url else {}),  # without it as it was before there was one
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
 

@@ -19,6 +19,12 @@ CACHE_SECONDS: dict[CacheClass, int] = {"video": 604_800, "thumbnails": 2_592_00
 """How long each class may be cached: 7 days, 30 days, 1 hour. Also written into the record."""
 
 
+ADDRESS_SECONDS = 60
+"""How long the address of a title may be cached, the one object that changes: so long a new version may take to be seen by all."""
+ADDRESS = f"public, max-age={ADDRESS_SECONDS}"
+"""Cache-Control of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """How an object is sent to players. content_type, cache_control: the HTTP headers of these names."""
@@ -38,16 +44,23 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
 }
 
 
+def cache_class(path: str) -> CacheClass:
+    """Return how an object is cached, from its path below the version. ValueError for a kind that is not published."""
+    return "video" if path.startswith(f"{SUBTITLES_FOLDER}/") else _type(path)[1]
+
+
 def delivery(path: str) -> Delivery:
     """Return Content-Type and Cache-Control of an object, from its path below the version. ValueError for a kind that is not published."""
-    suffix = Path(path).suffix
-    if suffix not in _TYPES:
-        raise ValueError(f"no content type for {path!r}")
-    content_type, cache = _TYPES[suffix]
+    content_type, cache = _type(path)[0], cache_class(path)
     if path.startswith("audio/") and content_type == "video/mp4":
         content_type = "audio/mp4"
-    if path.startswith(f"{SUBTITLES_FOLDER}/"):
-        cache = "video"
     # Everything below a version's prefix stays as it is, but playlists and records are the handle to take a title back: no "immutable".
     immutable = "" if cache == "metadata" else ", immutable"
     return Delivery(content_type, f"public, max-age={CACHE_SECONDS[cache]}{immutable}")
+
+
+def _type(path: str) -> tuple[str, CacheClass]:
+    suffix = Path(path).suffix
+    if suffix not in _TYPES:
+        raise ValueError(f"no content type for {path!r}")
+    return _TYPES[suffix]

@@ -86,6 +86,9 @@ class Storage(Protocol):
     def tidy(self, prefix: str) -> None:
         """Remove what a killed writer left half-written below the folder ``prefix``, which no one else may be writing to."""
 
+    def delete(self, path: str) -> None:
+        """Remove one object. That it is not there is no error."""
+
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
 

@@ -116,6 +116,12 @@ class LocalStorage:
             for left in folder.rglob(f"{durable.TEMPORARY}*.tmp"):
                 left.unlink(missing_ok=True)
 
+    def delete(self, path: str) -> None:
+        """See Storage.delete."""
+        file = self._file(path)
+        with _translated("delete", str(file)):
+            file.unlink(missing_ok=True)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. Parent folders that become empty go too, the root stays."""
         folder = self._file(prefix)

@@ -15,9 +15,10 @@ import functools
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -82,7 +83,7 @@ class S3Storage:
         self.bucket = bucket
         self.prefix = prefix
         with self._translated("open the target", f"s3://{bucket}"):
-            self._client = _client()
+            self._client: S3Client = _client()
         self._transfer = TransferConfig(multipart_threshold=MULTIPART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=16)
 
     def check(self) -> None:
@@ -207,11 +208,17 @@ class S3Storage:
         """See Storage.tidy. S3 shows whole objects only; parts of unfinished uploads are a matter of the bucket's lifecycle rule."""
         self._key(prefix)
 
+    def delete(self, path: str) -> None:
+        """See Storage.delete."""
+        key = self._key(path)
+        with self._translated("delete", self.location(path)):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Storage.delete_prefix. One request an object: several S3-compatible servers lack DeleteObjects or its checksums."""
         clean_path(prefix)
         with ThreadPoolExecutor(CONNECTIONS // 2, thread_name_prefix="vidpipe-delete") as pool:
-            for _ in pool.map(self._delete, [stored.path for stored in self.list(prefix)]):
+            for _ in pool.map(self.delete, [stored.path for stored in self.list(prefix)]):
                 pass
 
     def location(self, path: str = "") -> str:
@@ -229,28 +236,29 @@ class S3Storage:
         parts = TransferConfig(multipart_threshold=1, multipart_chunksize=COPIED_PART, max_concurrency=4)
         self._client.copy(origin, self.bucket, key, ExtraArgs=kept, Config=parts)
 
-    def _delete(self, path: str) -> None:
-        with self._translated("delete", self.location(path)):
-            self._client.delete_object(Bucket=self.bucket, Key=self._key(path))
-
     def _key(self, path: str, *, empty: bool = False) -> str:
         path = clean_path(path, empty=empty)
         return "/".join(part for part in (self.prefix, path) if part)
 
-    @contextmanager
-    def _translated(self, verb: str, where: str, allow: tuple[str, ...] = ()) -> Iterator[None]:
-        try:
-            yield
-        except (BotoCoreError, UndefinedModelAttributeError, ClientError, Boto3Error, HTTPError, OSError, ValueError) as problem:
-            cause = _cause(problem)
-            if isinstance(cause, ClientError):
-                code = _code(cause)
-                if code in allow:
-                    return
-                what, fix = explain_code(code, self.bucket, str(cause.response.get("Error", {}).get("Message") or ""))
-            else:
-                what, fix = explain_failure(cause)
-            raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem
+    def _translated(self, verb: str, where: str, allow: tuple[str, ...] = ()) -> AbstractContextManager[None]:
+        return translated(verb, where, self.bucket, allow)
+
+
+@contextmanager
+def translated(verb: str, where: str, bucket: str, allow: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn what boto3 and the network raise into PublishFailed. allow: error codes that are none."""
+    try:
+        yield
+    except (BotoCoreError, UndefinedModelAttributeError, ClientError, Boto3Error, HTTPError, OSError, ValueError) as problem:
+        cause = _cause(problem)
+        if isinstance(cause, ClientError):
+            code = _code(cause)
+            if code in allow:
+                return
+            what, fix = explain_code(code, bucket, str(cause.response.get("Error", {}).get("Message") or ""))
+        else:
+            what, fix = explain_failure(cause)
+        raise PublishFailed(f"cannot {verb}: {what}", where=where, fix=fix) from problem
 
 
 @contextmanager
@@ -302,7 +310,18 @@ def _descriptions(places: str | None) -> Loader:
     return create_loader(places)
 
 
-def _client() -> S3Client:
+def invalidate(distribution: str, paths: Sequence[str]) -> None:
+    """Make a CloudFront distribution forget paths, each as viewers ask for it ("/vod/film/*").  Raises PublishFailed.
+
+    It stands here because it shares the one door to boto3: credentials, attempts, timeouts, what failures mean.
+    """
+    batch = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": uuid.uuid4().hex}
+    where = f"CloudFront distribution {distribution}"
+    with translated("ask for an invalidation", where, distribution), closing(_client("cloudfront")) as client:
+        client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+
+
+def _client(service: str = "s3") -> Any:
     settings = botocore.session.Session()
     loader = _descriptions(settings.get_config_variable("data_path"))
     loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # boto3 adds its own place for each session
@@ -318,4 +337,5 @@ def _client() -> S3Client:
         max_pool_connections=CONNECTIONS,
         user_agent_extra="vidpipe",
     )
-    return boto3.Session(botocore_session=settings).client("s3", config=config)
+    session: Any = boto3.Session(botocore_session=settings)  # its types know each service by name
+    return session.client(service, config=config)

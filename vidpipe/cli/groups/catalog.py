@@ -58,6 +58,51 @@ def show_title(
 
 
 @catalog.command(
+    "cdn",
+    cls=Command,
+    epilog=examples(
+        "vidpipe catalog cdn film",
+        "vidpipe catalog cdn film --prefetch | xargs -n 1 -P 8 curl -sfo /dev/null",
+        "vidpipe catalog cdn film --json | jq '[.objects[].size] | add'",
+    ),
+)
+def cdn(
+    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
+    prefetch: Annotated[bool, typer.Option("--prefetch", help="Print the URLs that are worth fetching before anyone asks.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Print the URLs to purge after another version has become live.")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    debug: options.Debug = False,
+) -> None:
+    """List what a CDN serves of a title: size, hash, cache class and time, priority.
+
+    Objects come in the order in which players ask for them. URLs need the setting public_url; without it, paths at the target are printed.
+    """
+    from contextlib import closing
+
+    from vidpipe.catalog.published_at import storage_of
+    from vidpipe.cdn.objects import prefetched, title_report
+    from vidpipe.cli import render
+    from vidpipe.cli.words import lines
+    from vidpipe.data import report
+    from vidpipe.preview import live_record
+
+    settings = options.settings(home=home)
+    live = live_record(settings, content_id)
+    with closing(storage_of(live)) as storage:
+        found = title_report(live, storage, settings.public_url)
+    listed = prefetched(found.objects) if prefetch else found.objects
+    if json:
+        write_json({**report(found), "objects": [report(item) for item in listed]})
+    elif purge:
+        lines(out(), *found.purge)
+    elif prefetch:
+        lines(out(), *(item.url or item.path for item in listed))
+    else:
+        render.cdn(out(), listed)
+
+
+@catalog.command(
     "schema",
     cls=Command,
     epilog=examples(

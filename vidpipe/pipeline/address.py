@@ -1,0 +1,99 @@
+"""Make the address of a title, ``{content_id}/master.m3u8``, play the version that is live.
+
+In:   the catalog, which alone says what is live, and the storage.
+Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above.
+Wrong: NotFlipped (exit code 5) if the target does not take it; CatalogFailed.
+
+It is the only object that is ever written again, so it is small, caches keep it for a minute, and it is written last: what it names was
+proven before. Who writes it looks afterwards whether its version is still the live one. So of two publishers at once, or a publisher and a
+rollback, the later one wins, whoever writes last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from vidpipe import layout
+from vidpipe.catalog.published_at import lies_at
+from vidpipe.catalog.record import Record
+from vidpipe.errors import PublishFailed
+from vidpipe.manifest.relocated import relocated
+from vidpipe.publish.delivery import ADDRESS, delivery
+from vidpipe.storage.base import Storage
+from vidpipe.storage.compression import decompressed
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
+
+ATTEMPTS = 3
+"""Of writing a playlist that the target does not give back as it was sent."""
+ROUNDS = 10
+"""Of versions that become live while the one before is written; more would be a fight that nobody wins."""
+
+
+class NotFlipped(PublishFailed):
+    """The catalog says that a version is live, and the address of its title does not play it."""
+
+
+def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
+    """Make the address play the live version, or remove it if none is live. Raises NotFlipped, CatalogFailed."""
+    for _ in range(ROUNDS):
+        live = _live(catalog, content_id)
+        try:
+            _write(storage, content_id, live)
+        except PublishFailed as problem:
+            raise NotFlipped(
+                f"{content_id} is live as version {live.version}, but its address does not play that version yet: {problem.what}"
+                if live
+                else f"{content_id} is no longer live, but its address still plays it: {problem.what}",
+                where=storage.location(layout.address(content_id)),
+                fix="run the same command again: it only puts the address right",
+            ) from problem
+        now = _live(catalog, content_id)
+        if (now and now.version) == (live and live.version):
+            return
+
+
+def is_flipped(storage: Storage, live: Record) -> bool:
+    """Whether the address of a title plays this version. Raises PublishFailed if the target cannot be asked."""
+    path = layout.address(live.content_id)
+    if not lies_at(storage, live):
+        return True  # it was published somewhere else, and so was its address
+    return storage.head(path) is not None and storage.get(path) == _content(storage, live)
+
+
+def _live(catalog: Catalog, content_id: str) -> Record | None:
+    found = catalog.live(content_id)
+    return found[0] if found else None
+
+
+def _content(storage: Storage, live: Record) -> bytes:
+    prefix = layout.version_prefix(live.content_id, live.version)
+    try:
+        master = decompressed(storage.get(f"{prefix}/{layout.MASTER}")).decode()
+    except ValueError as problem:  # no gzip, no UTF-8
+        raise PublishFailed(f"its master playlist cannot be read: {problem}", where=prefix, fix="run the same command again") from problem
+    return relocated(master, live.version).encode()
+
+
+def _write(storage: Storage, content_id: str, live: Record | None) -> None:
+    path = layout.address(content_id)
+    if live is None:
+        storage.delete(path)
+        return
+    if not lies_at(storage, live):
+        return
+    content, sent = _content(storage, live), delivery(layout.MASTER)
+    for _ in range(ATTEMPTS):
+        storage.put(
+            path,
+            content,
+            content_type=sent.content_type,
+            cache_control=ADDRESS,
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        if storage.get(path) == content:
+            return
+    what = "the target gives back other bytes than were sent"
+    raise PublishFailed(what, where=storage.location(path), fix="look at what else writes there")
