@@ -598,8 +598,9 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with Catalog(f"sqlite:///{tmp_path}/file/catalog.db") as catalog, pytest.raises(CatalogFailed) as failure:
+    with Catalog(f"sqlite:///{tmp_path}/file/catalog.db") as catalog, pytest.raises(CatalogFailed, match="cannot be opened") as failure:
         catalog.list()
+    assert failure.value.where == catalog.where
     assert failure.value.fix
 
 

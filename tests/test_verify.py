@@ -538,6 +538,7 @@ def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded_title: 
         verify(
             expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
         )
+    assert caught.value.where == str(tmp_path / PREFIX / SEGMENT)
     assert "604800" in caught.value.details[0]
     found = {"content_type": "video/mp4", "cache_control": "public, max-age=60", "content_encoding": None}
     assert caught.value.details[1] == f"found: {found}"

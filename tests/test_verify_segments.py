@@ -23,6 +23,7 @@ from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.mp4.boxes import NON_SYNC, Sample, parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
+from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.storage.base import Stored
 from vidpipe.storage.compression import compressed
@@ -119,6 +120,7 @@ def test_a_clear_segment_that_is_something_else(encoded_title: Encoded, tmp_path
     expected = publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False)
     with pytest.raises(VerificationFailed, match="of the wrong kind") as caught:
         check(tmp_path, replaced(tmp_path, expected, FIRST, b"<html>no such object</html>"))
+    assert caught.value.where == str(tmp_path / PREFIX / FIRST)
     assert caught.value.details == ("expected: a media segment", "found: b'<html>no'")
 
 
@@ -301,6 +303,20 @@ def test_a_compressed_playlist_needs_its_header(tmp_path: Path) -> None:
             target.keep("x.m3u8", entry, keep=False)
         assert caught.value.details == ("expected: gzip", "found: None")
         assert caught.value.where == str(tmp_path / "t/v/x.m3u8")
+
+
+def test_a_compressed_copy_is_one_if_its_header_says_so(tmp_path: Path) -> None:
+    class Keeps(Answers):
+        keeps_headers = True
+
+    entry = ObjectEntry(size=4, sha256="0" * 64, content_encoding="gzip")
+    storage, headers = Keeps(tmp_path), delivery("x.m3u8")
+    stated = {"size": 4, "sha256": "0" * 64, "content_type": headers.content_type, "cache_control": headers.cache_control}
+    storage.answer = Stored(path="t/v/x.m3u8", content_encoding="gzip", **stated)
+    Readback(storage, "t/v", threading.Event()).compare("x.m3u8", entry)
+    storage.answer = Stored(path="t/v/x.m3u8", **stated)
+    with pytest.raises(VerificationFailed, match="other headers"):
+        Readback(storage, "t/v", threading.Event()).compare("x.m3u8", entry)
 
 
 def test_a_stop_ends_the_comparing_of_copies(tmp_path: Path) -> None:
