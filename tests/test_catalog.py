@@ -303,6 +303,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
+def test_a_server_that_falls_silent_is_given_up(postgres: str | servers.Unavailable) -> None:
+    """After half a minute, and not after the hours that TCP would wait."""
+    if isinstance(postgres, servers.Unavailable):
+        pytest.skip(str(postgres))
+    with Catalog(postgres) as catalog, catalog._engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        given = driver.info.get_parameters()
+    wanted = {"connect_timeout": "30", "tcp_user_timeout": "30000", "keepalives_idle": "10", "keepalives_interval": "5"}
+    assert wanted.items() <= given.items()
+
+
 @pytest.fixture
 def catalog(url: str) -> Iterator[Catalog]:
     with Catalog(url) as opened:
