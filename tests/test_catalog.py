@@ -51,7 +51,7 @@ def record(content_id: str = "t", version: str = "v1", **changes: Any) -> Record
         "version": version,
         "title": "Ein Film – ½",
         "created_at": datetime(2026, 11, 20, 22, 15, 0, 999, tzinfo=UTC),
-        "duration": 10.0100000001,
+        "duration": 10.01000049,
         "source": SourceFile(name="film.mp4", sha256="ab" * 32, size=123),
         "playback": Playback(hls=f"{BASE}/master.m3u8"),
         "renditions": (
@@ -252,6 +252,34 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
 
 
+def test_readers_are_served_while_others_keep_the_log_from_being_switched_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "WAIT", 0.2)
+    path = tmp_path / "catalog.db"
+    with Catalog(path) as catalog:
+        catalog.publish(record(), "f")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode=DELETE").fetchone()
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM vidpipe_catalog").fetchall()
+    try:
+        with Catalog(path) as catalog:
+            assert catalog.list() == (record(),)
+    finally:
+        other.close()
+    with Catalog(path) as catalog, catalog._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_the_tables_are_looked_for_once(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.db") as catalog:
+        assert catalog.list() == ()
+        opened: list[object] = []
+        sa.event.listen(catalog._engine, "connect", lambda connection, _: opened.append(connection))
+        catalog.publish(record(), "f")
+        assert catalog.list() == (record(),)
+        assert len(opened) == 2
+
+
 def test_a_url_of_sqlite_itself_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with Catalog(f"sqlite:///file:{tmp_path}/catalog.db?mode=rwc&uri=true") as catalog:
@@ -274,6 +302,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def test_a_server_that_falls_silent_is_given_up(postgres: str | servers.Unavailable) -> None:
+    """After half a minute, and not after the hours that TCP would wait."""
+    if isinstance(postgres, servers.Unavailable):
+        pytest.skip(str(postgres))
+    with Catalog(postgres) as catalog, catalog._engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        given = driver.info.get_parameters()
+    wanted = {"connect_timeout": "30", "tcp_user_timeout": "30000", "keepalives_idle": "10", "keepalives_interval": "5"}
+    assert wanted.items() <= given.items()
 
 
 @pytest.fixture
@@ -306,6 +345,14 @@ def test_a_new_version_supersedes_the_old(catalog: Catalog) -> None:
     assert status(catalog) == [("v2", "live"), ("v1", "superseded")]
     assert [(found.content_id, found.version, found.status) for found in catalog.list()] == [("s", "v3", "live"), ("t", "v2", "live")]
     assert catalog.live("t") == (record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+
+
+def test_a_version_that_is_not_live_keeps_its_status(catalog: Catalog) -> None:
+    catalog.publish(record(version="v1"), "1")
+    with catalog._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE vidpipe_versions SET status = 'other'")
+    catalog.publish(record(version="v2", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "2")
+    assert status(catalog) == [("v2", "live"), ("v1", "other")]
 
 
 def test_versions_are_shown_newest_first(catalog: Catalog) -> None:
@@ -563,8 +610,9 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with Catalog(f"sqlite:///{tmp_path}/file/catalog.db") as catalog, pytest.raises(CatalogFailed) as failure:
+    with Catalog(f"sqlite:///{tmp_path}/file/catalog.db") as catalog, pytest.raises(CatalogFailed, match="cannot be opened") as failure:
         catalog.list()
+    assert failure.value.where == catalog.where
     assert failure.value.fix
 
 

@@ -73,6 +73,7 @@ def test_every_result_becomes_the_segments_of_the_grid(encoded: tuple[Plan, list
     assert cutting.path(WORDS.id, 0) == "subtitles/sub-und/00001.vtt"
     chunks = [result for result in results if isinstance(result, EncodedChunk)]
     assert [(kept.chunk, kept.pictures, kept.posters) for kept in cutting.chunks] == [(c.chunk, c.pictures, c.posters) for c in chunks]
+    assert not any(kept.video for kept in cutting.chunks), "a title of hours has thousands"
     assert cutting.tally == Tally(chunks=1, artifacts=2)
     assert judge.judged == results, "quality control has its say before anything is cut"
     assert all(cutting.packaged.sizes.rates(rendition.id).average > 0 for rendition in made.renditions)
@@ -97,7 +98,7 @@ def test_subtitles_that_cannot_be_used_are_left_out_with_a_warning(encoded: tupl
     made, _ = encoded
     seen = Seen()
     cutting = segmenter(made, seen)
-    broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it: line 7")
+    broken = EncodedSubtitles(rendition=WORDS, problem="ffmpeg does not understand it: line 7: what?")
     assert list(cutting.segments(coming([broken], [], []))) == []
     assert cutting.tally == Tally()
     (note,) = [event for event in seen.events if isinstance(event, Note)]

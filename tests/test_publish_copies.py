@@ -29,7 +29,7 @@ BYTES = {POSTER: b"a poster", MASTER: b"#EXTM3U\n", SEGMENT: b"a segment"}
 
 
 class Bucket(LocalStorage):
-    """A target that keeps headers, as S3 does. written: paths that were sent.  asked: those that it was asked to copy."""
+    """A target that keeps headers, as S3 does. written: paths that were sent.  asked: those that it was asked to copy, and their sizes."""
 
     keeps_headers = True
 
@@ -37,15 +37,16 @@ class Bucket(LocalStorage):
         super().__init__(root)
         self.headers: dict[str, dict[str, Any]] = {}
         self.written: list[str] = []
-        self.asked: list[str] = []
+        self.asked: list[tuple[str, int]] = []
 
     def put(self, path: str, data: bytes | Path, **options: Any) -> None:
         self.headers[path] = {name: options.get(name) for name in ("content_type", "cache_control", "content_encoding")}
         self.written.append(path)
+        assert options["sha256"] == hashlib.sha256(data if isinstance(data, bytes) else data.read_bytes()).hexdigest(), "S3 keeps it"
         super().put(path, data, **options | {"content_encoding": None})
 
     def copy(self, source: str, path: str, *, size: int) -> bool:
-        self.asked.append(source)
+        self.asked.append((source, size))
         self.headers[path] = self.headers.get(source, self.headers.get(path, {}))
         return super().copy(source, path, size=size)
 
@@ -86,7 +87,7 @@ def send(bucket: Bucket, shared: Shared, path: str, data: bytes) -> list[Copied 
 @pytest.mark.parametrize("path", BYTES)
 def test_what_is_the_same_is_copied(bucket: Bucket, shared: Shared, path: str) -> None:
     assert send(bucket, shared, path, BYTES[path]) == [Copied(path=path, bytes=len(BYTES[path]))]
-    assert (bucket.written, shared.copied) == ([], {path})
+    assert (bucket.asked, bucket.written, shared.copied) == ([(f"{OLD}/{path}", len(BYTES[path]))], [], {path})
 
 
 def lost(bucket: Bucket) -> None:
@@ -200,6 +201,7 @@ def test_objects_are_copied_to_other_places_and_what_is_lost_is_named(bucket: Bu
     lost(bucket)
     missing, events = copy_all(shared, {"video/high/00001.m4s": SEGMENT, POSTER: POSTER})
     assert missing == {POSTER}
+    assert set(bucket.asked) == {(f"{OLD}/{SEGMENT}", 9), (f"{OLD}/{POSTER}", 8)}
     assert events == [Copied(path="video/high/00001.m4s", bytes=9)]
     assert shared.copied == {"video/high/00001.m4s"}
     assert bucket.get(f"{NEW}/video/high/00001.m4s") == BYTES[SEGMENT]

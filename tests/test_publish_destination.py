@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from tests.test_publish_copies import MASTER, NEW, OLD, Bucket, entry
 from tests.title_support import Encoded
 from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cue, Cut
@@ -15,7 +16,9 @@ from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.protect.schemes.aes128 import decrypt
+from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
+from vidpipe.publish.upload import publish_object
 from vidpipe.storage.local import LocalStorage
 
 CUT = Cut("en", 0, Fraction(0), Fraction(2), cues=(Cue(Fraction(0), Fraction(1), "One"),))
@@ -30,6 +33,20 @@ def test_objects_lie_below_the_version(tmp_path: Path) -> None:
     assert file.read_bytes() == b"#EXTM3U\n", "a folder keeps no headers, so nothing is compressed"
     assert (sent.path, sent.size) == ("master.m3u8", 8)
     assert target.location("master.m3u8") == str(file)
+
+
+def test_an_object_is_compressed_copied_or_kept_as_the_version_asks(tmp_path: Path) -> None:
+    bucket, data = Bucket(tmp_path / "bucket"), b"#EXTM3U\n"
+    source = LocalKeys(KeyStore(tmp_path / "keys"))
+    packed = Destination(bucket, *NEW.split("/"), source, CLEAR, gzip=True).put(MASTER, data, Silent())
+    assert packed.content_encoding == "gzip"
+    publish_object(bucket, OLD, MASTER, data, reporter=Silent())
+    bucket.written.clear()
+    shared = Shared(bucket, OLD, {MASTER: entry(data)})
+    Destination(bucket, *NEW.split("/"), source, CLEAR, gzip=False, shared=shared).put(MASTER, data, Silent())
+    assert (shared.copied, bucket.written) == ({MASTER}, [])
+    Destination(bucket, "film", "3", source, CLEAR, gzip=False, kept=lambda path, _: path == MASTER).put(MASTER, data, Silent())
+    assert bucket.written == []
 
 
 def test_a_key_protects_the_segments_and_none_leaves_them_clear(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import struct
 import threading
@@ -22,6 +23,7 @@ from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.mp4.boxes import NON_SYNC, Sample, parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
+from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.storage.base import Stored
 from vidpipe.storage.compression import compressed
@@ -67,18 +69,21 @@ def retimed(longer: dict[int, int]) -> Callable[[Samples], Samples]:
     return change
 
 
+EVERY = "the duration of every frame but the last"
+
+
 @pytest.mark.parametrize(
-    ("uri", "change", "what"),
+    ("uri", "change", "what", "where", "details"),
     [
-        pytest.param(FIRST, lambda samples: samples[:-1], "the number of frames is wrong", id="a frame is gone"),
-        pytest.param(FIRST, late_key_frame, "does not begin with a key frame", id="no key frame"),
-        pytest.param(FIRST, retimed({23: 100}), r"the duration \(s\) is wrong", id="another duration"),
-        pytest.param(FIRST, retimed({5: 100, 6: -100}), "the duration of every frame but the last", id="uneven frames"),
-        pytest.param(LAST, retimed({10: 100, 11: -100}), "the duration of every frame but the last", id="an uneven end"),
+        pytest.param(FIRST, lambda samples: samples[:-1], "the number of frames is wrong", FIRST, ("24", "23"), id="a frame is gone"),
+        pytest.param(FIRST, late_key_frame, "does not begin with a key frame", FIRST, ("a sync sample", "none"), id="no key frame"),
+        pytest.param(FIRST, retimed({23: 100}), r"the duration \(s\) is wrong", FIRST, ("1", "3097/3072"), id="another duration"),
+        pytest.param(FIRST, retimed({5: 100, 6: -100}), EVERY, "video-low.m3u8", ("612", "412"), id="uneven frames"),
+        pytest.param(LAST, retimed({10: 100, 11: -100}), EVERY, "video-low.m3u8", ("612", "512"), id="an uneven end"),
     ],
 )
 def test_frames_that_are_not_what_was_planned(
-    title: tuple[Path, Inventory], uri: str, change: Callable[[Samples], Samples], what: str
+    title: tuple[Path, Inventory], uri: str, change: Callable[[Samples], Samples], what: str, where: str, details: tuple[str, str]
 ) -> None:
     folder, expected = title
     clear = opened(folder, find(expected, uri))
@@ -87,29 +92,35 @@ def test_frames_that_are_not_what_was_planned(
     number, time = fragment.sequence, fragment.decode_time
     assert write_fragment(number, 1, time, list(fragment.samples), media) == clear
     changed = write_fragment(number, 1, time, change(list(fragment.samples)), media)
-    with pytest.raises(VerificationFailed, match=what):
+    with pytest.raises(VerificationFailed, match=what) as caught:
         check(folder, rewritten(folder, expected, uri, changed))
+    assert caught.value.where == str(folder / PREFIX / where)
+    assert caught.value.details == (f"expected: {details[0]}", f"found: {details[1]}")
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "what", "details"),
     [
-        pytest.param(lambda data: data[:-100], "not fragmented MP4", id="cut before it was encrypted"),
-        pytest.param(lambda data: data * 2, "the number of fragments is wrong", id="twice"),
-        pytest.param(lambda data: data[:24], "the number of fragments is wrong", id="no fragment"),
+        pytest.param(lambda data: data[:-100], "not fragmented MP4", ("moof and mdat", "the box 'mdat' .*"), id="cut, then encrypted"),
+        pytest.param(lambda data: data * 2, "the number of fragments is wrong", ("1", "2"), id="twice"),
+        pytest.param(lambda data: data[:24], "the number of fragments is wrong", ("1", "0"), id="no fragment"),
     ],
 )
-def test_a_segment_that_is_not_one_fragment(title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str) -> None:
+def test_a_segment_that_is_not_one_fragment(
+    title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str, details: tuple[str, str]
+) -> None:
     folder, expected = title
     with pytest.raises(VerificationFailed, match=what) as caught:
         check(folder, rewritten(folder, expected, FIRST, change(opened(folder, find(expected, FIRST)))))
     assert caught.value.where == str(folder / PREFIX / FIRST)
+    assert all(map(re.fullmatch, (f"expected: {details[0]}", f"found: {details[1]}"), caught.value.details)), caught.value.details
 
 
 def test_a_clear_segment_that_is_something_else(encoded_title: Encoded, tmp_path: Path) -> None:
     expected = publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False)
     with pytest.raises(VerificationFailed, match="of the wrong kind") as caught:
         check(tmp_path, replaced(tmp_path, expected, FIRST, b"<html>no such object</html>"))
+    assert caught.value.where == str(tmp_path / PREFIX / FIRST)
     assert caught.value.details == ("expected: a media segment", "found: b'<html>no'")
 
 
@@ -120,24 +131,29 @@ def segment_changed(uri: str, **changes: Any) -> Callable[[Any], dict[str, Any]]
     return change
 
 
+SAYS, INIT = "what the init section says is wrong", "video/low/init.mp4"
+
+
 def facts_changed(**changes: object) -> Callable[[Any], dict[str, Any]]:
     return lambda track: {"facts": track.facts.model_copy(update=changes)} if track.id == "low" else {}
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "what", "where", "details"),
     [
-        pytest.param(segment_changed(SECOND, start=Fraction(3, 2)), r"the start \(s\) is wrong", id="start"),
-        pytest.param(facts_changed(width=162), "what the init section says is wrong", id="width"),
-        pytest.param(facts_changed(codecs="avc1.42C00A"), "what the init section says is wrong", id="codecs"),
+        pytest.param(segment_changed(SECOND, start=Fraction(3, 2)), r"the start \(s\) is wrong", SECOND, ("1", "3/2"), id="start"),
+        pytest.param(facts_changed(width=162), SAYS, INIT, (".* width=162 .*", ".* width=160 .*"), id="width"),
+        pytest.param(facts_changed(codecs="avc1.42C00A"), SAYS, INIT, (".*'avc1.42C00A'.*", ".*'avc1.4D.*"), id="codecs"),
     ],
 )
 def test_an_inventory_that_says_something_else(
-    published: tuple[Path, Inventory], change: Callable[[Any], dict[str, Any]], what: str
+    published: tuple[Path, Inventory], change: Callable[[Any], dict[str, Any]], what: str, where: str, details: tuple[str, str]
 ) -> None:
     folder, expected = published
-    with pytest.raises(VerificationFailed, match=what):
+    with pytest.raises(VerificationFailed, match=what) as caught:
         check(folder, with_tracks(expected, change))
+    assert caught.value.where == str(folder / PREFIX / where)
+    assert all(map(re.fullmatch, (f"expected: {details[0]}", f"found: {details[1]}"), caught.value.details)), caught.value.details
 
 
 def test_two_segments_under_one_iv(title: tuple[Path, Inventory]) -> None:
@@ -146,8 +162,10 @@ def test_two_segments_under_one_iv(title: tuple[Path, Inventory]) -> None:
     first, second = find(expected, FIRST), find(expected, SECOND)
     text = (folder / PREFIX / "video-low.m3u8").read_text().replace(second.iv or "", first.iv or "")
     spoiled = with_tracks(expected, segment_changed(SECOND, iv=first.iv))
-    with pytest.raises(VerificationFailed, match="share an IV"):
+    with pytest.raises(VerificationFailed, match="share an IV") as caught:
         check(folder, object_replaced(folder, spoiled, "video-low.m3u8", text))
+    assert caught.value.where == str(folder / PREFIX / "video-low.m3u8:12")
+    assert caught.value.details == ("expected: an IV of its own", f"found: {first.iv}")
 
 
 @pytest.mark.parametrize("lost", [2, 1])
@@ -162,8 +180,14 @@ def test_audio_that_ends_early(title: tuple[Path, Inventory], lost: int) -> None
     lines = (folder / PREFIX / "audio-en.m3u8").read_text().splitlines()
     at = [number for number, line in enumerate(lines) if line.startswith("#EXTINF")][-lost]
     spoiled = object_replaced(folder, with_tracks(expected, shorter), "audio-en.m3u8", "\n".join([*lines[:at], lines[-1], ""]))
-    with pytest.raises(VerificationFailed, match="shorter or longer" if lost == 2 else "BANDWIDTH"):
+    with pytest.raises(VerificationFailed, match="shorter or longer" if lost == 2 else "BANDWIDTH") as caught:
         check(folder, spoiled)
+    if lost == 2:
+        assert caught.value.where == str(folder / PREFIX / "audio-en.m3u8")
+        assert caught.value.details == ("expected: 2.5", "found: 1.024")
+
+
+ONE = "ftyp and moov with one track"
 
 
 def no_boxes(data: bytes) -> bytes:
@@ -179,19 +203,49 @@ def second_track(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "what", "details"),
     [
-        pytest.param(no_boxes, "cannot be read", id="no boxes"),
-        pytest.param(second_track, "cannot be read", id="two tracks"),
-        pytest.param(lambda data: data.replace(b"avcC", b"xxxC"), "the init section is wrong", id="no decoder configuration"),
+        pytest.param(no_boxes, "cannot be read", (ONE, "there is no box moov"), id="no boxes"),
+        pytest.param(second_track, "cannot be read", (ONE, "too many .*"), id="two tracks"),
+        pytest.param(
+            lambda data: data.replace(b"avcC", b"xxxC"),
+            "the init section is wrong",
+            (r"avc1\.\w{6}", "the video sample entry cannot be read: .*"),
+            id="no decoder configuration",
+        ),
     ],
 )
-def test_an_init_section_that_players_cannot_use(title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str) -> None:
+def test_an_init_section_that_players_cannot_use(
+    title: tuple[Path, Inventory], change: Callable[[bytes], bytes], what: str, details: tuple[str, str]
+) -> None:
     folder, expected = title
-    path = "video/low/init.mp4"
     with pytest.raises(VerificationFailed, match=what) as caught:
-        check(folder, object_replaced(folder, expected, path, change((folder / PREFIX / path).read_bytes())))
-    assert caught.value.where == str(folder / PREFIX / path)
+        check(folder, object_replaced(folder, expected, INIT, change((folder / PREFIX / INIT).read_bytes())))
+    assert caught.value.where == str(folder / PREFIX / INIT)
+    assert all(map(re.fullmatch, (f"expected: {details[0]}", f"found: {details[1]}"), caught.value.details)), caught.value.details
+
+
+def test_rungs_that_count_in_other_ticks(title: tuple[Path, Inventory]) -> None:
+    """Each is right by itself, but a player that switches between them would jump."""
+    folder, expected = title
+    init = bytearray((folder / PREFIX / INIT).read_bytes())
+    movie = parse_movie(bytes(init))
+    for box, value in ((b"mdhd", 12288), (b"elst", 1024)):
+        at = init.index(box) + 16
+        assert int.from_bytes(init[at : at + 4], "big") == value
+        init[at : at + 4] = (2 * value).to_bytes(4, "big")
+    for uri in (FIRST, SECOND, LAST):
+        clear = opened(folder, find(expected, uri))
+        (fragment,) = read_fragments(io.BytesIO(clear), movie)
+        samples = [replace(sample, duration=2 * sample.duration, cts=2 * sample.cts) for sample in fragment.samples]
+        data = write_fragment(fragment.sequence, 1, 2 * fragment.decode_time, samples, clear[fragment.samples[0].offset :])
+        expected = rewritten(folder, expected, uri, data)
+    expected = with_tracks(object_replaced(folder, expected, INIT, bytes(init)), facts_changed(timescale=24576))
+    with pytest.raises(VerificationFailed, match="the timescale is wrong") as caught:
+        check(folder, expected)
+    assert caught.value.where == str(folder / PREFIX / "video/high/init.mp4")
+    assert caught.value.details == ("expected: 24576", "found: 12288")
+
 
 
 # --- what a target states of copies -----------------------------------------------------------------------------------
@@ -203,30 +257,33 @@ class Answers(LocalStorage):
     answer: Stored | PublishFailed | None = None
 
     def head(self, path: str) -> Stored | None:
+        assert path.startswith("t/v/x.")
         if isinstance(self.answer, PublishFailed):
             raise self.answer
         return self.answer
 
 
 ENTRY = ObjectEntry(size=4, sha256="0" * 64)
+PROVEN = f"(4, '{'0' * 64}')"
 
 
 @pytest.mark.parametrize(
-    ("answer", "what", "found"),
+    ("answer", "what", "details"),
     [
-        pytest.param(None, "not the one that was verified", "None", id="none"),
-        pytest.param(Stored(path="t/v/x.jpg", size=4), "not the one that was verified", "(4, None)", id="hash unknown"),
-        pytest.param(PublishFailed("no answer", fix="try again"), "cannot be looked up: no answer", "nothing", id="no answer"),
+        pytest.param(None, "not the one that was verified", (PROVEN, "None"), id="none"),
+        pytest.param(Stored(path="t/v/x.jpg", size=4), "not the one that was verified", (PROVEN, "(4, None)"), id="hash unknown"),
+        pytest.param(PublishFailed("no answer", fix="try again"), "cannot be looked up: no answer", ("4 bytes", "nothing"), id="no answer"),
     ],
 )
 def test_a_copy_of_which_the_target_does_not_say_what_it_is(
-    answer: Stored | PublishFailed | None, what: str, found: str, tmp_path: Path
+    answer: Stored | PublishFailed | None, what: str, details: tuple[str, str], tmp_path: Path
 ) -> None:
     storage = Answers(tmp_path)
     storage.answer = answer
     with pytest.raises(VerificationFailed, match=what) as caught:
         Readback(storage, "t/v", threading.Event()).compare("x.jpg", ENTRY)
-    assert caught.value.details[1] == f"found: {found}"
+    assert caught.value.where == str(tmp_path / "t/v/x.jpg")
+    assert caught.value.details == (f"expected: {details[0]}", f"found: {details[1]}")
     storage.answer = Stored(path="t/v/x.jpg", size=4, sha256="0" * 64)
     Readback(storage, "t/v", threading.Event()).compare("x.jpg", ENTRY)
 
@@ -245,6 +302,21 @@ def test_a_compressed_playlist_needs_its_header(tmp_path: Path) -> None:
         with pytest.raises(VerificationFailed, match="Content-Encoding") as caught:
             target.keep("x.m3u8", entry, keep=False)
         assert caught.value.details == ("expected: gzip", "found: None")
+        assert caught.value.where == str(tmp_path / "t/v/x.m3u8")
+
+
+def test_a_compressed_copy_is_one_if_its_header_says_so(tmp_path: Path) -> None:
+    class Keeps(Answers):
+        keeps_headers = True
+
+    entry = ObjectEntry(size=4, sha256="0" * 64, content_encoding="gzip")
+    storage, headers = Keeps(tmp_path), delivery("x.m3u8")
+    stated = {"size": 4, "sha256": "0" * 64, "content_type": headers.content_type, "cache_control": headers.cache_control}
+    storage.answer = Stored(path="t/v/x.m3u8", content_encoding="gzip", **stated)
+    Readback(storage, "t/v", threading.Event()).compare("x.m3u8", entry)
+    storage.answer = Stored(path="t/v/x.m3u8", **stated)
+    with pytest.raises(VerificationFailed, match="other headers"):
+        Readback(storage, "t/v", threading.Event()).compare("x.m3u8", entry)
 
 
 def test_a_stop_ends_the_comparing_of_copies(tmp_path: Path) -> None:

@@ -78,6 +78,23 @@ def spoiled(
     return object_replaced(folder, expected, PLAYLIST, playlist)
 
 
+UNREADABLE = "subtitles/en-sdh/00001.vtt", "expected: WebVTT on the title's time line"
+NO_HEADER = "found: line 1: it does not begin with WEBVTT, X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0 and a blank line"
+DIFFERENCES = {  # id of a case -> where, what was expected, what was found
+    "other time line": (*UNREADABLE, NO_HEADER),
+    "no time line": (*UNREADABLE, NO_HEADER),
+    "no header": (*UNREADABLE, NO_HEADER),
+    "a tag": (*UNREADABLE, "found: line 5: a player could misread this text"),
+    "another text": (PLAYLIST, "expected: (0.25, 0.5, '<i>One</i>')", "found: (0.25, 0.5, '<i>Two</i>')"),
+    "another end": (PLAYLIST, "expected: (0.25, 0.5, '<i>One</i>')", "found: (0.25, 0.499, '<i>One</i>')"),
+    "a cue is gone": (PLAYLIST, "expected: 3", "found: 2"),
+    "a cue is gone that was counted": ("subtitles/en-sdh/00001.vtt", "expected: 2", "found: 1"),
+    "not repeated": (PLAYLIST, "expected: 3", "found: 2"),
+    "out of place": ("subtitles/en-sdh/00002.vtt", "expected: a cue after 1.0 s", "found: 2.300 to 2.400 s"),
+    "a cue too many": (PLAYLIST, "expected: 3", "found: 4"),
+}
+
+
 @pytest.mark.parametrize(
     ("index", "pattern", "new", "facts", "what"),
     [
@@ -95,12 +112,21 @@ def spoiled(
     ],
 )
 def test_a_segment_that_is_not_what_was_planned(
-    title: tuple[Path, Inventory], index: int, pattern: str, new: str, facts: dict[str, object], what: str
+    title: tuple[Path, Inventory],
+    index: int,
+    pattern: str,
+    new: str,
+    facts: dict[str, object],
+    what: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     folder, expected = title
     wrong = spoiled(folder, expected, index, lambda text: re.sub(pattern, new, text, count=1), **facts)
-    with pytest.raises(VerificationFailed, match=what):
+    with pytest.raises(VerificationFailed, match=what) as caught:
         check(folder, wrong)
+    where, *details = DIFFERENCES[request.node.callspec.id]
+    assert caught.value.where == str(folder / PREFIX / where)
+    assert caught.value.details == tuple(details)
 
 
 def test_a_cue_that_is_gone_is_missed_in_its_segment(title: tuple[Path, Inventory]) -> None:
@@ -150,6 +176,23 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
         check(folder, object_replaced(folder, wrong, PLAYLIST, text))
 
 
+IN_PLAYLISTS = {  # id of a case -> where in the playlist, what was expected, what was found
+    "group": (":5", r"\['en-sdh'\]", r"\[\]"),
+    "member": ("", r"\['subtitle-en-sdh.m3u8'\]", r"\[\]"),
+    "language": (":4", "en", "de"),
+    "forced": (":4", r"\(True, False\)", r"\(True, True\)"),
+    "default": (":4", r"\(True, False\)", r"\(False, False\)"),
+    "autoselect": (":4", "AUTOSELECT=YES", "NO"),
+    "characteristics": (":4", r"public\.accessibility\.[a-z.,-]+", "None"),
+    "bandwidth": (":5", r"\d+", r"\d+"),
+    "version": ("", "3", "6"),
+    "map": (":9", "None", "video/low/init.mp4"),
+    "target": ("", "1", "2"),
+    "key": (":7", r"\[\('AES-128', 'keys/\w{32}', '[0-9A-F]{32}'\)\]", r"\[\]"),
+    "end": ("", r"\[('[a-z/-]+0000[123].vtt'(, )?){3}\]", r"\[('[a-z/-]+0000[12].vtt'(, )?){2}\]"),
+}
+
+
 @pytest.mark.parametrize(
     ("path", "pattern", "new", "what"),
     [
@@ -168,13 +211,27 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
         pytest.param(PLAYLIST, r"#EXTINF:[\d.]+,\n.*\n#EXT-X-ENDLIST", "#EXT-X-ENDLIST", "list of segments", id="end"),
     ],
 )
-def test_a_playlist_that_says_something_else(title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str) -> None:
+def test_a_playlist_that_says_something_else(
+    title: tuple[Path, Inventory], path: str, pattern: str, new: str, what: str, request: pytest.FixtureRequest
+) -> None:
     folder, expected = title
     text = (folder / PREFIX / path).read_text()
     changed = re.sub(pattern, new, text, count=1)
     assert changed != text
-    with pytest.raises(VerificationFailed, match=what):
+    with pytest.raises(VerificationFailed, match=what) as caught:
         check(folder, object_replaced(folder, expected, path, changed))
+    line, *details = IN_PLAYLISTS[request.node.callspec.id]
+    assert caught.value.where == str(folder / PREFIX / path) + line
+    assert all(map(re.fullmatch, (f"expected: {details[0]}", f"found: {details[1]}"), caught.value.details)), caught.value.details
+
+
+def test_a_track_of_no_known_language(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    (track,) = expected.subtitles
+    expected = expected.model_copy(update={"subtitles": (track.model_copy(update={"language": None}),)})
+    text = playlists(expected)["master.m3u8"]
+    assert 'NAME="English (SDH)",LANGUAGE="und"' in text
+    check(folder, object_replaced(folder, expected, "master.m3u8", text))
 
 
 @pytest.mark.parametrize("flag", ["default", "forced", "hearing_impaired"])
