@@ -84,7 +84,10 @@ CONFLICTS = {
         "b v1: the catalog has it with another fingerprint",
     ),
     "another state": (lambda line: changed(line, status="superseded"), "b v1: live in the catalog, superseded in the file"),
-    "another live version": (lambda line: changed(line, version="v9"), "b: v1 is live in the catalog, v9 in the file"),
+    "a withdrawn version": (
+        lambda line: changed(line, version="v9", status="withdrawn"), "b: v1 is live in the catalog, v9 is withdrawn in the file"
+    ),
+    "another live version": (lambda line: changed(line, version="v9"), "b: v1 is live in the catalog, v9 is live in the file"),
 }
 
 
@@ -98,6 +101,13 @@ def test_what_contradicts_the_catalog_is_refused_before_anything_is_written(conf
         assert refused.value.details == (says,)
         assert refused.value.where == catalog.where
     assert list(exported(catalog, EVERYTHING)) == source[2:3]
+
+
+def test_when_a_status_changed_is_no_contradiction(catalog: Catalog, source: list[str]) -> None:
+    read(catalog, source)
+    again = [changed(line, status_since="2026-01-01T00:00:00Z") for line in source]
+    done = read(catalog, again)
+    assert (done.added, done.unchanged) == (0, len(source))
 
 
 def test_many_conflicts_are_counted(tmp_path: Path) -> None:
@@ -191,7 +201,7 @@ def test_what_is_published_during_an_import_is_kept(catalog: Catalog, source: li
     monkeypatch.setattr(Catalog, "difference", compared)
     with pytest.raises(VidpipeError, match="changed during the import") as refused:
         read(catalog, source)
-    assert refused.value.details == ("c: v0 is live in the catalog, v1 in the file",)
+    assert refused.value.details == ("c: v0 is live in the catalog, v1 is live in the file",)
     live = catalog.live("c")
     assert live is not None
     assert live[1] == "meanwhile"

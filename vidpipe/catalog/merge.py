@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import STANDING, Record
 from vidpipe.catalog.tables import versions
 from vidpipe.data import Data
 
@@ -42,18 +42,19 @@ def compare(connection: sa.Connection, given: Sequence[Exported], read: Callable
         (row["content_id"], row["version"]): Exported(fingerprint=row["fingerprint"], record=read(row))
         for row in connection.execute(chosen).mappings()
     }
-    live = {content_id: version for (content_id, version), held in known.items() if held.record.status == "live"}
+    standing = {content_id: held.record for (content_id, _), held in known.items() if held.record.status in STANDING}
     new, unchanged, conflicts = [], 0, []
     for each in given:
         record = each.record
         held = known.get((record.content_id, record.version))
-        other = live.get(record.content_id)
-        if held == each:
+        other = standing.get(record.content_id)
+        if held is not None and _undated(held) == _undated(each):
             unchanged += 1
         elif held is not None:
             conflicts.append(f"{record.content_id} {record.version}: {_difference(held, each)}")
-        elif record.status == "live" and other is not None:
-            conflicts.append(f"{record.content_id}: {other} is live in the catalog, {record.version} in the file")
+        elif record.status in STANDING and other is not None:
+            here, there = f"{other.version} is {other.status} in the catalog", f"{record.version} is {record.status} in the file"
+            conflicts.append(f"{record.content_id}: {here}, {there}")
         else:
             new.append(each)
     return Difference(new=tuple(new), unchanged=unchanged, conflicts=tuple(conflicts))
@@ -74,6 +75,11 @@ def add(connection: sa.Connection, new: Sequence[Exported]) -> None:
     ]
     if rows:
         connection.execute(sa.insert(versions), rows)
+
+
+def _undated(version: Exported) -> Exported:
+    """Return a version without the time at which its status changed, which two catalogs note each for itself."""
+    return version.model_copy(update={"record": version.record.model_copy(update={"status_since": None})})
 
 
 def _difference(held: Exported, given: Exported) -> str:
