@@ -60,6 +60,7 @@ def test_another_source_needs_replace(configured: Settings, tmp_path: Path) -> N
         assert catalog.list() == (first,)
     replaced = run(other, configured, replace=True).record
     assert (replaced.content_id, replaced.title) == (first.content_id, "A Film")
+    assert not set(replaced.encryption.key_ids) & set(first.encryption.key_ids), "another film has a key of its own"
     assert replaced.source.sha256 != first.source.sha256
 
 
