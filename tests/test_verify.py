@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
@@ -324,6 +325,19 @@ def test_a_segment_of_which_a_decoder_gives_less(
         verify(expected, LocalStorage(folder), key_for=lambda _: KEY, ffmpeg=decoder, **options)
     assert caught.value.where == str(folder / PREFIX / where)
     assert caught.value.details == details
+
+
+def test_a_stop_ends_a_decoder_that_hangs(published: tuple[Path, Inventory], tmp_path: Path) -> None:
+    folder, expected = published
+    cancel = threading.Event()
+    (tmp_path / "decoder").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "decoder").chmod(0o755)
+    threading.Timer(0.5, cancel.set).start()
+    began = time.monotonic()
+    options: Any = {"ffmpeg": ffmpeg.FFmpeg(str(tmp_path / "decoder"), "1"), "reporter": Silent(), "cancel": cancel}
+    with pytest.raises(Interrupted):
+        verify(expected, LocalStorage(folder), key_for=lambda _: KEY, **options)
+    assert time.monotonic() - began < 30
 
 
 def object_replaced(folder: Path, expected: Inventory, path: str, new: str | bytes) -> Inventory:
