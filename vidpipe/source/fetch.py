@@ -153,7 +153,8 @@ def spool(
     arrived = _Arrived(where, cancel, on_bytes)
     try:
         if os.isatty(stdin):
-            raise UsageError("standard input is a terminal, not a video", where="-", fix="pipe a video into it: vidpipe ingest - --id X < PIPE")
+            fix = "pipe a video into it: vidpipe ingest - --id X < PIPE"
+            raise UsageError("standard input is a terminal, not a video", where="-", fix=fix)
         with partial.open("wb") as copy:
             while True:
                 arrived.add(0)
