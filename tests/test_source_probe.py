@@ -125,7 +125,7 @@ def paths(folder: Path) -> dict[str, tuple[str, str]]:
         "empty": ("empty.mp4", "empty"),
         "directory": ("folder.mp4", "directory"),
         "fifo": ("pipe.mp4", "pipe"),
-        "symlink loop": ("loop.mp4", "circle"),
+        "symlink loop": ("loop.mp4", "form a loop"),
         "dangling link": ("dangling.mp4", "a link to a file that does not exist"),
         "socket": ("socket.mp4", "socket"),
         "below a file": ("text.mp4/x.mp4", "a part of the path is a file"),
