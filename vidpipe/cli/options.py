@@ -97,7 +97,9 @@ Encrypt = Annotated[str | None, typer.Option(metavar="|".join(SCHEMES), help=_ab
 KeyUrl = Annotated[str | None, typer.Option("--key-url", metavar="TEMPLATE", help=_about("key_url"), show_default=False)]
 PublicUrl = Annotated[str | None, typer.Option("--public-url", metavar="URL", help=_about("public_url"), show_default=False)]
 NewKey = Annotated[bool, typer.Option("--new-key", help="Publish a new version under a fresh key even if nothing else changed.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Let this source take the place of the one that a live title was made of, or of a withdrawn title.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Let this source replace the one that a live title was made of, or a title that was withdrawn.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan; encode and publish nothing.")]
 ProgressOption = Annotated[Progress, typer.Option("--progress", help="How to show progress, on standard error. json is one object a line.")]
 
