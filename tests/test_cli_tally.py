@@ -10,7 +10,7 @@ import pytest
 from tests.test_cli_errors import ROOT
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke
-from vidpipe.cli.tally import Tally
+from vidpipe.cli.tally import FileTally
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.validation import Validation
 
@@ -22,14 +22,14 @@ REFUSED = Validation(file="b", refused=True)
 
 
 def test_a_tally() -> None:
-    tally = Tally(3)
+    tally = FileTally(3)
     assert tally.line() is None
     tally.add(OK)
     tally.add(WARNED)
     assert tally.line() == "2 of 3 files: 1 ok, 1 with warnings, 0 refused", "of a run that was stopped"
     tally.add(REFUSED)
     assert (tally.line(), tally.refused) == ("3 files: 1 ok, 1 with warnings, 1 refused", 1)
-    alone = Tally(1)
+    alone = FileTally(1)
     alone.add(OK)
     assert alone.line() is None
 

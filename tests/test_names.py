@@ -17,7 +17,7 @@ PARTS = {"audio.py", "captions.py", "model.py", "picture.py", "result.py", "subt
 OPTIONS = "vidpipe/cli/options.py"
 """Its names are the options by which a user gives the thing of that name."""
 
-PLAIN = "vidpipe/source/child/plain.py"
+PLAIN = "vidpipe/source/child/plain_data.py"
 """Stands in for vidpipe/data.py in the child that measures a file, so it has the names of that module."""
 
 

@@ -36,7 +36,7 @@ MOST = 16
 """Titles that are open at once: each has threads and open files."""
 TICK = 0.2  # seconds between looks at the cancel signal
 
-State = Literal["live", "unchanged", "failed", "stopped", "not-started"]
+TitleState = Literal["live", "unchanged", "failed", "stopped", "not-started"]
 
 
 class TitleResult(Data):
@@ -46,7 +46,7 @@ class TitleResult(Data):
     number: int
     source: str = Field(description="As it was given; a URL without user, password and query.")
     content_id: str
-    state: State = Field(description="live: a new version, or the one that was put whole again; unchanged: it was live already.")
+    state: TitleState = Field(description="live: a new version, or the one that was put whole again; unchanged: it was live already.")
     exit_code: int = Field(description="Of `vidpipe ingest` for this title alone; 130 if it was stopped or not started.")
     seconds: float = Field(default=0, description="Wall time.")
     result: IngestResult | None = Field(default=None, description="What was made; null if nothing was.")
@@ -158,12 +158,12 @@ def _one(
     return done
 
 
-def _failed(number: int, title: BatchTitle, problem: VidpipeError, state: State) -> TitleResult:
+def _failed(number: int, title: BatchTitle, problem: VidpipeError, state: TitleState) -> TitleResult:
     update = {"message": tuple(problem.lines()), "diagnostics": problem.diagnostics()}
     return _result(number, title, state, problem.exit_code).model_copy(update=update)
 
 
-def _result(number: int, title: BatchTitle, state: State, code: int) -> TitleResult:
+def _result(number: int, title: BatchTitle, state: TitleState, code: int) -> TitleResult:
     return TitleResult(number=number, source=_shown(title), content_id=title.content_id, state=state, exit_code=code)
 
 

@@ -26,7 +26,7 @@ from vidpipe.cli.words import err, lines, out, write_json
 from vidpipe.errors import SourceRefused, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
-    from vidpipe.cli.tally import Tally
+    from vidpipe.cli.tally import FileTally
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
@@ -153,7 +153,7 @@ def ingest(
     epilog=examples(
         "vidpipe watch /srv/incoming --to s3://media/vod",
         "vidpipe watch s3://masters/incoming/ --ladder premium --progress json",
-        "vidpipe watch /srv/incoming --settle 60 --json >> published.ndjson",
+        "vidpipe watch /srv/incoming --settle 60 --json > published.ndjson",
     ),
 )
 def watch(
@@ -174,7 +174,7 @@ def watch(
     ffmpeg: options.FFmpeg = None,
     debug: options.Debug = False,
 ) -> None:
-    """Publish every source that arrives in a folder, until it is stopped.
+    """Publish every source that arrives in a folder.
 
     A title is named after its file. When it is live, the file is moved to done/ in the folder; if it is refused, to failed/, with the
     reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
@@ -287,7 +287,7 @@ def validate(
     from vidpipe.data import report
 
     shown = options.progress(progress, quiet=quiet)
-    with _counted(len(files), json=json, progress=shown) as tally, watching(shown) as (reporter, cancel):
+    with _counted(len(files), json=json, progress=shown, quiet=quiet) as tally, watching(shown) as (reporter, cancel):
         settings = options.settings(policy=policy, home=home, ffmpeg=ffmpeg)
         from vidpipe.validation import validate_files
 
@@ -303,15 +303,17 @@ def validate(
 
 
 @contextmanager
-def _counted(files: int, *, json: bool, progress: options.Progress) -> Iterator[Tally]:
+def _counted(files: int, *, json: bool, progress: options.Progress, quiet: bool) -> Iterator[FileTally]:
     """Count files, and say at the end what came of them, also of a run that was stopped. Where results are JSON, standard error has it."""
-    from vidpipe.cli.tally import Tally
+    from vidpipe.cli.tally import FileTally
 
-    tally = Tally(files)
+    tally = FileTally(files)
     try:
         yield tally
     finally:
         text = tally.line()
+        if quiet:
+            text = None
         if text and not json:
             lines(out(), text)
         elif text and progress not in (options.Progress.json, options.Progress.none):

@@ -31,7 +31,7 @@ def _option(metavar: str, about: str, heading: str = _FILTERS) -> Any:
     return typer.Option(metavar=metavar, help=about, show_default=False, rich_help_panel=heading)
 
 
-State = Annotated[list[str] | None, _option("STATE", "live, superseded, ..., or all. May be given several times.")]
+States = Annotated[list[str] | None, _option("STATE", "live, superseded, ..., or all. May be given several times.")]
 IdPattern = Annotated[str | None, _option("PATTERN", "How the content id begins; with * or ?, all of it.")]
 Meta = Annotated[
     list[str] | None,

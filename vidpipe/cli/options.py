@@ -100,7 +100,7 @@ Jobs = Annotated[
     typer.Option(
         "--jobs",
         metavar="FILE|-",
-        help="List of titles: CSV with a heading, or one JSON object per line; columns are source, id, title, meta.KEY, ladder, to, …",
+        help="List of titles: CSV with a heading, or one JSON object per line; columns are source, id, title, meta.KEY, ladder and others.",
         show_default=False,
         rich_help_panel=BATCH,
     ),

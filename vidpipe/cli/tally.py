@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vidpipe.validation import Validation
 
 
-class Tally:
+class FileTally:
     """Counts files. files: so many were asked for."""
 
     def __init__(self, files: int) -> None:

@@ -25,7 +25,7 @@ class SourceFault(ValueError):
     """What was made is not what was planned because the source is not what its headers and packets promise."""
 
 
-class ChangingAudio(SourceFault):
+class AudioChanged(SourceFault):
     """The audio changes its channels or its sample rate, and its packets did not say so."""
 
 
@@ -84,7 +84,7 @@ def check_audio(path: Path, rendition: AudioRendition, command: AudioCommand) ->
         end += fragment.duration
     if not -(-end // AAC_FRAME) <= frames <= -(-end // AAC_FRAME) + 1:
         # ffmpeg begins its filters anew where the channels or the sample rate change, and fills up from time 0 once more
-        raise ChangingAudio(f"the audio changes its channels or its sample rate mid-stream ({frames} frames in {end} samples)")
+        raise AudioChanged(f"the audio changes its channels or its sample rate mid-stream ({frames} frames in {end} samples)")
     planned = command.samples(rendition)
     least = planned
     if isinstance(rendition.make, AudioCopy):

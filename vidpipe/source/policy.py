@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 from vidpipe.data import Data
 from vidpipe.strict_yaml import Table, read_file, read_table
 
-Severity = Literal["error", "warning", "off"]
-SEVERITIES: dict[Severity, str] = {
+PolicySeverity = Literal["error", "warning", "off"]
+SEVERITIES: dict[PolicySeverity, str] = {
     "error": "the source is refused, nothing is published",
     "warning": "it is reported, and the work goes on",
     "off": "it is not reported",
@@ -39,53 +39,53 @@ def _limit(
 class Check(Data):
     """One check. severity: what a finding does.  All other fields are limits."""
 
-    severity: Severity
+    severity: PolicySeverity
 
 
 class Truncated(Check):
     """The packets end earlier than the container claims: the file was cut, or is still being written."""
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
     tolerance: float = _limit(0.5, "seconds", "they may end so much earlier, on top of 1 % of the duration", ge=0)
 
 
 class ReadError(Check):
     """Reading stopped with an error before the end of the file."""
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
 
 
 class CorruptPackets(Check):
     """Packets that the container marks as damaged (transport errors, bad checksums, cut short)."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(0, "packets", "of one stream", ge=0)
 
 
 class NoAudio(Check):
     """There is no audio stream at all."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
 
 
 class DurationMismatch(Check):
     """Audio ends before or after the picture."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(1.0, "seconds", ge=0)
 
 
 class StartMismatch(Check):
     """Audio begins before or after the picture."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(1.0, "seconds", ge=0)
 
 
 class EarlyAudio(Check):
     """Audio begins before the first picture that can be shown, by less than start_mismatch allows: that much of it is cut."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
 
 
 class DiscardedAudio(Check):
@@ -95,20 +95,20 @@ class DiscardedAudio(Check):
     is not counted.)
     """
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
     share: float = _limit(0.6, "of its length", "so much has to be kept", gt=0, le=1)
 
 
 class AudioOutsidePicture(Check):
     """Audio is over before the first picture that can be shown, or begins after the last one. The title is made without it."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
 
 
 class UndecodableAudio(Check):
     """There is no decoder for an audio stream. Where another one is good, this is never more than a warning."""
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
 
 
 class ChangingAudio(Check):
@@ -117,7 +117,7 @@ class ChangingAudio(Check):
     Where the packets do not say so (LATM, DTS, audio in PCM or Opus), only a decode shows it: `validate` without --quick does.
     """
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(0, "changes", "of one stream", ge=0)
 
 
@@ -128,33 +128,33 @@ class CaptionsLeftOut(Check):
     reordered.
     """
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
 
 
 class DuplicateTimestamps(Check):
     """Pictures have the same time."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(0, "pictures", ge=0)
 
 
 class BrokenTimestamps(Check):
     """Pictures have no time, or decoding times go backwards."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     most: float = _limit(0, "pictures", ge=0)
 
 
 class ClockJump(Check):
     """The clock of the file jumps. Its time line is made continuous."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
 
 
 class TimestampGap(Check):
     """One picture is shown very long."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     longest: float = _limit(1.0, "seconds", "from one picture to the next", gt=0)
 
 
@@ -165,41 +165,41 @@ class StretchedTime(Check):
     slides without audio has 2000 bits a second or more.
     """
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
     lowest: float = _limit(1000, "bits a second", "of the whole file, for the time of the picture", ge=0)
 
 
 class LowResolution(Check):
     """The picture is small. Both sides are looked at, so portrait video is treated as landscape is."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     lowest: float = _limit(240, "pixels", "of the shorter side, as shown", ge=0)
 
 
 class LowBitRate(Check):
     """The video has very few bits for its size: it was already compressed hard."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     lowest: float = _limit(0.02, "bits a pixel", "of each picture", ge=0)
 
 
 class MissingPictures(Check):
     """Fewer pictures can be decoded than the packets promise."""
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
 
 
 class DecodeErrors(Check):
     """Pictures or audio cannot be decoded, or only patched up. What is within the limit is a warning."""
 
-    severity: Severity = "error"
+    severity: PolicySeverity = "error"
     most: float = _limit(1.0, "seconds", "in all", ge=0)
 
 
 class BlackVideo(Check):
     """A stretch of the picture is black."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     longest: float = _limit(10, "seconds", gt=0)
     pixel_luma: float = _limit(0.10, "of full brightness", "up to this a pixel is black", ge=0, le=1)
     picture_share: float = _limit(0.98, "of the pixels", "if so many are black, the picture is", gt=0, le=1)
@@ -208,7 +208,7 @@ class BlackVideo(Check):
 class FrozenVideo(Check):
     """A stretch of the picture does not move (black ones are not reported again)."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     longest: float = _limit(10, "seconds", gt=0)
     noise: float = _limit(0.001, "of full brightness", "mean difference of two pictures that is still no movement", ge=0, le=1)
 
@@ -220,14 +220,14 @@ class InterlacedContent(Check):
     late to deinterlace them.
     """
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     share: float = _limit(0.8, "of the pictures", "of those with a verdict", gt=0, le=1)
 
 
 class Silence(Check):
     """A stretch is silent on every channel."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     longest: float = _limit(10, "seconds", gt=0)
     noise: float = _limit(-60, "dBFS", "what is softer is silence", ge=-200, le=0)
 
@@ -235,7 +235,7 @@ class Silence(Check):
 class Loudness(Check):
     """The whole programme is too soft or too loud, by EBU R 128 (its target is -23 LUFS; streaming services want -14 to -27)."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     lowest: float = _limit(-33, "LUFS", ge=-70, le=5)
     highest: float = _limit(-9, "LUFS", ge=-70, le=5)
 
@@ -243,14 +243,14 @@ class Loudness(Check):
 class TruePeak(Check):
     """The audio clips when it is played: its true peak, by EBU R 128, is above 0 dBTP."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     highest: float = _limit(0, "dBTP", ge=-100, le=30)
 
 
 class DeadChannel(Check):
     """A channel is silent while another one is not (the LFE channel of surround sound is left alone)."""
 
-    severity: Severity = "warning"
+    severity: PolicySeverity = "warning"
     peak: float = _limit(-70, "dBFS", "a channel that never gets louder is dead", ge=-200, le=0)
 
 

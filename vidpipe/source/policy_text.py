@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from vidpipe.data import Data
-from vidpipe.source.policy import SEVERITIES, Check, QualityPolicy, Severity, id_of, limits_of, unit_of
+from vidpipe.source.policy import SEVERITIES, Check, PolicySeverity, QualityPolicy, id_of, limits_of, unit_of
 
 _COLUMNS = 110
 
@@ -33,7 +33,7 @@ class CheckReport(Data):
 
     id: str = Field(description="Id of the finding that it weighs.")
     key: str = Field(description="Key in a policy.")
-    severity: Severity
+    severity: PolicySeverity
     meaning: str = Field(description="What is found.")
     limits: tuple[LimitReport, ...]
 

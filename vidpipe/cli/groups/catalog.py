@@ -145,6 +145,6 @@ catalog.command(
     epilog=examples(
         "vidpipe catalog import catalog.jsonl --dry-run",
         "vidpipe catalog import catalog.jsonl",
-        "VIDPIPE_CATALOG_URL=postgresql://vidpipe@db/vidpipe vidpipe catalog import catalog.jsonl",
+        "vidpipe catalog import catalog.jsonl --home /srv/other",
     ),
 )(finding.import_titles)

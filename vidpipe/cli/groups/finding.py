@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def list_titles(
     context: typer.Context,
-    state: filters.State = None,
+    state: filters.States = None,
     id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
@@ -50,7 +50,7 @@ def search_titles(
         list[str],
         typer.Argument(metavar="WORD", help="All have to be there; the last one may be the beginning of a word.", show_default=False),
     ],
-    state: filters.State = None,
+    state: filters.States = None,
     id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
@@ -68,13 +68,16 @@ def search_titles(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Find live titles (or those that --state names) by words of title, metadata and content id. Case and accents do not count."""
+    """Find titles by words of title, metadata and content id.
+
+    They are the live ones, unless --state says otherwise. Case and accents do not count.
+    """
     _list(filters.query(context.params, text=" ".join(words)), limit, json=json, home=home)
 
 
 def export_titles(
     context: typer.Context,
-    state: filters.State = None,
+    state: filters.States = None,
     id: filters.IdPattern = None,
     meta: filters.Meta = None,
     language: filters.Language = None,
@@ -87,7 +90,10 @@ def export_titles(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Print every version of every title, or of those that the filters choose, as JSON Lines. Media and keys are not part of it."""
+    """Print versions as JSON Lines, for another catalog or a backup.
+
+    That is every version of every title, or those that the filters choose. Media and keys are not part of it.
+    """
     settings = options.settings(home=home)
     from vidpipe.catalog import open_catalog
     from vidpipe.catalog.exchange import exported
@@ -105,7 +111,10 @@ def import_titles(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Add exported versions to the catalog. What it has already stays; nothing is overwritten. The same import again changes nothing."""
+    """Add exported versions to the catalog.
+
+    What it has already stays; nothing is overwritten. The same import again changes nothing.
+    """
     settings = options.settings(home=home)
     from vidpipe.catalog import open_catalog
     from vidpipe.catalog.exchange import import_lines

@@ -33,7 +33,7 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def versions(content_id: ContentId, json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
-    """List all versions of a title, newest first, and which one is live."""
+    """List all versions of a title, newest first."""
     from vidpipe.cli import changes
     from vidpipe.data import report
 
@@ -93,8 +93,9 @@ def withdraw(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Take a title down: no version of it is live any more, and its address is gone.
+    """Take a title down.
 
+    No version of it is live any more, and its address is gone.
     Its other files and its keys stay, so that it can be restored. An ingest of it that is running will not make it live again.
     """
     from vidpipe.cli import changes
@@ -126,7 +127,10 @@ def restore(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Make a withdrawn title live again. It is first proven at its target, as by rollback."""
+    """Make a withdrawn title live again.
+
+    It is first proven at its target, as by rollback.
+    """
     from vidpipe.cli import changes
     from vidpipe.data import report
 
@@ -160,8 +164,9 @@ def set_words(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Change the title or the metadata of a live title. Nothing is encoded, and the source is not needed.
+    """Change the title or the metadata of a live title.
 
+    Nothing is encoded, and the source is not needed.
     A new version takes the place of the live one, with the same media, copied at the target.
     """
     from vidpipe.cli import changes
@@ -192,8 +197,9 @@ def delete(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Delete a withdrawn title for ever: all its versions, their files, and their keys.
+    """Delete a withdrawn title for ever.
 
+    All its versions, their files and their keys are deleted.
     A live title has to be withdrawn first. If it is interrupted, run the same command again.
     """
     from vidpipe.cli import changes
@@ -242,8 +248,9 @@ def prune(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Delete old superseded versions, and what an interrupted delete has left.
+    """Delete old superseded versions.
 
+    What an interrupted delete has left is deleted, too.
     Live and withdrawn versions stay, and whatever an unfinished ingest needs.
     """
     from vidpipe.cli import changes
@@ -270,12 +277,12 @@ def prune(
 def add_to(catalog: typer.Typer) -> None:
     """Give the group its commands that change what is published."""
     for name, command, shown in (
-        ("versions", versions, ("versions film", "versions film --json | jq -r '.[] | [.version, .status] | @tsv'")),
+        ("versions", versions, ("versions film", "versions film --home /srv/vidpipe", "versions film --json | jq -r '.[] | [.version, .status] | @tsv'")),
         ("rollback", rollback, ("rollback film --dry-run", "rollback film", "rollback film 20260102T030405Z-1a2b3c --yes")),
-        ("withdraw", withdraw, ("withdraw film", "withdraw film --yes --json")),
-        ("restore", restore, ("restore film", "restore film --dry-run")),
+        ("withdraw", withdraw, ("withdraw film", "withdraw film --dry-run", "withdraw film --yes --json")),
+        ("restore", restore, ("restore film", "restore film --dry-run", "restore film --yes --json")),
         ("set", set_words, ("set film --title 'A Film'", "set film --meta season=2 --meta draft=", "set film --title 'A Film' --dry-run")),
-        ("delete", delete, ("delete film --dry-run", "delete film")),
+        ("delete", delete, ("delete film --dry-run", "delete film", "delete film --yes --json")),
         ("prune", prune, ("prune --dry-run", "prune film --keep 0 --older-than 12h", "prune --keep 2 --older-than 30d --yes")),
     ):
         catalog.command(name, cls=Command, epilog=examples(*(f"vidpipe catalog {line}" for line in shown)))(command)

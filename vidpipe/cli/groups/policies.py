@@ -34,7 +34,10 @@ def show_policy(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what is checked, the limits, and what a finding does: error refuses the source, warning reports it, off does not."""
+    """Show what is checked, and what each finding does.
+
+    error refuses the source, warning reports it, off does neither.
+    """
     from vidpipe.cli import render
     from vidpipe.data import report
     from vidpipe.source.policy import load_policy
@@ -61,7 +64,10 @@ def check_policies(
     json: options.JsonLines = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check policy files. The exit code is 2 if one of them is wrong."""
+    """Check policy files.
+
+    The exit code is 2 if any file is wrong.
+    """
     from vidpipe.cli.checking import check_files
     from vidpipe.quantities import count
     from vidpipe.source.policy import QualityPolicy, load_policy

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidpipe.encode.audio import AudioCommand, audio_arguments, audio_decode_arguments, audio_file, measured_file
-from vidpipe.encode.check import ChangingAudio, check_audio, check_text
+from vidpipe.encode.check import AudioChanged, check_audio, check_text
 from vidpipe.encode.job import Checked, Decoding, Failed, Job
 from vidpipe.encode.process_limits import audio_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
@@ -48,7 +48,7 @@ class AudioJob(AudioCommand, Job):
             try:
                 samples[audio_file(number)] = attempted(completed, check_audio, folder / audio_file(number), rendition, self)
             except Failed as failure:
-                if not isinstance(failure.__cause__, ChangingAudio):
+                if not isinstance(failure.__cause__, AudioChanged):
                     raise
                 changing[rendition.stream.stream] = failure
                 continue

@@ -11,7 +11,7 @@ import pytest
 
 from tests.source_support import make
 from vidpipe.source.child.entry import examine
-from vidpipe.source.child.plain import Data, Field, Rational
+from vidpipe.source.child.plain_data import Data, Field, Rational
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.probe import CHILD, probe
 
