@@ -437,6 +437,15 @@ def test_a_text_that_says_something_else(
     assert all(map(re.fullmatch, (f"expected: {expected_}", f"found: {found}"), caught.value.details)), caught.value.details
 
 
+def test_keys_are_named_by_the_url_that_was_asked_for(published: tuple[Path, Inventory]) -> None:
+    folder, expected = published
+    options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "workers": 1}
+    url = "https://keys.example.com/{content_id}/{key_id}"
+    with pytest.raises(VerificationFailed, match="EXT-X-KEY is wrong") as caught:
+        verify(expected, LocalStorage(folder), key_url=url, key_for=lambda _: KEY, **options)
+    assert f"'https://keys.example.com/title/{KEY.key_id}'" in caught.value.details[0]
+
+
 @pytest.mark.parametrize(("path", "other"), [("master.m3u8", "video-low.m3u8"), ("video-low.m3u8", "master.m3u8")])
 def test_a_playlist_of_the_other_kind(title: tuple[Path, Inventory], path: str, other: str) -> None:
     folder, expected = title

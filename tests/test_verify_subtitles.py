@@ -172,8 +172,12 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
     text = (folder / PREFIX / PLAYLIST).read_text().replace("EXTINF:0.500000", "EXTINF:0.600000")
     text = re.sub(r"(EXTINF:1.000000,\n.*00002)", lambda found: found[1].replace("1.000000", "0.900000"), text)
     wrong = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": moved}),)})
-    with pytest.raises(VerificationFailed, match="the time line is wrong"):
+    with pytest.raises(VerificationFailed, match="the time line is wrong") as caught:
         check(folder, object_replaced(folder, wrong, PLAYLIST, text))
+    assert caught.value.where == str(folder / PREFIX / PLAYLIST)
+    borders, found = caught.value.details
+    assert borders.startswith("expected: [(Fraction(0, 1), Fraction(1, 1)), (Fraction(1, 1), Fraction(2, 1))")
+    assert found.startswith("found: [(Fraction(0, 1), Fraction(1, 1)), (Fraction(1, 1), Fraction(19, 10))")
 
 
 IN_PLAYLISTS = {  # id of a case -> where in the playlist, what was expected, what was found
