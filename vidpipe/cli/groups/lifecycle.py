@@ -277,7 +277,7 @@ def prune(
 def add_to(catalog: typer.Typer) -> None:
     """Give the group its commands that change what is published."""
     for name, command, shown in (
-        ("versions", versions, ("versions film", "versions film --home /srv/vidpipe", "versions film --json | jq -r '.[] | [.version, .status] | @tsv'")),
+        ("versions", versions, ("versions film", "versions film --home /srv/vidpipe", "versions film --json | jq -r '.[].status'")),
         ("rollback", rollback, ("rollback film --dry-run", "rollback film", "rollback film 20260102T030405Z-1a2b3c --yes")),
         ("withdraw", withdraw, ("withdraw film", "withdraw film --dry-run", "withdraw film --yes --json")),
         ("restore", restore, ("restore film", "restore film --dry-run", "restore film --yes --json")),
