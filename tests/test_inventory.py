@@ -118,13 +118,13 @@ def test_a_reader_ignores_what_a_later_version_adds(tmp_path: Path) -> None:
     assert read_inventory(json.dumps(value).encode()) == inventory
 
 
-def test_an_unchanged_title_on_s3_costs_three_requests(proxy: tuple[servers.S3Server, Proxy], tmp_path: Path) -> None:
+def test_an_unchanged_title_on_s3_costs_four_requests(proxy: tuple[servers.S3Server, Proxy], tmp_path: Path) -> None:
     server, between = proxy
     configured = settings(tmp_path, 90, target=f"s3://{server.bucket}/vod")
     first = run(CLIP, configured, content_id="film")
     between.asked.clear()
     assert run(CLIP, configured, content_id="film").unchanged
-    assert [method for method, _ in between.asked] == ["GET", "GET", "GET"], "a listing, the inventory, the record"
+    assert [method for method, _ in between.asked] == ["GET", "GET", "GET", "HEAD"], "a listing, the inventory, the record; the address"
     with closing(boto3.session.Session().client("s3")) as client:
         client.delete_object(Bucket=server.bucket, Key=f"vod/film/{first.record.version}/video/90p/00001.m4s")
     between.asked.clear()

@@ -20,6 +20,8 @@ from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped, purge, taken_down
 from vidpipe.errors import PublishFailed, VidpipeError
+from vidpipe.inventory import Inventory, Objects
+from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish.delivery import ADDRESS, ADDRESS_SECONDS, delivery
@@ -59,12 +61,15 @@ def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
             return
 
 
-def is_flipped(storage: Storage, live: Record) -> bool:
-    """Whether the address of a title plays this version. Raises PublishFailed if the target cannot be asked."""
-    path = layout.address(live.content_id)
+def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> bool:
+    """Whether the address of a title plays this version. Raises PublishFailed if the target cannot be asked.
+
+    known: the inventory of the version, from which its master playlist follows; without it, that is read.
+    """
     if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
-    return storage.head(path) is not None and storage.get(path) == _content(storage, live)
+    stored = storage.head(layout.address(live.content_id))
+    return stored is not None and stored.sha256 == hashlib.sha256(_content(storage, live, known)).hexdigest()
 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
@@ -80,9 +85,11 @@ def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Set
     _purge(content_id, paths, settings, reporter, f"purge {', '.join(paths)} by hand: segments may be cached for days")
 
 
-def put_right(storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter) -> None:
+def put_right(
+    storage: Storage, catalog: Catalog, live: Record, settings: Settings, reporter: Reporter, known: Objects | None = None
+) -> None:
     """Put the address of a title right that does not play its live version: a run was killed before it had, or the target lost it."""
-    if not is_flipped(storage, live):
+    if not is_flipped(storage, live, known):
         show(storage, catalog, live.content_id, settings, reporter)
         where = storage.location(layout.address(live.content_id))
         text = f"{where} did not play version {live.version} of {live.content_id}, and does now"
@@ -104,7 +111,11 @@ def _live(catalog: Catalog, content_id: str) -> Record | None:
     return found[0] if found else None
 
 
-def _content(storage: Storage, live: Record) -> bytes:
+def _content(storage: Storage, live: Record, known: Objects | None = None) -> bytes:
+    if isinstance(known, Inventory):
+        written = write_master(known.video, known.audio, known.subtitles)
+        if hashlib.sha256(written.encode()).hexdigest() == known.objects[layout.MASTER].sha256:  # not of an older vidpipe, or compressed
+            return relocated(written, live.version).encode()
     prefix = layout.version_prefix(live.content_id, live.version)
     try:
         master = decompressed(storage.get(f"{prefix}/{layout.MASTER}")).decode()

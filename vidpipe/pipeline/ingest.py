@@ -203,7 +203,7 @@ def _ingest(
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
-            put_right(storage, catalog, same, settings, reporter)
+            put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(_unchanged(same, storage, facts, made))
             return
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
@@ -212,7 +212,7 @@ def _ingest(
         decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
-            put_right(storage, catalog, same, settings, reporter)
+            put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return
         keep = was.encryption.key_ids if was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt else ()
