@@ -372,7 +372,7 @@ def test_the_same_version_again_changes_nothing(catalog: Catalog) -> None:
 def test_a_version_never_changes(catalog: Catalog) -> None:
     catalog.publish(record(), "1")
     for other, fingerprint in ((record(title="other"), "1"), (record(), "2")):
-        with pytest.raises(CatalogFailed, match="a different record") as failure:
+        with pytest.raises(CatalogFailed, match="already in the catalog with another record") as failure:
             catalog.publish(other, fingerprint)
         assert failure.value.where == catalog.where
     assert catalog.live("t") == (record(), "1")
@@ -654,7 +654,7 @@ def test_a_path_may_hold_an_at_sign(tmp_path: Path) -> None:
         ("database or disk is full", "free some space"),
         ("could not extend file: No space left on device", "free some space"),
         ("disk I/O error", "check the catalog file"),
-        ("canceling statement due to lock timeout", "busy"),
+        ("canceling statement due to lock timeout", "another process is using the catalog"),
         ("must be owner of table vidpipe_versions", "user who made them"),
         ("no such module: fts5", "FTS5"),
     ],

@@ -209,7 +209,7 @@ def test_a_catalog_that_may_not_be_written_is_not_upgraded(old: str, monkeypatch
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != folder)
     with Catalog(old) as catalog, pytest.raises(CatalogFailed, match="readonly") as refused:
         catalog.list()
-    assert "right to write" in str(refused.value.fix)
+    assert "write access" in str(refused.value.fix)
     assert version(old) == "1"
 
 

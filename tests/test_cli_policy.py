@@ -116,7 +116,9 @@ NEAR = {
     "command": (["ingst"], "No such command 'ingst'", "did you mean ingest or inspect? Else see vidpipe --help"),
     "command of a group": (["ladders", "chek"], "No such command 'chek'", "did you mean check? Else see vidpipe ladders --help"),
     "option": (["ingest", "--laddr", "x"], "No such option: --laddr", "did you mean --ladder? Else see vidpipe ingest --help"),
-    "nothing near": (["ingest", "--zzz"], "No such option: --zzz", "see vidpipe ingest --help"),
+    "nothing near": (
+        ["ingest", "--zzz"], "No such option: --zzz", "write vidpipe ingest [OPTIONS] [SOURCE]..., or see vidpipe ingest --help"
+    ),
 }
 
 

@@ -75,7 +75,7 @@ def test_what_the_first_look_shows_is_refused_before_the_encode(tmp_path: Path) 
     heard = Recorder()
     strict = settings(tmp_path, 90, policy=policy(tmp_path, "error"))
     for begin in (prepare, ingest):
-        with pytest.raises(SourceRefused, match="quality control refuses"):
+        with pytest.raises(SourceRefused, match="fails quality control"):
             begin(IngestRequest(source=str(SILENT), content_id="film"), strict, heard)
     assert {event.content_id for event in heard.events} == {"film"}
     assert [event.stage for event in heard.named("stage_started")] == ["validate", "validate"]
@@ -110,9 +110,9 @@ def test_no_note_is_left_of_a_version_that_is_live(tmp_path: Path, monkeypatch: 
 
 
 NAMELESS = {
-    "of a pipe": ("-", "standard input has no name", "-"),
-    "of an address": ("https://films.example.com/?token=secret", "no name that a content id", "https://films.example.com/"),
-    "of a folder": ("/", "no name that a content id", "/"),
+    "of a pipe": ("-", "standard input has no file name", "-"),
+    "of an address": ("https://films.example.com/?token=secret", "no content id can be made from the name", "https://films.example.com/"),
+    "of a folder": ("/", "no content id can be made from the name", "/"),
 }
 
 

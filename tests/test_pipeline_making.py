@@ -174,7 +174,7 @@ def test_what_was_left_out_of_a_version_is_left_out_of_the_next(tmp_path: Path) 
     source = subtitled(tmp_path / "film.mkv", Words(srt(("00:00:00,500", "00:00:01,000", "<i></i>")), language="fra"), video=OTHER.name)
     first, again = (run(source, settings(tmp_path, 90), title=title) for title in ("Old", "New"))
     assert again.artifacts == 0, "it is not tried again"
-    assert [track.reason for track in again.record.left_out] == ["it has no text that is shown while the picture runs"]
+    assert [track.reason for track in again.record.left_out] == ["it has no text that is shown during the video"]
     assert again.record.left_out == first.record.left_out
 
 

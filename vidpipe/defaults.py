@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from vidpipe.protect.schemes import DEFAULT_SCHEME
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
@@ -47,7 +47,7 @@ DESCRIPTIONS: dict[str, str] = {
     "home": "Folder of vidpipe's state: catalog, keys, work files. Default: the user's data folder, such as ~/.local/share/vidpipe.",
     "target": "Where to publish: a folder or s3://BUCKET/PREFIX. Default: HOME/library.",
     "ladder": "Bitrate ladder: a shipped one by name, or a YAML file.",
-    "encrypt": "Encryption of the segments: aes-128 or none.",
+    "encrypt": f"Encryption of the segments: {' or '.join(SCHEMES)}.",
     "key_url": "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",
     "public_url": "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",
     "cdn": (
@@ -77,7 +77,7 @@ ADVICE: dict[str, tuple[str, object]] = {
     "home": ("a folder", "/srv/vidpipe"),
     "target": ("a folder or s3://BUCKET/PREFIX", "s3://media/vod"),
     "ladder": ("a shipped ladder (vidpipe ladders list) or a YAML file", "streaming"),
-    "encrypt": ("aes-128 or none", "aes-128"),
+    "encrypt": (" or ".join(SCHEMES), DEFAULT_SCHEME),
     "key_url": ("a URL with {key_id} or {content_id} in it", "https://keys.example.com/{key_id}"),
     "public_url": ("a URL", "https://media.example.com/vod"),
     "cdn": ("cloudfront:DISTRIBUTION_ID, the URL of a webhook, or command:PATH", "cloudfront:E2EXAMPLE"),

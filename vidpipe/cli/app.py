@@ -120,32 +120,35 @@ def ingest(
 
     Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
-    flags: dict[str, Any] = {
+    flags = {
         "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
         "cluster_work": cluster_work,
     }  # fmt: skip
-    shown, given = options.progress(progress, quiet=quiet), sources or []
-    if batch.is_batch(given, jobs):
-        titles = batch.titles_of(
-            given, jobs, content_id=content_id, title=title, metadata=options.metadata(meta), languages=options.languages(language),
-            new_key=new_key, replace=replace,
-        )  # fmt: skip
-        if dry_run:
-            return batch.plan_titles(titles, flags, progress=shown, json=json)
-        return batch.ingest_titles(titles, flags, progress=shown, quiet=quiet, json=json, fail_fast=fail_fast, junit=junit)
-    with watching(shown, *_stages(dry_run=dry_run)) as (reporter, cancel):
+    given = {"content_id": content_id, "title": title, "meta": meta, "language": language, "new_key": new_key, "replace": replace}
+    shown = options.progress(progress, quiet=quiet)
+    if not batch.is_batch(sources or [], jobs):
+        return _ingest_one({"source": (sources or [""])[0], **given}, flags, shown, dry_run=dry_run, json=json, quiet=quiet)
+    titles = batch.titles_of(sources or [], jobs, given)
+    if dry_run:
+        return batch.plan_titles(titles, flags, progress=shown, json=json)
+    batch.ingest_titles(titles, flags, progress=shown, quiet=quiet, json=json, fail_fast=fail_fast, junit=junit)
+
+
+def _ingest_one(
+    given: dict[str, Any], flags: dict[str, Any], progress: options.Progress, *, dry_run: bool, json: bool, quiet: bool
+) -> None:
+    """Make one title. given: what ``options.request`` takes.  flags: the settings that were given."""
+    with watching(progress, *_stages(dry_run=dry_run)) as (reporter, cancel):
         settings = options.settings(**flags)
         from vidpipe.pipeline import ingest as pipeline
 
-        request = pipeline.IngestRequest(
-            source=given[0], content_id=content_id, title=title, metadata=options.metadata(meta),
-            languages=options.languages(language), new_key=new_key, replace=replace,
-        )  # fmt: skip
+        request = options.request(**given)
         if dry_run:
             return _print_plan(pipeline.prepare(request, settings, reporter, cancel), json=json)
         result = pipeline.ingest(request, settings, reporter, cancel)
-    _print_result(result, reporter.warned, json=json, summary=progress is not options.Progress.json, quiet=quiet, home=home)
+    summary = progress is not options.Progress.json
+    _print_result(result, reporter.warned, json=json, summary=summary, quiet=quiet, home=flags["home"])
 
 
 @app.command(
@@ -179,7 +182,7 @@ def watch(
     A title is named after its file. When it is live, the file is moved to done/ in the folder; if it is refused, to failed/, with the
     reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
     """
-    flags: dict[str, Any] = {
+    flags = {
         "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers,
     }  # fmt: skip

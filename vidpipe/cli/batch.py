@@ -37,23 +37,21 @@ def is_batch(sources: Sequence[str], jobs: str | None) -> bool:
     return Path(source).is_dir() or (source.lower().startswith("s3://") and source.endswith("/"))
 
 
-def titles_of(
-    sources: Sequence[str], jobs: str | None, *, content_id: str | None, title: str | None, **given: Any
-) -> tuple[BatchTitle, ...]:
-    """Return the titles of a batch. given: fields of IngestRequest that are meant for all of them.  Raises UsageError."""
+def titles_of(sources: Sequence[str], jobs: str | None, given: Mapping[str, Any]) -> tuple[BatchTitle, ...]:
+    """Return the titles of a batch. given: what ``options.request`` takes, meant for all of them.  Raises UsageError."""
     from vidpipe.batch.requests import from_sources, read_list
-    from vidpipe.pipeline.ingest import IngestRequest
 
     if not sources and jobs is None:
         raise UsageError("Missing argument 'SOURCE'", fix="name a video file, or a list of titles with --jobs: see vidpipe ingest --help")
     if sources and jobs is not None:
         raise UsageError("sources and a list are given", where="--jobs", fix="put the sources into the list")
-    for name, value in (("id", content_id), ("title", title)):
-        if value is not None:
-            fix = f"leave it out, or give each title its own in a list: --jobs titles.csv with the columns source and {name}"
-            raise UsageError("it is of one title, and there are several", where=f"--{name}", fix=fix)
+    for flag, name in (("id", "content_id"), ("title", "title")):
+        if given[name] is not None:
+            fix = f"leave it out, or give each title its own in a list: --jobs titles.csv with the columns source and {flag}"
+            raise UsageError("it is of one title, and there are several", where=f"--{flag}", fix=fix)
+    common = options.request(source="", **given)
     titles = from_sources(sources) if jobs is None else read_list(jobs, sys.stdin)
-    return tuple(each.with_defaults(IngestRequest(source="", **given)) for each in titles)
+    return tuple(each.with_defaults(common) for each in titles)
 
 
 def ingest_titles(

@@ -22,6 +22,7 @@ from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from vidpipe.cli.completion import Completer
+    from vidpipe.pipeline.ingest import IngestRequest
     from vidpipe.settings import Settings
 
 
@@ -265,7 +266,14 @@ def progress(chosen: Progress, *, quiet: bool) -> Progress:
     return Progress.none
 
 
-def settings(*, any_variables: bool = False, **flags: object) -> Settings:
+def request(*, source: str, meta: Sequence[str] | None, language: Sequence[str] | None, **given: Any) -> IngestRequest:
+    """Return what an ingest is asked for. given: other fields of an IngestRequest.  Raises UsageError."""
+    from vidpipe.pipeline.ingest import IngestRequest
+
+    return IngestRequest(source=source, metadata=metadata(meta), languages=languages(language), **given)
+
+
+def settings(*, any_variables: bool = False, **flags: Any) -> Settings:
     """Resolve the settings from the flags of a command; a flag that was not given is None.  Raises UsageError."""
     from vidpipe.settings import resolve
 

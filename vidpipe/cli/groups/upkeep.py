@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidpipe.cli import options
-from vidpipe.cli.groups.lifecycle import Age, DryRun, Yes, asks, confirm
+from vidpipe.cli.groups.lifecycle import Age, DryRun, Yes, age, asks, confirm
 from vidpipe.cli.help import Command, examples
 from vidpipe.cli.watching import watching
 from vidpipe.cli.words import out, write_json
@@ -102,7 +102,6 @@ def gc(
     from vidpipe.data import report
 
     settings = options.settings(target=to, home=home)
-    from vidpipe.cli.groups.lifecycle import age
     from vidpipe.lifecycle.garbage import GarbageRequest, collect_garbage
 
     request = GarbageRequest(older_than=age(older_than), delete=delete)

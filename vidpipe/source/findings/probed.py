@@ -173,7 +173,7 @@ def _early(source: Source, policy: QualityPolicy) -> Iterator[Diagnostic]:
             yield from found(
                 policy,
                 "early-audio",
-                f"audio stream {audio.index} begins {show(audio.cut)} before the picture: that much of it is cut",
+                f"audio stream {audio.index} starts {show(audio.cut)} before the video: that much of it is cut",
                 stream=audio.index,
                 span=source.in_file(audio.offset, Fraction(0)),
                 measured=show(audio.cut),
