@@ -16,7 +16,7 @@ from tests.ingest_support import joined, run, settings
 from tests.source_support import make
 from tests.source_support import run as encode
 from vidpipe.pipeline.ingest import IngestRequest, prepare
-from vidpipe.source.child.fields import BATCH, FRAMES, PLACES, Fields, judged, settled
+from vidpipe.source.child.fields import BATCH, FRAMES, POSITIONS, Fields, settled, weighed
 from vidpipe.source.picture_facts import IDET
 from vidpipe.source.probe import probe
 
@@ -37,17 +37,17 @@ VERDICTS: dict[str, tuple[list[dict[str, int]], Fields]] = {
 @pytest.mark.parametrize("kind", VERDICTS)
 def test_only_clear_verdicts_count(kind: str) -> None:
     places, expected = VERDICTS[kind]
-    assert judged([Counter(place) for place in places]) == expected
+    assert weighed([Counter(place) for place in places]) == expected
 
 
 VERDICT = st.sampled_from(["tff", "bff", "progressive", "undetermined"])
 
 
-@given(st.lists(st.lists(VERDICT, min_size=BATCH, max_size=BATCH), min_size=PLACES, max_size=PLACES))
+@given(st.lists(st.lists(VERDICT, min_size=BATCH, max_size=BATCH), min_size=POSITIONS, max_size=POSITIONS))
 def test_a_search_that_ends_early_says_what_all_of_it_would(batches: list[list[str]]) -> None:
     places = [Counter(batch) for batch in batches]
-    seen = next(number for number in range(1, PLACES + 1) if settled(places[:number], FRAMES - BATCH * number))
-    early, whole = judged(places[:seen]), judged(places)
+    seen = next(number for number in range(1, POSITIONS + 1) if settled(places[:number], FRAMES - BATCH * number))
+    early, whole = weighed(places[:seen]), weighed(places)
     assert (early.seen == "interlaced", early.top_first) == (whole.seen == "interlaced", whole.top_first)
 
 

@@ -351,12 +351,12 @@ def _absolute(name: str, value: Any, base: Path, location: str) -> Any:
     if not value:
         return value
     if name in ("target", "cluster_work"):
-        place = read_target(value, location)
-        if isinstance(place, Bucket):
-            return str(place)
+        target = read_target(value, location)
+        if isinstance(target, Bucket):
+            return str(target)
         if name == "cluster_work":
             raise UsageError(f"{value!r} is not allowed: it is not an S3 URL", where=location, fix="give s3://BUCKET/PREFIX, such as s3://media/work")
-        return str((base / place.path).absolute())
+        return str((base / target.path).absolute())
     is_file = name in ("home", "policy") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
     if name == "ffmpeg":
         is_file = Path(value).name != value or value.startswith("~")  # else it is looked for in PATH

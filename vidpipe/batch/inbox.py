@@ -1,12 +1,13 @@
 """The place where sources arrive: a folder, or a prefix at S3.
 
 In:   the folder or prefix.
-Out:  the sources that are whole, each a location that ``ingest`` takes; afterwards they lie in ``done/`` or ``failed/`` below it.
+Out:  Arrivals: sources that are whole, each a location that ``ingest`` takes; afterwards they lie in ``done/`` or ``failed/`` below it.
 Wrong: UsageError for an inbox that cannot be read; PublishFailed, OSError where a source cannot be moved.
 
 A file in a folder is whole when size and time have not changed for SETTLE seconds; one that is renamed into the folder while it keeps an
 old time has to be looked at for as long. An object of S3 appears whole. Names that begin with a dot, or end as unfinished copies do
-(.part, .tmp), are left alone, because their suffix is none of a source's.
+(.part, .tmp), are left alone, because their suffix is none of a source's. What takes the place of a source while its title is made is
+another arrival, and is never moved with it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Protocol
 
 from vidpipe.batch.requests import is_source
-from vidpipe.errors import UsageError
+from vidpipe.data import Data
+from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.storage import open_storage
 
 DONE, FAILED = "done", "failed"
@@ -28,14 +30,27 @@ WHY = ".error.txt"
 SETTLE = 10.0
 
 
+class Arrival(Data):
+    """A source that is whole. state: text that changes whenever another one takes its place."""
+
+    source: str
+    state: str
+
+
 class Inbox(Protocol):
     """Where sources arrive."""
 
-    def whole(self) -> Iterator[str]:
+    def whole(self) -> Iterator[Arrival]:
         """Yield the sources that are complete, in the order of their names."""
 
-    def put_away(self, source: str, *, well: bool, why: str = "") -> str:
-        """Move a source to ``done/`` or ``failed/`` and return where it is now. why: of a failure, for people."""
+    def is_still(self, arrival: Arrival) -> bool:
+        """Whether a source is still the one that was seen."""
+
+    def put_away(self, arrival: Arrival, *, well: bool, why: str = "") -> str | None:
+        """Move a source to ``done/`` or ``failed/`` and return where it is now; None if another one has taken its place, which stays.
+
+        why: of a failure, for people.
+        """
 
 
 def open_inbox(where: str, settle: float = SETTLE, now: Callable[[], float] = time.monotonic) -> Inbox:
@@ -50,35 +65,49 @@ def open_inbox(where: str, settle: float = SETTLE, now: Callable[[], float] = ti
 class _Folder:
     def __init__(self, folder: Path, settle: float, now: Callable[[], float]) -> None:
         self._folder, self._settle, self._now = folder, settle, now
-        self._seen: dict[str, tuple[tuple[int, int], float]] = {}  # size and time of each file, and since when
+        self._seen: dict[str, tuple[str, float]] = {}  # state of each file, and since when
 
-    def whole(self) -> Iterator[str]:
+    def whole(self) -> Iterator[Arrival]:
         try:
-            found = {path.name: path.stat() for path in sorted(self._folder.iterdir()) if is_source(path.name) and path.is_file()}
-        except FileNotFoundError:  # one of them was moved away just now
-            found = {}
+            names = sorted(path.name for path in self._folder.iterdir() if is_source(path.name) and path.is_file())
         except OSError as problem:
             raise UsageError(f"cannot be read: {problem.strerror or problem}", where=str(self._folder), fix="check the folder") from problem
         now = self._now()
-        states = {name: (facts.st_size, facts.st_mtime_ns) for name, facts in found.items()}
+        states = {name: state for name in names if (state := _state(self._folder / name))}
         self._seen = {
             name: (state, self._seen[name][1] if name in self._seen and self._seen[name][0] == state else now)
             for name, state in states.items()
         }
-        yield from (str(self._folder / name) for name, (_, since) in self._seen.items() if now - since >= self._settle)
+        for name, (state, since) in self._seen.items():
+            if now - since >= self._settle:
+                yield Arrival(source=str(self._folder / name), state=state)
 
-    def put_away(self, source: str, *, well: bool, why: str = "") -> str:
-        file, folder = Path(source), self._folder / (DONE if well else FAILED)
+    def is_still(self, arrival: Arrival) -> bool:
+        return _state(Path(arrival.source)) == arrival.state
+
+    def put_away(self, arrival: Arrival, *, well: bool, why: str = "") -> str | None:
+        file, folder = Path(arrival.source), self._folder / (DONE if well else FAILED)
         folder.mkdir(exist_ok=True)
         target = folder / file.name
         number = 1
         while target.exists():  # an earlier source of that name
             number += 1
             target = folder / f"{file.stem}-{number}{file.suffix}"
+        if not self.is_still(arrival):
+            return None
+        file.rename(target)
         if why:
             target.with_name(target.name + WHY).write_text(why, encoding="utf-8")
-        file.rename(target)
         return str(target)
+
+
+def _state(file: Path) -> str | None:
+    """Return what changes when a file does, None if it is gone."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
 
 
 class _Prefix:
@@ -87,28 +116,37 @@ class _Prefix:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def whole(self) -> Iterator[str]:
+    def whole(self) -> Iterator[Arrival]:
         with closing(open_storage(self._prefix)) as storage:
-            found = [stored.path for stored in storage.list()]
-        yield from (f"{self._prefix}{path}" for path in found if "/" not in path and is_source(path))
+            names = [stored.path for stored in storage.list() if "/" not in stored.path and is_source(stored.path)]
+            found = [(name, storage.head(name)) for name in names]
+        yield from (Arrival(source=f"{self._prefix}{name}", state=stored.tag or "") for name, stored in found if stored)
 
-    def put_away(self, source: str, *, well: bool, why: str = "") -> str:
-        name, folder = source.removeprefix(self._prefix), DONE if well else FAILED
+    def is_still(self, arrival: Arrival) -> bool:
         with closing(open_storage(self._prefix)) as storage:
-            stored = storage.head(name)
+            stored = storage.head(arrival.source.removeprefix(self._prefix))
+        return stored is not None and stored.tag == arrival.state
+
+    def put_away(self, arrival: Arrival, *, well: bool, why: str = "") -> str | None:
+        name, folder = arrival.source.removeprefix(self._prefix), DONE if well else FAILED
+        with closing(open_storage(self._prefix)) as storage:
             target, number = f"{folder}/{name}", 1
             while storage.head(target) is not None:
                 number += 1
                 target = f"{folder}/{Path(name).stem}-{number}{Path(name).suffix}"
+            stored = storage.head(name)
+            if stored is None or stored.tag != arrival.state:
+                return None
+            if not storage.copy(name, target, size=stored.size):
+                fix = "allow reading, writing and deleting objects below the inbox"
+                raise PublishFailed("the server does not move it", where=arrival.source, fix=fix)
+            now = storage.head(name)
+            if now is None or now.tag != arrival.state:  # what was copied is no longer known
+                storage.delete(target)
+                return None
+            storage.delete(name)
             if why:
-                text = why.encode()
-                storage.put(
-                    f"{target}{WHY}",
-                    text,
-                    content_type="text/plain; charset=utf-8",
-                    cache_control="no-store",
-                    sha256=hashlib.sha256(text).hexdigest(),
-                )
-            if stored and storage.copy(name, target, size=stored.size):
-                storage.delete(name)
+                text, plain = why.encode(), "text/plain; charset=utf-8"
+                digest = hashlib.sha256(text).hexdigest()
+                storage.put(f"{target}{WHY}", text, content_type=plain, cache_control="no-store", sha256=digest)
             return storage.location(target)

@@ -14,14 +14,14 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.errors import UsageError
+from vidpipe.errors import SourceRefused, UsageError
 from vidpipe.pipeline.ingest import IngestRequest, content_id_of
 from vidpipe.plan.languages import read_languages
 from vidpipe.source.fetch import is_remote, public
@@ -36,7 +36,7 @@ COLUMNS = ("source", "id", "title", "language", "ladder", "to", "encrypt", "key_
 META = "meta."
 _OTHER_NAMES = {"target": "to", "content_id": "id", "key-url": "key_url", "new-key": "new_key"}
 _SETTINGS = {"ladder": "ladder", "to": "target", "encrypt": "encrypt", "key_url": "key_url", "policy": "policy"}
-_SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+_SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 LONGEST = 64 << 20
 """Bytes of a list of titles."""
 
@@ -54,8 +54,7 @@ class BatchTitle(Data):
         update = {
             "metadata": {**common.metadata, **own.metadata},
             "languages": own.languages or common.languages,
-            "new_key": own.new_key or common.new_key,
-            "replace": own.replace or common.replace,
+            **{name: getattr(common, name) for name in ("new_key", "replace") if name not in own.model_fields_set},
         }
         return self.model_copy(update={"request": own.model_copy(update=update)})
 
@@ -86,24 +85,24 @@ def from_list(text: str, where: str, folder: Path) -> tuple[BatchTitle, ...]:
     for line, row in _rows(text, where, problems):
         try:
             made.append(_title(_placed(row, folder), f"{where}:{line}"))
-        except UsageError as problem:
+        except (UsageError, SourceRefused) as problem:  # no address, for example
             problems.append(UsageError(problem.what, where=where, line=line, fix=problem.fix))
     if not made and not problems:
         raise UsageError("lists no title", where=where, fix="write a heading (source,id,title) and a line for each title")
     return _checked(made, problems)
 
 
-def read_list(file: str, standard_input: Iterable[str]) -> tuple[BatchTitle, ...]:
+def read_list(file: str, standard_input: BinaryIO) -> tuple[BatchTitle, ...]:
     """Read a list from a file, or from standard input if that is called "-"."""
-    if file == "-":
-        return from_list("".join(standard_input), "-", Path())
     path = Path(file)
     try:
-        return from_list(path.read_text(encoding="utf-8-sig"), file, path.parent)  # spreadsheets write a byte order mark
+        data = standard_input.read() if file == "-" else path.read_bytes()
+        text = data.decode("utf-8-sig")  # spreadsheets write a byte order mark
     except OSError as problem:
         raise UsageError(f"cannot be read: {problem.strerror or problem}", where=file, fix="check the path") from problem
     except UnicodeDecodeError as problem:
         raise UsageError("is not UTF-8 text", where=file, fix="save it as UTF-8 (in Excel: CSV UTF-8)") from problem
+    return from_list(text, file, Path() if file == "-" else path.parent)
 
 
 def _expanded(source: str) -> Iterator[str]:
@@ -159,7 +158,7 @@ def _rows(text: str, where: str, problems: list[UsageError]) -> Iterator[tuple[i
 
 
 def _json_rows(text: str, where: str, problems: list[UsageError]) -> Iterator[tuple[int, dict[str, str]]]:
-    for line, content in enumerate(text.splitlines(), 1):
+    for line, content in enumerate(text.split("\n"), 1):  # JSON may hold other line separators
         if not content.strip():
             continue
         try:
@@ -229,9 +228,11 @@ def _title(row: Mapping[str, str], where: str) -> BatchTitle:
         raise UsageError("standard input is the source of one title", fix="ingest it by itself: vidpipe ingest - --id ID")
     switches = {}
     for name in ("replace", "new_key"):
-        if cells.get(name, "").lower() not in _SWITCHES:
+        if not cells.get(name):
+            continue
+        if cells[name].lower() not in _SWITCHES:
             raise UsageError(f"{cells[name]!r} in the column {name} is neither true nor false", fix="write true or false")
-        switches[name] = _SWITCHES[cells.get(name, "").lower()]
+        switches[name] = _SWITCHES[cells[name].lower()]
     request = IngestRequest(
         source=source,
         content_id=cells.get("id") or None,

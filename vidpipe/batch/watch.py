@@ -5,8 +5,8 @@ Out:  a TitleResult for each source, which lies in ``done/`` or ``failed/`` of t
 Wrong: UsageError if the inbox cannot be read, or another process watches it.
 
 Nothing is remembered but what lies where: a watcher that was killed finds the source still in the inbox, and the ingest resumes, or finds
-the title live and moves the source. A source that was stopped stays where it is. So does one that is not to blame: if target or catalog
-fail, it is tried again, after PAUSE and then ever more seconds.
+the title live and moves the source. A source that was stopped stays where it is. So does one that is not to blame: if the machine, the
+target or the catalog fail, it is tried again, after PAUSE and then ever more seconds.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from vidpipe.batch.inbox import SETTLE, Inbox, open_inbox
+from vidpipe.batch.inbox import SETTLE, Arrival, Inbox, open_inbox
 from vidpipe.batch.queue import TitleResult, run_batch
 from vidpipe.batch.requests import BatchTitle, from_sources
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import EXIT_BUG, EncodeFailed, PublishFailed, SourceRefused, UsageError, VidpipeError
 from vidpipe.progress import Note, Reporter, RunReporter
 from vidpipe.settings import Settings
 from vidpipe.work.watched import watching
@@ -28,7 +28,10 @@ PERIOD = 5.0
 """Seconds between two looks into the inbox."""
 PAUSE, LONGEST_PAUSE = 60.0, 900.0
 """Seconds before the next attempt after a failure that is not the source's; each doubles the one before."""
-NOT_ITS_FAULT = (PublishFailed.exit_code, VerificationFailed.exit_code, CatalogFailed.exit_code)
+ATTEMPTS = 3
+"""Of an encode that fails: the machine may be to blame, but not for ever."""
+REFUSED = frozenset({"other-source", "withdrawn-title"})
+"""Ids of refusals that the next attempt would meet again, because only a person can decide."""
 
 
 def watch(
@@ -48,20 +51,29 @@ def watch(
     settle: seconds after which a file that no longer changes is whole.  pause: before another attempt where the target failed.
     """
     settings, inbox = configured({}), open_inbox(where, settle)
-    name = where if where.lower().startswith("s3://") else str(Path(where).resolve())
+    name = f"s3{where[2:].rstrip('/')}/" if where.lower().startswith("s3://") else str(Path(where).resolve())
     with watching(settings.work, name) as free:
         if not free:
             raise UsageError("another process watches this inbox", where=where, fix="stop it, or watch another folder")
         arrivals = _Arrivals(inbox, period, pause, replace, RunReporter(reporter))
         for result in run_batch(arrivals, configured, reporter, cancel):
-            source, own = arrivals.source_of(result.content_id), RunReporter(reporter, result.content_id)
-            if result.exit_code in NOT_ITS_FAULT:
-                seconds = arrivals.later(source)
-                own.emit(Note(level="warning", text=f"{Path(source).name} is tried again in {seconds:.0f} s"))
-            elif result.state != "stopped" and not _put_away(inbox, source, result, own):
-                arrivals.never(source)
-            arrivals.ended(result.content_id)
+            arrival, own = arrivals.ended(result.content_id), RunReporter(reporter, result.content_id)
+            if result.is_well or is_refused(result, arrivals.attempts(arrival)):
+                _put_away(inbox, arrival, result, own, arrivals)
+            elif result.state == "failed":
+                seconds = arrivals.later(arrival)
+                own.emit(Note(level="warning", text=f"{Path(arrival.source).name} is tried again in {seconds:.0f} s"))
             yield result
+
+
+def is_refused(result: TitleResult, attempts: int) -> bool:
+    """Whether a source is to blame for a failure, and not the machine, the target or the catalog. attempts: before this one."""
+    ids = {each.id for each in result.diagnostics}
+    if result.exit_code == SourceRefused.exit_code:
+        return "fetch-failed" not in ids
+    if result.exit_code in (EncodeFailed.exit_code, EXIT_BUG):
+        return attempts + 1 >= ATTEMPTS
+    return bool(ids & REFUSED)
 
 
 class _Arrivals:
@@ -69,8 +81,8 @@ class _Arrivals:
 
     def __init__(self, inbox: Inbox, period: float, pause: float, replace: bool, reporter: Reporter) -> None:
         self._inbox, self._period, self._pause, self._replace, self._reporter = inbox, period, pause, replace, reporter
-        self._open: dict[str, str] = {}  # content id -> source
-        self._waits: dict[str, tuple[float, float]] = {}  # source -> until when, and for how long
+        self._open: dict[str, Arrival] = {}  # by content id
+        self._waits: dict[Arrival, tuple[float, float, int]] = {}  # until when, for how long, and after how many attempts
         self._looked = float("-inf")
         self._said = ""
 
@@ -81,42 +93,45 @@ class _Arrivals:
                 self._looked = time.monotonic()
             yield None
 
-    def source_of(self, content_id: str) -> str:
-        return self._open[content_id]
+    def ended(self, content_id: str) -> Arrival:
+        """Return the source of a title that has ended."""
+        return self._open.pop(content_id)
 
-    def ended(self, content_id: str) -> None:
-        del self._open[content_id]
+    def attempts(self, arrival: Arrival) -> int:
+        """Return how many attempts have failed before."""
+        return self._waits[arrival][2] if arrival in self._waits else 0
 
-    def later(self, source: str) -> float:
+    def later(self, arrival: Arrival) -> float:
         """Take a source again in a while; return in how many seconds."""
-        seconds = min(LONGEST_PAUSE, self._waits[source][1] * 2) if source in self._waits else self._pause
-        self._waits[source] = (time.monotonic() + seconds, seconds)
+        _, before, attempts = self._waits.get(arrival, (0.0, self._pause / 2, 0))
+        seconds = min(LONGEST_PAUSE, before * 2)
+        self._waits[arrival] = (time.monotonic() + seconds, seconds, attempts + 1)
         return seconds
-
-    def never(self, source: str) -> None:
-        """Take a source no more: it has ended, and cannot be moved away."""
-        self._waits[source] = (float("inf"), 0)
 
     def _new(self) -> Iterator[BatchTitle]:
         try:
-            for source in list(self._inbox.whole()):
-                (title,) = from_sources([source])
-                waits = self._waits.get(source, (0.0, 0.0))[0] > time.monotonic()
-                if title.content_id not in self._open and not waits:
-                    self._open[title.content_id] = source
+            found = list(self._inbox.whole())
+            self._waits = {arrival: wait for arrival, wait in self._waits.items() if arrival in found}
+            for arrival in found:
+                (title,) = from_sources([arrival.source])
+                waits = self._waits[arrival][0] > time.monotonic() if arrival in self._waits else False
+                # It may have waited for a place, and have been written again meanwhile.
+                if title.content_id not in self._open and not waits and self._inbox.is_still(arrival):
+                    self._open[title.content_id] = arrival
                     yield title.model_copy(update={"request": title.request.model_copy(update={"replace": self._replace})})
             self._said = ""
-        except (UsageError, PublishFailed) as problem:  # the share or the server is away for a while
+        except (VidpipeError, OSError) as problem:  # the share or the server is away for a while
             if self._said != str(problem):  # once is enough
                 self._reporter.emit(Note(level="warning", text=f"the inbox cannot be read: {problem}"))
             self._said = str(problem)
 
 
-def _put_away(inbox: Inbox, source: str, result: TitleResult, reporter: Reporter) -> bool:
+def _put_away(inbox: Inbox, arrival: Arrival, result: TitleResult, reporter: Reporter, arrivals: _Arrivals) -> None:
+    name = Path(arrival.source).name
     try:
-        where = inbox.put_away(source, well=result.is_well, why="\n".join(result.message))
-        reporter.emit(Note(text=f"{Path(source).name} is now {where}"))
+        where = inbox.put_away(arrival, well=result.is_well, why="\n".join(result.message))
+        now = f"is now {where}" if where else "was replaced meanwhile, and comes next"
+        reporter.emit(Note(text=f"{name} {now}"))
     except (OSError, PublishFailed) as problem:
-        reporter.emit(Note(level="warning", text=f"{source} cannot be moved away: {problem}"))
-        return False
-    return True
+        seconds = arrivals.later(arrival)
+        reporter.emit(Note(level="warning", text=f"{name} cannot be moved away, and is looked at again in {seconds:.0f} s: {problem}"))

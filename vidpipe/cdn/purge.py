@@ -49,11 +49,12 @@ def read_cdn(setting: str, where: str = "cdn") -> Purge:
     if kind == "command" and value.startswith("/"):
         return Purge("command", value)
     try:
-        if kind in ("http", "https") and colon and urlsplit(setting).hostname:
+        if kind in ("http", "https") and colon and urlsplit(setting).hostname and "@" not in urlsplit(setting).netloc:
             return Purge("webhook", setting)
     except ValueError:
         pass
-    raise UsageError(f"{setting!r} is not a way to purge a CDN", where=where, fix=_FIX)
+    # A webhook may hold a token: the setting is not repeated.
+    raise UsageError("this is not a way to ask a CDN", where=where, fix=_FIX)
 
 
 def flipped(content_id: str) -> tuple[str, ...]:
@@ -73,6 +74,8 @@ def purge(setting: str, content_id: str, paths: Sequence[str], public_url: str |
     base = urlsplit(public_url).path if public_url else ""
     try:
         if asked.kind == "cloudfront":
+            if public_url is None:  # which path of the distribution the target lies at
+                raise PurgeFailed("CloudFront forgets paths of its own, which nobody knows without public_url", fix="set public_url, too")
             from vidpipe.storage.s3 import invalidate
 
             invalidate(asked.value, [f"{base}/{path}" for path in paths])
@@ -113,6 +116,6 @@ def _run(program: str, content_id: str, lines: Sequence[str]) -> None:
     from vidpipe.media.process import Limits, run
 
     ended = run([program, content_id], limits=Limits(wall_seconds=COMMAND_SECONDS), stdin="".join(f"{line}\n" for line in lines).encode())
-    if ended.returncode != 0:
+    if ended.timed_out or ended.returncode != 0:
         how = f"took longer than {COMMAND_SECONDS} s" if ended.timed_out else f"ended with {ended.returncode}"
         raise PurgeFailed(f"the command {how}", where=program, fix="run it by hand", details=ended.stderr_tail.strip().splitlines()[-1:])

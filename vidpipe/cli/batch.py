@@ -50,7 +50,7 @@ def titles_of(sources: Sequence[str], jobs: str | None, given: Mapping[str, Any]
             fix = f"leave it out, or give each title its own in a list: --jobs titles.csv with the columns source and {flag}"
             raise UsageError("it is of one title, and there are several", where=f"--{flag}", fix=fix)
     common = options.request(source="", **given)
-    titles = from_sources(sources) if jobs is None else read_list(jobs, sys.stdin)
+    titles = from_sources(sources) if jobs is None else read_list(jobs, sys.stdin.buffer)
     return tuple(each.with_defaults(common) for each in titles)
 
 

@@ -125,28 +125,28 @@ def unreadable(location: str, error: UsageError) -> Inspection:
 
 def inspect(location: str) -> Inspection:
     """Inspect a playlist or a directory. Nothing is written; segments are never read, only their sizes are asked."""
-    place, name = open_package(location)
-    with closing(place):
-        return _inspect(place, name)
+    package, name = open_package(location)
+    with closing(package):
+        return _inspect(package, name)
 
 
-def _inspect(place: Package, name: str) -> Inspection:
+def _inspect(package: Package, name: str) -> Inspection:
     try:
-        data = place.read(name)
+        data = package.read(name)
         playlist = parse(data, query=_query(name))
     except Unreachable as error:
-        raise UsageError(str(error), where=place.where(name), fix=FIX) from error
+        raise UsageError(str(error), where=package.where(name), fix=FIX) from error
     except PlaylistError as error:
-        raise UsageError(f"this is not an HLS playlist: {error.what}", where=place.where(name), line=error.line, fix=FIX) from error
+        raise UsageError(f"this is not an HLS playlist: {error.what}", where=package.where(name), line=error.line, fix=FIX) from error
     folder = _folder(playlist)
-    inventory = _inventory(place, urljoin(name, folder))
-    held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(place, urljoin(name, folder))
-    look = _Look(place, held, inventory.entries if inventory else {}, folder)
+    inventory = _inventory(package, urljoin(name, folder))
+    held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(package, urljoin(name, folder))
+    look = _Look(package, held, inventory.entries if inventory else {}, folder)
     described = _described(inventory) if inventory else None
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
         return Inspection(
-            location=place.where(name),
+            location=package.where(name),
             kind="media",
             version=playlist.version,
             independent_segments=playlist.independent_segments,
@@ -170,7 +170,7 @@ class _Look:
     folder: of the version, "" if it is the one of the playlist that was opened; the address of a title lies above.
     """
 
-    place: Package
+    package: Package
     held: tuple[str, ...]
     known: Mapping[str, ObjectEntry]
     folder: str = ""
@@ -180,7 +180,7 @@ class _Look:
         if not self.known:
             return ()
         try:
-            master = self.place.read(urljoin(version, MASTER))
+            master = self.package.read(urljoin(version, MASTER))
         except Unreachable as error:
             return (f"the master playlist of the version that it plays: {error}",)
         if relocated(master.decode("utf-8", "replace"), self.folder.rstrip("/")).encode() == data:
@@ -212,10 +212,10 @@ def _folder(playlist: MasterPlaylist | MediaPlaylist) -> str:
     return folders.pop() if len(folders) == 1 else ""
 
 
-def _inventory(place: Package, name: str) -> Objects | None:
+def _inventory(package: Package, name: str) -> Objects | None:
     """Return the inventory of a title of our own. Of a playlist in another folder than the master playlist there is none."""
     try:
-        return read_inventory(place.read(urljoin(name, INVENTORY)))
+        return read_inventory(package.read(urljoin(name, INVENTORY)))
     except (Unreachable, ValueError, RecursionError):
         return None
 
@@ -226,10 +226,10 @@ def _described(inventory: Objects) -> InventoryReport:
     return InventoryReport(content_id=content_id, version=version, objects=len(sizes), bytes=sum(sizes))
 
 
-def _held_keys(place: Package, name: str) -> tuple[str, ...]:
+def _held_keys(package: Package, name: str) -> tuple[str, ...]:
     """Return the key ids of a title of our own, which its record says."""
     try:
-        record = json.loads(place.read(urljoin(name, RECORD)))
+        record = json.loads(package.read(urljoin(name, RECORD)))
         return tuple(str(key_id) for key_id in record["encryption"]["key_ids"])
     except (Unreachable, ValueError, RecursionError, LookupError, TypeError):
         return ()
@@ -244,7 +244,7 @@ def _master(look: _Look, name: str, master: MasterPlaylist) -> Inspection:
             wanted.setdefault(member.uri, _kind(member))
     reports = {uri: _read(look, uri, kind, master.variables) for uri, kind in wanted.items()}
     return Inspection(
-        location=look.place.where(name),
+        location=look.package.where(name),
         kind="master",
         version=master.version,
         independent_segments=master.independent_segments,
@@ -282,7 +282,7 @@ def _variant(variant: Variant, renditions: Sequence[Rendition], reports: dict[st
 
 def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> PlaylistReport:
     try:
-        data = look.place.read(uri)
+        data = look.package.read(uri)
         playlist = parse(data, imports=variables, query=_query(uri))
     except Elsewhere as error:
         return PlaylistReport(uri=uri, kind=kind, notes=(f"{error}, and was not checked",))
@@ -381,7 +381,7 @@ class _Lookups:
         """Return the sizes of the segments that are there and can be known, in bytes."""
         sizes: list[int] = []
         asked = [entry for entry in entries if not entry.gap]
-        most = self._look.place.most_asked
+        most = self._look.package.most_asked
         if most is not None and len(asked) > most:
             chosen = {round(number * (len(asked) - 1) / (most - 1)) for number in range(most)}
             self._unasked = len(asked) - len(chosen)
@@ -413,7 +413,7 @@ class _Lookups:
 
     def _size(self, uri: str) -> int | None:
         if uri not in self._sizes:
-            self._sizes[uri] = self._look.place.size(uri, self._playlist)
+            self._sizes[uri] = self._look.package.size(uri, self._playlist)
         return self._sizes[uri]
 
 

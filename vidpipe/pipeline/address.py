@@ -19,7 +19,7 @@ from vidpipe import layout
 from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped, purge, taken_down
-from vidpipe.errors import PublishFailed, VidpipeError
+from vidpipe.errors import CatalogFailed, PublishFailed, VidpipeError
 from vidpipe.inventory import Inventory, Objects
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
@@ -43,9 +43,9 @@ class NotFlipped(PublishFailed):
 
 
 def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
-    """Make the address play the live version, or remove it if none is live. Raises NotFlipped, CatalogFailed."""
+    """Make the address play the live version, or remove it if none is live. Raises NotFlipped."""
     for _ in range(ROUNDS):
-        live = _live(catalog, content_id)
+        live = _live(storage, catalog, content_id)
         try:
             _write(storage, content_id, live)
         except PublishFailed as problem:
@@ -56,9 +56,14 @@ def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
                 where=storage.location(layout.address(content_id)),
                 fix="run the same command again: it only puts the address right",
             ) from problem
-        now = _live(catalog, content_id)
+        now = _live(storage, catalog, content_id)
         if (now and now.version) == (live and live.version):
             return
+    raise NotFlipped(
+        f"other versions of {content_id} became live while its address was written, again and again",
+        where=storage.location(layout.address(content_id)),
+        fix=f"run: vidpipe repair {content_id}",
+    )
 
 
 def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> bool:
@@ -73,13 +78,13 @@ def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> 
 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
-    """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped, CatalogFailed."""
+    """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped."""
     flip(storage, catalog, content_id)
     _purge(content_id, flipped(content_id), settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
 
 
 def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
-    """Remove the address of a title that is live no longer, and make the CDN forget all of it. Raises NotFlipped, CatalogFailed."""
+    """Remove the address of a title that is live no longer, and make the CDN forget all of it. Raises NotFlipped."""
     flip(storage, catalog, content_id)
     paths = taken_down(content_id)
     _purge(content_id, paths, settings, reporter, f"purge {', '.join(paths)} by hand: segments may be cached for days")
@@ -106,8 +111,15 @@ def _purge(content_id: str, paths: Sequence[str], settings: Settings, reporter: 
         reporter.emit(Note(level="warning", text=f"{problem}; {otherwise}"))
 
 
-def _live(catalog: Catalog, content_id: str) -> Record | None:
-    found = catalog.live(content_id)
+def _live(storage: Storage, catalog: Catalog, content_id: str) -> Record | None:
+    try:
+        found = catalog.live(content_id)
+    except CatalogFailed as problem:
+        raise NotFlipped(
+            f"the catalog cannot be asked which version of {content_id} its address should play: {problem.what}",
+            where=storage.location(layout.address(content_id)),
+            fix="when the catalog answers again, run the same command again: it only puts the address right",
+        ) from problem
     return found[0] if found else None
 
 

@@ -132,10 +132,10 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     if request.content_id is not None:
         ids.checked(request.content_id)
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
-    with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as origin:
+    with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as opened_source:
         ladder = load(settings.ladder)
-        source, _ = _measured(origin, load_policy(settings.policy), stages)
-        return _planned(origin, source, ladder, given_languages(None, source, request.languages), settings, stages)
+        source, _ = _measured(opened_source, load_policy(settings.policy), stages)
+        return _planned(opened_source, source, ladder, given_languages(None, source, request.languages), settings, stages)
 
 
 def ingest(
@@ -184,19 +184,19 @@ def _ingest(
     check_description(request.title, request.metadata)
     with (
         claim(settings.work, content_id) as held,
-        opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as origin,
+        opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as opened_source,
         _services(settings, cancel) as services,
     ):
         ladder = load(settings.ladder)
         policy = load_policy(settings.policy)
-        source, facts = _measured(origin, policy, stages)
+        source, facts = _measured(opened_source, policy, stages)
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
         if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
-        made = _planned(origin, source, ladder, given_languages(was, source, request.languages), settings, stages)
+        made = _planned(opened_source, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
         fingerprint = fingerprint_of(made, about, settings, ffmpeg)
         live = was if was and was.status == "live" else None
@@ -209,7 +209,7 @@ def _ingest(
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding
             reporter.emit(Note(level="warning", text=text))
         storage.check()
-        decided, run = Decided(made, about, policy, facts, origin.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
+        decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
@@ -303,14 +303,16 @@ def _services(settings: Settings, cancel: threading.Event) -> Iterator[Callable[
             over.set()  # an ffmpeg that hangs must not delay a cancelled or failed run
 
 
-def _measured(origin: OpenedSource, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
+def _measured(opened_source: OpenedSource, policy: QualityPolicy, stages: Stages) -> tuple[Source, QualityReport]:
     """Stage validate: what packets and headers show; the picture is judged during the encode."""
     with stages("validate"):
-        source = origin.facts()
+        source = opened_source.facts()
         return source, accepted(source, fact_findings(source, policy))
 
 
-def _planned(origin: OpenedSource, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages) -> Plan:
+def _planned(
+    opened_source: OpenedSource, source: Source, ladder: Ladder, languages: dict[int, str], settings: Settings, stages: Stages
+) -> Plan:
     """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
         made = plan(
@@ -320,7 +322,7 @@ def _planned(origin: OpenedSource, source: Source, ladder: Ladder, languages: di
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"languages": languages, "notes": (*origin.remarks, *made.notes)})
+    return made.model_copy(update={"languages": languages, "notes": (*opened_source.remarks, *made.notes)})
 
 
 def content_id_of(request: IngestRequest) -> str:

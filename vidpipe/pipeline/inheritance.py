@@ -70,12 +70,12 @@ def take_over(
     lost: set[str] = set()
     while True:
         found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.key_ids, lost=lost)
-        moves = {path: origin for path, origin in found.moves.items() if path not in shared.copied}
+        moves = {path: earlier for path, earlier in found.moves.items() if path not in shared.copied}
         missing = {moves[path] for path in shared.copy_all(target.prefix, moves, reporter=reporter, cancel=cancel, workers=workers)}
         if not missing:
             objects, missing = _put_again(found, target, shared.prefix, reporter)
             if not missing:
-                copied = {path: live.objects[origin] for path, origin in found.moves.items() if origin in live.objects}
+                copied = {path: live.objects[earlier] for path, earlier in found.moves.items() if earlier in live.objects}
                 objects += [PublishedObject(path=path, **dict(entry)) for path, entry in copied.items()]
                 return replace(found, objects=tuple(objects))
         text = f"{len(missing)} objects of version {live.version} cannot be copied ({min(missing)} …): their tracks are made again"
@@ -97,17 +97,17 @@ def inherited(
     pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
     if len(video) < len(made.video) or not pictures or lost & {pictures.poster, pictures.track, *pictures.sheets}:
         video, pictures = {}, None  # one decode makes all of them
-    origins = video | audio | subtitles
-    tracks = {rendition.id: _moved(made, origins[rendition.id], rendition) for rendition in made.renditions if rendition.id in origins}
-    tracks |= {text.id: _moved(made, origins[text.id], text) for text in made.subtitles if text.id in origins}
-    moves, spoken = _moves(tracks, origins)
+    older = video | audio | subtitles
+    tracks = {rendition.id: _moved(made, older[rendition.id], rendition) for rendition in made.renditions if rendition.id in older}
+    tracks |= {text.id: _moved(made, older[text.id], text) for text in made.subtitles if text.id in older}
+    moves, spoken = _moves(tracks, older)
     if pictures:
         moves |= {path: path for path in (pictures.poster, *pictures.sheets)}
-    left_out = [text for text in made.subtitles if text.id not in origins and media.subtitles[text.id] in unusable]
+    left_out = [text for text in made.subtitles if text.id not in older and media.subtitles[text.id] in unusable]
     rest = {
         "chunks": () if video else made.chunks,
-        "audio": tuple(rendition for rendition in made.audio if rendition.id not in origins),
-        "subtitles": tuple(text for text in made.subtitles if text.id not in origins and text not in left_out),
+        "audio": tuple(rendition for rendition in made.audio if rendition.id not in older),
+        "subtitles": tuple(text for text in made.subtitles if text.id not in older and text not in left_out),
     }
     return Inheritance(
         rest=made.model_copy(update=rest),
@@ -147,17 +147,17 @@ def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioR
 
 
 def _moves(
-    tracks: Mapping[str, PublishedTrack], origins: Mapping[str, PublishedTrack]
+    tracks: Mapping[str, PublishedTrack], older: Mapping[str, PublishedTrack]
 ) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
     moves: dict[str, str] = {}
     spoken: dict[str, tuple[str, str | None]] = {}
     for id_, track in tracks.items():
-        origin = origins[id_]
-        moves |= {new.uri: old.uri for new, old in zip(track.segments, origin.segments, strict=True)}
-        if isinstance(track, AudioTrack) and isinstance(origin, AudioTrack) and track.language != origin.language:
-            spoken[track.init] = (origin.init, track.language)
-        elif isinstance(track, MediaTrack) and isinstance(origin, MediaTrack):
-            moves[track.init] = origin.init
+        earlier = older[id_]
+        moves |= {new.uri: old.uri for new, old in zip(track.segments, earlier.segments, strict=True)}
+        if isinstance(track, AudioTrack) and isinstance(earlier, AudioTrack) and track.language != earlier.language:
+            spoken[track.init] = (earlier.init, track.language)
+        elif isinstance(track, MediaTrack) and isinstance(earlier, MediaTrack):
+            moves[track.init] = earlier.init
     return moves, spoken
 
 
@@ -168,18 +168,18 @@ def _put_again(
 
     Return what was put, and the paths in the live version of what cannot be had.
     """
-    wanted = {path: origin for path, (origin, _) in found.spoken.items()}
+    wanted = {path: earlier for path, (earlier, _) in found.spoken.items()}
     if found.pictures:
         wanted[found.pictures.track] = found.pictures.track
     put: list[PublishedObject] = []
     missing: set[str] = set()
-    for path, origin in wanted.items():
+    for path, earlier in wanted.items():
         try:
-            data = decompressed(target.storage.get(f"{live}/{origin}"))
+            data = decompressed(target.storage.get(f"{live}/{earlier}"))
             if path in found.spoken:
                 data = respoken(data, found.spoken[path][1])
         except (PublishFailed, ValueError):
-            missing.add(origin)
+            missing.add(earlier)
         else:
             put.append(target.put(path, data, reporter))
     return put, missing

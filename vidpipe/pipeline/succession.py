@@ -47,6 +47,7 @@ def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
         raise UsageError(
             f"{live.content_id} was withdrawn (version {live.version})",
             fix=f"make it live again with vidpipe catalog restore {live.content_id}, or publish a new version with --replace",
+            id="withdrawn-title",
         )
     if live.source.sha256 == source.sha256:
         return
@@ -54,6 +55,7 @@ def check_source(live: Record | None, source: Source, *, replace: bool) -> None:
         f"{live.content_id} is live and was made from another source: "
         f"{live.source.name} ({live.source.size} bytes, version {live.version}), not {source.name} ({source.size} bytes)",
         fix=f"give this source an id of its own with --id, or replace {live.content_id} with --replace",
+        id="other-source",
     )
 
 

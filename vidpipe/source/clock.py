@@ -103,13 +103,13 @@ class Clock:
         self._close()
         return self.runs
 
-    def place(self) -> PicturePosition | None:
+    def position(self) -> PicturePosition | None:
         """Return where this clock is."""
         return None if self._last is None else (len(self.runs) - 1, self._last * self.base)
 
     def _begin(self, run: Run, shown: int, picture: Clock | None) -> None:
         if picture is not None:
-            run.beside = picture.place()
+            run.beside = picture.position()
             run.before = (self._beside[0], self._beside[1] * picture.base) if self._beside else None
         self.runs.append(run)
         self._first = self._end = shown
@@ -138,8 +138,10 @@ class Clocks:
         elif kind == "audio":
             clock = self.audio.get(index) or self.audio.setdefault(index, Clock(base, self.jumps))
             clock.add(packet, self.pictures)
-        elif kind == "subtitle" and self.pictures and packet.pts is not None and packet.pos is not None and (now := self.pictures.place()):
-            self.texts.setdefault(index, []).append((packet.pos, packet.pts * base, now))
+        elif kind == "subtitle" and packet.pts is not None and packet.pos is not None:
+            now = self.pictures.position() if self.pictures else None
+            if now is not None:
+                self.texts.setdefault(index, []).append((packet.pos, packet.pts * base, now))
 
     def shifts(self) -> dict[int, tuple[Shift, ...]]:
         """Return what has to be added to the times of each stream; nothing if no clock jumps."""
@@ -183,9 +185,9 @@ def _beside(runs: list[Run], seen: list[Run], moved: list[Fraction], *, jumps: b
             shifts.append(shifts[-1])
             continue
         ended = runs[number - 1].end + shifts[-1]
-        now, then = (time + moved[place] for place, time in (run.beside, run.before))
+        now, then = (time + moved[index] for index, time in (run.beside, run.before))
         apart = ended - then if abs(ended - then) <= LATEST else Fraction(0)  # how much later than its neighbours in the file it is heard
-        near = [moved[place] for place in range(run.beside[0] - 1, run.beside[0] + 2) if 0 <= place < len(seen)]
+        near = [moved[index] for index in range(run.beside[0] - 1, run.beside[0] + 2) if 0 <= index < len(seen)]
         best = min(near, key=lambda shift: abs(run.first + shift - now - apart))
         alone = run.jump < 0 or (jumps and run.jump > AHEAD)
         if alone and abs(run.first + best - now - apart) > SUSPECT + abs(ended - now - apart):
@@ -202,7 +204,7 @@ def _nearest(time: Fraction, now: PicturePosition, seen: list[Run]) -> int:
         far[number - 1] = abs(time - seen[number - 1].end)
     if number + 1 < len(seen):
         far[number + 1] = abs(time - seen[number + 1].first)
-    return min(far, key=lambda place: far[place])
+    return min(far, key=lambda index: far[index])
 
 
 def _table(places: Iterable[tuple[int, Fraction]]) -> tuple[Shift, ...]:

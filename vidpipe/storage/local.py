@@ -127,9 +127,10 @@ class LocalStorage:
         """See Storage.unfinished_uploads: temporary files whose writer is gone."""
         with _translated("list", str(self.root)):
             for file in sorted(self.root.rglob(f"{durable.TEMPORARY}*.tmp")):
-                facts = file.stat()
-                if facts.st_mtime < before.timestamp():
-                    yield Stored(path=file.relative_to(self.root).as_posix(), size=facts.st_size)
+                with suppress(FileNotFoundError):  # its writer has just finished it
+                    facts = file.stat()
+                    if facts.st_mtime < before.timestamp():
+                        yield Stored(path=file.relative_to(self.root).as_posix(), size=facts.st_size)
 
     def abort_upload(self, left: Stored) -> None:
         """See Storage.abort_upload."""

@@ -337,8 +337,12 @@ def invalidate(distribution: str, paths: Sequence[str]) -> None:
     """
     batch = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": uuid.uuid4().hex}
     where = f"CloudFront distribution {distribution}"
-    with translated("ask for an invalidation", where, distribution), closing(_client("cloudfront")) as client:
-        client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    try:
+        with translated("ask for an invalidation", where, distribution), closing(_client("cloudfront")) as client:
+            client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    except PublishFailed as problem:
+        problem.fix = "check the id of the distribution, and that these credentials have cloudfront:CreateInvalidation"
+        raise
 
 
 def _client(service: str = "s3") -> Any:

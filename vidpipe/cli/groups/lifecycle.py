@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from vidpipe.cli import options
+from vidpipe.cli import completion, options
 from vidpipe.cli.help import Command, examples
 from vidpipe.cli.watching import watching
 from vidpipe.cli.words import out, write_json
 from vidpipe.defaults import GARBAGE_OLDER_THAN_DAYS, PRUNE_KEEP, PRUNE_OLDER_THAN_DAYS
 from vidpipe.errors import UsageError
 
-ContentId = Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal, nothing is asked anyway.")]
 
@@ -32,7 +31,7 @@ Age = Annotated[
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
-def versions(content_id: ContentId, json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
+def versions(content_id: options.LiveId, json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """List all versions of a title, newest first."""
     from vidpipe.cli import changes
     from vidpipe.data import report
@@ -48,7 +47,7 @@ def versions(content_id: ContentId, json: options.Json = False, home: options.Ho
 
 
 def rollback(
-    content_id: ContentId,
+    content_id: options.LiveId,
     version: Annotated[
         str | None, typer.Argument(metavar="VERSION", help="Version to go back to. Default: the one before.", show_default=False)
     ] = None,
@@ -85,7 +84,7 @@ def rollback(
 
 
 def withdraw(
-    content_id: ContentId,
+    content_id: options.LiveId,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: options.Json = False,
@@ -119,7 +118,7 @@ def withdraw(
 
 
 def restore(
-    content_id: ContentId,
+    content_id: options.LiveId,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: options.Json = False,
@@ -152,9 +151,9 @@ def restore(
 
 
 def set_words(
-    content_id: ContentId,
+    content_id: options.LiveId,
     title: Annotated[
-        str | None, typer.Option("--title", metavar="T", help="Title for people. Default: stays as it is.", show_default=False)
+        str | None, typer.Option("--title", metavar="TEXT", help="Title shown to viewers. Default: stays as it is.", show_default=False)
     ] = None,
     meta: options.Meta = None,
     dry_run: DryRun = False,
@@ -189,7 +188,7 @@ def set_words(
 
 
 def delete(
-    content_id: ContentId,
+    content_id: options.LiveId,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: options.Json = False,
@@ -224,7 +223,13 @@ def delete(
 
 def prune(
     content_id: Annotated[
-        str | None, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog. Default: all titles.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="CONTENT_ID",
+            help="Title in the catalog. Default: all titles.",
+            show_default=False,
+            autocompletion=completion.content_ids,
+        ),
     ] = None,
     keep: Annotated[
         int,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vidpipe.cli import options
+from vidpipe.cli import completion, options
 from vidpipe.cli.groups.lifecycle import Age, DryRun, Yes, age, asks, confirm
 from vidpipe.cli.help import Command, examples
 from vidpipe.cli.watching import watching
@@ -19,7 +19,10 @@ def verify(
     title: Annotated[
         str,
         typer.Argument(
-            metavar="CONTENT_ID|DIR|s3://…", help="Title in the catalog, or a version where it lies.", show_default=False
+            metavar="CONTENT_ID|DIR|s3://…",
+            help="Title in the catalog, or a version where it lies.",
+            show_default=False,
+            autocompletion=completion.content_ids,
         ),
     ],
     full: Annotated[bool, typer.Option("--full", help="Read and decrypt everything, not just what proves that nothing changed.")] = False,
@@ -50,7 +53,13 @@ def verify(
 
 def repair(
     content_id: Annotated[
-        str | None, typer.Argument(metavar="CONTENT_ID", help="Title. Default: all titles of the target.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="CONTENT_ID",
+            help="Title. Default: all titles of the target.",
+            show_default=False,
+            autocompletion=completion.content_ids,
+        ),
     ] = None,
     to: options.To = None,
     dry_run: DryRun = False,
@@ -119,7 +128,7 @@ def gc(
 
 
 def copy(
-    content_id: Annotated[str, typer.Argument(metavar="CONTENT_ID", help="Title in the catalog.", show_default=False)],
+    content_id: options.LiveId,
     to: options.To = None,
     public_url: options.PublicUrl = None,
     dry_run: DryRun = False,

@@ -1,12 +1,12 @@
-"""Measure whether a picture is interlaced, whatever the file says: a few frames here and there, judged by idet. In the limited child only.
+"""Measure whether a picture is interlaced, whatever the file says: a few frames here and there, weighed by idet. In the limited child only.
 
 In:   an open container, its video stream and time line, and the frames that were decoded at its beginning.
 Out:  Fields: what was seen, and in which order the fields come.
-Wrong: nothing; a place that cannot be read or decoded is passed over.
+Wrong: nothing; a position that cannot be read or decoded is passed over.
 
-The number of frames is fixed and not the time, so that the same file is always judged alike. Still pictures and those without
+The number of frames is fixed and not the time, so that the same file is always weighed alike. Still pictures and those without
 detail give no verdict; nothing is said unless nearly all verdicts agree. Decoding is what it costs, so the search ends as soon as the
-frames that are left can no longer change whether it is interlaced: mostly after two places.
+frames that are left can no longer change whether it is interlaced: mostly after two positions.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from vidpipe.source.child.opening import packets
 from vidpipe.source.child.scan import Timeline
 from vidpipe.source.picture_facts import IDET
 
-PLACES, FRAMES = 5, 40  # at so many places of the file, so many frames in all, at most
-BATCH = 8  # frames that are judged together
-ORDER = (0, 3, 1, 4, 2)  # of the places: the first two lie far apart
-PACKETS_TRIED = 60  # more than frames are wanted, before a stream counts as undecodable at a place
+POSITIONS, FRAMES = 5, 40  # at so many positions of the file, so many frames in all, at most
+BATCH = 8  # frames that are weighed together
+ORDER = (0, 3, 1, 4, 2)  # of the positions: the first two lie far apart
+PACKETS_TRIED = 60  # more than frames are wanted, before a stream counts as undecodable at a position
 LEAST_VERDICTS = 10
 SURE = Fraction(4, 5)  # share of the verdicts that has to agree
 FASTEST = 30  # frames a second, and
@@ -54,39 +54,39 @@ def measure_fields(container: av.container.InputContainer, video: Any, line: Tim
     """Look at a few frames of ``video``. base: seconds a tick of its time line.  first: its first frames; their times are changed."""
     if line.frame_rate > FASTEST or video.codec_context.width * video.codec_context.height > LARGEST:
         return Fields()
-    wanted = min(PLACES, max(1, len(line.key_pts)))
+    wanted = min(POSITIONS, max(1, len(line.key_pts)))
     start = (line.start_pts - line.late) * base
     starts = [start + line.duration * number / wanted for number in ORDER if number < wanted]
-    places: dict[int | None, Counter[str]] = {}  # by the time of the first frame
-    for number, (place, frames) in enumerate(_batches(container, video, starts, first), 1):
-        places[place] = places.get(place, Counter()) + _verdicts(frames)
-        if settled(list(places.values()), FRAMES - BATCH * number):
+    positions: dict[int | None, Counter[str]] = {}  # by the time of the first frame
+    for number, (position, frames) in enumerate(_batches(container, video, starts, first), 1):
+        positions[position] = positions.get(position, Counter()) + _verdicts(frames)
+        if settled(list(positions.values()), FRAMES - BATCH * number):
             break
-    return judged(list(places.values()))
+    return weighed(list(positions.values()))
 
 
-def settled(places: list[Counter[str]], left: int) -> bool:
+def settled(positions: list[Counter[str]], left: int) -> bool:
     """Return whether so many more frames can no longer change whether the picture is interlaced."""
     if left <= 0:
         return True
-    total = sum(places, Counter[str]())
+    total = sum(positions, Counter[str]())
     most, judged_frames = max(total["tff"], total["bff"]), total["tff"] + total["bff"] + total["progressive"]
     if judged_frames < LEAST_VERDICTS:
         return False
-    combed = sum(place["tff"] + place["bff"] > place["progressive"] for place in places)
+    combed = sum(position["tff"] + position["bff"] > position["progressive"] for position in positions)
     return most + left < SURE * (judged_frames + left) or (most >= SURE * (judged_frames + left) and combed >= 2)
 
 
-def judged(places: list[Counter[str]]) -> Fields:
-    """Judge the verdicts of idet at each place: "tff", "bff", "progressive"; others say nothing."""
-    total = sum(places, Counter[str]())
+def weighed(positions: list[Counter[str]]) -> Fields:
+    """Weigh the verdicts of idet at each position: "tff", "bff", "progressive"; others say nothing."""
+    total = sum(positions, Counter[str]())
     top, bottom, whole = total["tff"], total["bff"], total["progressive"]
     judged_frames = top + bottom + whole
     if judged_frames < LEAST_VERDICTS:
         return Fields()
-    combed = sum(place["tff"] + place["bff"] > place["progressive"] for place in places)
+    combed = sum(position["tff"] + position["bff"] > position["progressive"] for position in positions)
     share = Fraction(max(top, bottom), judged_frames)
-    if share >= SURE and combed >= min(2, len(places)):
+    if share >= SURE and combed >= min(2, len(positions)):
         return Fields("interlaced", top > bottom, share)
     return Fields("progressive" if whole >= SURE * judged_frames else "unclear", None, share)
 
@@ -94,11 +94,11 @@ def judged(places: list[Counter[str]]) -> Fields:
 def _batches(
     container: av.container.InputContainer, video: Any, starts: list[Fraction], first: list[Any]
 ) -> Iterator[tuple[int | None, list[Any]]]:
-    """Yield frames from each place, with the time of its first; of several seeks that land on one key frame, only the first counts."""
+    """Yield frames from each position, with the time of its first; of several seeks that land on one key frame, only the first counts."""
     known: set[int | None] = set()
     for start in starts:
         try:
-            if start == starts[0] and len(starts) == PLACES and len(first) == BATCH:
+            if start == starts[0] and len(starts) == POSITIONS and len(first) == BATCH:
                 batches = iter([first])
             else:
                 # without a stream and in microseconds, as ffmpeg's -ss does
@@ -106,11 +106,11 @@ def _batches(
                 batches = _frames(container, video)
             for number, batch in enumerate(islice(batches, -(-FRAMES // BATCH // len(starts)))):
                 if number == 0:
-                    place = batch[0].pts
-                    if place in known:
+                    position = batch[0].pts
+                    if position in known:
                         break
-                    known.add(place)
-                yield place, batch
+                    known.add(position)
+                yield position, batch
         except (av.error.FFmpegError, MemoryError):
             continue
 
