@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests import servers
 from vidpipe.batch.requests import COLUMNS, from_list, from_sources, read_list
 from vidpipe.errors import UsageError
+from vidpipe.pipeline.ingest import IngestRequest
 from vidpipe.storage import open_storage
 
 
@@ -82,14 +84,22 @@ def test_json_lines_say_the_same() -> None:
     assert [title.model_copy(update={"where": ""}) for title in of_json] == [title.model_copy(update={"where": ""}) for title in of_csv]
 
 
+def test_what_a_title_says_itself_counts_more_than_what_is_said_for_all() -> None:
+    given = from_list("source,replace,new_key\na.mov,false,\nb.mov,,true\n", "t", Path())
+    common = IngestRequest(source="", replace=True)
+    assert [(each.with_defaults(common).request.replace, each.with_defaults(common).request.new_key) for each in given] == [
+        (False, False), (True, True)
+    ]  # fmt: skip
+
+
 def test_a_spreadsheet_is_read_as_it_is_saved(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfSource,ID\r\nf.mov,one\r\n\r\n,\r\n")
-    (title,) = read_list(str(tmp_path / "t.csv"), [])
+    (title,) = read_list(str(tmp_path / "t.csv"), io.BytesIO())
     assert (title.request.source, title.content_id) == (str(tmp_path / "f.mov"), "one")
 
 
 def test_a_list_on_standard_input_is_seen_from_here() -> None:
-    (title,) = read_list("-", ["source\n", "f.mov\n"])
+    (title,) = read_list("-", io.BytesIO(b"\xef\xbb\xbfsource\nf.mov\n"))
     assert (title.request.source, title.where) == ("f.mov", "-:2")
 
 
@@ -118,6 +128,7 @@ def test_every_wrong_line_is_named_at_once() -> None:
         ('{"source": "a.mov", "lader": "fast"}', "unknown column 'lader'", "did you mean ladder?"),
         ('{"source": "a.mov"}\n[1]', "is not a JSON object", "write for example"),
         ("source\n-\n", "standard input is the source of one title", "vidpipe ingest -"),
+        ("source\nhttps://h:x/a b.mov\n", "t:2: ", "fix"),
         ("source,language\na.mov,nonsense-language\n", "does not name a language", "BCP 47"),
     ],
 )
@@ -131,7 +142,9 @@ def test_what_is_no_list_gets_a_sentence(text: str, what: str, fix: str) -> None
 
 def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        read_list(str(tmp_path / "none.csv"), [])
+        read_list(str(tmp_path / "none.csv"), io.BytesIO())
     (tmp_path / "latin.csv").write_bytes(b"source\nf\xfcr.mov\n")
     with pytest.raises(UsageError, match="is not UTF-8 text"):
-        read_list(str(tmp_path / "latin.csv"), [])
+        read_list("-", io.BytesIO(b"source\nf\xfcr.mov\n"))
+    with pytest.raises(UsageError, match="is not UTF-8 text"):
+        read_list(str(tmp_path / "latin.csv"), io.BytesIO())

@@ -15,7 +15,8 @@ from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, live, settings
 from vidpipe.batch.inbox import open_inbox
 from vidpipe.batch.queue import TitleResult
-from vidpipe.batch.watch import watch
+from vidpipe.batch.watch import is_refused, watch
+from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import UsageError
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
@@ -97,14 +98,51 @@ def test_a_file_that_still_grows_is_left_alone(inbox: Path) -> None:
     for clock[0] in (10.5, 20.0):
         assert list(looked.whole()) == []
     clock[0] = 20.5
-    assert list(looked.whole()) == [str(file)]
+    assert [arrival.source for arrival in looked.whole()] == [str(file)]
 
 
 def test_a_second_source_of_a_name_gets_a_name_of_its_own(inbox: Path) -> None:
     looked = open_inbox(str(inbox), 0)
     for expected in ("film.mov", "film-2.mov", "film-3.mov"):
         (inbox / "film.mov").touch()
-        assert looked.put_away(str(inbox / "film.mov"), well=True) == str(inbox / "done" / expected)
+        (arrival,) = looked.whole()
+        assert looked.put_away(arrival, well=True) == str(inbox / "done" / expected)
+
+
+def test_what_takes_the_place_of_a_source_is_not_moved_with_it(inbox: Path) -> None:
+    looked = open_inbox(str(inbox), 0)
+    (inbox / "film.mov").write_bytes(b"1")
+    (arrival,) = looked.whole()
+    assert looked.is_still(arrival)
+    (inbox / "film.mov").write_bytes(b"22")
+    assert not looked.is_still(arrival)
+    assert looked.put_away(arrival, well=True) is None
+    assert (inbox / "film.mov").read_bytes() == b"22"
+    assert not list((inbox / "done").glob("*"))
+
+
+BLAME: dict[str, tuple[int, tuple[str, ...], int, bool]] = {
+    "no film": (3, ("unknown-container",), 0, True),
+    "a download that broke off": (3, ("fetch-failed",), 5, False),
+    "another source of a live title": (2, ("other-source",), 0, True),
+    "a withdrawn title": (2, ("withdrawn-title",), 0, True),
+    "another ingest of the same id": (2, ("usage",), 9, False),
+    "a full disk": (4, ("encode-failed",), 0, False),
+    "a full disk for the third time": (4, ("encode-failed",), 2, True),
+    "a target that fails": (5, ("publish-failed",), 99, False),
+    "a target that lies": (6, ("verification-failed",), 99, False),
+    "a catalog that fails": (7, ("catalog-failed",), 99, False),
+    "a bug": (70, (), 0, False),
+    "a bug that stays": (70, (), 2, True),
+}
+
+
+@pytest.mark.parametrize("what", BLAME)
+def test_the_source_is_blamed_for_its_own_faults_alone(what: str) -> None:
+    code, ids, attempts, blamed = BLAME[what]
+    found = tuple(Diagnostic(id=id_, severity="error", message="m") for id_ in ids)
+    result = TitleResult(number=1, source="x", content_id="x", state="failed", exit_code=code, diagnostics=found)
+    assert is_refused(result, attempts) is blamed
 
 
 def test_a_watcher_that_was_killed_before_it_moved_the_source_moves_it(inbox: Path, tmp_path: Path) -> None:

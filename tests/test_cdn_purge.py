@@ -117,7 +117,9 @@ def distribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[st
 
 def test_cloudfront_invalidates_the_paths_that_viewers_ask_for(distribution: str) -> None:
     purge(f"cloudfront:{distribution}", "film", flipped("film"), BASE)
-    purge(f"cloudfront:{distribution}", "film", taken_down("film"), None)
+    purge(f"cloudfront:{distribution}", "film", taken_down("film"), "https://media.example.com")
+    with pytest.raises(PurgeFailed, match="nobody knows without public_url"):
+        purge(f"cloudfront:{distribution}", "film", flipped("film"), None)
     with closing(boto3.client("cloudfront")) as client:
         listed = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
         made = [client.get_invalidation(DistributionId=distribution, Id=item["Id"])["Invalidation"] for item in listed]
@@ -131,12 +133,13 @@ def test_a_distribution_that_is_unknown(distribution: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["cloudfront:", "cloudfront:../x", "command:purge", "command:", "akamai:1", "https://", "http:x", "yes", "https://[x"]
+    "setting", ["cloudfront:", "cloudfront:../x", "command:purge", "command:", "akamai:1", "https://", "http:x", "yes", "https://[x", "https://me:token@hooks.example/"]
 )
 def test_a_setting_that_names_no_way_is_refused(setting: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         resolve({"home": "home"}, {"VIDPIPE_CDN": setting}, tmp_path)
     assert refused.value.where == "VIDPIPE_CDN"
+    assert setting not in "\n".join(refused.value.lines())
 
 
 def test_an_ingest_purges_after_the_flip_and_not_when_nothing_changed(tmp_path: Path) -> None:

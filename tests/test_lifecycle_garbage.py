@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -16,8 +17,10 @@ from tests import servers
 from tests.ingest_support import tree
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
+from vidpipe.lifecycle import garbage
 from vidpipe.lifecycle.garbage import Garbage, GarbageRequest, collect_garbage
 from vidpipe.storage import open_storage
+from vidpipe.work.jobs import claim
 
 OLD, YOUNG = "20260101T000000Z-aaaaaa", f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-bbbbbb"
 LIST, DELETE = GarbageRequest(), GarbageRequest(delete=True)
@@ -32,6 +35,8 @@ def put(house: House, path: str) -> Path:
     file = Path(house.settings.target) / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"12345")
+    if OLD in path:
+        os.utime(file, (time.time() - 8 * 86_400,) * 2)
     return file
 
 
@@ -44,7 +49,7 @@ def test_a_clean_target_has_none(house: House) -> None:
 
 
 def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -> None:
-    garbage = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+    left = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
     other = put(house, f"gone/{OLD}/master.m3u8")
     foreign = [
         put(house, name)
@@ -53,11 +58,11 @@ def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -
     young = put(house, f"{TITLE}/{YOUNG}/video/90p/00001.m4s")
     before = tree(house.file(FIRST, "."))
     assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"gone/{OLD}", False), ("unfinished", f"{TITLE}/{OLD}", False)]
-    assert garbage.exists()
+    assert left.exists()
     done = collect_garbage(DELETE, house.settings)
     assert seen(done) == [("unfinished", f"gone/{OLD}", True), ("unfinished", f"{TITLE}/{OLD}", True)]
     assert [(item.objects, item.bytes) for item in done.found] == [(1, 5), (1, 5)]
-    assert not garbage.parent.exists()
+    assert not left.parent.exists()
     assert not other.parent.exists()
     assert all(file.exists() for file in (*foreign, young))
     assert tree(house.file(FIRST, ".")) == before
@@ -74,10 +79,45 @@ def test_what_an_unfinished_ingest_has_is_no_garbage(house: House) -> None:
 def test_a_complete_version_of_another_catalog_is_named_and_stays(house: House) -> None:
     for file in Path(house.settings.home).glob("catalog.db*"):
         file.unlink()
-    before = house.objects()
-    now = GarbageRequest(delete=True, older_than=timedelta())
-    assert seen(collect_garbage(now, house.settings)) == [("unknown", f"{TITLE}/{FIRST}", False)]
-    assert house.objects() == before
+    for file in Path(house.settings.target).rglob("*"):
+        os.utime(file, (time.time() - 8 * 86_400,) * 2)
+    assert seen(collect_garbage(DELETE, house.settings)) == [("unknown", f"{TITLE}/{FIRST}", False)]
+    house.file(FIRST, "record.json").unlink()
+    assert seen(collect_garbage(DELETE, house.settings)) == [("unknown", f"{TITLE}/{FIRST}", False)], "its inventory says that it was whole"
+    house.file(FIRST, "inventory.json").unlink()
+    assert seen(collect_garbage(DELETE, house.settings)) == [("unknown", f"{TITLE}/{FIRST}", False)], "the address plays it"
+    assert {path for path in house.objects()[FIRST] if path.endswith(".m4s")}
+
+
+def test_an_upload_that_goes_on_is_no_garbage_however_long_ago_it_was_begun(house: House) -> None:
+    put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+    fresh = put(house, f"{TITLE}/{OLD}/video/90p/00002.m4s")
+    os.utime(fresh)
+    assert collect_garbage(DELETE, house.settings).found == ()
+
+
+def test_what_is_finished_while_it_is_looked_for_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+
+    @contextmanager
+    def late(work: Path, content_id: str) -> Iterator[Any]:
+        put(house, f"{TITLE}/{OLD}/inventory.json")  # another machine seals it between the listing and the removal
+        with claim(work, content_id) as held:
+            yield held
+
+    monkeypatch.setattr(garbage, "claim", late)
+    assert seen(collect_garbage(DELETE, house.settings)) == [("unfinished", f"{TITLE}/{OLD}", False)]
+    assert kept.exists()
+
+
+def test_a_title_that_is_being_made_is_left_for_another_time(house: House) -> None:
+    kept = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
+    other = put(house, f"gone/{OLD}/video/90p/00001.m4s")
+    with claim(house.settings.work, TITLE):
+        done = seen(collect_garbage(DELETE, house.settings))
+    assert done == [("unfinished", f"gone/{OLD}", True), ("unfinished", f"{TITLE}/{OLD}", False)]
+    assert kept.exists()
+    assert not other.exists()
 
 
 def test_files_that_a_killed_writer_left_half_written_go_when_they_are_old(house: House) -> None:
@@ -103,7 +143,8 @@ def test_uploads_in_parts_that_were_never_finished_are_aborted(bucket: str, tmp_
     with closing(boto3.client("s3")) as client:
         for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.bin", f"elsewhere/{TITLE}/{OLD}/x"):
             client.create_multipart_upload(Bucket=bucket, Key=key)
-        now = GarbageRequest(delete=True, older_than=timedelta())
+        assert seen(collect_garbage(DELETE, house.settings)) == []
+        now = GarbageRequest.model_construct(delete=True, older_than=timedelta())
         time.sleep(1.1)
         assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/big.m4s", True)]
         left = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])

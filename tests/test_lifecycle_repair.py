@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,13 +13,16 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
+from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.lifecycle.repair import Repair, RepairRequest, repair
+from vidpipe.lifecycle.restoration import restore
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 
 SECOND = "20261121T000000Z-222222"
 ALL = RepairRequest()
+ADOPT = RepairRequest(adopt=True)
 
 
 @pytest.fixture
@@ -71,9 +75,10 @@ def test_what_no_version_has_is_named(house: House) -> None:
 def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:
     before = house.states
     lose_the_catalog(house)
-    assert deeds(repair(ALL.model_copy(update={"dry_run": True}), house.settings)) == [(FIRST, "adopted"), (SECOND, "adopted")]
+    assert deeds(repair(ALL, house.settings)) == [(FIRST, "unknown"), (SECOND, "unknown")], "it may be another catalog's"
+    assert deeds(repair(ADOPT.model_copy(update={"dry_run": True}), house.settings)) == [(FIRST, "adopted"), (SECOND, "adopted")]
     assert house.states == {}
-    done = repair(ALL, house.settings)
+    done = repair(ADOPT, house.settings)
     assert deeds(done) == [(FIRST, "adopted"), (SECOND, "adopted")]
     assert house.states == before == {SECOND: "live", FIRST: "superseded"}
     assert house.shown == SECOND
@@ -83,16 +88,57 @@ def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:
 def test_a_title_that_was_withdrawn_does_not_come_back_to_life(house: House) -> None:
     withdraw(TitleRequest(content_id=TITLE), house.settings)
     lose_the_catalog(house)
-    repair(ALL, house.settings)
-    assert house.states == {SECOND: "superseded", FIRST: "superseded"}
+    repair(ADOPT, house.settings)
+    assert house.states == {SECOND: "withdrawn", FIRST: "superseded"}
     assert house.shown is None
+    restore(TitleRequest(content_id=TITLE), house.settings)
+    assert (house.states[SECOND], house.shown) == ("live", SECOND)
+
+
+def test_an_old_catalog_does_not_turn_an_address_back(house: House) -> None:
+    catalog = Path(house.settings.home) / "catalog.db"
+    with house.catalog() as opened:
+        opened.list()
+    shutil.copy(catalog, catalog.with_name("backup"))
+    third = "20261122T000000Z-333333"
+    house.publish(third, age=1)
+    lose_the_catalog(house)
+    catalog.with_name("backup").rename(catalog)
+    assert deeds(repair(ALL, house.settings)) == [(third, "unknown"), (SECOND, "lost")]
+    assert house.shown == third
+    done = repair(ADOPT, house.settings)
+    assert deeds(done) == [(third, "adopted"), (SECOND, "address")]
+    assert house.states == {third: "superseded", SECOND: "live", FIRST: "superseded"}
+
+
+def test_a_damaged_byte_is_put_right_from_another_version(house: House) -> None:
+    path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    file = house.file(SECOND, path)
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "copied")]
+    assert file.read_bytes() == data
+
+
+def test_a_lost_inventory_is_no_version_of_the_first_vidpipe(house: House) -> None:
+    house.file(SECOND, "inventory.json").unlink()
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "lost")]
+    with pytest.raises(VerificationFailed, match="the inventory of the version is lost"):
+        scrub(ScrubRequest(title=TITLE), house.settings)
+
+
+@pytest.mark.parametrize("content_id", ["", "../x", "/srv/titles/film", "a/b"])
+def test_what_is_no_content_id_is_refused(content_id: str, house: House) -> None:
+    with pytest.raises(UsageError, match="is not a content id"):
+        repair(RepairRequest(content_id=content_id), house.settings)
 
 
 def test_a_version_that_does_not_play_is_not_made_live(house: House) -> None:
     lose_the_catalog(house)
     path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
     house.file(SECOND, path).unlink()
-    done = repair(ALL, house.settings)
+    done = repair(ADOPT, house.settings)
     assert deeds(done) == [(FIRST, "adopted"), (SECOND, "lost")]
     assert "does not prove to play" in done.found[1].what
     assert house.states == {FIRST: "superseded"}
@@ -102,13 +148,13 @@ def test_a_version_that_may_be_about_to_be_published_is_left_alone(house: House)
     third = "20261122T000000Z-333333"
     house.publish(third, age=0.01)  # a quarter of an hour
     lose_the_catalog(house)
-    assert third not in [version for version, _ in deeds(repair(ALL, house.settings))]
+    assert third not in [version for version, _ in deeds(repair(ADOPT, house.settings))]
 
 
 def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House) -> None:
     lose_the_catalog(house)
     house.note(version=SECOND)
-    assert repair(ALL, house.settings).found == ()
+    assert repair(ADOPT, house.settings).found == ()
 
 
 def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
@@ -135,6 +181,7 @@ def test_on_s3_a_lost_object_is_copied_by_the_server(bucket: str, tmp_path: Path
         storage.delete(f"{TITLE}/{SECOND}/{path}")
         storage.delete(layout.address(TITLE))
     lose_the_catalog(house)
-    done = repair(ALL, house.settings)
+    done = repair(ADOPT, house.settings)
     assert [version for version, deed in deeds(done) if deed == "adopted"] == [FIRST, SECOND]
-    assert deeds(repair(ALL, house.settings)) == [], "nothing is live, because no address says so"
+    assert house.states == {SECOND: "withdrawn", FIRST: "superseded"}, "no address says that it is live"
+    assert (SECOND, "copied") in deeds(done)

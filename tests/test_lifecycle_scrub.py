@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def test_a_version_is_verified_where_it_lies(house: House) -> None:
     title = folder.parent
     for where in (title, title / "master.m3u8"):  # what its address plays
         assert scrub(ScrubRequest(title=str(where)), house.settings).version == SECOND
+
+
+def test_a_version_that_was_moved_by_other_means_is_verified_where_it_lies(house: House, tmp_path: Path) -> None:
+    shutil.copytree(house.file(FIRST, ".").parent, tmp_path / "elsewhere" / TITLE)
+    assert scrub(ScrubRequest(title=str(tmp_path / "elsewhere" / TITLE / FIRST)), house.settings).version == FIRST
 
 
 def test_everything_that_is_lost_is_named_at_once(house: House) -> None:

@@ -14,7 +14,9 @@ from tests.title_support import Encoded
 from vidpipe.catalog.published_at import target_of
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.transfer import TransferRequest, transfer
+from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 
@@ -45,8 +47,12 @@ def test_a_title_moves_to_another_folder(house: House, tmp_path: Path) -> None:
         assert new.read_bytes() == house.file(FIRST, path).read_bytes()
     assert scrub(ScrubRequest(title=TITLE, full=True), there).address
     assert house.shown == FIRST, "the old address plays what lies beside it"
-    with pytest.raises(UsageError, match=r"lies at .* already"):
-        transfer(MOVE, there)
+    (tmp_path / "there" / TITLE / "master.m3u8").unlink()  # killed before it was written
+    again = transfer(MOVE, there)
+    assert (again.record, again.objects) == (again.replaced, 0)
+    assert scrub(ScrubRequest(title=TITLE), there).address
+    withdraw(TitleRequest(content_id=TITLE), there)
+    assert house.shown is None, "nor does the old address play it any more"
 
 
 def test_a_damaged_object_moves_nowhere(house: House, tmp_path: Path) -> None:
@@ -55,7 +61,7 @@ def test_a_damaged_object_moves_nowhere(house: House, tmp_path: Path) -> None:
     with pytest.raises(VerificationFailed, match="not the one that was published"):
         transfer(MOVE, to(house, str(tmp_path / "there")))
     assert house.states == {FIRST: "live"}
-    assert not list((tmp_path / "there" / TITLE).glob("*/")) or not (tmp_path / "there").exists()
+    assert not list((tmp_path / "there" / TITLE).glob("*/"))
 
 
 @pytest.fixture

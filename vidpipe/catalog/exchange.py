@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from vidpipe.catalog.index import BATCH
 from vidpipe.catalog.merge import Exported
+from vidpipe.catalog.record import STANDING
 from vidpipe.catalog.search import Query
 from vidpipe.catalog.store import Catalog
 from vidpipe.data import Data
@@ -85,7 +86,7 @@ def _batches(file: BinaryIO, name: str) -> Iterator[list[Exported]]:
             ) from problem
         record = read.record
         earlier = seen.setdefault((record.content_id, record.version), number)
-        if earlier == number and record.status == "live":
+        if earlier == number and record.status in STANDING:
             earlier = live.setdefault(record.content_id, number)
         if earlier != number:
             raise UsageError(

@@ -182,6 +182,11 @@ class Record(RecordPart):
     metadata: dict[str, str] = Field(default={}, description="The metadata given with --meta, unchanged.")
 
 
+def had_inventory(record: Record) -> bool:
+    """Whether a version was published with an inventory: vidpipe 0.1.0 made none, and its records did not say what was left out."""
+    return "left_out" in record.model_fields_set
+
+
 def as_published(record: Record) -> Record:
     """Return a record as its version was published: all that may change later is the status."""
     return record.model_copy(update={"status": "live", "status_since": None})

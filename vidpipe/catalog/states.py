@@ -15,9 +15,10 @@ its work is done already, it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vidpipe.catalog.record import Record, Status
+from vidpipe.catalog.record import STANDING, Record, Status
 from vidpipe.errors import CatalogFailed, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def adopt(record: Record, fingerprint: str, status: Status) -> Callable[[TitleRo
 
     def rule(title: TitleRows) -> None:
         if record.version not in title.statuses:
-            title.add(record, fingerprint, "superseded" if status == "live" and title.standing is not None else status)
+            given = "superseded" if status in STANDING and title.standing is not None else status
+            dated = record if given == "live" else record.model_copy(update={"status_since": datetime.now(UTC).replace(microsecond=0)})
+            title.add(dated, fingerprint, given)
 
     return rule
 

@@ -127,7 +127,7 @@ def ingest(
     }  # fmt: skip
     given = {"content_id": content_id, "title": title, "meta": meta, "language": language, "new_key": new_key, "replace": replace}
     shown = options.progress(progress, quiet=quiet)
-    if not batch.is_batch(sources or [], jobs):
+    if not (batch.is_batch(sources or [], jobs) or junit or fail_fast):
         return _ingest_one({"source": (sources or [""])[0], **given}, flags, shown, dry_run=dry_run, json=json, quiet=quiet)
     titles = batch.titles_of(sources or [], jobs, given)
     if dry_run:

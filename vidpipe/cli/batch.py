@@ -18,7 +18,7 @@ import typer
 from vidpipe.cli import exits, options
 from vidpipe.cli.watching import watching_many
 from vidpipe.cli.words import err, out, write_json
-from vidpipe.errors import Interrupted, UsageError
+from vidpipe.errors import Interrupted, UsageError, VidpipeError
 
 if TYPE_CHECKING:
     from vidpipe.batch.queue import TitleResult
@@ -74,15 +74,18 @@ def ingest_titles(
         raise UsageError("there is no such folder", where=f"--junit {junit}", fix="make it, or name another file")
     results: list[TitleResult] = []
     code = 0
-    with suppress(typer.Exit), watching_many(progress, len(titles)) as (reporter, cancel):
-        for result in run_batch(titles, configured, reporter, cancel, pool=WorkerPool(settings.workers), fail_fast=fail_fast):
-            results.append(result)
-            if json:
-                _print(result)
-        if code := exit_code(results):
-            raise typer.Exit(code)  # the Reporter shows how it ended
-    if junit is not None:
-        _write_junit(Path(junit), results)
+    try:
+        with suppress(typer.Exit), watching_many(progress, len(titles)) as (reporter, cancel):
+            for result in run_batch(titles, configured, reporter, cancel, pool=WorkerPool(settings.workers), fail_fast=fail_fast):
+                results.append(result)
+                if json:
+                    with reporter.aside():
+                        _print(result)
+            if code := exit_code(results):
+                raise typer.Exit(code)  # the Reporter shows how it ended
+    finally:
+        if junit is not None and not _write_junit(Path(junit), results):
+            code = code or exits.EXIT_OUTPUT
     if progress is not options.Progress.json:
         _close(results, code, quiet=quiet)
     if code:
@@ -96,14 +99,25 @@ def plan_titles(titles: Sequence[BatchTitle], flags: Flags, *, progress: options
     from vidpipe.pipeline.ingest import prepare
 
     with watching_many(progress, len(titles)) as (reporter, cancel):
+        failed: list[VidpipeError] = []
         for title in titles:
-            plan = prepare(title.request, _configured(flags)(title.settings), reporter, cancel)
+            try:
+                plan = prepare(title.request, _configured(flags)(title.settings), reporter, cancel)
+            except Interrupted:
+                raise
+            except VidpipeError as problem:
+                failed.append(problem)
+                with reporter.aside():
+                    exits.show(exits.failure(problem, debug=False))
+                continue
             with reporter.aside():
                 if json:
                     write_json({"content_id": title.content_id, "plan": report(plan)}, lines=True)
                 else:
                     out().print(title.content_id, style="bold")
                     render.plan(out(), plan)
+        if failed:
+            raise typer.Exit(failed[0].exit_code)
 
 
 def watch_inbox(
@@ -115,7 +129,8 @@ def watch_inbox(
     with watching_many(progress, None) as (reporter, cancel):
         for result in watch(inbox, _configured(flags), reporter, cancel, replace=replace, settle=settle):
             if json:
-                _print(result)
+                with reporter.aside():
+                    _print(result)
     if not quiet and progress is not options.Progress.json:
         with suppress(OSError):
             err().print("stopped; what has not ended stays in the inbox")
@@ -143,7 +158,7 @@ def _close(results: Sequence[TitleResult], code: int, *, quiet: bool) -> None:
             err().print("run the same command again: it continues")
 
 
-def _write_junit(file: Path, results: Sequence[TitleResult]) -> None:
+def _write_junit(file: Path, results: Sequence[TitleResult]) -> bool:
     from vidpipe import durable
     from vidpipe.batch.junit import junit
 
@@ -151,3 +166,5 @@ def _write_junit(file: Path, results: Sequence[TitleResult]) -> None:
         durable.write(file, junit(results))
     except OSError as problem:
         exits.show(exits.failure(UsageError(f"cannot be written: {problem.strerror}", where=f"--junit {file}"), debug=False))
+        return False
+    return True

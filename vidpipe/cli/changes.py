@@ -139,7 +139,7 @@ def repaired(console: Console, done: Repair) -> None:
     would = {"address": "would put right", "record": "would write", "copied": "would copy", "adopted": "would adopt"}
     did = {"address": "put right", "record": "written", "copied": "copied", "adopted": "adopted"}
     for item in done.found:
-        deed = "lost" if not item.is_well else (would if done.dry_run else did)[item.deed]
+        deed = (would if done.dry_run else did).get(item.deed, item.deed)
         lines(console, f"{item.content_id} {item.version}  {deed}: {item.what}")
 
 
@@ -151,7 +151,7 @@ def garbage(console: Console, found: Garbage) -> None:
     what = {
         "unfinished": "a version that was never finished",
         "upload": "an upload that was never finished",
-        "unknown": "a complete version that the catalog does not know: vidpipe repair adopts it",
+        "unknown": "a complete version that the catalog does not know: vidpipe repair --adopt takes it in",
     }
     table(
         console,
@@ -168,6 +168,9 @@ def moved(console: Console, done: Transfer) -> None:
     what = f"{count(done.objects, 'object')}, {size(done.bytes)}"
     if done.record is None:
         lines(console, f"would copy {what} of version {done.replaced.version} of {done.replaced.content_id}")
+        return
+    if done.record == done.replaced:
+        lines(console, f"{done.record.content_id} lies there already: version {done.record.version}, and its address plays it")
         return
     lines(
         console,

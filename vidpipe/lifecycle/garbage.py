@@ -5,8 +5,9 @@ Out:  Garbage.
 Wrong: PublishFailed if the target cannot be reached, CatalogFailed, Interrupted: the same command goes on.
 
 Only what vidpipe made itself is looked at: folders CONTENT_ID/VERSION whose names are those of a title and a version. Of them garbage is
-- a version that was never finished: it has no record, the catalog does not know it, no unfinished ingest of this home has it, and it was
-  begun so long ago that none of another machine can still be at work;
+- a version that was never finished: it has neither inventory nor record, the address of its title does not play it, the catalog does not
+  know it, no unfinished ingest of this home has it, and nothing of it was written for so long that none of another machine can be at work.
+  All of this is asked once more right before it is removed;
 - an upload in parts that was never finished (S3), as old as that.
 A complete version that the catalog does not know is never removed, only named: it may belong to another catalog, or to one that was lost
 (``repair`` adopts it). Versions in the catalog are for ``prune`` and ``delete``.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -27,19 +28,26 @@ from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
 from vidpipe.defaults import GARBAGE_OLDER_THAN_DAYS
 from vidpipe.lifecycle.repair import VERSION
+from vidpipe.lifecycle.scrub import played_by
 from vidpipe.pipeline.making import stop_if
 from vidpipe.progress import Deleted, Reporter, RunReporter, Silent, Stages
 from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import claim, unfinished
+from vidpipe.storage.base import Storage, Stored
+from vidpipe.work.jobs import Running, claim, unfinished
+
+if TYPE_CHECKING:
+    from vidpipe.catalog.store import Catalog
+
+LEAST_AGE, MOST_AGE = timedelta(days=1), timedelta(days=36_500)
+"""Something younger may be at work, however sure somebody is that it is not."""
 
 
 class GarbageRequest(Data):
-    """What to look for. older_than: what was begun more recently is left alone.  delete: remove it; otherwise it is only listed."""
+    """What to look for. older_than: what was written more recently is left alone.  delete: remove it; otherwise it is only listed."""
 
-    older_than: timedelta = Field(default=timedelta(days=GARBAGE_OLDER_THAN_DAYS), ge=timedelta())
+    older_than: timedelta = Field(default=timedelta(days=GARBAGE_OLDER_THAN_DAYS), ge=LEAST_AGE, le=MOST_AGE)
     delete: bool = False
 
 
@@ -69,32 +77,28 @@ def collect_garbage(
     stages = Stages(RunReporter(reporter or Silent()))
     found: list[Unreferenced] = []
     with open_catalog(settings.catalog_url) as catalog, closing(open_storage(settings.target)) as target, stages("delete"):
-        sizes: dict[tuple[str, str], list[int]] = {}
-        complete: set[tuple[str, str]] = set()
+        seen: dict[tuple[str, str], _Seen] = {}
         for stored in target.list():
             stop_if(cancel)
             title, _, rest = stored.path.partition("/")
             version, slash, path = rest.partition("/")
             if slash and CONTENT_ID.fullmatch(title) and VERSION.fullmatch(version):
-                sizes.setdefault((title, version), []).append(stored.size)
-                if path == layout.RECORD:
-                    complete.add((title, version))
-        known: dict[str, frozenset[str]] = {}
-        for (title, version), each in sorted(sizes.items()):
+                seen.setdefault((title, version), _Seen()).add(stored, path)
+        for (title, version), objects in sorted(seen.items()):
             stop_if(cancel)
-            if title not in known:
-                known[title] = frozenset(record.version for record in catalog.versions(title))
-            if version in known[title]:
+            if any(record.version == version for record in catalog.versions(title)):
                 continue
-            prefix = layout.version_prefix(title, version)
-            seen = Unreferenced(kind="unfinished", path=prefix, objects=len(each), bytes=sum(each))
-            if (title, version) in complete:
-                found.append(seen.model_copy(update={"kind": "unknown"}))
-            elif _begun(version) < before and not _is_noted(settings, title, version):
-                removed = request.delete and _removed(target, title, version, settings)
+            what = Unreferenced(
+                kind="unfinished", path=layout.version_prefix(title, version), objects=objects.number, bytes=objects.bytes
+            )
+            if _is_complete(objects, target, title, version):
+                if not _is_noted(settings, title, version):
+                    found.append(what.model_copy(update={"kind": "unknown"}))
+            elif objects.newest < before and not _is_noted(settings, title, version):
+                removed = request.delete and _removed(target, catalog, title, version, before, settings)
                 if removed:
-                    stages.reporter.emit(Deleted(version=version, objects=seen.objects, bytes=seen.bytes))
-                found.append(seen.model_copy(update={"removed": removed}))
+                    stages.reporter.emit(Deleted(version=version, objects=what.objects, bytes=what.bytes))
+                found.append(what.model_copy(update={"removed": removed}))
         for left in target.unfinished_uploads(before):
             title, _, rest = left.path.partition("/")
             if CONTENT_ID.fullmatch(title) and VERSION.fullmatch(rest.partition("/")[0]):
@@ -104,12 +108,24 @@ def collect_garbage(
     return Garbage(target=target.location(), found=tuple(found), deleted=request.delete)
 
 
-def _begun(version: str) -> datetime:
-    """Return when a version was begun: its id says so."""
-    try:
-        return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:  # the 99th of a month: no version of ours
-        return datetime.max.replace(tzinfo=UTC)
+class _Seen:
+    """What a listing shows of a version. newest: when the last of it was written."""
+
+    def __init__(self) -> None:
+        self.number = self.bytes = 0
+        self.newest = datetime.min.replace(tzinfo=UTC)
+        self.is_sealed = False
+
+    def add(self, stored: Stored, path: str) -> None:
+        """Count an object. path: below the version."""
+        self.number += 1
+        self.bytes += stored.size
+        self.newest = max(self.newest, stored.modified or datetime.max.replace(tzinfo=UTC))
+        self.is_sealed |= path in (layout.RECORD, layout.INVENTORY)
+
+
+def _is_complete(objects: _Seen, target: Storage, content_id: str, version: str) -> bool:
+    return objects.is_sealed or played_by(target, content_id) == version
 
 
 def _is_noted(settings: Settings, content_id: str, version: str) -> bool:
@@ -117,10 +133,19 @@ def _is_noted(settings: Settings, content_id: str, version: str) -> bool:
     return note is not None and note.version == version
 
 
-def _removed(target: Storage, content_id: str, version: str, settings: Settings) -> bool:
-    """Remove an unfinished version while no ingest of its title can begin with this home; False if one runs, and may be at it."""
-    with claim(settings.work, content_id) as held:
-        if held.unfinished and held.unfinished.version == version:
-            return False
-        discard(target, layout.version_prefix(content_id, version))
+def _removed(target: Storage, catalog: Catalog, content_id: str, version: str, before: datetime, settings: Settings) -> bool:
+    """Remove an unfinished version, unless it has changed since it was listed, or an ingest of its title is running with this home."""
+    prefix = layout.version_prefix(content_id, version)
+    try:
+        with claim(settings.work, content_id) as held:
+            now = _Seen()
+            for stored in target.list(prefix):
+                now.add(stored, stored.path.removeprefix(f"{prefix}/"))
+            known = any(record.version == version for record in catalog.versions(content_id))
+            noted = held.unfinished is not None and held.unfinished.version == version
+            if known or noted or now.newest >= before or _is_complete(now, target, content_id, version):
+                return False
+            discard(target, prefix)
+    except Running:
+        return False
     return True

@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from vidpipe import layout
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import Record, had_inventory
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.inspect.inspection import inspect
@@ -64,6 +64,9 @@ def prove(
             known = read_inventory(storage.get(path))
         except ValueError as error:
             raise VerificationFailed("the inventory of the version is damaged", where=storage.location(path), fix=_FIX) from error
+    elif had_inventory(record):
+        fix = f"run: vidpipe repair {record.content_id}; if it cannot put it back, ingest the source again"
+        raise VerificationFailed("the inventory of the version is lost", where=storage.location(path), fix=fix)
     if not isinstance(known, Inventory):
         return _prove_without(record, keys, reporter)
     found = verify(

@@ -23,6 +23,7 @@ from vidpipe.catalog.states import forget
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed
 from vidpipe.lifecycle.titles import prefix_of, standing_of
+from vidpipe.pipeline.address import flip
 from vidpipe.pipeline.making import stop_if
 from vidpipe.progress import Deleted, Note, Reporter
 from vidpipe.protect.key_store import KeyStore
@@ -110,6 +111,7 @@ def _remove_address(record: Record, storage: Storage, catalog: Catalog) -> None:
     standing = standing_of(catalog.versions(record.content_id))
     if standing is None or standing.status != "live" or not lies_at(storage, standing):
         storage.delete(layout.address(record.content_id))
+        flip(storage, catalog, record.content_id)  # a version may have become live between the question and the answer
 
 
 def _discard(record: Record, storage: Storage) -> None:

@@ -6,9 +6,11 @@ Wrong: PublishFailed if a target cannot be reached, CatalogFailed, Interrupted: 
 
 From the catalog to the target, of each live version: the address of the title is put right; a lost record is written again; an object that
 is lost or has another size is copied from another version of the title that has the same one. Whatever else is lost is named.
-From the target to the catalog: a complete version that the catalog does not know (it was lost, or restored from an old backup) is adopted,
-by its record and inventory. It becomes live if the address of the title plays it and the catalog knows no live version, when it has been
-proven to play; otherwise it is superseded, and ``rollback`` can go there.
+From the target to the catalog: a complete version that the catalog does not know (it was lost, or restored from an old backup) is named;
+it may belong to another catalog. With ``adopt`` it gets its line, by its record and inventory. Where the catalog knows no version that
+stands, the one that the address of the title plays becomes live, if it proves to play; of a title without an address, the newest is
+withdrawn, so that ``restore`` can bring it back. All others are superseded. The address of a title that plays a version which the catalog
+does not know is left as it is.
 """
 
 from __future__ import annotations
@@ -22,27 +24,29 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
+from vidpipe import content_id as ids
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.published_at import lies_at, storage_of, target_of
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import Record, Status, as_published, had_inventory
 from vidpipe.catalog.states import adopt
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
 from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
-from vidpipe.pipeline.address import flip, is_flipped, show
+from vidpipe.pipeline.address import is_flipped, show, take_down
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, loss, seal_record
-from vidpipe.progress import Reporter, RunReporter, Silent, Stages
+from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Storage
-from vidpipe.work.jobs import claim, unfinished
+from vidpipe.storage.local import LocalStorage
+from vidpipe.work.jobs import Running, claim, unfinished
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -55,18 +59,22 @@ SETTLED = timedelta(hours=1)
 """A younger version may be about to be published by another machine."""
 MOST_NAMED = 3
 
-Deed = Literal["address", "record", "copied", "adopted", "lost"]
+Deed = Literal["address", "record", "copied", "adopted", "unknown", "lost"]
 
 
 class RepairRequest(Data):
-    """What to reconcile. content_id: None stands for all titles.  dry_run: only say what would be done."""
+    """What to reconcile. content_id: None stands for all titles of the target.  dry_run: only say what would be done.
+
+    adopt: take versions that the catalog does not know; they are only named otherwise.
+    """
 
     content_id: str | None = None
+    adopt: bool = False
     dry_run: bool = False
 
 
 class Repaired(Data):
-    """One thing that was put right, or cannot be. deed: what it was; "lost" is what was not put right.  what: for people."""
+    """One thing that was put right, or is not. deed: what it was; "unknown" and "lost" were not put right.  what: for people."""
 
     content_id: str
     version: str
@@ -75,7 +83,7 @@ class Repaired(Data):
 
     @property
     def is_well(self) -> bool:
-        """Whether it was put right."""
+        """Whether nothing is lost."""
         return self.deed != "lost"
 
 
@@ -93,19 +101,24 @@ def repair(
     cancel = cancel or threading.Event()
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     keys = KeyStore(settings.keys, keys_given(settings))
+    if request.content_id is not None:
+        ids.checked(request.content_id)
     found: list[Repaired] = []
     with open_catalog(settings.catalog_url) as catalog, closing(open_storage(settings.target)) as target, stages("repair"):
-        for record in _unknown(target, catalog, request.content_id):
+        unknown = list(_unknown(target, catalog, request.content_id))
+        newest = {record.content_id: record.version for record in unknown}
+        for record in unknown:
             stop_if(cancel)
             if unfinished(settings.work, record.content_id) is not None:
                 continue  # that ingest goes on with it
-            found.append(_adopted(record, target, catalog, settings, keys, stages.reporter, cancel, dry_run=request.dry_run))
-        known = catalog.having("live", "withdrawn") if request.content_id is None else (request.content_id,)
-        for content_id in known:
+            last = newest[record.content_id] == record.version
+            run = stages.reporter
+            found += _adopted(record, target, catalog, settings, keys, run, cancel, request, last=last)
+        if request.content_id is not None and not found:
+            versions_of(catalog, request.content_id)  # it is there
+        for content_id in catalog.having("live", "withdrawn") if request.content_id is None else (request.content_id,):
             stop_if(cancel)
-            if request.content_id is not None and not any(item.content_id == content_id for item in found):
-                versions_of(catalog, content_id)  # it is there
-            found += _put_right(content_id, catalog, settings, stages.reporter, cancel, dry_run=request.dry_run)
+            found += _put_right(content_id, target, catalog, settings, stages.reporter, cancel, request)
     return Repair(found=tuple(found), dry_run=request.dry_run)
 
 
@@ -129,6 +142,10 @@ def _unknown(target: Storage, catalog: Catalog, content_id: str | None) -> Itera
             record = Record.model_validate_json(target.get(f"{title}/{version}/{layout.RECORD}"))
         except ValidationError:
             continue  # no record of ours
+        except PublishFailed:
+            if target.head(f"{title}/{version}/{layout.RECORD}") is None:
+                continue  # it was deleted since
+            raise
         if (record.content_id, record.version) == (title, version) and datetime.now(UTC) - record.created_at >= SETTLED:
             yield record
 
@@ -141,39 +158,66 @@ def _adopted(
     keys: KeyStore,
     reporter: Reporter,
     cancel: threading.Event,
+    request: RepairRequest,
     *,
-    dry_run: bool,
-) -> Repaired:
-    """Give a version its line in the catalog."""
+    last: bool,
+) -> Iterator[Repaired]:
+    """Give a version its line in the catalog, if that is wanted. last: it is the newest of the unknown ones of its title."""
     named: dict[str, str] = {"content_id": record.content_id, "version": record.version}
     if not lies_at(target, record):
-        what = f"its record says that it lies at {target_of(record)}: publish it there, or move the title with vidpipe copy"
-        return Repaired(**named, deed="lost", what=what)
-    live = catalog.standing(record.content_id) is None and played_by(target, record.content_id) == record.version
-    if live:
-        try:
-            prove(record, target, keys, reporter=reporter, cancel=cancel)
-        except (VerificationFailed, UsageError) as problem:
-            return Repaired(**named, deed="lost", what=f"it is not adopted, because it does not prove to play: {problem}")
-    status: Literal["live", "superseded"] = "live" if live else "superseded"
-    if not dry_run:
-        with claim(settings.work, record.content_id):
-            catalog.change(record.content_id, adopt(record, ADOPTED, status))
-    return Repaired(**named, deed="adopted", what=f"it lay at the target, unknown to the catalog, and is {status} now")
+        what = f"its record says that it lies at {target_of(record)}: name that target with --to, or put it back there"
+        yield Repaired(**named, deed="lost", what=what)
+        return
+    if not request.adopt:
+        yield Repaired(**named, deed="unknown", what="a complete version that the catalog does not know: --adopt takes it in")
+        return
+    status: Status = "superseded"
+    if catalog.standing(record.content_id) is None:
+        played = played_by(target, record.content_id)
+        if played == record.version:
+            status = "live"
+            try:
+                prove(record, target, keys, reporter=reporter, cancel=cancel)
+            except (VerificationFailed, UsageError) as problem:
+                yield Repaired(**named, deed="lost", what=f"it is not adopted, because it does not prove to play: {problem}")
+                return
+        elif played is None and last:
+            status = "withdrawn"
+    try:
+        if not request.dry_run:
+            with claim(settings.work, record.content_id):
+                catalog.change(record.content_id, adopt(record, ADOPTED, status))
+    except Running as problem:
+        reporter.emit(Note(level="warning", text=f"left for another time: {problem.what}"))
+        return
+    yield Repaired(**named, deed="adopted", what=f"it lay at the target, unknown to the catalog, and is {status} now")
 
 
 def _put_right(
-    content_id: str, catalog: Catalog, settings: Settings, reporter: Reporter, cancel: threading.Event, *, dry_run: bool
+    content_id: str,
+    target: Storage,
+    catalog: Catalog,
+    settings: Settings,
+    reporter: Reporter,
+    cancel: threading.Event,
+    request: RepairRequest,
 ) -> Iterator[Repaired]:
     """Put right what the target does not have as the catalog says."""
     found = catalog.standing(content_id)
-    if found is None:
-        return
-    record = found[0]
+    if found is None or not (lies_at(target, found[0]) or request.content_id):
+        return  # another target is for another run
+    record, dry_run = found[0], request.dry_run
     named: dict[str, str] = {"content_id": content_id, "version": record.version}
     with closing(storage_of(record)) as storage:
+        if isinstance(storage, LocalStorage) and not storage.root.is_dir():
+            raise PublishFailed("the target is not there", where=storage.location(), fix="mount it, or name another one with --to")
         yield from _objects(record, storage, catalog, named, reporter, cancel, dry_run=dry_run)
-        if record.status == "live":
+        played = played_by(storage, content_id)
+        if played and played not in {known.version for known in catalog.versions(content_id)}:
+            what = f"the address of the title plays version {played}, which the catalog does not know"
+            fix = f"take it in with --adopt, then: vidpipe catalog rollback {content_id} {played}"
+            yield Repaired(**named, deed="lost", what=f"{what}: {fix}")
+        elif record.status == "live":
             try:
                 wrong = not is_flipped(storage, record)
             except PublishFailed as problem:  # its own master playlist is lost
@@ -183,9 +227,9 @@ def _put_right(
                 if not dry_run:
                     show(storage, catalog, content_id, settings, reporter)
                 yield Repaired(**named, deed="address", what="the address of the title did not play it")
-        elif storage.head(layout.address(content_id)) is not None:
+        elif played:
             if not dry_run:
-                flip(storage, catalog, content_id)
+                take_down(storage, catalog, content_id, settings, reporter)
             yield Repaired(**named, deed="address", what="it is withdrawn, and the address of the title was still there")
 
 
@@ -200,6 +244,8 @@ def _objects(
     dry_run: bool,
 ) -> Iterator[Repaired]:
     lost = loss(storage, record)
+    if lost is None and not had_inventory(record):
+        return  # vidpipe 0.1.0 made none
     if lost is None:
         yield Repaired(**named, deed="lost", what="its inventory is lost: ingest the source again, and a new version takes its place")
         return
@@ -207,15 +253,24 @@ def _objects(
     if layout.RECORD in paths:
         paths.remove(layout.RECORD)
         if not dry_run:
-            seal_record(storage, prefix_of(record), record, reporter=reporter, cancel=cancel)
+            seal_record(storage, prefix_of(record), as_published(record), reporter=reporter, cancel=cancel)
         yield Repaired(**named, deed="record", what="its record.json was lost or damaged")
+    paths |= {path for path, entry in lost.inventory.entries.items() if path not in paths and not _is_whole(storage, record, path, entry)}
     others = {known.version: entries for known, entries in _others(record, storage, catalog)} if paths else {}
     back = {path for path in sorted(paths) if _copied(record, storage, path, lost.inventory.entries[path], others, dry_run=dry_run)}
     if back:
-        yield Repaired(**named, deed="copied", what=f"{len(back)} objects were lost, and are the same in another version: {_some(back)}")
+        what = f"{len(back)} objects were lost or damaged, and are whole in another version: {_some(back)}"
+        yield Repaired(**named, deed="copied", what=what)
     if paths - back:
-        what = f"{len(paths - back)} objects are lost: {_some(paths - back)}; ingest the source again, and they are put back"
+        fix = "delete what is damaged, ingest the source again, and they are put back"
+        what = f"{len(paths - back)} objects are lost or damaged: {_some(paths - back)}; {fix}"
         yield Repaired(**named, deed="lost", what=what)
+
+
+def _is_whole(storage: Storage, record: Record, path: str, entry: ObjectEntry) -> bool:
+    """Whether an object has the hash that was published: computed on a folder, stated by S3."""
+    stored = storage.head(f"{prefix_of(record)}/{path}")
+    return stored is not None and stored.sha256 == entry.sha256
 
 
 def _others(record: Record, storage: Storage, catalog: Catalog) -> Iterator[tuple[Record, dict[str, ObjectEntry]]]:

@@ -79,11 +79,12 @@ def scrub(
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work)) if request.full else None
     with closing(storage_of(record)) as storage, stages("verify"):
         lost = loss(storage, record)
-        if lost is not None and lost.paths:
-            raise _lost(record, storage, sorted(lost.paths))
+        # The record of a version at a path was read from there; it may lie elsewhere than it says.
+        if paths := set(lost.paths if lost else ()) - (set() if from_catalog else {layout.RECORD}):
+            raise _lost(record, storage, sorted(paths))
         proof = prove(record, storage, keys, reporter=stages.reporter, cancel=cancel, ffmpeg=ffmpeg, full=request.full)
         shown = from_catalog and record.status == "live"
-        if shown and not is_flipped(storage, record):
+        if shown and not is_flipped(storage, record) and _is_live(record, settings):
             raise VerificationFailed(
                 f"the address of {record.content_id} does not play its live version {record.version}",
                 where=storage.location(layout.address(record.content_id)),
@@ -112,6 +113,13 @@ def _wanted(title: str, settings: Settings) -> tuple[Record, bool]:
     return standing, True
 
 
+def _is_live(record: Record, settings: Settings) -> bool:
+    """Whether a version is live still: a long verification may be overtaken."""
+    with open_catalog(settings.catalog_url) as catalog:
+        found = catalog.live(record.content_id)
+    return found is not None and found[0].version == record.version
+
+
 def record_at(location: str) -> Record:
     """Return the record of the version that lies at a path or s3:// URL; of a title, the one that its address plays."""
     if location.partition("://")[0].lower() in ("http", "https"):
@@ -138,10 +146,16 @@ def record_at(location: str) -> Record:
 
 
 def played_by(storage: Storage, content_id: str | None = None) -> str | None:
-    """Return the version that the address of a title plays. content_id: None if the storage is the folder of the title itself."""
+    """Return the version that the address of a title plays, None if it plays none. Raises PublishFailed.
+
+    content_id: None if the storage is the folder of the title itself.
+    """
+    path = layout.address(content_id) if content_id else layout.MASTER
+    if storage.head(path) is None:
+        return None
     try:
-        playlist = parse(decompressed(storage.get(layout.address(content_id) if content_id else layout.MASTER)))
-    except (PublishFailed, PlaylistError, ValueError):
+        playlist = parse(decompressed(storage.get(path)))
+    except (PlaylistError, ValueError):
         return None
     uris = [variant.uri for variant in playlist.variants] if isinstance(playlist, MasterPlaylist) else []
     folders = {uri.rpartition("/")[0] for uri in uris}

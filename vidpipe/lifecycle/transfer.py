@@ -25,14 +25,14 @@ from vidpipe.catalog.published_at import lies_at, storage_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import still
 from vidpipe.data import Data
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.revival import live_event
 from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline.address import show
+from vidpipe.pipeline.address import put_right, show
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, seal
 from vidpipe.pipeline.versions import abandon, begin, is_known
@@ -58,7 +58,9 @@ class TransferRequest(TitleRequest):
 
 
 class Transfer(Data):
-    """What was moved. record: of the version at the new target, None with dry_run.  replaced: of the one at the old target.
+    """What was moved. record: of the version at the new target, None with dry_run, the same as ``replaced`` if it lay there already.
+
+    replaced: of the one at the old target.
 
     objects, bytes: that were read and written; of all, with dry_run.
     """
@@ -87,8 +89,10 @@ def transfer(
             fix = f"make a version live first: see vidpipe catalog versions {content_id}"
             raise UsageError(f"{content_id} has no live version", fix=fix)
         live, fingerprint = found
-        if lies_at(there, live):
-            raise UsageError(f"{content_id} lies at {settings.target} already", fix="name another target with --to")
+        if lies_at(there, live):  # perhaps because it was moved before, and its address was not written any more
+            if not request.dry_run:
+                put_right(there, catalog, live, settings, stages.reporter)
+            return Transfer(record=live, replaced=live, objects=0, bytes=0, dry_run=request.dry_run)
         with closing(storage_of(live)) as here:
             known = inventory_at(here, live)
             if not isinstance(known, Inventory):
@@ -160,6 +164,8 @@ def _published(
             with suppress(OSError):  # a note of a version that is in the catalog is never continued
                 held.finish()
             show(there, catalog, content_id, settings, stages.reporter)
+    except (PublishFailed, CatalogFailed):
+        raise  # what lies there is good so far: the same command continues this version
     except BaseException:
         if not is_known(catalog, job):
             abandon(held, catalog, there, job, keys)
@@ -194,6 +200,9 @@ def _sent(
             data = decompressed(data)
             entry = ObjectEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
         headers = delivery(path)
+        stored = there.head(f"{prefix}/{path}")
+        if stored and (stored.size, stored.sha256) == (entry.size, entry.sha256):  # of an earlier attempt
+            return PublishedObject(path=path, **dict(entry))
         there.put(
             f"{prefix}/{path}",
             data,

@@ -12,15 +12,16 @@ from __future__ import annotations
 from contextlib import closing
 
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.published_at import storage_of
+from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import withdraw as withdraw_rule
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.lifecycle.titles import TitleRequest, standing_of, versions_of
-from vidpipe.pipeline.address import take_down
+from vidpipe.pipeline.address import flip, take_down
 from vidpipe.progress import Reporter, RunReporter, Silent
 from vidpipe.settings import Settings
+from vidpipe.storage import open_storage
 
 
 class Withdrawal(Data):
@@ -43,6 +44,10 @@ def withdraw(request: TitleRequest, settings: Settings, reporter: Reporter | Non
             return Withdrawal(record=standing, unchanged=unchanged, dry_run=True)
         version = catalog.change(request.content_id, withdraw_rule)
         record = next((known for known in catalog.versions(request.content_id) if known.version == version), standing)
+        run = RunReporter(reporter or Silent(), request.content_id)
         with closing(storage_of(record)) as storage:  # also of one that was withdrawn before: the target may have failed then
-            take_down(storage, catalog, request.content_id, settings, RunReporter(reporter or Silent(), request.content_id))
+            take_down(storage, catalog, request.content_id, settings, run)
+        for target in {target_of(known) for known in catalog.versions(request.content_id)} - {target_of(record)}:
+            with closing(open_storage(target)) as storage:  # it was moved from there, and plays there to this day
+                flip(storage, catalog, request.content_id)
         return Withdrawal(record=record, unchanged=unchanged)

@@ -20,9 +20,9 @@ class Stored(Data):
     """An object at the target. path: relative to the root.  size: bytes.  sha256: lower-case hex of its bytes.
 
     content_encoding: "gzip" if the bytes are compressed, for players to unpack.
-    tag: text that changes whenever the object is written again.
+    tag: text that changes whenever the object is written again.  modified: when it was written, as a listing says.
     What a target does not remember is None: a local directory keeps neither content_type, cache_control nor content_encoding (the
-    web server in front of it sends them) nor a tag, and ``list`` gives sizes only.
+    web server in front of it sends them) nor a tag, and ``list`` gives sizes and times only.
     """
 
     path: str
@@ -32,6 +32,7 @@ class Stored(Data):
     content_encoding: str | None = None
     sha256: str | None = None
     tag: str | None = None
+    modified: datetime | None = None
 
 
 class Storage(Protocol):

@@ -15,9 +15,10 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vidpipe import durable
@@ -100,15 +101,18 @@ class LocalStorage:
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """See Storage.list."""
         folder = self._file(prefix, empty=True)
-        found: dict[str, int] = {}
+        found: dict[str, os.stat_result] = {}
         with _translated("list", str(folder)):
             for parent, _, names in os.walk(folder, onerror=_unless_missing):
                 for name in names:
                     file = Path(parent) / name
-                    if not name.startswith(durable.TEMPORARY) and file.is_file():
-                        found[file.relative_to(self.root).as_posix()] = file.stat().st_size
+                    if not name.startswith(durable.TEMPORARY):
+                        with suppress(FileNotFoundError):  # somebody has just deleted it
+                            facts = file.stat()
+                            if stat.S_ISREG(facts.st_mode):
+                                found[file.relative_to(self.root).as_posix()] = facts
         for path in sorted(found):
-            yield Stored(path=path, size=found[path])
+            yield Stored(path=path, size=found[path].st_size, modified=datetime.fromtimestamp(found[path].st_mtime, UTC))
 
     def tidy(self, prefix: str) -> None:
         """See Storage.tidy."""

@@ -203,7 +203,7 @@ class S3Storage:
                 return
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # some tools put an empty object where a folder would be
-                    yield Stored(path=entry["Key"][skip:], size=entry["Size"])
+                    yield Stored(path=entry["Key"][skip:], size=entry["Size"], modified=entry.get("LastModified"))
 
     def tidy(self, prefix: str) -> None:
         """See Storage.tidy. S3 shows whole objects only; parts of unfinished uploads are a matter of the bucket's lifecycle rule."""

@@ -28,6 +28,7 @@ Age = Annotated[
     ),
 ]
 
+MOST = timedelta(days=36_500)
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
@@ -305,13 +306,16 @@ def confirm(what: str) -> None:
     typer.confirm(f"{escaped(what)} Go on?", abort=True, err=True)
 
 
-def age(text: str) -> timedelta:
-    """Read a time such as 30d. A number alone is of days."""
+def age(text: str, least: timedelta = timedelta()) -> timedelta:
+    """Read a time such as 30d. A number alone is of days.  least: that is allowed."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "d")
     try:
-        return timedelta(days=float(number) * _UNITS[unit]) if float(number) >= 0 else _refuse(text)
+        read = timedelta(days=float(number) * _UNITS[unit])
     except (ValueError, OverflowError):
         return _refuse(text)
+    if read < least:
+        raise UsageError(f"{text} is too short", where="--older-than", fix=f"give at least {least.days}d: another machine may be at work")
+    return read if timedelta() <= read <= MOST else _refuse(text)
 
 
 def _refuse(text: str) -> timedelta:

@@ -61,6 +61,9 @@ def repair(
             autocompletion=completion.content_ids,
         ),
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take versions into the catalog that it does not know: it was lost, or is an old one.")
+    ] = False,
     to: options.To = None,
     dry_run: DryRun = False,
     json: options.Json = False,
@@ -70,8 +73,9 @@ def repair(
 ) -> None:
     """Reconcile the catalog and a target.
 
-    Puts the addresses of titles right, writes lost records again, copies lost objects that another version still has, and adopts complete
-    versions that the catalog does not know. The exit code is 6 if something is lost that only an ingest of the source can put back.
+    Puts the addresses of titles right, writes lost records again, copies lost or damaged objects that another version still has, and
+    names complete versions that the catalog does not know. The exit code is 6 if something is lost that only an ingest of the source can
+    put back.
     """
     from vidpipe.cli import changes
     from vidpipe.data import report
@@ -81,7 +85,7 @@ def repair(
     from vidpipe.lifecycle.repair import repair as reconcile
 
     with watching(progress) as (reporter, cancel):
-        done = reconcile(RepairRequest(content_id=content_id, dry_run=dry_run), settings, reporter, cancel)
+        done = reconcile(RepairRequest(content_id=content_id, adopt=adopt, dry_run=dry_run), settings, reporter, cancel)
     if json:
         write_json(report(done))
     else:
@@ -111,9 +115,9 @@ def gc(
     from vidpipe.data import report
 
     settings = options.settings(target=to, home=home)
-    from vidpipe.lifecycle.garbage import GarbageRequest, collect_garbage
+    from vidpipe.lifecycle.garbage import LEAST_AGE, GarbageRequest, collect_garbage
 
-    request = GarbageRequest(older_than=age(older_than), delete=delete)
+    request = GarbageRequest(older_than=age(older_than, least=LEAST_AGE), delete=delete)
     if delete and asks(yes, False):
         planned = collect_garbage(request.model_copy(update={"delete": False}), settings)
         changes.garbage(out(), planned)
@@ -160,7 +164,7 @@ def add_to(app: typer.Typer) -> None:
     """Give the program its commands for upkeep."""
     for name, command, shown in (
         ("verify", verify, ("verify film", "verify film --full", "verify s3://media/vod/film/20260102T030405Z-1a2b3c --json")),
-        ("repair", repair, ("repair --dry-run", "repair film", "repair --to s3://media/vod --json")),
+        ("repair", repair, ("repair --dry-run", "repair film", "repair --adopt --to s3://media/vod")),
         ("gc", gc, ("gc", "gc --delete", "gc --delete --older-than 30d --to s3://media/vod --yes")),
         ("copy", copy, ("copy film --to s3://media/vod --dry-run", "copy film --to s3://media/vod", "copy film --to /srv/titles --json")),
     ):

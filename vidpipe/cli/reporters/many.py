@@ -99,10 +99,13 @@ class Many:
 
 
 class ManyQuiet(Many):
-    """Prints warnings, each with its title."""
+    """Prints warnings, each with its title; where no table follows (``watch``), failures too."""
 
     def emit(self, event: Event) -> None:
         """See Watcher."""
+        if isinstance(event, TitleFinished) and event.state == "failed" and self._tally.titles is None:
+            with self._lock, suppress(OSError):
+                err().print(escaped(f"{event.content_id}: {ending(event)}"), soft_wrap=True)
         if isinstance(event, Note) and event.level == "warning":
             with self._lock, suppress(OSError):
                 err().print(escaped(_warning(event)), soft_wrap=True)
@@ -183,11 +186,12 @@ class ManyNdjson(Many):
     def emit(self, event: Event) -> None:
         """See Watcher."""
         with self._lock:  # one line at a time
-            if event.content_id not in self._of:
+            if isinstance(event, TitleStarted):
                 self._of[event.content_id] = Ndjson(sys.stderr, self._now, begun=self._begun)
-            self._of[event.content_id].emit(event)
+            own = self._of.get(event.content_id)  # what is said of a title after its end needs no count of its own
+            (own or Ndjson(sys.stderr, self._now, begun=self._begun)).emit(event)
             if isinstance(event, TitleFinished):
-                del self._of[event.content_id]
+                self._of.pop(event.content_id, None)
 
     def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
         """See Watcher."""
