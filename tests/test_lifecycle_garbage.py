@@ -143,7 +143,6 @@ def test_uploads_in_parts_that_were_never_finished_are_aborted(bucket: str, tmp_
     with closing(boto3.client("s3")) as client:
         for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.bin", f"elsewhere/{TITLE}/{OLD}/x"):
             client.create_multipart_upload(Bucket=bucket, Key=key)
-        assert seen(collect_garbage(DELETE, house.settings)) == []
         now = GarbageRequest.model_construct(delete=True, older_than=timedelta())
         time.sleep(1.1)
         assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/big.m4s", True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -103,8 +104,12 @@ def test_without_its_key_a_version_does_not_become_live(house: House) -> None:
 
 
 def test_a_version_without_inventory_has_a_weaker_proof_that_is_named(house: House) -> None:
-    """As those of vidpipe 0.1.0."""
+    """As those of vidpipe 0.1.0, whose records did not say what was left out."""
     house.file(FIRST, "inventory.json").unlink()
+    with pytest.raises(VerificationFailed, match="the inventory of the version is lost"):
+        rollback(back(house), house.settings)
+    with closing(sqlite3.connect(house.settings.home / "catalog.db")) as database, database:
+        database.execute("UPDATE vidpipe_versions SET record = json_remove(record, '$.left_out') WHERE version = ?", (FIRST,))
     recorder = Recorder()
     done = rollback(back(house), house.settings, recorder)
     assert done.proof

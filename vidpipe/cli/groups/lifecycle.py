@@ -313,9 +313,11 @@ def age(text: str, least: timedelta = timedelta()) -> timedelta:
         read = timedelta(days=float(number) * _UNITS[unit])
     except (ValueError, OverflowError):
         return _refuse(text)
+    if not timedelta() <= read <= MOST:
+        return _refuse(text)
     if read < least:
         raise UsageError(f"{text} is too short", where="--older-than", fix=f"give at least {least.days}d: another machine may be at work")
-    return read if timedelta() <= read <= MOST else _refuse(text)
+    return read
 
 
 def _refuse(text: str) -> timedelta:
