@@ -8,7 +8,7 @@ import pytest
 
 from vidpipe.errors import UsageError
 from vidpipe.publish.addresses import check_public_url, public, title_url
-from vidpipe.settings import resolve
+from vidpipe.settings import Settings, resolve
 
 
 def test_urls_of_titles_and_objects() -> None:
@@ -31,6 +31,12 @@ def test_what_no_path_can_be_added_to_is_refused(url: str, tmp_path: Path) -> No
     with pytest.raises(UsageError) as refused:
         resolve({"home": "home"}, {"VIDPIPE_PUBLIC_URL": url}, tmp_path)
     assert refused.value.where == "VIDPIPE_PUBLIC_URL"
+
+
+def test_the_library_may_be_given_a_slash_too(tmp_path: Path) -> None:
+    assert Settings(home=tmp_path, public_url="https://h/vod/").public_url == "https://h/vod"
+    with pytest.raises(UsageError):
+        Settings(home=tmp_path, public_url="h/vod")
 
 
 def test_a_password_in_it_is_not_repeated() -> None:

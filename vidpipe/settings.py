@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from vidpipe.cdn.purge import read_cdn
@@ -94,13 +94,16 @@ class Settings(Data):
         derived = {"target": str(home / "library"), "catalog_url": home / "catalog.db"}
         return {**values, "home": home, **{name: value for name, value in derived.items() if not values.get(name)}}
 
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return None if value is None else check_public_url(value)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
         if self.key_url is not None:
             check_key_url(self.key_url)
-        if self.public_url is not None:
-            check_public_url(self.public_url)
         if self.cdn is not None:
             read_cdn(self.cdn)
         return self
