@@ -14,27 +14,24 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Collection, Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.states import still
 from vidpipe.data import Data
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.layout import MASTER, version_prefix
 from vidpipe.lifecycle.proving import key_url_of
-from vidpipe.lifecycle.revival import live_event
-from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
-from vidpipe.pipeline.address import put_right, show
+from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
+from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
+from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.making import stop_if
-from vidpipe.pipeline.sealing import inventory_at, seal
 from vidpipe.pipeline.succession import Description, check_description, described
-from vidpipe.pipeline.versions import abandon, begin, is_known, redescribed
-from vidpipe.progress import LAST_STAGE, Note, Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.pipeline.versions import redescribed
+from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages, Uploaded
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.addresses import public
 from vidpipe.publish.copies import Shared
@@ -116,53 +113,20 @@ def _published(
     cancel: threading.Event,
 ) -> tuple[Record, int]:
     """Make the new version live; return its record, and how many objects were copied."""
-    content_id = live.content_id
-    left = held.unfinished
-    if left and left.copy_of is None and not is_known(catalog, left):
-        fix = "run that ingest again (with --title and --meta), or give it up: vidpipe work clean --unfinished"
-        raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
-    keys = KeyStore(settings.keys, keys_given(settings))
-    for key_id in live.encryption.key_ids:
-        keys.get(key_id)
+    again, copied = "--title and --meta", [0]
     with closing(storage_of(live)) as storage:
-        known = inventory_at(storage, live)
-        if not isinstance(known, Inventory):
-            raise UsageError(
-                f"version {live.version} of {content_id} has no inventory that can be read: vidpipe 0.1.0 made none",
-                where=storage.location(prefix_of(live)),
-                fix="ingest its source again, with --title and --meta",
-            )
-        there = settings.model_copy(update={"target": target_of(live), "encrypt": live.encryption.method})
-        # No ingest continues a copy, and a copy of another version is none of this one.
-        note = f"{fingerprint}@{live.version}"
-        keep = live.encryption.key_ids
-        job, _ = begin(held, catalog, there, keys, content_id, note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
-        prefix = version_prefix(content_id, job.version)
-        new = known.model_copy(update={"version": job.version})
-        try:
-            copied = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
-            record = record_of(
-                new,
-                live.source,
-                **dict(about),
-                location=lambda path: storage.location(f"{prefix}/{path}"),
-                public_url=_public_url(live),
-            )
-            seal(storage, prefix, record, new, reporter=stages.reporter, cancel=cancel)
-            with stages(LAST_STAGE):
-                stop_if(cancel)  # asked when the stage has begun: no later signal stops it
-                catalog.publish(record, fingerprint, rule=still(live))
-                with suppress(OSError):  # a note of a version that is in the catalog is never continued
-                    held.finish()
-                show(storage, catalog, content_id, settings, stages.reporter)
-        except (PublishFailed, CatalogFailed):
-            raise  # what lies at the target is good so far: the same command continues this version
-        except BaseException:
-            if not is_known(catalog, job):
-                abandon(held, catalog, storage, job, keys)
-            raise
-    stages.reporter.emit(live_event(record))
-    return record, copied
+        known = whole_inventory(storage, live, again)
+
+        def bring(version: str, keys: KeyStore) -> Inventory:
+            new = known.model_copy(update={"version": version})
+            copied[0] = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
+            return new
+
+        wanted = Republished(
+            live, storage, about, _public_url(live), note=f"{fingerprint}@{live.version}", fingerprint=fingerprint, again=f" (with {again})"
+        )
+        there = settings.model_copy(update={"target": target_of(live)})
+        return republish(held, wanted, bring, catalog, there, stages, cancel), copied[0]
 
 
 def _public_url(live: Record) -> str | None:

@@ -16,27 +16,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from vidpipe.catalog import open_catalog
-from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.published_at import lies_at, storage_of
 from vidpipe.catalog.record import Record
-from vidpipe.catalog.states import still
 from vidpipe.data import Data
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
-from vidpipe.lifecycle.revival import live_event
-from vidpipe.lifecycle.titles import TitleRequest, keys_given, prefix_of, versions_of
+from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
+from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline.address import put_right, show
-from vidpipe.pipeline.making import stop_if
-from vidpipe.pipeline.sealing import inventory_at, seal
-from vidpipe.pipeline.versions import abandon, begin, is_known
-from vidpipe.progress import LAST_STAGE, Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.pipeline.address import put_right
+from vidpipe.pipeline.succession import Description
+from vidpipe.progress import Reporter, RunReporter, Silent, Stages, Uploaded
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import in_parallel
@@ -94,13 +90,7 @@ def transfer(
                 put_right(there, catalog, live, settings, stages.reporter)
             return Transfer(record=live, replaced=live, objects=0, bytes=0, dry_run=request.dry_run)
         with closing(storage_of(live)) as here:
-            known = inventory_at(here, live)
-            if not isinstance(known, Inventory):
-                raise UsageError(
-                    f"version {live.version} of {content_id} has no inventory that can be read: vidpipe 0.1.0 made none",
-                    where=here.location(prefix_of(live)),
-                    fix="ingest its source again, with --to",
-                )
+            known = whole_inventory(here, live, "--to")
             sizes = [entry.size for entry in known.entries.values()]
             moved = Transfer(record=None, replaced=live, objects=len(sizes), bytes=sum(sizes), dry_run=request.dry_run)
             if request.dry_run:
@@ -122,23 +112,9 @@ def _published(
     stages: Stages,
     cancel: threading.Event,
 ) -> Record:
-    content_id = live.content_id
-    left = held.unfinished
-    if left and left.copy_of is None and not is_known(catalog, left):
-        fix = "run that ingest again, or give it up: vidpipe work clean --unfinished"
-        raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
-    keys = KeyStore(settings.keys, keys_given(settings))
-    for key_id in live.encryption.key_ids:
-        keys.get(key_id)
-    same_scheme = settings.model_copy(update={"encrypt": live.encryption.method})
-    keep = live.encryption.key_ids
-    # Another fingerprint than any ingest has: none of them continues it.
-    note = f"{fingerprint}@{live.version}>{settings.target}"
-    job, _ = begin(held, catalog, same_scheme, keys, content_id, note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
-    prefix = version_prefix(content_id, job.version)
-    try:
+    def bring(version: str, keys: KeyStore) -> Inventory:
         with stages("copy"):
-            new = _sent(live, known, job.version, here, there, settings.upload_workers, stages.reporter, cancel)
+            new = _sent(live, known, version, here, there, settings.upload_workers, stages.reporter, cancel)
         with stages("verify"):
             verify(
                 new,
@@ -149,29 +125,12 @@ def _published(
                 reporter=stages.reporter,
                 cancel=cancel,
             )
-        record = record_of(
-            new,
-            live.source,
-            title=live.title,
-            metadata=live.metadata,
-            location=lambda path: there.location(f"{prefix}/{path}"),
-            public_url=settings.public_url,
-        )
-        seal(there, prefix, record, new, reporter=stages.reporter, cancel=cancel)
-        with stages(LAST_STAGE):
-            stop_if(cancel)  # asked when the stage has begun: no later signal stops it
-            catalog.publish(record, f"moved:{fingerprint}", rule=still(live))
-            with suppress(OSError):  # a note of a version that is in the catalog is never continued
-                held.finish()
-            show(there, catalog, content_id, settings, stages.reporter)
-    except (PublishFailed, CatalogFailed):
-        raise  # what lies there is good so far: the same command continues this version
-    except BaseException:
-        if not is_known(catalog, job):
-            abandon(held, catalog, there, job, keys)
-        raise
-    stages.reporter.emit(live_event(record))
-    return record
+        return new
+
+    about = Description(title=live.title, metadata=live.metadata)
+    note = f"{fingerprint}@{live.version}>{settings.target}"
+    wanted = Republished(live, there, about, settings.public_url, note=note, fingerprint=f"moved:{fingerprint}")
+    return republish(held, wanted, bring, catalog, settings, stages, cancel)
 
 
 def _sent(

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from vidpipe.source.declared import Dolby
-from vidpipe.source.facts import Colour
+from vidpipe.source.facts import Colour, DynamicRange
 
 # ITU-T H.273 code points under the names that FFmpeg's filters take.
 PRIMARIES = {
@@ -29,6 +29,8 @@ PRIMARIES = {
     12: "smpte432",
     22: "ebu3213",
 }
+DYNAMIC_RANGES: dict[str, DynamicRange] = {"smpte2084": "HDR10", "arib-std-b67": "HLG"}
+"""By transfer; all others are SDR."""
 TRANSFERS = {
     1: "bt709",
     4: "bt470m",
@@ -129,7 +131,7 @@ def colour(frame: Any, context: Any, dolby: Dolby | None = None) -> Colour:
         transfer=transfer,
         matrix=name(MATRICES, frame.colorspace, context.colorspace),
         range=name(RANGES, frame.color_range, context.color_range),
-        dynamic_range={"smpte2084": "HDR10", "arib-std-b67": "HLG"}.get(transfer, "SDR"),  # type: ignore[arg-type]  # mypy widens to str
+        dynamic_range=DYNAMIC_RANGES.get(transfer, "SDR"),
         dolby_vision=dolby is not None
         or bool({"DOVI_METADATA", "DOVI_RPU_BUFFER"} & side.keys())
         or _tag(context) in DOLBY_TAGS,
