@@ -199,6 +199,23 @@ def test_what_is_done_to_the_picture_is_said(changes: dict[str, Any], words: str
     assert any(words in note for note in planned(source(**changes)).notes)
 
 
+def test_a_codec_that_many_players_never_get_to_is_named() -> None:
+    def notes(*rungs: tuple[str, str, int]) -> list[str]:
+        made = (rung(240 + 2 * place, name=name, codec=codec, bitrate=bitrate) for place, (name, codec, bitrate) in enumerate(rungs))
+        ladder = LADDER.model_copy(update={"rungs": tuple(made)})
+        return [note for note in planned(source(1920, 1080), ladder).notes if "keep to one codec" in note]
+
+    (note,) = notes(("low", "h264", 500_000), ("high", "h264", 900_000), ("best", "hevc", 800_000))
+    assert note.startswith("HEVC begins at best: players")
+    assert "play H.264 alone unless told otherwise; a rung of it as low as low " in note
+    assert notes(("low", "h264", 500_000), ("small", "hevc", 300_000), ("best", "hevc", 800_000)) == [
+        "H.264 begins at low: players that keep to one codec, such as hls.js and Shaka Player, play HEVC alone unless told otherwise; "
+        "a rung of it as low as small would change that"
+    ]
+    assert notes(("low", "h264", 500_000), ("same", "hevc", 500_000)) == []
+    assert notes(("low", "h264", 500_000), ("high", "h264", 900_000)) == []
+
+
 def test_audio_tracks_have_unique_names_and_one_default() -> None:
     ladder = LADDER.model_copy(update={"audio": (AudioRung(), AudioRung(channels=6, bitrate=320_000))})
     tracks = (audio(1, language="en"), audio(2, 6, language="fr", default=True), audio(3, language="en"), audio(4, 1))

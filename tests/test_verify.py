@@ -395,6 +395,7 @@ DIFFERENCES = {  # id of a case -> what was expected, what was found
         pytest.param("master.m3u8", "FRAME-RATE=[0-9.]+,", "", "FRAME-RATE", 4, id="no-frame-rate"),
         pytest.param("master.m3u8", 'CHANNELS="2"', 'CHANNELS="6"', "CHANNELS", 3, id="channels"),
         pytest.param("master.m3u8", "FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE", "VIDEO-RANGE", 4, id="video-range"),
+        pytest.param("master.m3u8", "FRAME-RATE", "SCORE=1,FRAME-RATE", "SCORE", None, id="score"),
         pytest.param("master.m3u8", ',AUDIO="audio-2ch"', "", "audio group", 4, id="no-audio-group"),
         pytest.param("master.m3u8", "video-low.m3u8", "video-high.m3u8", "list of variants", None, id="variant-twice"),
         pytest.param("master.m3u8", "#EXT-X-INDEPENDENT-SEGMENTS\n", "", "INDEPENDENT", None, id="independent"),

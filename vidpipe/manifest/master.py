@@ -6,6 +6,8 @@ Wrong: ValueError for tracks that cannot be listed (no rate, two tracks of one k
 
 Every rung is a variant with every audio group, as in Apple's examples, so that BANDWIDTH and CODECS are those of what is played.
 
+Where a title has several codecs, each variant has a SCORE: its rank by quality, which its rate alone does not show then.
+
 Order: the first variant is the one a player starts with before it has measured the network. It has stereo; then come the other groups.
 With each of them, in each codec family, the first is the one whose average is nearest to 2 Mbit/s (Apple 1.32, HLS-MVP-024), then the
 others by rising rate; H.264 before HEVC and AV1.
@@ -32,6 +34,8 @@ DEFAULT_AVERAGE = 2_000_000
 """Bits a second that a first variant should have on average, HLS-MVP-024."""
 
 _FAMILIES = ("avc1", "hvc1", "av01")
+_WORTH = (Fraction(1), Fraction(5, 3), Fraction(2))
+"""How many bits of H.264 look as good as one of each family, roughly; only the order of two rungs of one size hangs on it."""
 
 
 def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
@@ -48,12 +52,14 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
     shown = _subtitles(subtitles)
     ranges = any(track.facts.video_range not in (None, "SDR") for track in video)  # as soon as one is not SDR, all say it (HLS-MVP-007)
     played: list[AudioGroup | None] = [*groups] or [None]
+    ranks = scores(video)
     variants = [
         VariantTag(
             uri(track.playlist),
             _stream_info(track, group, subtitles, ranges),
             frame_rate(track.facts.frame_rate),
             [*(_group(group) if group else ()), *shown],
+            ranks.get(track.id),
         )
         for group in played
         for track in ordered(video)
@@ -67,6 +73,22 @@ def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[Subtit
         peak=track.bitrate.peak + sum(max((member.bitrate.peak for member in group), default=0) for group in groups),
         average=track.bitrate.average + sum(max((member.bitrate.average for member in group), default=0) for group in groups),
     )
+
+
+def scores(video: Sequence[VideoTrack]) -> dict[str, int]:
+    """Return SCORE of each track, 1 for the worst; nothing where all have one codec, since BANDWIDTH says the same then.
+
+    A player chooses the highest that its connection carries: H.265 with fewer bits before H.264 of the same size (rfc8216bis 4.4.6.2,
+    all variants have one or none: HLS-MVP-013). hls.js starts with the codec that has the highest.
+    """
+    if len({_family(track) for track in video}) == 1:
+        return {}
+    rising = sorted(video, key=lambda track: (_pixels(track), _WORTH[_family(track)] * track.bitrate.average))
+    return {track.id: rank for rank, track in enumerate(rising, 1)}
+
+
+def _pixels(track: VideoTrack) -> int:
+    return (track.facts.width or 0) * (track.facts.height or 0)
 
 
 def ordered(video: Sequence[VideoTrack]) -> list[VideoTrack]:

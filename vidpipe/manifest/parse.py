@@ -80,6 +80,7 @@ class Variant(Data):
     audio: str | None = None
     subtitles: str | None = None
     closed_captions: str | None = None
+    score: Fraction | None = None
     i_frames: bool = False
 
 
@@ -336,6 +337,7 @@ def _variant(line: Line, uri: str, i_frames: bool = False) -> Variant:
         audio=found.get("AUDIO"),
         subtitles=found.get("SUBTITLES"),
         closed_captions=found.get("CLOSED-CAPTIONS"),
+        score=_decimal(line, found["SCORE"]) if "SCORE" in found else None,
         i_frames=i_frames,
     )
 

@@ -4,9 +4,9 @@ In:   attributes and durations, quoted and rounded as they shall stand in the pl
 Out:  the whole text of a playlist.
 Wrong: nothing here can fail.
 
-Four habits of m3u8 are worked around:
+What is worked around:
 - it writes EXT-X-KEY before EXT-X-MAP, which declares the init section encrypted; ours is clear, so MAP goes first (HLS-MAP-005);
-- it writes FRAME-RATE with six digits at most, and rounds to even; it comes as text and stands at the end;
+- it writes FRAME-RATE with six digits at most, and rounds to even, and knows no SCORE; both stand at the end;
 - it writes URI first in EXT-X-MEDIA, where people and simple parsers expect TYPE;
 - it leaves blank lines in a master playlist for the segments that it does not have.
 Its durations as 1E-7, or thirds with 16 digits (HLS-ATTR-005), are ruled out by microseconds.
@@ -36,12 +36,13 @@ class Media:
 
 
 class VariantTag(NamedTuple):
-    """EXT-X-STREAM-INF. attributes: by m3u8's names, all but the frame rate.  media: that it plays with."""
+    """EXT-X-STREAM-INF. attributes: by m3u8's names, all but the two below.  media: that it plays with.  score: None without one."""
 
     uri: str
     attributes: Mapping[str, object]
     frame_rate: str
     media: Sequence[Media]
+    score: int | None = None
 
 
 class KeyTag(NamedTuple):
@@ -68,7 +69,7 @@ def master_text(media: Sequence[Media], variants: Sequence[VariantTag]) -> str:
     playlist.media.extend(media)
     for variant in variants:
         listed = m3u8.Playlist(variant.uri, dict(variant.attributes), list(variant.media), None)
-        listed.stream_info = _StreamInfo(listed.stream_info, variant.frame_rate)
+        listed.stream_info = _StreamInfo(listed.stream_info, variant)
         playlist.playlists.append(listed)
     text: str = playlist.dumps()
     return "".join(f"{line}\n" for line in text.splitlines() if line)
@@ -92,14 +93,15 @@ def media_text(segments: Sequence[SegmentTag], *, init_uri: str | None, version:
 
 
 class _StreamInfo:
-    """m3u8's attributes and FRAME-RATE."""
+    """m3u8's attributes, FRAME-RATE and SCORE."""
 
-    def __init__(self, attributes: Any, frame_rate: str) -> None:
+    def __init__(self, attributes: Any, variant: VariantTag) -> None:
         self._attributes = attributes
-        self._frame_rate = frame_rate
+        self._variant = variant
 
     def __str__(self) -> str:
-        return f"{self._attributes},FRAME-RATE={self._frame_rate}"
+        score = "" if self._variant.score is None else f",SCORE={self._variant.score}"
+        return f"{self._attributes},FRAME-RATE={self._variant.frame_rate}{score}"
 
 
 class _Segment:

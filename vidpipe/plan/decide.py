@@ -70,7 +70,7 @@ def plan(made_of: Asset | Source, ladder: Ladder, *, gop_seconds: Fraction, segm
         decisions=tuple(decisions),
         left_out=tuple(left_out(asset, audio, subtitles)),
         warnings=tuple(_warnings(asset, ladder, video, audio)),
-        notes=(*_notes(asset, grid, nth), *subtitle_notes(asset, subtitles)),
+        notes=(*_notes(asset, grid, nth), *_codec_notes(video), *subtitle_notes(asset, subtitles)),
     )
 
 
@@ -201,6 +201,21 @@ def _notes(asset: Asset, grid: Grid, nth: int) -> list[str]:
     if not video.exact_seek and grid.frames > grid.chunk_frames:
         notes.append(f"encoded as one chunk: {video.seek_problem or 'the source does not seek accurately'}")
     return notes
+
+
+def _codec_notes(video: Sequence[VideoRendition]) -> list[str]:
+    """Name codecs that many players never get to: hls.js and Shaka Player choose one at the start, by its lowest rung, and keep to it."""
+    lowest: dict[str, VideoRendition] = {}
+    for rendition in sorted(video, key=lambda rendition: rendition.make.bitrate):
+        lowest.setdefault(rendition.make.codec, rendition)
+    first, *others = lowest.values()
+    plays = encoder_of(first.make.codec).title
+    return [
+        f"{encoder_of(other.make.codec).title} begins at {other.id}: players that keep to one codec, such as hls.js and Shaka Player, "
+        f"play {plays} alone unless told otherwise; a rung of it as low as {first.id} would change that"
+        for other in others
+        if other.make.bitrate > first.make.bitrate
+    ]
 
 
 def _ordinal(number: int) -> str:

@@ -48,6 +48,7 @@ from vidpipe.quantities import count, size
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.readback import Readback, keys_of
+from vidpipe.verify.scores import check_scores
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
 
 if TYPE_CHECKING:
@@ -434,6 +435,7 @@ def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dic
         if abs(Fraction(variant.frame_rate or 0) - rate) > Fraction(1, 2000):  # it has three decimals
             raise target.wrong(where, "FRAME-RATE is wrong", float(rate), variant.frame_rate)
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
+    check_scores(target, path, master)
 
 
 def _check_thumbnails(target: Readback, path: str, data: bytes, expected: Inventory) -> None:
