@@ -117,7 +117,7 @@ def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) 
 
 
 def test_swscale_is_not_asked_for_another_matrix_where_that_takes_three_times_as_long(tmp_path: Path) -> None:
-    plan = tiny_plan(clip(tmp_path / "source.mp4", frames=5, filters="setparams=colorspace=smpte170m", options=LOSSLESS), good())
+    plan = tiny_plan(clip(tmp_path / "source.mp4", frames=5, filters=",setparams=colorspace=smpte170m", options=LOSSLESS), good())
     command = chunk_command(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
     graph = " ".join(chunk_arguments(command))
     assert "colorspace=" in graph
