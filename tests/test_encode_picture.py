@@ -67,7 +67,11 @@ COLOURS = {"red": (255, 0, 0), "0x00a040": (0, 160, 64), "0x3050c0": (48, 80, 19
 
 
 @pytest.mark.parametrize(
-    "case", ["bt601 tagged", "bt601 untagged", "bt709 tagged", "bt709 untagged HD", "full range", "rgb", "10 bit 4:2:2", "bt2020 SDR"]
+    "case",
+    [
+        "bt601 tagged", "bt601 untagged", "bt601 full range", "bt601 in 10 bits", "bt709 tagged", "bt709 untagged HD", "full range", "rgb",
+        "10 bit 4:2:2", "bt2020 SDR",
+    ],
 )
 def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) -> None:
     def convert(matrix: str, primaries: str, transfer: str, pixels: str, reach: str = "tv") -> str:
@@ -82,6 +86,11 @@ def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) 
             filters = convert("smpte170m", "bt709", "smpte170m", "yuv420p")
         case "bt601 untagged":
             filters = f"scale=out_color_matrix=bt601,format=yuv420p,{untagged}"
+        case "bt601 full range":
+            filters = convert("smpte170m", "bt709", "smpte170m", "yuv420p", "pc")
+        case "bt601 in 10 bits":
+            filters = convert("smpte170m", "bt709", "smpte170m", "yuv420p10le")
+            options = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:qp=4"]
         case "bt709 tagged":
             filters = convert("bt709", "bt709", "bt709", "yuv420p")
         case "bt709 untagged HD":
@@ -105,6 +114,14 @@ def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) 
     for at, (colour, expected) in enumerate(COLOURS.items()):
         for frame in (at * EACH, at * EACH + EACH // 2, (at + 1) * EACH - 1):
             assert rgb(out, frame) == pytest.approx(expected, abs=6), (colour, frame)
+
+
+def test_swscale_is_not_asked_for_another_matrix_where_that_takes_three_times_as_long(tmp_path: Path) -> None:
+    plan = tiny_plan(clip(tmp_path / "source.mp4", frames=5, filters=",setparams=colorspace=smpte170m", options=LOSSLESS), good())
+    command = chunk_command(plan, plan.chunks[0], threads=1, renditions=plan.video, pictures=False, posters=(), quality=None)
+    graph = " ".join(chunk_arguments(command))
+    assert "colorspace=" in graph
+    assert "full_chroma_int" not in graph
 
 
 def lifted(path: Path, transfer: str, greys: list[int]) -> Path:

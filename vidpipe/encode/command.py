@@ -33,7 +33,7 @@ from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import Shift, VideoStream
 
 FILTERS = (
-    *("bwdif", "format", "fps", "framestep", "hflip", "scale", "select", "setparams", "setpts", "setsar", "settb"),
+    *("bwdif", "colorspace", "format", "fps", "framestep", "hflip", "scale", "select", "setparams", "setpts", "setsar", "settb"),
     *("sidedata", "split", "tile", "tonemap", "tpad", "transpose", "trim", "vflip", "zscale"),
 )
 

@@ -8,6 +8,7 @@ Wrong: nothing here can fail.
 
 from __future__ import annotations
 
+from vidpipe.encoders import EIGHT_BITS
 from vidpipe.media.graph import Stream
 from vidpipe.plan import Picture
 from vidpipe.source.facts import Colour, VideoStream
@@ -19,8 +20,8 @@ SDR_WHITE_NITS = 203
 """Light that an HDR master gives to diffuse white, BT.2408; tone mapping puts it just under SDR white."""
 
 TRUE_COLOURS = "bicubic+accurate_rnd+full_chroma_int"
-"""Flags of swscale where it goes from one matrix to another: without them the picture is a level (of 255) too dark. A few percent of
-scaling, which is a few percent of the encode; without a change of the matrix they change next to nothing."""
+"""Flags of swscale where it goes from one matrix to another: without them the picture is a level (of 255) too dark. It then takes three
+times as long, a fifth of an encode, so it does so only for what the filter colorspace does not take, or not as well."""
 
 TRANSFERS = {"none": "bt709", "pq": "smpte2084", "hlg": "arib-std-b67"}
 
@@ -63,6 +64,8 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     hdr = picture.dynamic_range != "SDR"
     sdr = picture.tone_map == "none"
     converts = not hdr and (not sdr or primaries != "bt709")
+    # colorspace does not dither: 10 bits become 8 in swscale.
+    slowly = not converts and matrix != "bt709" and (matrix is None or (video.bit_depth > 8 and pixel_format == EIGHT_BITS))
     transfer = TRANSFERS[{"SDR": picture.tone_map, "HDR10": "pq", "HLG": "hlg"}[picture.dynamic_range]]
     # What the frames are taken for, in place of what they say: labels that are reserved, or rare, stop swscale ("Unsupported input").
     labels = {"color_primaries": primaries, "color_trc": transfer, "colorspace": matrix or "gbr"}
@@ -71,7 +74,7 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
         "w": width,
         "h": height,
         # Sharper kernels (lanczos) ring at edges, cost a tenth more, and a ladder is watched scaled up again anyway.
-        "flags": "bicubic" if converts or matrix == "bt709" else TRUE_COLOURS,
+        "flags": TRUE_COLOURS if slowly else "bicubic",
         # Said outright: for untagged frames swscale would assume BT.601 whatever the size.
         **({"in_color_matrix": matrix} if matrix else {}),
         "out_range": "tv",
@@ -90,8 +93,12 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
         # swscale makes every chroma 0.45 levels too large where only the range changes: blues and reds are a level too strong.
         stream = stream.filter("scale", **{**scale, "out_range": "pc"}, out_color_matrix="bt709")
         stream = stream.filter("zscale", rin="full", r="limited")
-    else:
+    elif matrix == "bt709" or slowly:
         stream = stream.filter("scale", **scale, out_color_matrix="bt709")
+    else:
+        reach = "pc" if video.colour.range == "pc" else "tv"
+        stream = stream.filter("scale", **{**scale, "out_range": reach}, out_color_matrix=matrix).filter("format", pix_fmts=pixel_format)
+        stream = stream.filter("colorspace", **_from(matrix, reach), format=pixel_format.removesuffix("le"))
     stream = stream.filter("format", pix_fmts=pixel_format).filter("setsar", sar=1)
     # The labels that the encoder writes; side data (rotation, HDR mastering light, Dolby Vision, captions) no longer fits these frames.
     # field_mode: everything is progressive by now, but idet leaves its verdict on the frames, and the encoder would put the first
@@ -118,6 +125,12 @@ def _tone_map(stream: Stream, known: dict[str, str], picture: Picture) -> Stream
     # desat=0: highlights keep their colour. peak in units of npl: 1000 nits, the usual master; fixed, so that no chunk differs.
     stream = stream.filter("tonemap", tonemap="mobius", param=0.3, desat=0, peak=round(1000 / SDR_WHITE_NITS, 3))
     return stream.filter("zscale", m="bt709", t="bt709", r="limited", dither="ordered")
+
+
+def _from(matrix: str | None, reach: str) -> dict[str, object]:
+    """Return the options of colorspace that change matrix and range alone: it has a short way for that, from YUV to YUV."""
+    same = {"iprimaries": "bt709", "primaries": "bt709", "itrc": "bt709", "trc": "bt709"}
+    return {"ispace": matrix, "space": "bt709", "irange": reach, "range": "tv", **same}
 
 
 def _matrix(video: VideoStream) -> str | None:
