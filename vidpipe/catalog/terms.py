@@ -32,8 +32,11 @@ class _Kept(dict[int, str]):
         char = chr(code)
         kind = unicodedata.category(char)
         if kind == "Cf" or _is_accent(char):  # joiners and soft hyphens lie inside words
-            return self.setdefault(code, "")
-        return self.setdefault(code, char if char.isalnum() or kind[0] == "M" else " ")
+            kept = ""
+        else:
+            kept = char if char.isalnum() or kind[0] == "M" else " "
+        self[code] = kept
+        return kept
 
 
 def _is_accent(char: str) -> bool:
