@@ -31,11 +31,8 @@ class _Kept(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = chr(code)
         kind = unicodedata.category(char)
-        if kind == "Cf" or _is_accent(char):  # joiners and soft hyphens lie inside words
-            kept = ""
-        else:
-            kept = char if char.isalnum() or kind[0] == "M" else " "
-        self[code] = kept
+        shown = char if char.isalnum() or kind[0] == "M" else " "
+        self[code] = kept = "" if kind == "Cf" or _is_accent(char) else shown  # joiners and soft hyphens lie inside words
         return kept
 
 
