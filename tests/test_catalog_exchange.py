@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,8 +229,8 @@ def test_an_import_waits_for_whoever_changes_the_same_title(catalog: Catalog, ur
         writing = pool.submit(catalog.publish, record("b", "v0"), "meanwhile", rule=slow)
         assert began.wait(20)
         reading = pool.submit(imported)
-        time.sleep(0.3)
-        assert not reading.done()
+        with pytest.raises(TimeoutError):
+            reading.result(1)
         goes_on.set()
         writing.result(20)
         with pytest.raises(CatalogFailed, match="contradict") as refused:
