@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.subtitle_support import srt
 from tests.test_manifest import LADDER, UHD, audio
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inspect.inspection import inspect
+from vidpipe.inventory.model import AudioTrack
 from vidpipe.manifest.groups import audio_groups, automatic, default_of
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
@@ -204,46 +206,130 @@ TRACKS = [
     audio("ad", "English (Audio description)", "en").model_copy(update={"role": "description"}),
     audio("fr", "French", "fr"),
 ]
-STREAMS = {"en": 1, "en-6ch": 1, "ad": 2, "fr": 3}
+STREAMS = {"en": 1, "en-6ch": 1, "ad": 2, "fr": 3, "fr-6ch": 3}
 
 
-def check(target: Readback, text: str) -> None:
-    tracks = [track.model_copy(update={"stream": STREAMS[track.id]}) for track in TRACKS]
+def check(target: Readback, text: str, tracks: Sequence[AudioTrack] = TRACKS) -> dict[str | None, list[str]]:
+    tracks = [track.model_copy(update={"stream": STREAMS[track.id]}) for track in tracks]
     made = {track.playlist: MeasuredAudio(track, track.facts.channels or 0) for track in tracks}
     master = parse(text.encode())
     assert isinstance(master, MasterPlaylist)
-    check_audio(target, "master.m3u8", master, [track.playlist for track in LADDER], made)
+    return check_audio(target, "master.m3u8", master, [track.playlist for track in LADDER], made)
+
+
+def refused(target: Readback, text: str, tracks: Sequence[AudioTrack] = TRACKS) -> tuple[str, str, str, str]:
+    """Return what a refusal says: what is wrong, in which line (0 for the whole playlist), what was expected and what found."""
+    with pytest.raises(VerificationFailed) as caught:
+        check(target, text, tracks)
+    assert caught.value.where
+    file, _, line = caught.value.where.partition("master.m3u8")
+    assert file.endswith("/t/v/")
+    expected, found = caught.value.details
+    return caught.value.what, line.lstrip(":"), expected.removeprefix("expected: "), found.removeprefix("found: ")
+
+
+ALL = "['audio-ad.m3u8', 'audio-en-6ch.m3u8', 'audio-en.m3u8', 'audio-fr.m3u8']"
+LOST = "['audio-ad.m3u8', 'audio-en.m3u8', 'audio-fr.m3u8']"
+STREAMS_OF = ("[(0, 1), (0, 2), (0, 3)]", "[(0, 1), (0, 2)]")
+TWICE = "the number of variants with video-720p.m3u8 and audio group audio-2ch is wrong"
 
 
 @pytest.mark.parametrize(
-    ("pattern", "new", "what"),
+    ("pattern", "new", "says"),
     [
-        pytest.param('AUDIO="audio-6ch"', 'AUDIO="audio-2ch"', "number of variants", id="a rung without its surround"),
-        pytest.param('AUDIO="audio-2ch"', 'AUDIO="audio-8ch"', "audio group is wrong", id="no such group"),
-        pytest.param(r'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-6ch".*URI="audio-fr.m3u8"\n', "", "list of tracks", id="no track"),
-        pytest.param('CHANNELS="6",URI="audio-en-6ch.m3u8"', r'CHANNELS="2",URI="audio-en.m3u8"', "list of audio renditions", id="lost"),
-        pytest.param('CHANNELS="6"', 'CHANNELS="2"', "CHANNELS", id="channels"),
-        pytest.param(",CHARACTERISTICS=[^,]*", "", "CHARACTERISTICS", id="description is not declared"),
-        pytest.param('(description.*)AUTOSELECT=NO', r"\1AUTOSELECT=YES", "by themselves", id="description is chosen"),
-        pytest.param("DEFAULT=YES", "DEFAULT=NO", "DEFAULT", id="no default"),
-        pytest.param('(GROUP-ID="audio-6ch",NAME=")English"', r'\1Englisch"', "NAME", id="another name in another group"),
-        pytest.param('LANGUAGE="fr"', 'LANGUAGE="fra"', "LANGUAGE", id="language"),
+        pytest.param('AUDIO="audio-6ch"', 'AUDIO="audio-2ch"', (TWICE, "", "1", "2"), id="a rung without its surround"),
+        pytest.param(
+            'AUDIO="audio-2ch"',
+            'AUDIO="audio-8ch"',
+            ("the audio group is wrong", "9", "audio-2ch or audio-6ch", "audio-8ch"),
+            id="no such group",
+        ),
+        pytest.param(
+            r'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-6ch".*URI="audio-fr.m3u8"\n',
+            "",
+            ("the list of tracks in the audio group is wrong", "6", *STREAMS_OF),
+            id="no track",
+        ),
+        pytest.param(
+            'CHANNELS="6",URI="audio-en-6ch.m3u8"',
+            'CHANNELS="2",URI="audio-en.m3u8"',
+            ("the list of audio renditions is wrong", "", ALL, LOST),
+            id="lost",
+        ),
+        pytest.param('CHANNELS="6"', 'CHANNELS="2"', ("CHANNELS is wrong", "6", "6", "2"), id="channels"),
+        pytest.param(
+            ",CHARACTERISTICS=[^,]*", "", ("CHARACTERISTICS is wrong", "4", DESCRIBES, "None"), id="description is not declared"
+        ),
+        pytest.param(
+            "(description.*)AUTOSELECT=NO",
+            r"\1AUTOSELECT=YES",
+            ("players may choose this track by themselves (description)", "4", "AUTOSELECT=NO", "YES"),
+            id="description is chosen",
+        ),
+        pytest.param("DEFAULT=YES", "DEFAULT=NO", ("DEFAULT is wrong", "3", "True", "False"), id="no default"),
+        pytest.param(
+            "DEFAULT=YES,AUTOSELECT=YES",
+            "DEFAULT=YES,AUTOSELECT=NO",
+            ("the default track has AUTOSELECT=NO", "3", "AUTOSELECT=YES", "NO"),
+            id="a default that is not chosen",
+        ),
+        pytest.param(
+            '(GROUP-ID="audio-6ch",NAME=")English"',
+            r'\1Englisch"',
+            ("NAME is wrong", "6", "English", "Englisch"),
+            id="another name in another group",
+        ),
+        pytest.param(
+            '"French"(?s:(.*))"French"',
+            r'"English"\1"English"',
+            ("the number of names of audio tracks is wrong", "", "3", "2"),
+            id="one name for two tracks",
+        ),
+        pytest.param('LANGUAGE="fr"', 'LANGUAGE="fra"', ("LANGUAGE is wrong", "5", "fr", "fra"), id="language"),
     ],
 )
-def test_the_proof_sees_what_is_wrong_with_groups(target: Readback, pattern: str, new: str, what: str) -> None:
+def test_the_proof_sees_what_is_wrong_with_groups(target: Readback, pattern: str, new: str, says: tuple[str, ...]) -> None:
     text = write_master(LADDER, TRACKS)
-    check(target, text)
+    assert check(target, text) == {"audio-2ch": ["en", "ad", "fr"], "audio-6ch": ["en-6ch", "ad", "fr"]}
     spoiled = re.sub(pattern, new, text, count=1)
     assert spoiled != text
-    with pytest.raises(VerificationFailed, match=what):
-        check(target, spoiled)
+    assert refused(target, spoiled) == says
 
 
 def test_the_proof_wants_stereo_first(target: Readback) -> None:
     lines = write_master(LADDER, TRACKS).splitlines()
     head, variants = lines[:-12], [lines[n : n + 2] for n in range(len(lines) - 12, len(lines), 2)]
-    with pytest.raises(VerificationFailed, match="channels of the first variant"):
-        check(target, "\n".join([*head, *(line for variant in variants[3:] + variants[:3] for line in variant)]) + "\n")
+    turned = "\n".join([*head, *(line for variant in variants[3:] + variants[:3] for line in variant)]) + "\n"
+    assert refused(target, turned) == ("the number of channels of the first variant is wrong", "9", "[2]", "[2, 6]")
+
+
+def test_the_proof_wants_the_best_layout_for_each_group(target: Readback) -> None:
+    """The second group has room for surround: its French is."""
+    tracks = [TRACKS[0], TRACKS[1], TRACKS[3], audio("fr-6ch", "French", "fr", channels=6)]
+    groups = {"a": (0, 2), "b": (0, 3), "c": (1, 2)}
+    flags = {1: "LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES", 3: "LANGUAGE=\"fr\",DEFAULT=NO,AUTOSELECT=YES"}
+    text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n"
+    for group, members in groups.items():
+        for track in (tracks[number] for number in members):
+            what = f'NAME="{track.name}",{flags[STREAMS[track.id]]},CHANNELS="{track.facts.channels}",URI="{track.playlist}"'
+            text += f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{group}",{what}\n'
+    for group in groups:
+        for rung in LADDER:
+            text += f'#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.64001F,mp4a.40.2",AUDIO="{group}"\n{rung.playlist}\n'
+    assert refused(target, text, tracks) == ("the layout in this group is wrong", "5", "6", "2")
+
+
+def test_titles_of_other_audio_are_proven(target: Readback) -> None:
+    """Without any; of surround alone; of a language that nobody knows."""
+    silent = write_master(LADDER, [])
+    assert check(target, silent, []) == {}
+    spoiled = silent.replace("#EXT-X-STREAM-INF:", '#EXT-X-STREAM-INF:AUDIO="a",', 1)
+    assert refused(target, spoiled, []) == ("the audio group is wrong", "3", "none", "a")
+    for alone, group in (
+        (audio("en-6ch", "English", "en", channels=6, default=True), "audio-6ch"),
+        (audio("fr", "Track 1", None, default=True), "audio-2ch"),
+    ):
+        assert check(target, write_master(LADDER, [alone]), [alone]) == {group: [alone.id]}
 
 
 def test_facts_without_channels_count_as_stereo() -> None:

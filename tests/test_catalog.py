@@ -38,6 +38,7 @@ from vidpipe.catalog.record import (
     Thumbnails,
     json_schema,
 )
+from vidpipe.catalog.states import withdraw
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, UsageError
 from vidpipe.settings import Settings
@@ -416,6 +417,8 @@ def test_a_commit_of_which_nothing_is_known_is_reported_so(wire: tuple[str, Wire
         assert "run the same command again" in str(failure.value.fix)
         assert failure.value.where == catalog.where
         assert "the catalog failed" in failure.value.details[0]
+        with pytest.raises(CatalogFailed, match="the versions of unknown were changed, and it is not known whether that took place"):
+            catalog.change("unknown", withdraw)
         between.armed = []
         catalog.publish(record("unknown", "v2"), "f")
 

@@ -93,6 +93,17 @@ def test_what_a_version_does_not_have_is_null_or_empty() -> None:
     assert made.thumbnails == Thumbnails()
 
 
+def test_addresses_of_a_title_behind_a_public_url() -> None:
+    made = record_of(
+        inventory(), SOURCE, title="t", metadata={}, location=lambda path: f"s3://b/film/v/{path}", public_url="https://cdn.example/titles"
+    )
+    assert made.playback == Playback(
+        hls="s3://b/film/v/master.m3u8",
+        url="https://cdn.example/titles/film/20261120T221500Z-3fa9c1/master.m3u8",
+        title_url="https://cdn.example/titles/film/master.m3u8",
+    )
+
+
 def test_channels_are_never_made_up() -> None:
     (track,) = inventory().audio
     silent = track.model_copy(update={"facts": track.facts.model_copy(update={"channels": None})})

@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import pytest
 
 from tests import test_catalog
 from tests.test_catalog import record
-from vidpipe.catalog import exchange, index
+from vidpipe.catalog import exchange, index, search
 from vidpipe.catalog.exchange import Imported, exported, import_lines
+from vidpipe.catalog.merge import Exported
 from vidpipe.catalog.search import Query
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, UsageError, VidpipeError
@@ -64,7 +67,7 @@ def test_filters_choose_what_is_exported(tmp_path: Path, source: list[str]) -> N
 def test_an_import_makes_the_same_catalog(catalog: Catalog, source: list[str]) -> None:
     assert read(catalog, source, dry_run=True) == Imported(added=4, unchanged=0)
     assert list(exported(catalog, EVERYTHING)) == []
-    assert read(catalog, [*source, ""]) == Imported(added=4, unchanged=0)
+    assert read(catalog, [source[0], "", *source[1:], ""]) == Imported(added=4, unchanged=0)
     assert list(exported(catalog, EVERYTHING)) == source
     assert catalog.live("a") == (record("a", "v2", title="Zweite Fassung – 東京", created_at=datetime(2026, 11, 21, tzinfo=UTC)), "a2")
     assert [each.content_id for each in catalog.search(Query(text="東京"), 9).records] == ["a"]
@@ -110,15 +113,16 @@ def test_when_a_status_changed_is_no_contradiction(catalog: Catalog, source: lis
     assert (done.added, done.unchanged) == (0, len(source))
 
 
-def test_many_conflicts_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "more"), [(10, []), (12, ["and 2 more"])])
+def test_many_conflicts_are_counted(count: int, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "BATCH", 5)
     with Catalog(tmp_path / "catalog.db") as catalog:
-        for number in range(12):
-            catalog.publish(record(f"t{number:02d}"), "f")
+        catalog.add([Exported(fingerprint="f", record=record(f"t{number:02d}")) for number in range(count)])
         lines = [changed(line, title="other") for line in exported(catalog, EVERYTHING)]
-        with pytest.raises(CatalogFailed, match="12 versions of file contradict the catalog") as refused:
+        with pytest.raises(CatalogFailed, match=f"{count} versions of file contradict the catalog") as refused:
             read(catalog, lines)
-        assert len(refused.value.details) == exchange.MOST_SHOWN + 1
-        assert refused.value.details[-1] == "and 2 more"
+        shown = [f"t{number:02d} v1: the catalog has it with another record" for number in range(exchange.MOST_SHOWN)]
+        assert refused.value.details == (*shown, *more)
 
 
 WRONG = {
@@ -202,17 +206,48 @@ def test_what_is_published_during_an_import_is_kept(catalog: Catalog, source: li
     with pytest.raises(VidpipeError, match="changed during the import") as refused:
         read(catalog, source)
     assert refused.value.details == ("c: v0 is live in the catalog, v1 is live in the file",)
+    assert refused.value.where == catalog.where
     live = catalog.live("c")
     assert live is not None
     assert live[1] == "meanwhile"
 
 
+def test_an_import_waits_for_whoever_changes_the_same_title(catalog: Catalog, url: str, source: list[str]) -> None:
+    """Both may make it live; the second one has to see what the first has done."""
+    catalog.list()
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        began.set()
+        goes_on.wait(20)
+
+    def imported() -> Imported:
+        with Catalog(url) as other:
+            return read(other, source)
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(catalog.publish, record("b", "v0"), "meanwhile", rule=slow)
+        assert began.wait(20)
+        reading = pool.submit(imported)
+        with pytest.raises(TimeoutError):
+            reading.result(1)
+        goes_on.set()
+        writing.result(20)
+        with pytest.raises(CatalogFailed, match="contradict") as refused:
+            reading.result(20)
+    assert refused.value.details == ("b: v0 is live in the catalog, v1 is live in the file",)
+
+
 def test_an_export_is_of_one_moment_and_in_small_pieces(catalog: Catalog, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "BATCH", 2)
+    monkeypatch.setattr(index, "BATCH", 3)
     for number in range(5):
         catalog.publish(record(f"t{number}"), "f")
+    rows: list[int] = []
+    whole = search.read
+    monkeypatch.setattr(search, "read", lambda *given: (found := whole(*given), rows.append(len(found)))[0])
     lines = exported(catalog, EVERYTHING)
     first = next(lines)
+    assert rows == [3], "and no more than that in memory"
     with Catalog(url) as other:
         other.publish(record("t4", "v2"), "f")
         other.publish(record("t9"), "f")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +22,7 @@ from vidpipe.catalog.record import AudioRecord, Encryption, Record, SubtitleReco
 from vidpipe.catalog.search import Order, Query
 from vidpipe.catalog.store import Catalog
 from vidpipe.catalog.terms import asked, folded, indexed
-from vidpipe.errors import UsageError
+from vidpipe.errors import CatalogFailed, UsageError
 
 postgres, url = test_catalog.postgres, test_catalog.url
 
@@ -156,6 +157,8 @@ FILTERS: tuple[tuple[dict[str, Any], list[str]], ...] = (
     ({"id": "*o"}, ["kyoto", "tokyo"]),
     ({"id": "?yoto"}, ["kyoto"]),
     ({"id": "mixed"}, []),  # ids have a case
+    ({"id": "kyoto"}, ["kyoto"]),
+    ({"id": "kyotn"}, []),
     ({"id": "Mixed.Case?9"}, ["Mixed.Case_9"]),
     ({"id": "*_*"}, ["Mixed.Case_9"]),  # "_" and "%" mean themselves
     ({"id": "*%*"}, []),
@@ -216,6 +219,7 @@ def test_pages_are_the_whole_list_in_pieces(order: Order, reverse: bool, filled:
             if after is None:
                 break
             assert len(page.records) == 3
+            assert after.isalnum(), "so that it can be given in a URL, and to a shell"
         assert paged == whole == [(each.content_id, each.version) for each, _ in catalog.each(query)]
         answers.append(whole)
     assert all(answer == answers[0] for answer in answers)
@@ -243,8 +247,9 @@ def test_what_is_published_meanwhile_shifts_no_page(url: str) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "!!", "bnVsbA", "W10", "WyJpZCIsIGZhbHNlLCAiYSJd", "WyJpZCIsIGZhbHNlLCAiYSIsIDVd", "é"])
 def test_a_cursor_that_is_none_is_refused(cursor: str, filled: dict[str, Catalog]) -> None:
     for catalog in filled.values():
-        with pytest.raises(UsageError, match="--after"):
+        with pytest.raises(UsageError) as refused:
             catalog.search(Query(after=cursor), 5)
+        assert refused.value.where == "--after"
 
 
 def test_a_cursor_of_another_order_is_refused(filled: dict[str, Catalog]) -> None:
@@ -260,6 +265,52 @@ def test_a_search_without_words_or_with_too_many_is_refused(text: str, filled: d
     for catalog in filled.values():
         with pytest.raises(UsageError):
             catalog.search(Query(text=text), 5)
+
+
+def test_as_many_words_as_may_be_asked_for(filled: dict[str, Catalog]) -> None:
+    assert found(filled, text=" ".join(f"w{number}" for number in range(50))) == []
+
+
+def test_a_moment_is_the_same_wherever_the_machine_stands(filled: dict[str, Catalog], monkeypatch: pytest.MonkeyPatch) -> None:
+    tokyo = datetime(2026, 3, 9, 9, tzinfo=timezone(timedelta(hours=9)))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        answer = found(filled, created_from=tokyo)
+    time.tzset()
+    assert answer == ["Mixed.Case_9", "emoji"]
+
+
+WORDS_OF_A_TITLE = (
+    "==encryption=aes_128 ==height=1080 ==language=de ==language=de_at ==language=pt ==language=pt_br =lander=osterreich_ungarn "
+    "=genre=drama_thriller =genre=drama =genre=thriller die strasse of 東京 京 film 01 osterreich ungarn drama thriller"
+)
+
+
+def test_the_words_of_a_title_stay_what_they_are(url: str) -> None:
+    """A catalog that an earlier vidpipe has filled is searched by them. Whoever changes them has to fill it anew (migrations)."""
+    metadata = {"Länder": "Österreich-Ungarn", "genre": "Drama; Thriller"}
+    made = title("film-01", "Die Straße of 東京", metadata=metadata, spoken="de-AT", written="pt-BR", height=1080)
+    with Catalog(url) as catalog:
+        catalog.publish(made.model_copy(update={"encryption": Encryption(method="aes-128")}), "f")
+        with catalog._engine.connect() as connection:
+            row = connection.execute(sa.text("SELECT words, title_key, duration FROM vidpipe_search")).one()
+    assert sorted(row.words.split()) == sorted(WORDS_OF_A_TITLE.split())  # PostgreSQL keeps no order of keys
+    assert (row.title_key, row.duration) == ("die strasse of 東京", 10.01)
+
+
+def test_a_damaged_record_keeps_nobody_from_other_titles(url: str) -> None:
+    with Catalog(url) as catalog:
+        catalog.publish(record("good"), "f")
+        catalog.publish(record("bad"), "f")
+        with catalog._engine.begin() as connection:
+            connection.exec_driver_sql("""UPDATE vidpipe_versions SET record = '{"x": 1}' WHERE content_id = 'bad'""")
+        catalog.publish(record("good", "v2"), "f")
+        for query in (Query(text="film"), Query(shortest=0.5), Query(languages=("en",))):
+            assert [each.content_id for each in catalog.search(query, 5).records] == ["good"]
+        for query in (Query(text="bad"), Query(longest=0.5), Query(order="title")):
+            with pytest.raises(CatalogFailed, match="the record of bad v1 is not a valid"):
+                catalog.search(query, 1)
 
 
 def test_metadata_without_a_letter_is_refused(filled: dict[str, Catalog]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import tzset
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests import servers
 from tests.fault_proxy import breaking
 from tests.test_catalog import record
 from vidpipe.catalog import store
-from vidpipe.catalog.record import Record
-from vidpipe.catalog.states import forget, give_up, give_up_all, make_live, still, withdraw
+from vidpipe.catalog.merge import Exported
+from vidpipe.catalog.record import Record, Status
+from vidpipe.catalog.states import adopt, forget, give_up, give_up_all, make_live, still, withdraw
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, UsageError
 
@@ -30,8 +32,18 @@ def server() -> Iterator[str | None]:
         yield None
 
 
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows the time of Tokyo."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        tzset()
+        yield
+    tzset()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Catalog, str]]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path, far_away: None) -> Iterator[tuple[Catalog, str]]:
     """A catalog, and the id of a title of its own with three versions, the last one live."""
     where: str | Path = tmp_path / "catalog.db"
     if request.param == "postgresql":
@@ -139,6 +151,43 @@ def test_lines_are_removed_only_of_what_is_being_deleted(opened: tuple[Catalog, 
     assert states(opened) == ["deleting", "deleting"]
     assert content_id in catalog.having("deleting", "live")
     assert content_id not in catalog.having("live", "withdrawn", "superseded")
+
+
+@pytest.mark.parametrize(
+    ("lost", "becomes"), [("live", "superseded"), ("withdrawn", "superseded"), ("superseded", "superseded"), ("deleting", "deleting")]
+)
+def test_a_lost_line_comes_back_beside_what_stands(lost: Status, becomes: str, opened: tuple[Catalog, str]) -> None:
+    catalog, content_id = opened
+    v0 = record(content_id, "v0", created_at=MADE)
+    for _ in range(2):
+        catalog.change(content_id, adopt(v0, "0", lost))
+        assert states(opened) == ["live", "superseded", "superseded", becomes]
+    since = catalog.versions(content_id)[-1].status_since
+    assert since
+    assert abs(datetime.now(UTC) - since) < timedelta(minutes=2)
+
+
+@pytest.mark.parametrize("lost", ["live", "withdrawn", "superseded"])
+def test_a_lost_line_comes_back_as_it_was_where_nothing_stands(lost: Status, opened: tuple[Catalog, str]) -> None:
+    catalog, content_id = opened
+    other = f"{content_id}-other"
+    catalog.change(other, adopt(record(other), "f", lost))
+    (found,) = catalog.versions(other)
+    assert found.status == lost
+    assert (found.status_since is None) == (lost == "live"), "since it was made"
+    if lost != "superseded":
+        assert catalog.standing(other) == (found, "f")
+
+
+def test_what_is_being_deleted_knows_since_when(opened: tuple[Catalog, str]) -> None:
+    """A deletion that was interrupted goes on; it does not begin anew."""
+    catalog, content_id = opened
+    since = datetime(2026, 11, 22, tzinfo=UTC)
+    other = record(f"{content_id}-other", status="deleting", status_since=since)
+    catalog.add([Exported(fingerprint="f", record=other)])
+    catalog.change(other.content_id, give_up_all)
+    catalog.change(other.content_id, give_up([other.version]))
+    assert catalog.versions(other.content_id) == (other,)
 
 
 def test_a_damaged_record_keeps_its_line_and_its_status_changes(tmp_path: Path) -> None:

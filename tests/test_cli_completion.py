@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -150,6 +151,17 @@ def test_a_catalog_that_is_being_written_to_and_a_large_one(tmp_path: Path) -> N
         assert live_ids(file) == [f"title-{number:04}" for number in range(MOST)]
         assert live_ids(file, "title-0249") == ["title-0249"]
         assert live_ids(file, "TITLE") == live_ids(file, "title_") == []
+
+
+def test_a_catalog_that_is_held_keeps_nobody_from_typing(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.db"
+    fill(file, {"film": "live"})
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        assert live_ids(file) == []
+        assert time.monotonic() - began < 3
 
 
 def test_completion_loads_neither_sqlalchemy_nor_the_settings(home: Path, tmp_path: Path) -> None:

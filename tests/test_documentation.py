@@ -1,8 +1,9 @@
-"""README and docs/: every link leads somewhere, every command and option exists, the pictures are small and show nothing of a machine."""
+"""README, CONTRIBUTING and docs/: links lead somewhere, commands and options exist, pictures are small, lists of tests are whole."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_every_command_and_option_exists(page: Path) -> None:
         known = {"--help"} | {name for parameter in command.params for name in parameter.opts}
         given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest))
         assert given <= known, f"vidpipe {words}{rest}: {given - known}"
+
+
+def test_mutants_meet_every_test_of_their_modules() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    packages = {pattern.removeprefix("vidpipe/").removesuffix("/*") for pattern in configured["only_mutate"]}
+    assert packages == {"pipeline", "publish", "protect", "verify", "catalog", "lifecycle"}
+    tests = {f"tests/{path.name}" for package in packages for path in (ROOT / "tests").glob(f"test_{package}*.py")}
+    chosen = configured["pytest_add_cli_args_test_selection"]
+    assert tests <= set(chosen)
+    assert all((ROOT / path).is_file() for path in chosen)
 
 
 def test_the_pictures_are_small_and_show_nothing_of_a_machine() -> None:

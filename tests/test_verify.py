@@ -119,6 +119,12 @@ def test_a_title_without_pictures_is_proven(title: tuple[Path, Inventory]) -> No
             r"read back 16 objects, [0-9]{2,3}\.[0-9] kB: all as published; 2 copies have size and hash of what was proven before",
             id="copies",
         ),
+        pytest.param(
+            0,
+            ("video/low/00002.m4s",),
+            r"read back 17 objects, [0-9]{2,3}\.[0-9] kB: all as published; 1 copy has size and hash of what was proven before",
+            id="a copy",
+        ),
     ],
 )
 def test_a_note_says_what_was_read(title: tuple[Path, Inventory], larger: int, copied: Collection[str], said: str) -> None:
@@ -436,6 +442,15 @@ def test_a_text_that_says_something_else(
     assert where == (f":{line}" if line else "")
     expected_, found = DIFFERENCES[request.node.callspec.id]
     assert all(map(re.fullmatch, (f"expected: {expected_}", f"found: {found}"), caught.value.details)), caught.value.details
+
+
+def test_one_picture_may_span_the_title(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
+    text = "WEBVTT\n\n00:00.000 --> 00:0{}\nsprite-001.jpg#xywh=0,0,160,90\n"
+    check(folder, object_replaced(folder, expected, "thumbnails/thumbnails.vtt", text.format("2.500")))
+    with pytest.raises(VerificationFailed, match="does not span") as caught:
+        check(folder, object_replaced(folder, expected, "thumbnails/thumbnails.vtt", text.format("1.500")))
+    assert caught.value.details == ("expected: 2.5", "found: 1.5")
 
 
 def test_keys_are_named_by_the_url_that_was_asked_for(published: tuple[Path, Inventory]) -> None:

@@ -180,6 +180,20 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
     assert found.startswith("found: [(Fraction(0, 1), Fraction(1, 1)), (Fraction(1, 1), Fraction(19, 10))")
 
 
+@pytest.mark.parametrize(("version", "what"), [("6", "the time line"), ("3", "EXT-X-VERSION")])
+def test_text_segments_longer_than_their_rounded_target_need_version_6(title: tuple[Path, Inventory], version: str, what: str) -> None:
+    """The last one has 1.25 seconds under a target of 1. That the picture has other borders is seen only after that."""
+    folder, expected = title
+    (track,) = expected.subtitles
+    first, second, third = track.segments
+    moved = (first, replace(second, duration=Fraction(1, 4)), replace(third, start=Fraction(5, 4), duration=Fraction(5, 4)))
+    wrong = expected.model_copy(update={"subtitles": (track.model_copy(update={"segments": moved}),)})
+    text = (folder / PREFIX / PLAYLIST).read_text().replace("EXTINF:0.500000", "EXTINF:1.250000")
+    text = re.sub(r"EXTINF:1.000000(,\n.*00002)", r"EXTINF:0.250000\1", text).replace("VERSION:3", f"VERSION:{version}")
+    with pytest.raises(VerificationFailed, match=f"{what} is wrong"):
+        check(folder, object_replaced(folder, wrong, PLAYLIST, text))
+
+
 IN_PLAYLISTS = {  # id of a case -> where in the playlist, what was expected, what was found
     "group": (":5", r"\['en-sdh'\]", r"\[\]"),
     "member": ("", r"\['subtitle-en-sdh.m3u8'\]", r"\[\]"),

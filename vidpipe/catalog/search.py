@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -97,12 +98,12 @@ def read(connection: sa.Connection, query: Query, limit: int) -> Sequence[sa.Row
 def cursor(query: Query, row: sa.RowMapping) -> str:
     """Return the cursor of the page that follows a row."""
     values = [row[f"key_{at}"] for at in range(len(_COLUMNS[query.order]))]
-    return base64.urlsafe_b64encode(json.dumps([query.order, _is_falling(query), *values]).encode()).decode().rstrip("=")
+    return base64.b64encode(json.dumps([query.order, _is_falling(query), *values]).encode()).decode().rstrip("=")
 
 
 def _read(given: str, query: Query) -> list[Any]:
     try:
-        read = json.loads(base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True))
+        read = json.loads(base64.b64decode(given + "=="))  # what is more than the padding is passed over
     except (binascii.Error, ValueError):
         read = None
     types = [float if name == "duration" else str for name in _COLUMNS[query.order]]
@@ -139,7 +140,7 @@ def _conditions(query: Query, connection: sa.Connection) -> Iterator[sa.ColumnEl
         for word in words:
             if is_unspaced(word) and len(word) > 1:
                 exact += pairs(word)[:MOST_WORDS]
-                yield search.c.words.contains(" ".join(pairs(word)), autoescape=True)  # and in this order
+                yield search.c.words.contains(" ".join(pairs(word)))  # and in this order
             elif is_unspaced(word) or word == words[-1]:
                 beginnings.append(word)
             else:
@@ -181,7 +182,7 @@ def _match(exact: Sequence[str], beginnings: Sequence[str], connection: sa.Conne
     else:
         asked_for = " AND ".join((*(f'"{word}"' for word in exact), *(f'"{word}" *' for word in beginnings)))
         found = sa.text("SELECT rowid AS id FROM vidpipe_words WHERE vidpipe_words MATCH :asked_for").bindparams(asked_for=asked_for)
-        few = sa.select(found.columns(sa.column("id", sa.Integer)).subquery())
+        few = sa.select(found.columns(sa.column("id")).subquery())
         everywhere = sa.literal_column("+vidpipe_search.id").in_(few)  # +: not by way of the id, but in the order that is asked for
     rows = connection.execute(few.limit(FEW)).scalars().all()
     if connection.dialect.name == "postgresql":
@@ -193,15 +194,15 @@ def _like(pattern: str, dialect: str) -> Iterator[sa.ColumnElement[bool]]:
     if not pattern.isascii() or "\0" in pattern:  # no id has such characters, and not every one of them can be asked for
         yield sa.false()
         return
-    prefix = pattern[: min((at for at, char in enumerate(pattern) if char in "*?"), default=len(pattern))]
+    prefix = re.split(r"[*?]", pattern)[0]
     if prefix:  # a range, which an index finds
         yield search.c.content_id >= prefix
         yield search.c.content_id < prefix[:-1] + chr(ord(prefix[-1]) + 1)
     if prefix == pattern:
         return
     if dialect == "postgresql":
-        escaped = "".join(f"\\{char}" if char in "%_\\" else char for char in pattern)
-        yield search.c.content_id.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
+        escaped = re.sub(r"([%_\\])", r"\\\1", pattern)  # the backslash is what LIKE escapes by
+        yield search.c.content_id.like(escaped.replace("*", "%").replace("?", "_"))
     else:
         yield search.c.content_id.bool_op("GLOB")(pattern.replace("[", "[[]"))
 

@@ -33,7 +33,7 @@ def still(known: Record | None) -> Callable[[TitleRows], None]:
 
     def rule(title: TitleRows) -> None:
         version = title.standing
-        if (version, title.statuses.get(version or "")) != (known.version if known else None, known.status if known else None):
+        if (version, version and title.statuses[version]) != (known.version if known else None, known.status if known else None):
             raise _overtaken(title)
 
     return rule
@@ -96,7 +96,7 @@ def adopt(record: Record, fingerprint: str, status: Status) -> Callable[[TitleRo
     def rule(title: TitleRows) -> None:
         if record.version not in title.statuses:
             given = "superseded" if status in STANDING and title.standing is not None else status
-            dated = record if given == "live" else record.model_copy(update={"status_since": datetime.now(UTC).replace(microsecond=0)})
+            dated = record if given == "live" else record.model_copy(update={"status_since": datetime.now(UTC)})
             title.add(dated, fingerprint, given)
 
     return rule

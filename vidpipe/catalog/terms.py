@@ -31,9 +31,9 @@ class _Kept(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = chr(code)
         kind = unicodedata.category(char)
-        if kind == "Cf" or _is_accent(char):  # joiners and soft hyphens lie inside words
-            return self.setdefault(code, "")
-        return self.setdefault(code, char if char.isalnum() or kind[0] == "M" else " ")
+        shown = char if char.isalnum() or kind[0] == "M" else " "
+        self[code] = kept = "" if kind == "Cf" or _is_accent(char) else shown  # joiners and soft hyphens lie inside words
+        return kept
 
 
 def _is_accent(char: str) -> bool:

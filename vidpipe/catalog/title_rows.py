@@ -26,10 +26,9 @@ class TitleRows:
 
     @property
     def statuses(self) -> Mapping[str, Status]:
-        """The status of each version by its id, newest first."""
+        """The status of each version by its id."""
         chosen = sa.select(versions.c.version, versions.c.status).where(versions.c.content_id == self.content_id)
-        rows = self.connection.execute(chosen.order_by(versions.c.created_at.desc(), versions.c.version.desc()))
-        return {row.version: row.status for row in rows}
+        return {row.version: row.status for row in self.connection.execute(chosen)}
 
     @property
     def standing(self) -> str | None:

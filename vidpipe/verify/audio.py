@@ -66,13 +66,13 @@ def _check_variants(
     target: Readback, path: str, master: MasterPlaylist, video: Collection[str], groups: Mapping[str | None, list[Rendition]]
 ) -> None:
     """Every rung is there once with every group, and with no other."""
-    wanted = {(uri, group) for uri in video for group in groups or {None: []}}
+    wanted = [(uri, group) for uri in video for group in groups or [None]]
     for variant in master.variants:
         if (variant.uri, variant.audio) not in wanted:
             known = " or ".join(sorted(str(group) for group in groups)) or "none"
             raise target.wrong(f"{path}:{variant.line}", "the audio group is wrong", known, variant.audio)
     found = Counter((variant.uri, variant.audio) for variant in master.variants)
-    for uri, group in sorted(wanted, key=str):
+    for uri, group in wanted:
         target.same(path, f"the number of variants with {uri} and audio group {group}", 1, found[uri, group])
 
 
