@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.ingest_support import FIXTURES, Recorder, run
+from tests.ingest_support import FIXTURES, Recorder, live, run, settings
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
 from vidpipe.catalog.published_at import target_of
@@ -340,6 +340,16 @@ def test_a_withdrawn_title_does_not_come_back_by_an_ingest_that_a_script_repeats
     done = run(FIXTURES / "one-second.mp4", house.settings, content_id=TITLE, replace=True).record
     assert (done.title, done.metadata) == ("Film", {"season": "1"}), "what was not named is kept"
     assert house.states == {done.version: "live", FIRST: "superseded"}
+
+
+def test_what_was_withdrawn_is_published_anew_on_request_even_if_nothing_changed(tmp_path: Path) -> None:
+    configured, source = settings(tmp_path, 90), FIXTURES / "one-second.mp4"
+    first = run(source, configured, content_id="film").record
+    withdraw(TitleRequest(content_id="film"), configured)
+    again = run(source, configured, content_id="film", replace=True)
+    assert live(configured, "film") == again.record
+    assert (again.unchanged, again.record.version == first.version) == (False, False)
+    assert Path(again.address).is_file()
 
 
 @pytest.mark.parametrize("what", ["withdrawn", "replaced"])
