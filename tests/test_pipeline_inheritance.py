@@ -200,7 +200,7 @@ def test_what_the_live_version_has_lost_is_made_again(damage: Callable[[Path], N
     after = tree(version(again))
     assert {name: data for name, data in after.items() if name not in changed} == {n: d for n, d in before.items() if n not in changed}
     assert again.artifacts == again.artifacts_reused > 0
-    warnings = [note.text for note in recorder.named("note") if note.level == "warning"]
+    warnings = recorder.warnings
     assert said is None or any(said in text for text in warnings), warnings
     assert run(CLIP, configured, content_id="film").unchanged
 

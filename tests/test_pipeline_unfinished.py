@@ -129,7 +129,7 @@ class Workshop:
         return record
 
     def said(self) -> list[str]:
-        return [note.text for note in self.recorder.named("note") if note.level == "warning"]
+        return self.recorder.warnings
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def test_cancel_stops_the_uploads(when: str, storage: Watched) -> None:
         cancel.set()
     else:
         storage.gate = threading.Event()
-        storage.full = (4, cancel.set)
+        storage.full = (4, threading.Timer(0.1, cancel.set).start)
         threading.Timer(0.4, storage.gate.set).start()
     with pytest.raises(Interrupted) as stopped:
         published(storage, made(100), cancel=cancel)
@@ -210,7 +210,7 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
         finally:
             closed.append(time.monotonic())
 
-    storage.full = (2, cancel.set)
+    storage.full = (2, threading.Timer(0.1, cancel.set).start)
     began = time.monotonic()
     with pytest.raises(UploadsLeft, match="2 uploads did not end") as stopped:
         published(storage, encode(), cancel=cancel, workers=2)
@@ -231,7 +231,7 @@ def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: 
     monkeypatch.setattr(parallel, "PATIENCE", 0.1)
     storage.gate = threading.Event()
     cancel = threading.Event()
-    storage.full = (1, cancel.set)
+    storage.full = (1, threading.Timer(0.1, cancel.set).start)
     with pytest.raises(UploadsLeft, match="1 upload did not end"):
         published(storage, made(2), cancel=cancel, workers=1)
     storage.gate.set()
