@@ -334,6 +334,7 @@ def test_a_withdrawn_title_does_not_come_back_by_an_ingest_that_a_script_repeats
     withdraw(TitleRequest(content_id=TITLE), house.settings)
     with pytest.raises(UsageError, match="was withdrawn") as failure:
         run(FIXTURES / "one-second.mp4", house.settings, content_id=TITLE)
+    assert failure.value.id == "withdrawn-title", "an inbox leaves it to a person"
     assert "catalog restore title" in str(failure.value.fix)
     assert "--replace" in str(failure.value.fix)
     assert house.objects().keys() == {FIRST}
