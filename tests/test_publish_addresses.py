@@ -13,6 +13,7 @@ from vidpipe.settings import Settings, resolve
 
 def test_urls_of_titles_and_objects() -> None:
     assert check_public_url("https://h/X//") == "https://h/X"
+    assert check_public_url("http://localhost:8080/vod") == "http://localhost:8080/vod"
     base = check_public_url("https://media.example.com/vod/")
     assert title_url(base, "film") == "https://media.example.com/vod/film/master.m3u8"
     assert public(base, "film/v 1/a#b.m4s") == "https://media.example.com/vod/film/v%201/a%23b.m4s"
