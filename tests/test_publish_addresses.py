@@ -12,9 +12,9 @@ from vidpipe.settings import Settings, resolve
 
 
 def test_urls_of_titles_and_objects() -> None:
-    assert check_public_url("https://h/X//") == "https://h/X"
-    assert check_public_url("http://localhost:8080/vod") == "http://localhost:8080/vod"
-    base = check_public_url("https://media.example.com/vod/")
+    assert check_public_url("https://h/X//", "--public-url") == "https://h/X"
+    assert check_public_url("http://localhost:8080/vod", "--public-url") == "http://localhost:8080/vod"
+    base = check_public_url("https://media.example.com/vod/", "--public-url")
     assert title_url(base, "film") == "https://media.example.com/vod/film/master.m3u8"
     assert public(base, "film/v 1/a#b.m4s") == "https://media.example.com/vod/film/v%201/a%23b.m4s"
 
@@ -44,5 +44,5 @@ def test_the_library_may_be_given_a_slash_too(tmp_path: Path) -> None:
 
 def test_a_password_in_it_is_not_repeated() -> None:
     with pytest.raises(UsageError) as refused:
-        check_public_url("https://me:secret@h/")
+        check_public_url("https://me:secret@h/", "--public-url")
     assert "secret" not in str(refused.value)

@@ -16,7 +16,7 @@ from vidpipe.errors import UsageError
 _FIX = "give the URL of the target's root, such as https://media.example.com/vod"
 
 
-def check_public_url(url: str, where: str = "public_url") -> str:
+def check_public_url(url: str, where: str) -> str:
     """Return the URL without a trailing "/". Raise UsageError unless it is an absolute http or https URL without query and fragment.
 
     where: the flag, variable or file that it comes from, for the message.
