@@ -53,6 +53,10 @@ class Recorder:
     def named(self, name: str) -> list[Any]:
         return [event for event in self.events if event.event == name]
 
+    @property
+    def warnings(self) -> list[str]:
+        return [note.text for note in self.named("note") if note.level == "warning"]
+
 
 def run(source: Path | str, configured: Settings, **request: Any) -> IngestResult:
     """Ingest one source."""

@@ -124,7 +124,7 @@ def test_what_is_left_out_is_named_everywhere(made: tuple[IngestResult, Recorder
         (5, "video", None, "h264", "a title has one video track, stream 0"),
         (6, "subtitles", "de", "hdmv_pgs_subtitle", "only text can become WebVTT; this is bitmap or unknown"),
     ]
-    warned = [note.text for note in heard.named("note") if note.level == "warning"]
+    warned = heard.warnings
     assert warned == [
         "left out: video stream 5 (h264): a title has one video track, stream 0",
         "left out: subtitles stream 6 (de, hdmv_pgs_subtitle): only text can become WebVTT; this is bitmap or unknown",
@@ -349,7 +349,7 @@ def test_a_title_without_h264_is_warned_about_and_so_is_one_rung(tmp_path: Path)
     first, second = result.warnings
     assert first.startswith("no H.264 rung: browsers and devices that cannot decode HEVC")
     assert second == "only one of 2 rungs is used, because the source is only 160x90: players cannot adapt to a slower connection"
-    assert [note.text for note in heard.named("note") if note.level == "warning"] == [first, second]
+    assert heard.warnings == [first, second]
     again = ingest(IngestRequest(source=str(source)), configured)
     assert (again.unchanged, again.warnings) == (True, result.warnings)
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests.cluster_support import PATIENCE, QUIET, Dask, ffmpeg_below
 from tests.encode_support import barcodes, chunks_of, clip, joined, rung, tiny_plan
-from tests.ingest_support import ladder
+from tests.ingest_support import FIXTURES, ladder, settings
 from tests.servers import S3Server, Unavailable, rclone
 from vidpipe.encode.cluster.connect import connect
 from vidpipe.encode.cluster.staging import Staging, run_apart
@@ -27,7 +27,9 @@ from vidpipe.encode.result import EncodedAudio, EncodedChunk
 from vidpipe.encode.scheduler import encode, needs
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.plan import Plan
+from vidpipe.progress import Event, Note
 from vidpipe.storage import Stored
 from vidpipe.storage.s3 import S3Storage
 from vidpipe.work.artifacts import Sidecar, Store
@@ -349,14 +351,23 @@ def test_cancel_reaches_the_machines(
     assert len(there(server)) == 1
 
 
-def test_cancel_reaches_the_source_on_its_way(dask: Dask, server: S3Server, url: str, tmp_path: Path, program: FFmpeg) -> None:
+def test_cancel_reaches_the_source_on_its_way(dask: Dask, server: S3Server, url: str, tmp_path: Path) -> None:
+    """A whole ingest, which hands its settings, its reporter and its cancel signal on."""
     worker(dask, tmp_path, "one")
     dask.wait(1)
-    plan = tiny_plan(clip(tmp_path / "source.mp4", "25", 20))
-    cancel = threading.Event()
-    cancel.set()
+    configured, cancel = settings(tmp_path, 90, cluster=dask.address, cluster_work=url), threading.Event()
+    said: list[str] = []
+
+    class Stops:
+        def emit(self, event: Event) -> None:
+            if isinstance(event, Note):
+                said.append(event.text)
+                cancel.set()
+
     with pytest.raises(Interrupted):
-        everything(plan, Store(tmp_path / "work"), program, dask, url, cancel)
+        ingest(IngestRequest(source=str(FIXTURES / "one-second.mp4")), configured, Stops(), cancel)
+    (note,) = said
+    assert note.startswith(f"the source goes to {url}")
     assert there(server) == [], "the source is not there"
 
 

@@ -149,7 +149,7 @@ def test_a_track_that_cannot_be_shown_breaks_nothing(tmp_path: Path) -> None:
     configured, heard = settings(tmp_path, 90), Recorder()
     result = ingest(IngestRequest(source=str(source)), configured, heard)
     assert [track.id for track in result.record.subtitles] == ["en-sub"]
-    warnings = sorted(note.text for note in heard.named("note") if note.level == "warning")
+    warnings = sorted(heard.warnings)
     assert len(warnings) == 2
     assert "subtitle stream 2 (German) is not published: most of it cannot be decoded" in warnings[0]
     assert "subtitle stream 4 (French) is not published: it has no text" in warnings[1]
@@ -169,7 +169,7 @@ def test_most_of_the_cues_are_published_with_a_warning(tmp_path: Path) -> None:
     result = ingest(IngestRequest(source=str(source)), configured, heard)
     first, _ = texts(version(result), "subtitle-de-sub.m3u8", key_of(configured))
     assert [text for _, text in cues(first)] == ["cue 1", "cue 2", "cue 4", "cue 5"]
-    (warning,) = (note.text for note in heard.named("note") if note.level == "warning")
+    (warning,) = heard.warnings
     assert warning == "subtitle stream 2 (German) is missing some cues, which cannot be decoded"
 
 

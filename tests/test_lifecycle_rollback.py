@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.ingest_support import FIXTURES, Recorder, run
+from tests.ingest_support import FIXTURES, Recorder, live, run, settings
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
 from vidpipe.catalog.published_at import target_of
@@ -114,7 +114,7 @@ def test_a_version_without_inventory_has_a_weaker_proof_that_is_named(house: Hou
     done = rollback(back(house), house.settings, recorder)
     assert done.proof
     assert done.proof.by == "playlists"
-    (note,) = [note.text for note in recorder.named("note") if note.level == "warning"]
+    (note,) = recorder.warnings
     assert "no hash was compared" in note
     assert house.states[FIRST] == "live"
 
@@ -334,12 +334,23 @@ def test_a_withdrawn_title_does_not_come_back_by_an_ingest_that_a_script_repeats
     withdraw(TitleRequest(content_id=TITLE), house.settings)
     with pytest.raises(UsageError, match="was withdrawn") as failure:
         run(FIXTURES / "one-second.mp4", house.settings, content_id=TITLE)
+    assert failure.value.id == "withdrawn-title", "an inbox leaves it to a person"
     assert "catalog restore title" in str(failure.value.fix)
     assert "--replace" in str(failure.value.fix)
     assert house.objects().keys() == {FIRST}
     done = run(FIXTURES / "one-second.mp4", house.settings, content_id=TITLE, replace=True).record
     assert (done.title, done.metadata) == ("Film", {"season": "1"}), "what was not named is kept"
     assert house.states == {done.version: "live", FIRST: "superseded"}
+
+
+def test_what_was_withdrawn_is_published_anew_on_request_even_if_nothing_changed(tmp_path: Path) -> None:
+    configured, source = settings(tmp_path, 90), FIXTURES / "one-second.mp4"
+    first = run(source, configured, content_id="film").record
+    withdraw(TitleRequest(content_id="film"), configured)
+    again = run(source, configured, content_id="film", replace=True)
+    assert live(configured, "film") == again.record
+    assert (again.unchanged, again.record.version == first.version) == (False, False)
+    assert Path(again.address).is_file()
 
 
 @pytest.mark.parametrize("what", ["withdrawn", "replaced"])

@@ -14,6 +14,7 @@ from tests import playback, servers
 from tests.ingest_support import FIXTURES, Recorder, live, run, settings, tree, version
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
+from vidpipe.errors import CatalogFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
@@ -74,7 +75,7 @@ def test_the_same_again_puts_the_address_right(loss: str, title: tuple[Settings,
     recorder = Recorder()
     again = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert (again.unchanged, address(configured).read_bytes()) == (True, right)
-    assert any("did not play version" in note.text for note in recorder.named("note"))
+    assert recorder.warnings == [f"{made.address} did not play version {made.record.version} of film, and does now"]
     quiet = Recorder()
     ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, quiet)
     assert not quiet.named("note")
@@ -152,6 +153,28 @@ def test_who_was_overtaken_writes_the_later_version(title: tuple[Settings, Inges
     assert not is_flipped(storage, first.record)
     flip(storage, Overtaken(second, None, None, None), "film")  # type: ignore[arg-type]
     assert not address(configured).exists()
+
+
+def test_a_fight_that_nobody_wins_is_given_up(title: tuple[Settings, IngestResult]) -> None:
+    configured, first = title
+    second = run(CLIP, configured, content_id="film", title="Another")
+    endless = Overtaken(*[first.record, second.record] * 20)
+    with pytest.raises(NotFlipped, match="again and again") as failed:
+        flip(LocalStorage(Path(configured.target)), endless, "film")  # type: ignore[arg-type]
+    assert (failed.value.where, failed.value.fix) == (str(address(configured)), "run: vidpipe repair film")
+
+
+def test_a_catalog_that_cannot_be_asked_leaves_the_address_as_it_is(title: tuple[Settings, IngestResult]) -> None:
+    class Gone(Overtaken):
+        def live(self, content_id: str) -> Any:
+            raise CatalogFailed(f"the catalog cannot be reached for {content_id}")
+
+    configured, _ = title
+    before = address(configured).read_bytes()
+    with pytest.raises(NotFlipped, match="cannot be reached for film") as failed:
+        flip(LocalStorage(Path(configured.target)), Gone(), "film")  # type: ignore[arg-type]
+    assert (failed.value.where, failed.value.exit_code) == (str(address(configured)), 5)
+    assert address(configured).read_bytes() == before
 
 
 def test_an_address_of_no_live_title_is_removed(title: tuple[Settings, IngestResult]) -> None:

@@ -95,6 +95,7 @@ def test_findings_and_warnings_do_not_depend_on_how_much_was_done(tmp_path: Path
         assert "no-audio" in {finding.id for finding in result.findings}
         assert result.warnings == first.warnings
         assert (result.manifest, result.run != "", "total" in result.timings) == (result.record.playback.hls, True, True)
+        assert result.address == str(Path(result.manifest).parents[1] / "master.m3u8")
 
 
 def test_no_note_is_left_of_a_version_that_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from tests.fault_proxy import Proxy, faulty
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, live, run, settings, tree, version
 from tests.subtitle_support import srt
 from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.pipeline.versions import give_up
 from vidpipe.preview import playing
@@ -152,6 +153,17 @@ def test_a_stricter_policy_judges_again(tmp_path: Path) -> None:
 # --- what is not the same is made -----------------------------------------------------------------------------------
 
 
+def test_an_ffmpeg_of_another_version_makes_everything_anew(tmp_path: Path) -> None:
+    configured = quick(tmp_path)
+    first = run(CLIP, configured, content_id="film")
+    newer = tmp_path / "ffmpeg"
+    bundled = find().path
+    newer.write_text(f'#!/bin/sh\n[ "$2" = -version ] && {bundled} -version | sed "s/^ffmpeg version /&99/" && exit\nexec {bundled} "$@"\n')
+    newer.chmod(0o755)
+    again = run(CLIP, configured.model_copy(update={"ffmpeg": str(newer)}), content_id="film")
+    assert (again.artifacts, again.artifacts_reused) == (first.artifacts, 0)
+
+
 def lose(path: str) -> Callable[[Path], None]:
     return lambda folder: (folder / path).unlink()
 
@@ -188,7 +200,7 @@ def test_what_the_live_version_has_lost_is_made_again(damage: Callable[[Path], N
     after = tree(version(again))
     assert {name: data for name, data in after.items() if name not in changed} == {n: d for n, d in before.items() if n not in changed}
     assert again.artifacts == again.artifacts_reused > 0
-    warnings = [note.text for note in recorder.named("note") if note.level == "warning"]
+    warnings = recorder.warnings
     assert said is None or any(said in text for text in warnings), warnings
     assert run(CLIP, configured, content_id="film").unchanged
 

@@ -66,7 +66,7 @@ def test_what_a_target_has_lost_is_put_back(lose: Callable[[Path], int], origina
     assert not again.unchanged
     assert again.record == first.record == live(configured, "film")
     assert tree(version(first)) == before, "the same version, byte for byte"
-    assert any("lost or damaged" in note.text for note in recorder.named("note"))
+    assert any("lost or damaged" in text for text in recorder.warnings)
     assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
 
 
@@ -103,8 +103,11 @@ def test_a_compressed_playlist_is_put_back_compressed(tmp_path: Path, monkeypatc
             assert (stored["Body"].read(), stored["ContentEncoding"]) == (before, "gzip")
 
 
-@pytest.mark.parametrize("why", ["other bytes", "no inventory", "no key"])
-def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_path: Path) -> None:
+WHY = {"other bytes": "(video/90p/00001.m4s)", "no inventory": "(inventory.json)", "no key": "there is no key"}
+
+
+@pytest.mark.parametrize(("why", "says"), WHY.items(), ids=WHY.keys())
+def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, says: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, threads=1)
     source = FIXTURES / "portrait-25.mp4"
     first = run(source, configured, content_id="film")
@@ -127,7 +130,7 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, tmp_pa
     assert again.record.version != first.record.version
     assert live(configured, "film") == again.record
     assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
-    assert any("publishing a new version" in note.text for note in recorder.named("note"))
+    assert any("publishing a new version" in text and says in text for text in recorder.warnings), recorder.warnings
     assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from tests.inventory_support import inventory
 from vidpipe import layout
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
-from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.errors import EncodeFailed, Interrupted, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.inventory.model import Objects
 from vidpipe.pipeline.sealing import inventory_at, loss, seal
@@ -88,6 +91,18 @@ def test_a_cancelled_run_seals_nothing(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         sealed(LocalStorage(tmp_path), cancel=cancel)
     assert not (tmp_path / PREFIX / layout.RECORD).exists()
+
+
+def test_a_full_disk_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> Iterator[bytes]:
+        yield b"{"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vidpipe.pipeline.sealing.inventory_json", full)
+    with pytest.raises(EncodeFailed, match="the disk is full") as failed:
+        sealed(LocalStorage(tmp_path))
+    assert failed.value.where == gettempdir()
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_whole_version_has_lost_nothing(version: tuple[LocalStorage, Path, Inventory, Record]) -> None:

@@ -51,6 +51,7 @@ def test_another_source_needs_replace(configured: Settings, tmp_path: Path) -> N
     before = published(Path(configured.target)), published(configured.work / "chunks"), published(configured.keys)
     with pytest.raises(UsageError) as refused:
         run(other, configured)
+    assert refused.value.id == "other-source", "an inbox leaves it to a person"
     text = "\n".join(refused.value.lines())
     assert f"{first.content_id} is live and was made from another source: one-second.mp4" in text
     assert "--replace" in text

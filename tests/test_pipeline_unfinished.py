@@ -55,6 +55,7 @@ def test_whatever_viewers_could_notice_makes_another_title() -> None:
         fingerprint(target="s3://b/other"),
         fingerprint(encrypt="none"),
         fingerprint(key_url="https://keys.example.com/{key_id}"),
+        fingerprint(public_url="https://media.example.com"),
         fingerprint(gzip_playlists=not Settings(home=Path("/home")).gzip_playlists),
     ]
     assert len(set(others)) == len(others)
@@ -128,7 +129,7 @@ class Workshop:
         return record
 
     def said(self) -> list[str]:
-        return [note.text for note in self.recorder.named("note") if note.level == "warning"]
+        return self.recorder.warnings
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def test_what_cannot_be_tidied_up_after_the_commit_is_a_warning(
     monkeypatch.setattr(Claim, "finish", fail)
     result = ingest(IngestRequest(source=str(CLIP), content_id="film"), configured, recorder)
     assert live_version(configured, "film") == result.record.version
-    (warning,) = [note.text for note in recorder.named("note") if note.level == "warning"]
+    (warning,) = recorder.warnings
     assert warning.endswith(f"is live, but cleaning up failed: {problem}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -39,7 +39,7 @@ class Recorder:
 
 
 class Watched(LocalStorage):
-    """A directory that counts, waits and fails on request."""
+    """A directory that counts, waits and fails on request. full: so many uploads that run at once, and what happens then."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -47,12 +47,15 @@ class Watched(LocalStorage):
         self.written: list[str] = []
         self.fail_on: set[str] = set()
         self.gate: threading.Event | None = None
+        self.full: tuple[int, Callable[[], object]] | None = None
         self._lock = threading.Lock()
 
     def put(self, path: str, data: bytes | Path, **options: Any) -> None:
         with self._lock:
             self.active += 1
             self.most = max(self.most, self.active)
+            if self.full and self.active == self.full[0]:
+                self.full[1]()
         try:
             if self.gate is not None:
                 self.gate.wait(10)
@@ -131,7 +134,10 @@ def test_few_segments_are_in_memory(storage: Watched) -> None:
     results: list[PublishedSegment] = []
     consumer = threading.Thread(target=lambda: results.extend(published(storage, counted(), workers=3)))
     consumer.start()
-    time.sleep(0.5)
+    end = time.monotonic() + 20
+    while storage.most < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.2)
     assert taken == 3  # the uploads stand still, so nothing more is taken
     storage.gate.set()
     consumer.join(20)
@@ -184,10 +190,11 @@ def test_cancel_stops_the_uploads(when: str, storage: Watched) -> None:
         cancel.set()
     else:
         storage.gate = threading.Event()
-        threading.Timer(0.2, cancel.set).start()
-        threading.Timer(0.6, storage.gate.set).start()
-    with pytest.raises(Interrupted):
+        storage.full = (4, threading.Timer(0.1, cancel.set).start)
+        threading.Timer(0.4, storage.gate.set).start()
+    with pytest.raises(Interrupted) as stopped:
         published(storage, made(100), cancel=cancel)
+    assert not isinstance(stopped.value, UploadsLeft), "all have ended, so that the version can be discarded"
     assert len(storage.written) <= 4
 
 
@@ -203,7 +210,7 @@ def test_an_upload_that_hangs_is_left_behind(storage: Watched, monkeypatch: pyte
         finally:
             closed.append(time.monotonic())
 
-    threading.Timer(0.2, cancel.set).start()
+    storage.full = (2, threading.Timer(0.1, cancel.set).start)
     began = time.monotonic()
     with pytest.raises(UploadsLeft, match="2 uploads did not end") as stopped:
         published(storage, encode(), cancel=cancel, workers=2)
@@ -224,7 +231,7 @@ def test_one_upload_that_hangs_is_counted_as_one(storage: Watched, monkeypatch: 
     monkeypatch.setattr(parallel, "PATIENCE", 0.1)
     storage.gate = threading.Event()
     cancel = threading.Event()
-    threading.Timer(0.1, cancel.set).start()
+    storage.full = (1, threading.Timer(0.1, cancel.set).start)
     with pytest.raises(UploadsLeft, match="1 upload did not end"):
         published(storage, made(2), cancel=cancel, workers=1)
     storage.gate.set()

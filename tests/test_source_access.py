@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import shutil
 import subprocess
 import threading
 import time
@@ -138,6 +139,15 @@ def test_a_copy_left_behind_is_used_and_removed_when_the_title_is_live(web: Web,
     assert web.bodies() == []
     assert recorder.named("fetched") == []
     assert copies(configured) == []
+
+
+def test_a_home_that_was_moved_reads_the_copy_that_is_there_now(web: Web, tmp_path: Path) -> None:
+    """What is remembered of the source names the copy of that time."""
+    before, after = settings(tmp_path / "a", 90), settings(tmp_path / "b", 90)
+    run(f"{web.url}/film.mp4", before)
+    before.home.rename(after.home)
+    shutil.rmtree(after.work / "chunks")
+    assert run(f"{web.url}/film.mp4", after).artifacts_reused == 0
 
 
 def test_commands_that_only_look_leave_no_copy(web: Web, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def _ingest(
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         if same and lost and not lost.paths:
-            put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
+            put_right(storage, catalog, same, settings, reporter, lost.inventory)
             result.append(_unchanged(same, storage, facts, made))
             return
         for text in (*made.warnings, *(f"left out: {track}" for track in made.left_out)):  # now, not after hours of encoding

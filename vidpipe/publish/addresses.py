@@ -16,7 +16,7 @@ from vidpipe.errors import UsageError
 _FIX = "give the URL of the target's root, such as https://media.example.com/vod"
 
 
-def check_public_url(url: str, where: str = "public_url") -> str:
+def check_public_url(url: str, where: str) -> str:
     """Return the URL without a trailing "/". Raise UsageError unless it is an absolute http or https URL without query and fragment.
 
     where: the flag, variable or file that it comes from, for the message.
@@ -28,9 +28,9 @@ def check_public_url(url: str, where: str = "public_url") -> str:
         raise UsageError(f"{url!r} is not a URL", where=where, fix=_FIX) from error
     if parts.scheme not in ("https", "http") or not host or not re.fullmatch(r"[!-~]+", url):
         raise UsageError(f"{url!r} is not an absolute URL (http, https)", where=where, fix=_FIX)
-    if parts.query or parts.fragment or "?" in url or "#" in url:
+    if "?" in url or "#" in url:
         raise UsageError(f"{url!r} has a query or a fragment, to which no path can be added", where=where, fix=_FIX)
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:  # "" where there is a password alone
         raise UsageError("the URL holds a user name or a password, which records would show", where=where, fix=_FIX)
     return url.rstrip("/")
 
