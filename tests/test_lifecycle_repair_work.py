@@ -80,7 +80,7 @@ def _other_bytes(configured: Settings, folder: Path) -> None:
 
 
 WHY: dict[str, tuple[Callable[[Settings, Path], None], str]] = {
-    "no chunks": (_without_chunks, "the work folder no longer has chunk 1"),
+    "no chunks": (_without_chunks, "the work folder no longer has audio (stream 1) of one-second.mp4"),
     "no plan": (_without_plan, "does not know how"),
     "no keys": (_without_keys, "cannot be made from the work folder"),
     "other bytes": (_other_bytes, "gives other bytes (video/90p/00001.m4s)"),
@@ -97,8 +97,10 @@ def test_what_cannot_be_put_back_is_named_and_nothing_is_changed(
     (folder / "video/90p/00001.m4s").unlink()
     spoil(configured, folder)
     before = tree(folder)
+    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
     (done,) = repair(FILM, configured).found
     assert (done.deed, done.is_well) == ("lost", False)
+    assert planned == done or why.startswith("gives other bytes"), "nothing is packaged to see what it would do"
     assert why in done.what
     assert "ingest the source again" in done.what
     assert tree(folder) == before

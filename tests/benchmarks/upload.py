@@ -4,7 +4,7 @@
     aws      the AWS command line (package awscli, or another ``aws`` on the path)
 
 Both run in turns (``turns.py``), in processes of their own, start-up and all, each with an ``rclone serve s3`` of its own that stands still
-with it; ``--segments 0`` leaves little but the start-up. vidpipe also computes the SHA-256 of each file, which an ingest knows before.
+with it; ``--segments 0`` leaves little but the start-up. vidpipe is told the SHA-256 of each segment, as an ingest knows it from before.
 After each round every object is looked for as it lies at the server, and its size and SHA-256 are compared with the file: a way that loses
 or cuts an object is an error, however quick it was. The figures are medians.
 """
@@ -12,28 +12,18 @@ or cuts an object is an error, however quick it was. The figures are medians.
 from __future__ import annotations
 
 import argparse
-import hashlib
+import json
 import os
 import random
 import shutil
 import statistics
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 
 from tests.benchmarks.turns import Command, Cost, side_by_side
 from tests.servers import S3Server, rclone
 from vidpipe import layout
-from vidpipe.defaults import DEFAULTS
-from vidpipe.progress import Silent
-from vidpipe.protect.result import ProtectedSegment
-from vidpipe.publish.parallel import in_parallel
-from vidpipe.publish.upload import publish_object, publish_segments
-from vidpipe.storage import open_storage
 from vidpipe.storage.base import sha256_file
 
 RUNGS = ("1080p", "720p", "540p", "360p", "240p")
@@ -58,37 +48,6 @@ def found_in(folder: Path) -> dict[str, tuple[int, str]]:
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256_file(path)) for path in files}
 
 
-def send(folder: Path, target: str) -> None:
-    """Upload the files of a version as an ingest does."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    workers = int(str(DEFAULTS["upload_workers"]))
-    silent, cancel = Silent(), threading.Event()
-
-    def segments() -> Iterator[ProtectedSegment]:
-        for name in names:
-            if name.endswith(".m4s"):
-                _, rung, file = name.split("/")
-                data = (folder / name).read_bytes()
-                digest = hashlib.sha256(data).hexdigest()
-                yield ProtectedSegment(rung, int(Path(file).stem) - 1, Fraction(0), Fraction(6), 144, data, digest)
-
-    top, _, version = target.rpartition("/")
-    with closing(open_storage(top)) as storage:
-
-        def put(name: str) -> str:
-            return publish_object(storage, version, name, (folder / name).read_bytes(), reporter=silent).path
-
-        sent = [s.uri for s in publish_segments(storage, version, segments(), paths=place, reporter=silent, cancel=cancel, workers=workers)]
-        sent += in_parallel([name for name in names if not name.endswith(".m4s")], put, cancel=cancel, workers=workers)
-    if sorted(sent) != names:
-        raise SystemExit(f"{len(sent)} of {len(names)} files were sent")
-
-
-def place(rung: str, index: int) -> str:
-    """Return where a segment lies below its version."""
-    return layout.segment("video", rung, index)
-
-
 def compare(way: str, server: S3Server, target: str, wanted: dict[str, tuple[int, str]]) -> None:
     """End with an error unless exactly the files lie at the server, each with its size and hash."""
     assert server.folder
@@ -110,13 +69,14 @@ def measure(folder: Path, wanted: dict[str, tuple[int, str]], rounds: int, progr
     """Send the files both ways in turns, so many times, and look at what arrived each time."""
     figures: dict[str, list[Cost]] = {"vidpipe": [], "aws": []}
     with rclone() as ours, rclone() as theirs, tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as empty:
-        servers = {"vidpipe": ours, "aws": theirs}
+        servers, hashes = {"vidpipe": ours, "aws": theirs}, Path(empty) / "hashes.json"
+        hashes.write_text(json.dumps({path: sha256 for path, (_, sha256) in sorted(wanted.items())}))
         for number in range(1, rounds + 1):
             argv = {}
             for way, server in servers.items():
                 target = f"s3://{server.bucket}/{way}-{number}"
                 if way == "vidpipe":
-                    argv[way] = [sys.executable, "-m", "tests.benchmarks.upload", "--send", str(folder), target]
+                    argv[way] = [sys.executable, "-m", "tests.benchmarks.uploader", str(folder), target, str(hashes)]
                 else:
                     argv[way] = [program, "s3", "cp", "--recursive", "--only-show-errors", str(folder), target]
             environ = {way: os.environ | server.environment(Path(empty)) for way, server in servers.items()}
@@ -136,11 +96,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--send", nargs=2, metavar=("FOLDER", "TARGET"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.send:
-        send(Path(given.send[0]), given.send[1])
-        return
     program = aws()
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as name:
         wanted = make(Path(name), given.segments, given.seed)

@@ -20,7 +20,7 @@ import re
 import threading
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -41,7 +41,7 @@ from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
 from vidpipe.pipeline.address import is_flipped, show, take_down
 from vidpipe.pipeline.kept_plan import recall
 from vidpipe.pipeline.making import stop_if
-from vidpipe.pipeline.restore import Differs, check_kept, put_back
+from vidpipe.pipeline.restore import Differs, put_back
 from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal_record
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
@@ -276,7 +276,7 @@ def _objects(
     if why is None:
         yield Repaired(**named, deed="uploaded", what=f"{what}, and are packaged anew from the work folder: {_some(rest.paths)}")
     else:
-        fix = "delete what is damaged, ingest the source again, and they are put back"
+        fix = "delete what is damaged and ingest the source again, which puts them back"
         yield Repaired(**named, deed="lost", what=f"{what}: {_some(rest.paths)}; {why}: {fix}")
 
 
@@ -296,11 +296,8 @@ def _not_uploaded(
     if kept is None:
         return "this work folder does not know how the version was made"
     try:
-        if dry_run:
-            check_kept(kept, settings, cancel)
-        else:
-            with claim(settings.work, record.content_id):
-                put_back(record, lost, kept, storage, KeyStore(settings.keys, keys_given(settings)), settings, stages, cancel)
+        with nullcontext() if dry_run else claim(settings.work, record.content_id):
+            put_back(record, lost, kept, storage, settings, stages, cancel, dry_run=dry_run)
     except NotKept as problem:
         return f"the work folder no longer has {problem}"
     except Differs as problem:

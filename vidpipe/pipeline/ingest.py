@@ -44,7 +44,6 @@ from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
-from vidpipe.pipeline.kept_plan import KeptPlan
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, loss, seal
@@ -228,7 +227,7 @@ def _ingest(
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint, rule=still(was))
                 result.append(_result(new, decided, storage))
-                kept_plan.keep(settings.work, fingerprint, _kept(made, policy, settings))
+                kept_plan.keep(settings, fingerprint, source, made.languages, ladder, policy)
                 show(storage, catalog, content_id, settings, reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version
@@ -251,10 +250,6 @@ def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storag
         reporter.emit(Note(level="warning", text=what))
         return None
     return _result(made, decided, storage).model_copy(update={"record": live, "restored": len(lost.paths)})
-
-
-def _kept(made: Plan, policy: QualityPolicy, settings: Settings) -> KeptPlan:
-    return KeptPlan(plan=made, policy=policy, key_url=settings.key_url, gzip_playlists=settings.gzip_playlists)
 
 
 def _unchanged(live: Record, storage: Storage, facts: QualityReport, made: Plan) -> IngestResult:

@@ -11,6 +11,7 @@ A version never changes: what is lost is put back with its own bytes or not at a
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import closing
 
 from vidpipe import layout
@@ -67,25 +68,34 @@ def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Repo
 
 
 def put_back(
-    live: Record, lost: Loss, kept: KeptPlan, storage: Storage, keys: KeyStore, settings: Settings, stages: Stages, cancel: threading.Event
+    live: Record,
+    lost: Loss,
+    kept: KeptPlan,
+    storage: Storage,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+    *,
+    dry_run: bool = False,
 ) -> None:
-    """Put back what is lost of a live version from the work space: nothing is encoded, and its source is not needed."""
-    source = kept.plan.source
+    """Put back what is lost of a live version from the work space: nothing is encoded, and its source is not needed.
+
+    dry_run: only look whether keys and pieces are there.
+    """
+    made, source = kept.plan, kept.source
     about = Description(title=live.title, metadata=live.metadata)
     facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
-    decided = Decided(kept.plan, about, kept.policy, facts, lambda: source)
-    then = settings.model_copy(update={"key_url": kept.key_url})
-    run = RunContext(then, find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel), stages, cancel, reuse_only=True)
-    make(decided, restoring(live, lost, storage, keys, gzip=kept.gzip_playlists), run)
-
-
-def check_kept(kept: KeptPlan, settings: Settings, cancel: threading.Event) -> None:
-    """Raise NotKept if a piece that ``put_back`` needs is no longer in the work space. Writes nothing."""
+    decided = Decided(made, about, kept.policy, facts, lambda: made.source)
+    keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+    target = restoring(live, lost, storage, keys, gzip=kept.gzip_playlists)
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
-    pieces = encode(kept.plan, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
-    with closing(pieces):
-        for _ in pieces:
-            pass
+    if dry_run:
+        pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
+        with closing(pieces):
+            deque(pieces, maxlen=0)
+        return
+    then = settings.model_copy(update={"key_url": kept.key_url})
+    make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True))
 
 
 def named(live: Record) -> str:
