@@ -244,6 +244,7 @@ def _workers(run: RunContext, made: Plan, store: Store) -> Iterator[tuple[Execut
         work=settings.cluster_work,
         reporter=run.stages.reporter,
         cancel=run.cancel,
+        alone=run.pool is None,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
 
