@@ -45,7 +45,7 @@ from vidpipe.progress import Note, Reporter, VerifyProgress
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Readable
 from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
@@ -100,7 +100,7 @@ class _Listed:
 
 def verify(
     inventory: Inventory,
-    storage: Storage,
+    storage: Readable,
     *,
     key_url: str | None = None,
     key_for: Callable[[str], ContentKey],

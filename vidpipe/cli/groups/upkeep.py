@@ -19,8 +19,8 @@ def verify(
     title: Annotated[
         str,
         typer.Argument(
-            metavar="CONTENT_ID|DIR|s3://…",
-            help="Title in the catalog, or a version where it lies.",
+            metavar="CONTENT_ID|DIR|URL",
+            help="Title in the catalog, or a version where it lies: a folder, s3://… or https://…",
             show_default=False,
             autocompletion=completion.content_ids,
         ),
