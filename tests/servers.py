@@ -6,6 +6,7 @@ raises ``Unavailable`` with the reason: the test is skipped visibly, never silen
 
 from __future__ import annotations
 
+import dataclasses
 import email.utils
 import hashlib
 import http.server
@@ -38,13 +39,14 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class S3Server:
-    """An S3 server with one empty bucket. folder: where the objects lie as files (rclone only)."""
+    """An S3 server with one empty bucket. folder: where the objects lie as files.  pid: its process.  (Both of rclone only.)"""
 
     endpoint: str
     access_key: str
     secret_key: str
     bucket: str = BUCKET
     folder: Path | None = None
+    pid: int | None = None
 
     def environment(self, folder: Path) -> dict[str, str]:
         """The variables for boto3 and every other AWS client, cut off from this user's own AWS files."""
@@ -233,7 +235,7 @@ def rclone() -> Iterator[S3Server]:
         with subprocess.Popen([*command, str(root)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 _wait_for(port, process, log)
-                yield server
+                yield dataclasses.replace(server, pid=process.pid)
             finally:
                 process.terminate()
                 with suppress(subprocess.TimeoutExpired):

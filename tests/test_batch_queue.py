@@ -128,6 +128,21 @@ def test_a_bug_that_one_source_shows_leaves_the_others_alone(tmp_path: Path, mon
     assert "odd" in str(results["one-second"].traceback)
 
 
+def test_a_cluster_is_offered_more_titles_than_this_machine_has_cores_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidpipe.batch import queue
+
+    together = threading.Barrier(8)
+
+    def waits(*_: object, **named: object) -> object:
+        together.wait(10)
+        raise UsageError("seen")
+
+    monkeypatch.setattr(queue, "ingest", waits)
+    many = [titles("one-second")[0]] * 8
+    results = list(run_batch(many, Shop(tmp_path), pool=WorkerPool(1), elsewhere=True))
+    assert [result.message[0] for result in results] == ["seen"] * 8
+
+
 def test_junit_shows_a_test_for_each_title() -> None:
     why = ("no \x00 picture", "fix: none")
     results = [

@@ -15,10 +15,12 @@ import pytest
 from tests.caption_support import Line21, captioned
 from tests.cluster_support import PATIENCE, QUIET, Dask, alive, ffmpeg_below, stop
 from tests.encode_support import FIXTURES, Seen, barcodes, chunks_of, clip, joined, rung, tiny_plan
-from tests.ingest_support import run, settings
+from tests.ingest_support import settings
 from tests.subtitle_support import Words, srt, subtitled
 from tests.test_ingest_together import counting
 from vidpipe import __version__
+from vidpipe.batch.queue import run_batch
+from vidpipe.batch.requests import from_sources
 from vidpipe.encode.cluster.connect import check, connect
 from vidpipe.encode.cluster.worker import WorkerFacts
 from vidpipe.encode.result import Encoded, EncodedSubtitles
@@ -96,13 +98,15 @@ def test_subtitles_and_captions_are_extracted_by_a_worker(dask: Dask, tmp_path: 
     assert "Captions" in track.artifact.path.read_text()
 
 
-def test_a_whole_title_is_encoded_by_the_workers(dask: Dask, tmp_path: Path) -> None:
+def test_the_titles_of_a_batch_are_encoded_by_the_workers(dask: Dask, tmp_path: Path) -> None:
     dask.worker("one")
     dask.wait(1)
     ffmpeg, log = counting(tmp_path, begin="$PPID")
-    result = run(FIXTURES / "one-second.mp4", settings(tmp_path, 90, ffmpeg=ffmpeg, cluster=dask.address))
+    configured = settings(tmp_path, 90, ffmpeg=ffmpeg, cluster=dask.address)
+    titles = from_sources([str(FIXTURES / "one-second.mp4"), str(FIXTURES / "silent-video.mp4"), str(tmp_path / "none.mp4")])
+    results = {done.content_id: done for done in run_batch(titles, lambda changes: configured, elsewhere=True)}
+    assert {name: done.state for name, done in results.items()} == {"one-second": "live", "silent-video": "live", "none": "failed"}
     assert {word for word in log.read_text().split() if word != "end"} == {str(dask.workers["one"].pid)}
-    assert Path(result.manifest).is_file()
 
 
 def test_cancel_reaches_the_workers(dask: Dask, tmp_path: Path, program: FFmpeg) -> None:

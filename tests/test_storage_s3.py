@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import boto3.exceptions
 import botocore.exceptions
@@ -115,6 +116,22 @@ def test_a_put_is_one_request_with_its_md5(storage: S3Storage) -> None:
         )
         put(storage, "t/x", b"data")
         stub.assert_no_pending_responses()
+
+
+def test_a_put_is_signed_by_the_hash_that_is_known(storage: S3Storage, server: servers.S3Server) -> None:
+    """Computing it again is a third of what an upload computes; a server that compares it rejects a body that is another."""
+    data, signed = b"x" * 1000, []
+    wanted = hashlib.sha256(data).hexdigest()
+
+    def seen(request: Any, **_: object) -> None:
+        signed.append((request.method, request.headers["X-Amz-Content-SHA256"].decode()))
+
+    storage._client.meta.events.register("before-send.s3", seen)
+    for sha256 in (wanted, "ab" * 32):
+        storage.put("a/b.m4s", data, content_type="video/mp4", cache_control="no-store", sha256=sha256)
+    assert storage.get("a/b.m4s") == data
+    assert [found for method, found in signed if method == "PUT"] == [wanted, "ab" * 32]
+    assert signed[-1][1] == hashlib.sha256(b"").hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])

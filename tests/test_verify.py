@@ -299,7 +299,7 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
     ("script", "copied", "where", "what", "details"),
     [
         pytest.param(
-            "printf '#tb 0: 1/24\\n\\n'; yes '0, 0' | head -23",
+            "printf 'frame=7\\nfps=0\\nprogress=continue\\nframe=23\\nprogress=end\\n'",
             "",
             "video/high/00001.m4s",
             "does not decode completely",

@@ -1,80 +1,108 @@
 """What a batch costs beside its titles one after the other, and beside bare ffmpeg: ``python -m tests.benchmarks.batch CLIP``.
 
-One run makes so many titles of a short clip in three ways, in turns, and prints the medians of their wall and CPU seconds:
+One run makes so many titles of a short clip in three ways, which take turns (``turns.py``), and prints the medians of their wall and CPU
+seconds:
     batch     one ``vidpipe ingest`` of all
     single    ``vidpipe ingest`` for each, one after the other
     bare      one ffmpeg ladder for each, as many at once as there are cores (GNU parallel, or xargs -P where it is not installed)
+After each round every title of every way is decoded, every rung to its end, and its frames are counted (``proof.py``).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.benchmarks.ladder import bare
+from tests.benchmarks.proof import in_the_clear, named, prove
+from tests.benchmarks.turns import Command, Cost, side_by_side
 from vidpipe.encode.machine import cores_here
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.ingest import IngestRequest, prepare
+from vidpipe.plan import Plan
 from vidpipe.settings import Settings
 
 VIDPIPE = [sys.executable, "-c", "from vidpipe.cli import main; main()"]
+WAYS = ("batch", "single", "bare")
 
 
-def timed(commands: list[list[str]], stdin: str | None = None) -> tuple[float, float]:
-    """Run commands one after the other; return wall and CPU seconds, those of all children."""
-    before, begun = os.times(), time.monotonic()
-    for command in commands:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, input=stdin, text=True)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.monotonic() - begun, cpu
+def copies(clip: Path, folder: Path, titles: int) -> list[Path]:
+    """Return so many files of the same clip, each of its own bytes: one encode must not serve all."""
+    folder.mkdir()
+    made = [folder / f"title-{number:02d}{clip.suffix}" for number in range(titles)]
+    for number, source in enumerate(made):
+        shutil.copy(clip, source)
+        with source.open("ab") as file:
+            file.write(b"\0\0\0\x09free" + bytes([number]))
+    return made
+
+
+def commands(way: str, sources: list[Path], folder: Path, ladder: str, plan: Plan, ffmpeg: str) -> list[Command]:
+    """Return the commands of a way, one after the other. folder: where it leaves what it makes."""
+    folder.mkdir()
+    options = ["--home", str(folder), "--ladder", ladder, "--progress", "none"]
+    if way == "batch":
+        return [Command([*VIDPIPE, "ingest", str(sources[0].parent), *options], folder)]
+    if way == "single":
+        return [Command([*VIDPIPE, "ingest", str(source), *options], folder) for source in sources]
+    lines = []
+    for source in sources:
+        (folder / source.stem).mkdir()
+        argv = bare(ffmpeg, plan, folder / source.stem, plan.video, audio=True)
+        lines.append(" ".join(f"'{word}'" for word in (str(source) if word == plan.source.location else word for word in argv)))
+    script = folder / "script"
+    script.write_text("\n".join(lines) + "\n")
+    jobs = str(cores_here())
+    if shutil.which("parallel"):
+        return [Command(["parallel", "-j", jobs, "-a", str(script)], folder)]
+    return [Command(["xargs", "-a", str(script), "-P", jobs, "-d", "\n", "-n", "1", "sh", "-c"], folder)]
+
+
+def check(way: str, sources: list[Path], folder: Path, plan: Plan, ffmpeg: str) -> None:
+    """Decode every rung of every title that a way has left. Ends with an error if a frame is missing."""
+    for source in sources:
+        if way == "bare":
+            left = named(folder / source.stem, plan)
+        else:
+            versions = [master.parent for master in (folder / "library" / source.stem).glob("*/master.m3u8")]
+            if len(versions) != 1:
+                raise SystemExit(f"{way}: {source.stem} has {len(versions)} versions, not one")
+            left = in_the_clear(versions[0], folder, folder / "clear" / source.stem)
+        prove(f"{way}: {source.stem}", left, plan, ffmpeg)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--titles", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ladder", default="fast")
+    parser.add_argument("--only", default=",".join(WAYS), help="comma-separated ways, to leave some out")
     given = parser.parse_args()
-    figures: dict[str, list[tuple[float, float]]] = {"batch": [], "single": [], "bare": []}
+    ways = [way for way in WAYS if way in given.only.split(",")]
+    figures: dict[str, list[Cost]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as name:
         top, ffmpeg = Path(name), find(None).path
-        sources = [top / "masters" / f"title-{number:02d}{given.clip.suffix}" for number in range(given.titles)]
-        sources[0].parent.mkdir()
-        for number, source in enumerate(sources):
-            shutil.copy(given.clip, source)
-            with source.open("ab") as file:  # each is a file of its own: one encode must not serve all
-                file.write(b"\0\0\0\x09free" + bytes([number]))
-        plan = prepare(IngestRequest(source=str(given.clip)), Settings(home=top / "plan", ladder=given.ladder))
-        for round_ in range(given.rounds):
-            home = ["--ladder", given.ladder, "--progress", "none"]
-            together = [*VIDPIPE, "ingest", str(top / "masters"), "--home", str(top / f"batch-{round_}"), *home]
-            figures["batch"].append(timed([together]))
-            alone = [[*VIDPIPE, "ingest", str(source), "--home", str(top / f"single-{round_}"), *home] for source in sources]
-            figures["single"].append(timed(alone))
-            script = ""
-            for source in sources:
-                folder = top / f"bare-{round_}" / source.stem
-                folder.mkdir(parents=True)
-                argv = bare(ffmpeg, plan, folder, plan.video, audio=True)
-                script += " ".join(f"'{word}'" for word in (str(source) if word == plan.source.location else word for word in argv)) + "\n"
-            jobs = str(cores_here())
-            runner = ["parallel", "-j", jobs] if shutil.which("parallel") else ["xargs", "-P", jobs, "-d", "\n", "-n", "1", "sh", "-c"]
-            figures["bare"].append(timed([runner], stdin=script))
-            print(round_ + 1, {way: f"{each[-1][0]:.1f} s" for way, each in figures.items()}, file=sys.stderr)
-    wall = {way: statistics.median(each[0] for each in runs) for way, runs in figures.items()}
-    cpu = {way: statistics.median(each[1] for each in runs) for way, runs in figures.items()}
-    for way in figures:
-        print(f"{way:<7} wall {wall[way]:6.1f} s   CPU {cpu[way]:6.1f} s")
-    print(f"single / batch: {wall['single'] / wall['batch']:.2f} of wall;  batch / bare: {wall['batch'] / wall['bare']:.2f} of wall")
+        sources = copies(given.clip, top / "masters", given.titles)
+        plan = prepare(IngestRequest(source=str(sources[0])), Settings(home=top / "plan", ladder=given.ladder))
+        for number in range(1, given.rounds + 1):
+            folders = {way: top / f"{way}-{number}" for way in ways}
+            running = {way: commands(way, sources, folder, given.ladder, plan, ffmpeg) for way, folder in folders.items()}
+            for way, spent in side_by_side(running).items():
+                check(way, sources, folders[way], plan, ffmpeg)
+                figures[way].append(spent)
+                print(f"round {number} {way}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
+                shutil.rmtree(folders[way])
+    wall = {way: statistics.median(spent.wall for spent in runs) for way, runs in figures.items()}
+    print("| | CPU s | wall s | batch / it, wall |\n|---|---|---|---|")
+    for way, runs in figures.items():
+        ratio = f"{wall['batch'] / wall[way]:.2f}" if "batch" in wall else ""
+        print(f"| {way} | {statistics.median(spent.cpu for spent in runs):.1f} | {wall[way]:.1f} | {ratio} |")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Several ways to do a thing, measured side by side on a noisy machine: they take turns, a fraction of a second each.
 
-In:   for each way its commands, one after the other.
+In:   for each way its commands, one after the other; a server of its own, if it has one.
 Out:  Cost of each: CPU seconds, and wall seconds of its turns only.
 Wrong: SystemExit with the command that failed and what it wrote.
 
 A shared machine is a tenth slower in one minute than in the next, so whole runs one after the other compare the minutes, not the ways.
 Here one way runs and the others stand still (SIGSTOP to every process of theirs), and all of them meet the same machine: two runs of the
-same command then differ by one or two percent. What a way waits for without computing (a server, the disk) goes on in the turns of the
-others, so its wall seconds flatter it by that. Killed with -9, this leaves stopped processes. Linux only (pidfd).
+same command then differ by one or two percent. What a way waits for without computing (the disk, a server that all share) goes on in the
+turns of the others, so its wall seconds flatter it by that. Killed with -9, this leaves stopped processes. Linux only (pidfd).
 """
 
 from __future__ import annotations
@@ -45,10 +45,16 @@ class Cost:
     wall: float
 
 
-def side_by_side(ways: Mapping[str, Sequence[Command]]) -> dict[str, Cost]:
-    """Run all ways to their end, in turns, and return what each cost."""
+def side_by_side(ways: Mapping[str, Sequence[Command]], servers: Mapping[str, int] | None = None) -> dict[str, Cost]:
+    """Run all ways to their end, in turns, and return what each cost.
+
+    servers: way -> process of a server that it alone uses, and that stands still with it. What that computes is no cost of the way.
+    """
     with contextlib.ExitStack() as stack:
-        lanes = {name: _Lane(commands, stack.enter_context(tempfile.TemporaryFile())) for name, commands in ways.items()}
+        lanes = {
+            name: _Lane(commands, stack.enter_context(tempfile.TemporaryFile()), (servers or {}).get(name))
+            for name, commands in ways.items()
+        }
         for lane in lanes.values():
             stack.callback(lane.end)
         order = list(lanes)
@@ -62,9 +68,10 @@ def side_by_side(ways: Mapping[str, Sequence[Command]]) -> dict[str, Cost]:
 class _Lane:
     """One way: its commands, the running one among them, and what was spent."""
 
-    def __init__(self, commands: Sequence[Command], errors: IO[bytes]) -> None:
+    def __init__(self, commands: Sequence[Command], errors: IO[bytes], server: int | None = None) -> None:
         self.commands = list(commands)
         self.errors = errors
+        self.server = psutil.Process(server) if server else None
         self.running: subprocess.Popen[bytes] | None = None
         self.cpu = self.wall = 0.0
 
@@ -76,6 +83,8 @@ class _Lane:
         """Let it run for one turn, or until it ends."""
         begun = time.monotonic()
         end = begun + TURN
+        if self.server:
+            self.server.resume()
         for process in _family(self.running):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
@@ -87,6 +96,8 @@ class _Lane:
                 process, self.running = self.running, None
                 self._collect(process)
         _stop(self.running)
+        if self.server:
+            self.server.suspend()
         self.wall += time.monotonic() - begun
 
     def _start(self, command: Command) -> None:
@@ -105,7 +116,9 @@ class _Lane:
             raise SystemExit(f"failed ({process.returncode}): {process.args!r}\n{tail}")
 
     def end(self) -> None:
-        """Kill what still runs."""
+        """Kill what still runs; the server goes on."""
+        if self.server:
+            self.server.resume()
         _stop(self.running)
         for process in _family(self.running):
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -5,7 +5,8 @@ Out:  a TitleResult for each, as soon as it has ended: while one title is verifi
 Wrong: nothing leaves here but what has nothing to do with one title: a failure is the result of its title, and the others go on.
 
 All titles share one pool of workers (``encode/worker_pool.py``), so that the machine encodes no more at once than it has cores for. A few
-titles more than that are open at any time; what of them is not encoding is waiting for a disk, a server or a place.
+titles more than that are open at any time; what of them is not encoding is waiting for a disk, a server or a place. On a cluster, Dask
+shares its workers among the tasks of all titles that are open.
 A title that is live already, made of the same bytes with the same settings, is found unchanged: the same batch again is how to continue.
 """
 
@@ -68,18 +69,21 @@ def run_batch(
     *,
     pool: WorkerPool | None = None,
     fail_fast: bool = False,
+    elsewhere: bool = False,
 ) -> Iterator[TitleResult]:
     """Make every title and yield how it ended, in the order in which they end.
 
     titles: taken one by one, when there is room for another; None stands for "none at the moment".
     configured: gives the Settings of a title from what the title changes; a VidpipeError of it is the result of that title.
     fail_fast: the first failure stops the titles that have begun, and no other is started.
+    elsewhere: a cluster encodes, of any size: as many titles are open as may be.
     Setting ``cancel`` does the same. A title that is about to be made live becomes live all the same.
     """
     cancel, reporter, pool = cancel or threading.Event(), reporter or Silent(), pool or WorkerPool()
     stop, waiting = threading.Event(), _Waiting(titles)
     running: dict[Future[TitleResult], int] = {}
-    with ThreadPoolExecutor(room := min(MOST, pool.size + BESIDE), thread_name_prefix="title") as threads:
+    room = MOST if elsewhere else min(MOST, pool.size + BESIDE)
+    with ThreadPoolExecutor(room, thread_name_prefix="title") as threads:
         try:
             while running or not (waiting.over or stop.is_set()):
                 if cancel.is_set():

@@ -56,7 +56,7 @@ def watch(
         if not free:
             raise UsageError("another process watches this inbox", where=where, fix="stop it, or watch another folder")
         arrivals = _Arrivals(inbox, period, pause, replace, RunReporter(reporter))
-        for result in run_batch(arrivals, configured, reporter, cancel):
+        for result in run_batch(arrivals, configured, reporter, cancel, elsewhere=settings.cluster is not None):
             arrival, own = arrivals.ended(result.content_id), RunReporter(reporter, result.content_id)
             if result.is_well or is_refused(result, arrivals.attempts(arrival)):
                 _put_away(inbox, arrival, result, own, arrivals)

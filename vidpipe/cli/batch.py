@@ -76,7 +76,8 @@ def ingest_titles(
     code = 0
     try:
         with suppress(typer.Exit), watching_many(progress, len(titles)) as (reporter, cancel):
-            for result in run_batch(titles, configured, reporter, cancel, pool=WorkerPool(settings.workers), fail_fast=fail_fast):
+            pool, elsewhere = WorkerPool(settings.workers), settings.cluster is not None
+            for result in run_batch(titles, configured, reporter, cancel, pool=pool, fail_fast=fail_fast, elsewhere=elsewhere):
                 results.append(result)
                 if json:
                     with reporter.aside():

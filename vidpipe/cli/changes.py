@@ -136,10 +136,10 @@ def repaired(console: Console, done: Repair) -> None:
     if not done.found:
         lines(console, "nothing to repair: catalog and target agree")
         return
-    would = {"address": "would put right", "record": "would write", "copied": "would copy", "adopted": "would adopt"}
-    did = {"address": "put right", "record": "written", "copied": "copied", "adopted": "adopted"}
+    would = {"address": "put right", "record": "write", "copied": "copy", "uploaded": "upload", "adopted": "adopt"}
+    did = {"address": "put right", "record": "written"}
     for item in done.found:
-        deed = (would if done.dry_run else did).get(item.deed, item.deed)
+        deed = f"would {would[item.deed]}" if done.dry_run and item.deed in would else did.get(item.deed, item.deed)
         lines(console, f"{item.content_id} {item.version}  {deed}: {item.what}")
 
 

@@ -2,7 +2,8 @@
 
 In:   a Plan, the Store, an ffmpeg; how many chunks in parallel; an Executor (threads of this machine unless given).
 Out:  EncodedChunk, EncodedAudio and EncodedSubtitles as they finish, in any order; events to the Reporter.
-Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder.
+Wrong: EncodeFailed (the first failing piece stops all others), Interrupted, UsageError if ffmpeg lacks an encoder; NotKept if nothing may
+       be made and a piece is not there.
 
 The scheduler starts nothing itself and keeps no state: a task is one function and picklable data of one shape (``job.py``), so that it runs
 on a thread, in a process or on another machine. Tasks are handed out a few ahead of the workers, and what is finished is not kept.
@@ -25,7 +26,7 @@ from vidpipe.encode import audio, command, subtitles
 from vidpipe.encode.job import Job
 from vidpipe.encode.machine import cores_here, memory_here
 from vidpipe.encode.output import video_file
-from vidpipe.encode.parallelism import Parallelism, chunks_in, parallelism
+from vidpipe.encode.parallelism import MOST_THREADS, Parallelism, chunks_in, parallelism
 from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSubtitles
 from vidpipe.encode.tasks.audio import AudioJob
 from vidpipe.encode.tasks.captions import CaptionJob
@@ -47,6 +48,10 @@ TICK = 0.1  # seconds between looks at the cancel signal
 SIDES = 3  # tasks of a title that run beside its chunks: audio, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 AHEAD_ELSEWHERE = 2  # for each worker of a cluster: many end while one result is consumed, and workers join
+
+
+class NotKept(Exception):
+    """A piece is not in the store, and none is to be made. The text names it."""
 
 
 def needs(plan: Plan) -> tuple[set[str], set[str], set[str]]:
@@ -71,12 +76,14 @@ def encode(
     limits: SourceLimits | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
+    reuse_only: bool = False,
 ) -> Generator[Encoded, None, None]:
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
     pool: shared with other titles, which keep all of it busy, so that one thread is enough for a chunk here too.
     limits: of the children that read the source.
+    reuse_only: make nothing; take a chunk whatever number of threads it was encoded with. Raises NotKept for the first that is not there.
     Close the generator, set ``cancel`` or raise to stop: every ffmpeg ends, and no working folder is left.
     """
     encoders, filters, muxers = needs(plan)
@@ -99,8 +106,10 @@ def encode(
         # Audio and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
-        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in {*chosen.threads} or {1}}
-        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits or SourceLimits(), reporter, stop, alive, chunks, beside)
+        counts = range(1, MOST_THREADS + 1) if reuse_only else {*chosen.threads} or {1}
+        by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in counts}
+        limits = limits or SourceLimits()
+        run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits, reporter, stop, alive, chunks, beside, reuse_only)
         cleanup.callback(run.drop_pending)
         yield from run.results(cancel, chosen.workers * (1 + AHEAD_ELSEWHERE) if executor else chosen.workers + AHEAD + SIDES)
 
@@ -125,6 +134,7 @@ class _Run:
     alive: Path
     chunks: Executor
     beside: Executor
+    reuse_only: bool
     pending: dict[Future[Made], Callable[[Made], list[Encoded]]] = field(default_factory=dict)
     ended: SimpleQueue[Future[Made]] = field(default_factory=lambda: SimpleQueue())
 
@@ -164,6 +174,9 @@ class _Run:
         threads = self.parallelism.threads[chunk.index]
         wanted = self.keys[threads].chunk(chunk)
         have = self._have(wanted)
+        if self.reuse_only:
+            for others in self.keys.values():
+                have = self._have({name: key for name, key in others.chunk(chunk).items() if name not in have}) | have
         missing = {name: key for name, key in wanted.items() if name not in have}
         finish = partial(self._chunk_done, chunk, have)
         if not missing:
@@ -225,6 +238,8 @@ class _Run:
         finish: Callable[[Made], list[Encoded]],
         progress: Callable[[int], None] = lambda frames: None,
     ) -> None:
+        if self.reuse_only:
+            raise NotKept(job.where)
         task = Task(job=job, ffmpeg=self.ffmpeg.path, store=self.store.root, alive=self.alive)
         if isinstance(executor, ThreadPoolExecutor):
             future = executor.submit(run_task, task, Watch(cancel=self.stop, progress=progress))

@@ -28,7 +28,7 @@ from vidpipe.manifest.parse import MediaPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Readable
 from vidpipe.storage.compression import decompressed
 from vidpipe.verify.proof import verify
 
@@ -48,7 +48,7 @@ class ProvenVersion(Data):
 
 def prove(
     record: Record,
-    storage: Storage,
+    storage: Readable,
     keys: KeyStore,
     *,
     reporter: Reporter,
@@ -83,7 +83,7 @@ def prove(
     return ProvenVersion(by="inventory", objects=len(known.entries), bytes=found.bytes)
 
 
-def key_url_of(inventory: Inventory, storage: Storage) -> str | None:
+def key_url_of(inventory: Inventory, storage: Readable) -> str | None:
     """Return the template of the key URIs of a version, which may be another one than that of today."""
     prefix = layout.version_prefix(inventory.content_id, inventory.version)
     try:

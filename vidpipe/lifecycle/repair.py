@@ -1,11 +1,12 @@
 """Reconcile the catalog and the target, both ways.
 
-In:   a content id, or none for all titles; the target of the settings.
+In:   a content id, or none for all titles; the target of the settings; the work space.
 Out:  Repair: what was put right, and what only an ingest of the source can.
 Wrong: PublishFailed if a target cannot be reached, CatalogFailed, Interrupted: the same command goes on.
 
 From the catalog to the target, of each live version: the address of the title is put right; a lost record is written again; an object that
-is lost or has another size is copied from another version of the title that has the same one. Whatever else is lost is named.
+is lost or damaged is copied from another version of the title that has the same one; if there is none, the version is packaged once more
+from the encoded pieces in the work space, and what is lost is put back byte for byte. Whatever else is lost is named.
 From the target to the catalog: a complete version that the catalog does not know (it was lost, or restored from an old backup) is named;
 it may belong to another catalog. With ``adopt`` it gets its line, by its record and inventory. Where the catalog knows no version that
 stands, the one that the address of the title plays becomes live, if it proves to play; of a title without an address, the newest is
@@ -18,7 +19,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Set as AbstractSet
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -31,13 +33,16 @@ from vidpipe.catalog.published_at import lies_at, storage_of, target_of
 from vidpipe.catalog.record import Record, Status, as_published, had_inventory
 from vidpipe.catalog.states import adopt
 from vidpipe.data import Data
-from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
+from vidpipe.encode.scheduler import NotKept
+from vidpipe.errors import EncodeFailed, PublishFailed, SourceRefused, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
 from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
 from vidpipe.pipeline.address import is_flipped, show, take_down
+from vidpipe.pipeline.kept_plan import recall
 from vidpipe.pipeline.making import stop_if
-from vidpipe.pipeline.sealing import inventory_at, loss, seal_record
+from vidpipe.pipeline.restore import Differs, put_back
+from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal_record
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.copies import has_headers
@@ -59,7 +64,7 @@ SETTLED = timedelta(hours=1)
 """A younger version may be about to be published by another machine."""
 MOST_NAMED = 3
 
-Deed = Literal["address", "record", "copied", "adopted", "unknown", "lost"]
+Deed = Literal["address", "record", "copied", "uploaded", "adopted", "unknown", "lost"]
 
 
 class RepairRequest(Data):
@@ -118,7 +123,7 @@ def repair(
             versions_of(catalog, request.content_id)  # it is there
         for content_id in catalog.having("live", "withdrawn") if request.content_id is None else (request.content_id,):
             stop_if(cancel)
-            found += _put_right(content_id, target, catalog, settings, stages.reporter, cancel, request)
+            found += _put_right(content_id, target, catalog, settings, stages, cancel, request)
     return Repair(found=tuple(found), dry_run=request.dry_run)
 
 
@@ -198,7 +203,7 @@ def _put_right(
     target: Storage,
     catalog: Catalog,
     settings: Settings,
-    reporter: Reporter,
+    stages: Stages,
     cancel: threading.Event,
     request: RepairRequest,
 ) -> Iterator[Repaired]:
@@ -206,12 +211,12 @@ def _put_right(
     found = catalog.standing(content_id)
     if found is None or not (lies_at(target, found[0]) or request.content_id):
         return  # another target is for another run
-    record, dry_run = found[0], request.dry_run
+    (record, fingerprint), dry_run, reporter = found, request.dry_run, stages.reporter
     named: dict[str, str] = {"content_id": content_id, "version": record.version}
     with closing(storage_of(record)) as storage:
         if isinstance(storage, LocalStorage) and not storage.root.is_dir():
             raise PublishFailed("the target is not there", where=storage.location(), fix="mount it, or name another one with --to")
-        yield from _objects(record, storage, catalog, named, reporter, cancel, dry_run=dry_run)
+        yield from _objects(record, fingerprint, storage, catalog, settings, named, stages, cancel, dry_run=dry_run)
         played = played_by(storage, content_id)
         if played and played not in {known.version for known in catalog.versions(content_id)}:
             what = f"the address of the title plays version {played}, which the catalog does not know"
@@ -235,10 +240,12 @@ def _put_right(
 
 def _objects(
     record: Record,
+    fingerprint: str,
     storage: Storage,
     catalog: Catalog,
+    settings: Settings,
     named: dict[str, str],
-    reporter: Reporter,
+    stages: Stages,
     cancel: threading.Event,
     *,
     dry_run: bool,
@@ -253,7 +260,7 @@ def _objects(
     if layout.RECORD in paths:
         paths.remove(layout.RECORD)
         if not dry_run:
-            seal_record(storage, prefix_of(record), as_published(record), reporter=reporter, cancel=cancel)
+            seal_record(storage, prefix_of(record), as_published(record), reporter=stages.reporter, cancel=cancel)
         yield Repaired(**named, deed="record", what="its record.json was lost or damaged")
     paths |= {path for path, entry in lost.inventory.entries.items() if path not in paths and not _is_whole(storage, record, path, entry)}
     others = {known.version: entries for known, entries in _others(record, storage, catalog)} if paths else {}
@@ -261,10 +268,43 @@ def _objects(
     if back:
         what = f"{len(back)} objects were lost or damaged, and are whole in another version: {_some(back)}"
         yield Repaired(**named, deed="copied", what=what)
-    if paths - back:
-        fix = "delete what is damaged, ingest the source again, and they are put back"
-        what = f"{len(paths - back)} objects are lost or damaged: {_some(paths - back)}; {fix}"
-        yield Repaired(**named, deed="lost", what=what)
+    rest = Loss(lost.inventory, frozenset(paths - back))
+    if not rest.paths:
+        return
+    what = f"{len(rest.paths)} objects were lost or damaged"
+    why = _not_uploaded(record, fingerprint, rest, storage, settings, stages, cancel, dry_run=dry_run)
+    if why is None:
+        yield Repaired(**named, deed="uploaded", what=f"{what}, and are packaged anew from the work folder: {_some(rest.paths)}")
+    else:
+        fix = "delete what is damaged and ingest the source again, which puts them back"
+        yield Repaired(**named, deed="lost", what=f"{what}: {_some(rest.paths)}; {why}: {fix}")
+
+
+def _not_uploaded(
+    record: Record,
+    fingerprint: str,
+    lost: Loss,
+    storage: Storage,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+    *,
+    dry_run: bool,
+) -> str | None:
+    """Put back what is lost from the work space, and read the version back. Return why that is not possible, None if it is done."""
+    kept = recall(settings.work, fingerprint)
+    if kept is None:
+        return "this work folder does not know how the version was made"
+    try:
+        with nullcontext() if dry_run else claim(settings.work, record.content_id):
+            put_back(record, lost, kept, storage, settings, stages, cancel, dry_run=dry_run)
+    except NotKept as problem:
+        return f"the work folder no longer has {problem}"
+    except Differs as problem:
+        return f"what the work folder has gives other bytes ({problem})"
+    except (UsageError, SourceRefused, EncodeFailed, VerificationFailed) as problem:  # its key, or another ingest; its source
+        return f"they cannot be made from the work folder ({problem.what})"
+    return None
 
 
 def _is_whole(storage: Storage, record: Record, path: str, entry: ObjectEntry) -> bool:
@@ -301,6 +341,6 @@ def _copied(
     return False
 
 
-def _some(paths: set[str]) -> str:
+def _some(paths: AbstractSet[str]) -> str:
     shown = ", ".join(sorted(paths)[:MOST_NAMED])
     return f"{shown}, …" if len(paths) > MOST_NAMED else shown

@@ -1,13 +1,14 @@
 """Look whether a published version is still what was published, at any time.
 
-In:   a content id, for its live version; or the path or s3:// URL of a version, which needs no catalog.
+In:   a content id, for its live version; or the path, s3:// or https:// URL of a version, which needs no catalog.
 Out:  Scrub.
 Wrong: VerificationFailed with everything that is lost, or the first object that differs; UsageError for what is no published version;
        PublishFailed, CatalogFailed, Interrupted.
 
 First a listing: what is missing, or has another size. Then size and hash of every object, playlists, init sections, and both ends of every
 track, as a rollback proves a version (``proving.py``). ``full`` reads every byte, decrypts and measures every segment, and decodes the
-ends, as an ingest does before it publishes. Last, the address of the title.
+ends, as an ingest does before it publishes. Last, the address of the title. A web server is not listed, and what it says of an object is
+not relied on: there, every object is read for its hash.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from vidpipe.progress import Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Readable
 from vidpipe.storage.compression import decompressed
 from vidpipe.work.measurements import of_programs
 
@@ -44,7 +45,7 @@ MOST_SHOWN = 20
 
 
 class ScrubRequest(Data):
-    """What to look at. title: a content id, or the path or s3:// URL of a version, its master playlist or its title.
+    """What to look at. title: a content id, or the path, s3:// or https:// URL of a version, its master playlist or its title.
 
     full: read everything.
     """
@@ -77,19 +78,27 @@ def scrub(
     stages = Stages(RunReporter(reporter or Silent(), record.content_id))
     keys = KeyStore(settings.keys, keys_given(settings))
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work)) if request.full else None
-    with closing(storage_of(record)) as storage, stages("verify"):
-        lost = loss(storage, record)
-        # The record of a version at a path was read from there; it may lie elsewhere than it says.
-        if paths := set(lost.paths if lost else ()) - (set() if from_catalog else {layout.RECORD}):
-            raise _lost(record, storage, sorted(paths))
-        proof = prove(record, storage, keys, reporter=stages.reporter, cancel=cancel, ffmpeg=ffmpeg, full=request.full)
-        shown = from_catalog and record.status == "live"
-        if shown and not is_flipped(storage, record) and _is_live(record, settings):
-            raise VerificationFailed(
-                f"the address of {record.content_id} does not play its live version {record.version}",
-                where=storage.location(layout.address(record.content_id)),
-                fix=f"run: vidpipe repair {record.content_id}",
-            )
+
+    def proven(storage: Readable) -> ProvenVersion:
+        return prove(record, storage, keys, reporter=stages.reporter, cancel=cancel, ffmpeg=ffmpeg, full=request.full)
+
+    shown = from_catalog and record.status == "live"
+    if _is_web(target_of(record)):
+        with closing(_opened(target_of(record))) as server, stages("verify"):
+            proof = proven(server)
+    else:
+        with closing(storage_of(record)) as storage, stages("verify"):
+            lost = loss(storage, record)
+            # The record of a version at a path was read from there; it may lie elsewhere than it says.
+            if paths := set(lost.paths if lost else ()) - (set() if from_catalog else {layout.RECORD}):
+                raise _lost(record, storage, sorted(paths))
+            proof = proven(storage)
+            if shown and not is_flipped(storage, record) and _is_live(record, settings):
+                raise VerificationFailed(
+                    f"the address of {record.content_id} does not play its live version {record.version}",
+                    where=storage.location(layout.address(record.content_id)),
+                    fix=f"run: vidpipe repair {record.content_id}",
+                )
     return Scrub(
         content_id=record.content_id,
         version=record.version,
@@ -121,12 +130,9 @@ def _is_live(record: Record, settings: Settings) -> bool:
 
 
 def record_at(location: str) -> Record:
-    """Return the record of the version that lies at a path or s3:// URL; of a title, the one that its address plays."""
-    if location.partition("://")[0].lower() in ("http", "https"):
-        fix = "give a path or an s3:// URL; what a web server shows is looked at by vidpipe inspect URL"
-        raise UsageError("a published version is verified where it lies, not through a web server", where=location, fix=fix)
+    """Return the record of the version that lies at a path or URL; of a title, the one that its address plays."""
     folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}")
-    with closing(open_storage(folder)) as storage:
+    with closing(_opened(folder)) as storage:
         if storage.head(layout.RECORD) is None and (version := played_by(storage)):
             return record_at(f"{folder}/{version}")
         try:
@@ -145,7 +151,19 @@ def record_at(location: str) -> Record:
     )
 
 
-def played_by(storage: Storage, content_id: str | None = None) -> str | None:
+def _is_web(target: str) -> bool:
+    return target.partition("://")[0].lower() in ("http", "https")
+
+
+def _opened(target: str) -> Readable:
+    if not _is_web(target):
+        return open_storage(target)
+    from vidpipe.storage.web_server import WebServer  # an HTTP client is slow to import
+
+    return WebServer(target)
+
+
+def played_by(storage: Readable, content_id: str | None = None) -> str | None:
     """Return the version that the address of a title plays, None if it plays none. Raises PublishFailed.
 
     content_id: None if the storage is the folder of the title itself.
@@ -162,7 +180,7 @@ def played_by(storage: Storage, content_id: str | None = None) -> str | None:
     return folders.pop() if len(folders) == 1 else None
 
 
-def _lost(record: Record, storage: Storage, paths: list[str]) -> VerificationFailed:
+def _lost(record: Record, storage: Readable, paths: list[str]) -> VerificationFailed:
     what = f"{len(paths)} objects of version {record.version} of {record.content_id} are lost or have another size"
     shown = [*paths[:MOST_SHOWN], *([f"and {len(paths) - MOST_SHOWN} more"] if len(paths) > MOST_SHOWN else [])]
     fix = f"run: vidpipe repair {record.content_id}; what it cannot put back, the same ingest does"

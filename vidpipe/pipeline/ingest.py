@@ -42,6 +42,7 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, Verificatio
 from vidpipe.ladder import Ladder, load
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
+from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
@@ -226,6 +227,7 @@ def _ingest(
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint, rule=still(was))
                 result.append(_result(new, decided, storage))
+                kept_plan.keep(settings, fingerprint, source, made.languages, ladder, policy)
                 show(storage, catalog, content_id, settings, reporter)
         except (PublishFailed, CatalogFailed):
             raise  # what lies at the target is good so far: the next run continues this version

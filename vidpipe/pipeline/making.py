@@ -36,6 +36,7 @@ from vidpipe.plan import Plan
 from vidpipe.progress import Note, Stages
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
+from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.upload import discard, publish_segments
 from vidpipe.settings import Settings
 from vidpipe.source.facts import Source
@@ -61,13 +62,17 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs."""
+    """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs.
+
+    reuse_only: nothing is encoded, and ``make`` raises NotKept where a piece is not in the work space.
+    """
 
     settings: Settings
     ffmpeg: FFmpeg
     stages: Stages
     cancel: threading.Event
-    pool: WorkerPool | None
+    pool: WorkerPool | None = None
+    reuse_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,13 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
     with stages("publish"):
         files |= {path: target.header(init) for path, init in new.tracks.inits.items()}
         files |= {path: texts.pop(path).encode() for path in list(texts)}  # the master playlist is the last
-        for path in list(files):
-            stop_if(cancel)
-            objects.append(target.put(path, files.pop(path), reporter))  # nobody needs it again: those of a long title are megabytes
+        rest = [path for path in files if path != layout.MASTER]
+        # pop: nobody needs its bytes again, and those of a long title are megabytes
+        objects += in_parallel(
+            rest, lambda path: target.put(path, files.pop(path), reporter), cancel=cancel, workers=settings.upload_workers
+        )
+        stop_if(cancel)
+        objects.append(target.put(layout.MASTER, files.pop(layout.MASTER), reporter))
     inventory = inventory.with_objects(objects)
     copied = target.shared.copied if target.shared else set()
     with stages("verify"):
@@ -186,6 +195,7 @@ def _encoded(
             limits=settings.limits,
             reporter=stages.reporter,
             cancel=AnyOf((cancel, failed)),
+            reuse_only=run.reuse_only,
         )
         segments = list(
             publish_segments(
@@ -217,7 +227,7 @@ def _encoded(
 def _workers(run: RunContext, made: Plan, store: Store) -> Iterator[tuple[Executor | None, int | None]]:
     """Give who encodes: the cores of this machine (None), or a Dask cluster and its number of parallel tasks."""
     settings = run.settings
-    if settings.cluster is None:
+    if settings.cluster is None or run.reuse_only:
         yield None, settings.workers
         return
     from vidpipe.encode.cluster.connect import connect  # distributed is an extra, and slow to import
@@ -234,6 +244,7 @@ def _workers(run: RunContext, made: Plan, store: Store) -> Iterator[tuple[Execut
         work=settings.cluster_work,
         reporter=run.stages.reporter,
         cancel=run.cancel,
+        alone=run.pool is None,
     ) as cluster:
         yield cluster.executor, settings.workers or cluster.slots
 

@@ -1,8 +1,9 @@
-"""Put back what the target has lost of a live version.
+"""Put back what the target has lost of a live version: by an ingest of its source, or from the work space alone.
 
-In:   the live record, and what is lost of it.
-Out:  the Destination at which the version is made again, and its record.
-Wrong: Differs if the bytes cannot be had again, UsageError if its keys cannot; PublishFailed from the storage.
+In:   the live record, and what is lost of it; what was decided when it was made, if that is remembered.
+Out:  the Destination at which the version is made again, and its record; or the version, whole.
+Wrong: Differs if the bytes cannot be had again, NotKept if a piece of the encode is gone, UsageError if its keys cannot; PublishFailed from
+       the storage.
 
 A version never changes: what is lost is put back with its own bytes or not at all. Its playlists name IVs that depend on the bytes.
 """
@@ -10,18 +11,31 @@ A version never changes: what is lost is put back with its own bytes or not at a
 from __future__ import annotations
 
 import threading
+from collections import deque
+from contextlib import closing
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
+from vidpipe.encode.quality_gate import chains
+from vidpipe.encode.scheduler import encode
+from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline.kept_plan import KeptPlan
+from vidpipe.pipeline.making import Decided, RunContext, make
 from vidpipe.pipeline.sealing import Loss, seal_record
-from vidpipe.progress import Note, Reporter
+from vidpipe.pipeline.succession import Description
+from vidpipe.progress import Note, Reporter, Stages
 from vidpipe.protect.key_source import LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.upload import Kept
+from vidpipe.settings import Settings
+from vidpipe.source.findings import fact_findings
+from vidpipe.source.quality_report import QualityReport
 from vidpipe.storage.base import Storage
+from vidpipe.work.artifacts import Store
+from vidpipe.work.measurements import of_programs
 
 
 class Differs(Exception):
@@ -51,6 +65,37 @@ def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Repo
     """Write the record of a live version again if it is lost."""
     if layout.RECORD in lost.paths:
         seal_record(storage, layout.version_prefix(live.content_id, live.version), live, reporter=reporter, cancel=cancel)
+
+
+def put_back(
+    live: Record,
+    lost: Loss,
+    kept: KeptPlan,
+    storage: Storage,
+    settings: Settings,
+    stages: Stages,
+    cancel: threading.Event,
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Put back what is lost of a live version from the work space: nothing is encoded, and its source is not needed.
+
+    dry_run: only look whether keys and pieces are there.
+    """
+    made, source = kept.plan, kept.source
+    about = Description(title=live.title, metadata=live.metadata)
+    facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
+    decided = Decided(made, about, kept.policy, facts, lambda: made.source)
+    keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+    target = restoring(live, lost, storage, keys, gzip=kept.gzip_playlists)
+    ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
+    if dry_run:
+        pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
+        with closing(pieces):
+            deque(pieces, maxlen=0)
+        return
+    then = settings.model_copy(update={"key_url": kept.key_url})
+    make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True))
 
 
 def named(live: Record) -> str:

@@ -16,7 +16,7 @@ from vidpipe.progress import Copied, Reporter
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import ObjectEntry
-from vidpipe.storage.base import Storage, Stored
+from vidpipe.storage.base import Readable, Storage, Stored
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Shared:
         return frozenset(path for path in done if path is not None)
 
 
-def has_headers(storage: Storage, stored: Stored, path: str, content_encoding: str | None) -> bool:
+def has_headers(storage: Readable, stored: Stored, path: str, content_encoding: str | None) -> bool:
     """Return whether an object has the headers that it would be sent with today. A target that keeps none has none to be wrong."""
     if not storage.keeps_headers:
         return True

@@ -1,7 +1,7 @@
 """What every target can do: the Storage protocol, what it says of an object, and the rule for object paths.
 
 In:   object paths relative to the root of the target: "/"-separated, without "." and ".." parts.
-Out:  ``Storage`` (local.py and s3.py implement it), ``Stored``, ``clean_path``, ``sha256_file``.
+Out:  ``Storage`` (local.py and s3.py implement it), ``Readable`` (web_server.py), ``Stored``, ``clean_path``, ``sha256_file``.
 Wrong: ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
 """
 
@@ -35,14 +35,30 @@ class Stored(Data):
     modified: datetime | None = None
 
 
-class Storage(Protocol):
+class Readable(Protocol):
+    """A place of published objects that is only read. Safe to call from several threads. Every failure is a PublishFailed."""
+
+    keeps_headers: bool
+    """Whether the target sends the headers of an object itself: only then may its bytes be compressed."""
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes of an object as they are stored."""
+
+    def head(self, path: str) -> Stored | None:
+        """Return what is known of an object, or None if there is none. sha256 is None if a foreign tool wrote it to S3."""
+
+    def location(self, path: str = "") -> str:
+        """Return where an object lies, for people and records: an absolute file path or an s3:// URL."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+class Storage(Readable, Protocol):
     """A place for published objects. Safe to call from several threads. Every failure is a PublishFailed.
 
     An object appears whole or not at all: a reader never sees half a write.
     """
-
-    keeps_headers: bool
-    """Whether the target sends the headers of an object itself: only then may its bytes be compressed."""
 
     def check(self) -> None:
         """Raise PublishFailed now if the target plainly cannot take objects, so that no encode is wasted. Leaves no object behind."""
@@ -70,17 +86,11 @@ class Storage(Protocol):
         size: bytes, as known. False if the object is not there, or the target does not copy it; whoever has its bytes can put them.
         """
 
-    def get(self, path: str) -> bytes:
-        """Return the bytes of an object as they are stored."""
-
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
         """Copy an object into a local file, which appears whole or not at all.
 
         on_bytes: called with the size of each piece that arrives, from any thread; what it raises ends the copying.
         """
-
-    def head(self, path: str) -> Stored | None:
-        """Return what is known of an object, or None if there is none. sha256 is None if a foreign tool wrote it to S3."""
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """Yield the objects below the folder ``prefix`` ("" is the root), ordered by path; path and size only."""
@@ -99,12 +109,6 @@ class Storage(Protocol):
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
-
-    def location(self, path: str = "") -> str:
-        """Return where an object lies, for people and records: an absolute file path or an s3:// URL."""
-
-    def close(self) -> None:
-        """Release connections."""
 
 
 def clean_path(path: str, *, empty: bool = False) -> str:

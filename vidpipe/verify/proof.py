@@ -45,7 +45,7 @@ from vidpipe.progress import Note, Reporter, VerifyProgress
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Readable
 from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.scores import check_scores
@@ -101,7 +101,7 @@ class _Listed:
 
 def verify(
     inventory: Inventory,
-    storage: Storage,
+    storage: Readable,
     *,
     key_url: str | None = None,
     key_for: Callable[[str], ContentKey],
@@ -283,20 +283,31 @@ class _TrackReader:
 
     def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
         """Decode init section and segment with ffmpeg; return the number of frames."""
+        video = self.expected.facts.type == "video"
         argv = [ffmpeg.path, "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-threads", "1"]
-        # Only stdin is opened. passthrough: ffmpeg must neither drop nor repeat a frame before they are counted, one line for each.
-        argv += ["-protocol_whitelist", "pipe", "-f", "mp4", "-i", "pipe:0", "-fps_mode", "passthrough", "-f", "framecrc", "pipe:1"]
+        # The loop filter smooths pictures that are decoded already: a third of the work, in which no bit of the segment is read.
+        argv += ["-skip_loop_filter", "all"] if video else []
+        # Only stdin is opened. passthrough: ffmpeg must neither drop nor repeat a frame before they are counted.
+        argv += ["-protocol_whitelist", "pipe", "-f", "mp4", "-i", "pipe:0", "-fps_mode", "passthrough"]
+        # wrapped_avframe hands pictures on as they are; framecrc would copy and add up each. Of audio, it gives a line for each frame.
+        progress = ["-progress", "pipe:1", "-nostats"]
+        argv += ["-c:v", "wrapped_avframe", "-f", "null", *progress, "-"] if video else ["-f", "framecrc", "pipe:1"]
         lines: list[str] = []
         done = process.run(argv, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
         problem = done.stderr_tail.strip()
-        frames = sum(1 for line in lines if line.strip() and not line.startswith("#"))
+        frames = _decoded(lines) if video else sum(1 for line in lines if line.strip() and not line.startswith("#"))
         if done.returncode or problem:
             found = problem or f"exit code {done.returncode}"
             raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
         # The audio decoder swallows the priming of the first frames; of video every frame must come out.
-        if frames != segment.samples if self.expected.facts.type == "video" else frames == 0:
+        if frames != segment.samples if video else frames == 0:
             raise self._target.wrong(segment.uri, "the segment does not decode completely", f"{segment.samples} frames", f"{frames} frames")
         return frames
+
+
+def _decoded(lines: Iterable[str]) -> int:
+    """Return the pictures that ffmpeg has counted, of the last report of -progress."""
+    return next((int(count) for name, _, count in (line.partition("=") for line in reversed(list(lines))) if name == "frame"), 0)
 
 
 def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:

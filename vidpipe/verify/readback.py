@@ -17,7 +17,7 @@ from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Readable
 from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Readback:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Readable,
         prefix: str,
         cancel: threading.Event,
         on_bytes: Callable[[int], None] | None = None,

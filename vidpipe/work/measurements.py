@@ -1,4 +1,4 @@
-"""What was measured of sources and of programs, as text by key, so that what is unchanged is measured once.
+"""What was measured of sources and of programs, and decided for titles, as text by key, so that it need not be done again.
 
 In:   the work space, a key that holds everything the facts depend on.
 Out:  the text that was kept under it.
@@ -6,6 +6,7 @@ Wrong: nothing: what cannot be read is not there, and a disk that is full or rea
 
     WORK/sources/{key}.json
     WORK/programs/{key}.json
+    WORK/plans/{key}.json
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidpipe import durable
-from vidpipe.work.tree import PROGRAMS, SOURCES
+from vidpipe.work.tree import PLANS, PROGRAMS, SOURCES
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,8 @@ def of_sources(work: Path) -> KeptFacts:
 def of_programs(work: Path) -> KeptFacts:
     """Return what is known of programs."""
     return KeptFacts(work / PROGRAMS)
+
+
+def of_plans(work: Path) -> KeptFacts:
+    """Return what was decided for titles."""
+    return KeptFacts(work / PLANS)

@@ -5,6 +5,7 @@
     WORK/fetched/     copies of remote sources               fetched.py
     WORK/sources/     what was measured of sources           measurements.py
     WORK/programs/    what ffmpeg programs can do            measurements.py
+    WORK/plans/       what was decided for live versions     measurements.py
     WORK/watched/     locks of inboxes that are watched      watched.py
     WORK/tmp/         working folders of running processes   temporary.py
 
@@ -20,6 +21,7 @@ JOBS = "jobs"
 FETCHED = "fetched"
 SOURCES = "sources"
 PROGRAMS = "programs"
+PLANS = "plans"
 WATCHED = "watched"
 TMP = "tmp"
 
@@ -33,6 +35,7 @@ MEANING = {
     CHUNKS: "encoded chunks: resume and reuse",
     SOURCES: "what was measured of sources",
     PROGRAMS: "what ffmpeg programs can do",
+    PLANS: "plans of live versions: repair without the source",
     JOBS: "notes of ingests that are running or unfinished",
     FETCHED: "copies of remote sources: resume without fetching again",
     WATCHED: "locks of inboxes that are watched",

@@ -19,8 +19,8 @@ def verify(
     title: Annotated[
         str,
         typer.Argument(
-            metavar="CONTENT_ID|DIR|s3://…",
-            help="Title in the catalog, or a version where it lies.",
+            metavar="CONTENT_ID|DIR|URL",
+            help="Title in the catalog, or a version where it lies: a folder, s3://… or https://…",
             show_default=False,
             autocompletion=completion.content_ids,
         ),
@@ -73,9 +73,9 @@ def repair(
 ) -> None:
     """Reconcile the catalog and a target.
 
-    Puts the addresses of titles right, writes lost records again, copies lost or damaged objects that another version still has, and
-    names complete versions that the catalog does not know. The exit code is 6 if something is lost that only an ingest of the source can
-    put back.
+    Puts the addresses of titles right, writes lost records again, copies lost or damaged objects that another version still has, uploads
+    those that the work folder still has the encoded chunks of, and names complete versions that the catalog does not know. The exit code
+    is 6 if something is lost that only an ingest of the source can put back.
     """
     from vidpipe.cli import changes
     from vidpipe.data import report

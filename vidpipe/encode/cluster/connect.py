@@ -54,11 +54,13 @@ def connect(
     work: str | None = None,
     reporter: Reporter | None = None,
     cancel: Cancel | None = None,
+    alone: bool = True,
 ) -> Iterator[Cluster]:
     """Connect to the scheduler at ``address`` (tcp://HOST:8786) and check its workers.
 
     setting: the ffmpeg program as the user named it, None for the bundled one; a worker's VIDPIPE_FFMPEG goes first.
     work: s3://BUCKET/PREFIX through which source and pieces travel.  Raises Interrupted while the source travels.
+    alone: no other title is encoded there by this process, so that a worker with nothing to do is idle, and may take second copies.
     """
     try:
         distributed: Any = importlib.import_module("distributed")  # slow to import, and an extra
@@ -94,9 +96,9 @@ def connect(
         check(named, ffmpeg, encoders, filters, Path(source.location), address, arrived)
         terms = Terms(__version__, ffmpeg.version, tuple(encoders), tuple(filters), setting, work, run, LOOK_SECONDS)
         executor: Executor = DaskExecutor(client, terms)
-        if staging is None:
+        if staging is None and alone:
             executor = SecondCopies(executor, slots, stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="copies")))
-        else:  # without second copies: what the slower one puts at S3 later would stay there
+        elif staging:  # without second copies: what the slower one puts at S3 later would stay there
             reporter.emit(Note(text=f"the source goes to {staging.url} ({quantities.size(source.size)}), unless it is there"))
             staging.put_source(Path(source.location), source.size, source.sha256, cancel)
             executor = StagingExecutor(executor, staging, store)

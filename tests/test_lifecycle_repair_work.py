@@ -1,0 +1,106 @@
+"""repair from the work space: what is lost of a live version is put back byte for byte, without its source and the flags of its ingest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.ingest_support import FIXTURES, settings, tree, version
+from vidpipe.encode.worker_pool import WorkerPool
+from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.lifecycle.repair import RepairRequest, repair
+from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.settings import Settings
+
+FILM = RepairRequest(content_id="film")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, IngestResult]:
+    """A title of two chunks, made as one of a batch, whose source is gone; later settings are not those of its ingest."""
+    folder = tmp_path_factory.mktemp("original")
+    source = Path(shutil.copy(FIXTURES / "portrait-25.mp4", folder / "film.mp4"))
+    request, then = IngestRequest(source=str(source)), settings(folder, 90, key_url="https://keys.example.com/{key_id}")
+    made = ingest(request, then, workers=WorkerPool(2))
+    source.unlink()
+    return settings(folder, 144, chunk_seconds=8), made
+
+
+def lose(folder: Path) -> dict[str, bytes]:
+    """Lose objects of every kind, and damage one; return all as they were."""
+    before = tree(folder)
+    for name in ("video/90p/00001.m4s", "audio/und/init.mp4", "video-90p.m3u8", "thumbnails/poster.jpg"):
+        (folder / name).unlink()
+    data = before["audio/und/00001.m4s"]
+    (folder / "audio/und/00001.m4s").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return before
+
+
+def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, IngestResult]) -> None:
+    configured, made = original
+    folder = version(made)
+    before = lose(folder)
+    damaged = tree(folder)
+    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+    assert (planned.deed, planned.is_well) == ("uploaded", True)
+    assert tree(folder) == damaged
+    (done,) = repair(FILM, configured).found
+    assert done == planned
+    assert "5 objects" in done.what
+    assert tree(folder) == before
+    assert scrub(ScrubRequest(title="film", full=True), configured).version == made.record.version
+    assert repair(FILM, configured).found == ()
+
+
+def _without_chunks(configured: Settings, folder: Path) -> None:
+    for file in (configured.work / "chunks").rglob("*.mp4"):
+        file.unlink()
+
+
+def _without_plan(configured: Settings, folder: Path) -> None:
+    shutil.rmtree(configured.work / "plans")
+
+
+def _without_keys(configured: Settings, folder: Path) -> None:
+    shutil.rmtree(configured.keys)
+
+
+def _other_bytes(configured: Settings, folder: Path) -> None:
+    inventory = read_inventory((folder / "inventory.json").read_bytes())
+    assert isinstance(inventory, Inventory)
+    (track,) = inventory.video
+    segments = (replace(track.segments[0], sha256="0" * 64), *track.segments[1:])
+    changed = inventory.model_copy(update={"video": (track.model_copy(update={"segments": segments}),)})
+    (folder / "inventory.json").write_text(changed.model_dump_json())
+
+
+WHY: dict[str, tuple[Callable[[Settings, Path], None], str]] = {
+    "no chunks": (_without_chunks, "the work folder no longer has audio (stream 1) of one-second.mp4"),
+    "no plan": (_without_plan, "does not know how"),
+    "no keys": (_without_keys, "cannot be made from the work folder"),
+    "other bytes": (_other_bytes, "gives other bytes (video/90p/00001.m4s)"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "why"), WHY.values(), ids=WHY.keys())
+def test_what_cannot_be_put_back_is_named_and_nothing_is_changed(
+    spoil: Callable[[Settings, Path], None], why: str, tmp_path: Path
+) -> None:
+    configured = settings(tmp_path, 90)
+    made = ingest(IngestRequest(source=str(FIXTURES / "one-second.mp4"), content_id="film"), configured)
+    folder = version(made)
+    (folder / "video/90p/00001.m4s").unlink()
+    spoil(configured, folder)
+    before = tree(folder)
+    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+    (done,) = repair(FILM, configured).found
+    assert (done.deed, done.is_well) == ("lost", False)
+    assert planned == done or why.startswith("gives other bytes"), "nothing is packaged to see what it would do"
+    assert why in done.what
+    assert "ingest the source again" in done.what
+    assert tree(folder) == before
