@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults import house as houses
 from tests.faults.house import FaultyHouse, lines
 from tests.faults.schedule import Schedule
-from tests.faults.server import FaultServer, fault_server
+from tests.faults.server import fault_server
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 
 NIGHTLY = int(os.environ.get("FAULT_SCHEDULES", "10000"))

@@ -19,6 +19,7 @@ from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
+from vidpipe.storage.base import Damaged
 from vidpipe.storage.local import LocalStorage
 
 CLIP = FIXTURES / "portrait-25.mp4"
@@ -110,11 +111,11 @@ class Fickle(LocalStorage):
         super().__init__(root)
         self.times = times
 
-    def get(self, path: str) -> bytes:
-        data = super().get(path)
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        data = super().get(path, sha256)
         if path == "film/master.m3u8" and self.times:
             self.times -= 1
-            return data[:-1]
+            raise Damaged.of(data[:-1], path)
         return data
 
 

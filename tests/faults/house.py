@@ -41,6 +41,7 @@ from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.media import ffmpeg, process
 from vidpipe.package import thumbnails
 from vidpipe.pipeline.ingest import IngestRequest, ingest
+from vidpipe.pipeline.versions import give_up
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.storage import s3
 
@@ -66,7 +67,8 @@ class FaultyHouse:
         )
         self.there = self.settings.model_copy(update={"target": f"s3://{server.client.bucket}/{THERE}"})
         keys = KeyStore(self.settings.keys)
-        self.judge = Judge(server, Path(self.settings.catalog_url), self.settings.keys, functools.cache(lambda key_id: keys.get(key_id).key))
+        key = functools.cache(lambda key_id: keys.get(key_id).key)
+        self.judge = Judge(server, Path(self.settings.catalog_url), self.settings.keys, key)
         self.sources = [_clip(folder, "one", 1, "testsrc2"), _clip(folder, "two", 3, "mandelbrot")]
         self.versions = itertools.count(1)
         self._ingest(0, content_id=OTHER)()
@@ -124,7 +126,8 @@ class FaultyHouse:
     def settle(self) -> None:
         """Run what brings a title to a good end, whatever has become of it."""
         self._ingest(0, replace=True)()
-        prune(PruneRequest(keep=99), self.settings)
+        prune(PruneRequest(keep=99), self.settings)  # goes on with what is being deleted
+        give_up(self.settings)  # work clean --unfinished: of an ingest or a copy that nobody ran again
 
     def collect(self, *, there: bool = True) -> None:
         """Remove the garbage of the target. there: also where titles are copied to."""

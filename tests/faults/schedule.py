@@ -1,7 +1,7 @@
 """A schedule of faults: which commands run one after the other, and what befalls the requests that they make. All of it from a seed.
 
-Which fault a request suffers depends on the seed, the number of the command, the kind and the key of the request, and how often it was asked
-before, and on nothing else: not on which of several threads is faster. So the same seed is the same schedule.
+Which fault a request suffers depends on the seed, the number of the command, the kind and the key of the request, and how often it was
+asked before, and on nothing else: not on which of several threads is faster. So the same seed is the same schedule.
 """
 
 from __future__ import annotations

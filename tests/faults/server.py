@@ -1,7 +1,7 @@
 """S3 in this process: one bucket in memory, and faults as they are ordered, request by request.
 
-It speaks what ``vidpipe/storage/s3.py`` asks: objects, listings in pages, copies, uploads in parts. It knows no signatures, but whose access
-key asks, so that credentials may expire. Threads, one a connection; written for speed: a schedule of faults costs some hundred requests.
+It speaks what ``vidpipe/storage/s3.py`` asks: objects, listings in pages, copies, uploads in parts. It checks no signature, but whose
+access key asks, so that credentials may expire. Threads, one a connection; written for speed: a schedule costs a hundred requests.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,12 +98,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Kept:
-    """An object. headers: those that it was sent with and is given back with."""
+    """An object. headers: those that it was sent with and is given back with.  torn: half of what was sent."""
 
     body: bytes
     headers: dict[str, str]
     modified: datetime
     etag: str
+    torn: bool = False
 
     @property
     def sha256(self) -> str:
@@ -230,7 +232,7 @@ class FaultServer:
         if fault is Fault.WRONG_ETAG and "ETag" in answer.headers:
             answer.headers["ETag"] = '"00000000000000000000000000000000"'
         if answer.status < 300 and fault in (Fault.SHORT, Fault.FLIPPED) and answer.body:
-            answer.body = _damaged(answer.body, fault)
+            answer.body = _damaged(answer.body, fault, asked)
         return answer, fault
 
     def _done(self, operation: str, key: str, query: dict[str, str], headers: dict[str, str], body: bytes, fault: Fault | None) -> _Answer:
@@ -259,7 +261,7 @@ class FaultServer:
             raise _Refused("BadDigest")
         etag = f'"{_md5(body).hexdigest()}"'
         if fault is not Fault.LOST:
-            self._store(key, _half(body, fault), _kept_headers(headers), etag)
+            self._store(key, _half(body, fault), _kept_headers(headers), etag, torn=fault is Fault.TORN)
         return _Answer(headers={"ETag": etag})
 
     def _CopyObject(self, *, key: str, headers: dict[str, str], fault: Fault | None, **_: Any) -> _Answer:
@@ -290,7 +292,7 @@ class FaultServer:
             for key in keys[:most]
         )
         more = f"<NextContinuationToken>{escape(keys[most - 1])}</NextContinuationToken>" if len(keys) > most else ""
-        about = f"<EncodingType>url</EncodingType><KeyCount>{len(keys[:most])}</KeyCount><IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
+        about = f"<EncodingType>url</EncodingType><IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
         return _xml("ListBucketResult", about + more + entries)
 
     def _CreateMultipartUpload(self, *, key: str, headers: dict[str, str], **_: Any) -> _Answer:
@@ -343,9 +345,9 @@ class FaultServer:
         )
         return _xml("ListMultipartUploadsResult", f"<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>{entries}")
 
-    def _store(self, key: str, body: bytes, headers: dict[str, str], etag: str) -> None:
+    def _store(self, key: str, body: bytes, headers: dict[str, str], etag: str, *, torn: bool = False) -> None:
         self._before.append((key, self.objects.get(key)))
-        self.objects[key] = Kept(body, headers, self.clock, etag)
+        self.objects[key] = Kept(body, headers, self.clock, etag, torn)
         self.changed(key)
 
     def _found(self, key: str) -> Kept:
@@ -405,9 +407,11 @@ def _half(body: bytes, fault: Fault | None) -> bytes:
     return body[: len(body) // 2] if fault is Fault.TORN else body
 
 
-def _damaged(body: bytes, fault: Fault) -> bytes:
-    middle = len(body) // 2
-    return body[:middle] if fault is Fault.SHORT else body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+def _damaged(body: bytes, fault: Fault, asked: Asked) -> bytes:
+    """Return a body that ends early, or has one other bit; where depends on the request alone."""
+    place = zlib.crc32(repr(asked).encode())
+    at, bit = place % len(body), 1 << place % 7
+    return body[:at] if fault is Fault.SHORT else body[:at] + bytes([body[at] ^ bit]) + body[at + 1 :]
 
 
 def _md5(body: bytes) -> Any:

@@ -35,7 +35,7 @@ from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
 from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
-from vidpipe.pipeline.address import is_flipped, show, take_down
+from vidpipe.pipeline.address import Unplayable, is_flipped, show, take_down
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, loss, seal_record
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages
@@ -44,7 +44,7 @@ from vidpipe.publish.copies import has_headers
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage, get_if_there
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Running, claim, unfinished
 
@@ -139,13 +139,11 @@ def _unknown(target: Storage, catalog: Catalog, content_id: str | None) -> Itera
         if version in titles[title]:
             continue
         try:
-            record = Record.model_validate_json(target.get(f"{title}/{version}/{layout.RECORD}"))
-        except ValidationError:
-            continue  # no record of ours
-        except PublishFailed:
-            if target.head(f"{title}/{version}/{layout.RECORD}") is None:
+            if (data := get_if_there(target, f"{title}/{version}/{layout.RECORD}")) is None:
                 continue  # it was deleted since
-            raise
+            record = Record.model_validate_json(data)
+        except (Damaged, ValidationError):
+            continue  # no record of ours
         if (record.content_id, record.version) == (title, version) and datetime.now(UTC) - record.created_at >= SETTLED:
             yield record
 
@@ -220,7 +218,7 @@ def _put_right(
         elif record.status == "live":
             try:
                 wrong = not is_flipped(storage, record)
-            except PublishFailed as problem:  # its own master playlist is lost
+            except Unplayable as problem:
                 yield Repaired(**named, deed="lost", what=f"its address cannot be compared: {problem.what}")
                 return
             if wrong:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vidpipe.errors import PublishFailed
 from vidpipe.layout import THUMBNAILS
 from vidpipe.progress import Copied, Reporter, Uploaded
 from vidpipe.publish.copies import Shared
@@ -125,6 +126,20 @@ def discard(storage: Storage, prefix: str) -> None:
     if clean_path(prefix).count("/") != 1:
         raise ValueError(f"not the prefix of a version: {prefix!r}")
     storage.delete_prefix(prefix)
+    if left := next(storage.list(prefix), None):  # an answer that it was deleted proves nothing
+        raise _still_there(storage.location(left.path))
+
+
+def remove_object(storage: Storage, path: str) -> None:
+    """Remove one object, and look whether it has gone."""
+    storage.delete(path)
+    if storage.head(path) is not None:
+        raise _still_there(storage.location(path))
+
+
+def _still_there(where: str) -> PublishFailed:
+    fix = "run the same command again; if it stays, look at what else writes to the target, and at the rights of these credentials"
+    return PublishFailed("the object was deleted, and is still there", where=where, fix=fix)
 
 
 def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int | None) -> bool:

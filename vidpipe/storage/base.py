@@ -1,8 +1,8 @@
 """What every target can do: the Storage protocol, what it says of an object, and the rule for object paths.
 
 In:   object paths relative to the root of the target: "/"-separated, without "." and ".." parts.
-Out:  ``Storage`` (local.py and s3.py implement it), ``Stored``, ``clean_path``, ``sha256_file``.
-Wrong: ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
+Out:  ``Storage`` (local.py and s3.py implement it), ``Stored``, ``get_if_there``, ``clean_path``, ``sha256_file``.
+Wrong: Damaged. ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vidpipe.data import Data
+from vidpipe.errors import PublishFailed
 
 
 class Stored(Data):
@@ -33,6 +34,21 @@ class Stored(Data):
     sha256: str | None = None
     tag: str | None = None
     modified: datetime | None = None
+
+
+class Damaged(PublishFailed):
+    """An object has other bytes than it was written with, however often it is read. size, sha256: of what was read."""
+
+    size = 0
+    sha256 = ""
+
+    @classmethod
+    def of(cls, data: bytes, where: str) -> Damaged:
+        """Return the error for an object that was read."""
+        fix = "run the same command again; if it fails again, look at what else writes to the target"
+        error = cls("the object has other bytes than it was written with", where=where, fix=fix)
+        error.size, error.sha256 = len(data), hashlib.sha256(data).hexdigest()
+        return error
 
 
 class Storage(Protocol):
@@ -70,8 +86,11 @@ class Storage(Protocol):
         size: bytes, as known. False if the object is not there, or the target does not copy it; whoever has its bytes can put them.
         """
 
-    def get(self, path: str) -> bytes:
-        """Return the bytes of an object as they are stored."""
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        """Return the bytes of an object as they are stored. What was damaged on its way is read again.
+
+        sha256: of the bytes, as it must be; None for what the target remembers of it, if it does.  Raises Damaged if it is another one.
+        """
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
         """Copy an object into a local file, which appears whole or not at all.
@@ -105,6 +124,16 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+
+
+def get_if_there(storage: Storage, path: str) -> bytes | None:
+    """Return the bytes of an object, or None if there is none. A target that cannot be asked is another matter: PublishFailed."""
+    try:
+        return storage.get(path)
+    except PublishFailed:
+        if storage.head(path) is not None:
+            raise
+    return None
 
 
 def clean_path(path: str, *, empty: bool = False) -> str:
