@@ -15,6 +15,8 @@ from tests.ingest_support import FIXTURES, Recorder, live, run, settings, tree, 
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.inspect.inspection import inspect
+from vidpipe.lifecycle.titles import TitleRequest
+from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
@@ -159,6 +161,18 @@ def test_an_address_of_no_live_title_is_removed(title: tuple[Settings, IngestRes
     configured, _ = title
     with closing(Catalog(configured.home / "another.db")) as empty:
         flip(LocalStorage(Path(configured.target)), empty, "film")
+    assert not address(configured).exists()
+
+
+def test_an_address_that_is_not_removed_is_not_taken_for_gone(
+    title: tuple[Settings, IngestResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured, _ = title
+    monkeypatch.setattr(LocalStorage, "delete", lambda *_: None)  # a server that answers 204 and keeps it
+    with pytest.raises(NotFlipped, match="no longer live, but its address still plays it: the object was deleted, and is still there"):
+        withdraw(TitleRequest(content_id="film"), configured)
+    monkeypatch.undo()
+    assert withdraw(TitleRequest(content_id="film"), configured).unchanged
     assert not address(configured).exists()
 
 
