@@ -85,6 +85,7 @@ class FaultyHouse:
         for name, usual in _SIZES.items():
             self._patch.setattr(s3, name, schedule.part or usual)
         self.server.reset(self._objects)
+        self.judge.changed(None)
         self.server.lag, self.server.page = schedule.lag, schedule.page
         home = self.settings.home
         for name in ("catalog.db-wal", "catalog.db-shm"):

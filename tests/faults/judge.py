@@ -54,6 +54,11 @@ class Judge:
     keys: Path
     key: Callable[[str], bytes]
     reference: dict[str, dict[str, str]] = field(default_factory=dict)
+    _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def changed(self, key: str | None) -> None:
+        """Look again at the version that has an object; None stands for all. What has not changed since it was seen whole still is."""
+        self._whole = {prefix: record for prefix, record in self._whole.items() if key is not None and not key.startswith(prefix)}
 
     def rows(self) -> list[Row]:
         with closing(sqlite3.connect(self.catalog, timeout=10)) as connection:
@@ -85,6 +90,14 @@ class Judge:
 
     def incomplete(self, row: Row) -> Iterator[str]:
         """Compare the objects of a version with its inventory, and its record with the catalog's."""
+        if self._whole.get(row.prefix) is row.record:  # the same text was parsed once
+            return
+        problems = list(self._incomplete(row))
+        if not problems:
+            self._whole[row.prefix] = row.record
+        yield from problems
+
+    def _incomplete(self, row: Row) -> Iterator[str]:
         objects, name = self.server.objects, f"{row.status} {row.title} {row.version}"
         inventory, record = (objects.get(f"{row.prefix}{file}.json") for file in ("inventory", "record"))
         if inventory is None or record is None:

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from tests.faults.server import FITTING, Asked, Fault
 
-COMMANDS = ("ingest", "rename", "replace", "rekey", "set", "rollback", "withdraw", "restore", "delete", "prune", "gc", "repair", "copy")
-"""What runs. rename: ingest with another title.  replace: of another source.  rekey: with a new key.  copy: to another target."""
+COMMANDS = {
+    **{"rename": 4, "replace": 4, "rekey": 3, "set": 3, "rollback": 2, "copy": 2, "prune": 2, "withdraw": 3},
+    **{"ingest": 1, "repair": 1, "gc": 1, "restore": 0.2, "delete": 0.2},
+}
+"""What runs, and how often. rename: ingest with another title.  replace: of another source.  rekey: with a new key.  ingest: of what is
+live already.  copy: to another target."""
 FOLLOWS = {"withdraw": ("restore", "delete", "replace"), "copy": ("copy", "prune", "withdraw"), "rollback": ("prune", "rename")}
 """What makes sense only, or is of special interest, after something else."""
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -48,10 +52,10 @@ class Schedule:
     def of(cls, seed: int) -> Schedule:
         """Return the schedule of a seed."""
         chance = random.Random(f"schedule {seed}")
-        commands = [chance.choice(COMMANDS)]
-        while len(commands) < 3 and chance.random() < 0.35:
-            last = FOLLOWS.get(commands[-1])
-            commands.append(chance.choice(last if last and chance.random() < 0.6 else COMMANDS))
+        commands: list[str] = []
+        while not commands or (len(commands) < 3 and chance.random() < (0.6 if commands[-1] in FOLLOWS else 0.25)):
+            last = FOLLOWS.get(commands[-1]) if commands and chance.random() < 0.7 else None
+            commands += [chance.choice(last)] if last else chance.choices(list(COMMANDS), list(COMMANDS.values()))
         kinds = tuple(Fault)
         if chance.random() < 0.75:  # one alone is seldom hidden by another
             kinds = tuple(chance.sample(kinds, chance.choice((1, 1, 2, 4))))
