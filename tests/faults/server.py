@@ -486,9 +486,9 @@ class _Listening(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def fault_server(clock: datetime) -> Iterator[FaultServer]:
-    """A server that is well until it is asked to be otherwise."""
-    faults = FaultServer(clock)
+def fault_server(clock: datetime | None = None) -> Iterator[FaultServer]:
+    """A server that is well until it is asked to be otherwise. clock: when everything is written; now, by default."""
+    faults = FaultServer(clock or datetime.now(UTC))
     handler = type("Connection", (_Connection,), {"faults": faults})
     with _Listening(("127.0.0.1", 0), handler) as listening:
         faults.port, listening.crashes = listening.server_address[1], faults.crashes
