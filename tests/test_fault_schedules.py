@@ -70,8 +70,7 @@ class Run:
                         return [f"the user was blamed for what the storage did: {outcome}"]
                     if again is not None and not isinstance(again, UsageError):
                         return [f"the same command does not complete: {again!r}"]
-                    failed = failed and again is not None
-                    if problems := self._problems(strict=again is None):
+                    if problems := self._problems(strict=again is None and not failed):
                         return problems
                 elif outcome is not None:
                     failed = True

@@ -348,6 +348,17 @@ def test_what_was_deleted_and_is_still_there_is_not_taken_for_gone(storage: Watc
     assert storage.head(path) is None
 
 
+def test_what_a_listing_hides_of_a_discarded_version_is_at_least_not_complete(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(storage, made(1))
+    for name in (layout.INVENTORY, layout.RECORD):
+        publish_object(storage, PREFIX, name, b"{}", reporter=Silent())
+    monkeypatch.setattr(LocalStorage, "list", lambda *_: iter(()))  # as a server lists what was there a moment ago
+    monkeypatch.setattr(LocalStorage, "delete_prefix", lambda *_: None)
+    discard(storage, PREFIX)
+    monkeypatch.undo()
+    assert [found.path for found in storage.list(PREFIX)] == [f"{PREFIX}/video/720p/00001.m4s"]
+
+
 def test_the_layout() -> None:
     assert layout.init_section("audio", "en") == "audio/en/init.mp4"
     assert layout.segment("video", "720p", 0) == "video/720p/00001.m4s"

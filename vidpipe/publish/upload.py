@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidpipe.errors import PublishFailed
-from vidpipe.layout import THUMBNAILS
+from vidpipe.layout import INVENTORY, RECORD, THUMBNAILS
 from vidpipe.progress import Copied, Reporter, Uploaded
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
@@ -125,6 +125,8 @@ def discard(storage: Storage, prefix: str) -> None:
     """Remove a version that was never published. prefix: ``{content_id}/{version}``, never a shorter one."""
     if clean_path(prefix).count("/") != 1:
         raise ValueError(f"not the prefix of a version: {prefix!r}")
+    for path in (RECORD, INVENTORY):  # by name, and first: whatever a listing hides, what is left is not taken for a complete version
+        remove_object(storage, f"{prefix}/{path}")
     storage.delete_prefix(prefix)
     if left := next(storage.list(prefix), None):  # an answer that it was deleted proves nothing
         raise _still_there(storage.location(left.path))
