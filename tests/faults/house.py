@@ -27,6 +27,7 @@ from tests.faults.schedule import Schedule
 from tests.faults.server import FaultServer
 from tests.ingest_support import settings
 from vidpipe import layout
+from vidpipe.catalog import database
 from vidpipe.catalog.store import Catalog
 from vidpipe.lifecycle.deletion import delete
 from vidpipe.lifecycle.garbage import GarbageRequest, collect_garbage
@@ -130,9 +131,9 @@ class FaultyHouse:
         prune(PruneRequest(keep=99), self.settings)  # goes on with what is being deleted
         give_up(self.settings)  # work clean --unfinished: of an ingest or a copy that nobody ran again
 
-    def collect(self, *, there: bool = True) -> None:
-        """Remove the garbage of the target. there: also where titles are copied to."""
-        for configured in (self.settings, *([self.there] if there else [])):
+    def collect(self) -> None:
+        """Remove the garbage of both targets."""
+        for configured in (self.settings, self.there):
             collect_garbage(GarbageRequest(older_than=timedelta(days=7), delete=True), configured)
 
     def repaired(self) -> list[str]:
@@ -199,6 +200,7 @@ def _quicken(patch: pytest.MonkeyPatch, server: FaultServer, folder: Path) -> No
     patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0)
     patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda self, amount: True)
     patch.setattr("s3transfer.utils.ChunksizeAdjuster.adjust_chunksize", lambda self, current, file_size=None: current)
+    patch.setattr(database, "engine", functools.cache(database.engine))  # which remembers its statements
     # A fifth of a request: the same few words, and one moment, again and again.
     patch.setattr("botocore.useragent.UserAgentString.to_string", lambda self: "vidpipe")
     patch.setattr("botocore.parsers.DEFAULT_TIMESTAMP_PARSER", functools.cache(parse_timestamp))
