@@ -1,5 +1,5 @@
-"""Proxies in front of real servers. Of S3: loses or damages what it is asked to, and answers as if all were well. Of PostgreSQL: breaks the
-connection at a COMMIT, before it arrives or before its answer does.
+"""Proxies in front of real servers. Of S3: counts bytes (what a server may do wrong is for ``tests/faults/server.py``). Of PostgreSQL:
+breaks the connection at a COMMIT, before it arrives or before its answer does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,17 +18,12 @@ from urllib.parse import urlsplit
 
 from tests.servers import S3Server
 
-Fault = str
-"""pass: nothing is wrong.  lost: a PUT is answered 200 and goes nowhere.  cut: half of it is stored."""
-
 
 @dataclass
 class Proxy:
-    """fault: method, path -> Fault.  asked: every request, in order.  sent, got: bytes of the bodies of all requests, of all answers."""
+    """sent, got: bytes of the bodies of all requests, of all answers."""
 
     backend: str
-    fault: Callable[[str, str], Fault] = lambda method, path: "pass"
-    asked: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
     got: int = 0
 
@@ -42,21 +37,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.proxy.asked.append((self.command, self.path))
         with _counting:
             self.proxy.sent += len(body)
-        fault = self.proxy.fault(self.command, self.path)
-        headers = dict(self.headers.items())
-        if fault == "lost":
-            self.reply(200, {"ETag": '"0123456789abcdef0123456789abcdef"'}, b"")
-            return
-        if fault == "cut":
-            body = body[: len(body) // 2]
-            headers = {name: value for name, value in headers.items() if name.lower() != "content-md5"}
-            headers["Content-Length"] = str(len(body))
         connection = http.client.HTTPConnection(urlsplit(self.proxy.backend).netloc, timeout=30)
         try:
-            connection.request(self.command, self.path, body, headers)
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
             found = connection.getresponse()
             data = found.read()
             with _counting:
@@ -81,7 +66,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def faulty(server: S3Server) -> Iterator[tuple[S3Server, Proxy]]:
+def counted(server: S3Server) -> Iterator[tuple[S3Server, Proxy]]:
     """Give the same server as it is reached through a proxy, and the proxy."""
     proxy = Proxy(server.endpoint)
     handler = type("Handler", (_Handler,), {"proxy": proxy})

@@ -8,11 +8,9 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
-import boto3
 import pytest
 
-from tests import servers
-from tests.fault_proxy import Proxy, faulty
+from tests.faults.server import Asked, Fault, FaultServer, fault_server
 from tests.ingest_support import FIXTURES, key_of, live, run, settings, tree, version
 from vidpipe.catalog.record import Record
 from vidpipe.errors import VerificationFailed
@@ -25,36 +23,32 @@ CLIP = FIXTURES / "one-second.mp4"
 
 
 @pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[servers.S3Server, Proxy]]:
-    with servers.moto() as server, faulty(server) as (reached, between):
-        reached.use(monkeypatch, tmp_path)
-        yield reached, between
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
+    with fault_server() as running:
+        running.client.use(monkeypatch, tmp_path)
+        yield running
 
 
 @pytest.mark.parametrize(
     ("name", "fault", "times"),
     [
-        ("record.json", "lost", 99),
-        ("record.json", "cut", 99),
-        ("record.json", "cut", 1),
-        ("inventory.json", "lost", 1),
-        ("inventory.json", "cut", 99),
-    ],
+        ("record.json", Fault.LOST, 99),
+        ("inventory.json", Fault.TORN, 1),
+    ],  # others befall in tests/test_fault_schedules.py
 )
 def test_a_put_that_is_answered_and_not_done_is_never_live(
-    name: str, fault: str, times: int, proxy: tuple[servers.S3Server, Proxy], tmp_path: Path
+    name: str, fault: Fault, times: int, server: FaultServer, tmp_path: Path
 ) -> None:
-    server, between = proxy
     left = [times]
 
-    def once(method: str, path: str) -> str:
-        if method == "PUT" and path.endswith(name) and left[0]:
+    def some(asked: Asked) -> Fault | None:
+        if asked.operation == "PutObject" and asked.key.endswith(name) and left[0]:
             left[0] -= 1
             return fault
-        return "pass"
+        return None
 
-    between.fault = once
-    configured = settings(tmp_path, 90, target=f"s3://{server.bucket}/vod", encrypt="none")
+    server.begin(some)
+    configured = settings(tmp_path, 90, target="s3://titles/vod", encrypt="none")
     if times > 1:
         with pytest.raises(VerificationFailed) as refused:
             run(CLIP, configured, content_id="film")
@@ -118,18 +112,16 @@ def test_a_reader_ignores_what_a_later_version_adds(tmp_path: Path) -> None:
     assert read_inventory(json.dumps(value).encode()) == inventory
 
 
-def test_an_unchanged_title_on_s3_costs_four_requests(proxy: tuple[servers.S3Server, Proxy], tmp_path: Path) -> None:
-    server, between = proxy
-    configured = settings(tmp_path, 90, target=f"s3://{server.bucket}/vod")
+def test_an_unchanged_title_on_s3_costs_four_requests(server: FaultServer, tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90, target="s3://titles/vod")
     first = run(CLIP, configured, content_id="film")
-    between.asked.clear()
+    server.log.clear()
     assert run(CLIP, configured, content_id="film").unchanged
-    assert [method for method, _ in between.asked] == ["GET", "GET", "GET", "HEAD"], "a listing, the inventory, the record; the address"
-    with closing(boto3.session.Session().client("s3")) as client:
-        client.delete_object(Bucket=server.bucket, Key=f"vod/film/{first.record.version}/video/90p/00001.m4s")
-    between.asked.clear()
+    asked = [asked.operation for asked, _ in server.log]
+    assert asked == ["ListObjectsV2", "GetObject", "GetObject", "HeadObject"], "a listing, the inventory, the record; the address"
+    lost = f"vod/film/{first.record.version}/video/90p/00001.m4s"
+    del server.objects[lost]
+    server.log.clear()
     again = run(CLIP, configured, content_id="film")
     assert (again.restored, again.record) == (1, first.record)
-    assert [path for method, path in between.asked if method == "PUT"] == [
-        f"/{server.bucket}/vod/film/{first.record.version}/video/90p/00001.m4s"
-    ]
+    assert [asked.key for asked, _ in server.log if asked.operation == "PutObject"] == [lost]

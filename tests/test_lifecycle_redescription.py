@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -135,6 +136,10 @@ def test_damaged_objects_are_not_either(house: House) -> None:
 
 def test_a_version_without_inventory_needs_its_source(house: House) -> None:
     house.file(FIRST, "inventory.json").unlink()
+    with pytest.raises(VerificationFailed, match="the inventory of version"):
+        redescribe(words("x"), house.settings)
+    with closing(sqlite3.connect(house.settings.home / "catalog.db")) as database, database:
+        database.execute("UPDATE vidpipe_versions SET record = json_remove(record, '$.left_out')")  # as of vidpipe 0.1.0, which made none
     with pytest.raises(UsageError, match="no inventory") as failure:
         redescribe(words("x"), house.settings)
     assert "--title" in str(failure.value.fix)

@@ -13,12 +13,13 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.repair import Repair, RepairRequest, repair
 from vidpipe.lifecycle.restoration import restore
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.storage.local import LocalStorage
 
 SECOND = "20261121T000000Z-222222"
 ALL = RepairRequest()
@@ -70,6 +71,23 @@ def test_what_no_version_has_is_named(house: House) -> None:
     assert deeds(done) == [(SECOND, "lost")]
     assert path in done.found[0].what
     assert "ingest the source again" in done.found[0].what
+
+
+@pytest.mark.parametrize("name", ["inventory.json", "master.m3u8"])
+def test_what_cannot_be_read_right_now_is_not_lost(name: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = LocalStorage.get
+
+    def fails(self: LocalStorage, path: str, sha256: str | None = None) -> bytes:
+        if path == f"{TITLE}/{SECOND}/{name}":
+            raise PublishFailed("cannot read: the server failed")
+        return read(self, path, sha256)
+
+    monkeypatch.setattr(LocalStorage, "get", fails)
+    with pytest.raises(PublishFailed, match="the server failed"):
+        repair(ALL, house.settings)
+    monkeypatch.undo()
+    house.file(SECOND, name).unlink()
+    assert [deed for _, deed in deeds(repair(ALL, house.settings))] == (["copied"] if name == "master.m3u8" else ["lost"])
 
 
 def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:

@@ -13,10 +13,11 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.storage.local import LocalStorage
 
 SECOND = "20261121T000000Z-222222"
 
@@ -128,6 +129,15 @@ def test_an_address_that_plays_another_version_is_found(house: House) -> None:
     with pytest.raises(VerificationFailed, match="does not play its live version") as failed:
         scrub(ScrubRequest(title=TITLE), house.settings)
     assert "vidpipe repair" in str(failed.value.fix)
+
+
+def test_a_target_that_fails_is_not_taken_for_one_without_a_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> bytes:
+        raise PublishFailed("cannot read: the server failed")
+
+    monkeypatch.setattr(LocalStorage, "get", fails)
+    with pytest.raises(PublishFailed, match="the server failed"):
+        scrub(ScrubRequest(title=str(house.file(FIRST, ""))), house.settings)
 
 
 def test_a_withdrawn_title_can_be_verified_too(house: House) -> None:

@@ -16,10 +16,13 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed
 from vidpipe.inspect.inspection import inspect
+from vidpipe.lifecycle.titles import TitleRequest
+from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
+from vidpipe.storage.base import Damaged
 from vidpipe.storage.local import LocalStorage
 
 CLIP = FIXTURES / "portrait-25.mp4"
@@ -111,11 +114,11 @@ class Fickle(LocalStorage):
         super().__init__(root)
         self.times = times
 
-    def get(self, path: str) -> bytes:
-        data = super().get(path)
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        data = super().get(path, sha256)
         if path == "film/master.m3u8" and self.times:
             self.times -= 1
-            return data[:-1]
+            raise Damaged.of(data[:-1], path)
         return data
 
 
@@ -181,6 +184,18 @@ def test_an_address_of_no_live_title_is_removed(title: tuple[Settings, IngestRes
     configured, _ = title
     with closing(Catalog(configured.home / "another.db")) as empty:
         flip(LocalStorage(Path(configured.target)), empty, "film")
+    assert not address(configured).exists()
+
+
+def test_an_address_that_is_not_removed_is_not_taken_for_gone(
+    title: tuple[Settings, IngestResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured, _ = title
+    monkeypatch.setattr(LocalStorage, "delete", lambda *_: None)  # a server that answers 204 and keeps it
+    with pytest.raises(NotFlipped, match="no longer live, but its address still plays it: the object was deleted, and is still there"):
+        withdraw(TitleRequest(content_id="film"), configured)
+    monkeypatch.undo()
+    assert withdraw(TitleRequest(content_id="film"), configured).unchanged
     assert not address(configured).exists()
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from tests import playback, servers
 from tests.encode_support import ffmpeg
-from tests.fault_proxy import Proxy, faulty
+from tests.fault_proxy import Proxy, counted
+from tests.faults.server import Fault, fault_server
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, live, run, settings, tree, version
 from tests.subtitle_support import srt
 from vidpipe.inventory import Inventory, read_inventory
@@ -211,7 +212,7 @@ def test_what_the_live_version_has_lost_is_made_again(damage: Callable[[Path], N
 @pytest.fixture(params=[pytest.param("moto", marks=pytest.mark.nightly), "rclone"])
 def between(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, Proxy]]:
     try:
-        with getattr(servers, request.param)() as server, faulty(server) as (reached, proxy):
+        with getattr(servers, request.param)() as server, counted(server) as (reached, proxy):
             reached.use(monkeypatch, tmp_path)
             yield f"s3://{server.bucket}/vod", proxy
     except servers.Unavailable as reason:
@@ -247,24 +248,15 @@ def test_a_server_copies_and_nothing_but_texts_leaves_this_machine(between: tupl
 
 
 def test_a_server_that_answers_and_does_not_copy_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with servers.moto() as server, faulty(server) as (reached, proxy):
-        reached.use(monkeypatch, tmp_path)
-        configured = quick(tmp_path, target=f"s3://{server.bucket}/vod")
+    with fault_server() as server:
+        server.client.use(monkeypatch, tmp_path)
+        configured = quick(tmp_path, target="s3://titles/vod")
         first = run(CLIP, configured, content_id="film")
         name = "video/90p/00002.m4s"
-        seen: list[str] = []
-
-        def lost(method: str, path: str) -> str:
-            if method == "PUT" and path.endswith(name) and not seen:
-                seen.append(path)
-                return "lost"
-            return "pass"
-
-        proxy.fault = lost
+        server.begin(lambda asked: Fault.LOST if asked.operation == "CopyObject" and asked.key.endswith(name) else None)
         again = run(CLIP, configured, content_id="film", title="New")
-        assert seen
-        with closing(open_storage(configured.target)) as storage:
-            old, new = (storage.get(f"film/{result.record.version}/{name}") for result in (first, again))
+        assert [fault for _, fault in server.log if fault] == [Fault.LOST]
+        old, new = (server.objects[f"vod/film/{result.record.version}/{name}"].body for result in (first, again))
         assert old == new
         assert live(configured, "film") == again.record
 

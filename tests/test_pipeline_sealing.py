@@ -16,11 +16,12 @@ from tests.inventory_support import inventory
 from vidpipe import layout
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
-from vidpipe.errors import EncodeFailed, Interrupted, VerificationFailed
+from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.inventory.model import Objects
 from vidpipe.pipeline.sealing import inventory_at, loss, seal
 from vidpipe.progress import Silent
+from vidpipe.storage.base import Damaged
 from vidpipe.storage.local import LocalStorage
 
 PREFIX = "film/20261120T221500Z-3fa9c1"
@@ -151,6 +152,26 @@ def test_without_its_inventory_nobody_knows_what_a_version_had(how: str, version
         (folder / layout.INVENTORY).write_text("{")
     assert loss(storage, about) is None
     assert inventory_at(storage, about) is None
+
+
+def test_a_target_that_fails_is_not_taken_for_one_without_an_inventory(
+    version: tuple[LocalStorage, Path, Inventory, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything would be encoded again, and ``set`` would say that the version is none of today's."""
+    storage, _, _, about = version
+
+    def fails(*_: object) -> bytes:
+        raise problem
+
+    monkeypatch.setattr(storage, "get", fails)
+    problem = PublishFailed("cannot read: the server failed")
+    with pytest.raises(PublishFailed, match="the server failed"):
+        inventory_at(storage, about)
+    with pytest.raises(PublishFailed, match="the server failed"):
+        loss(storage, about)
+    problem = Damaged.of(b"{", "inventory.json")
+    assert inventory_at(storage, about) is None
+    assert loss(storage, about) is None
 
 
 def test_an_inventory_of_objects_alone_is_one(version: tuple[LocalStorage, Path, Inventory, Record]) -> None:

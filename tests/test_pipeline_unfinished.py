@@ -208,6 +208,23 @@ def test_what_cannot_be_removed_is_a_warning(shop: Workshop) -> None:
     assert "ftp://nowhere/x (version v1) could not be removed: " in text
 
 
+def test_what_the_target_does_not_remove_keeps_its_note(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be sealed already. Without the note, garbage collection would take it for a version of another catalog, for ever."""
+    left = shop.leave()
+
+    def fails(*_: object) -> None:
+        raise PublishFailed("cannot delete: the server failed")
+
+    monkeypatch.setattr(LocalStorage, "delete_prefix", fails)
+    with pytest.raises(PublishFailed, match="the server failed"):
+        shop.begin("g")
+    assert (shop.note, shop.stored) == (left, set(left.key_ids))
+    monkeypatch.undo()
+    job, _ = shop.begin("g")
+    assert (shop.note, shop.stored) == (job, set(job.key_ids))
+    assert not shop.object("v1").exists()
+
+
 def test_a_version_that_another_catalog_knows_is_left_alone(shop: Workshop) -> None:
     left = shop.leave(catalog="sqlite:///elsewhere.db")
     job, _ = shop.begin()

@@ -23,7 +23,7 @@ from vidpipe.publish import parallel
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import UploadsLeft
 from vidpipe.publish.result import PublishedSegment
-from vidpipe.publish.upload import discard, publish_object, publish_segments
+from vidpipe.publish.upload import discard, publish_object, publish_segments, remove_object
 from vidpipe.storage.local import LocalStorage
 
 PREFIX = "title/20261120T221500Z-3fa9c1"
@@ -337,6 +337,33 @@ def test_discard_removes_one_version_and_never_more(storage: Watched) -> None:
     for prefix in ("title", "title/", "title/v/video"):
         with pytest.raises(ValueError, match="prefix of a version"):
             discard(storage, prefix)
+
+
+def test_what_was_deleted_and_is_still_there_is_not_taken_for_gone(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(storage, made(2))
+    path = f"{PREFIX}/video/720p/00001.m4s"
+    monkeypatch.setattr(LocalStorage, "delete", lambda *_: None)  # a server that answers 204 and keeps it
+    monkeypatch.setattr(LocalStorage, "delete_prefix", lambda *_: None)
+    with pytest.raises(PublishFailed, match="still there") as refused:
+        remove_object(storage, path)
+    assert refused.value.where == storage.location(path)
+    with pytest.raises(PublishFailed, match="still there"):
+        discard(storage, PREFIX)
+    monkeypatch.undo()
+    remove_object(storage, path)
+    remove_object(storage, path)
+    assert storage.head(path) is None
+
+
+def test_what_a_listing_hides_of_a_discarded_version_is_at_least_not_complete(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(storage, made(1))
+    for name in (layout.INVENTORY, layout.RECORD):
+        publish_object(storage, PREFIX, name, b"{}", reporter=Silent())
+    monkeypatch.setattr(LocalStorage, "list", lambda *_: iter(()))  # as a server lists what was there a moment ago
+    monkeypatch.setattr(LocalStorage, "delete_prefix", lambda *_: None)
+    discard(storage, PREFIX)
+    monkeypatch.undo()
+    assert [found.path for found in storage.list(PREFIX)] == [f"{PREFIX}/video/720p/00001.m4s"]
 
 
 def test_the_layout() -> None:

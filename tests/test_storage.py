@@ -16,7 +16,7 @@ import pytest
 from tests import servers
 from vidpipe.errors import PublishFailed, UsageError
 from vidpipe.storage import Storage, open_storage
-from vidpipe.storage.base import clean_path
+from vidpipe.storage.base import Damaged, clean_path, get_if_there
 from vidpipe.storage.local import LocalStorage
 
 KINDS = ["local", "moto", "rclone"]
@@ -66,6 +66,28 @@ def test_an_object_comes_back_as_it_was(storage: Storage, tmp_path: Path) -> Non
     assert (stored.content_type, stored.cache_control) == expected
     storage.download("t/v/video/a b/00001.m4s", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == data
+
+
+def test_bytes_that_are_not_those_that_are_wanted_are_no_answer(storage: Storage) -> None:
+    sha256 = put(storage, "t/v/x", b"data")
+    assert storage.get("t/v/x", sha256) == b"data"
+    with pytest.raises(Damaged) as refused:
+        storage.get("t/v/x", "ab" * 32)
+    assert (refused.value.size, refused.value.sha256) == (4, sha256)
+
+
+def test_what_is_not_there_is_another_matter_than_a_target_that_fails(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(storage, "t/v/x", b"data")
+    assert get_if_there(storage, "t/v/x") == b"data"
+    assert get_if_there(storage, "t/v/y") is None
+
+    def fails(*_: object) -> bytes:
+        raise PublishFailed("cannot read: the server failed")
+
+    monkeypatch.setattr(storage, "get", fails)
+    assert get_if_there(storage, "t/v/y") is None
+    with pytest.raises(PublishFailed, match="the server failed"):
+        get_if_there(storage, "t/v/x")
 
 
 def test_a_file_is_uploaded_and_replaces_what_was_there(storage: Storage, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from botocore.stub import ANY, Stubber
 from tests import servers
 from vidpipe.errors import PublishFailed, VidpipeError
 from vidpipe.storage import Storage, faults, open_storage, s3
+from vidpipe.storage.base import Damaged
 from vidpipe.storage.s3 import S3Storage
 
 
@@ -68,7 +69,8 @@ def test_a_large_object_is_copied_in_parts_with_its_headers(storage: S3Storage, 
     monkeypatch.setattr(s3, "LARGEST_COPY", 6 << 20)
     monkeypatch.setattr(s3, "COPIED_PART", 5 << 20)
     data = bytes(range(256)) * (11 << 12)
-    headers = {"content_type": "text/vtt", "cache_control": "public", "content_encoding": "gzip", "sha256": "ab" * 32}
+    sha256 = hashlib.sha256(data).hexdigest()
+    headers = {"content_type": "text/vtt", "cache_control": "public", "content_encoding": "gzip", "sha256": sha256}
     storage.put("t/v1/x", data, **headers)
     asked: list[str] = []
     storage._client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
@@ -169,6 +171,28 @@ def test_a_read_that_breaks_off_is_tried_again(storage: S3Storage) -> None:
         stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"hal"), 5)}, {"Bucket": "titles", "Key": ANY})
         stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"whole"), 5)}, {"Bucket": "titles", "Key": ANY})
         assert storage.get("t/x") == b"whole"
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_what_was_damaged_on_its_way_is_read_again(damage: str, storage: S3Storage) -> None:
+    data = b"what was written"
+    bad, sha256 = (b"what wAs written" if damage == "flipped" else data[:9]), hashlib.sha256(data).hexdigest()
+
+    def answers(*bodies: bytes, said: str = sha256) -> None:
+        for body in bodies:
+            answer = {"Body": StreamingBody(io.BytesIO(body), len(body)), "Metadata": {"Sha256": said}}
+            stub.add_response("get_object", answer, {"Bucket": "titles", "Key": ANY})
+
+    with Stubber(storage._client) as stub:
+        answers(bad, bad, data)
+        assert storage.get("t/x") == data
+        answers(bad, bad, bad)
+        with pytest.raises(Damaged) as refused:
+            storage.get("t/x")
+        assert (refused.value.size, refused.value.sha256) == (len(bad), hashlib.sha256(bad).hexdigest())
+        answers(bad, data, said="ab" * 32)  # who knows better what it must be does not ask the target
+        assert storage.get("t/x", sha256) == data
         stub.assert_no_pending_responses()
 
 

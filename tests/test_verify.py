@@ -524,9 +524,9 @@ class Reads(LocalStorage):
         super().__init__(root)
         self.read: set[str] = set()
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, sha256: str | None = None) -> bytes:
         self.read.add(path.removeprefix(f"{PREFIX}/"))
-        return super().get(path)
+        return super().get(path, sha256)
 
 
 def unread(folder: Path, expected: Inventory) -> set[str]:

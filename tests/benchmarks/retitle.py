@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.fault_proxy import Proxy, faulty
+from tests.fault_proxy import Proxy, counted
 from tests.servers import rclone
 from vidpipe.media.ffmpeg import find
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, nargs="?")
     parser.add_argument("--megabytes", type=int, default=100)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="vidpipe-retitle-") as name, rclone() as server, faulty(server) as (reached, proxy):
+    with tempfile.TemporaryDirectory(prefix="vidpipe-retitle-") as name, rclone() as server, counted(server) as (reached, proxy):
         folder = Path(name)
         (folder / "retitle.yaml").write_text(LADDER)
         made = source(folder, options.source, max(6, options.megabytes * 8_000_000 // BITS_A_SECOND))

@@ -23,14 +23,13 @@ from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped
 from vidpipe.data import Data
-from vidpipe.errors import PublishFailed
 from vidpipe.inventory.model import Inventory, MediaTrack, Objects, PublishedTrack, read_inventory
 from vidpipe.manifest.groups import audio_groups, default_of
 from vidpipe.manifest.master import ordered
 from vidpipe.publish.addresses import public
 from vidpipe.publish.delivery import ADDRESS_SECONDS, CACHE_SECONDS, CacheClass, cache_class
 from vidpipe.publish.result import ObjectEntry
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage, get_if_there
 
 FIRST_SEGMENTS = 3
 """Segments of what plays first that a player asks for before it shows a picture, or soon after."""
@@ -97,11 +96,15 @@ def title_report(record: Record, storage: Storage, public_url: str | None = None
 def _known(storage: Storage, prefix: str) -> Objects:
     """Return the inventory of a version; of one that has none (0.1.0) what a listing says."""
     try:
-        return read_inventory(storage.get(f"{prefix}/{layout.INVENTORY}"))
-    except (PublishFailed, ValueError):
+        data = get_if_there(storage, f"{prefix}/{layout.INVENTORY}")
+        known = read_inventory(data) if data is not None else None
+    except (Damaged, ValueError):
+        known = None
+    if known is None:
         own = (layout.RECORD, layout.INVENTORY)
         found = {stored.path.removeprefix(f"{prefix}/"): stored for stored in storage.list(prefix)}
         return Objects(objects={path: ObjectEntry(size=one.size, sha256="") for path, one in found.items() if path not in own})
+    return known
 
 
 def _asked(storage: Storage, path: str, url: Callable[[str], str | None], cache: ServedAs, ttl: int, priority: int) -> list[CdnObject]:

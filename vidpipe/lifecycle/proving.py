@@ -19,7 +19,7 @@ from urllib.parse import quote
 from vidpipe import layout
 from vidpipe.catalog.record import Record, had_inventory
 from vidpipe.data import Data
-from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.titles import prefix_of
@@ -28,7 +28,7 @@ from vidpipe.manifest.parse import MediaPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.storage.base import Readable
+from vidpipe.storage.base import Damaged, Readable, get_if_there
 from vidpipe.storage.compression import decompressed
 from vidpipe.verify.proof import verify
 
@@ -59,12 +59,12 @@ def prove(
     """Prove that a version plays where it lies. full: read everything, as an ingest does.  ffmpeg: decodes the ends then."""
     path = f"{prefix_of(record)}/{layout.INVENTORY}"
     known = None
-    if storage.head(path) is not None:
-        try:
-            known = read_inventory(storage.get(path))
-        except ValueError as error:
-            raise VerificationFailed("the inventory of the version is damaged", where=storage.location(path), fix=_FIX) from error
-    elif had_inventory(record):
+    try:
+        if (data := get_if_there(storage, path)) is not None:
+            known = read_inventory(data)
+    except (Damaged, ValueError) as error:
+        raise VerificationFailed("the inventory of the version is damaged", where=storage.location(path), fix=_FIX) from error
+    if known is None and had_inventory(record):
         fix = f"run: vidpipe repair {record.content_id}; if it cannot put it back, ingest the source again"
         raise VerificationFailed("the inventory of the version is lost", where=storage.location(path), fix=fix)
     if not isinstance(known, Inventory):
@@ -84,11 +84,11 @@ def prove(
 
 
 def key_url_of(inventory: Inventory, storage: Readable) -> str | None:
-    """Return the template of the key URIs of a version, which may be another one than that of today."""
+    """Return the template of the key URIs of a version, which may be another one than that of today.  Raises PublishFailed."""
     prefix = layout.version_prefix(inventory.content_id, inventory.version)
     try:
-        playlist = parse(decompressed(storage.get(f"{prefix}/{inventory.video[0].playlist}")))
-    except (PublishFailed, PlaylistError, ValueError):
+        playlist = parse(decompressed(get_if_there(storage, f"{prefix}/{inventory.video[0].playlist}") or b""))
+    except (Damaged, PlaylistError, ValueError):
         return None  # the proof says what is wrong with it
     keys = playlist.segments[0].keys if isinstance(playlist, MediaPlaylist) and playlist.segments else ()
     key_id = inventory.video[0].segments[0].key_id

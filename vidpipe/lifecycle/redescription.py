@@ -11,7 +11,6 @@ same bytes and keep their keys: of all that is published, only the record says w
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack, closing
@@ -38,7 +37,7 @@ from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage
 from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import Claim, claim
 
@@ -185,9 +184,10 @@ def _send(paths: Iterable[str], shared: Shared, prefix: str, reporter: Reporter,
         )
         if shared.storage.head(f"{shared.prefix}/{path}") is None:
             raise lost
-        data = shared.storage.get(f"{shared.prefix}/{path}")
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise lost
+        try:
+            data = shared.storage.get(f"{shared.prefix}/{path}", entry.sha256)
+        except Damaged as problem:
+            raise lost from problem
         shared.storage.put(
             f"{prefix}/{path}",
             data,

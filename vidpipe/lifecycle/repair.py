@@ -38,7 +38,7 @@ from vidpipe.errors import EncodeFailed, PublishFailed, SourceRefused, UsageErro
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
 from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
-from vidpipe.pipeline.address import is_flipped, show, take_down
+from vidpipe.pipeline.address import Unplayable, is_flipped, show, take_down
 from vidpipe.pipeline.kept_plan import recall
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.restore import Differs, put_back
@@ -49,7 +49,7 @@ from vidpipe.publish.copies import has_headers
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage, get_if_there
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Running, claim, unfinished
 
@@ -144,13 +144,11 @@ def _unknown(target: Storage, catalog: Catalog, content_id: str | None) -> Itera
         if version in titles[title]:
             continue
         try:
-            record = Record.model_validate_json(target.get(f"{title}/{version}/{layout.RECORD}"))
-        except ValidationError:
-            continue  # no record of ours
-        except PublishFailed:
-            if target.head(f"{title}/{version}/{layout.RECORD}") is None:
+            if (data := get_if_there(target, f"{title}/{version}/{layout.RECORD}")) is None:
                 continue  # it was deleted since
-            raise
+            record = Record.model_validate_json(data)
+        except (Damaged, ValidationError):
+            continue  # no record of ours
         if (record.content_id, record.version) == (title, version) and datetime.now(UTC) - record.created_at >= SETTLED:
             yield record
 
@@ -225,7 +223,7 @@ def _put_right(
         elif record.status == "live":
             try:
                 wrong = not is_flipped(storage, record)
-            except PublishFailed as problem:  # its own master playlist is lost
+            except Unplayable as problem:
                 yield Repaired(**named, deed="lost", what=f"its address cannot be compared: {problem.what}")
                 return
             if wrong:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidpipe.catalog.compose import record_of
-from vidpipe.catalog.record import Record
+from vidpipe.catalog.record import Record, had_inventory
 from vidpipe.catalog.states import still
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
+from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
-from vidpipe.layout import version_prefix
+from vidpipe.layout import INVENTORY, version_prefix
 from vidpipe.lifecycle.revival import live_event
 from vidpipe.lifecycle.titles import keys_given, prefix_of
 from vidpipe.pipeline.address import show
@@ -61,6 +61,12 @@ class Republished:
 def whole_inventory(storage: Storage, live: Record, again: str) -> Inventory:
     """Return the inventory of a version. again: options with which its source is to be ingested if it has none."""
     known = inventory_at(storage, live)
+    if known is None and had_inventory(live):
+        raise VerificationFailed(
+            f"the inventory of version {live.version} of {live.content_id} is lost or damaged",
+            where=storage.location(f"{prefix_of(live)}/{INVENTORY}"),
+            fix="ingest its source again: a new version takes its place",
+        )
     if not isinstance(known, Inventory):
         raise UsageError(
             f"version {live.version} of {live.content_id} has no inventory that can be read: vidpipe 0.1.0 made none",

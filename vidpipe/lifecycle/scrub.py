@@ -25,7 +25,7 @@ from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import ProvenVersion, prove
 from vidpipe.lifecycle.titles import keys_given, prefix_of, standing_of, versions_of
 from vidpipe.manifest.parse import MasterPlaylist, PlaylistError, parse
@@ -36,7 +36,7 @@ from vidpipe.progress import Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Readable
+from vidpipe.storage.base import Damaged, Readable, get_if_there
 from vidpipe.storage.compression import decompressed
 from vidpipe.work.measurements import of_programs
 
@@ -133,14 +133,14 @@ def record_at(location: str) -> Record:
     """Return the record of the version that lies at a path or URL; of a title, the one that its address plays."""
     folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}")
     with closing(_opened(folder)) as storage:
-        if storage.head(layout.RECORD) is None and (version := played_by(storage)):
-            return record_at(f"{folder}/{version}")
         try:
-            record = Record.model_validate_json(storage.get(layout.RECORD))
-        except PublishFailed as problem:
-            fix = "name a content id, or the folder of a version, which has a record.json"
-            raise UsageError(f"there is no published version here: {problem.what}", where=location, fix=fix) from problem
-        except ValidationError as problem:
+            if (data := get_if_there(storage, layout.RECORD)) is None:
+                if version := played_by(storage):
+                    return record_at(f"{folder}/{version}")
+                fix = "name a content id, or the folder of a version, which has a record.json"
+                raise UsageError("there is no published version here", where=location, fix=fix)
+            record = Record.model_validate_json(data)
+        except (Damaged, ValidationError) as problem:
             fix = "name the title by its content id: the catalog has its record, too"
             raise VerificationFailed("its record is damaged", where=storage.location(layout.RECORD), fix=fix) from problem
         if storage.location().endswith(f"/{prefix_of(record)}"):
@@ -169,11 +169,10 @@ def played_by(storage: Readable, content_id: str | None = None) -> str | None:
     content_id: None if the storage is the folder of the title itself.
     """
     path = layout.address(content_id) if content_id else layout.MASTER
-    if storage.head(path) is None:
-        return None
     try:
-        playlist = parse(decompressed(storage.get(path)))
-    except (PlaylistError, ValueError):
+        data = get_if_there(storage, path)
+        playlist = parse(decompressed(data)) if data is not None else None
+    except (Damaged, PlaylistError, ValueError):
         return None
     uris = [variant.uri for variant in playlist.variants] if isinstance(playlist, MasterPlaylist) else []
     folders = {uri.rpartition("/")[0] for uri in uris}

@@ -39,7 +39,7 @@ from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import ObjectEntry, PublishedObject
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage
 from vidpipe.storage.compression import decompressed
 from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import Claim, claim
@@ -148,13 +148,14 @@ def _sent(
 
     def one(path: str) -> PublishedObject:
         entry = known.entries[path]
-        data = here.get(f"{prefix_of(live)}/{path}")
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
+        try:
+            data = here.get(f"{prefix_of(live)}/{path}", entry.sha256)
+        except Damaged as problem:
             raise VerificationFailed(
                 "the object is not the one that was published",
                 where=here.location(f"{prefix_of(live)}/{path}"),
                 fix=f"run: vidpipe repair {live.content_id}, or ingest the source again; then move the title",
-            )
+            ) from problem
         if entry.content_encoding and not there.keeps_headers:
             data = decompressed(data)
             entry = ObjectEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
@@ -25,8 +26,9 @@ from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish.delivery import ADDRESS, ADDRESS_SECONDS, delivery
+from vidpipe.publish.upload import remove_object
 from vidpipe.settings import Settings
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage, get_if_there
 from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ ROUNDS = 10
 
 class NotFlipped(PublishFailed):
     """The catalog says that a version is live, and the address of its title does not play it."""
+
+
+class Unplayable(PublishFailed):
+    """The live version has no master playlist that could be shown at the address."""
 
 
 def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
@@ -130,29 +136,28 @@ def _content(storage: Storage, live: Record, known: Objects | None = None) -> by
             return relocated(written, live.version).encode()
     prefix = layout.version_prefix(live.content_id, live.version)
     try:
-        master = decompressed(storage.get(f"{prefix}/{layout.MASTER}")).decode()
-    except ValueError as problem:  # no gzip, no UTF-8
-        raise PublishFailed(f"its master playlist cannot be read: {problem}", where=prefix, fix="run the same command again") from problem
+        if (stored := get_if_there(storage, f"{prefix}/{layout.MASTER}")) is None:
+            raise Unplayable("its master playlist is lost", where=storage.location(prefix), fix="ingest the source again")
+        master = decompressed(stored).decode()
+    except (Damaged, ValueError) as problem:  # no gzip, no UTF-8
+        what, fix = f"its master playlist cannot be read: {problem}", "run the same command again"
+        raise Unplayable(what, where=storage.location(prefix), fix=fix) from problem
     return relocated(master, live.version).encode()
 
 
 def _write(storage: Storage, content_id: str, live: Record | None) -> None:
     path = layout.address(content_id)
     if live is None:
-        storage.delete(path)
+        remove_object(storage, path)
         return
     if not lies_at(storage, live):
         return
     content, sent = _content(storage, live), delivery(layout.MASTER)
+    sha256 = hashlib.sha256(content).hexdigest()
     for _ in range(ATTEMPTS):
-        storage.put(
-            path,
-            content,
-            content_type=sent.content_type,
-            cache_control=ADDRESS,
-            sha256=hashlib.sha256(content).hexdigest(),
-        )
-        if storage.get(path) == content:
+        storage.put(path, content, content_type=sent.content_type, cache_control=ADDRESS, sha256=sha256)
+        with suppress(Damaged):
+            storage.get(path, sha256)
             return
     what = "the target gives back other bytes than were sent"
     raise PublishFailed(what, where=storage.location(path), fix="look at what else writes there")

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vidpipe import layout
-from vidpipe.errors import PublishFailed
 from vidpipe.inventory.build import audio_words, left_out_of, subtitle_words
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.model import (
@@ -33,6 +32,7 @@ from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.result import PublishedObject
+from vidpipe.storage.base import Damaged, get_if_there
 from vidpipe.storage.compression import decompressed
 
 
@@ -175,10 +175,13 @@ def _put_again(
     missing: set[str] = set()
     for path, earlier in wanted.items():
         try:
-            data = decompressed(target.storage.get(f"{live}/{earlier}"))
-            if path in found.spoken:
+            stored = get_if_there(target.storage, f"{live}/{earlier}")
+            data = decompressed(stored) if stored is not None else None
+            if data is not None and path in found.spoken:
                 data = respoken(data, found.spoken[path][1])
-        except (PublishFailed, ValueError):
+        except (Damaged, ValueError):
+            data = None
+        if data is None:
             missing.add(earlier)
         else:
             put.append(target.put(path, data, reporter))

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from vidpipe import layout
 from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record, as_published
-from vidpipe.errors import PublishFailed, VerificationFailed
+from vidpipe.errors import VerificationFailed
 from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory
 from vidpipe.progress import Reporter
 from vidpipe.publish.upload import publish_object
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage, get_if_there
 from vidpipe.verify.readback import Readback
 from vidpipe.work.artifacts import writing
 
@@ -55,13 +55,14 @@ def seal_record(storage: Storage, prefix: str, record: Record, *, reporter: Repo
 
 
 def inventory_at(storage: Storage, record: Record) -> Objects | None:
-    """Return the inventory of a version if it lies at this target and can be read: no version before 0.2.0 has one."""
+    """Return the inventory of a version if it lies at this target, whole: no version before 0.2.0 has one.  Raises PublishFailed."""
     prefix = layout.version_prefix(record.content_id, record.version)
     if not lies_at(storage, record):
         return None
     try:
-        return read_inventory(storage.get(f"{prefix}/{layout.INVENTORY}"))
-    except (PublishFailed, ValidationError):  # a target that cannot be reached is noticed by whoever writes to it
+        data = get_if_there(storage, f"{prefix}/{layout.INVENTORY}")
+        return read_inventory(data) if data is not None else None
+    except (Damaged, ValidationError):
         return None
 
 
@@ -73,10 +74,10 @@ def loss(storage: Storage, record: Record) -> Loss | None:
         return None
     try:
         inventory = read_inventory(storage.get(f"{prefix}/{layout.INVENTORY}"))
-    except ValidationError:
+    except (Damaged, ValidationError):
         return None
     lost = {path for path, entry in inventory.entries.items() if sizes.get(path) != entry.size}
-    if layout.RECORD not in sizes or not _is_record(storage.get(f"{prefix}/{layout.RECORD}"), record):
+    if layout.RECORD not in sizes or not _is_record(storage, f"{prefix}/{layout.RECORD}", record):
         lost.add(layout.RECORD)
     return Loss(inventory, frozenset(lost))
 
@@ -93,8 +94,8 @@ def _write(storage: Storage, prefix: str, path: str, data: bytes | Path, reporte
                 raise
 
 
-def _is_record(data: bytes, record: Record) -> bool:
+def _is_record(storage: Storage, path: str, record: Record) -> bool:
     try:
-        return as_published(Record.model_validate_json(data)) == as_published(record)
-    except ValidationError:
+        return as_published(Record.model_validate_json(storage.get(path))) == as_published(record)
+    except (Damaged, ValidationError):
         return False

@@ -109,6 +109,8 @@ def begin(
         try:
             _discard(left)
         except VidpipeError as error:
+            if isinstance(error, PublishFailed) and left.target == settings.target:
+                raise  # the new version goes there, too; once the note is gone, nobody would know whose these objects are
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
         _forget_keys(catalog, left, keys)

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidpipe.layout import THUMBNAILS
+from vidpipe.errors import PublishFailed
+from vidpipe.layout import INVENTORY, RECORD, THUMBNAILS
 from vidpipe.progress import Copied, Reporter, Uploaded
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.delivery import delivery
@@ -124,7 +125,23 @@ def discard(storage: Storage, prefix: str) -> None:
     """Remove a version that was never published. prefix: ``{content_id}/{version}``, never a shorter one."""
     if clean_path(prefix).count("/") != 1:
         raise ValueError(f"not the prefix of a version: {prefix!r}")
+    for path in (RECORD, INVENTORY):  # by name, and first: whatever a listing hides, what is left is not taken for a complete version
+        remove_object(storage, f"{prefix}/{path}")
     storage.delete_prefix(prefix)
+    if left := next(storage.list(prefix), None):  # an answer that it was deleted proves nothing
+        raise _still_there(storage.location(left.path))
+
+
+def remove_object(storage: Storage, path: str) -> None:
+    """Remove one object, and look whether it has gone."""
+    storage.delete(path)
+    if storage.head(path) is not None:
+        raise _still_there(storage.location(path))
+
+
+def _still_there(where: str) -> PublishFailed:
+    fix = "run the same command again; if it stays, look at what else writes to the target, and at the rights of these credentials"
+    return PublishFailed("the object was deleted, and is still there", where=where, fix=fix)
 
 
 def _is_there(storage: Storage, path: str, segment: ProtectedSegment, size: int | None) -> bool:

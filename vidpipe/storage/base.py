@@ -1,8 +1,9 @@
 """What every target can do: the Storage protocol, what it says of an object, and the rule for object paths.
 
 In:   object paths relative to the root of the target: "/"-separated, without "." and ".." parts.
-Out:  ``Storage`` (local.py and s3.py implement it), ``Readable`` (web_server.py), ``Stored``, ``clean_path``, ``sha256_file``.
-Wrong: ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
+Out:  ``Storage`` (local.py and s3.py implement it), ``Readable`` (web_server.py), ``Stored``, ``get_if_there``, ``clean_path``,
+      ``sha256_file``.
+Wrong: Damaged. ValueError for a path that would leave the root: only vidpipe makes these paths, so that is a bug.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vidpipe.data import Data
+from vidpipe.errors import PublishFailed
 
 
 class Stored(Data):
@@ -35,14 +37,32 @@ class Stored(Data):
     modified: datetime | None = None
 
 
+class Damaged(PublishFailed):
+    """An object has other bytes than it was written with, however often it is read. size, sha256: of what was read."""
+
+    size = 0
+    sha256 = ""
+
+    @classmethod
+    def of(cls, data: bytes, where: str) -> Damaged:
+        """Return the error for an object that was read."""
+        fix = "run the same command again; if it fails again, look at what else writes to the target"
+        error = cls("the object has other bytes than it was written with", where=where, fix=fix)
+        error.size, error.sha256 = len(data), hashlib.sha256(data).hexdigest()
+        return error
+
+
 class Readable(Protocol):
     """A place of published objects that is only read. Safe to call from several threads. Every failure is a PublishFailed."""
 
     keeps_headers: bool
     """Whether the target sends the headers of an object itself: only then may its bytes be compressed."""
 
-    def get(self, path: str) -> bytes:
-        """Return the bytes of an object as they are stored."""
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        """Return the bytes of an object as they are stored. What was damaged on its way is read again.
+
+        sha256: of the bytes, as it must be; None for what the target remembers of it, if it does.  Raises Damaged if it is another one.
+        """
 
     def head(self, path: str) -> Stored | None:
         """Return what is known of an object, or None if there is none. sha256 is None if a foreign tool wrote it to S3."""
@@ -109,6 +129,16 @@ class Storage(Readable, Protocol):
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
+
+
+def get_if_there(storage: Readable, path: str) -> bytes | None:
+    """Return the bytes of an object, or None if there is none. A target that cannot be asked is another matter: PublishFailed."""
+    try:
+        return storage.get(path)
+    except PublishFailed:
+        if storage.head(path) is not None:
+            raise
+    return None
 
 
 def clean_path(path: str, *, empty: bool = False) -> str:

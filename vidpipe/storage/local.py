@@ -12,6 +12,7 @@ front of the directory has to send them. The SHA-256 is computed from the file, 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from vidpipe import durable
 from vidpipe.errors import PublishFailed
-from vidpipe.storage.base import Stored, clean_path, sha256_file
+from vidpipe.storage.base import Damaged, Stored, clean_path, sha256_file
 
 
 class LocalStorage:
@@ -74,11 +75,14 @@ class LocalStorage:
             durable.share(origin, file)
         return True
 
-    def get(self, path: str) -> bytes:
-        """See Storage.get."""
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        """See Storage.get. A directory remembers no hash."""
         file = self._file(path)
         with _translated("read", str(file)):
-            return file.read_bytes()
+            data = file.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise Damaged.of(data, str(file))
+        return data
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
         """See Storage.download. It is one piece."""

@@ -42,12 +42,12 @@ from botocore.loaders import Loader, create_loader
 from urllib3.exceptions import HTTPError
 
 from vidpipe.errors import PublishFailed
-from vidpipe.storage.base import Stored, clean_path
+from vidpipe.storage.base import Damaged, Stored, clean_path
 from vidpipe.storage.faults import explain_code, explain_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef, GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 ATTEMPTS = 4
 """Tries of one request, the first included, unless AWS_MAX_ATTEMPTS or the profile says otherwise."""
@@ -165,20 +165,23 @@ class S3Storage:
                 raise
         return True
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, sha256: str | None = None) -> bytes:
         """See Storage.get."""
+        data = b""
         with self._translated("read", self.location(path)):
             for attempt in range(_READS):
                 answer = self._client.get_object(Bucket=self.bucket, Key=self._key(path))
                 try:
-                    data: bytes = answer["Body"].read()
-                    return data
+                    data = answer["Body"].read()
                 except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionClosedError):
                     if attempt + 1 == _READS:
                         raise
+                    continue
                 finally:
                     answer["Body"].close()
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                if hashlib.sha256(data).hexdigest() == (sha256 or _sha256(answer)) or not (sha256 or _sha256(answer)):
+                    return data
+        raise Damaged.of(data, self.location(path))
 
     def download(self, path: str, file: Path, on_bytes: Callable[[int], None] | None = None) -> None:
         """See Storage.download. Reads ranges in parallel; s3transfer writes beside ``file`` and renames.
@@ -203,8 +206,7 @@ class S3Storage:
             content_type=answer.get("ContentType"),
             cache_control=answer.get("CacheControl"),
             content_encoding=answer.get("ContentEncoding") or None,
-            # Header names have no case: some servers give "Sha256" back.
-            sha256=next((value for name, value in answer.get("Metadata", {}).items() if name.lower() == "sha256"), None),
+            sha256=_sha256(answer),
             tag=_tag(answer) if answer.get("ETag") else None,
         )
 
@@ -333,6 +335,11 @@ def _cause(problem: Exception) -> Exception:
 
 def _code(problem: ClientError) -> str:
     return str(problem.response.get("Error", {}).get("Code", ""))
+
+
+def _sha256(answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) -> str | None:
+    """Return the hash that an object was written with. Header names have no case: some servers give "Sha256" back."""
+    return next((value for name, value in answer.get("Metadata", {}).items() if name.lower() == "sha256"), None)
 
 
 def _tag(answer: HeadObjectOutputTypeDef) -> str:

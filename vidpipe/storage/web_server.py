@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from urllib.parse import quote, urlsplit
 
 from vidpipe.errors import PublishFailed, UsageError
-from vidpipe.storage.base import Stored, clean_path
+from vidpipe.storage.base import Damaged, Stored, clean_path
 from vidpipe.web import Answer, NoAddress, Web, WebError, checked_url
 
 SILENCE = 20.0
@@ -41,10 +41,13 @@ class WebServer:
             raise UsageError("the address has a password, a query or a fragment", where=host, fix=fix)
         self._idle: SimpleQueue[Web] = SimpleQueue()
 
-    def get(self, path: str) -> bytes:
-        """See Readable.get."""
+    def get(self, path: str, sha256: str | None = None) -> bytes:
+        """See Readable.get. What a server sends is what viewers get: it is asked once."""
         with self._asked(path) as answer:
-            return b"".join(answer.blocks)
+            data = b"".join(answer.blocks)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise Damaged.of(data, self.location(path))
+        return data
 
     def head(self, path: str) -> Stored | None:
         """See Readable.head. Reads the object: a hash that the server states would be no proof of what it sends."""

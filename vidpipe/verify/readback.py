@@ -7,7 +7,6 @@ Wrong: VerificationFailed naming the object, what was expected and what was foun
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
-from vidpipe.storage.base import Readable
+from vidpipe.storage.base import Damaged, Readable
 from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
@@ -49,13 +48,15 @@ class Readback:
         """Read an object and compare it with what was sent."""
         self._stop()
         try:
-            data = self._storage.get(f"{self._prefix}/{path}")
+            data = self._storage.get(f"{self._prefix}/{path}", sha256)
+        except Damaged as error:
+            if error.size != size:
+                what = "the stored object has another size than was sent"
+                raise self.wrong(path, what, f"{size} bytes", f"{error.size} bytes") from error
+            what = "the stored bytes are not those that were sent"
+            raise self.wrong(path, what, f"SHA-256 {sha256}", f"SHA-256 {error.sha256}") from error
         except PublishFailed as error:
             raise self.wrong(path, f"the object cannot be read back: {error.what}", f"{size} bytes", "nothing") from error
-        if len(data) != size:
-            raise self.wrong(path, "the stored object has another size than was sent", f"{size} bytes", f"{len(data)} bytes")
-        if (found := hashlib.sha256(data).hexdigest()) != sha256:
-            raise self.wrong(path, "the stored bytes are not those that were sent", f"SHA-256 {sha256}", f"SHA-256 {found}")
         if self._on_bytes:
             self._on_bytes(size)
         return data
