@@ -1,0 +1,288 @@
+"""kill -9 of whole commands, at named points and at seeded moments, on a folder and on a real S3 server.
+
+After each kill everything that the catalog knows is whole, and what the address of a title plays is in the catalog. The same command again
+completes. Then garbage collection leaves exactly what is referenced, and the home holds no note, key or temporary file of the killed run.
+
+    KILL_SEED=123 python -m pytest -n 0 tests/test_killed.py -k seeded        one seeded case again
+    KILL_REPORT=FILE python -m pytest -m nightly tests/test_killed.py …       a line of JSON for each case
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests import servers
+from tests.kill_support import Moment, Seen, World, forks
+from vidpipe import layout
+from vidpipe.catalog.record import Record
+from vidpipe.storage import open_storage
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+
+FILM = "film"
+
+
+# -- worlds ------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], World]]:
+    """Give a world by its kind of target, prepared: its states are those of STATES."""
+    with ExitStack() as cleanup, pytest.MonkeyPatch.context() as patch:
+        made: dict[str, World] = {}
+        server = cleanup.enter_context(forks(tmp_path_factory.mktemp("outputs")))
+
+        def world(kind: str) -> World:
+            if kind not in made:
+                folder = tmp_path_factory.mktemp(kind)
+                s3 = None
+                if kind == "s3":
+                    try:
+                        s3 = cleanup.enter_context(servers.rclone())
+                    except servers.Unavailable as reason:
+                        pytest.skip(str(reason))
+                    s3.use(patch, folder)
+                made[kind] = World(folder, server, s3)
+                prepare(made[kind])
+            return made[kind]
+
+        yield world
+
+
+def prepare(world: World) -> None:
+    """Save the states that operations begin with."""
+    world.done("ingest", world.film, "--id", FILM)
+    world.done("ingest", world.other, "--id", FILM, "--replace")
+    kept = world.look()
+    world.done("catalog", "set", FILM, "--title", "Third")
+    world.save("three")  # the first under a key of its own; the third is a copy of the second
+    world.done("catalog", "withdraw", FILM, "--yes")
+    world.save("withdrawn")
+    world.reset("three")
+    damage(world, kept)
+    world.save("damaged")
+    world.clear()
+    world.save("encoded")  # everything is encoded, and no title is published
+
+
+def damage(world: World, two: Seen) -> None:
+    """Take the oldest version out of the catalog, and from the live one its record, an object and the address of the title."""
+    with closing(open_storage(world.target)) as storage:
+        first = [version for version, record in two.records[FILM].items() if record.status == "superseded"][0]
+        path = f"{FILM}/{first}/{layout.RECORD}"
+        record = Record.model_validate_json(storage.get(path))
+        old = record.model_copy(update={"created_at": datetime.now(UTC) - timedelta(hours=2)}).model_dump_json(indent=2).encode()
+        storage.put(path, old, content_type="application/json", cache_control="no-cache", sha256="")
+        live = world.look().live(FILM)
+        assert live
+        for lost in (f"{FILM}/{live.version}/{layout.RECORD}", f"{FILM}/{live.version}/{layout.POSTER}", layout.address(FILM)):
+            storage.delete(lost)
+    engine = sa.create_engine(f"sqlite:///{world.homes['a'] / 'catalog.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM vidpipe_versions WHERE version = :version"), {"version": first})
+    engine.dispose()
+
+
+# -- operations --------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A command. state: that it begins with.  argv: {film} and {other} are sources, {first} the oldest version.  states: at the end.
+
+    points: that it passes, each with how often at least.  events: about as many as it has.
+    """
+
+    state: str
+    argv: tuple[str, ...]
+    states: Sequence[str]
+    points: dict[str, int]
+    events: int
+    titles: Sequence[str] = (FILM,)
+
+
+UPLOADS = {
+    "note": 1,
+    "key": 1,
+    "segment": 2,
+    "master playlist": 1,
+    "inventory": 1,
+    "record": 1,
+    "row": 1,
+    "catalog": 1,
+    "address": 1,
+    "note removed": 1,
+}
+OPERATIONS = {
+    "ingest": Operation("encoded", ("ingest", "{film}", "--id", FILM), ["live"], UPLOADS, 120),
+    "replace": Operation(
+        "three", ("ingest", "{film}", "--id", FILM, "--replace"), ["live", "superseded", "superseded", "superseded"], UPLOADS, 120
+    ),
+    "batch": Operation(
+        "encoded", ("ingest", "{film}", "{other}"), ["live"], {**UPLOADS, "title of a batch": 1}, 240, titles=("film", "other")
+    ),
+    "rollback": Operation(
+        "three",
+        ("catalog", "rollback", FILM, "{first}", "--yes"),
+        ["superseded", "superseded", "live"],
+        {"row": 2, "catalog": 1, "address": 1},
+        20,
+    ),
+    "prune": Operation(
+        "three",
+        ("catalog", "prune", "--keep", "0", "--older-than", "0d", "--yes"),
+        ["live"],
+        {"row": 3, "catalog": 3, "media deletion": 2, "object deletion": 5, "key removed": 1},
+        60,
+    ),
+    "delete": Operation(
+        "withdrawn",
+        ("catalog", "delete", FILM, "--yes"),
+        [],
+        {"row": 4, "catalog": 4, "media deletion": 3, "object deletion": 5, "key removed": 1},
+        90,
+    ),
+    "withdraw": Operation(
+        "three", ("catalog", "withdraw", FILM, "--yes"), ["withdrawn", "superseded", "superseded"], {"row": 1, "catalog": 1, "address": 1}, 10
+    ),
+    "set": Operation(
+        "three",
+        ("catalog", "set", FILM, "--title", "Fourth"),
+        ["live", "superseded", "superseded", "superseded"],
+        {"note": 1, "copy": 3, "inventory": 1, "record": 1, "row": 2, "catalog": 1, "address": 1},
+        100,
+    ),
+    "repair": Operation(
+        "damaged", ("repair", "--adopt"), ["live", "superseded", "superseded"], {"row": 1, "catalog": 1, "copy": 1, "record": 1, "address": 1}, 20
+    ),
+}
+
+
+def argv_of(operation: Operation, world: World) -> tuple[str, ...]:
+    first = ""
+    if "{first}" in operation.argv:
+        first = min(world.look().records[FILM])
+    return tuple(each.format(film=world.film, other=world.other, first=first) for each in operation.argv)
+
+
+def kill_and_complete(world: World, name: str, kill: Callable[[tuple[str, ...]], list[int]]) -> list[int]:
+    """Put the world into the state of an operation, kill it, look, let it complete, and look again. Return how the killed runs ended."""
+    operation = OPERATIONS[name]
+    world.reset(operation.state)
+    argv = argv_of(operation, world)
+    ended = kill(argv)
+    world.done(*argv)
+    seen = world.tidy()
+    for title in operation.titles:
+        assert seen.states(title) == operation.states
+    return ended
+
+
+# -- named points ------------------------------------------------------------------------------------------------------------------------
+
+
+def named_points() -> Iterator[tuple[str, str, str, int]]:
+    for name, operation in OPERATIONS.items():
+        for point, most in operation.points.items():
+            for nth in sorted({1, most}):
+                yield from ((name, point, when, nth) for when in ("before", "after"))
+
+
+ORDINARILY = {
+    ("folder", "ingest", "note", "after", 1),
+    ("folder", "ingest", "row", "after", 1),
+    ("folder", "ingest", "catalog", "after", 1),
+    ("folder", "prune", "object deletion", "after", 5),
+    ("s3", "replace", "record", "after", 1),
+    ("s3", "rollback", "catalog", "after", 1),
+    ("s3", "repair", "copy", "after", 1),
+}
+"""Named points of the ordinary run."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "point", "when", "nth"),
+    [
+        pytest.param(kind, *case, id="-".join(map(str, (kind, *case))), marks=() if (kind, *case) in ORDINARILY else pytest.mark.nightly)
+        for kind in ("folder", "s3")
+        for case in named_points()
+    ],
+)
+def test_a_command_killed_at_a_named_point(
+    kind: str, name: str, point: str, when: str, nth: int, worlds: Callable[[str], World]
+) -> None:
+    world = worlds(kind)
+
+    def kill(argv: tuple[str, ...]) -> list[int]:
+        moment: Moment = {"act": "kill", "at": point, "when": when, "nth": nth}
+        killed = world.run(*argv, moment=moment)
+        assert killed.ended == -9, f"{name} does not pass {point!r} {nth} times: {killed.text}"
+        world.sound()
+        return [killed.ended]
+
+    report(kind=kind, name=name, moment=f"{when} {point} {nth}", ended=kill_and_complete(world, name, kill))
+
+
+# -- seeded moments ----------------------------------------------------------------------------------------------------------------------
+
+SECONDS = 1.0
+"""About as long as an operation takes: of moments that are times."""
+SEEDS = 1000
+ORDINARY_SEEDS = 4
+
+
+def seeds() -> list[object]:
+    if given := os.environ.get("KILL_SEED"):
+        return [int(given)]
+    return [pytest.param(seed, marks=() if seed < ORDINARY_SEEDS else pytest.mark.nightly) for seed in range(SEEDS)]
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_a_command_killed_at_a_seeded_moment(seed: int, worlds: Callable[[str], World]) -> None:
+    chance = random.Random(seed)
+    kind = ("folder", "s3")[seed % 2]
+    world, name = worlds(kind), chance.choice(sorted(OPERATIONS))
+    operation = OPERATIONS[name]
+    moments: list[str] = []
+
+    def kill(argv: tuple[str, ...]) -> list[int]:
+        ended = []
+        for _ in range(chance.choice((1, 1, 2, 3))):
+            if chance.random() < 0.7:
+                event = chance.randint(1, operation.events)
+                moments.append(f"event {event}")
+                command = world.run(*argv, moment={"act": "kill", "event": event})
+            else:
+                after = chance.uniform(0, SECONDS)
+                moments.append(f"{after:.3f} s")
+                command = world.start(*argv)
+                time.sleep(after)
+                command.kill()
+            ended.append(int(command.wait()))
+            assert ended[-1] in (-9, 0), command.text
+            world.sound()
+        return ended
+
+    try:
+        ended = kill_and_complete(world, name, kill)
+    except AssertionError as problem:
+        raise AssertionError(f"seed {seed}: {name} at {kind}, killed at {', '.join(moments)}") from problem
+    report(kind=kind, name=name, moment=", ".join(moments), ended=ended, seed=seed)
+
+
+def report(**fields: object) -> None:
+    """Add a line to the report, if one is wanted."""
+    if file := os.environ.get("KILL_REPORT"):
+        with Path(file).open("a") as stream:
+            stream.write(json.dumps(fields) + "\n")
