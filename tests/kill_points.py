@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 VERSION = r"\d{8}T\d{6}Z-[0-9a-f]{6}"
@@ -73,8 +74,9 @@ POINTS: dict[str, Point] = {
     ),
 }
 
-WATCHED = frozenset(
-    ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect", "subprocess.Popen", "http.client.send")
+WATCHED = (
+    *("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "shutil.rmtree"),
+    *("sqlite3.connect", "subprocess.Popen", "http.client.send"),
 )
 """Events of Python (sys.addaudithook) that count, and "open" for writing."""
 
@@ -183,10 +185,8 @@ def answers(orders: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         pid = os.fork()
         if pid == 0:
             run(order["start"])
-        try:
+        with suppress(OSError):
             os.setpgid(pid, pid)  # it does so too: whoever is first
-        except OSError:
-            pass
         yield {"pid": pid}
 
 

@@ -79,7 +79,7 @@ def prepare(world: World) -> None:
 def damage(world: World, two: Seen) -> None:
     """Take the oldest version out of the catalog, and from the live one its record, an object and the address of the title."""
     with closing(open_storage(world.target)) as storage:
-        first = [version for version, record in two.records[FILM].items() if record.status == "superseded"][0]
+        first = next(version for version, record in two.records[FILM].items() if record.status == "superseded")
         path = f"{FILM}/{first}/{layout.RECORD}"
         record = Record.model_validate_json(storage.get(path))
         old = record.model_copy(update={"created_at": datetime.now(UTC) - timedelta(hours=2)}).model_dump_json(indent=2).encode()
@@ -154,7 +154,11 @@ OPERATIONS = {
         90,
     ),
     "withdraw": Operation(
-        "three", ("catalog", "withdraw", FILM, "--yes"), ["withdrawn", "superseded", "superseded"], {"row": 1, "catalog": 1, "address": 1}, 10
+        "three",
+        ("catalog", "withdraw", FILM, "--yes"),
+        ["withdrawn", "superseded", "superseded"],
+        {"row": 1, "catalog": 1, "address": 1},
+        10,
     ),
     "set": Operation(
         "three",
@@ -164,7 +168,11 @@ OPERATIONS = {
         100,
     ),
     "repair": Operation(
-        "damaged", ("repair", "--adopt"), ["live", "superseded", "superseded"], {"row": 1, "catalog": 1, "copy": 1, "record": 1, "address": 1}, 20
+        "damaged",
+        ("repair", "--adopt"),
+        ["live", "superseded", "superseded"],
+        {"row": 1, "catalog": 1, "copy": 1, "record": 1, "address": 1},
+        20,
     ),
 }
 

@@ -31,7 +31,8 @@ def record(storage: LocalStorage, made: Inventory) -> Record:
 def sealed(storage: LocalStorage, reporter: Any = None, cancel: threading.Event | None = None) -> tuple[Inventory, Record]:
     made = inventory()
     about = record(storage, made)
-    seal(storage, PREFIX, about, made, reporter=reporter or Silent(), cancel=cancel or threading.Event())
+    work = storage.root / "work"
+    seal(storage, PREFIX, about, made, work=work, reporter=reporter or Silent(), cancel=cancel or threading.Event())
     return made, about
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -143,9 +142,7 @@ def test_a_machine_that_slept_for_a_week_after_its_proof_publishes_nothing_that_
     world.reset("encoded")
     asleep = world.start(*argv_of(world, INGEST), moment={"act": "stop", "at": "inventory", "when": "before"})
     assert asleep.wait() == STOPPED
-    for file in world.library.rglob("*"):
-        os.utime(file, (time.time() - 8 * 86_400,) * 2)
-    world.done("gc", "--delete", "--yes", home="b")
+    world.collect("b")
     assert not world.look().objects, "nobody can tell it from what a machine left that is gone"
     _to_its_end(asleep)
     assert asleep.ended == 5, asleep.text
@@ -163,13 +160,17 @@ def seeds() -> list[object]:
     return [pytest.param(seed, marks=() if seed < 2 else pytest.mark.nightly) for seed in range(SEEDS)]
 
 
+def _moment(chance: random.Random) -> Moment:
+    return {"act": chance.choice(("stop", "stop", "kill")), "event": chance.randint(1, EVENTS)}
+
+
 @pytest.mark.parametrize("seed", seeds())
 def test_seeded_interleavings(seed: int, world: World) -> None:
     chance = random.Random(seed)
     name = chance.choice(sorted(PAIRS))
     pair = PAIRS[name]
-    first: Moment = {"act": chance.choice(("stop", "stop", "kill")), "event": chance.randint(1, EVENTS)}
-    second: Moment | None = {"act": chance.choice(("stop", "stop", "kill")), "event": chance.randint(1, EVENTS)} if chance.random() < 0.5 else None
+    first = _moment(chance)
+    second = _moment(chance) if chance.random() < 0.5 else None
     swapped = chance.random() < 0.3
     world.reset(pair.state)
     try:

@@ -95,9 +95,9 @@ class _Folder:
             target = folder / f"{file.stem}-{number}{file.suffix}"
         if not self.is_still(arrival):
             return None
-        file.rename(target)
-        if why:
+        if why:  # first: a source in failed/ has its reason beside it, whenever this process dies
             target.with_name(target.name + WHY).write_text(why, encoding="utf-8")
+        file.rename(target)
         return str(target)
 
 

@@ -45,7 +45,7 @@ from vidpipe.media.process import AnyOf
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
-from vidpipe.pipeline.sealing import Loss, loss, seal
+from vidpipe.pipeline.sealing import Loss, check_all_there, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
@@ -193,8 +193,10 @@ def _ingest(
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
-        if held.unfinished and is_known(catalog, held.unfinished):
+        left = held.unfinished
+        if left and is_known(catalog, left):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
+            left = None
         check_source(was, source, replace=request.replace)
         made = _planned(opened_source, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
@@ -202,7 +204,12 @@ def _ingest(
         live = was if was and was.status == "live" else None
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
+        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        # An unfinished version of the very title that is live: another machine was faster. It would never be continued.
+        superfluous = left if same and left and left.fingerprint == fingerprint else None
         if same and lost and not lost.paths:
+            if superfluous:
+                abandon(held, catalog, storage, superfluous, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(_unchanged(same, storage, facts, made))
             return
@@ -210,8 +217,9 @@ def _ingest(
             reporter.emit(Note(level="warning", text=text))
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
-        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
+            if superfluous:
+                abandon(held, catalog, storage, superfluous, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return
@@ -221,7 +229,8 @@ def _ingest(
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
             new = make_sharing(decided, target, was, run)
-            seal(storage, target.prefix, new.record, new.inventory, reporter=reporter, cancel=cancel)
+            seal(storage, target.prefix, new.record, new.inventory, work=settings.work, reporter=reporter, cancel=cancel)
+            check_all_there(storage, target.prefix, new.inventory)
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint, rule=still(was))
