@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ class Forks:
     """The fork server of ``tests/kill_points.py``."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._number = folder, 0
+        self._folder, self._started = folder, list[Command]()
         environ = {name: value for name, value in os.environ.items() if not name.startswith("VIDPIPE_")}
         program = [sys.executable, "-m", "tests.kill_points"]
         pipe = subprocess.PIPE
@@ -64,12 +64,14 @@ class Forks:
         return dict(json.loads(self._server.stdout.readline()))
 
     def start(self, argv: Sequence[str], environ: dict[str, str], moment: Moment | None) -> Command:
-        self._number += 1
-        output = self._folder / f"output-{self._number}"
+        output = self._folder / f"output-{len(self._started)}"
         order = {"argv": list(argv), "environ": environ, "output": str(output), "moment": moment}
-        return Command(self, self.ask({"start": order})["pid"], output)
+        self._started.append(command := Command(self, self.ask({"start": order})["pid"], output))
+        return command
 
     def close(self) -> None:
+        for command in self._started:
+            command.kill()
         assert self._server.stdin
         self._server.stdin.close()
         self._server.wait(30)
@@ -101,11 +103,12 @@ class Command:
 
     def kill(self) -> None:
         if self.ended is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     @property
     def text(self) -> str:
-        return self.output.read_text(errors="replace")
+        return self.output.read_text(errors="replace") if self.output.exists() else "(killed before it wrote anything)"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -240,6 +241,40 @@ def test_a_command_killed_at_a_named_point(
         return [killed.ended]
 
     report(kind=kind, name=name, moment=f"{when} {point} {nth}", ended=kill_and_complete(world, name, kill))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", ["put away", "source moved"])
+@pytest.mark.parametrize("well", [True, False], ids=["done", "failed"])
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_watcher_killed_while_it_moves_a_source(kind: str, well: bool, point: str, when: str, worlds: Callable[[str], World]) -> None:
+    """It is a service that is started again: then every source is in done/ or failed/, one there has its reason beside it."""
+    world = worlds(kind)
+    world.reset("encoded")
+    name = f"inbox-{when}-{point}-{well}".replace(" ", "-").lower()
+    folder = (world.library if world.server else world.folder / "homes" / name).with_name(name)
+    place = f"s3://{world.server.bucket}/{name}/" if world.server else str(folder)
+    with closing(open_storage(place)) as storage:
+        data = Path(world.film).read_bytes() if well else b"no film"
+        storage.put("film.mp4", data, content_type="video/mp4", cache_control="no-store", sha256="")
+    argv = ("watch", place, "--settle", "0")
+    assert world.run(*argv, moment={"act": "kill", "at": point, "when": when}).ended == -9
+    world.sound()
+    service = world.start(*argv)
+    end = "done" if well else "failed"
+    deadline = time.monotonic() + 60
+    while (folder / "film.mp4").exists():
+        assert time.monotonic() < deadline, service.text
+        time.sleep(0.1)
+    os.kill(service.pid, signal.SIGTERM)
+    assert service.wait() in (0, -signal.SIGTERM), service.text  # if nothing was left to do, it may not even have begun
+    moved = sorted(file.name for file in (folder / end).iterdir() if file.suffix == ".mp4")
+    assert moved[0] == "film.mp4"  # at S3 there may be a second one: killed between its copy and its removal
+    assert len(moved) == 1 or (world.server and (point, when) == ("source moved", "after"))
+    for name in moved if not well else ():
+        assert "fix:" in (folder / end / f"{name}.error.txt").read_text()
+    assert world.tidy().states(FILM) == (["live"] if well else [])
 
 
 # -- seeded moments ----------------------------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from tests.inventory_support import inventory
 from vidpipe import layout
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
-from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.inventory.model import Objects
-from vidpipe.pipeline.sealing import inventory_at, loss, seal
+from vidpipe.pipeline.sealing import check_all_there, inventory_at, loss, seal
 from vidpipe.progress import Silent
 from vidpipe.storage.local import LocalStorage
 
@@ -89,6 +89,42 @@ def test_a_cancelled_run_seals_nothing(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         sealed(LocalStorage(tmp_path), cancel=cancel)
     assert not (tmp_path / PREFIX / layout.RECORD).exists()
+
+
+def test_what_is_written_to_be_sent_lies_in_the_work_space(tmp_path: Path) -> None:
+    """There it goes with the next ingest if this one is killed."""
+
+    class Looks(LocalStorage):
+        files: list[Path] = []
+
+        def put(self, path: str, data: bytes | Path, **headers: Any) -> None:
+            self.files += [data] if isinstance(data, Path) else []
+            super().put(path, data, **headers)
+
+    storage = Looks(tmp_path)
+    sealed(storage)
+    assert [file.is_relative_to(tmp_path / "work" / "tmp") for file in storage.files] == [True]
+    assert not any((tmp_path / "work" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("path", [layout.MASTER, layout.INVENTORY, "video/90p/00001.m4s"])
+def test_what_is_removed_after_the_proof_is_noticed_before_the_version_is_live(
+    path: str, version: tuple[LocalStorage, Path, Inventory, Record]
+) -> None:
+    storage, folder, made, _ = version
+    check_all_there(storage, PREFIX, made)
+    (folder / path).unlink()
+    with pytest.raises(PublishFailed, match="was removed after it had been read back") as failure:
+        check_all_there(storage, PREFIX, made)
+    assert str(failure.value.where).endswith(path)
+
+
+def test_a_listing_that_is_late_loses_nothing(
+    version: tuple[LocalStorage, Path, Inventory, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, _, made, _ = version
+    monkeypatch.setattr(storage, "list", lambda prefix: iter(()))
+    check_all_there(storage, PREFIX, made)
 
 
 def test_a_whole_version_has_lost_nothing(version: tuple[LocalStorage, Path, Inventory, Record]) -> None:
