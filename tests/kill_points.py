@@ -64,6 +64,7 @@ POINTS: dict[str, Point] = {
         ("os:unlink", "vidpipe.storage.s3:S3Storage.delete"),
         lambda arguments, named: "dir_fd" in named or path(rf"{VERSION}/.*")(arguments, named),  # shutil.rmtree names files by folder
     ),
+    "sync": Point(("os:fsync",)),  # of a file that is written, and has not its name yet; or of a folder
     "rename": Point(("os:replace",), path(r"")),  # of a file that is whole: durable.py
     "address rename": Point(("os:replace",), path(r"/library/[^/]+/master\.m3u8")),
     "title of a batch": Point(("vidpipe.batch.queue:_one",)),

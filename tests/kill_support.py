@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from vidpipe.storage import open_storage
 from vidpipe.work.jobs import JobNote, noted, unfinished
 
 PREFIX = "kills"
+FILM = "film"
 LONG = 120.0
 """Seconds after which a command hangs."""
 STOPPED = "stopped"
@@ -224,6 +225,14 @@ class World:
         if self.database:
             self.database.save(name)
 
+    def begin(self, name: str) -> None:
+        """Bring everything into one of STATES."""
+        if (self.saved / name).is_dir():
+            self.reset(name)
+        else:
+            STATES[name](self)
+            self.save(name)
+
     def reset(self, name: str) -> None:
         """Put everything back to how it was."""
         place = self.saved / name
@@ -351,6 +360,49 @@ class World:
         """Run ``gc --delete`` as if everything were old."""
         request = GarbageRequest.model_construct(delete=True, older_than=timedelta(hours=-1))
         return collect_garbage(request, self.settings(home)).found
+
+
+def three(world: World) -> None:
+    """A title of three versions: of a film, of another one, and a copy of the second under another name. All homes have the encodes."""
+    *others, last = world.homes
+    world.done("ingest", world.film, "--id", FILM, home=last)
+    world.done("ingest", world.other, "--id", FILM, "--replace", home=last)
+    world.done("catalog", "set", FILM, "--title", "Third", home=last)
+    for home in others:
+        shutil.copytree(world.homes[last] / "work", world.homes[home] / "work")
+
+
+def withdrawn(world: World) -> None:
+    world.begin("three")
+    world.done("catalog", "withdraw", FILM, "--yes")
+
+
+def encoded(world: World) -> None:
+    """No title is published, and everything is encoded."""
+    world.begin("three")
+    world.clear()
+
+
+def damaged(world: World) -> None:
+    """The catalog has lost the oldest version; the target has lost the record and an object of the live one, and the title's address."""
+    world.begin("three")
+    seen = world.look()
+    first, live = min(seen.records[FILM]), seen.live(FILM)
+    assert live
+    with closing(open_storage(world.target)) as storage:
+        path = f"{FILM}/{first}/{layout.RECORD}"
+        record = Record.model_validate_json(storage.get(path))
+        old = record.model_copy(update={"created_at": datetime.now(UTC) - timedelta(hours=2)}).model_dump_json(indent=2).encode()
+        storage.put(path, old, content_type="application/json", cache_control="no-cache", sha256=hashlib.sha256(old).hexdigest())
+        for lost in (f"{FILM}/{live.version}/{layout.RECORD}", f"{FILM}/{live.version}/{layout.POSTER}", layout.address(FILM)):
+            storage.delete(lost)
+    engine = sa.create_engine(f"sqlite:///{world.homes['a'] / 'catalog.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM vidpipe_versions WHERE version = :version"), {"version": first})
+    engine.dispose()
+
+
+STATES = {"three": three, "withdrawn": withdrawn, "encoded": encoded, "damaged": damaged}
 
 
 def _left(home: Path) -> list[Path]:
