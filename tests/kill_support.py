@@ -137,8 +137,9 @@ class Seen:
         text = self.other.get(layout.address(title))
         if text is None:
             return None
-        (version,) = set(re.findall(rf"^({VERSION})/", text.decode(), re.M)) | set(re.findall(rf'URI="({VERSION})/', text.decode()))
-        return str(version)
+        versions = set(re.findall(rf'(?:^|URI=")({VERSION})/', text.decode(), re.M))
+        assert len(versions) == 1, f"the address of {title} is half a playlist: {text!r}"
+        return str(versions.pop())
 
 
 class World:
