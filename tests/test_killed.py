@@ -86,7 +86,11 @@ UPLOADS = {
 OPERATIONS = {
     "ingest": Operation("encoded", ("ingest", "{film}", "--id", FILM), ["live"], UPLOADS, 120),
     "replace": Operation(
-        "three", ("ingest", "{film}", "--id", FILM, "--replace"), ["live", "superseded", "superseded", "superseded"], UPLOADS, 120
+        "three",
+        ("ingest", "{film}", "--id", FILM, "--replace"),
+        ["live", "superseded", "superseded", "superseded"],
+        {point: times for point, times in UPLOADS.items() if point != "master playlist"} | {"copy": 1},  # it is that of the live version
+        120,
     ),
     "batch": Operation(
         "encoded", ("ingest", "{film}", "{other}"), ["live"], {**UPLOADS, "title of a batch": 1}, 240, titles=("film", "other")
