@@ -364,13 +364,14 @@ class World:
 
 
 def three(world: World) -> None:
-    """A title of three versions: of a film, of another one, and a copy of the second under another name. All homes have the encodes."""
+    """A title of three versions: of a film, of another one, and a copy of that under another name. All homes have encodes and keys."""
     *others, last = world.homes
     world.done("ingest", world.film, "--id", FILM, home=last)
     world.done("ingest", world.other, "--id", FILM, "--replace", home=last)
     world.done("catalog", "set", FILM, "--title", "Third", home=last)
     for home in others:
-        shutil.copytree(world.homes[last] / "work", world.homes[home] / "work")
+        for folder in ("work", "keys"):
+            shutil.copytree(world.homes[last] / folder, world.homes[home] / folder)
 
 
 def withdrawn(world: World) -> None:

@@ -32,7 +32,7 @@ BLOCKED = 1.5
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two homes, in which everything is encoded. The title of the prepared states was made by machine b, which has its keys."""
+    """Two homes, in which everything is encoded. Titles of the prepared states were made by machine b; a has copies of their keys."""
     with ExitStack() as cleanup, pytest.MonkeyPatch.context() as patch:
         try:
             s3 = cleanup.enter_context(servers.rclone())
@@ -46,6 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 INGEST = ("ingest", "{film}", "--id", FILM)
 REPLACE = ("ingest", "{film}", "--id", FILM, "--replace")
+SET = ("catalog", "set", FILM, "--title", "Fourth")
 PRUNE = ("catalog", "prune", "--keep", "0", "--older-than", "0d", "--yes")
 
 
@@ -68,6 +69,8 @@ PAIRS = {
     "delete against ingest": Pair("withdrawn", REPLACE, ("catalog", "delete", FILM, "--yes"), refused=True),
     "withdraw against publish": Pair("three", REPLACE, ("catalog", "withdraw", FILM, "--yes"), refused=True),
     "repair against publish": Pair("three", REPLACE, ("repair",)),
+    "the same words": Pair("three", SET, SET),
+    "other words": Pair("three", SET, ("catalog", "set", FILM, "--meta", "season=2")),
     "gc against ingest": Pair("three", REPLACE, ("gc", "--delete", "--older-than", "1d", "--yes")),
 }
 

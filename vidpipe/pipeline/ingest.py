@@ -47,7 +47,7 @@ from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, check_all_there, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
-from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
+from vidpipe.pipeline.versions import abandon, begin, drop_overtaken, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
@@ -193,10 +193,8 @@ def _ingest(
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
-        left = held.unfinished
-        if left and is_known(catalog, left):
+        if held.unfinished and is_known(catalog, held.unfinished):
             held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
-            left = None
         check_source(was, source, replace=request.replace)
         made = _planned(opened_source, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
@@ -205,11 +203,8 @@ def _ingest(
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
-        # An unfinished version of the very title that is live: another machine was faster. It would never be continued.
-        superfluous = left if same and left and left.fingerprint == fingerprint else None
         if same and lost and not lost.paths:
-            if superfluous:
-                abandon(held, catalog, storage, superfluous, keys)
+            drop_overtaken(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(_unchanged(same, storage, facts, made))
             return
@@ -218,8 +213,7 @@ def _ingest(
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
-            if superfluous:
-                abandon(held, catalog, storage, superfluous, keys)
+            drop_overtaken(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return

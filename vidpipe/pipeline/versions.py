@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
+from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
@@ -200,6 +201,17 @@ def abandon(held: Claim, catalog: Catalog, storage: Storage, job: JobNote, keys:
     except (PublishFailed, CatalogFailed):
         return  # one of them is gone: the note stays, and the next run continues or discards this version
     held.finish()
+
+
+def drop_overtaken(held: Claim, live: Record, fingerprint: str, catalog: Catalog, keys: KeyStore) -> None:
+    """Abandon an unfinished version that nobody will ever continue, since another machine was faster: it is what is live already, or a copy
+    of what is live no longer. fingerprint: of the live version.
+    """
+    left = held.unfinished
+    if left is None or not (left.fingerprint == fingerprint or left.copy_of not in (None, live.version)) or is_known(catalog, left):
+        return
+    with closing(open_storage(left.target)) as storage:
+        abandon(held, catalog, storage, left, keys)
 
 
 def give_up(settings: Settings) -> tuple[str, ...]:
