@@ -36,7 +36,7 @@ from vidpipe.lifecycle.garbage import GarbageRequest, Unreferenced, collect_garb
 from vidpipe.publish.delivery import ADDRESS, delivery
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.work.jobs import JobNote, noted, unfinished
+from vidpipe.work.jobs import JobNote, noted, running, unfinished
 
 PREFIX = "kills"
 FILM = "film"
@@ -349,11 +349,12 @@ class World:
         there = {file.relative_to(self.library).as_posix() for file in self.library.rglob("*") if file.is_file()}
         assert there == expected, f"too many: {sorted(there - expected)}; too few: {sorted(expected - there)}"
         for name, home in self.homes.items():
+            assert running(home / "work") == ()  # and locks that nobody holds go when somebody looks
             if _left(home):  # of writers that were killed: the next title sweeps it away tomorrow
                 for file in _left(home):
                     os.utime(file, (time.time() - 2 * 86_400,) * 2)
                 self.done("ingest", self.film, "--id", "tomorrow", home=name)
-            assert not _left(home)
+            assert not _left(home), _left(home)
         assert not list((self.folder / "empty").iterdir()), "left behind in the system's folder for temporary files"
         return seen
 

@@ -9,6 +9,7 @@ completes. Then garbage collection leaves exactly what is referenced, and the ho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -60,7 +61,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 class Operation:
     """A command. state: that it begins with.  argv: {film} and {other} are sources, {first} the oldest version.  states: at the end.
 
-    points: that it passes, each with how often at least.  events: about as many as it has.
+    points: that it passes, each with how often at least.  events: about as many as it has.  again: exit codes of the same command again.
     """
 
     state: str
@@ -69,6 +70,7 @@ class Operation:
     points: dict[str, int]
     events: int
     titles: Sequence[str] = (FILM,)
+    again: Sequence[int] = (0,)
 
 
 UPLOADS = {
@@ -115,6 +117,7 @@ OPERATIONS = {
         [],
         {"row": 4, "catalog": 4, "media deletion": 3, "object deletion": 5, "key removed": 1},
         90,
+        again=(0, 2),  # there is no such title any more
     ),
     "withdraw": Operation(
         "three",
@@ -153,11 +156,24 @@ def kill_and_complete(world: World, name: str, kill: Callable[[tuple[str, ...]],
     world.begin(operation.state)
     argv = argv_of(operation, world)
     ended = kill(argv)
-    world.done(*argv)
+    again = world.run(*argv)
+    assert again.ended in operation.again, again.text
     seen = world.tidy()
     for title in operation.titles:
         assert seen.states(title) == operation.states
     return ended
+
+
+def still_sound(world: World, name: str) -> None:
+    """Look after a kill. What a repair began with was not sound; it must not take anything away, though."""
+    if OPERATIONS[name].state != "damaged":
+        world.sound()
+        return
+    before, now = world.saved / "damaged", world.look()
+    objects = before / "objects" if world.server else before / "homes" / "library"
+    for file in (file for file in objects.glob("*/*/**/*") if file.is_file()):
+        title, version, path = file.relative_to(objects).as_posix().split("/", 2)
+        assert now.objects[f"{title}/{version}"][path] == hashlib.sha256(file.read_bytes()).hexdigest(), path
 
 
 # -- named points ------------------------------------------------------------------------------------------------------------------------
@@ -201,7 +217,7 @@ def test_a_command_killed_at_a_named_point(
         moment: Moment = {"act": "kill", "at": point, "when": when, "nth": nth}
         killed = world.run(*argv, moment=moment)
         assert killed.ended == -9, f"{name} does not pass {point!r} {nth} times: {killed.text}"
-        world.sound()
+        still_sound(world, name)
         return [killed.ended]
 
     report(kind=kind, name=name, moment=f"{when} {point} {nth}", ended=kill_and_complete(world, name, kill))
@@ -277,8 +293,8 @@ def test_a_command_killed_at_a_seeded_moment(seed: int, worlds: Callable[[str], 
                 time.sleep(after)
                 command.kill()
             ended.append(int(command.wait()))
-            assert ended[-1] in (-9, 0), command.text
-            world.sound()
+            assert ended[-1] in (-9, *operation.again), command.text
+            still_sound(world, name)
         return ended
 
     try:
