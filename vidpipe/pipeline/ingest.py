@@ -47,7 +47,7 @@ from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, check_all_there, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
-from vidpipe.pipeline.versions import abandon, begin, drop_overtaken, fingerprint_of, is_known
+from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
@@ -204,7 +204,7 @@ def _ingest(
         lost = loss(storage, same) if same else None
         keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and lost and not lost.paths:
-            drop_overtaken(held, same, fingerprint, catalog, keys)
+            clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(_unchanged(same, storage, facts, made))
             return
@@ -213,7 +213,7 @@ def _ingest(
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
-            drop_overtaken(held, same, fingerprint, catalog, keys)
+            clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return

@@ -203,15 +203,20 @@ def abandon(held: Claim, catalog: Catalog, storage: Storage, job: JobNote, keys:
     held.finish()
 
 
-def drop_overtaken(held: Claim, live: Record, fingerprint: str, catalog: Catalog, keys: KeyStore) -> None:
-    """Abandon an unfinished version that nobody will ever continue, since another machine was faster: it is what is live already, or a copy
-    of what is live no longer. fingerprint: of the live version.
+def clear_note(held: Claim, live: Record, fingerprint: str, catalog: Catalog, keys: KeyStore) -> None:
+    """Be done with the note of a version that nobody will ever continue. fingerprint: of the live version.
+
+    That is one that is in the catalog, as the run was killed between the catalog and the note; and one that another machine has overtaken:
+    it would be what is live already, or a copy of what is live no longer. What that one has uploaded goes, too.
     """
     left = held.unfinished
-    if left is None or not (left.fingerprint == fingerprint or left.copy_of not in (None, live.version)) or is_known(catalog, left):
+    if left is None or _is_elsewhere(catalog, left):
         return
-    with closing(open_storage(left.target)) as storage:
-        abandon(held, catalog, storage, left, keys)
+    if _is_recorded(catalog, left):
+        held.finish()
+    elif left.fingerprint == fingerprint or left.copy_of not in (None, live.version):
+        with closing(open_storage(left.target)) as storage:
+            abandon(held, catalog, storage, left, keys)
 
 
 def give_up(settings: Settings) -> tuple[str, ...]:
