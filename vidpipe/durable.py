@@ -24,6 +24,7 @@ from pathlib import Path
 TEMPORARY = ".vidpipe-"
 """How the name of a file that is being written begins; it ends in ``.tmp``."""
 STALE_SECONDS = 24 * 3600
+"""Age at which what has no lock belongs to nobody any more."""
 
 _FICLONE = 0x40049409  # linux/fs.h; Python 3.14 is the first to have it in fcntl
 _CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
