@@ -21,6 +21,7 @@ from vidpipe.durable import STALE_SECONDS
 from vidpipe.work.locks import held
 from vidpipe.work.tree import LOCK, TMP
 
+
 @contextmanager
 def temporary(work: Path) -> Iterator[Path]:
     """Give a new working folder, removed at the end; a killed process leaves it for ``sweep``."""
