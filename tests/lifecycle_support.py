@@ -60,7 +60,7 @@ class House:
             words: dict[str, Any] = {"title": "Film", "metadata": {"season": "1"}}
             record = record_of(made, SOURCE, **words, location=lambda path: storage.location(f"{prefix}/{path}"))
             record = record.model_copy(update={"created_at": datetime.now(UTC).replace(microsecond=0) - timedelta(days=age)})
-            seal(storage, prefix, record, made, reporter=Silent(), cancel=Event())
+            seal(storage, prefix, record, made, work=self.settings.work, reporter=Silent(), cancel=Event())
         with self.catalog() as catalog:
             catalog.publish(record, "media-words")
             with closing(self.open()) as storage:

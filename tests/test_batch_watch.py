@@ -189,6 +189,20 @@ def test_two_watchers_of_one_inbox_are_one_too_many(inbox: Path, tmp_path: Path)
     assert not list((configured.work / "watched").glob("*.lock"))
 
 
+def test_a_source_in_failed_has_its_reason_beside_it_whenever_the_watcher_dies(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (inbox / "broken.mov").write_bytes(b"no film")
+    opened = open_inbox(str(inbox), 0)
+    (arrival,) = opened.whole()
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        opened.put_away(arrival, well=False, why="it is no film")
+    assert names(inbox) == ["broken.mov", "failed/broken.mov.error.txt"]
+
+
 def test_an_inbox_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such folder"):
         open_inbox(str(tmp_path / "none"))
@@ -211,3 +225,19 @@ def test_objects_of_a_prefix_are_made_and_moved_by_the_server(bucket: str, tmp_p
             "deep/other.mp4", "done/film.mp4", "failed/broken.mov", "failed/broken.mov.error.txt"
         ]  # fmt: skip
         assert storage.get("done/film.mp4") == CLIP.read_bytes()
+
+
+def test_an_object_in_failed_has_its_reason_beside_it_whenever_the_watcher_dies(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidpipe.storage.s3 import S3Storage
+
+    with closing(open_storage(bucket)) as storage:
+        storage.put("broken.mov", b"no film", content_type="video/quicktime", cache_control="", sha256="")
+        (arrival,) = (opened := open_inbox(bucket)).whole()
+
+        def killed(self: S3Storage, path: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(S3Storage, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened.put_away(arrival, well=False, why="it is no film")
+        assert [stored.path for stored in storage.list()] == ["broken.mov", "failed/broken.mov", "failed/broken.mov.error.txt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,20 @@ def test_what_fails_leaves_nothing(write: Callable[[Path, bytes], object], tmp_p
         with pytest.raises(OSError, match="no room"):
             write(tmp_path / "x", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_writers_left_is_swept_away_a_day_later(tmp_path: Path) -> None:
+    old, young, other = tmp_path / ".vidpipe-01.tmp", tmp_path / ".vidpipe-02.tmp", tmp_path / "notes.tmp"
+    for file in (old, young, other):
+        file.write_bytes(b"half")
+    for file in (old, other):
+        os.utime(file, (time.time() - 86_500,) * 2)
+    durable.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [young, other]
+    os.utime(young, (time.time() - 86_500,) * 2)
+    KeyStore(tmp_path, b"m" * 32).create("film")
+    assert not young.exists()
+    durable.sweep(tmp_path / "none")
 
 
 def test_a_file_system_that_cannot_sync_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

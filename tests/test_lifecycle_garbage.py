@@ -131,6 +131,16 @@ def test_files_that_a_killed_writer_left_half_written_go_when_they_are_old(house
     assert not left.exists()
 
 
+def test_files_beside_the_versions_that_were_never_finished_go_too(house: House) -> None:
+    left = [put(house, path) for path in (f"{TITLE}/.vidpipe-01.tmp", ".vidpipe-02.tmp")]  # of an address, of a trial
+    foreign = put(house, f"{TITLE}/upload.tmp")
+    for file in (*left, foreign):
+        os.utime(file, (time.time() - 8 * 86_400,) * 2)
+    assert [(kind, removed) for kind, _, removed in seen(collect_garbage(DELETE, house.settings))] == [("upload", True)] * 2
+    assert not any(file.exists() for file in left)
+    assert foreign.exists()
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     with servers.moto() as running:

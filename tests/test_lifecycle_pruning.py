@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -25,7 +21,6 @@ from vidpipe.lifecycle.removal import remove
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
-from vidpipe.pipeline.sealing import loss
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import JobNote, claim, unfinished
 
@@ -328,100 +323,6 @@ def test_at_s3_only_the_versions_that_go_lose_objects(tmp_path: Path, encoded_ti
         with closing(house.open()) as storage:
             assert [stored.path for stored in storage.list()] == [f"{TITLE}x/foreign.txt"]
         assert house.states == {}
-
-
-# -- kill -9 -----------------------------------------------------------------------------------------------------------------------------
-
-PROGRAM = """
-import json, os, random, signal, sys
-from datetime import timedelta
-from pathlib import Path
-from vidpipe.catalog.store import Catalog
-from vidpipe.lifecycle.deletion import delete
-from vidpipe.lifecycle.pruning import PruneRequest, prune
-from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
-from vidpipe.lifecycle.titles import TitleRequest
-from vidpipe.settings import Settings
-from vidpipe.work.jobs import unfinished
-
-settings, command, seed = Settings(home=Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
-moments = random.Random(seed)
-WATCHED = ("os.remove", "os.rmdir", "os.rename", "shutil.rmtree", "sqlite3.connect")
-
-def work(after):
-    left = after
-    def count(event, arguments):
-        nonlocal left
-        if event in WATCHED:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)  # before it is done
-    sys.addaudithook(count)
-    if command == "delete":
-        delete(TitleRequest(content_id="title"), settings)
-    elif command == "set":
-        redescribe(RedescribeRequest(content_id="title", title="Other"), settings)
-    else:
-        prune(PruneRequest(keep=0, older_than=timedelta()), settings)
-
-def look():
-    with Catalog(settings.catalog_url) as catalog:
-        states = {record.version: record.status for record in catalog.versions("title")}
-    library = Path(settings.target) / "title"
-    objects = {file.relative_to(library).parts[0] for file in library.glob("*/**/*") if file.is_file()}
-    keys = len([file for file in settings.keys.glob("*.json")])
-    note = unfinished(settings.work, "title")
-    return {"states": states, "objects": sorted(objects), "keys": keys, "noted": note.version if note else None}
-
-for number in range(1, 60):
-    after = moments.randint(1, 30 * number)  # a copy begins anew each time
-    child = os.fork()
-    if child == 0:
-        work(after)
-        os._exit(0)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps({"ended": ended, **look()}), flush=True)
-    if ended != -9:
-        break
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 50))])
-@pytest.mark.parametrize("command", ["delete", "prune", "set"])
-def test_kill_9_loses_nothing_and_the_same_command_goes_on(command: str, seed: int, house: House) -> None:
-    house.publish(SECOND, age=2)
-    house.publish(THIRD, age=1)
-    if command == "delete":
-        withdraw(WHOLE, house.settings)
-    before = house.objects()[THIRD]
-    program = [sys.executable, "-c", PROGRAM, str(house.settings.home), command, str(seed)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
-    rounds = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(rounds) > 1, "nothing was killed"
-    for found in rounds:
-        assert found["ended"] in (-9, 0), done.stderr
-        assert set(found["objects"]) <= {*found["states"], found["noted"]}, f"objects that nobody knows: {found}"
-        assert list(found["states"].values()).count("live") == (command != "delete")
-        if command != "delete":
-            assert found["keys"] == 1
-            assert house.objects()[THIRD] == before
-    assert rounds[-1]["ended"] == 0
-    if command == "delete":
-        assert (house.states, house.objects(), house.keys.find(), house.shown) == ({}, {}, (), None)
-    elif command == "prune":
-        assert (house.states, house.objects().keys()) == ({THIRD: "live"}, {THIRD})
-    else:
-        assert house.live
-        assert house.live.title == "Other"
-        assert list(house.states.values()) == ["live", "superseded", "superseded", "superseded"], "one version, however often it was killed"
-        assert house.objects().keys() == house.states.keys()
-        assert house.objects()[house.live.version] == before
-        assert house.shown == house.live.version
-        with closing(house.open()) as storage:
-            found = loss(storage, house.live)
-        assert found
-        assert found.paths == frozenset()
 
 
 def test_keys_go_before_the_line(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

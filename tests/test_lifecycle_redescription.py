@@ -116,6 +116,24 @@ def test_an_unfinished_ingest_is_not_thrown_away(house: House) -> None:
     assert unfinished(house.settings.work, TITLE) == note
 
 
+@pytest.mark.parametrize("copy_of", [FIRST, "20261119T000000Z-000000"], ids=["of what is live", "of what was live"])
+def test_a_copy_that_another_machine_has_overtaken_goes_when_its_words_are_found_live(copy_of: str, house: House) -> None:
+    left = house.note(version="20261201T000000Z-111111", copy_of=copy_of)
+    file = house.file(left.version, "video/90p/00001.m4s")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"copied")
+    assert redescribe(RedescribeRequest(content_id=TITLE, title="Film"), house.settings).unchanged
+    assert file.exists() == (unfinished(house.settings.work, TITLE) is not None) == (copy_of == FIRST)
+
+
+def test_a_note_that_a_run_left_whose_version_is_live_goes_when_its_words_are_set_again(house: House) -> None:
+    """It was killed between the catalog and the note."""
+    house.note(version=FIRST, copy_of="20261119T000000Z-000000")
+    assert redescribe(RedescribeRequest(content_id=TITLE, title="Film"), house.settings).unchanged
+    assert unfinished(house.settings.work, TITLE) is None
+    assert house.objects()[FIRST] >= house.inventory.entries.keys()
+
+
 def test_lost_objects_are_not_copied_into_a_new_version(house: House) -> None:
     house.file(FIRST, "video/low/00002.m4s").unlink()
     with pytest.raises(PublishFailed, match="lost or damaged") as failure:

@@ -19,7 +19,7 @@ from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.errors import EncodeFailed, Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.inventory.model import Objects
-from vidpipe.pipeline.sealing import inventory_at, loss, seal
+from vidpipe.pipeline.sealing import check_all_there, inventory_at, loss, seal
 from vidpipe.progress import Silent
 from vidpipe.storage.base import Damaged
 from vidpipe.storage.local import LocalStorage
@@ -35,7 +35,8 @@ def record(storage: LocalStorage, made: Inventory) -> Record:
 def sealed(storage: LocalStorage, reporter: Any = None, cancel: threading.Event | None = None) -> tuple[Inventory, Record]:
     made = inventory()
     about = record(storage, made)
-    seal(storage, PREFIX, about, made, reporter=reporter or Silent(), cancel=cancel or threading.Event())
+    work = storage.root / "work"
+    seal(storage, PREFIX, about, made, work=work, reporter=reporter or Silent(), cancel=cancel or threading.Event())
     return made, about
 
 
@@ -104,6 +105,42 @@ def test_a_full_disk_for_temporary_files_is_named(tmp_path: Path, monkeypatch: p
         sealed(LocalStorage(tmp_path))
     assert failed.value.where == gettempdir()
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_is_written_to_be_sent_lies_in_the_work_space(tmp_path: Path) -> None:
+    """There it goes with the next ingest if this one is killed."""
+
+    class Looks(LocalStorage):
+        files: list[Path] = []
+
+        def put(self, path: str, data: bytes | Path, **headers: Any) -> None:
+            self.files += [data] if isinstance(data, Path) else []
+            super().put(path, data, **headers)
+
+    storage = Looks(tmp_path)
+    sealed(storage)
+    assert [file.is_relative_to(tmp_path / "work" / "tmp") for file in storage.files] == [True]
+    assert not any((tmp_path / "work" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("path", [layout.MASTER, layout.INVENTORY, "video/90p/00001.m4s"])
+def test_what_is_removed_after_the_proof_is_noticed_before_the_version_is_live(
+    path: str, version: tuple[LocalStorage, Path, Inventory, Record]
+) -> None:
+    storage, folder, made, _ = version
+    check_all_there(storage, PREFIX, made)
+    (folder / path).unlink()
+    with pytest.raises(PublishFailed, match="was removed after it had been read back") as failure:
+        check_all_there(storage, PREFIX, made)
+    assert str(failure.value.where).endswith(path)
+
+
+def test_a_listing_that_is_late_loses_nothing(
+    version: tuple[LocalStorage, Path, Inventory, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, _, made, _ = version
+    monkeypatch.setattr(storage, "list", lambda prefix: iter(()))
+    check_all_there(storage, PREFIX, made)
 
 
 def test_a_whole_version_has_lost_nothing(version: tuple[LocalStorage, Path, Inventory, Record]) -> None:

@@ -195,6 +195,36 @@ def test_killed_runs_leave_no_key_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(used(configured)) == 2
 
 
+def test_a_version_that_another_machine_has_overtaken_leaves_nothing(tmp_path: Path) -> None:
+    """Both make the same title; the slower one finds it live when it is run again, and its own version is in nobody's way."""
+    shared = {"target": str(tmp_path / "library"), "catalog_url": f"sqlite:///{tmp_path / 'catalog.db'}"}
+    slow, fast = (settings(tmp_path / name, 90, **shared) for name in ("slow", "fast"))
+
+    class Overtaken:
+        def emit(self, event: Event) -> None:
+            if event.event == "stage_started" and event.stage == "catalog":
+                run(CLIP, fast, content_id="film")
+
+    with pytest.raises(CatalogFailed, match="another command has changed film"):
+        ingest(IngestRequest(source=str(CLIP), content_id="film"), slow, Overtaken())
+    assert len(published(slow.work / "jobs")) == len(keys_of(slow)) == 1, "it could be continued"
+    result = run(CLIP, slow, content_id="film")
+    assert result.unchanged
+    assert (published(slow.work / "jobs"), keys_of(slow)) == ([], set())
+    assert {path.split("/")[1] for path in published(tmp_path / "library")} == {result.record.version, "master.m3u8"}
+
+
+def test_an_unfinished_version_of_other_words_stays_when_the_old_ones_are_ingested_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = settings(tmp_path, 90)
+    run(CLIP, configured, content_id="film", title="Old")
+    killed(configured, monkeypatch, content_id="film", title="New")
+    before = published(configured.work / "jobs")
+    assert run(CLIP, configured, content_id="film", title="Old").unchanged
+    assert published(configured.work / "jobs") == before != []
+
+
 def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = settings(tmp_path, 90)
 

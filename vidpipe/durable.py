@@ -16,12 +16,15 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".vidpipe-"
 """How the name of a file that is being written begins; it ends in ``.tmp``."""
+STALE_SECONDS = 24 * 3600
+"""Age at which what has no lock belongs to nobody any more."""
 
 _FICLONE = 0x40049409  # linux/fs.h; Python 3.14 is the first to have it in fcntl
 _CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
@@ -67,6 +70,14 @@ def move(made: Path, file: Path) -> None:
     sync(made)
     made.replace(file)
     sync(file.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers have left half-written in a folder, but nothing younger than a day: others may be writing."""
+    for left in folder.glob(f"{TEMPORARY}*.tmp"):
+        with suppress(FileNotFoundError):  # somebody else sweeps, or has finished it
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()
 
 
 def sync(path: Path) -> None:

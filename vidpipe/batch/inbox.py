@@ -95,9 +95,9 @@ class _Folder:
             target = folder / f"{file.stem}-{number}{file.suffix}"
         if not self.is_still(arrival):
             return None
-        file.rename(target)
-        if why:
+        if why:  # first: a source in failed/ has its reason beside it, whenever this process dies
             target.with_name(target.name + WHY).write_text(why, encoding="utf-8")
+        file.rename(target)
         return str(target)
 
 
@@ -144,9 +144,9 @@ class _Prefix:
             if now is None or now.tag != arrival.state:  # what was copied is no longer known
                 storage.delete(target)
                 return None
-            storage.delete(name)
             if why:
                 text, plain = why.encode(), "text/plain; charset=utf-8"
                 digest = hashlib.sha256(text).hexdigest()
                 storage.put(f"{target}{WHY}", text, content_type=plain, cache_control="no-store", sha256=digest)
+            storage.delete(name)
             return storage.location(target)

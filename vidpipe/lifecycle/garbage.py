@@ -8,7 +8,7 @@ Only what vidpipe made itself is looked at: folders CONTENT_ID/VERSION whose nam
 - a version that was never finished: it has neither inventory nor record, the address of its title does not play it, the catalog does not
   know it, no unfinished ingest of this home has it, and nothing of it was written for so long that none of another machine can be at work.
   All of this is asked once more right before it is removed;
-- an upload in parts that was never finished (S3), as old as that.
+- an upload in parts that was never finished (S3), and a file that was never written to its end, as old as that.
 A complete version that the catalog does not know is never removed, only named: it may belong to another catalog, or to one that was lost
 (``repair`` adopts it). Versions in the catalog are for ``prune`` and ``delete``.
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from vidpipe import layout
+from vidpipe import durable, layout
 from vidpipe.catalog import open_catalog
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
@@ -100,12 +100,20 @@ def collect_garbage(
                     stages.reporter.emit(Deleted(version=version, objects=what.objects, bytes=what.bytes))
                 found.append(what.model_copy(update={"removed": removed}))
         for left in target.unfinished_uploads(before):
-            title, _, rest = left.path.partition("/")
-            if CONTENT_ID.fullmatch(title) and VERSION.fullmatch(rest.partition("/")[0]):
+            if _is_ours(left.path):
                 if request.delete:
                     target.abort_upload(left)
                 found.append(Unreferenced(kind="upload", path=left.path, objects=1, bytes=left.size, removed=request.delete))
     return Garbage(target=target.location(), found=tuple(found), deleted=request.delete)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether vidpipe began an upload: to a version, or, as a file that has a name of its own until it is whole, to anywhere."""
+    title, _, rest = path.partition("/")
+    name = path.rpartition("/")[2]
+    if name.startswith(durable.TEMPORARY) and name.endswith(".tmp"):
+        return True
+    return bool(CONTENT_ID.fullmatch(title) and VERSION.fullmatch(rest.partition("/")[0]))
 
 
 class _Seen:

@@ -29,7 +29,7 @@ from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
 from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.succession import Description, check_description, described
-from vidpipe.pipeline.versions import redescribed
+from vidpipe.pipeline.versions import clear_note, redescribed
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages, Uploaded
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.addresses import public
@@ -94,6 +94,7 @@ def redescribe(
         if held is None:
             return said
         if same:
+            clear_note(held, live, fingerprint, catalog, KeyStore(settings.keys))
             with closing(storage_of(live)) as storage:
                 put_right(storage, catalog, live, settings, stages.reporter)
             return said

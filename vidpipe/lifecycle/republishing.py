@@ -26,7 +26,7 @@ from vidpipe.lifecycle.revival import live_event
 from vidpipe.lifecycle.titles import keys_given, prefix_of
 from vidpipe.pipeline.address import show
 from vidpipe.pipeline.making import stop_if
-from vidpipe.pipeline.sealing import inventory_at, seal
+from vidpipe.pipeline.sealing import check_all_there, inventory_at, seal
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, is_known
 from vidpipe.progress import LAST_STAGE, Stages
@@ -100,7 +100,8 @@ def republish(
             location=lambda path: storage.location(f"{prefix}/{path}"),
             public_url=wanted.public_url,
         )
-        seal(storage, prefix, record, new, reporter=stages.reporter, cancel=cancel)
+        seal(storage, prefix, record, new, work=settings.work, reporter=stages.reporter, cancel=cancel)
+        check_all_there(storage, prefix, new)
         with stages(LAST_STAGE):
             stop_if(cancel)  # asked when the stage has begun: no later signal stops it
             catalog.publish(record, wanted.fingerprint, rule=still(live))

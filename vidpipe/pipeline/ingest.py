@@ -46,9 +46,9 @@ from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
-from vidpipe.pipeline.sealing import Loss, loss, seal
+from vidpipe.pipeline.sealing import Loss, check_all_there, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
-from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, is_known
+from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
@@ -203,7 +203,9 @@ def _ingest(
         live = was if was and was.status == "live" else None
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
+        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and lost and not lost.paths:
+            clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory)
             result.append(_unchanged(same, storage, facts, made))
             return
@@ -211,8 +213,8 @@ def _ingest(
             reporter.emit(Note(level="warning", text=text))
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
-        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
         if same and (again := _restored(same, lost, decided, storage, keys, run)):
+            clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return
@@ -222,7 +224,8 @@ def _ingest(
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
             new = make_sharing(decided, target, was, run)
-            seal(storage, target.prefix, new.record, new.inventory, reporter=reporter, cancel=cancel)
+            seal(storage, target.prefix, new.record, new.inventory, work=settings.work, reporter=reporter, cancel=cancel)
+            check_all_there(storage, target.prefix, new.inventory)
             with stages(LAST_STAGE):
                 stop_if(cancel)  # asked when the stage has begun: no later signal stops it
                 catalog.publish(new.record, fingerprint, rule=still(was))

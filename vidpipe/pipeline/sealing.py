@@ -1,4 +1,4 @@
-"""Finish a version, and notice later what its target has lost of it.
+"""Finish a version, and notice what its target has lost of it: before it becomes live, and later.
 
 In:   the inventory and the record of a new version; later a live record and its storage.
 Out:  ``inventory.json`` and ``record.json`` at the target, read back. The inventory of a live version, and what is lost of it.
@@ -11,7 +11,6 @@ import itertools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
 from pydantic import ValidationError
 
@@ -24,7 +23,7 @@ from vidpipe.progress import Reporter
 from vidpipe.publish.upload import publish_object
 from vidpipe.storage.base import Damaged, Storage, get_if_there
 from vidpipe.verify.readback import Readback
-from vidpipe.work.artifacts import writing
+from vidpipe.work.artifacts import Store, writing
 
 ATTEMPTS = 3
 """Of writing an object that the target does not give back as it was sent."""
@@ -38,15 +37,34 @@ class Loss:
     paths: frozenset[str]
 
 
-def seal(storage: Storage, prefix: str, record: Record, inventory: Inventory, *, reporter: Reporter, cancel: threading.Event) -> None:
+def seal(
+    storage: Storage, prefix: str, record: Record, inventory: Inventory, *, work: Path, reporter: Reporter, cancel: threading.Event
+) -> None:
     """Write what finishes a version: the inventory, and last the record. Both are read back: an answer of 200 proves nothing."""
-    # By way of a file: that of a title of hours has megabytes, and would be in memory several times.
-    with writing(Path(gettempdir())), TemporaryDirectory(prefix="vidpipe-") as folder:
-        file = Path(folder) / layout.INVENTORY
-        with file.open("wb") as written:
+    # By way of a file: that of a title of hours has megabytes, and would be in memory several times. It lies in the work space, where
+    # nothing is left of a run that is killed.
+    with Store(work).temporary() as folder:
+        file = folder / layout.INVENTORY
+        with writing(folder), file.open("wb") as written:
             written.writelines(inventory_json(inventory))
         _write(storage, prefix, layout.INVENTORY, file, reporter, cancel)
     seal_record(storage, prefix, record, reporter=reporter, cancel=cancel)
+
+
+def check_all_there(storage: Storage, prefix: str, inventory: Inventory) -> None:
+    """Raise PublishFailed if an object is gone again that was proven before, perhaps hours ago. The last look before a version is live.
+
+    A machine that slept for days in the middle of its work may have been taken for gone: ``gc`` on another one, which cannot see its note,
+    then removes what it had uploaded.
+    """
+    listed = {stored.path.removeprefix(f"{prefix}/") for stored in storage.list(prefix)}
+    for path in sorted({*inventory.entries, layout.INVENTORY, layout.RECORD} - listed):
+        if storage.head(f"{prefix}/{path}") is None:  # listings of some servers are late
+            raise PublishFailed(
+                "the object was removed after it had been read back",
+                where=storage.location(f"{prefix}/{path}"),
+                fix="look at what else deletes there, such as a lifecycle rule of the bucket; then run the same command again",
+            )
 
 
 def seal_record(storage: Storage, prefix: str, record: Record, *, reporter: Reporter, cancel: threading.Event) -> None:

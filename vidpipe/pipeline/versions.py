@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
+from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
@@ -202,6 +203,22 @@ def abandon(held: Claim, catalog: Catalog, storage: Storage, job: JobNote, keys:
     except (PublishFailed, CatalogFailed):
         return  # one of them is gone: the note stays, and the next run continues or discards this version
     held.finish()
+
+
+def clear_note(held: Claim, live: Record, fingerprint: str, catalog: Catalog, keys: KeyStore) -> None:
+    """Be done with the note of a version that nobody will ever continue. fingerprint: of the live version.
+
+    That is one that is in the catalog, as the run was killed between the catalog and the note; and one that another machine has overtaken:
+    it would be what is live already, or a copy of what is live no longer. What that one has uploaded goes, too.
+    """
+    left = held.unfinished
+    if left is None or _is_elsewhere(catalog, left):
+        return
+    if _is_recorded(catalog, left):
+        held.finish()
+    elif left.fingerprint == fingerprint or left.copy_of not in (None, live.version):
+        with closing(open_storage(left.target)) as storage:
+            abandon(held, catalog, storage, left, keys)
 
 
 def give_up(settings: Settings) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class KeyStore:
         file = self._file(key.key_id)
         try:
             private_folder(self.folder)
+            durable.sweep(self.folder)
             durable.write(file, entry.model_dump_json().encode(), private=True)
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem

@@ -74,6 +74,7 @@ class Claim:
     def save(self, job: JobNote) -> None:
         """Write the note; from now on a killed run continues this version."""
         with _translated(self.path):
+            durable.sweep(self.path.parent)
             durable.write(self.path, job.model_dump_json().encode())
 
     def finish(self) -> None:

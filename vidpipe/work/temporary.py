@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vidpipe.durable import STALE_SECONDS
 from vidpipe.work.locks import held
 from vidpipe.work.tree import LOCK, TMP
-
-STALE_SECONDS = 24 * 3600  # age at which a folder without a lock belongs to nobody
 
 
 @contextmanager
