@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from vidpipe import layout
 from vidpipe.catalog.published_at import lies_at
 from vidpipe.catalog.record import Record, as_published
-from vidpipe.errors import VerificationFailed
+from vidpipe.errors import PublishFailed, VerificationFailed
 from vidpipe.inventory.model import Inventory, Objects, inventory_json, read_inventory
 from vidpipe.progress import Reporter
 from vidpipe.publish.upload import publish_object
