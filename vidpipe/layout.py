@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 MASTER = "master.m3u8"
+MPD = "manifest.mpd"
 RECORD = "record.json"
 INVENTORY = "inventory.json"
 THUMBNAILS_FOLDER = "thumbnails"
@@ -29,8 +30,13 @@ def version_prefix(content_id: str, version: str) -> str:
 
 
 def address(content_id: str) -> str:
-    """Return the path of the playlist that always plays the live version of a title. The only object that is ever written again."""
+    """Return the path of the playlist that always plays the live version of a title. It is written again, and so is its like for DASH."""
     return f"{content_id}/{MASTER}"
+
+
+def dash_address(content_id: str) -> str:
+    """Return the path of the DASH manifest that always plays the live version of a title."""
+    return f"{content_id}/{MPD}"
 
 
 def new_version(now: datetime) -> str:

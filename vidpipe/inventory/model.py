@@ -28,6 +28,10 @@ from vidpipe.source.facts import AudioRole
 
 SCHEMA: Final = "vidpipe.inventory/1"
 
+FormatName = Literal["hls", "dash"]
+"""What players are given: playlists of HLS, a manifest of DASH."""
+HLS_ONLY: Final[tuple[FormatName, ...]] = ("hls",)
+
 Path = Annotated[str, Field(min_length=1, description="Of an object, relative to the version's prefix.")]
 
 
@@ -59,6 +63,9 @@ class MediaTrack(PublishedTrack):
     facts: TrackFacts = Field(description="As measured from its init section and segments.")
     init: Path
     frames: int = Field(description="As many as planned.")
+    delay: int | None = Field(
+        default=None, description="Ticks that its edit list skips; None in inventories of 0.2.0.dev, before there was DASH."
+    )
 
 
 class VideoTrack(MediaTrack):
@@ -90,6 +97,17 @@ class SubtitleTrack(PublishedTrack):
     hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")
 
 
+class Sprites(Data):
+    """How sprites lie on their sheets, row by row. The last sheet is only as large as it has to be."""
+
+    interval: Seconds = Field(description="From one sprite to the next.")
+    width: int = Field(description="Pixels of one sprite.")
+    height: int = Field(description="Pixels of one sprite.")
+    columns: int
+    rows: int
+    largest: int = Field(description="Bytes of the largest sheet.")
+
+
 class Pictures(Data):
     """The still pictures of a title."""
 
@@ -97,6 +115,7 @@ class Pictures(Data):
     poster: Path
     track: Path = Field(description="Of the WebVTT track that says which sprite belongs to which time.")
     sheets: tuple[Path, ...]
+    sprites: Sprites | None = Field(default=None, description="None in inventories of 0.2.0.dev, before there was DASH.")
 
 
 class LeftOutTrack(LeftOut):
@@ -120,6 +139,7 @@ class Inventory(Objects):
     subtitles: tuple[SubtitleTrack, ...] = ()
     pictures: Pictures | None = None
     left_out: tuple[LeftOutTrack, ...] = ()
+    formats: tuple[FormatName, ...] = Field(default=HLS_ONLY, description="Of the manifests; before there was DASH, all had HLS.")
     keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
     objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
 
