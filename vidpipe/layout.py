@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 MASTER = "master.m3u8"
 MPD = "manifest.mpd"
@@ -21,6 +21,9 @@ POSTER = "thumbnails/poster.jpg"
 THUMBNAILS = "thumbnails/thumbnails.vtt"
 SUBTITLES_FOLDER = "subtitles"
 
+FormatName = Literal["hls", "dash"]
+"""What players are given: playlists of HLS, a manifest of DASH."""
+HLS_ONLY: Final[tuple[FormatName, ...]] = ("hls",)
 TrackType = Literal["video", "audio"]
 
 
@@ -37,6 +40,11 @@ def address(content_id: str) -> str:
 def dash_address(content_id: str) -> str:
     """Return the path of the DASH manifest that always plays the live version of a title."""
     return f"{content_id}/{MPD}"
+
+
+def addresses(content_id: str) -> tuple[str, str]:
+    """Return the paths of all that is ever written again, in the order in which it is: the playlist of HLS, which all titles have, last."""
+    return dash_address(content_id), address(content_id)
 
 
 def new_version(now: datetime) -> str:

@@ -59,7 +59,7 @@ def read_cdn(setting: str, where: str = "cdn") -> Purge:
 
 def flipped(content_id: str) -> tuple[str, ...]:
     """Return what a CDN has to forget when another version is live."""
-    return (layout.address(content_id),)
+    return tuple(reversed(layout.addresses(content_id)))
 
 
 def taken_down(content_id: str) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ def ingest(
     ladder: options.Ladder = None,
     policy: options.Policy = None,
     encrypt: options.Encrypt = None,
+    formats: options.Formats = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
     dry_run: options.DryRun = False,
@@ -121,7 +122,8 @@ def ingest(
     Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
     flags = {
-        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ladder": ladder, "target": to, "encrypt": encrypt, "formats": formats, "key_url": key_url,
+        "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
         "cluster_work": cluster_work,
     }  # fmt: skip
@@ -169,6 +171,7 @@ def watch(
     ladder: options.Ladder = None,
     policy: options.Policy = None,
     encrypt: options.Encrypt = None,
+    formats: options.Formats = None,
     key_url: options.KeyUrl = None,
     json: options.Json = False,
     progress: options.ProgressOption = options.Progress.auto,
@@ -183,7 +186,8 @@ def watch(
     reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
     """
     flags = {
-        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ladder": ladder, "target": to, "encrypt": encrypt, "formats": formats, "key_url": key_url,
+        "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers,
     }  # fmt: skip
     shown = options.progress(progress, quiet=quiet)

@@ -109,7 +109,8 @@ def plan(console: Console, decided: Plan) -> None:
     for text in (
         f"{count(grid.frames, 'frame')} at {frames_a_second(grid.frame_rate)} fps, "
         f"{count(grid.segments, 'segment')} of up to {exact(grid.longest_segment)}, "
-        f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
+        f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}; "
+        f"manifests: {' and '.join(name.upper() for name in decided.formats)}",
         *(f"warning: {warning}" for warning in decided.warnings),
         *(f"left out: {track}" for track in decided.left_out),
         *(f"note: {note}" for note in decided.notes),

@@ -16,9 +16,7 @@ from vidpipe import layout
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.measure import Bitrate, measure, target_duration
 from vidpipe.inventory.model import (
-    HLS_ONLY,
     AudioTrack,
-    FormatName,
     Inventory,
     LeftOutTrack,
     MediaTrack,
@@ -118,7 +116,6 @@ def build(
     pictures: str,
     sheets: Mapping[str, int],
     keys: tuple[str, ...],
-    formats: tuple[FormatName, ...] = HLS_ONLY,
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 
@@ -141,7 +138,7 @@ def build(
         ),
         left_out=tuple(sorted(missing, key=lambda track: (track.input, track.stream))),
         keys=tuple(key_id for key_id in keys if key_id in used),
-        formats=formats,
+        formats=made.formats,
         objects={},
     )
 

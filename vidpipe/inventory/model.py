@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 
 from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
+from vidpipe.layout import HLS_ONLY, FormatName
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
 from vidpipe.protect.schemes import SchemeName
@@ -27,10 +28,6 @@ from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegmen
 from vidpipe.source.facts import AudioRole
 
 SCHEMA: Final = "vidpipe.inventory/1"
-
-FormatName = Literal["hls", "dash"]
-"""What players are given: playlists of HLS, a manifest of DASH."""
-HLS_ONLY: Final[tuple[FormatName, ...]] = ("hls",)
 
 Path = Annotated[str, Field(min_length=1, description="Of an object, relative to the version's prefix.")]
 

@@ -125,7 +125,7 @@ def record_at(location: str) -> Record:
     if location.partition("://")[0].lower() in ("http", "https"):
         fix = "give a path or an s3:// URL; what a web server shows is looked at by vidpipe inspect URL"
         raise UsageError("a published version is verified where it lies, not through a web server", where=location, fix=fix)
-    folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}")
+    folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}").removesuffix(f"/{layout.MPD}")
     with closing(open_storage(folder)) as storage:
         if storage.head(layout.RECORD) is None and (version := played_by(storage)):
             return record_at(f"{folder}/{version}")
@@ -138,8 +138,9 @@ def record_at(location: str) -> Record:
             fix = "name the title by its content id: the catalog has its record, too"
             raise VerificationFailed("its record is damaged", where=storage.location(layout.RECORD), fix=fix) from problem
         if storage.location().endswith(f"/{prefix_of(record)}"):
-            moved = storage.location(layout.MASTER)  # it may have been copied here by other means
-            return record.model_copy(update={"playback": record.playback.model_copy(update={"hls": moved})})
+            moved = {"hls": storage.location(layout.MASTER)}  # it may have been copied here by other means
+            moved |= {"dash": storage.location(layout.MPD)} if record.playback.dash else {}
+            return record.model_copy(update={"playback": record.playback.model_copy(update=moved)})
     raise UsageError(
         f"its record is that of {prefix_of(record)}", where=location, fix="a version lies in a folder CONTENT_ID/VERSION; put it there"
     )

@@ -50,7 +50,10 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """An AAC sample entry. sample_rate: samples a second after decoding.  layout: ChannelConfiguration of ISO/IEC 23091-3, None if unknown."""
+    """An AAC sample entry. sample_rate: samples a second after decoding.
+
+    layout: ChannelConfiguration of ISO/IEC 23091-3, None if nobody knows it.
+    """
 
     codecs: str
     channels: int

@@ -1,12 +1,14 @@
-"""Make the address of a title, ``{content_id}/master.m3u8``, play the version that is live.
+"""Make the address of a title, ``{content_id}/master.m3u8``, play the version that is live; ``{content_id}/manifest.mpd`` does in DASH.
 
 In:   the catalog, which alone says what is live, and the storage.
-Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above.
+Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above. Likewise its manifest;
+      if the version has none, there is none.
 Wrong: NotFlipped (exit code 5) if the target does not take it; CatalogFailed.
 
-It is the only object that is ever written again, so it is small, caches keep it for a minute, and it is written last: what it names was
-proven before. Who writes it looks afterwards whether its version is still the live one. So of two publishers at once, or a publisher and a
-rollback, the later one wins, whoever writes last.
+These are the only objects that are ever written again, so they are small, caches keep them for a minute, and they are written last: what
+they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does.
+Who writes them looks afterwards whether their version is still the live one. So of two publishers at once, or a publisher and a rollback,
+the later one wins, whoever writes last.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped, purge, taken_down
 from vidpipe.errors import CatalogFailed, PublishFailed, VidpipeError
 from vidpipe.inventory import Inventory, Objects
+from vidpipe.manifest.dash.mpd import from_above, write_mpd
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
 from vidpipe.progress import Note, Reporter
@@ -73,8 +76,11 @@ def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> 
     """
     if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
-    stored = storage.head(layout.address(live.content_id))
-    return stored is not None and stored.sha256 == hashlib.sha256(_content(storage, live, known)).hexdigest()
+    for path in _played(live):
+        stored = storage.head(path)
+        if stored is None or stored.sha256 != hashlib.sha256(_content(storage, live, path, known)).hexdigest():
+            return False
+    return True
 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
@@ -123,27 +129,42 @@ def _live(storage: Storage, catalog: Catalog, content_id: str) -> Record | None:
     return found[0] if found else None
 
 
-def _content(storage: Storage, live: Record, known: Objects | None = None) -> bytes:
+def _played(live: Record) -> list[str]:
+    """Return the addresses that a version has, in the order in which they are written."""
+    dash = layout.dash_address(live.content_id)
+    return [path for path in layout.addresses(live.content_id) if live.playback.dash or path != dash]
+
+
+def _content(storage: Storage, live: Record, path: str, known: Objects | None = None) -> bytes:
+    """Return what an address has to say: a manifest of the version, as it reads from the folder above."""
+    name = path.rpartition("/")[2]
+    moved = from_above if name == layout.MPD else relocated
     if isinstance(known, Inventory):
-        written = write_master(known.video, known.audio, known.subtitles)
-        if hashlib.sha256(written.encode()).hexdigest() == known.objects[layout.MASTER].sha256:  # not of an older vidpipe, or compressed
-            return relocated(written, live.version).encode()
+        written = write_mpd(known) if name == layout.MPD else write_master(known.video, known.audio, known.subtitles)
+        if hashlib.sha256(written.encode()).hexdigest() == known.objects[name].sha256:  # not of an older vidpipe, or compressed
+            return moved(written, live.version).encode()
     prefix = layout.version_prefix(live.content_id, live.version)
     try:
-        master = decompressed(storage.get(f"{prefix}/{layout.MASTER}")).decode()
+        stored = decompressed(storage.get(f"{prefix}/{name}")).decode()
     except ValueError as problem:  # no gzip, no UTF-8
-        raise PublishFailed(f"its master playlist cannot be read: {problem}", where=prefix, fix="run the same command again") from problem
-    return relocated(master, live.version).encode()
+        what = f"its {'manifest' if name == layout.MPD else 'master playlist'} cannot be read: {problem}"
+        raise PublishFailed(what, where=prefix, fix="run the same command again") from problem
+    return moved(stored, live.version).encode()
 
 
 def _write(storage: Storage, content_id: str, live: Record | None) -> None:
-    path = layout.address(content_id)
-    if live is None:
-        storage.delete(path)
+    if live is not None and not lies_at(storage, live):
         return
-    if not lies_at(storage, live):
-        return
-    content, sent = _content(storage, live), delivery(layout.MASTER)
+    played = _played(live) if live is not None else []
+    for path in layout.addresses(content_id):
+        if live is None or path not in played:
+            storage.delete(path)
+        else:
+            _put(storage, path, _content(storage, live, path))
+
+
+def _put(storage: Storage, path: str, content: bytes) -> None:
+    sent = delivery(path)
     for _ in range(ATTEMPTS):
         storage.put(
             path,

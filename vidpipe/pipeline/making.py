@@ -24,7 +24,7 @@ from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.inventory.build import MadeTracks, build, measured
 from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
 from vidpipe.inventory.model import Inventory
-from vidpipe.manifest.hls import playlists
+from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
@@ -118,6 +118,7 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
     new, files = (EncodedVersion(), {}) if kept.is_all else _encoded(decided, kept.rest, target, media, run)
     objects = list(kept.objects)
     with stages("manifest"):
+        sizes = {path: len(data) for path, data in files.items()} | {item.path: item.size for item in objects}
         pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in files if path not in _NO_SHEETS)
         inventory = build(
             target.content_id,
@@ -126,13 +127,13 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             {**kept.tracks, **new.tracks.tracks},
             [*kept.left_out, *new.tracks.left_out],
             pictures=media.pictures,
-            sheets=pictures,
+            sheets={path: sizes[path] for path in pictures},
             keys=target.key_ids,
         )
-        texts = playlists(inventory, settings.key_url)
+        texts = manifests(inventory, settings.key_url)
     with stages("publish"):
         files |= {path: target.header(init) for path, init in new.tracks.inits.items()}
-        files |= {path: texts.pop(path).encode() for path in list(texts)}  # the master playlist is the last
+        files |= {path: texts.pop(path).encode() for path in list(texts)}  # master playlist and DASH manifest are the last
         for path in list(files):
             stop_if(cancel)
             objects.append(target.put(path, files.pop(path), reporter))  # nobody needs it again: those of a long title are megabytes
