@@ -13,7 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from vidpipe.manifest.formats import CHOICES
+from vidpipe.manifest.format_choice import CHOICES
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"

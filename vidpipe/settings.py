@@ -31,7 +31,7 @@ from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
 from vidpipe.defaults import MASTER_KEY_VARIABLE, SETTINGS
 from vidpipe.errors import UsageError
-from vidpipe.manifest.formats import read_formats
+from vidpipe.manifest.format_choice import read_formats
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
 from vidpipe.protect.master_key import parse_master_key

@@ -331,7 +331,7 @@ def _counted(files: int, *, json: bool, progress: options.Progress, quiet: bool)
     cls=Command,
     epilog=examples(
         "vidpipe inspect s3://media/vod/film/20260102T030405Z-1a2b3c/master.m3u8",
-        "vidpipe inspect https://cdn.example.com/film/master.m3u8",
+        "vidpipe inspect https://cdn.example.com/film/manifest.mpd",
         "vidpipe inspect library/film --json",
     ),
 )
@@ -339,13 +339,13 @@ def inspect(
     location: Annotated[
         str,
         typer.Argument(
-            metavar="MANIFEST|DIR", help="Playlist, or folder of a title: a path or URL (https:// or s3://).", show_default=False
+            metavar="MANIFEST|DIR", help="Playlist, DASH manifest, or folder of a title: path or URL (https://, s3://).", show_default=False
         ),
     ],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show the content of playlists, and check that it exists.
+    """Show the content of playlists or of a DASH manifest, and check that it exists.
 
     Lists variants, renditions, segments, durations and keys. Segments are looked up, not read; on a web server, only a few per playlist.
     The exit code is 6 if anything is missing or broken.

@@ -18,7 +18,7 @@ import typer
 from vidpipe.cli import completion
 from vidpipe.defaults import SETTINGS
 from vidpipe.errors import UsageError
-from vidpipe.manifest.formats import CHOICES as FORMATS
+from vidpipe.manifest.format_choice import CHOICES as FORMATS
 from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ the later one wins, whoever writes last.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
@@ -45,12 +45,13 @@ class NotFlipped(PublishFailed):
     """The catalog says that a version is live, and the address of its title does not play it."""
 
 
-def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
-    """Make the address play the live version, or remove it if none is live. Raises NotFlipped."""
+def flip(storage: Storage, catalog: Catalog, content_id: str) -> frozenset[str]:
+    """Make the address play the live version, or remove it if none is live; return the paths that have changed. Raises NotFlipped."""
+    changed: set[str] = set()
     for _ in range(ROUNDS):
         live = _live(storage, catalog, content_id)
         try:
-            _write(storage, content_id, live)
+            changed.update(_write(storage, content_id, live))
         except PublishFailed as problem:
             raise NotFlipped(
                 f"{content_id} is live as version {live.version}, but its address does not play that version yet: {problem.what}"
@@ -61,7 +62,7 @@ def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
             ) from problem
         now = _live(storage, catalog, content_id)
         if (now and now.version) == (live and live.version):
-            return
+            return frozenset(changed)
     raise NotFlipped(
         f"other versions of {content_id} became live while its address was written, again and again",
         where=storage.location(layout.address(content_id)),
@@ -85,8 +86,9 @@ def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
     """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped."""
-    flip(storage, catalog, content_id)
-    _purge(content_id, flipped(content_id), settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
+    changed = flip(storage, catalog, content_id)
+    paths = flipped(content_id, dash=layout.dash_address(content_id) in changed)
+    _purge(content_id, paths, settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
 
 
 def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
@@ -152,15 +154,18 @@ def _content(storage: Storage, live: Record, path: str, known: Objects | None = 
     return moved(stored, live.version).encode()
 
 
-def _write(storage: Storage, content_id: str, live: Record | None) -> None:
+def _write(storage: Storage, content_id: str, live: Record | None) -> Iterator[str]:
+    """Write what the live version has, and remove what it has not; yield the paths that have changed."""
     if live is not None and not lies_at(storage, live):
         return
     played = _played(live) if live is not None else []
     for path in layout.addresses(content_id):
-        if live is None or path not in played:
-            storage.delete(path)
-        else:
+        if live is not None and path in played:
             _put(storage, path, _content(storage, live, path))
+            yield path
+        elif storage.head(path) is not None:
+            storage.delete(path)
+            yield path
 
 
 def _put(storage: Storage, path: str, content: bytes) -> None:

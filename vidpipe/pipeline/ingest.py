@@ -40,7 +40,7 @@ from vidpipe.encode.quality_gate import accepted
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 from vidpipe.ladder import Ladder, load
-from vidpipe.manifest.formats import formats_of
+from vidpipe.manifest.format_choice import formats_of
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.pipeline.address import NotFlipped, put_right, show
