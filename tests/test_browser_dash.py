@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import threading
 from fractions import Fraction
@@ -19,6 +20,7 @@ import imageio_ffmpeg
 import pytest
 
 from tests.ingest_support import run, settings, version
+from tests.subtitle_support import srt
 from tests.test_browser import CHROMIUM, browser
 from vidpipe.publish.delivery import delivery
 
@@ -77,7 +79,10 @@ async function shaka_() {
 })().catch(e => { errors.push('page: ' + (e.stack || e.code || e)); report(); });
 setTimeout(report, 60000);</script>"""
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"), pytest.mark.nightly]
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
+    pytest.mark.nightly,
+]
 
 
 def with_player(name: str) -> Any:
@@ -141,3 +146,65 @@ def watch(folder: Path, name: str, profile: Path, *, seeks: list[float], everyth
             stage.reported.wait(90)
         stage.shutdown()
     return stage.report, [path for path in stage.missed if path != "/favicon.ico"]
+
+
+LADDER = """\
+name: dash
+description: Rungs whose encoder reorders frames, one of half the rate
+rungs:
+  - {name: low, height: 108, codec: h264, bitrate: 80k, max_bitrate: 80k, buffer: 80k, preset: veryfast, max_frame_rate: 15}
+  - {name: high, height: 180, codec: h264, bitrate: 160k, max_bitrate: 160k, buffer: 160k, preset: veryfast}
+audio:
+  - {codec: aac, bitrate: 64k, channels: 2}
+  - {codec: aac, bitrate: 160k, channels: 6}
+"""
+SPOKEN = (("00:00:00,500", "00:00:02,000", "One"), ("00:00:03,500", "00:00:06,500", "over borders"), ("00:00:08,000", "00:00:09,000", "last"))
+FRAMES = 300
+SECONDS = float(FRAMES * Fraction(1001, 24000))
+
+
+@pytest.fixture(scope="module")
+def title(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish 300 frames of film with English, and German in 5.1, and subtitles; return the folder of its address."""
+    folder = tmp_path_factory.mktemp("dash")
+    (folder / "words.srt").write_bytes(srt(*SPOKEN))
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=24000/1001")
+    sound = ("-f", "lavfi", "-i", "sine=f=440:r=48000", "-f", "lavfi", "-i", "sine=f=220:r=48000")
+    mapped = ("-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-ac:a:0", "2", "-ac:a:1", "6", "-t", f"{SECONDS:.6f}")
+    named = [option for at, tag in (("a:0", "eng"), ("a:1", "deu"), ("s:0", "eng")) for option in (f"-metadata:s:{at}", f"language={tag}")]
+    encoded = ("-frames:v", str(FRAMES), "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-c:s", "srt", *named)
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *picture, *sound, "-i", str(folder / "words.srt"), *mapped, *encoded]
+    subprocess.run([*argv, str(folder / "clip.mkv")], check=True)
+    (folder / "dash.yaml").write_text(LADDER)
+    configured = settings(folder, encrypt="none").model_copy(update={"ladder": str(folder / "dash.yaml")})
+    return version(run(folder / "clip.mkv", configured, content_id="film")).parent
+
+
+@pytest.mark.parametrize("name", [with_player("dashjs"), with_player("shaka")])
+def test_a_title_starts_seeks_and_plays_to_its_end(title: Path, tmp_path: Path, name: str) -> None:
+    seeks = [round(random.Random(name).uniform(0.5, SECONDS - 1), 2) for _ in range(3)]
+    seen, missed = watch(title, name, tmp_path / "profile", seeks=seeks)
+    assert (seen["errors"], missed) == ([], [])
+    assert seen["ended"]
+    whole = pytest.approx([0, SECONDS], abs=0.025)  # audio and picture begin and end together: a frame of audio lasts 21 ms
+    assert [whole] == seen["buffered"]
+    assert seen["duration"] == pytest.approx(SECONDS, abs=0.001)
+    assert seen["frames"] >= FRAMES * 9 // 10
+    assert [seen[0] == pytest.approx(seen[1], abs=0.2) and seen[2] >= 3 for seen in seen["seeks"]] == [True] * 3
+    assert seen["cues"] == [[0.5, 2.0, "One"], [3.5, 6.5, "over borders"], [8.0, 9.0, "last"]]
+    about = seen["about"]
+    assert about["chosen"] == "en"
+    assert sorted((language, tuple(roles), tuple(labels)) for language, roles, labels in about["audio"]) == [
+        ("de", ("main",), ("German",)), ("de", ("main",), ("German (5.1)",)), ("en", ("main",), ("English",)),
+    ]  # fmt: skip
+    assert sorted(about["video"]) == [[192, 108], [320, 180]]
+    assert about["text"] == [["en", ["subtitle"]]]
+    assert about["thumbnail"] == [480, 0, 160, 90, "sprite-001.jpg"]
+
+
+@pytest.mark.parametrize("name", [with_player("dashjs"), with_player("shaka")])
+def test_every_rung_and_every_audio_track_plays(title: Path, tmp_path: Path, name: str) -> None:
+    seen, missed = watch(title, name, tmp_path / "profile", seeks=[1.0], everything=True)
+    assert (seen["errors"], missed) == ([], [])
+    assert seen["ended"]
+    assert seen["time"] == pytest.approx(SECONDS, abs=0.025)

@@ -26,6 +26,7 @@ from vidpipe.mp4 import codecs
 from vidpipe.mp4.bits import Bits, unescape
 from vidpipe.mp4.boxes import Sample, children, parse_movie, read_fragments, read_movie
 from vidpipe.mp4.fragment import write_fragment
+from vidpipe.mp4.parameters import UNSPECIFIED
 from vidpipe.package.init import aligned, read_init
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.plan import Chunk
@@ -84,7 +85,7 @@ def test_an_init_section_says_what_the_track_is(
         height=90,
         frame_rate=Fraction(24),
         video_range=video_range,  # type: ignore[arg-type]
-        colour=colour,
+        colour=(9, 16, 9) if video_range == "PQ" else UNSPECIFIED,
     )
 
 

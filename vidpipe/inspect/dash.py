@@ -79,6 +79,8 @@ class DashReport(Data):
 def dash_report(look: Look, found: Presentation, inventory: Inventory | None) -> DashReport:
     """Return what was found."""
     known = _known_times(inventory) if inventory else {}
+    longest = [_longest(one) for group in found.sets for one in group.representations if group.content_type in ("video", "audio")]
+    target = max(1, *map(whole_seconds, longest)) if longest else 1  # as HLS would have it, on which the window of a peak depends
     sets = tuple(
         SetReport(
             content_type=group.content_type,
@@ -86,7 +88,7 @@ def dash_report(look: Look, found: Presentation, inventory: Inventory | None) ->
             labels=group.labels,
             roles=group.roles,
             protection=group.protection,
-            representations=tuple(_report(look, one, found, known) for one in group.representations),
+            representations=tuple(_report(look, one, found, known, target) for one in group.representations),
         )
         for group in found.sets
     )
@@ -125,7 +127,13 @@ def _begin_together(group: AdaptationSet) -> bool:
     return len(begins) <= 1
 
 
-def _report(look: Look, one: Representation, found: Presentation, known: dict[str, tuple[Fraction, Fraction]]) -> RepresentationReport:
+def _longest(one: Representation) -> Fraction:
+    return max((Fraction(segment.duration, one.timescale) for segment in one.segments), default=Fraction(0))
+
+
+def _report(
+    look: Look, one: Representation, found: Presentation, known: dict[str, tuple[Fraction, Fraction]], target: int
+) -> RepresentationReport:
     lookups = Lookups(look, "")
     if one.init:
         lookups.named(one.init, one.line, "init section ")
@@ -135,7 +143,7 @@ def _report(look: Look, one: Representation, found: Presentation, known: dict[st
     measured = None
     pictures = (one.mime_type or "").startswith("image/")
     if one.segments and len(sizes) == len(one.segments) and not pictures:
-        measured = Bitrate(peak=peak(sizes, durations, max(1, max(map(whole_seconds, durations)))), average=average(sizes, durations))
+        measured = Bitrate(peak=peak(sizes, durations, target), average=average(sizes, durations))
     notes = lookups.notes if one.addressing != "other" else (*lookups.notes, "its segments are addressed in a way that is not looked at")
     return RepresentationReport(
         id=one.id,
@@ -146,7 +154,7 @@ def _report(look: Look, one: Representation, found: Presentation, known: dict[st
         frame_rate=one.frame_rate,
         segments=len(one.segments),
         duration=sum(durations, Fraction(0)),
-        longest=max(durations, default=Fraction(0)),
+        longest=_longest(one),
         init=one.init,
         bytes=sum(sizes) if asked and len(sizes) == len(asked) else None,
         measured=measured,
@@ -178,8 +186,7 @@ def _times(look: Look, one: Representation, found: Presentation, known: dict[str
 
 def _allowed(one: Representation) -> Fraction:
     """Return by how much a time line may end early: audio may be shorter than the picture by up to a segment."""
-    longest = max(Fraction(segment.duration, one.timescale) for segment in one.segments)
-    return longest if (one.mime_type or "").startswith("audio/") else TOLERANCE
+    return _longest(one) if (one.mime_type or "").startswith("audio/") else TOLERANCE
 
 
 def _rates(one: Representation, measured: Bitrate | None) -> Sequence[str]:

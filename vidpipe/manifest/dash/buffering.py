@@ -13,20 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from vidpipe.inventory.model import PublishedTrack
+from vidpipe.inventory.model import MediaTrack
+from vidpipe.manifest.dash.timeline import spans
 
 
-def min_buffer_time(tracks: Iterable[PublishedTrack]) -> Fraction:
+def min_buffer_time(tracks: Iterable[MediaTrack]) -> Fraction:
     """Return the seconds that suffice for all tracks."""
     return max(_needed(track) for track in tracks)
 
 
-def _needed(track: PublishedTrack) -> Fraction:
+def _needed(track: MediaTrack) -> Fraction:
     """Return the longest that a run of segments is late: the bits up to its end, sent at the rate, less what has been played by then."""
-    most = late = Fraction(0)
-    before = Fraction(0)
-    for segment in track.segments:
+    most = late = before = Fraction(0)
+    for segment, span in zip(track.segments, spans(track, track.facts.timescale), strict=True):
         sent = Fraction(8 * segment.size, track.bitrate.peak)
         late = max(late - before, Fraction(0)) + sent  # the run goes on, or begins here
-        most, before = max(most, late), segment.duration
+        most, before = max(most, late), Fraction(span.duration, track.facts.timescale)
     return most

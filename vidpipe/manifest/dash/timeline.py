@@ -90,8 +90,7 @@ def timeline(shown: Iterable[Span]) -> Element:
 
 def template(paths: Sequence[str]) -> str:
     """Return the template of paths that count from 1, such as ``video/720p/$Number%05d$.m4s``."""
-    named = [_NUMBERED.fullmatch(path) for path in paths]
-    first = named[0]
+    first = _NUMBERED.fullmatch(paths[0])
     if first is None:
         raise ValueError(f"{paths[0]!r} has no number")
     folder, width, suffix = first[1], len(first[2]), first[3]
