@@ -158,7 +158,7 @@ audio:
   - {codec: aac, bitrate: 64k, channels: 2}
   - {codec: aac, bitrate: 160k, channels: 6}
 """
-SPOKEN = (("00:00:00,500", "00:00:02,000", "One"), ("00:00:03,500", "00:00:06,500", "over borders"), ("00:00:08,000", "00:00:09,000", "last"))
+SPOKEN = (("00:00:00,500", "00:00:02,000", "One"), ("00:00:03,500", "00:00:06,500", "over borders"), ("00:00:08,000", "00:00:09,000", "end"))
 FRAMES = 300
 SECONDS = float(FRAMES * Fraction(1001, 24000))
 
@@ -167,7 +167,7 @@ SECONDS = float(FRAMES * Fraction(1001, 24000))
 def title(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Publish 300 frames of film with English, and German in 5.1, and subtitles; return the folder of its address."""
     folder = tmp_path_factory.mktemp("dash")
-    (folder / "words.srt").write_bytes(srt(*SPOKEN))
+    (folder / "words.srt").write_text(srt(*SPOKEN))
     picture = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=24000/1001")
     sound = ("-f", "lavfi", "-i", "sine=f=440:r=48000", "-f", "lavfi", "-i", "sine=f=220:r=48000")
     mapped = ("-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-ac:a:0", "2", "-ac:a:1", "6", "-t", f"{SECONDS:.6f}")
@@ -191,7 +191,7 @@ def test_a_title_starts_seeks_and_plays_to_its_end(title: Path, tmp_path: Path, 
     assert seen["duration"] == pytest.approx(SECONDS, abs=0.001)
     assert seen["frames"] >= FRAMES * 9 // 10
     assert [seen[0] == pytest.approx(seen[1], abs=0.2) and seen[2] >= 3 for seen in seen["seeks"]] == [True] * 3
-    assert seen["cues"] == [[0.5, 2.0, "One"], [3.5, 6.5, "over borders"], [8.0, 9.0, "last"]]
+    assert seen["cues"] == [[0.5, 2.0, "One"], [3.5, 6.5, "over borders"], [8.0, 9.0, "end"]]
     about = seen["about"]
     assert about["chosen"] == "en"
     assert sorted((language, tuple(roles), tuple(labels)) for language, roles, labels in about["audio"]) == [
