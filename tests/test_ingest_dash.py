@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from tests.dash_support import schema
 from tests.ingest_support import FIXTURES, live, run, settings, tree, version
+from vidpipe.catalog.published_at import storage_of
+from vidpipe.cdn.objects import title_report
 from vidpipe.data import report
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inspect.inspection import inspect
@@ -98,6 +101,16 @@ def test_record_address_and_inspection_know_the_manifest(title: tuple[Settings, 
         json.dumps(report(found))
     assert scrub(ScrubRequest(title="film", full=True), configured).address
     assert scrub(ScrubRequest(title=str(folder / "manifest.mpd")), configured).proof.by == "inventory"
+
+
+def test_a_cdn_serves_the_manifest_early_and_forgets_its_address(title: tuple[Settings, Path, IngestResult]) -> None:
+    _, _, made = title
+    with closing(storage_of(made.record)) as storage:
+        found = title_report(made.record, storage)
+    assert found.purge == ("film/master.m3u8", "film/manifest.mpd")
+    first = {item.path: (item.priority, item.cache, item.ttl) for item in found.objects}
+    assert first["film/manifest.mpd"] == (1, "address", 60)
+    assert first[f"film/{made.record.version}/manifest.mpd"] == (1, "metadata", 3600)
 
 
 @pytest.mark.parametrize(

@@ -426,6 +426,7 @@ def record(console: Console, shown: Record) -> None:
         ("duration", _lasting(Fraction(shown.duration))),
         ("source", f"{shown.source.name}, {size(shown.source.size)}, sha256 {shown.source.sha256}"),
         ("master playlist", shown.playback.hls),
+        *([("DASH manifest", shown.playback.dash)] if shown.playback.dash else []),
         ("encryption", encryption),
         ("poster", _beside(shown, shown.thumbnails.poster)),
         ("thumbnails", _beside(shown, shown.thumbnails.track)),
