@@ -29,10 +29,11 @@ PAGE = """<!doctype html><video id=v muted playsinline></video><script src=/play
 const v = document.getElementById('v'), errors = [], seeks = [];
 const ranges = of => [...Array(of.length).keys()].map(at => [of.start(at), of.end(at)]);
 const cues = () => [...v.textTracks].flatMap(t => [...(t.cues || [])].map(c => [c.startTime, c.endTime, c.text]));
-let about = {};
-const report = () => fetch('/report', {method: 'POST', body: JSON.stringify({time: v.currentTime, duration: v.duration,
-  frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, buffered: ranges(v.buffered), played: ranges(v.played),
-  cues: cues(), seeks, about})});
+let about = {}, first = {};
+const seen = () => ({time: v.currentTime, duration: v.duration, frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended,
+  buffered: ranges(v.buffered), played: ranges(v.played), cues: cues()});
+const report = () => fetch('/report', {method: 'POST', body: JSON.stringify({...first, last: seen(), errors, seeks, about})});
+const atEnd = () => new Promise(done => v.addEventListener('ended', () => setTimeout(done, 200), {once: true}));
 const wait = ms => new Promise(done => setTimeout(done, ms));
 const seek = async to => { v.currentTime = to; for (let n = 0; n < 100 && (v.seeking || v.readyState < 3); n++) await wait(50);
   seeks.push([to, v.currentTime, v.readyState]); };
@@ -70,14 +71,18 @@ async function shaka_() {
 }
 (async () => {
   const player = await ('{name}' == 'dashjs' ? dashjs_() : shaka_());
+  const whole = atEnd();
   await v.play();
-  if ({all}) await player.all();
-  for (const to of {seeks}) await seek(to);
-  await v.play(); v.currentTime = 0;
-  for (let n = 0; n < 100 && v.readyState < 3; n++) await wait(50);
-  v.onended = async () => { await wait(200); report(); };
+  await whole;
+  first = seen();
+  if ({all}) { v.currentTime = 0; await v.play(); await player.all(); }
+  for (const to of {seeks}) { await v.play(); await seek(to); }
+  const again = v.ended ? 0 : atEnd();
+  await v.play();
+  await again;
+  report();
 })().catch(e => { errors.push('page: ' + (e.stack || e.code || e)); report(); });
-setTimeout(report, 60000);</script>"""
+setTimeout(report, 80000);</script>"""
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
@@ -143,7 +148,7 @@ def watch(folder: Path, name: str, profile: Path, *, seeks: list[float], everyth
     with Stage(folder, page, PLAYERS[name]) as stage:
         threading.Thread(target=stage.serve_forever, daemon=True).start()
         with browser(f"http://127.0.0.1:{stage.server_address[1]}/", profile):
-            stage.reported.wait(90)
+            stage.reported.wait(100)
         stage.shutdown()
     return stage.report, [path for path in stage.missed if path != "/favicon.ico"]
 
@@ -193,11 +198,12 @@ def test_a_title_starts_seeks_and_plays_to_its_end(title: Path, tmp_path: Path, 
     assert seen["ended"]
     whole = pytest.approx([0, SECONDS], abs=0.025)  # audio and picture begin and end together: a frame of audio lasts 21 ms
     assert seen["played"] == [whole]
-    # A player may have forgotten what was played, but no second apart from the rest.
-    assert (seen["buffered"][0][0], seen["buffered"][-1][1]) == (pytest.approx(0, abs=0.025), pytest.approx(SECONDS, abs=0.025))
+    assert seen["buffered"] == [whole]
     assert seen["duration"] == pytest.approx(SECONDS, abs=0.001)
     assert seen["frames"] >= FRAMES * 9 // 10
-    assert [seen[0] == pytest.approx(seen[1], abs=0.2) and seen[2] >= 3 for seen in seen["seeks"]] == [True] * 3
+    for wanted, reached, ready in seen["seeks"]:
+        assert (reached, ready >= 3) == (pytest.approx(wanted, abs=0.5), True)
+    assert seen["last"]["ended"]
     assert seen["cues"] == [[0.5, 2.0, "One"], [3.5, 6.5, "over borders"], [8.0, 9.0, "end"]]
     about = seen["about"]
     assert about["chosen"] == "en"
@@ -213,5 +219,5 @@ def test_a_title_starts_seeks_and_plays_to_its_end(title: Path, tmp_path: Path, 
 def test_every_rung_and_every_audio_track_plays(title: Path, tmp_path: Path, name: str) -> None:
     seen, missed = watch(title, name, tmp_path / "profile", seeks=[1.0], everything=True)
     assert (seen["errors"], missed) == ([], [])
-    assert seen["ended"]
-    assert seen["time"] == pytest.approx(SECONDS, abs=0.025)
+    assert seen["last"]["ended"]
+    assert seen["last"]["time"] == pytest.approx(SECONDS, abs=0.025)
