@@ -218,6 +218,8 @@ def test_a_title_starts_seeks_and_plays_to_its_end(title: Path, tmp_path: Path, 
 @pytest.mark.parametrize("name", [with_player("dashjs"), with_player("shaka")])
 def test_every_rung_and_every_audio_track_plays(title: Path, tmp_path: Path, name: str) -> None:
     seen, missed = watch(title, name, tmp_path / "profile", seeks=[1.0], everything=True)
+    if not seen["last"]["ended"]:  # a busy machine starves a player that changes tracks all the time; a fault of the title is there again
+        seen, missed = watch(title, name, tmp_path / "profile-again", seeks=[1.0], everything=True)
     assert (seen["errors"], missed) == ([], [])
     assert seen["last"]["ended"]
     assert seen["last"]["time"] == pytest.approx(SECONDS, abs=0.025)

@@ -345,9 +345,10 @@ def inspect(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show the content of playlists or of a DASH manifest, and check that it exists.
+    """Show the content of a manifest, and check that it exists.
 
-    Lists variants, renditions, segments, durations and keys. Segments are looked up, not read; on a web server, only a few per playlist.
+    Lists what HLS playlists or a DASH manifest offer: renditions, segments, durations and keys. Segments are looked up, not read; on a web
+    server, only a few per playlist.
     The exit code is 6 if anything is missing or broken.
     """
     from vidpipe.cli import render

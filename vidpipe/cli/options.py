@@ -179,7 +179,7 @@ Encrypt = Annotated[
     str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.choices(*SCHEMES))
 ]
 Formats = Annotated[
-    str | None, _setting("formats", "--formats", metavar="|".join(FORMATS), heading=PROTECTION, complete=completion.choices(*FORMATS))
+    str | None, _setting("formats", "--formats", metavar="|".join(FORMATS), heading=ENCODING, complete=completion.choices(*FORMATS))
 ]
 KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
 NewKey = Annotated[
