@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from vidpipe import layout
 from vidpipe.inventory.model import Inventory
+from vidpipe.manifest.dash.mpd import write_mpd
 from vidpipe.manifest.hls import playlists
 
 
@@ -16,7 +17,5 @@ def manifests(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     """Return the manifests of a version. key_url: see ``key_uri``."""
     texts = playlists(inventory, key_url)
     if "dash" in inventory.formats:
-        from vidpipe.manifest.dash.mpd import write_mpd  # what most titles do not need, and takes time to import
-
         texts[layout.MPD] = write_mpd(inventory)
     return texts

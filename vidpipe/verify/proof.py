@@ -47,6 +47,7 @@ from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
+from vidpipe.verify.manifest import check_manifest
 from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
 
@@ -174,8 +175,6 @@ def verify(
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
     _check_master(target, inventory, objects[layout.MASTER], facts, rates)
     if "dash" in inventory.formats:
-        from vidpipe.verify.manifest import check_manifest
-
         delays = {reader.expected.id: reader.delay for reader in readers}
         check_manifest(target, inventory, objects[layout.MPD], facts, rates, delays)
     if thumbnails is not None:
