@@ -120,7 +120,7 @@ def test_a_record_has_exactly_the_agreed_fields() -> None:
     assert written["created_at"] == "2026-11-20T22:15:00Z"
     assert written["duration"] == 10.01
     assert set(written["source"]) == {"name", "sha256", "size", "languages"}
-    assert set(written["playback"]) == {"hls", "url", "title_url"}
+    assert set(written["playback"]) == {"hls", "url", "title_url", "dash", "dash_url", "dash_title_url"}
     assert " ".join(written["renditions"][0]) == "id type codecs width height frame_rate bandwidth average_bandwidth url segments"
     assert written["renditions"][0]["frame_rate"] == 29.97003
     assert written["renditions"][1]["width"] is None

@@ -26,6 +26,7 @@ from vidpipe.mp4 import codecs
 from vidpipe.mp4.bits import Bits, unescape
 from vidpipe.mp4.boxes import Sample, children, parse_movie, read_fragments, read_movie
 from vidpipe.mp4.fragment import write_fragment
+from vidpipe.mp4.parameters import UNSPECIFIED
 from vidpipe.package.init import aligned, read_init
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.plan import Chunk
@@ -84,6 +85,7 @@ def test_an_init_section_says_what_the_track_is(
         height=90,
         frame_rate=Fraction(24),
         video_range=video_range,  # type: ignore[arg-type]
+        colour=(9, 16, 9) if video_range == "PQ" else UNSPECIFIED,
     )
 
 
@@ -113,7 +115,7 @@ def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
 
 def test_an_audio_init_section_says_what_the_decoder_will_give(audio: Artifact) -> None:
     facts = read_init(audio.path, "a").facts
-    assert facts == TrackFacts(id="a", type="audio", codecs="mp4a.40.2", timescale=48000, channels=2, sample_rate=48000)
+    assert facts == TrackFacts(id="a", type="audio", codecs="mp4a.40.2", timescale=48000, channels=2, layout=2, sample_rate=48000)
 
 
 def test_a_published_init_section_has_no_junk_and_is_the_same_for_every_chunk(chunks: list[Artifact], audio: Artifact) -> None:
@@ -167,13 +169,13 @@ def mp4a(config: str, channels: int = 2) -> bytes:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        pytest.param("1190", codecs.Audio("mp4a.40.2", 2, 48000), id="lc-stereo"),
-        pytest.param("119056e500", codecs.Audio("mp4a.40.2", 2, 48000), id="lc-sbr-switched-off"),
-        pytest.param("131056e598", codecs.Audio("mp4a.40.5", 2, 48000), id="he-aac-backward-compatible"),
-        pytest.param("2b118800", codecs.Audio("mp4a.40.5", 2, 48000), id="he-aac-explicit"),
-        pytest.param("eb098800", codecs.Audio("mp4a.40.29", 1, 48000), id="he-aac-v2"),
-        pytest.param("11b0", codecs.Audio("mp4a.40.2", 6, 48000), id="lc-5.1"),
-        pytest.param("11b8", codecs.Audio("mp4a.40.2", 8, 48000), id="lc-7.1"),
+        pytest.param("1190", codecs.Audio("mp4a.40.2", 2, 48000, 2), id="lc-stereo"),
+        pytest.param("119056e500", codecs.Audio("mp4a.40.2", 2, 48000, 2), id="lc-sbr-switched-off"),
+        pytest.param("131056e598", codecs.Audio("mp4a.40.5", 2, 48000, 2), id="he-aac-backward-compatible"),
+        pytest.param("2b118800", codecs.Audio("mp4a.40.5", 2, 48000, 2), id="he-aac-explicit"),
+        pytest.param("eb098800", codecs.Audio("mp4a.40.29", 1, 48000, 1), id="he-aac-v2"),
+        pytest.param("11b0", codecs.Audio("mp4a.40.2", 6, 48000, 6), id="lc-5.1"),
+        pytest.param("11b8", codecs.Audio("mp4a.40.2", 8, 48000, 7), id="lc-7.1"),
     ],
 )
 def test_audio_codecs_string(config: str, expected: codecs.Audio) -> None:

@@ -6,7 +6,6 @@ import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -103,7 +102,7 @@ def test_a_full_disk_for_temporary_files_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("vidpipe.pipeline.sealing.inventory_json", full)
     with pytest.raises(EncodeFailed, match="the disk is full") as failed:
         sealed(LocalStorage(tmp_path))
-    assert failed.value.where == gettempdir()
+    assert Path(str(failed.value.where)).is_relative_to(tmp_path / "work" / "tmp")
     assert not list(tmp_path.rglob("*.json"))
 
 

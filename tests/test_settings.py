@@ -75,7 +75,7 @@ def test_a_working_directory_that_is_the_home(here: Path) -> None:
 
 
 UNTRUSTED = {
-    "home": '"mine"', "target": '"s3://theirs/x"', "encrypt": '"none"', "key_url": '"https://k/{key_id}"',
+    "home": '"mine"', "target": '"s3://theirs/x"', "encrypt": '"none"', "formats": '"hls"', "key_url": '"https://k/{key_id}"',
     "public_url": '"https://theirs/x"', "cdn": '"command:/theirs"', "ffmpeg": '"./ff"',
     "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
     "master_key": f'"{KEY}"', "gzip_playlists": "true",

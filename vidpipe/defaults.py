@@ -13,6 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+from vidpipe.manifest.format_choice import CHOICES
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
@@ -61,6 +62,11 @@ SETTINGS: dict[str, Setting] = {
         default=DEFAULT_SCHEME,
         form=" or ".join(SCHEMES),
         example=DEFAULT_SCHEME,
+    ),
+    "formats": Setting(
+        "Manifests to write: hls, or hls,dash. Default: both where the encryption allows it (none).",
+        form=" or ".join(CHOICES),
+        example="hls,dash",
     ),
     "key_url": Setting(
         "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",

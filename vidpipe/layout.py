@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 MASTER = "master.m3u8"
+MPD = "manifest.mpd"
 RECORD = "record.json"
 INVENTORY = "inventory.json"
 THUMBNAILS_FOLDER = "thumbnails"
@@ -20,6 +21,9 @@ POSTER = "thumbnails/poster.jpg"
 THUMBNAILS = "thumbnails/thumbnails.vtt"
 SUBTITLES_FOLDER = "subtitles"
 
+FormatName = Literal["hls", "dash"]
+"""What players are given: playlists of HLS, a manifest of DASH."""
+HLS_ONLY: Final[tuple[FormatName, ...]] = ("hls",)
 TrackType = Literal["video", "audio"]
 
 
@@ -29,8 +33,18 @@ def version_prefix(content_id: str, version: str) -> str:
 
 
 def address(content_id: str) -> str:
-    """Return the path of the playlist that always plays the live version of a title. The only object that is ever written again."""
+    """Return the path of the playlist that always plays the live version of a title. It is written again, and so is its like for DASH."""
     return f"{content_id}/{MASTER}"
+
+
+def dash_address(content_id: str) -> str:
+    """Return the path of the DASH manifest that always plays the live version of a title."""
+    return f"{content_id}/{MPD}"
+
+
+def addresses(content_id: str) -> tuple[str, str]:
+    """Return the paths of all that is ever written again, in the order in which it is: the playlist of HLS, which all titles have, last."""
+    return dash_address(content_id), address(content_id)
 
 
 def new_version(now: datetime) -> str:

@@ -31,6 +31,7 @@ from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
 from vidpipe.defaults import MASTER_KEY_VARIABLE, SETTINGS
 from vidpipe.errors import UsageError
+from vidpipe.manifest.format_choice import read_formats
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
 from vidpipe.protect.master_key import parse_master_key
@@ -61,7 +62,12 @@ def _cdn(value: str, where: str) -> str:
     return value
 
 
-_CHECKS: Mapping[str, Callable[[str, str], str]] = {"key_url": check_key_url, "public_url": check_public_url, "cdn": _cdn}
+_CHECKS: Mapping[str, Callable[[str, str], str]] = {
+    "formats": read_formats,
+    "key_url": check_key_url,
+    "public_url": check_public_url,
+    "cdn": _cdn,
+}
 """What more is asked of a value than its type: value, where it was given -> the value as it is kept. They raise UsageError."""
 
 
@@ -72,6 +78,7 @@ class Settings(Data):
     target: str = _setting("target")
     ladder: str = _setting("ladder")
     encrypt: SchemeName = _setting("encrypt")
+    formats: str | None = _setting("formats")
     key_url: str | None = _setting("key_url")
     public_url: str | None = _setting("public_url")
     cdn: str | None = _setting("cdn", repr=False)

@@ -32,10 +32,10 @@ SUFFIXES = frozenset({
     ".ts", ".vob", ".webm", ".wmv", ".y4m",
 })  # fmt: skip
 """Files of a folder that are taken for sources, whatever their case; who names a file itself gets it whatever it is called."""
-COLUMNS = ("source", "id", "title", "language", "ladder", "to", "encrypt", "key_url", "policy", "replace", "new_key")
+COLUMNS = ("source", "id", "title", "language", "ladder", "to", "encrypt", "formats", "key_url", "policy", "replace", "new_key")
 META = "meta."
 _OTHER_NAMES = {"target": "to", "content_id": "id", "key-url": "key_url", "new-key": "new_key"}
-_SETTINGS = {"ladder": "ladder", "to": "target", "encrypt": "encrypt", "key_url": "key_url", "policy": "policy"}
+_SETTINGS = {"ladder": "ladder", "to": "target", "encrypt": "encrypt", "formats": "formats", "key_url": "key_url", "policy": "policy"}
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 LONGEST = 64 << 20
 """Bytes of a list of titles."""

@@ -83,11 +83,19 @@ def record_of(
 
 
 def _playback(inventory: Inventory, location: Callable[[str], str], public_url: str | None) -> Playback:
-    hls = location(layout.MASTER)
+    has_dash = "dash" in inventory.formats
+    hls, dash = location(layout.MASTER), location(layout.MPD) if has_dash else None
     if public_url is None:
-        return Playback(hls=hls)
-    prefix = layout.version_prefix(inventory.content_id, inventory.version)
-    return Playback(hls=hls, url=public(public_url, f"{prefix}/{layout.MASTER}"), title_url=title_url(public_url, inventory.content_id))
+        return Playback(hls=hls, dash=dash)
+    prefix, content_id = layout.version_prefix(inventory.content_id, inventory.version), inventory.content_id
+    return Playback(
+        hls=hls,
+        url=public(public_url, f"{prefix}/{layout.MASTER}"),
+        title_url=title_url(public_url, content_id),
+        dash=dash,
+        dash_url=public(public_url, f"{prefix}/{layout.MPD}") if has_dash else None,
+        dash_title_url=public(public_url, layout.dash_address(content_id)) if has_dash else None,
+    )
 
 
 def _rendition(track: MediaTrack, location: Callable[[str], str]) -> RenditionRecord:

@@ -66,6 +66,13 @@ class Playback(RecordPart):
     title_url: str | None = Field(
         default=None, description="URL that plays the live version of the title, whichever that is; null without the setting public_url."
     )
+    dash: Location | None = Field(
+        default=None, description="Location of the DASH manifest, written as playback.hls is; null if the version has none."
+    )
+    dash_url: str | None = Field(default=None, description="URL of the DASH manifest, as url is of the playlist; null without it.")
+    dash_title_url: str | None = Field(
+        default=None, description="URL of the DASH manifest that plays the live version of the title, as title_url is; null without it."
+    )
 
 
 class RenditionRecord(RecordPart):

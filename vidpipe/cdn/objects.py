@@ -5,7 +5,8 @@ Out:  CdnReport: of each object path, URL, size, hash, how long it may be cached
 Wrong: PublishFailed if the target cannot be asked.
 
 Priorities:
-1  what every start needs: the address, the master playlist, playlist, init section and first segment of the first variant and its audio
+1  what every start needs: the address, the master playlist or DASH manifest; playlist, init section and first segment of the first
+   variant and its audio
 2  the first seconds after that; the subtitles that are shown by default; the poster
 3  what a player changes to: playlist, init section and first segment of all other renditions; the thumbnails track and its first sheet
 4  all other segments and sprite sheets
@@ -83,12 +84,12 @@ def title_report(record: Record, storage: Storage, public_url: str | None = None
     ]
     for path in (layout.INVENTORY, layout.RECORD):
         found += _asked(storage, f"{prefix}/{path}", url, cache_class(path), CACHE_SECONDS[cache_class(path)], LAST)
-    address = layout.address(record.content_id)
-    found = [*_asked(storage, address, url, "address", ADDRESS_SECONDS, 1), *found]
+    played = [layout.address(record.content_id), *((layout.dash_address(record.content_id),) if record.playback.dash else ())]
+    found = [*(item for path in played for item in _asked(storage, path, url, "address", ADDRESS_SECONDS, 1)), *found]
     return CdnReport(
         content_id=record.content_id,
         version=record.version,
-        purge=tuple(url(path) or path for path in flipped(record.content_id)),
+        purge=tuple(url(path) or path for path in flipped(record.content_id, dash=record.playback.dash is not None)),
         objects=tuple(sorted(found, key=lambda item: item.priority)),
     )
 
@@ -126,6 +127,8 @@ def _start(inventory: Inventory) -> Iterator[tuple[str, int]]:
     first += [default_of(group) for group in audio_groups(inventory.audio)[:1]]
     shown = [track for track in inventory.subtitles if track.default]
     yield layout.MASTER, 1
+    if "dash" in inventory.formats:
+        yield layout.MPD, 1
     for track in first:
         yield track.playlist, 1
     for track in first:

@@ -57,9 +57,9 @@ def read_cdn(setting: str, where: str = "cdn") -> Purge:
     raise UsageError("this is not a way to ask a CDN", where=where, fix=_FIX)
 
 
-def flipped(content_id: str) -> tuple[str, ...]:
-    """Return what a CDN has to forget when another version is live."""
-    return (layout.address(content_id),)
+def flipped(content_id: str, *, dash: bool = False) -> tuple[str, ...]:
+    """Return what a CDN has to forget when another version is live. dash: whether the address in DASH has changed, too."""
+    return (layout.address(content_id), *((layout.dash_address(content_id),) if dash else ()))
 
 
 def taken_down(content_id: str) -> tuple[str, ...]:

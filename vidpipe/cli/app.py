@@ -102,6 +102,7 @@ def ingest(
     ladder: options.Ladder = None,
     policy: options.Policy = None,
     encrypt: options.Encrypt = None,
+    formats: options.Formats = None,
     key_url: options.KeyUrl = None,
     new_key: options.NewKey = False,
     dry_run: options.DryRun = False,
@@ -121,7 +122,8 @@ def ingest(
     Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
     flags = {
-        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ladder": ladder, "target": to, "encrypt": encrypt, "formats": formats, "key_url": key_url,
+        "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
         "cluster_work": cluster_work,
     }  # fmt: skip
@@ -169,6 +171,7 @@ def watch(
     ladder: options.Ladder = None,
     policy: options.Policy = None,
     encrypt: options.Encrypt = None,
+    formats: options.Formats = None,
     key_url: options.KeyUrl = None,
     json: options.Json = False,
     progress: options.ProgressOption = options.Progress.auto,
@@ -183,7 +186,8 @@ def watch(
     reason beside it. If target or catalog fail, it stays and is tried again. SIGTERM or Ctrl-C stops the service; the next start continues.
     """
     flags = {
-        "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
+        "ladder": ladder, "target": to, "encrypt": encrypt, "formats": formats, "key_url": key_url,
+        "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers,
     }  # fmt: skip
     shown = options.progress(progress, quiet=quiet)
@@ -327,7 +331,7 @@ def _counted(files: int, *, json: bool, progress: options.Progress, quiet: bool)
     cls=Command,
     epilog=examples(
         "vidpipe inspect s3://media/vod/film/20260102T030405Z-1a2b3c/master.m3u8",
-        "vidpipe inspect https://cdn.example.com/film/master.m3u8",
+        "vidpipe inspect https://cdn.example.com/film/manifest.mpd",
         "vidpipe inspect library/film --json",
     ),
 )
@@ -335,15 +339,16 @@ def inspect(
     location: Annotated[
         str,
         typer.Argument(
-            metavar="MANIFEST|DIR", help="Playlist, or folder of a title: a path or URL (https:// or s3://).", show_default=False
+            metavar="MANIFEST|DIR", help="Playlist, DASH manifest, or folder of a title: path or URL (https://, s3://).", show_default=False
         ),
     ],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show the content of playlists, and check that it exists.
+    """Show the content of a manifest, and check that it exists.
 
-    Lists variants, renditions, segments, durations and keys. Segments are looked up, not read; on a web server, only a few per playlist.
+    Lists what HLS playlists or a DASH manifest offer: renditions, segments, durations and keys. Segments are looked up, not read; on a web
+    server, only a few per playlist.
     The exit code is 6 if anything is missing or broken.
     """
     from vidpipe.cli import render

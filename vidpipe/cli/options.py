@@ -18,6 +18,7 @@ import typer
 from vidpipe.cli import completion
 from vidpipe.defaults import SETTINGS
 from vidpipe.errors import UsageError
+from vidpipe.manifest.format_choice import CHOICES as FORMATS
 from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:
@@ -176,6 +177,9 @@ Policy = Annotated[str | None, _setting("policy", "--policy", metavar="FILE", he
 
 Encrypt = Annotated[
     str | None, _setting("encrypt", "--encrypt", metavar="|".join(SCHEMES), heading=PROTECTION, complete=completion.choices(*SCHEMES))
+]
+Formats = Annotated[
+    str | None, _setting("formats", "--formats", metavar="|".join(FORMATS), heading=ENCODING, complete=completion.choices(*FORMATS))
 ]
 KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
 NewKey = Annotated[

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vidpipe.cdn.objects import CdnObject
     from vidpipe.diagnostics import Diagnostic
     from vidpipe.doctor import CheckResult
+    from vidpipe.inspect.dash import DashReport
     from vidpipe.inspect.inspection import Inspection, PlaylistReport, VariantReport
     from vidpipe.ladder import Ladder
     from vidpipe.plan import AudioRendition, Plan
@@ -109,7 +110,8 @@ def plan(console: Console, decided: Plan) -> None:
     for text in (
         f"{count(grid.frames, 'frame')} at {frames_a_second(grid.frame_rate)} fps, "
         f"{count(grid.segments, 'segment')} of up to {exact(grid.longest_segment)}, "
-        f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}",
+        f"GOP {grid.gop_frames} frames, {count(len(decided.chunks), 'chunk')}; ladder {decided.ladder}; "
+        f"manifests: {' and '.join(name.upper() for name in decided.formats)}",
         *(f"warning: {warning}" for warning in decided.warnings),
         *(f"left out: {track}" for track in decided.left_out),
         *(f"note: {note}" for note in decided.notes),
@@ -280,7 +282,10 @@ def _facts(console: Console, rows: Iterable[tuple[str | Text, object]]) -> None:
 
 
 def inspection(console: Console, found: Inspection) -> None:
-    """Show what playlists say and what their segments weigh."""
+    """Show what playlists or a manifest say and what their segments weigh."""
+    if found.dash is not None:
+        _manifest(console, found, found.dash)
+        return
     independent = ", independent segments" if found.independent_segments else ""
     version = f"version {found.version}" if found.version else "no version"
     lines(console, f"{found.location}: {found.kind} playlist, {version}{independent}, {duration(float(found.duration))}", "")
@@ -305,6 +310,40 @@ def inspection(console: Console, found: Inspection) -> None:
         console.print()
     columns = ("playlist", "kind", ">segments", ">duration", ">longest", ">target", ">size", "keys")
     table(console, columns, [_playlist(item) for item in found.playlists])
+    _remarks(console, found)
+
+
+def _manifest(console: Console, found: Inspection, manifest: DashReport) -> None:
+    """Show what a DASH manifest says."""
+    buffered = f", buffers {exact(manifest.min_buffer_time)}" if manifest.min_buffer_time is not None else ""
+    lines(console, f"{found.location}: DASH manifest, {manifest.type}, {duration(float(found.duration))}{buffered}", "")
+    columns = ("representation", "type", "language", "role", "codecs", "picture", ">fps", ">bandwidth", ">measured", ">segments", ">size")
+    rows = [
+        (
+            one.id,
+            group.content_type or "",
+            group.language or "",
+            ", ".join(group.roles),
+            one.codecs or "",
+            f"{one.width}x{one.height}" if one.width and one.height else "",
+            frames_a_second(one.frame_rate) if one.frame_rate else "",
+            rate(one.bandwidth),
+            rate(one.measured.peak) if one.measured else "",
+            str(one.segments),
+            size(one.bytes) if one.bytes is not None else "",
+        )
+        for group in manifest.sets
+        for one in group.representations
+    ]
+    table(console, columns, rows)
+    protections = dict.fromkeys(
+        f"{one.value or one.scheme}{f', key {one.key_id}' if one.key_id else ''}" for group in manifest.sets for one in group.protection
+    )
+    lines(console, *(f"protection: {text}" for text in protections))
+    _remarks(console, found)
+
+
+def _remarks(console: Console, found: Inspection) -> None:
     if kept := found.inventory:
         name = f"{kept.content_id} version {kept.version}, " if kept.version else ""
         lines(console, f"inventory: {name}{count(kept.objects, 'object')}, {size(kept.bytes)}")
@@ -387,6 +426,7 @@ def record(console: Console, shown: Record) -> None:
         ("duration", _lasting(Fraction(shown.duration))),
         ("source", f"{shown.source.name}, {size(shown.source.size)}, sha256 {shown.source.sha256}"),
         ("master playlist", shown.playback.hls),
+        *([("DASH manifest", shown.playback.dash)] if shown.playback.dash else []),
         ("encryption", encryption),
         ("poster", _beside(shown, shown.thumbnails.poster)),
         ("thumbnails", _beside(shown, shown.thumbnails.track)),

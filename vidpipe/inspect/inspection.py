@@ -1,6 +1,6 @@
-"""Look into a package: what its playlists say, and what its segments weigh where they can be reached.
+"""Look into a package: what its playlists or its DASH manifest say, and what its segments weigh where they can be reached.
 
-In:   a master or media playlist, or a directory with one: a local path, an s3:// URL or an http(s):// URL.
+In:   a master or media playlist, a manifest, or a directory with a playlist: a local path, an s3:// URL or an http(s):// URL.
 Out:  Inspection: variants, renditions and playlists as data (``vidpipe.data.report`` makes it JSON).
 Wrong: UsageError if it cannot be opened or is no playlist, with the line. What is wrong further down (a playlist that is missing, a
        segment, an init section or a key that is not there) stands in ``problems``, so that the rest can still be seen; what was not looked
@@ -9,27 +9,27 @@ Wrong: UsageError if it cannot be opened or is no playlist, with the line. What 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 from vidpipe.data import Data, Seconds
 from vidpipe.errors import UsageError
-from vidpipe.inspect.location import FIX, Elsewhere, Forbidden, Package, Unreachable, open_package
+from vidpipe.inspect.dash import DashReport, dash_report
+from vidpipe.inspect.location import FIX, Elsewhere, Package, Unreachable, open_package
+from vidpipe.inspect.lookups import Look, Lookups
 from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.inventory.measure import Bitrate, average, peak
-from vidpipe.layout import INVENTORY, MASTER, RECORD
+from vidpipe.layout import INVENTORY, MPD, RECORD
+from vidpipe.manifest.dash.markup import ManifestError
+from vidpipe.manifest.dash.mpd import from_above
+from vidpipe.manifest.dash.read_mpd import read_mpd
 from vidpipe.manifest.parse import (
-    ByteRange,
     Entry,
-    Key,
-    Map,
     MasterPlaylist,
     MediaPlaylist,
     PlaylistError,
@@ -37,8 +37,6 @@ from vidpipe.manifest.parse import (
     Variant,
     parse,
 )
-from vidpipe.manifest.relocated import relocated
-from vidpipe.publish.result import ObjectEntry
 
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
 
@@ -100,19 +98,21 @@ class Inspection(Data):
     """What was found. location: of the playlist that was read.  duration: of the longest media playlist.
 
     kind: "unreadable" if it cannot be read at all.  variants, renditions: of a master playlist.
+    dash: of a DASH manifest.
     inventory: None if there is none beside the playlist. What is there is compared with it: sizes, and the hashes of playlists.
     problems, notes: of all playlists, each with its playlist.
     """
 
     format: Literal["vidpipe.inspection/1"] = "vidpipe.inspection/1"
     location: str
-    kind: Literal["master", "media", "unreadable"]
+    kind: Literal["master", "media", "dash", "unreadable"]
     version: int | None = None
     independent_segments: bool = False
     duration: Seconds = Fraction(0)
     variants: tuple[VariantReport, ...] = ()
     renditions: tuple[Rendition, ...] = ()
     playlists: tuple[PlaylistReport, ...] = ()
+    dash: DashReport | None = None
     inventory: InventoryReport | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -133,15 +133,18 @@ def inspect(location: str) -> Inspection:
 def _inspect(package: Package, name: str) -> Inspection:
     try:
         data = package.read(name)
-        playlist = parse(data, query=_query(name))
     except Unreachable as error:
         raise UsageError(str(error), where=package.where(name), fix=FIX) from error
+    if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        return _dash(package, name, data)
+    try:
+        playlist = parse(data, query=_query(name))
     except PlaylistError as error:
         raise UsageError(f"this is not an HLS playlist: {error.what}", where=package.where(name), line=error.line, fix=FIX) from error
     folder = _folder(playlist)
     inventory = _inventory(package, urljoin(name, folder))
     held = inventory.keys if isinstance(inventory, Inventory) else _held_keys(package, urljoin(name, folder))
-    look = _Look(package, held, inventory.entries if inventory else {}, folder)
+    look = Look(package, held, inventory.entries if inventory else {}, folder)
     described = _described(inventory) if inventory else None
     if isinstance(playlist, MediaPlaylist):
         only = _media(look, name, "i-frames" if playlist.i_frames_only else "media", playlist)
@@ -157,42 +160,34 @@ def _inspect(package: Package, name: str) -> Inspection:
             notes=only.notes,
         )
     found = _master(look, name, playlist)
-    differences = look.address(urljoin(name, folder), data) if folder else look.differences(name.rpartition("/")[2].partition("?")[0], data)
+    differences = look.address(urljoin(name, folder), data) if folder else look.differences(_file_name(name), data)
     wrong = tuple(f"{name}: {problem}" for problem in differences)
     return found.model_copy(update={"inventory": described, "problems": (*wrong, *found.problems)})
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Where to look. held: key ids that a key store answers for, so they lie in no folder.
+def _dash(package: Package, name: str, data: bytes) -> Inspection:
+    try:
+        found = read_mpd(data)
+    except ManifestError as error:
+        raise UsageError(f"this is not a DASH manifest: {error.what}", where=package.where(name), line=error.line, fix=FIX) from error
+    folder = found.base if found.base and "://" not in found.base and not found.base.startswith("/") else ""
+    inventory = _inventory(package, urljoin(name, folder))
+    look = Look(package, (), inventory.entries if inventory else {}, folder)
+    report = dash_report(look, found, inventory if isinstance(inventory, Inventory) else None)
+    listed = look.address(urljoin(name, folder), data, MPD, from_above) if folder else look.differences(_file_name(name), data)
+    return Inspection(
+        location=package.where(name),
+        kind="dash",
+        duration=found.duration or Fraction(0),
+        dash=report,
+        inventory=_described(inventory) if inventory else None,
+        problems=(*(f"{name}: {problem}" for problem in (*listed, *report.problems)), *report.of_representations("problems")),
+        notes=report.of_representations("notes"),
+    )
 
-    known: what an inventory says of each object, by path in the version.
-    folder: of the version, "" if it is the one of the playlist that was opened; the address of a title lies above.
-    """
 
-    package: Package
-    held: tuple[str, ...]
-    known: Mapping[str, ObjectEntry]
-    folder: str = ""
-
-    def address(self, version: str, data: bytes) -> tuple[str, ...]:
-        """Compare the address of a title with the master playlist of the version that it plays."""
-        if not self.known:
-            return ()
-        try:
-            master = self.package.read(urljoin(version, MASTER))
-        except Unreachable as error:
-            return (f"the master playlist of the version that it plays: {error}",)
-        if relocated(master.decode("utf-8", "replace"), self.folder.rstrip("/")).encode() == data:
-            return ()
-        return ("it does not say what the master playlist of the version that it plays says",)
-
-    def differences(self, uri: str, data: bytes) -> tuple[str, ...]:
-        """Compare a playlist with the inventory; one that is stored compressed was unpacked, and says nothing."""
-        entry = self.known.get(uri.removeprefix(self.folder))
-        if entry is None or entry.content_encoding or hashlib.sha256(data).hexdigest() == entry.sha256:
-            return ()
-        return ("it is not the playlist that was published: the inventory has another hash",)
+def _file_name(name: str) -> str:
+    return name.rpartition("/")[2].partition("?")[0]
 
 
 def _query(uri: str) -> str:
@@ -235,7 +230,7 @@ def _held_keys(package: Package, name: str) -> tuple[str, ...]:
         return ()
 
 
-def _master(look: _Look, name: str, master: MasterPlaylist) -> Inspection:
+def _master(look: Look, name: str, master: MasterPlaylist) -> Inspection:
     wanted: dict[str, Kind] = {}
     for variant in master.variants:
         wanted.setdefault(variant.uri, "i-frames" if variant.i_frames else "variant")
@@ -280,7 +275,7 @@ def _variant(variant: Variant, renditions: Sequence[Rendition], reports: dict[st
     return VariantReport(**dict(variant), measured=measured)
 
 
-def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> PlaylistReport:
+def _read(look: Look, uri: str, kind: Kind, variables: dict[str, str]) -> PlaylistReport:
     try:
         data = look.package.read(uri)
         playlist = parse(data, imports=variables, query=_query(uri))
@@ -294,11 +289,11 @@ def _read(look: _Look, uri: str, kind: Kind, variables: dict[str, str]) -> Playl
     return found.model_copy(update={"problems": (*look.differences(uri, data), *found.problems)})
 
 
-def _media(look: _Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:
+def _media(look: Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:
     entries = playlist.segments
     durations = [entry.duration for entry in entries]
     inits = {entry.init.uri: entry.init for entry in entries if entry.init is not None}
-    lookups = _Lookups(look, uri)
+    lookups = Lookups(look, uri)
     for init in inits.values():
         lookups.init(init)
     for key in {key.uri: key for entry in entries for key in entry.keys}.values():
@@ -329,99 +324,6 @@ def _media(look: _Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> Playli
         problems=lookups.problems,
         notes=lookups.notes,
     )
-
-
-class _Lookups:
-    """Looks for the objects of one playlist. What is alike is said once, with the number of objects that it is true of."""
-
-    def __init__(self, look: _Look, playlist: str) -> None:
-        self._look, self._playlist = look, playlist
-        self._sizes: dict[str, int | None] = {}
-        self._missing: list[str] = []
-        self._other: list[str] = []
-        self._elsewhere: Counter[str] = Counter()
-        self._unasked = 0
-        self._remarks: list[str] = []
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What is missing, and what is not as it was published: the first one of each."""
-        return tuple(
-            kind[0] + (f" ({len(kind) - 1} more like this)" if kind[1:] else "") for kind in (self._missing, self._other) if kind
-        )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was not looked at."""
-        notes = [f"{count} of its objects were not checked: {where}" for where, count in self._elsewhere.items()]
-        if self._unasked:
-            notes.append(f"{self._unasked} of its segments were not requested")
-        return (*notes, *self._remarks)
-
-    def init(self, init: Map) -> None:
-        """Look for an init section."""
-        self._within(init.uri, init.line, "init section ", init.byte_range)
-
-    def key(self, key: Key) -> None:
-        """Look for a key, unless a key store or a system of digital rights answers for it."""
-        if key.uri is None or key.keyformat != "identity" or _scheme(key.uri) not in ("", "http", "https"):
-            return
-        if any(key_id in key.uri for key_id in self._look.held):
-            return
-        try:
-            self._size(key.uri)
-        except Elsewhere as error:
-            self._elsewhere[str(error)] += 1
-        except Forbidden as error:
-            self._remarks.append(f"line {key.line}: key {key.uri}: {error}")
-        except Unreachable as error:
-            self._missing.append(f"line {key.line}: key {key.uri}: {error}")
-
-    def segments(self, entries: Sequence[Entry]) -> list[int]:
-        """Return the sizes of the segments that are there and can be known, in bytes."""
-        sizes: list[int] = []
-        asked = [entry for entry in entries if not entry.gap]
-        most = self._look.package.most_asked
-        if most is not None and len(asked) > most:
-            chosen = {round(number * (len(asked) - 1) / (most - 1)) for number in range(most)}
-            self._unasked = len(asked) - len(chosen)
-            asked = [entry for number, entry in enumerate(asked) if number in chosen]
-        for entry in asked:
-            size = self._within(entry.uri, entry.line, "", entry.byte_range)
-            sizes += [size] if size is not None else []
-        return sizes
-
-    def _within(self, uri: str, line: int, what: str, part: ByteRange | None) -> int | None:
-        """Return the bytes of a resource, or of the part of it, None if they are not known."""
-        try:
-            size = self._size(uri)
-        except Elsewhere as error:
-            self._elsewhere[str(error)] += 1
-            return None
-        except Unreachable as error:
-            self._missing.append(f"line {line}: {what}{uri}: {error}")
-            return None
-        known = self._look.known.get(uri)
-        if known and size not in (None, known.size):
-            self._other.append(f"line {line}: {what}{uri}: it has {size} bytes; the inventory says {known.size}")
-        if part is None:
-            return size
-        if size is not None and part.offset + part.length > size:
-            self._missing.append(f"line {line}: {what}{uri}: it ends at byte {size}, its range at {part.offset + part.length}")
-            return None
-        return part.length
-
-    def _size(self, uri: str) -> int | None:
-        if uri not in self._sizes:
-            self._sizes[uri] = self._look.package.size(uri, self._playlist)
-        return self._sizes[uri]
-
-
-def _scheme(uri: str) -> str:
-    try:
-        return urlsplit(uri).scheme
-    except ValueError:
-        return ""
 
 
 def _keys(entries: Sequence[Entry]) -> tuple[DeclaredKey, ...]:

@@ -35,7 +35,7 @@ MOST_ASKED = 5
 """Segments of a playlist that a web server is asked for: the first, the last, and some between."""
 
 _TOO_LARGE = "it is too large for a playlist"
-FIX = "give the path of a playlist, or a directory with a master.m3u8"
+FIX = "give the path of a playlist or a DASH manifest, or a directory with a master.m3u8"
 
 
 class Unreachable(Exception):
@@ -113,7 +113,7 @@ def _open_s3(location: str) -> tuple[Package, str]:
     from vidpipe.storage import open_storage
 
     folder, _, name = location.rstrip("/").rpartition("/")
-    if not name.endswith((".m3u8", ".m3u")) or folder.lower() in ("s3:/", "s3:"):
+    if not name.endswith((".m3u8", ".m3u", ".mpd")) or folder.lower() in ("s3:/", "s3:"):
         folder, name = location.rstrip("/"), MASTER
     return _Bucket(open_storage(folder)), name
 

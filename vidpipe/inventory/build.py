@@ -15,7 +15,17 @@ from typing import Any
 from vidpipe import layout
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.measure import Bitrate, measure, target_duration
-from vidpipe.inventory.model import AudioTrack, Inventory, LeftOutTrack, MediaTrack, Pictures, PublishedTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.model import (
+    AudioTrack,
+    Inventory,
+    LeftOutTrack,
+    MediaTrack,
+    Pictures,
+    PublishedTrack,
+    Sprites,
+    SubtitleTrack,
+    VideoTrack,
+)
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection
 from vidpipe.package.packaged import Packaged
@@ -61,6 +71,7 @@ def measured(
             facts=inits[rung.id].facts,
             init=layout.init_section("video", rung.id),
             frames=sum(rung.frames(chunk.frames) for chunk in made.chunks),
+            delay=inits[rung.id].delay,
         )
     for rendition in made.audio:
         inits[rendition.id] = replace(inits[rendition.id], language=rendition.language)
@@ -74,6 +85,7 @@ def measured(
             facts=inits[rendition.id].facts,
             init=layout.init_section("audio", rendition.id),
             frames=packaged.frames[rendition.id],
+            delay=inits[rendition.id].delay,
             **audio_words(made, rendition),
         )
     left_out: list[LeftOutTrack] = []
@@ -102,12 +114,12 @@ def build(
     left_out: Sequence[LeftOutTrack],
     *,
     pictures: str,
-    sheets: Sequence[str],
+    sheets: Mapping[str, int],
     keys: tuple[str, ...],
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 
-    pictures: their fingerprint.  sheets: paths of the sprite sheets.
+    pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.
     """
     missing = [*(LeftOutTrack(**dict(track)) for track in made.left_out), *left_out]
     used = {segment.key_id for track in tracks.values() for segment in track.segments}
@@ -121,10 +133,27 @@ def build(
         video=tuple(track for rung in made.video if isinstance(track := tracks[rung.id], VideoTrack)),
         audio=tuple(track for rendition in made.audio if isinstance(track := tracks[rendition.id], AudioTrack)),
         subtitles=tuple(text for planned in made.subtitles if isinstance(text := tracks.get(planned.id), SubtitleTrack)),
-        pictures=Pictures(media=pictures, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=tuple(sheets)),
+        pictures=Pictures(
+            media=pictures, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=tuple(sheets), sprites=_sprites(made, sheets)
+        ),
         left_out=tuple(sorted(missing, key=lambda track: (track.input, track.stream))),
         keys=tuple(key_id for key_id in keys if key_id in used),
+        formats=made.formats,
         objects={},
+    )
+
+
+def _sprites(made: Plan, sheets: Mapping[str, int]) -> Sprites | None:
+    planned = made.thumbnails
+    if not sheets:
+        return None
+    return Sprites(
+        interval=made.grid.time(planned.interval),
+        width=planned.width,
+        height=planned.height,
+        columns=planned.columns,
+        rows=planned.rows,
+        largest=max(sheets.values()),
     )
 
 

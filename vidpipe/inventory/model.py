@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 
 from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
+from vidpipe.layout import HLS_ONLY, FormatName
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
 from vidpipe.protect.schemes import SchemeName
@@ -59,6 +60,9 @@ class MediaTrack(PublishedTrack):
     facts: TrackFacts = Field(description="As measured from its init section and segments.")
     init: Path
     frames: int = Field(description="As many as planned.")
+    delay: int | None = Field(
+        default=None, description="Ticks that its edit list skips; None in inventories of 0.2.0.dev, before there was DASH."
+    )
 
 
 class VideoTrack(MediaTrack):
@@ -90,6 +94,17 @@ class SubtitleTrack(PublishedTrack):
     hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")
 
 
+class Sprites(Data):
+    """How sprites lie on their sheets, row by row. The last sheet is only as large as it has to be."""
+
+    interval: Seconds = Field(description="From one sprite to the next.")
+    width: int = Field(description="Pixels of one sprite.")
+    height: int = Field(description="Pixels of one sprite.")
+    columns: int
+    rows: int
+    largest: int = Field(description="Bytes of the largest sheet.")
+
+
 class Pictures(Data):
     """The still pictures of a title."""
 
@@ -97,6 +112,7 @@ class Pictures(Data):
     poster: Path
     track: Path = Field(description="Of the WebVTT track that says which sprite belongs to which time.")
     sheets: tuple[Path, ...]
+    sprites: Sprites | None = Field(default=None, description="None in inventories of 0.2.0.dev, before there was DASH.")
 
 
 class LeftOutTrack(LeftOut):
@@ -120,6 +136,7 @@ class Inventory(Objects):
     subtitles: tuple[SubtitleTrack, ...] = ()
     pictures: Pictures | None = None
     left_out: tuple[LeftOutTrack, ...] = ()
+    formats: tuple[FormatName, ...] = Field(default=HLS_ONLY, description="Of the manifests; before there was DASH, all had HLS.")
     keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
     objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
 

@@ -110,5 +110,6 @@ def _remove_address(record: Record, storage: Storage, catalog: Catalog) -> None:
     """Remove the address of the title at this target unless it plays the live version: it may play the one that goes."""
     standing = standing_of(catalog.versions(record.content_id))
     if standing is None or standing.status != "live" or not lies_at(storage, standing):
-        remove_object(storage, layout.address(record.content_id))
+        for address in layout.addresses(record.content_id):
+            remove_object(storage, address)
         flip(storage, catalog, record.content_id)  # a version may have become live between the question and the answer

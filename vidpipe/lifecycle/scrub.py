@@ -131,7 +131,7 @@ def _is_live(record: Record, settings: Settings) -> bool:
 
 def record_at(location: str) -> Record:
     """Return the record of the version that lies at a path or URL; of a title, the one that its address plays."""
-    folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}")
+    folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}").removesuffix(f"/{layout.MPD}")
     with closing(_opened(folder)) as storage:
         try:
             if (data := get_if_there(storage, layout.RECORD)) is None:
@@ -144,8 +144,9 @@ def record_at(location: str) -> Record:
             fix = "name the title by its content id: the catalog has its record, too"
             raise VerificationFailed("its record is damaged", where=storage.location(layout.RECORD), fix=fix) from problem
         if storage.location().endswith(f"/{prefix_of(record)}"):
-            moved = storage.location(layout.MASTER)  # it may have been copied here by other means
-            return record.model_copy(update={"playback": record.playback.model_copy(update={"hls": moved})})
+            moved = {"hls": storage.location(layout.MASTER)}  # it may have been copied here by other means
+            moved |= {"dash": storage.location(layout.MPD)} if record.playback.dash else {}
+            return record.model_copy(update={"playback": record.playback.model_copy(update=moved)})
     raise UsageError(
         f"its record is that of {prefix_of(record)}", where=location, fix="a version lies in a folder CONTENT_ID/VERSION; put it there"
     )

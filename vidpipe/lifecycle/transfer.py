@@ -187,6 +187,6 @@ def _sent(
 def _order(known: Inventory) -> Iterator[list[str]]:
     segments = [segment.uri for segment in known.segments]
     yield segments
-    yield sorted(known.objects, key=lambda path: path.endswith(".m3u8"))
+    yield sorted(known.objects, key=lambda path: path.endswith((".m3u8", ".mpd")))
 
 

@@ -23,6 +23,8 @@ _SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 
 _RANGES: dict[int, VideoRange] = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273 table 3
 _FIX = "report this as a bug, with the ffmpeg version"
 _BT709 = (1, 1, 1, 0)
+_LAYOUTS = {1: 1, 2: 2, 6: 6, 8: 12}
+"""The usual layout of so many channels: mono, stereo, 5.1, 7.1 with two at the back (ISO/IEC 23091-3 table 3)."""
 DECODER_CONFIG, DECODER_SPECIFIC = 4, 5
 """Tags of the descriptors in esds that hold the bit rates, and the AudioSpecificConfig."""
 
@@ -48,11 +50,15 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """An AAC sample entry. sample_rate: samples a second after decoding."""
+    """An AAC sample entry. sample_rate: samples a second after decoding.
+
+    layout: ChannelConfiguration of ISO/IEC 23091-3, None if nobody knows it.
+    """
 
     codecs: str
     channels: int
     sample_rate: int
+    layout: int | None = None
 
 
 def video(entry: bytes) -> Video:
@@ -144,7 +150,8 @@ def audio(entry: bytes) -> Audio:
         raise EncodeFailed(f"the audio sample entry cannot be read: {error}", fix=_FIX) from error
     legacy = int.from_bytes(entry[box.body + 16 : box.body + 18], "big")
     channels = {0: legacy, 7: 8, 11: 7, 12: 8, 14: 8}.get(configuration, configuration)
-    return Audio(f"mp4a.40.{kind}", channels, rate)
+    # The channel configurations of AAC are those of ISO/IEC 23091-3; 0 leaves it to a program config element, which is not read.
+    return Audio(f"mp4a.40.{kind}", channels, rate, configuration or _LAYOUTS.get(channels))
 
 
 def descriptor(descriptors: bytes, wanted: int) -> tuple[int, int]:

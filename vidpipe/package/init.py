@@ -132,6 +132,7 @@ def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
             codecs=coded.codecs,
             timescale=track.timescale,
             channels=coded.channels,
+            layout=coded.layout,
             sample_rate=coded.sample_rate,
         )
     picture = codecs.video(track.entry)
@@ -146,6 +147,7 @@ def measure_track(track: Track, rendition: str, frame_ticks: int) -> TrackFacts:
         height=picture.height,
         frame_rate=Fraction(track.timescale, frame_ticks),
         video_range=picture.video_range,
+        colour=picture.colour,
     )
 
 

@@ -13,6 +13,8 @@ class TrackFacts(Data):
     """What an init section and its segments say of a track.
 
     codecs: RFC 6381 string.  width, height, frame_rate: video only.  channels, sample_rate: audio only.  video_range: SDR, PQ or HLG.
+    colour: colour primaries, transfer characteristics and matrix coefficients of ITU-T H.273, of video.
+    layout: ChannelConfiguration of ISO/IEC 23091-3, of audio. Versions that were made before 0.2.0 do not know these two.
     """
 
     id: str
@@ -23,7 +25,9 @@ class TrackFacts(Data):
     height: int | None = None
     frame_rate: Rational | None = None
     video_range: Literal["SDR", "PQ", "HLG"] | None = None
+    colour: tuple[int, int, int] | None = None
     channels: int | None = None
+    layout: int | None = None
     sample_rate: int | None = None
 
 

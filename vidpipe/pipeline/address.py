@@ -1,18 +1,20 @@
-"""Make the address of a title, ``{content_id}/master.m3u8``, play the version that is live.
+"""Make the address of a title, ``{content_id}/master.m3u8``, play the version that is live; ``{content_id}/manifest.mpd`` does in DASH.
 
 In:   the catalog, which alone says what is live, and the storage.
-Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above.
+Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above. Likewise its manifest;
+      if the version has none, there is none.
 Wrong: NotFlipped (exit code 5) if the target does not take it; CatalogFailed.
 
-It is the only object that is ever written again, so it is small, caches keep it for a minute, and it is written last: what it names was
-proven before. Who writes it looks afterwards whether its version is still the live one. So of two publishers at once, or a publisher and a
-rollback, the later one wins, whoever writes last.
+These are the only objects that are ever written again, so they are small, caches keep them for a minute, and they are written last: what
+they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does.
+Who writes them looks afterwards whether their version is still the live one. So of two publishers at once, or a publisher and a rollback,
+the later one wins, whoever writes last.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped, purge, taken_down
 from vidpipe.errors import CatalogFailed, PublishFailed, VidpipeError
 from vidpipe.inventory import Inventory, Objects
+from vidpipe.manifest.dash.mpd import from_above, write_mpd
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
 from vidpipe.progress import Note, Reporter
@@ -45,15 +48,16 @@ class NotFlipped(PublishFailed):
 
 
 class Unplayable(PublishFailed):
-    """The live version has no master playlist that could be shown at the address."""
+    """The live version has no master playlist, or no DASH manifest, that could be shown at the address."""
 
 
-def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
-    """Make the address play the live version, or remove it if none is live. Raises NotFlipped."""
+def flip(storage: Storage, catalog: Catalog, content_id: str) -> frozenset[str]:
+    """Make the address play the live version, or remove it if none is live; return the paths that have changed. Raises NotFlipped."""
+    changed: set[str] = set()
     for _ in range(ROUNDS):
         live = _live(storage, catalog, content_id)
         try:
-            _write(storage, content_id, live)
+            changed.update(_write(storage, content_id, live))
         except PublishFailed as problem:
             raise NotFlipped(
                 f"{content_id} is live as version {live.version}, but its address does not play that version yet: {problem.what}"
@@ -64,7 +68,7 @@ def flip(storage: Storage, catalog: Catalog, content_id: str) -> None:
             ) from problem
         now = _live(storage, catalog, content_id)
         if (now and now.version) == (live and live.version):
-            return
+            return frozenset(changed)
     raise NotFlipped(
         f"other versions of {content_id} became live while its address was written, again and again",
         where=storage.location(layout.address(content_id)),
@@ -79,14 +83,18 @@ def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> 
     """
     if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
-    stored = storage.head(layout.address(live.content_id))
-    return stored is not None and stored.sha256 == hashlib.sha256(_content(storage, live, known)).hexdigest()
+    for path in _played(live):
+        stored = storage.head(path)
+        if stored is None or stored.sha256 != hashlib.sha256(_content(storage, live, path, known)).hexdigest():
+            return False
+    return True
 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
     """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped."""
-    flip(storage, catalog, content_id)
-    _purge(content_id, flipped(content_id), settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
+    changed = flip(storage, catalog, content_id)
+    paths = flipped(content_id, dash=layout.dash_address(content_id) in changed)
+    _purge(content_id, paths, settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
 
 
 def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
@@ -129,31 +137,48 @@ def _live(storage: Storage, catalog: Catalog, content_id: str) -> Record | None:
     return found[0] if found else None
 
 
-def _content(storage: Storage, live: Record, known: Objects | None = None) -> bytes:
+def _played(live: Record) -> list[str]:
+    """Return the addresses that a version has, in the order in which they are written."""
+    dash = layout.dash_address(live.content_id)
+    return [path for path in layout.addresses(live.content_id) if live.playback.dash or path != dash]
+
+
+def _content(storage: Storage, live: Record, path: str, known: Objects | None = None) -> bytes:
+    """Return what an address has to say: a manifest of the version, as it reads from the folder above."""
+    name = path.rpartition("/")[2]
+    moved = from_above if name == layout.MPD else relocated
     if isinstance(known, Inventory):
-        written = write_master(known.video, known.audio, known.subtitles)
-        if hashlib.sha256(written.encode()).hexdigest() == known.objects[layout.MASTER].sha256:  # not of an older vidpipe, or compressed
-            return relocated(written, live.version).encode()
+        written = write_mpd(known) if name == layout.MPD else write_master(known.video, known.audio, known.subtitles)
+        if hashlib.sha256(written.encode()).hexdigest() == known.objects[name].sha256:  # not of an older vidpipe, or compressed
+            return moved(written, live.version).encode()
     prefix = layout.version_prefix(live.content_id, live.version)
+    called = "DASH manifest" if name == layout.MPD else "master playlist"
     try:
-        if (stored := get_if_there(storage, f"{prefix}/{layout.MASTER}")) is None:
-            raise Unplayable("its master playlist is lost", where=storage.location(prefix), fix="ingest the source again")
-        master = decompressed(stored).decode()
+        if (stored := get_if_there(storage, f"{prefix}/{name}")) is None:
+            raise Unplayable(f"its {called} is lost", where=storage.location(prefix), fix="ingest the source again")
+        text = decompressed(stored).decode()
     except (Damaged, ValueError) as problem:  # no gzip, no UTF-8
-        what, fix = f"its master playlist cannot be read: {problem}", "run the same command again"
+        what, fix = f"its {called} cannot be read: {problem}", "run the same command again"
         raise Unplayable(what, where=storage.location(prefix), fix=fix) from problem
-    return relocated(master, live.version).encode()
+    return moved(text, live.version).encode()
 
 
-def _write(storage: Storage, content_id: str, live: Record | None) -> None:
-    path = layout.address(content_id)
-    if live is None:
-        remove_object(storage, path)
+def _write(storage: Storage, content_id: str, live: Record | None) -> Iterator[str]:
+    """Write what the live version has, and remove what it has not; yield the paths that have changed."""
+    if live is not None and not lies_at(storage, live):
         return
-    if not lies_at(storage, live):
-        return
-    content, sent = _content(storage, live), delivery(layout.MASTER)
-    sha256 = hashlib.sha256(content).hexdigest()
+    played = _played(live) if live is not None else []
+    for path in layout.addresses(content_id):
+        if live is not None and path in played:
+            _put(storage, path, _content(storage, live, path))
+            yield path
+        elif storage.head(path) is not None:
+            remove_object(storage, path)
+            yield path
+
+
+def _put(storage: Storage, path: str, content: bytes) -> None:
+    sent, sha256 = delivery(path), hashlib.sha256(content).hexdigest()
     for _ in range(ATTEMPTS):
         storage.put(path, content, content_type=sent.content_type, cache_control=ADDRESS, sha256=sha256)
         with suppress(Damaged):

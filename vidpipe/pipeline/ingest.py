@@ -40,6 +40,7 @@ from vidpipe.encode.quality_gate import accepted
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 from vidpipe.ladder import Ladder, load
+from vidpipe.manifest.format_choice import formats_of
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.pipeline import kept_plan
@@ -132,6 +133,7 @@ def prepare(request: IngestRequest, settings: Settings, reporter: Reporter | Non
     """
     if request.content_id is not None:
         ids.checked(request.content_id)
+    formats_of(settings.formats, settings.encrypt)
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
     with opened(request.source, settings.work, limits=settings.limits, cancel=cancel, stages=stages, looking=True) as opened_source:
         ladder = load(settings.ladder)
@@ -183,6 +185,7 @@ def _ingest(
     """Ingest, and put the result into the list as soon as the version is live."""
     reporter = stages.reporter
     check_description(request.title, request.metadata)
+    formats_of(settings.formats, settings.encrypt)  # that they fit together is known before anything is fetched
     with (
         claim(settings.work, content_id) as held,
         opened(request.source, settings.work, name=content_id, limits=settings.limits, cancel=cancel, stages=stages) as opened_source,
@@ -327,7 +330,10 @@ def _planned(
             segment_seconds=settings.segment_seconds,
             chunk_seconds=settings.chunk_seconds,
         )
-    return made.model_copy(update={"languages": languages, "notes": (*opened_source.remarks, *made.notes)})
+    formats = formats_of(settings.formats, settings.encrypt)
+    left_out = (f"no DASH manifest: {formats.left_out}",) if formats.left_out else ()
+    notes = (*opened_source.remarks, *made.notes, *left_out)
+    return made.model_copy(update={"languages": languages, "formats": formats.made, "notes": notes})
 
 
 def content_id_of(request: IngestRequest) -> str:

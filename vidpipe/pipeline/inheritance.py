@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vidpipe import layout
+from vidpipe.errors import EncodeFailed, PublishFailed
 from vidpipe.inventory.build import audio_words, left_out_of, subtitle_words
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.model import (
@@ -27,7 +28,8 @@ from vidpipe.inventory.model import (
     Pictures,
     PublishedTrack,
 )
-from vidpipe.package.init import respoken
+from vidpipe.mp4.boxes import BoxError, parse_movie
+from vidpipe.package.init import measure_track, respoken
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish.destination import Destination
@@ -72,6 +74,8 @@ def take_over(
         found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.key_ids, lost=lost)
         moves = {path: earlier for path, earlier in found.moves.items() if path not in shared.copied}
         missing = {moves[path] for path in shared.copy_all(target.prefix, moves, reporter=reporter, cancel=cancel, workers=workers)}
+        if not missing and "dash" in made.formats:
+            found, missing = _measured_again(found, target, shared.prefix)
         if not missing:
             objects, missing = _put_again(found, target, shared.prefix, reporter)
             if not missing:
@@ -186,6 +190,28 @@ def _put_again(
         else:
             put.append(target.put(path, data, reporter))
     return put, missing
+
+
+def _measured_again(found: Inheritance, target: Destination, live: str) -> tuple[Inheritance, set[str]]:
+    """Read from the init sections what an inventory of 0.2.0.dev does not say and DASH asks for. live: prefix of that version.
+
+    Return the tracks with it, and the paths in the live version of init sections that cannot be had.
+    """
+    tracks, missing = dict(found.tracks), set[str]()
+    for id_, track in found.tracks.items():
+        if not isinstance(track, MediaTrack) or track.delay is not None:
+            continue
+        earlier = found.spoken[track.init][0] if track.init in found.spoken else found.moves[track.init]
+        try:
+            (measured,) = parse_movie(target.storage.get(f"{live}/{earlier}")).tracks
+            frame = round(measured.timescale / (track.facts.frame_rate or 1))
+            facts = measure_track(measured, track.facts.id, frame).model_copy(update={"frame_rate": track.facts.frame_rate})
+        except (PublishFailed, BoxError, EncodeFailed, ValueError):
+            missing.add(earlier)
+        else:
+            delay = sum(edit.media_time for edit in measured.edits)
+            tracks[id_] = track.model_copy(update={"facts": facts, "delay": delay})
+    return replace(found, tracks=tracks), missing
 
 
 def _paths(track: PublishedTrack) -> set[str]:

@@ -24,7 +24,7 @@ from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.inventory.build import MadeTracks, build, measured
 from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
 from vidpipe.inventory.model import Inventory
-from vidpipe.manifest.hls import playlists
+from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.media.process import AnyOf
 from vidpipe.package import thumbnails
@@ -123,6 +123,7 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
     new, files = (EncodedVersion(), {}) if kept.is_all else _encoded(decided, kept.rest, target, media, run)
     objects = list(kept.objects)
     with stages("manifest"):
+        sizes = {path: len(data) for path, data in files.items()} | {item.path: item.size for item in objects}
         pictures = kept.pictures.sheets if kept.pictures else tuple(path for path in files if path not in _NO_SHEETS)
         inventory = build(
             target.content_id,
@@ -131,20 +132,22 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             {**kept.tracks, **new.tracks.tracks},
             [*kept.left_out, *new.tracks.left_out],
             pictures=media.pictures,
-            sheets=pictures,
+            sheets={path: sizes[path] for path in pictures},
             keys=target.key_ids,
         )
-        texts = playlists(inventory, settings.key_url)
+        texts = manifests(inventory, settings.key_url)
     with stages("publish"):
         files |= {path: target.header(init) for path, init in new.tracks.inits.items()}
-        files |= {path: texts.pop(path).encode() for path in list(texts)}  # the master playlist is the last
-        rest = [path for path in files if path != layout.MASTER]
+        files |= {path: texts.pop(path).encode() for path in list(texts)}
+        last = [path for path in (layout.MASTER, layout.MPD) if path in files]  # after everything that they name
+        rest = [path for path in files if path not in last]
         # pop: nobody needs its bytes again, and those of a long title are megabytes
         objects += in_parallel(
             rest, lambda path: target.put(path, files.pop(path), reporter), cancel=cancel, workers=settings.upload_workers
         )
-        stop_if(cancel)
-        objects.append(target.put(layout.MASTER, files.pop(layout.MASTER), reporter))
+        for path in last:
+            stop_if(cancel)
+            objects.append(target.put(path, files.pop(path), reporter))
     inventory = inventory.with_objects(objects)
     copied = target.shared.copied if target.shared else set()
     with stages("verify"):

@@ -20,6 +20,7 @@ from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
+from vidpipe.layout import HLS_ONLY
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
@@ -56,7 +57,7 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         # How the work is cut into chunks leaves no trace either.
         "plan": made.model_dump(
             mode="json",
-            exclude={"asset": {"inputs": {"__all__": _UNSEEN}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS},
+            exclude={"asset": {"inputs": {"__all__": _UNSEEN}}, "chunks": True, "grid": {"chunk_frames"}, **WORDS, **_as_before(made)},
         ),
         "target": settings.target,
         "encrypt": settings.encrypt,
@@ -66,6 +67,11 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         **({"public_url": settings.public_url} if settings.public_url else {}),  # without it as it was before there was one
     }
     return redescribed(_hash(decided), about)
+
+
+def _as_before(made: Plan) -> dict[str, Any]:
+    """Return what a plan does not say that is as it was before there was DASH."""
+    return {"formats": True} if made.formats == HLS_ONLY else {}
 
 
 def redescribed(fingerprint: str, about: Description) -> str:

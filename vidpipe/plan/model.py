@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from vidpipe.data import Data, Rational
 from vidpipe.encoders import EIGHT_BITS, Codec, encoder_of
+from vidpipe.layout import HLS_ONLY, FormatName
 from vidpipe.source.asset import Asset, StreamRef
 from vidpipe.source.facts import AudioRole, DynamicRange, Source
 
@@ -240,6 +241,7 @@ class Plan(Data):
 
     picture: of the thumbnails, and of what is measured.
     languages: stream -> BCP 47 tag, of tracks whose language a person gave.
+    formats: of the manifests.
     left_out: tracks of the source that will not be made.  warnings: what makes the title less than its viewers may expect.
     notes: what else is good to know (deinterlacing, tone mapping, one chunk …).
     """
@@ -254,6 +256,7 @@ class Plan(Data):
     chunks: tuple[Chunk, ...]
     thumbnails: ThumbnailPlan
     decisions: tuple[Decision, ...]
+    formats: tuple[FormatName, ...] = HLS_ONLY
     languages: dict[int, str] = {}
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ _TYPES: dict[str, tuple[str, CacheClass]] = {
     ".jpg": ("image/jpeg", "thumbnails"),
     ".vtt": ("text/vtt", "thumbnails"),  # below subtitles/ it is a media segment
     ".m3u8": ("application/vnd.apple.mpegurl", "metadata"),
+    ".mpd": ("application/dash+xml", "metadata"),
     ".json": ("application/json", "metadata"),
 }
 

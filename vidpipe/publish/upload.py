@@ -35,12 +35,12 @@ Kept = Callable[[str, str], bool]
 
 
 def is_compressible(path: str) -> bool:
-    """Return whether an object is text that only players read: playlists and the thumbnails track.
+    """Return whether an object is text that only players read: playlists, the DASH manifest and the thumbnails track.
 
     Not the segments of subtitles, which are encrypted and whose size is a part of the declared rates, and not the record, which programs
     copy without looking at its headers.
     """
-    return path.endswith(".m3u8") or path == THUMBNAILS
+    return path.endswith((".m3u8", ".mpd")) or path == THUMBNAILS
 
 
 def publish_object(

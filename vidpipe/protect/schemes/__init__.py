@@ -43,6 +43,14 @@ class Scheme(Protocol):
     def hls_method(self) -> str | None:
         """METHOD of EXT-X-KEY (RFC 8216 section 4.3.2.4); None if no playlist names a key."""
 
+    @property
+    def mp4_scheme(self) -> str | None:
+        """Scheme of Common Encryption (ISO/IEC 23001-7), which manifests of DASH name; None if samples stay as they are."""
+
+    @property
+    def in_dash(self) -> bool:
+        """Whether DASH can carry such segments."""
+
     def header(self, track: TrackFacts, key: ContentKey | None) -> TrackEncryption | None:
         """Return what the init section of a track says of its encrypted samples; None if it says nothing."""
 

@@ -68,6 +68,8 @@ class Aes128:
 
     name: SchemeName = "aes-128"
     hls_method: str | None = "AES-128"
+    mp4_scheme: str | None = None
+    in_dash = False
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> None:
         """Say nothing in the init section, which stays clear."""

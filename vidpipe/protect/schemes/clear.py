@@ -17,6 +17,8 @@ class Clear:
 
     name: SchemeName = "none"
     hls_method: str | None = None
+    mp4_scheme: str | None = None
+    in_dash = True
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> None:
         """Say nothing in the init section."""

@@ -1,0 +1,90 @@
+"""Prove the DASH manifest: everything that it says against what was measured of the stored bytes.
+
+In:   the Inventory, the text that lies at the target, the measured facts and rates of every track.
+Out:  nothing.
+Wrong: VerificationFailed naming the line, what was expected and what was found.
+
+It is read by the reader of ``inspect``, which knows nothing of the code that wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from vidpipe import layout
+from vidpipe.inventory.measure import Bitrate
+from vidpipe.inventory.model import AudioTrack, Inventory, MediaTrack, PublishedTrack, SubtitleTrack, VideoTrack
+from vidpipe.manifest.dash.markup import ManifestError
+from vidpipe.manifest.dash.read_mpd import AdaptationSet, Presentation, Representation, read_mpd
+from vidpipe.package.result import TrackFacts
+from vidpipe.protect.schemes import scheme_of
+from vidpipe.verify.readback import Readback
+
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+def check_manifest(
+    target: Readback,
+    expected: Inventory,
+    data: bytes,
+    facts: Mapping[str, TrackFacts],
+    rates: Mapping[str, Bitrate],
+    delays: Mapping[str, int],
+) -> None:
+    """Compare a manifest with what was measured. facts, rates, delays (ticks that edit lists skip): by id of the track."""
+    path = layout.MPD
+    try:
+        found = read_mpd(data)
+    except ManifestError as error:
+        raise target.wrong(path, "the manifest cannot be read", "a DASH manifest", error) from error
+    _check_whole(target, path, found, expected)
+    members = {one.id: (group, one) for group in found.sets for one in group.representations}
+    wanted = {track.playlist.rpartition(".")[0]: track for track in expected.tracks}
+    pictures = [id_ for id_, (group, _) in members.items() if group.content_type == "image"]
+    target.same(path, "the list of Representations", sorted([*wanted, *pictures]), sorted(members))
+    for id_, track in wanted.items():
+        group, one = members[id_]
+        where = f"{path}:{one.line}"
+        target.same(where, "bandwidth", rates[track.id].peak, one.bandwidth)
+        _check_segments(target, where, track, one, delays.get(track.id, 0))
+        if isinstance(track, MediaTrack):
+            _check_media(target, where, track, group, one, facts[track.id])
+        if isinstance(track, AudioTrack | SubtitleTrack):
+            target.same(where, "the language", track.language or "und", group.language)
+    for id_ in pictures:
+        sheets = expected.pictures.sheets if expected.pictures else ()
+        group, one = members[id_]
+        target.same(f"{path}:{one.line}", "the sprite sheets", list(sheets), [sheet.uri for sheet in one.segments])
+
+
+def _check_whole(target: Readback, path: str, found: Presentation, expected: Inventory) -> None:
+    target.same(path, "the type and the number of Periods", ("static", 1), (found.type, found.periods))
+    if found.duration is None or not 0 <= found.duration - expected.duration < _MICROSECOND:
+        raise target.wrong(path, "mediaPresentationDuration is wrong", float(expected.duration), found.duration and float(found.duration))
+
+
+def _check_segments(target: Readback, where: str, track: PublishedTrack, one: Representation, delay: int) -> None:
+    """Compare segments and their times, which count from where the edit list begins to show the track; video is only delayed by it."""
+    target.same(where, "the init section", track.init if isinstance(track, MediaTrack) else None, one.init)
+    target.same(where, "the list of segments", [segment.uri for segment in track.segments], [segment.uri for segment in one.segments])
+    target.same(where, "presentationTimeOffset", 0, one.offset)
+    skipped = Fraction(delay, one.timescale) if isinstance(track, AudioTrack) else Fraction(0)
+    for segment, listed in zip(track.segments, one.segments, strict=True):
+        begin, end = max(Fraction(0), segment.start - skipped), segment.start + segment.duration - skipped
+        shown = (Fraction(listed.start, one.timescale), Fraction(listed.start + listed.duration, one.timescale))
+        target.same(f"{layout.MPD}:{listed.line}", f"when {segment.uri} is shown (s)", (begin, end), shown)
+
+
+def _check_media(target: Readback, where: str, track: MediaTrack, group: AdaptationSet, one: Representation, facts: TrackFacts) -> None:
+    target.same(where, "timescale", facts.timescale, one.timescale)
+    target.same(where, "codecs", facts.codecs, one.codecs)
+    if isinstance(track, VideoTrack):
+        shown = (facts.width, facts.height, facts.frame_rate, "1:1")
+        target.same(where, "size, frameRate and sar", shown, (one.width, one.height, one.frame_rate, one.sar))
+    if isinstance(track, AudioTrack):
+        target.same(where, "audioSamplingRate", facts.sample_rate, one.audio_sampling_rate)
+        target.same(where, "the channel configuration", [str(facts.layout)] if facts.layout else [], [each.value for each in one.channels])
+    scheme, key_id = scheme_of(track.scheme).mp4_scheme, track.segments[0].key_id
+    declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
+    target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
