@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vidpipe import layout
-from vidpipe.errors import EncodeFailed, PublishFailed
+from vidpipe.errors import EncodeFailed
 from vidpipe.inventory.build import audio_words, left_out_of, subtitle_words
 from vidpipe.inventory.fingerprints import Fingerprints
 from vidpipe.inventory.model import (
@@ -203,10 +203,10 @@ def _measured_again(found: Inheritance, target: Destination, live: str) -> tuple
             continue
         earlier = found.spoken[track.init][0] if track.init in found.spoken else found.moves[track.init]
         try:
-            (measured,) = parse_movie(target.storage.get(f"{live}/{earlier}")).tracks
+            (measured,) = parse_movie(get_if_there(target.storage, f"{live}/{earlier}") or b"").tracks
             frame = round(measured.timescale / (track.facts.frame_rate or 1))
             facts = measure_track(measured, track.facts.id, frame).model_copy(update={"frame_rate": track.facts.frame_rate})
-        except (PublishFailed, BoxError, EncodeFailed, ValueError):
+        except (Damaged, BoxError, EncodeFailed, ValueError):
             missing.add(earlier)
         else:
             delay = sum(edit.media_time for edit in measured.edits)
