@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from vidpipe.defaults import ADVICE
+from vidpipe.defaults import SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.settings import Settings, _flag, resolve, unknown_variables
 from vidpipe.source.limits import SourceLimits
@@ -370,8 +370,9 @@ def test_a_target_with_a_slip_is_refused_by_its_origin(here: Path, name: str, va
 
 
 def test_every_setting_has_an_example_that_is_allowed(here: Path) -> None:
-    assert set(ADVICE) == set(Settings.model_fields) - {"limits", "master_key"}
-    for name, (_, example) in ADVICE.items():
+    assert set(SETTINGS) == set(Settings.model_fields)
+    assert {name for name, setting in SETTINGS.items() if not setting.form} == {"limits", "master_key"}
+    for name, example in ((name, setting.example) for name, setting in SETTINGS.items() if setting.form):
         with pytest.raises(UsageError) as refused:
             resolve({"home": "home", name: " "}, {}, here)
         assert str(refused.value.fix).split(", such as ")[1].startswith(f"{_flag(name)} {str(example).replace('True', 'true')}")

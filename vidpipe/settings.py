@@ -17,19 +17,19 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
-from vidpipe.defaults import ADVICE, DEFAULTS, DESCRIPTIONS, MASTER_KEY_VARIABLE
+from vidpipe.defaults import MASTER_KEY_VARIABLE, SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
@@ -43,9 +43,7 @@ FILE_NAME = "vidpipe.toml"
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
 _NOT_IN_FILES = frozenset({"master_key", "home"})
-_ANYWHERE = frozenset(
-    {"ladder", "policy", "chunk_seconds", "segment_seconds", "gop_seconds", "workers", "threads", "upload_workers"}
-)
+_ANYWHERE = frozenset(name for name, setting in SETTINGS.items() if setting.anywhere)
 """What a vidpipe.toml in the working directory may say. A setting that is not named here belongs to whoever runs vidpipe."""
 _KUBERNETES = re.compile(rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)")
 """What Kubernetes puts into every container for a service named vidpipe or vidpipe-…: nobody's spelling mistake."""
@@ -55,13 +53,22 @@ _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 
 
 def _setting(name: str, **constraints: Any) -> Any:
-    return Field(default=DEFAULTS[name], description=DESCRIPTIONS[name], **constraints)
+    return Field(default=SETTINGS[name].default, description=SETTINGS[name].description, **constraints)
+
+
+def _cdn(value: str, where: str) -> str:
+    read_cdn(value, where)
+    return value
+
+
+_CHECKS: Mapping[str, Callable[[str, str], str]] = {"key_url": check_key_url, "public_url": check_public_url, "cdn": _cdn}
+"""What more is asked of a value than its type: value, where it was given -> the value as it is kept. They raise UsageError."""
 
 
 class Settings(Data):
     """The settings of one run. Paths are absolute. The master key is in no repr and no dump."""
 
-    home: Path = Field(default_factory=lambda: Path(user_data_dir("vidpipe", appauthor=False)), description=DESCRIPTIONS["home"])
+    home: Path = Field(default_factory=lambda: Path(user_data_dir("vidpipe", appauthor=False)), description=SETTINGS["home"].description)
     target: str = _setting("target")
     ladder: str = _setting("ladder")
     encrypt: SchemeName = _setting("encrypt")
@@ -80,7 +87,7 @@ class Settings(Data):
     gzip_playlists: bool = _setting("gzip_playlists")
     upload_workers: int = _setting("upload_workers", ge=1, le=64)
     catalog_url: str | Path = _setting("catalog_url", repr=False)
-    limits: SourceLimits = Field(default=SourceLimits(), description=DESCRIPTIONS["limits"])
+    limits: SourceLimits = Field(default=SourceLimits(), description=SETTINGS["limits"].description)
     master_key: SecretBytes | None = _setting("master_key", exclude=True, repr=False)
 
     @model_validator(mode="before")
@@ -94,18 +101,15 @@ class Settings(Data):
         derived = {"target": str(home / "library"), "catalog_url": home / "catalog.db"}
         return {**values, "home": home, **{name: value for name, value in derived.items() if not values.get(name)}}
 
-    @field_validator("public_url")
+    @field_validator(*_CHECKS)
     @classmethod
-    def _without_slash(cls, value: str | None) -> str | None:
-        return None if value is None else check_public_url(value)
+    def _checked(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = str(info.field_name)
+        return None if value is None else _CHECKS[name](value, name)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
-        if self.key_url is not None:
-            check_key_url(self.key_url)
-        if self.cdn is not None:
-            read_cdn(self.cdn)
         return self
 
     @property
@@ -291,8 +295,7 @@ def _limit(name: str, value: object, location: ValueLocation, *, typed: bool = T
 def _convert(name: str, value: object, location: ValueLocation, base: Path, *, typed: bool = False) -> object:
     """Check one value. typed: it comes from a file that distinguishes numbers from strings; otherwise it may be text."""
     field = Settings.model_fields[name]
-    form, good = ADVICE[name]
-    fix = f"give {form}, such as {location.example(good)}"
+    fix = f"give {SETTINGS[name].form}, such as {location.example(SETTINGS[name].example)}"
     if isinstance(value, str) and not value.strip():  # such as --to "$TARGET" where that is not set: the default is not what was meant
         raise location.error("the value is empty", f"{fix}, or leave it out for the default")
     adapter: TypeAdapter[Any] = TypeAdapter(_annotated(field))
@@ -308,12 +311,8 @@ def _convert(name: str, value: object, location: ValueLocation, base: Path, *, t
     if name == "cluster" and not _CLUSTER.fullmatch(str(checked)):  # Dask would wait half a minute before it says so
         raise location.error(f"{location.shown(value)} is not the address of a Dask scheduler", fix)
     try:
-        if name == "key_url" and checked is not None:
-            check_key_url(checked, location.where)
-        if name == "public_url" and checked is not None:
-            checked = check_public_url(checked, location.where)
-        if name == "cdn" and checked is not None:
-            read_cdn(checked, location.where)
+        if name in _CHECKS and checked is not None:
+            checked = _CHECKS[name](checked, location.where)
         placed = _absolute(name, checked, base, location.where)
     except UsageError as error:
         raise location.error(error.what, error.fix) from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vidpipe.cli import completion
-from vidpipe.defaults import DEFAULTS, DESCRIPTIONS
+from vidpipe.defaults import SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.protect.schemes import SCHEMES
 
@@ -42,8 +42,8 @@ Number = TypeVar("Number", int, float)
 
 def _about(name: str) -> str:
     """The description of a setting and its default, for --help."""
-    default = DEFAULTS.get(name)
-    return DESCRIPTIONS[name] + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
+    default = SETTINGS[name].default
+    return SETTINGS[name].description + (f" Default: {default}." if isinstance(default, str | Fraction) and default else "")
 
 
 TITLE, ENCODING, PROTECTION, WHERE = "What to publish", "Encoding and quality", "Protection", "Where"

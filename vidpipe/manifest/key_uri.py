@@ -27,8 +27,8 @@ def key_uri(template: str | None, content_id: str, key_id: str) -> str:
     return uri(template.format(content_id=quote(content_id, safe=""), key_id=quote(key_id, safe="")))
 
 
-def check_key_url(template: str, where: str = "key_url") -> None:
-    """Raise UsageError unless the template is an absolute http or https URL with a known placeholder and no other.
+def check_key_url(template: str, where: str = "key_url") -> str:
+    """Return the template. Raises UsageError unless it is an absolute http(s) URL with a known placeholder and no other.
 
     where: the flag, variable or file that it comes from, for the message.
     """
@@ -52,3 +52,4 @@ def check_key_url(template: str, where: str = "key_url") -> None:
         ) from error
     if url.scheme not in ("https", "http") or not host:
         raise UsageError(f"{template!r} is not an absolute URL (http, https)", where=where, fix=_FIX)
+    return template
