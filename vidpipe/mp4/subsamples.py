@@ -1,7 +1,8 @@
 """Find which bytes of a sample Common Encryption protects: ISO/IEC 23001-7 9.5 and 10.4, ISO/IEC 23000-19 8.2, AV1-ISOBMFF 4.
 
 In:   the sample entry of a track, and the samples of a segment in order.
-Out:  for each sample its parts: bytes in clear, and protected bytes behind them, in turn. None for a track whose samples are protected whole.
+Out:  for each sample its parts: bytes in clear, and protected bytes behind them, in turn; None for a track whose samples are protected
+       whole.
 Wrong: BoxError for a codec, or a stream, whose protected bytes are not known here; IndexError where a header is cut off.
 
     H.264, HEVC   each NAL unit of a coded picture, from behind its slice header on; lengths, headers and all other NAL units stay clear

@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from vidpipe.errors import VerificationFailed
+from vidpipe.mp4.encryption import EncryptedSamples
 from vidpipe.package.cut import Cut
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.protect.schemes import SchemeName
+from vidpipe.protect.schemes import Ivs, SchemeName
 
 BLOCK = 16
 """Bytes of an AES block and of an IV."""
@@ -68,14 +69,18 @@ class Aes128:
 
     name: SchemeName = "aes-128"
     hls_method: str | None = "AES-128"
+    mp4_scheme: str | None = None
+    in_dash = False
+    text_scheme: SchemeName = "aes-128"
+    ivs: Ivs | None = "segment"
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> None:
         """Say nothing in the init section, which stays clear."""
 
-    def samples(self, cut: Cut, key: ContentKey | None) -> None:
+    def samples(self, cut: Cut, key: ContentKey | None, entry: bytes) -> None:
         """Leave the samples as they are: the segment is encrypted whole."""
 
-    def seal(self, segment: Segment, key: ContentKey | None) -> ProtectedSegment:
+    def seal(self, segment: Segment, key: ContentKey | None, samples: EncryptedSamples | None = None) -> ProtectedSegment:
         """Return the segment encrypted."""
         if key is None:
             raise ValueError(f"segment {segment.index + 1} of {segment.rendition} has no key")
