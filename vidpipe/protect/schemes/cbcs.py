@@ -116,7 +116,7 @@ class Cbcs:
         """Return the clear segment."""
         if key is None or iv is None or len(iv) != BLOCK:
             raise VerificationFailed("an encrypted segment has no key or no IV", fix="run the ingest again; its playlist was altered")
-        return opened(data, 0, _Chains(Cipher(AES128(key), CBC(iv)).decryptor))
+        return opened(data, _Chains(Cipher(AES128(key), CBC(iv)).decryptor))
 
 
 SCHEME = Cbcs()

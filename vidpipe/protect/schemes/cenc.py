@@ -36,9 +36,8 @@ from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.result import ProtectedSegment, protected
 from vidpipe.protect.schemes import Ivs, SchemeName
-from vidpipe.protect.schemes.common_encryption import encrypted, needed, opened, system_boxes
+from vidpipe.protect.schemes.common_encryption import IV_SIZE, encrypted, needed, opened, system_boxes
 
-IV_SIZE = 8
 _ALL = 1 << 8 * IV_SIZE
 
 
@@ -49,6 +48,10 @@ def first_iv(cut: Cut, key: ContentKey) -> int:
     parts = (b"vidpipe cenc iv v1", cut.track.encode(), str(cut.index).encode(), content.digest())
     message = b"".join(len(part).to_bytes(4) + part for part in parts)
     return int.from_bytes(hmac.digest(key.key, message, hashlib.sha256)[:IV_SIZE])
+
+
+def _ivs(first: int, count: int) -> list[bytes]:
+    return [((first + number) % _ALL).to_bytes(IV_SIZE) for number in range(count)]
 
 
 class _Counters:
@@ -84,9 +87,7 @@ class Cenc:
     def samples(self, cut: Cut, key: ContentKey | None, entry: bytes) -> EncryptedSamples:
         """Return the samples encrypted."""
         own = needed(cut, key)
-        first = first_iv(cut, own)
-        ivs = [((first + number) % _ALL).to_bytes(IV_SIZE) for number in range(len(cut.samples))]
-        return encrypted(cut, entry, _Counters(own.key), ivs, in_blocks)
+        return encrypted(cut, entry, _Counters(own.key), _ivs(first_iv(cut, own), len(cut.samples)), in_blocks)
 
     def seal(self, segment: Segment, key: ContentKey | None, samples: EncryptedSamples | None = None) -> ProtectedSegment:
         """Return the segment as it was written; its IV is that of the first sample."""
@@ -96,9 +97,9 @@ class Cenc:
 
     def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
         """Return the clear segment."""
-        if key is None:
-            raise VerificationFailed("an encrypted segment has no key", fix="run the ingest again; its inventory was altered")
-        return opened(data, IV_SIZE, _Counters(key))
+        if key is None or iv is None or len(iv) != IV_SIZE:
+            raise VerificationFailed("an encrypted segment has no key or no IV", fix="run the ingest again; its inventory was altered")
+        return opened(data, _Counters(key), lambda count: _ivs(int.from_bytes(iv), count))
 
 
 SCHEME = Cenc()

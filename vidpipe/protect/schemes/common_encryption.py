@@ -29,6 +29,9 @@ from vidpipe.protect.key_store import ContentKey
 COMMON_SYSTEM = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
 """System id of the W3C's common pssh."""
 
+IV_SIZE = 8
+"""Bytes of the IV of a sample, where each has its own: what every player knows."""
+
 SampleCipher = Callable[[memoryview, Sequence[Part], bytes], None]
 """(sample, its parts or none if it is protected whole, its IV) -> encrypts or decrypts it in place."""
 
@@ -69,10 +72,12 @@ def encrypted(
     return EncryptedSamples(bytes(data), tuple(entries))
 
 
-def opened(data: bytes, iv_size: int, cipher: SampleCipher) -> bytes:
-    """Return the clear segment. cipher: decrypts."""
+def opened(data: bytes, cipher: SampleCipher, ivs: Callable[[int], list[bytes]] | None = None) -> bytes:
+    """Return the clear segment. cipher: decrypts.  ivs: number of samples -> the IV of each; None if they have none of their own."""
     try:
-        fragment = read_fragment(data, iv_size)
+        fragment = read_fragment(data, IV_SIZE if ivs else 0)
+        if ivs and [entry.iv for entry in fragment.samples] != ivs(len(fragment.sizes)):
+            raise BoxError("the IVs of its samples do not count on from the one that is known")
         media = bytearray(data[fragment.media : fragment.media + sum(fragment.sizes)])
         entries = fragment.samples or (SampleEncryption(b""),) * len(fragment.sizes)
         with memoryview(media) as view:
