@@ -57,9 +57,9 @@ SETTINGS: dict[str, Setting] = {
         anywhere=True,
     ),
     "encrypt": Setting(
-        f"Encryption of the segments: {' or '.join(SCHEMES)}.",
+        "Encryption: aes-128 (whole segments), cbcs or cenc (samples of audio and video, Common Encryption), or none.",
         default=DEFAULT_SCHEME,
-        form=" or ".join(SCHEMES),
+        form=f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
         example=DEFAULT_SCHEME,
     ),
     "key_url": Setting(

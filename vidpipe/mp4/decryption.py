@@ -34,6 +34,8 @@ class EncryptedFragment:
 
 def clear_init(init: bytes) -> tuple[bytes, TrackEncryption | None]:
     """Return an init section as it was before its track was declared encrypted, and what it declares; the same bytes if it does not."""
+    if find(init, "moov") is None:
+        raise BoxError("there is no box moov")
     stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd")
     entry = next(children(init, stsd.body + 8, stsd.end), None) if stsd else None
     if entry is None:

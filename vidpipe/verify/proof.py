@@ -47,7 +47,7 @@ from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Storage
 from vidpipe.verify.audio import MeasuredAudio, check_audio
-from vidpipe.verify.encryption import check_init, check_ivs
+from vidpipe.verify.keys_and_ivs import check_init, check_ivs
 from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
 
@@ -322,6 +322,7 @@ def _check_playlist(
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
     target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
+    ivs: set[str | None] = set()
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
@@ -329,6 +330,9 @@ def _check_playlist(
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
         target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
+        if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
+            raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
+        ivs.add(segment.iv)
     sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)
