@@ -1,7 +1,7 @@
 """A real browser decrypts samples: Chromium's Encrypted Media Extensions (ClearKey) under Shaka Player, hls.js and dash.js.
 
-Needs chromium (Debian: ``apt-get install chromium``) and TEST_HLSJS (see test_browser), TEST_SHAKA and TEST_DASHJS, the files of the players
-(``npm install hls.js shaka-player dashjs``); without them the tests are skipped and say so.
+Needs chromium (Debian: ``apt-get install chromium``) and TEST_HLSJS (see test_browser), TEST_SHAKA and TEST_DASHJS, the files of the
+players (``npm install hls.js shaka-player dashjs``); without them the tests are skipped and say so.
 
 Shaka Player fetches the key from the URI in the playlist, and reads its id from the init section. hls.js takes keys of Common Encryption
 from a key system only: its page reads KEYFORMAT "identity" as ClearKey, and asks a server for the license. dash.js is given the key.
@@ -65,7 +65,8 @@ async function dashjs_() {
   .catch(e => { errors.push('page: ' + (e.stack || e.code || e)); report(); });
 setTimeout(report, 40000);</script>"""
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"), pytest.mark.nightly]
+NO_CHROMIUM = "chromium is not installed (Debian: apt-get install chromium)"
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM), pytest.mark.nightly]
 
 
 def with_player(name: str, manifest: str) -> Any:
