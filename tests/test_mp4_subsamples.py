@@ -12,7 +12,8 @@ from vidpipe.mp4.boxes import BoxError
 from vidpipe.mp4.encryption import SampleEncryption, fragment_boxes
 from vidpipe.mp4.subsamples import BLOCK, Part, finder_of, in_blocks, listed
 
-PARTS = st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 5_000)), min_size=1, max_size=8).filter(lambda parts: any(map(sum, parts)))
+PART = st.tuples(st.integers(0, 200_000), st.integers(0, 5_000))
+PARTS = st.lists(PART, min_size=1, max_size=8).filter(lambda parts: any(map(sum, parts)))
 
 
 def spans(parts: list[Part] | tuple[Part, ...]) -> set[tuple[int, int]]:

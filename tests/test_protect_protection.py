@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from tests.package_support import audio_rendition, encode_audio, encode_video, grid, rung
+from vidpipe.errors import UsageError
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import children, find, parse_movie
 from vidpipe.mp4.decryption import clear_init
@@ -34,7 +35,7 @@ from vidpipe.protect.key_source import KeySet, KeyUse, LocalKeys, existing, uses
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.protect.schemes import SCHEMES, Ivs, SchemeName, scheme_of
+from vidpipe.protect.schemes import SCHEMES, Ivs, SchemeName, check_codecs, scheme_of
 
 KEY = ContentKey(key_id="0123456789abcdef" * 2, content_id="t", key=bytes(range(16)))
 PACKAGE = Path(__file__).parent.parent / "vidpipe"
@@ -187,6 +188,18 @@ def test_every_scheme_opens_the_samples_that_it_sealed(name: str, track: tuple[C
     assert clear == container.header()
     assert declared == scheme.header(container.init.facts, KEY)
     assert (declared.scheme if declared else None) == scheme.mp4_scheme
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_codec_whose_samples_are_not_read_is_refused_before_anything_is_encoded(name: str) -> None:
+    check_codecs(name, ("h264", "hevc", "av1"))
+    if scheme_of(name).mp4_scheme is None:
+        check_codecs(name, ("h264", "toy"))
+        return
+    with pytest.raises(UsageError, match=f"{name} cannot encrypt toy") as caught:
+        check_codecs(name, ("h264", "toy"))
+    assert caught.value.place == "encrypt"
+    assert "choose aes-128" in str(caught.value.fix)
 
 
 def test_an_unknown_scheme_is_a_bug() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
@@ -57,7 +57,7 @@ SETTINGS: dict[str, Setting] = {
         anywhere=True,
     ),
     "encrypt": Setting(
-        "Encryption: aes-128 (whole segments), cbcs or cenc (samples of audio and video, Common Encryption), or none.",
+        f"Encryption: {SCHEMES_FOR_PEOPLE}.",
         default=DEFAULT_SCHEME,
         form=f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
         example=DEFAULT_SCHEME,

@@ -16,8 +16,11 @@ Text has no samples. What encrypts segments whole encrypts its segments like all
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+from vidpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption
@@ -31,11 +34,16 @@ SchemeName = Literal["aes-128", "cbcs", "cenc", "none"]
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 DEFAULT_SCHEME: SchemeName = "aes-128"
 CLEAR: SchemeName = "none"
+SCHEMES_FOR_PEOPLE = "aes-128 (whole segments), cbcs or cenc (samples of audio and video, Common Encryption), or none"
 MEANING = (
     "aes-128: each segment whole, AES-128-CBC (RFC 8216 section 4.3.2.4). cbcs, cenc: the samples of audio and video, Common Encryption "
     "(ISO/IEC 23001-7), AES-CBC with a pattern and AES-CTR; subtitles stay clear."
 )
 """What the names stand for, in the schema of the record."""
+SAMPLE_SCHEMES: frozenset[str] = frozenset({"cbcs", "cenc"})
+"""Those that encrypt samples, and so have to read what is in them."""
+_SAMPLE_CODECS = frozenset({"h264", "hevc", "av1", "aac"})
+"""Codecs whose samples are read (``mp4/subsamples.py``)."""
 WHOLE_METHODS = frozenset({"AES-128", "AES-256", "AES-256-GCM"})
 """METHODs of EXT-X-KEY that encrypt whole resources: an init section that stands under one of them is encrypted, too."""
 
@@ -89,6 +97,16 @@ class Scheme(Protocol):
 
     def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
         """Return the clear bytes of a stored segment. key: 16 bytes.  iv: as the inventory says. Raises VerificationFailed."""
+
+
+def check_codecs(name: str, codecs: Iterable[str]) -> None:
+    """Raise UsageError for a codec that a scheme cannot protect: it is known before anything is encoded. codecs: as ladders name them."""
+    if name in SAMPLE_SCHEMES and (strange := sorted(set(codecs) - _SAMPLE_CODECS)):
+        raise UsageError(
+            f"{name} cannot encrypt {' or '.join(strange)}: it is not known which bytes of its frames stay clear",
+            where="encrypt",
+            fix=f"leave {' and '.join(strange)} out of the ladder, or choose {DEFAULT_SCHEME}, which encrypts whole segments",
+        )
 
 
 def scheme_of(name: str) -> Scheme:
