@@ -11,8 +11,8 @@ Two plaintexts under one counter would betray both, and one key may protect many
 bytes. So a segment's first IV is derived from everything that tells it apart: the first eight bytes of HMAC-SHA256(key, rendition, index,
 SHA-256 of the sizes and the bytes of its samples); the samples behind it count on from there. The same segment gets the same IVs, so a run
 that resumes makes the same bytes; another one begins at a place that is as good as random. Of two segments of n samples the places overlap
-with a probability of 2n/2^64: for a title of three hours in ten tracks (50,000 segments of 120 samples) that is 1 to 60 million in all.
-It is not left to chance: the verification compares all ranges of a version, and refuses one in which two overlap.
+with a probability of 2n/2^64: for a title of three hours in ten tracks (18,000 segments of 360 samples) that is one in 150 million, all
+pairs counted. It is not left to chance: the verification compares all ranges of a version, and refuses one in which two overlap.
 
 HLS calls it SAMPLE-AES-CTR (fragmented MP4). Its tag has no IV.
 """

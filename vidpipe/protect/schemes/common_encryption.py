@@ -9,7 +9,7 @@ stands in playlists and as a UUID.
 
 Init sections carry a pssh of the common system (W3C "cenc" Initialization Data Format), which lists the id of the key and holds nothing
 secret. It is there, and not in manifests alone, because a browser asks the page for a key ("encrypted" event) only for a pssh in the media:
-players that know EME, but not the key from a playlist, would wait for ever.
+without it, hls.js 1.7 loads everything, asks for no license, and waits for ever.
 """
 
 from __future__ import annotations
