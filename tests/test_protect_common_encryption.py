@@ -170,6 +170,9 @@ def test_the_constant_iv_belongs_to_the_key() -> None:
     declared = scheme_of("cbcs").header(AUDIO_FACTS, KEY)
     assert declared
     assert (declared.constant_iv, declared.pattern) == (constant_iv(KEY), None), "audio has no pattern"
+    picture = scheme_of("cbcs").header(AUDIO_FACTS.model_copy(update={"type": "video"}), KEY)
+    assert picture
+    assert (picture.constant_iv, picture.pattern) == (constant_iv(KEY), (1, 9)), "as HLS demands"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
