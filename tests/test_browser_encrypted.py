@@ -4,7 +4,8 @@ Needs chromium (Debian: ``apt-get install chromium``) and TEST_HLSJS (see test_b
 players (``npm install hls.js shaka-player dashjs``); without them the tests are skipped and say so.
 
 Shaka Player fetches the key from the URI in the playlist, and reads its id from the init section. hls.js takes keys of Common Encryption
-from a key system only: its page reads KEYFORMAT "identity" as ClearKey, and asks a server for the license. dash.js is given the key.
+from a key system only: its page reads KEYFORMAT "identity" as ClearKey, and asks a server for the license. In DASH stands no
+address of a key: both players are given the keys by their page.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ async function shaka_() {
   shaka.polyfill.installAll();
   const p = new shaka.Player(); await p.attach(v);
   p.addEventListener('error', e => errors.push(e.detail.code + ' ' + JSON.stringify(e.detail.data)));
+  if ('{manifest}'.endsWith('.mpd')) p.configure({drm: {clearKeys: {clearkeys_hex}}});
   await p.load(new URL('/title/{manifest}', location).href);
 }
 async function hlsjs_() {
@@ -89,7 +91,8 @@ class Stage(ThreadingHTTPServer):
         self.folder, self.key, self.player = folder, key, PLAYERS[player]
         clearkeys = json.dumps({unpadded(bytes.fromhex(key_id)): unpadded(key(key_id)) for key_id in key_ids})
         self.page = PAGE
-        for name, value in {"clearkeys": clearkeys, "player": player, "manifest": manifest}.items():
+        in_hex = json.dumps({key_id: key(key_id).hex() for key_id in key_ids})
+        for name, value in {"clearkeys": clearkeys, "clearkeys_hex": in_hex, "player": player, "manifest": manifest}.items():
             self.page = self.page.replace(f"{{{name}}}", value)
         self.report: dict[str, Any] = {}
         self.reported = threading.Event()
@@ -154,12 +157,15 @@ def test_encrypted_samples_play_to_the_end(title: tuple[Path, Any, tuple[str, ..
     folder, key, key_ids = title
     if not (folder / manifest).is_file():
         pytest.skip(f"the title has no {manifest}")
-    with Stage(folder, key, key_ids, player, manifest) as stage:
-        threading.Thread(target=stage.serve_forever, daemon=True).start()
-        with browser(f"http://127.0.0.1:{stage.server_address[1]}/", tmp_path / "profile"):
-            stage.reported.wait(60)
-        stage.shutdown()
-    seen = stage.report
+    for attempt in range(2):  # a busy machine starves a player: what did not play well plays once more; a fault of the title is there again
+        with Stage(folder, key, key_ids, player, manifest) as stage:
+            threading.Thread(target=stage.serve_forever, daemon=True).start()
+            with browser(f"http://127.0.0.1:{stage.server_address[1]}/", tmp_path / f"profile-{attempt}"):
+                stage.reported.wait(60)
+            stage.shutdown()
+        seen = stage.report
+        if not seen["errors"] and seen["ended"] and not seen["stalls"]:
+            break
     assert (seen["errors"], seen["stalls"], seen["ended"]) == ([], 0, True), seen
     assert seen["keys"], "the browser decrypts, and not the player"
     assert seen["time"] == pytest.approx(3.0, abs=0.05)
