@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.ingest_support import key_of, run, settings, version
+from tests.ingest_support import FIXTURES, key_of, run, settings, version
 from tests.subtitle_support import Words, srt, subtitled
 from tests.title_support import with_tracks
 from vidpipe.errors import VerificationFailed
@@ -168,7 +168,7 @@ def test_an_iv_that_is_not_that_of_the_media_is_found(title: Title) -> None:
 
 
 def test_samples_of_two_tracks_under_one_counter_are_never_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if chance had it: what decides the counter of a segment gives two of them the same."""
-    monkeypatch.setattr(cenc, "first_iv", lambda cut, key: (1 << 64) - 3 if cut.track == "en" or cut.index else 40)
+    """As if chance had it: the counter of one track runs over its end, and into that of the other."""
+    monkeypatch.setattr(cenc, "first_iv", lambda cut, key: 5 if cut.track == "90p" else (1 << 64) - 3)
     with pytest.raises(VerificationFailed, match="the counters of its samples are those of"):
-        ingest_of(tmp_path, "cenc")
+        run(FIXTURES / "one-second.mp4", settings(tmp_path, 90, encrypt="cenc"))
