@@ -290,7 +290,7 @@ USAGE = {
     "wrong choice": (["ingest", CLIP, "--progress", "loud"], "--progress: 'loud' is not allowed", "auto, bar, plain"),
     "wrong port": (["preview", "demo", "--port", "70000"], "--port: '70000' is not allowed", "from 0 to 65535, such as --port 8080"),
     "wrong number": (["ingest", CLIP, "--workers", "many"], "--workers: 'many' is not allowed", "such as --workers 4"),
-    "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "give aes-128 or none"),
+    "wrong encryption": (["ingest", CLIP, "--encrypt", "des"], "--encrypt: 'des' is not allowed", "give aes-128, cbcs, cenc or none"),
     "quiet and a bar": (["ingest", CLIP, "--quiet", "--progress", "bar"], "--quiet: it contradicts --progress bar", "keep one of them"),
     "wrong metadata": (["ingest", CLIP, "--meta", "x"], "--meta: 'x' is not key=value", "--meta season=2"),
     "target with a slip": (["ingest", CLIP, "--to", "s3:/media/vod"], "--to: 's3:/media/vod' is not a target", "did you mean s3://media/vod?"),

@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from tests.package_support import audio_rendition, encode_audio, encode_video, grid, rung
+from vidpipe.errors import UsageError
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import children, find, parse_movie
+from vidpipe.mp4.decryption import clear_init
 from vidpipe.mp4.encryption import EncryptedSamples, SampleEncryption, TrackEncryption
 from vidpipe.package.containers import Container
 from vidpipe.package.containers.cmaf import Cmaf
@@ -33,7 +35,7 @@ from vidpipe.protect.key_source import KeySet, KeyUse, LocalKeys, existing, uses
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.protect.schemes import SCHEMES, SchemeName, scheme_of
+from vidpipe.protect.schemes import SCHEMES, Ivs, SchemeName, check_codecs, scheme_of
 
 KEY = ContentKey(key_id="0123456789abcdef" * 2, content_id="t", key=bytes(range(16)))
 PACKAGE = Path(__file__).parent.parent / "vidpipe"
@@ -48,13 +50,17 @@ class WholeSamples:
     subsamples: bool = False
     name: SchemeName = "none"
     hls_method: str | None = None
+    mp4_scheme: str | None = "cenc"
+    in_dash: bool = True
+    text_scheme: SchemeName = "none"
+    ivs: Ivs | None = None
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> TrackEncryption:
         assert key
         assert track.type in ("video", "audio")
         return TrackEncryption(scheme="cenc", key_id=bytes.fromhex(key.key_id), iv_size=8)
 
-    def samples(self, cut: Cut, key: ContentKey | None) -> EncryptedSamples:
+    def samples(self, cut: Cut, key: ContentKey | None, entry: bytes) -> EncryptedSamples:
         assert key
         data, entries, at = bytearray(), [], 0
         for number, sample in enumerate(cut.samples):
@@ -67,7 +73,7 @@ class WholeSamples:
             at += sample.size
         return EncryptedSamples(bytes(data), tuple(entries))
 
-    def seal(self, segment: Segment, key: ContentKey | None) -> ProtectedSegment:
+    def seal(self, segment: Segment, key: ContentKey | None, samples: EncryptedSamples | None = None) -> ProtectedSegment:
         return protected(segment, segment.data, key_id=key.key_id if key else None)
 
     def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
@@ -163,9 +169,37 @@ def test_every_scheme_opens_what_it_sealed(name: str) -> None:
     keys = KeySet(uses_of(name), tuple(KEY for _ in uses_of(name)))
     sealed = Protection(scheme, keys).seal(cut, container)
     assert (sealed.rendition, sealed.index, sealed.start, sealed.duration, sealed.samples) == ("en", 3, 6, 2, 1)
-    assert (scheme.hls_method is None) == (sealed.key_id is None)
-    assert scheme.open(sealed.data, KEY.key if sealed.key_id else None, sealed.iv) == container.write(cut).data
-    assert scheme.header(TrackFacts(id="en", type="audio", codecs="mp4a.40.2", timescale=1), KEY) is None
+    own = scheme_of(scheme.text_scheme)
+    assert (own.hls_method is None) == (sealed.key_id is None)
+    assert own.open(sealed.data, KEY.key if sealed.key_id else None, sealed.iv) == container.write(cut).data
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_opens_the_samples_that_it_sealed(name: str, track: tuple[Cmaf, list[Cut]]) -> None:
+    """What comes out is the clear segment, byte by byte, and so is the init section."""
+    scheme, (container, cuts) = scheme_of(name), track
+    protection = Protection(scheme, KeySet(uses_of(name), tuple(KEY for _ in uses_of(name))))
+    for cut in cuts:
+        sealed = protection.seal(cut, container)
+        assert sealed == protection.seal(cut, container), "again the same bytes"
+        assert (scheme.hls_method is None) == (sealed.key_id is None) == (sealed.data == container.write(cut).data)
+        assert scheme.open(sealed.data, KEY.key if sealed.key_id else None, sealed.iv) == container.write(cut).data
+    clear, declared = clear_init(protection.header(container.init.facts, container) or b"")
+    assert clear == container.header()
+    assert declared == scheme.header(container.init.facts, KEY)
+    assert (declared.scheme if declared else None) == scheme.mp4_scheme
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_codec_whose_samples_are_not_read_is_refused_before_anything_is_encoded(name: str) -> None:
+    check_codecs(name, ("h264", "hevc", "av1"))
+    if scheme_of(name).mp4_scheme is None:
+        check_codecs(name, ("h264", "toy"))
+        return
+    with pytest.raises(UsageError, match=f"{name} cannot encrypt toy") as caught:
+        check_codecs(name, ("h264", "toy"))
+    assert caught.value.place == "encrypt"
+    assert "choose aes-128" in str(caught.value.fix)
 
 
 def test_an_unknown_scheme_is_a_bug() -> None:

@@ -152,7 +152,9 @@ FILES = {
     "zero": ("workers=0", 1, "workers = 0 is not allowed", "such as workers = 4"),
     "number for text": ("ladder = 5", 1, "ladder = 5 is not allowed", 'such as ladder = "streaming"'),
     "date for text": ("ladder = 2026-01-01", 1, "is not allowed", 'such as ladder = "streaming"'),
-    "wrong choice": ('encrypt = "des"', 1, 'encrypt = "des" is not allowed', 'give aes-128 or none, such as encrypt = "aes-128"'),
+    "wrong choice": (
+        'encrypt = "des"', 1, 'encrypt = "des" is not allowed', 'give aes-128, cbcs, cenc or none, such as encrypt = "aes-128"'
+    ),
     "number for a switch": ("gzip_playlists = 1", 1, "gzip_playlists = 1 is not", "give true or false, such as gzip_playlists = true"),
     "wrong URL": ('threads = 1\nkey_url = "x"', 2, "the URL would be the same", "such as https://keys"),
     "wrong target": ('threads = 1\n"target" = "s3:/x"', 2, "s3:/x", "did you mean s3://x?"),

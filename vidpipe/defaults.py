@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from vidpipe.manifest.format_choice import CHOICES
-from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
@@ -58,13 +58,13 @@ SETTINGS: dict[str, Setting] = {
         anywhere=True,
     ),
     "encrypt": Setting(
-        f"Encryption of the segments: {' or '.join(SCHEMES)}.",
+        f"Encryption: {SCHEMES_FOR_PEOPLE}.",
         default=DEFAULT_SCHEME,
-        form=" or ".join(SCHEMES),
+        form=f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}",
         example=DEFAULT_SCHEME,
     ),
     "formats": Setting(
-        "Manifests to write: hls, or hls,dash. Default: both where the encryption allows it (none).",
+        "Manifests to write: hls, or hls,dash. Default: both where the encryption allows it (cbcs, cenc and none).",
         form=" or ".join(CHOICES),
         example="hls,dash",
     ),

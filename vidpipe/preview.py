@@ -33,6 +33,8 @@ from vidpipe.errors import PublishFailed, UsageError, VidpipeError
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.layout import INVENTORY, MASTER, POSTER, version_prefix
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
+from vidpipe.mp4.boxes import BoxError
+from vidpipe.mp4.decryption import clear_init
 from vidpipe.near import nearest
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.schemes import scheme_of
@@ -56,12 +58,13 @@ Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as
 """
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
+_INIT = b"ftyp"  # how an init section begins
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a segment is encrypted with. iv: 16 bytes."""
+    """What a segment is encrypted with. iv: as the inventory has it."""
 
     key_id: str
     iv: bytes
@@ -154,11 +157,20 @@ class Preview(ThreadingHTTPServer):
         ).encode()
 
     def _decrypted(self, name: str, body: bytes) -> bytes:
-        """Return a playlist without keys; a segment decrypted; everything else as it is."""
+        """Return a playlist without keys; a segment decrypted, an init section that says nothing of it; everything else as it is."""
         if name.endswith(".m3u8"):
             return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"#EXT-X-KEY:"))
+        if body[4:8] == _INIT:
+            return self._clear_init(body)
         lock = self.locks.get(name)
         return self.scheme.open(body, self.key(lock.key_id), lock.iv) if lock and lock.key_id in self.key_ids else body
+
+    @staticmethod
+    def _clear_init(body: bytes) -> bytes:
+        try:
+            return clear_init(body)[0]
+        except BoxError:  # damaged: the player says so
+            return body
 
     def _local_keys(self, playlist: bytes) -> bytes:
         """Point the key URIs of a playlist here: a title with an absolute key URL asks a key service that may not exist yet."""

@@ -37,12 +37,16 @@ from vidpipe.manifest.parse import (
     Variant,
     parse,
 )
+from vidpipe.protect.schemes import WHOLE_METHODS
 
 Kind = Literal["variant", "i-frames", "audio", "subtitles", "video", "media"]
 
 
 class DeclaredKey(Data):
-    """A key as a playlist uses it. segments: that it covers.  ivs: different ones; 0 when the sequence number is the IV."""
+    """A key as a playlist uses it. segments: that it covers.
+
+    ivs: different ones; 0 when the sequence number is the IV, or the media has them.
+    """
 
     method: str
     uri: str | None
@@ -54,7 +58,7 @@ class DeclaredKey(Data):
 class PlaylistReport(Data):
     """A media playlist. Durations in seconds, as EXTINF states them.  bytes, measured: None where a segment's size is not known.
 
-    clear_segments: without a key.  encrypted_init: an EXT-X-MAP stands under a key.  problems, notes: sentences.
+    clear_segments: without a key.  encrypted_init: an EXT-X-MAP stands under a key for whole resources.  problems, notes: sentences.
     """
 
     uri: str
@@ -316,7 +320,7 @@ def _media(look: Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> Playlis
         longest=max(durations, default=Fraction(0)),
         discontinuities=sum(entry.discontinuity for entry in entries),
         init=tuple(inits),
-        encrypted_init=any(init.keys for init in inits.values()),
+        encrypted_init=any(key.method in WHOLE_METHODS for init in inits.values() for key in init.keys),
         keys=_keys(entries),
         clear_segments=sum(not entry.keys for entry in entries),
         bytes=sum(sizes) if len(sizes) == len(entries) else None,

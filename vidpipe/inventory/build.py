@@ -30,7 +30,7 @@ from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection
 from vidpipe.package.packaged import Packaged
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
-from vidpipe.protect.schemes import SchemeName
+from vidpipe.protect.schemes import SchemeName, scheme_of
 from vidpipe.publish.result import PublishedSegment
 
 _LATER = Bitrate(peak=0, average=0)
@@ -96,7 +96,7 @@ def measured(
         tracks[text.id] = SubtitleTrack(
             id=text.id,
             media=media.subtitles[text.id],
-            scheme=scheme,
+            scheme=scheme_of(scheme).text_scheme,
             playlist=layout.subtitle_playlist(text.id),
             bitrate=_LATER,
             segments=tuple(runs[text.id]),

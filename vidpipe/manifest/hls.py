@@ -28,6 +28,7 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
             track.segments,
             init_uri=track.init if isinstance(track, MediaTrack) else None,
             method=scheme_of(track.scheme).hls_method,
+            ivs=scheme_of(track.scheme).ivs != "sample",
             key_uri=named if track.segments[0].key_id else None,
             target_duration=longest,
         )

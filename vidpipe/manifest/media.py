@@ -31,13 +31,15 @@ def write_media(
     *,
     init_uri: str | None,
     method: str | None = None,
+    ivs: bool = True,
     key_uri: Callable[[str], str] | None = None,
     target_duration: int,
 ) -> str:
     """Return the text of a finished (VOD) media playlist.
 
     init_uri: of the clear init section, relative to the playlist; None for subtitles, which have none.
-    method: METHOD of EXT-X-KEY, as the protection scheme has it.  key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
+    method: METHOD of EXT-X-KEY, as the protection scheme has it.  ivs: it has IV, too.
+    key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
     target_duration: seconds, the same for all playlists of the title (see ``measure.target_duration``).
     """
     if not segments:
@@ -48,7 +50,7 @@ def write_media(
             raise ValueError(f"segment {segment.index} of {segment.rendition} stands at position {position}")
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
-        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, key_uri)))
+        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri)))
     return media_text(
         listed,
         init_uri=uri(init_uri) if init_uri else None,
@@ -63,11 +65,11 @@ def text_version(durations: Sequence[Decimal], target_duration: int) -> int:
     return FMP4_VERSION if max(durations) > target_duration else TEXT_VERSION
 
 
-def _key(segment: PublishedSegment, method: str | None, key_uri: Callable[[str], str] | None) -> KeyTag | None:
+def _key(segment: PublishedSegment, method: str | None, ivs: bool, key_uri: Callable[[str], str] | None) -> KeyTag | None:
     if segment.key_id is None:
         if key_uri is not None:
             raise ValueError(f"segment {segment.index} of {segment.rendition} has no key in an encrypted playlist")
         return None
-    if method is None or key_uri is None or segment.iv is None or len(segment.iv) != 32:
+    if method is None or key_uri is None or segment.iv is None or (ivs and len(segment.iv) != 32):
         raise ValueError(f"segment {segment.index} of {segment.rendition} is encrypted but its key URI or IV is missing")
-    return KeyTag(method, uri(key_uri(segment.key_id)), f"0x{segment.iv.upper()}")
+    return KeyTag(method, uri(key_uri(segment.key_id)), f"0x{segment.iv.upper()}" if ivs else None)

@@ -108,7 +108,7 @@ class ByteRange(Data):
 
 
 class Key(Data):
-    """EXT-X-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV."""
+    """EXT-X-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV, or the media has it."""
 
     line: int
     method: str
@@ -118,7 +118,7 @@ class Key(Data):
 
 
 class Map(Data):
-    """EXT-X-MAP. keys: in effect where it stands, so the init section itself is encrypted with them."""
+    """EXT-X-MAP. keys: in effect where it stands; the init section itself is encrypted with those that encrypt whole resources."""
 
     line: int
     uri: str

@@ -46,11 +46,11 @@ class VariantTag(NamedTuple):
 
 
 class KeyTag(NamedTuple):
-    """EXT-X-KEY."""
+    """EXT-X-KEY. iv: None if it stands with the samples."""
 
     method: str
     uri: str
-    iv: str
+    iv: str | None = None
 
 
 class SegmentTag(NamedTuple):

@@ -11,7 +11,12 @@ class Bits:
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
-        self.left = 8 * len(data)
+        self._size = self.left = 8 * len(data)
+
+    @property
+    def at(self) -> int:
+        """Bits that were read."""
+        return self._size - self.left
 
     def read(self, count: int) -> int:
         """Return the next ``count`` bits as an unsigned number."""
@@ -37,13 +42,18 @@ class Bits:
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
 
+_ESCAPED = b"\0\0\3"
+
+
 def unescape(nal: bytes) -> bytes:
     """Return the payload of a NAL unit without its emulation prevention bytes (00 00 03 -> 00 00)."""
-    out, zeros = bytearray(), 0
-    for byte in nal:
-        if zeros >= 2 and byte == 3:
-            zeros = 0
-            continue
-        zeros = zeros + 1 if byte == 0 else 0
-        out.append(byte)
-    return bytes(out)
+    return nal.replace(_ESCAPED, b"\0\0")
+
+
+def escaped_size(nal: bytes, count: int) -> int:
+    """Return how many bytes of a NAL unit hold the first ``count`` bytes of its payload."""
+    at = nal.find(_ESCAPED)
+    while at != -1 and at + 2 < count:
+        count += 1
+        at = nal.find(_ESCAPED, at + 3)
+    return count

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 
 from vidpipe.mp4.boxes import BoxError, children
 from vidpipe.mp4.codecs import AUDIO_FIELDS, VISUAL_FIELDS
+from vidpipe.mp4.subsamples import AUDIO
 from vidpipe.mp4.writing import box, edited, full_box
 
 _SCHEME_VERSION = 0x10000  # 1.0, 23001-7 4.1
-_SUBSAMPLES = 0x2  # flag of senc
-_AUDIO = ("mp4a",)
+SUBSAMPLES = 0x2
+"""Flag of senc: it lists the parts of each sample."""
+ENCRYPTED_AUDIO, ENCRYPTED_VIDEO = "enca", "encv"
+ENCRYPTED_ENTRIES = (ENCRYPTED_AUDIO, ENCRYPTED_VIDEO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def fragment_boxes(samples: Sequence[SampleEncryption], before: int) -> bytes:
     saio_size = 20
     first = before + len(saiz) + saio_size + 16  # behind the header and the count of senc
     saio = full_box(b"saio", 0, 0, struct.pack(">II", 1, first))
-    flags = _SUBSAMPLES if any(sample.subsamples for sample in samples) else 0
+    flags = SUBSAMPLES if any(sample.subsamples for sample in samples) else 0
     return saiz + saio + full_box(b"senc", 0, flags, struct.pack(">I", len(entries)), *entries)
 
 
@@ -90,7 +93,7 @@ def _encrypted_stsd(stsd: bytes, encryption: TrackEncryption) -> bytes:
     if len(entries) != 1:
         raise BoxError(f"{len(entries)} sample entries; one was expected")
     entry = entries[0]
-    audio = entry.type in _AUDIO
+    audio = entry.type in AUDIO
     if not audio and entry.size < 8 + VISUAL_FIELDS:
         raise BoxError(f"the sample entry {entry.type!r} cannot be encrypted")
     fields = entry.body + (AUDIO_FIELDS if audio else VISUAL_FIELDS)
@@ -100,7 +103,7 @@ def _encrypted_stsd(stsd: bytes, encryption: TrackEncryption) -> bytes:
         full_box(b"schm", 0, 0, encryption.scheme.encode(), struct.pack(">I", _SCHEME_VERSION)),
         box(b"schi", _tenc(encryption)),
     )
-    made = box(b"enca" if audio else b"encv", stsd[entry.body : fields], stsd[fields : entry.end], sinf)
+    made = box((ENCRYPTED_AUDIO if audio else ENCRYPTED_VIDEO).encode(), stsd[entry.body : fields], stsd[fields : entry.end], sinf)
     return box(b"stsd", stsd[root.body : root.body + 8], made)
 
 

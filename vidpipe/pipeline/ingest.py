@@ -56,7 +56,7 @@ from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Sile
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
-from vidpipe.protect.schemes import scheme_of
+from vidpipe.protect.schemes import check_codecs, scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.settings import Settings
 from vidpipe.source.access import STDIN, OpenedSource, opened
@@ -323,6 +323,7 @@ def _planned(
 ) -> Plan:
     """Stage plan. languages: by stream, of tracks whose language a person gave."""
     with stages("plan"):
+        check_codecs(settings.encrypt, (rung.codec for rung in ladder.rungs))
         made = plan(
             with_languages(source, languages),
             ladder,

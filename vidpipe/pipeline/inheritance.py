@@ -27,11 +27,13 @@ from vidpipe.inventory.model import (
     MediaTrack,
     Pictures,
     PublishedTrack,
+    SubtitleTrack,
 )
 from vidpipe.mp4.boxes import BoxError, parse_movie
 from vidpipe.package.init import measure_track, respoken
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.schemes import CLEAR, scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.result import PublishedObject
 from vidpipe.storage.base import Damaged, get_if_there
@@ -91,11 +93,7 @@ def inherited(
     made: Plan, media: Fingerprints, live: Inventory, *, scheme: str, keys: Collection[str], lost: AbstractSet[str] = frozenset()
 ) -> Inheritance:
     """Return what a version of this plan can take over. keys: of the new version.  lost: paths of the live one that cannot be had. Pure."""
-    usable = [
-        track
-        for track in live.tracks
-        if track.scheme == scheme and {segment.key_id for segment in track.segments} <= set(keys or (None,)) and not lost & _paths(track)
-    ]
+    usable = [track for track in live.tracks if _is_protected_so(track, scheme, keys) and not lost & _paths(track)]
     unusable = {track.media: track.reason for track in live.left_out}
     video, audio, subtitles = (_same(wanted, usable) for wanted in (media.video, media.audio, media.subtitles))
     pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
@@ -121,6 +119,13 @@ def inherited(
         moves=moves,
         spoken=spoken,
     )
+
+
+def _is_protected_so(track: PublishedTrack, scheme: str, keys: Collection[str]) -> bool:
+    """Whether a track is protected as a title under a scheme, with these keys, protects it. Its text may be clear."""
+    own = scheme_of(scheme).text_scheme if isinstance(track, SubtitleTrack) else scheme
+    used = {segment.key_id for segment in track.segments}
+    return track.scheme == own and used <= (set(keys) if own != CLEAR else {None})
 
 
 def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack]) -> dict[str, PublishedTrack]:

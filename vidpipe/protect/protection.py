@@ -14,7 +14,7 @@ from vidpipe.package.cut import Cut
 from vidpipe.package.result import TrackFacts
 from vidpipe.protect.key_source import NO_KEYS, KeySet
 from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.schemes import Scheme
+from vidpipe.protect.schemes import Scheme, scheme_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +30,9 @@ class Protection:
 
     def seal(self, cut: Cut, container: Container) -> ProtectedSegment:
         """Return a cut as it will lie at the target: its samples encrypted or not, written, and encrypted whole or not."""
-        key = self.keys.of(cut.track, cut.index)
-        return self.scheme.seal(container.write(cut, self.scheme.samples(cut, key)), key)
+        scheme, key, entry = self.scheme, self.keys.of(cut.track, cut.index), container.entry
+        if entry is None:
+            scheme = scheme_of(scheme.text_scheme)
+            return scheme.seal(container.write(cut), key)
+        samples = scheme.samples(cut, key, entry)
+        return scheme.seal(container.write(cut, samples), key, samples)

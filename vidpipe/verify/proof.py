@@ -47,6 +47,7 @@ from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Readable
 from vidpipe.verify.audio import MeasuredAudio, check_audio
+from vidpipe.verify.keys_and_ivs import check_init, check_ivs
 from vidpipe.verify.manifest import check_manifest
 from vidpipe.verify.readback import Readback, keys_of
 from vidpipe.verify.scores import check_scores
@@ -168,6 +169,7 @@ def verify(
                 facts[reader.expected.id] = _check_track(target, reader, target_duration, measured, inventory.duration)
                 decoded += sum(segment.decoded for segment in measured if segment)
         _check_delays(target, readers)
+        check_ivs(target, inventory)
         for text in inventory.subtitles:
             words = list(_ahead(pool, SubtitleReader(target, text, key_for, copied).read, text.segments, workers))
             if not any(segment.uri in copied for segment in text.segments):
@@ -232,11 +234,11 @@ class _TrackReader:
         self._target, self._copied = target, copied
         self._scheme = scheme_of(expected.scheme)
         self.expected = expected
-        self._init = init
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
+        self._init = check_init(target, expected, init, self._keys)
         try:
-            self._movie = parse_movie(init)
+            self._movie = parse_movie(self._init)
             (self.track,) = self._movie.tracks
             self.delay = sum(edit.media_time for edit in self.track.edits)
         except (BoxError, ValueError) as error:
@@ -337,7 +339,7 @@ def _check_playlist(
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
     target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
-    ivs: set[str] = set()
+    ivs: set[str | None] = set()
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
@@ -345,9 +347,9 @@ def _check_playlist(
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
         target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
-        if segment.iv in ivs:
+        if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
-        ivs.update([segment.iv] if segment.iv else [])
+        ivs.add(segment.iv)
     sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)
@@ -362,8 +364,10 @@ def _check_time_line(target: Readback, text: SubtitleTrack, title: Inventory) ->
 def _keys(
     segment: PublishedSegment, track: PublishedTrack, title: Inventory, key_url: str | None
 ) -> list[tuple[str, str | None, str | None]]:
-    method = scheme_of(track.scheme).hls_method
-    return [(method, key_uri(key_url, title.content_id, segment.key_id), segment.iv)] if segment.key_id and method else []
+    scheme = scheme_of(track.scheme)
+    if not segment.key_id or not scheme.hls_method:
+        return []
+    return [(scheme.hls_method, key_uri(key_url, title.content_id, segment.key_id), segment.iv if scheme.ivs != "sample" else None)]
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:

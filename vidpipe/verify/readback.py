@@ -116,7 +116,7 @@ class Readback:
             if not is_clear(data):
                 raise self.wrong(segment.uri, "the segment is of the wrong kind", name, repr(data[:8]))
             return data
-        if is_clear(data):
+        if scheme.ivs == "segment" and is_clear(data):
             raise self.wrong(segment.uri, "the segment is not encrypted", scheme.name, f"clear: {name}")
         try:
             return scheme.open(data, keys[segment.key_id].key, bytes.fromhex(segment.iv) if segment.iv else None)

@@ -18,6 +18,10 @@ from vidpipe.package.result import Segment
 class Container(Protocol):
     """Writes one track."""
 
+    @property
+    def entry(self) -> bytes | None:
+        """The sample entry, which says what the samples are; None if the container has no samples."""
+
     def header(self, encryption: TrackEncryption | None = None) -> bytes | None:
         """Return the init section; None if the container has none. encryption: what it has to say of encrypted samples."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidpipe.mp4.boxes import find
 from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption, encrypted_moov
 from vidpipe.mp4.fragment import AAC_ROLL, write_fragment
 from vidpipe.package.cut import Cut
@@ -21,6 +22,13 @@ class Cmaf:
     """The container of one track."""
 
     init: InitSection
+
+    @property
+    def entry(self) -> bytes:
+        """The sample entry, as the encoder wrote it."""
+        moov = self.init.moov
+        stsd = find(moov, "moov", "trak", "mdia", "minf", "stbl", "stsd")
+        return moov[stsd.body + 8 : stsd.end] if stsd else b""
 
     def header(self, encryption: TrackEncryption | None = None) -> bytes:
         """Return ftyp and moov."""

@@ -21,6 +21,8 @@ HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
 class WebVtt:
     """The container of one subtitle track."""
 
+    entry: bytes | None = None
+
     def header(self, encryption: TrackEncryption | None = None) -> None:
         """Return None: WebVTT has no init section."""
 

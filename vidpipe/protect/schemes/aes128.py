@@ -13,21 +13,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from io import BytesIO
 
-from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from vidpipe.errors import VerificationFailed
+from vidpipe.mp4.encryption import EncryptedSamples
 from vidpipe.package.cut import Cut
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.protect.schemes import SchemeName
+from vidpipe.protect.schemes import Ivs, SchemeName
 
 BLOCK = 16
 """Bytes of an AES block and of an IV."""
+_PIECE = 1 << 16
 
 
 def encrypt(segment: Segment, key: ContentKey) -> ProtectedSegment:
@@ -36,8 +39,7 @@ def encrypt(segment: Segment, key: ContentKey) -> ProtectedSegment:
     encryptor, padder = Cipher(AES128(key.key), CBC(iv)).encryptor(), PKCS7(AES128.block_size).padder()
     whole = len(segment.data) - len(segment.data) % BLOCK
     tail = padder.update(segment.data[whole:]) + padder.finalize()  # only this: the padder would copy what it is given
-    data = b"".join((encryptor.update(memoryview(segment.data)[:whole]), encryptor.update(tail), encryptor.finalize()))
-    return protected(segment, data, iv, key.key_id)
+    return protected(segment, _through(encryptor, memoryview(segment.data)[:whole], tail), iv, key.key_id)
 
 
 def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
@@ -47,7 +49,7 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
             f"an encrypted segment of {len(data)} bytes is not a multiple of 16", fix="run the ingest again; the object was cut or replaced"
         )
     decryptor, unpadder = Cipher(AES128(key), CBC(iv)).decryptor(), PKCS7(AES128.block_size).unpadder()
-    padded = decryptor.update(data) + decryptor.finalize()
+    padded = _through(decryptor, memoryview(data))
     try:
         tail = unpadder.update(padded[-BLOCK:]) + unpadder.finalize()
     except ValueError as error:  # no padding at the end
@@ -55,6 +57,19 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
             "a segment does not decrypt with its key and IV", fix="run the ingest again; the object, the key or the IV is wrong"
         ) from error
     return b"".join((memoryview(padded)[:-BLOCK], tail))
+
+
+def _through(cipher: CipherContext, data: memoryview, tail: bytes = b"") -> bytes:
+    """Return data and tail, whole blocks, encrypted or decrypted.
+
+    In pieces, through one window that stays in the processor's cache: megabytes at once take more than twice as long.
+    """
+    window, made = memoryview(bytearray(_PIECE + BLOCK)), BytesIO()
+    for at in range(0, len(data), _PIECE):
+        made.write(window[: cipher.update_into(data[at : at + _PIECE], window)])
+    made.write(cipher.update(tail))
+    cipher.finalize()
+    return made.getvalue()
 
 
 def _iv(segment: Segment, key: ContentKey) -> bytes:
@@ -70,14 +85,16 @@ class Aes128:
     hls_method: str | None = "AES-128"
     mp4_scheme: str | None = None
     in_dash = False
+    text_scheme: SchemeName = "aes-128"
+    ivs: Ivs | None = "segment"
 
     def header(self, track: TrackFacts, key: ContentKey | None) -> None:
         """Say nothing in the init section, which stays clear."""
 
-    def samples(self, cut: Cut, key: ContentKey | None) -> None:
+    def samples(self, cut: Cut, key: ContentKey | None, entry: bytes) -> None:
         """Leave the samples as they are: the segment is encrypted whole."""
 
-    def seal(self, segment: Segment, key: ContentKey | None) -> ProtectedSegment:
+    def seal(self, segment: Segment, key: ContentKey | None, samples: EncryptedSamples | None = None) -> ProtectedSegment:
         """Return the segment encrypted."""
         if key is None:
             raise ValueError(f"segment {segment.index + 1} of {segment.rendition} has no key")
