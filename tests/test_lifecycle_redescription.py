@@ -154,7 +154,7 @@ def test_what_failed_is_continued_by_the_same_command(house: House, monkeypatch:
         redescribe(words("x"), house.settings)
     note = unfinished(house.settings.work, TITLE)
     assert note
-    assert (note.copy_of, note.key_ids, note.keys_kept) == (FIRST, (KEY.key_id,), True)
+    assert (note.copy_of, note.key_ids, note.keys_kept) == (FIRST, (KEY.key_id,), (KEY.key_id,))
     monkeypatch.undo()
     done = redescribe(words("x"), house.settings).record
     assert done

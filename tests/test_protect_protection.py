@@ -29,8 +29,9 @@ from vidpipe.package.cutting import audio_cuts, video_cuts
 from vidpipe.package.init import read_init
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.plan import Chunk
-from vidpipe.protect.key_source import KeySet, KeyUse, LocalKeys, existing, uses_of
+from vidpipe.protect.key_source import KeySet, LocalKeys, existing, uses_of
 from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.result import ProtectedSegment, protected
 from vidpipe.protect.schemes import SCHEMES, SchemeName, scheme_of

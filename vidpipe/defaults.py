@@ -13,6 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
@@ -66,6 +67,23 @@ SETTINGS: dict[str, Setting] = {
         "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",
         form="a URL with {key_id} or {content_id} in it",
         example="https://keys.example.com/{key_id}",
+    ),
+    "key_classes": Setting(
+        f"Keys of a title: {', '.join(KEY_CLASSES)}. One for everything, or one for each class of tracks.",
+        default=ONE_KEY,
+        form=" or ".join(KEY_CLASSES),
+        example="audio-video",
+    ),
+    "key_rotation": Setting(
+        "How long a key is used within a title: seconds, or a number of segments. Default: the whole title.",
+        form='seconds, or a number of segments ("100 segments")',
+        example="3600",
+    ),
+    "session_keys": Setting(
+        "Also name the keys in the master playlist (EXT-X-SESSION-KEY), so that players may load them early. Default: false.",
+        default=False,
+        form="true or false",
+        example=True,
     ),
     "public_url": Setting(
         "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",

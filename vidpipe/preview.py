@@ -56,6 +56,7 @@ Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as
 """
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
+_KEY_TAGS = (b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:")
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
 
 
@@ -156,7 +157,7 @@ class Preview(ThreadingHTTPServer):
     def _decrypted(self, name: str, body: bytes) -> bytes:
         """Return a playlist without keys; a segment decrypted; everything else as it is."""
         if name.endswith(".m3u8"):
-            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"#EXT-X-KEY:"))
+            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(_KEY_TAGS))
         lock = self.locks.get(name)
         return self.scheme.open(body, self.key(lock.key_id), lock.iv) if lock and lock.key_id in self.key_ids else body
 

@@ -33,6 +33,7 @@ from vidpipe.defaults import MASTER_KEY_VARIABLE, SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
+from vidpipe.protect.key_uses import KeyClasses, check_key_rotation, check_key_settings
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.addresses import check_public_url
@@ -61,7 +62,12 @@ def _cdn(value: str, where: str) -> str:
     return value
 
 
-_CHECKS: Mapping[str, Callable[[str, str], str]] = {"key_url": check_key_url, "public_url": check_public_url, "cdn": _cdn}
+_CHECKS: Mapping[str, Callable[[str, str], str]] = {
+    "key_url": check_key_url,
+    "key_rotation": check_key_rotation,
+    "public_url": check_public_url,
+    "cdn": _cdn,
+}
 """What more is asked of a value than its type: value, where it was given -> the value as it is kept. They raise UsageError."""
 
 
@@ -73,6 +79,9 @@ class Settings(Data):
     ladder: str = _setting("ladder")
     encrypt: SchemeName = _setting("encrypt")
     key_url: str | None = _setting("key_url")
+    key_classes: KeyClasses = _setting("key_classes")
+    key_rotation: str | None = _setting("key_rotation")
+    session_keys: bool = _setting("session_keys")
     public_url: str | None = _setting("public_url")
     cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
@@ -110,6 +119,7 @@ class Settings(Data):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
+        check_key_settings(self.encrypt, self.key_classes, self.key_rotation, self.key_url)
         return self
 
     @property

@@ -103,6 +103,8 @@ def ingest(
     policy: options.Policy = None,
     encrypt: options.Encrypt = None,
     key_url: options.KeyUrl = None,
+    key_classes: options.KeyClasses = None,
+    key_rotation: options.KeyRotation = None,
     new_key: options.NewKey = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -123,7 +125,7 @@ def ingest(
     flags = {
         "ladder": ladder, "target": to, "encrypt": encrypt, "key_url": key_url, "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
-        "cluster_work": cluster_work,
+        "cluster_work": cluster_work, "key_classes": key_classes, "key_rotation": key_rotation,
     }  # fmt: skip
     given = {"content_id": content_id, "title": title, "meta": meta, "language": language, "new_key": new_key, "replace": replace}
     shown = options.progress(progress, quiet=quiet)

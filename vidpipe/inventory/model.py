@@ -22,6 +22,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
+from vidpipe.protect.key_uses import IntendedTrackType
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
 from vidpipe.source.facts import AudioRole
@@ -99,6 +100,14 @@ class Pictures(Data):
     sheets: tuple[Path, ...]
 
 
+class UsedKey(Data):
+    """What a key of the version is for."""
+
+    key_id: str
+    track_type: IntendedTrackType = Field(default="ALL", description="The class of tracks that it protects, in CPIX's words.")
+    first: int = Field(default=0, description="0-based index of the first segment that it protects; the next key of the class ends it.")
+
+
 class LeftOutTrack(LeftOut):
     """A track of the source that viewers do not get."""
 
@@ -121,6 +130,8 @@ class Inventory(Objects):
     pictures: Pictures | None = None
     left_out: tuple[LeftOutTrack, ...] = ()
     keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
+    key_uses: tuple[UsedKey, ...] = Field(default=(), description="What each key is for; empty if there can be only one.")
+    session_keys: bool = Field(default=False, description="Whether the master playlist names the keys, too.")
     objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
 
     @property

@@ -23,6 +23,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import MASTER, version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
@@ -122,9 +123,8 @@ def _published(
             copied[0] = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
             return new
 
-        wanted = Republished(
-            live, storage, about, _public_url(live), note=f"{fingerprint}@{live.version}", fingerprint=fingerprint, again=f" (with {again})"
-        )
+        note, where = f"{fingerprint}@{live.version}", _public_url(live)
+        wanted = Republished(live, uses_in(known), storage, about, where, note=note, fingerprint=fingerprint, again=f" (with {again})")
         there = settings.model_copy(update={"target": target_of(live)})
         return republish(held, wanted, bring, catalog, there, stages, cancel), copied[0]
 

@@ -31,6 +31,7 @@ from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, is_known
 from vidpipe.progress import LAST_STAGE, Stages
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
 from vidpipe.storage.base import Storage
 from vidpipe.work.jobs import Claim
@@ -44,12 +45,14 @@ Bring = Callable[[str, KeyStore], Inventory]
 
 @dataclass(frozen=True, slots=True)
 class Republished:
-    """What the new version is to be. note: fingerprint of the job note, which no ingest has, so that none continues a copy.
+    """What the new version is to be. uses: of its keys.
 
-    fingerprint: by which the next ingest knows it.  again: options with which an unfinished ingest is to be run again, for the message.
+    note: fingerprint of the job note, which no ingest has, so that none continues a copy.  fingerprint: by which the next ingest knows it.
+    again: options with which an unfinished ingest is to be run again, for the message.
     """
 
     live: Record
+    uses: tuple[KeyUse, ...]
     storage: Storage
     about: Description
     public_url: str | None
@@ -82,8 +85,10 @@ def republish(
     keys, keep = KeyStore(settings.keys, keys_given(settings)), live.encryption.key_ids
     for key_id in keep:
         keys.get(key_id)
-    scheme = settings.model_copy(update={"encrypt": live.encryption.method})
-    job, _ = begin(held, catalog, scheme, keys, content_id, wanted.note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
+    job, _ = begin(
+        held, catalog, settings, keys, content_id, wanted.note, stages.reporter,
+        uses=wanted.uses, keep=keep, fresh=False, copy_of=live.version,
+    )  # fmt: skip
     prefix = version_prefix(content_id, job.version)
     try:
         new = bring(job.version, keys)

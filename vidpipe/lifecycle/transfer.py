@@ -25,6 +25,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
@@ -129,7 +130,7 @@ def _published(
 
     about = Description(title=live.title, metadata=live.metadata)
     note = f"{fingerprint}@{live.version}>{settings.target}"
-    wanted = Republished(live, there, about, settings.public_url, note=note, fingerprint=f"moved:{fingerprint}")
+    wanted = Republished(live, uses_in(known), there, about, settings.public_url, note=note, fingerprint=f"moved:{fingerprint}")
     return republish(held, wanted, bring, catalog, settings, stages, cancel)
 
 

@@ -13,6 +13,7 @@ from vidpipe.inventory.model import Inventory, MediaTrack
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.media import write_media
+from vidpipe.manifest.writer import KeyTag
 from vidpipe.protect.schemes import scheme_of
 
 
@@ -33,4 +34,13 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
         )
         for track in inventory.tracks
     }
-    return {**texts, layout.MASTER: write_master(inventory.video, inventory.audio, inventory.subtitles)}
+    session_keys = [KeyTag(method, key_uri(key_url, inventory.content_id, key_id)) for method, key_id in named_in_master(inventory)]
+    return {**texts, layout.MASTER: write_master(inventory.video, inventory.audio, inventory.subtitles, session_keys)}
+
+
+def named_in_master(inventory: Inventory) -> list[tuple[str, str]]:
+    """Return METHOD and key id of what the master playlist names: every key that protects a segment, once, in the order of the keys."""
+    if not inventory.session_keys:
+        return []
+    methods = {segment.key_id: scheme_of(track.scheme).hls_method for track in inventory.tracks for segment in track.segments}
+    return [(method, key_id) for key_id in inventory.keys if (method := methods.get(key_id))]

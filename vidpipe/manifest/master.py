@@ -23,7 +23,7 @@ from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
-from vidpipe.manifest.writer import Media, VariantTag, master_text
+from vidpipe.manifest.writer import KeyTag, Media, VariantTag, master_text
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
@@ -34,8 +34,13 @@ DEFAULT_AVERAGE = 2_000_000
 _FAMILIES = ("avc1", "hvc1", "av01")
 
 
-def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
-    """Return the text of the master playlist.
+def write_master(
+    video: Sequence[VideoTrack],
+    audio: Sequence[AudioTrack] = (),
+    subtitles: Sequence[SubtitleTrack] = (),
+    session_keys: Sequence[KeyTag] = (),
+) -> str:
+    """Return the text of the master playlist. session_keys: to name in it, each once.
 
     A variant plays with every rendition of its audio group and every subtitle rendition, so BANDWIDTH is its own peak and those of the
     heaviest of each group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio
@@ -58,7 +63,7 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
         for group in played
         for track in ordered(video)
     ]
-    return master_text([*(member for group in groups for member in _group(group)), *shown], variants)
+    return master_text([*(member for group in groups for member in _group(group)), *shown], variants, session_keys)
 
 
 def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> Bitrate:

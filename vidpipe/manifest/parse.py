@@ -107,7 +107,7 @@ class ByteRange(Data):
 
 
 class Key(Data):
-    """EXT-X-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV."""
+    """EXT-X-KEY or EXT-X-SESSION-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV."""
 
     line: int
     method: str
@@ -151,6 +151,7 @@ class MasterPlaylist(Data):
     independent_segments: bool
     variants: tuple[Variant, ...]
     renditions: tuple[Rendition, ...]
+    session_keys: tuple[Key, ...] = ()
     variables: dict[str, str] = {}
 
 
@@ -280,6 +281,7 @@ def _definition(line: Line, found: dict[str, str], imports: Mapping[str, str], q
 def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
     variants: list[Variant] = []
     renditions: list[Rendition] = []
+    session_keys: list[Key] = []
     version, independent = None, False
     waiting: Line | None = None
     for line in lines:
@@ -297,6 +299,11 @@ def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
                 variants.append(_variant(line, _required(line, attributes(line), "URI"), i_frames=True))
             case "#EXT-X-MEDIA":
                 renditions.append(_rendition(line))
+            case "#EXT-X-SESSION-KEY":
+                key = _key(line)
+                if key is None:
+                    raise PlaylistError(line.number, "the METHOD of EXT-X-SESSION-KEY must not be NONE")
+                session_keys.append(key)
             case "#EXT-X-VERSION":
                 version = _integer(line, line.value)
             case "#EXT-X-INDEPENDENT-SEGMENTS":
@@ -308,6 +315,7 @@ def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
         independent_segments=independent,
         variants=tuple(variants),
         renditions=tuple(renditions),
+        session_keys=tuple(session_keys),
         variables=variables,
     )
 

@@ -127,7 +127,8 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             [*kept.left_out, *new.tracks.left_out],
             pictures=media.pictures,
             sheets=pictures,
-            keys=target.key_ids,
+            keys=target.protection.keys,
+            session_keys=settings.session_keys,
         )
         texts = playlists(inventory, settings.key_url)
     with stages("publish"):

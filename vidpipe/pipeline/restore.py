@@ -10,13 +10,15 @@ A version never changes: what is lost is put back with its own bytes or not at a
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import LocalKeys, existing, uses_of
+from vidpipe.protect.key_source import LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
@@ -37,13 +39,15 @@ def restorable(live: Record, lost: Loss | None, reporter: Reporter) -> Loss:
     return lost
 
 
-def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, *, gzip: bool) -> Destination:
+def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: Sequence[KeyUse], *, gzip: bool) -> Destination:
     """Return where a live version is made again: only what is lost is written there, and nothing that differs from what was published.
 
-    gzip: as in Destination.
+    uses: of its keys.  gzip: as in Destination.
     """
-    source, scheme = LocalKeys(keys), live.encryption.method
-    protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
+    source, key_ids = LocalKeys(keys), live.encryption.key_ids
+    if len(key_ids) != len(uses):
+        raise Differs(layout.MASTER)
+    protection = Protection(scheme_of(live.encryption.method), existing(source, uses, key_ids))
     return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=_kept(lost))
 
 

@@ -4,9 +4,8 @@ In:   the tracks of a title, and ids that were written down before (``pipeline/v
 Out:  a KeySet: for each segment of each track its key.
 Wrong: UsageError from the source: a key that is unknown, altered, or wrapped with another master key.
 
-A key has a use: some tracks, from one segment on until the next use of those tracks begins. Today a title has one use for everything;
-keys for classes of tracks and keys that change with time are more uses, and nothing else. The local key store is one KeySource; a key
-service is another.
+A key has a use: some tracks, from one segment on until the next use of those tracks begins (``key_uses.py``). The local key store is one
+KeySource; a key service is another.
 """
 
 from __future__ import annotations
@@ -16,19 +15,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.schemes import CLEAR
-
-
-@dataclass(frozen=True, slots=True)
-class KeyUse:
-    """What one key is for. tracks: ids of renditions, None for all.  first: 0-based index of the first segment."""
-
-    tracks: frozenset[str] | None = None
-    first: int = 0
-
-    def covers(self, track: str, index: int) -> bool:
-        """Whether it is for a segment, unless a later use is."""
-        return index >= self.first and (self.tracks is None or track in self.tracks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +53,14 @@ class KeySource(Protocol):
         """Forget the key of a version that was never published. Nothing there is no error."""
 
 
+def uses_of(scheme: str) -> tuple[KeyUse, ...]:
+    """Return the uses of keys that a title under a scheme has if it has no more than one."""
+    return () if scheme == CLEAR else (KeyUse(),)
+
+
 def existing(source: KeySource, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
     """Return the keys of a version that was made before. Raises UsageError if one of them is not to be had."""
     return KeySet(tuple(uses), tuple(source.get(key_id) for key_id in ids))
-
-
-def uses_of(scheme: str) -> tuple[KeyUse, ...]:
-    """Return the uses of keys that a title under a scheme has."""
-    return () if scheme == CLEAR else (KeyUse(),)
 
 
 @dataclass(frozen=True, slots=True)

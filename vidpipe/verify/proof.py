@@ -33,6 +33,7 @@ from vidpipe.inventory.measure import Bitrate, average, peak
 from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, SubtitleTrack
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
+from vidpipe.manifest.hls import named_in_master
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.media import process
@@ -171,7 +172,7 @@ def verify(
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
-    _check_master(target, inventory, objects[layout.MASTER], facts, rates)
+    _check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
     if thumbnails is not None:
         _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
     objects_of_all = {*inventory.objects, *(segment.uri for segment in inventory.segments)}
@@ -401,7 +402,9 @@ def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
         target.same(reader.expected.init, "the edit list of all rungs (ticks)", delayed[0].delay, reader.delay)
 
 
-def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+def _check_master(
+    target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate], key_url: str | None
+) -> None:
     """Compare everything that the master playlist declares with what was measured."""
     path = layout.MASTER
     try:
@@ -415,6 +418,8 @@ def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dic
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
     target.same(path, "the list of variants", sorted(video), sorted({variant.uri for variant in master.variants}))
     target.same(path, "the kinds of renditions", [], sorted({member.type for member in master.renditions} - {"AUDIO", "SUBTITLES"}))
+    named = [(method, key_uri(key_url, expected.content_id, key_id)) for method, key_id in named_in_master(expected)]
+    target.same(path, "EXT-X-SESSION-KEY", named, [(key.method, key.uri) for key in master.session_keys])
     groups = check_audio(target, path, master, video, audio)
     check_members(target, path, expected.subtitles, master)
     texts = {track.playlist: track.id for track in expected.subtitles}

@@ -26,6 +26,8 @@ SchemeName = Literal["aes-128", "none"]
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 DEFAULT_SCHEME: SchemeName = "aes-128"
 CLEAR: SchemeName = "none"
+WHOLE_SEGMENTS: frozenset[str] = frozenset({"aes-128"})
+"""Those that encrypt each segment whole, whatever is in it: any segment may begin a new key, and be put under another one as it lies."""
 MEANING = "aes-128: each segment whole, AES-128-CBC (RFC 8216 section 4.3.2.4)."
 """What the names stand for, in the schema of the record."""
 
