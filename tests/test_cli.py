@@ -175,7 +175,7 @@ def test_the_catalog(run: Run, home: Path) -> None:
     record = {key: value for key, value in kept.items() if key not in ("manifest", "address", "timings")}
     assert json.loads(run("catalog", "show", "demo", "--json").out) == record
     assert record in json.loads(run("catalog", "list", "--json").out)["titles"]
-    assert json.loads(run("catalog", "show", "demo", "--versions", "--json").out) == [record]
+    assert json.loads(run("catalog", "versions", "demo", "--json").out) == [record]
     shown = run("catalog", "show", "demo")
     assert "A \\x1b[31mfilm" in shown.out
     assert "\x1b" not in shown.out + run("catalog", "list").out

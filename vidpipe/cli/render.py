@@ -368,15 +368,6 @@ def policy(console: Console, shown: PolicyReport) -> None:
     table(console, ("check", "severity", "what is found, and the limits"), rows)
 
 
-def titles(console: Console, records: Sequence[Record]) -> None:
-    """List versions of a title."""
-    table(
-        console,
-        ("content id", "version", "status", ">duration", "title", "master playlist"),
-        [(item.content_id, item.version, item.status, duration(item.duration), item.title, item.playback.hls) for item in records],
-    )
-
-
 def cdn(console: Console, listed: Sequence[CdnObject]) -> None:
     """List what a CDN serves."""
     table(

@@ -38,13 +38,12 @@ catalog.command(
     cls=Command,
     epilog=examples(
         "vidpipe catalog show film",
-        "vidpipe catalog show film --versions",
         "vidpipe catalog show film --json",
+        "vidpipe catalog show film --json | jq -r .playback.url",
     ),
 )
 def show_title(
     content_id: options.LiveId,
-    versions: Annotated[bool, typer.Option("--versions", help="Show all versions of the title, newest first.")] = False,
     json: options.Json = False,
     home: options.Home = None,
     debug: options.Debug = False,
@@ -54,16 +53,11 @@ def show_title(
     from vidpipe.data import report
 
     settings = options.settings(home=home)
-    from vidpipe.catalog import open_catalog
     from vidpipe.preview import live_record
 
     live = live_record(settings, content_id)
-    with open_catalog(settings.catalog_url) as opened:
-        records = opened.versions(content_id) if versions else (live,)
     if json:
-        write_json([report(record) for record in records] if versions else report(live))
-    elif versions:
-        render.titles(out(), records)
+        write_json(report(live))
     else:
         render.record(out(), live)
 
