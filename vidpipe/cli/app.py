@@ -17,6 +17,7 @@ from vidpipe import __version__
 from vidpipe.cli import batch, completion, exits, options
 from vidpipe.cli.groups import lifecycle, upkeep
 from vidpipe.cli.groups.catalog import catalog
+from vidpipe.cli.groups.keys import keys
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.policies import policy
 from vidpipe.cli.groups.work import work
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(ladders, name="ladders")
 lifecycle.add_to(catalog)
 app.add_typer(catalog, name="catalog")
+app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 app.add_typer(work, name="work")
 
