@@ -1,6 +1,6 @@
-"""What ``vidpipe keys`` prints: never a key.
+"""What ``vidpipe keys`` and ``vidpipe rekey`` print: never a key.
 
-In:   a console and what ``vidpipe/lifecycle/title_keys.py`` returned.  Out: tables and lines on the console.
+In:   a console and what ``title_keys.py`` and ``rekeying.py`` in ``vidpipe/lifecycle/`` returned.  Out: tables and lines on the console.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from rich.console import Console
 
 from vidpipe.cli.render import table
 from vidpipe.cli.words import lines
-from vidpipe.quantities import count
+from vidpipe.quantities import count, size
 
 if TYPE_CHECKING:
+    from vidpipe.lifecycle.rekeying import Rekeying
     from vidpipe.lifecycle.title_keys import HeldKey
     from vidpipe.protect.master_rotation import MasterRotation
 
@@ -56,6 +57,27 @@ def rotated(console: Console, done: MasterRotation, variable: str | None) -> Non
         lines(console, f"  {kept}. Backups of key files need the master key of their time")
     if done.foreign:
         lines(console, f"  {count(len(done.foreign), 'key was', 'keys were')} wrapped with a third master key, and stay as they are")
+
+
+def would_rekey(planned: Rekeying) -> str:
+    """Say what new keys for a title take."""
+    keys = len(planned.replaced.encryption.key_ids)
+    what = f"{count(planned.segments, 'segment')}, {size(planned.bytes)}"
+    return f"A new version of {planned.replaced.content_id} is published under {count(keys, 'new key', 'new keys')} ({what})."
+
+
+def rekeyed(console: Console, done: Rekeying) -> None:
+    """Say what is live now."""
+    if done.record is None:
+        lines(console, would_rekey(done))
+        return
+    what = f"{count(done.segments, 'segment')} encrypted anew, {size(done.bytes)}"
+    lines(
+        console,
+        f"{done.record.content_id} is live: version {done.record.version}, in place of version {done.replaced.version}, {what}",
+        *(f"  key              {key_id}" for key_id in done.record.encryption.key_ids),
+        f"  master playlist  {done.record.playback.hls}",
+    )
 
 
 def _made(key: HeldKey) -> str:

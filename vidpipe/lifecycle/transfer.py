@@ -34,6 +34,7 @@ from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import in_parallel
@@ -113,7 +114,7 @@ def _published(
     stages: Stages,
     cancel: threading.Event,
 ) -> Record:
-    def bring(version: str, keys: KeyStore) -> Inventory:
+    def bring(version: str, keys: KeyStore, _: KeySet) -> Inventory:
         with stages("copy"):
             new = _sent(live, known, version, here, there, settings.upload_workers, stages.reporter, cancel)
         with stages("verify"):

@@ -32,6 +32,7 @@ from vidpipe.package.init import respoken
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_source import KeySet
+from vidpipe.protect.schemes import CLEAR
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.result import PublishedObject
 from vidpipe.storage.compression import decompressed
@@ -129,9 +130,11 @@ def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack], keys: Key
 
 
 def _is_under(track: PublishedTrack, id_: str, keys: KeySet) -> bool:
-    """Whether each segment has the key that it will have as a part of another track."""
+    """Whether each segment has the key that it will have as a part of another track; a clear one has none, whatever others have."""
+    if track.scheme == CLEAR:
+        return True
     wanted = (keys.of(id_, segment.index) for segment in track.segments)
-    return all(segment.key_id == (key.key_id if key else None) for segment, key in zip(track.segments, wanted, strict=True))
+    return all(key and segment.key_id == key.key_id for segment, key in zip(track.segments, wanted, strict=True))
 
 
 def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioRendition | SubtitleRendition) -> PublishedTrack:
