@@ -16,6 +16,8 @@ from typing import NamedTuple
 from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
+LOCAL_KEYS = "local"
+"""The key source that asks nobody."""
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
 PRUNE_KEEP = 2
@@ -84,6 +86,12 @@ SETTINGS: dict[str, Setting] = {
         default=False,
         form="true or false",
         example=True,
+    ),
+    "key_source": Setting(
+        "What keeps the master key: local, or kms:KEY_ARN for AWS KMS, with the credentials that S3 uses.",
+        default=LOCAL_KEYS,
+        form="local or kms:KEY_ARN",
+        example="kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
     "public_url": Setting(
         "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",

@@ -34,7 +34,7 @@ from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.layout import INVENTORY, MASTER, POSTER, version_prefix
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
 from vidpipe.near import nearest
-from vidpipe.protect.key_store import KeyStore
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import is_compressible
@@ -178,7 +178,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
     record = live_record(settings, content_id)
     prefix = version_prefix(record.content_id, record.version)
     storage = storage_of(record)
-    keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+    keys = key_store(settings)
     for key_id in record.encryption.key_ids:
         keys.get(key_id)  # a key that cannot be opened is an error now, not a black picture later
     try:

@@ -34,8 +34,9 @@ from vidpipe.data import Data
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
-from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
+from vidpipe.lifecycle.titles import prefix_of, versions_of
 from vidpipe.pipeline.address import is_flipped, show, take_down
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, loss, seal_record
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages
@@ -100,7 +101,7 @@ def repair(
     """Reconcile a title, or all."""
     cancel = cancel or threading.Event()
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
-    keys = KeyStore(settings.keys, keys_given(settings))
+    keys = key_store(settings)
     if request.content_id is not None:
         ids.checked(request.content_id)
     found: list[Repaired] = []

@@ -23,8 +23,9 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
 from vidpipe.inventory import Inventory
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.revival import live_event
-from vidpipe.lifecycle.titles import keys_given, prefix_of
+from vidpipe.lifecycle.titles import prefix_of
 from vidpipe.pipeline.address import show
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import inventory_at, seal
 from vidpipe.pipeline.succession import Description
@@ -85,7 +86,7 @@ def republish(
     if left and left.copy_of is None and not is_known(catalog, left):
         fix = f"run that ingest again{wanted.again}, or give it up: vidpipe work clean --unfinished"
         raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
-    keys = KeyStore(settings.keys, keys_given(settings))
+    keys = key_store(settings)
     for key_id in live.encryption.key_ids:
         keys.get(key_id)
     keep = () if wanted.new_keys else live.encryption.key_ids

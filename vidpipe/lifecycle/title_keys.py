@@ -23,7 +23,8 @@ from vidpipe.data import Data
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.key_usage import used_keys, uses_in
-from vidpipe.lifecycle.titles import keys_given, standing_of, versions_of
+from vidpipe.lifecycle.titles import standing_of, versions_of
+from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.pipeline.sealing import inventory_at
 from vidpipe.protect.cpix import cpix_document, read_cpix, titled
 from vidpipe.protect.key_store import KeyInfo, KeyStore
@@ -134,11 +135,11 @@ def import_keys(settings: Settings, document: bytes, where: str, content_id: str
 
 def rotate(settings: Settings, new: bytes | None = None, *, dry_run: bool = False) -> MasterRotation:
     """Wrap all keys with a new master key. new: None makes a fresh one in the key store."""
-    return rotate_master(settings.keys, keys_given(settings), new, dry_run=dry_run)
+    return rotate_master(settings.keys, master_source(settings), new, dry_run=dry_run)
 
 
 def _store(settings: Settings) -> KeyStore:
-    return KeyStore(settings.keys, keys_given(settings))
+    return key_store(settings)
 
 
 def _titles(catalog: Catalog, settings: Settings) -> list[str]:

@@ -45,6 +45,7 @@ from vidpipe.ladder import Ladder, load
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.pipeline.address import NotFlipped, put_right, show
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal
@@ -213,7 +214,7 @@ def _ingest(
             reporter.emit(Note(level="warning", text=text))
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
-        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        keys = key_store(settings)
         uses = planned_uses(made, settings.encrypt, settings.key_classes, settings.key_rotation)
         if same and (again := _restored(same, lost, decided, storage, keys, uses, run)):
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)

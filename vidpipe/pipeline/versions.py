@@ -21,6 +21,7 @@ from vidpipe.catalog import open_catalog
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
@@ -218,7 +219,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     """
     given_up: list[str] = []
     failed: list[PublishFailed] = []
-    keys = KeyStore(settings.keys)
+    keys = key_store(settings)
     with closing(open_catalog(settings.catalog_url)) as catalog:
         for content_id in noted(settings.work):
             with ExitStack() as cleanup:

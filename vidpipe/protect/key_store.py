@@ -1,6 +1,6 @@
 """The local key store: a fresh AES-128 content key for every title, wrapped by the master key.
 
-In:   the folder of the store and, optionally, the master key (else ``master.key`` in the folder, created on first use).
+In:   the folder of the store and, optionally, the master key, or where it comes from (else ``master.key`` in the folder).
 Out:  ContentKey, and one file for each key: ``{key_id}.json``, mode 0600, in a folder of mode 0700.
 Wrong: UsageError: wrong master key, altered or unreadable key file, unknown key id. No message ever holds a key.
 
@@ -29,7 +29,8 @@ from pydantic import ValidationError
 from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.protect.master_key import MASTER_BYTES, load_master_key, next_master_key, private_folder
+from vidpipe.protect.master_key import private_folder
+from vidpipe.protect.master_source import GivenMaster, LocalMaster, MasterSource
 from vidpipe.work.locks import held
 
 KEY_BYTES = 16
@@ -73,11 +74,9 @@ class _KeyFile(Data):
 class KeyStore:
     """The keys in one folder. Safe for several threads and processes at once. Nothing is created before the first ``create``."""
 
-    def __init__(self, folder: Path, master_key: bytes | None = None) -> None:
-        if master_key is not None and len(master_key) != MASTER_BYTES:
-            raise ValueError("a master key has 32 bytes")
+    def __init__(self, folder: Path, master: bytes | MasterSource | None = None) -> None:
         self.folder = folder
-        self._given = master_key
+        self._source = LocalMaster(folder) if master is None else GivenMaster(master) if isinstance(master, bytes) else master
 
     def create(self, content_id: str, key_id: str | None = None) -> ContentKey:
         """Make, store and return a fresh random key for a title. key_id: a ``new_key_id`` that was written down before."""
@@ -100,7 +99,7 @@ class KeyStore:
                     return
                 now = datetime.now(UTC).replace(microsecond=0)
                 entry = _KeyFile(key_id=key.key_id, content_id=key.content_id, created_at=now, wrapped="", master="")
-                self._write(entry, key.key, self._master())
+                self._write(entry, key.key, next(self._source.masters()))
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
 
@@ -113,7 +112,7 @@ class KeyStore:
         file = self._file(key_id)
         for _ in range(2):  # between reading the key and reading the master key, both may have been replaced
             entry = self._read(file)
-            for master in self._masters():
+            for master in self._source.masters():
                 if entry.master == _fingerprint(master):
                     return ContentKey(key_id, entry.content_id, self._unwrapped(file, entry, master))
         raise UsageError(
@@ -129,7 +128,7 @@ class KeyStore:
         an error before any is touched: restored from a backup later, it would need the master key that is to be given up.
         """
         present, old, already, foreign = _fingerprint(new), list[tuple[Path, _KeyFile, bytes]](), 0, []
-        masters = {_fingerprint(master): master for master in (*self._masters(), new)}
+        masters = {_fingerprint(master): master for master in (*self._source.masters(), new)}
         for file in sorted(self._files()):
             entry = self._read(file)
             if entry.master not in masters:
@@ -165,7 +164,7 @@ class KeyStore:
         files = list(itertools.islice(self._files(), most))
         if not files:
             return ()  # and no master key is made
-        present = {_fingerprint(master) for master in self._masters()}
+        present = {_fingerprint(master) for master in self._source.masters()}
         entries = []
         for file in files:
             with suppress(UsageError):  # damaged, or just removed: whoever needs it gets the error
@@ -196,15 +195,6 @@ class KeyStore:
             return  # no key was made yet
         except OSError as problem:  # which glob would pass over, as if there were no keys
             raise self._unusable("the key store cannot be read", self.folder, problem) from problem
-
-    def _master(self) -> bytes:
-        return self._given if self._given is not None else load_master_key(self.folder)
-
-    def _masters(self) -> Iterator[bytes]:
-        """Yield the master key, and that of a rotation that is not finished: a part of the keys may be wrapped with it."""
-        yield self._master()
-        if self._given is None and (coming := next_master_key(self.folder)):
-            yield coming
 
     def _write(self, entry: _KeyFile, key: bytes, master: bytes) -> None:
         """Write a key file, or write it anew with another master key. Raises OSError."""

@@ -1,6 +1,6 @@
 """Wrap every content key with a new master key. No segment is touched, and viewers notice nothing.
 
-In:   the folder of the key store; the present master key, if it is given; the new one, or nothing for a fresh one in the folder.
+In:   the folder of the key store; where the master key comes from; the new one, or nothing for a fresh one from there.
 Out:  MasterRotation.
 Wrong: UsageError: no keys, a damaged key file, the same key, another rotation that is not finished.
 
@@ -16,7 +16,8 @@ from pathlib import Path
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.protect.key_store import KeyInfo, KeyStore
-from vidpipe.protect.master_key import FILE, NEXT, create_next, finish_next, forget_master_key, load_master_key, next_master_key
+from vidpipe.protect.master_key import NEXT, forget_master_key
+from vidpipe.protect.master_source import KmsMaster, LocalMaster, MasterSource
 
 
 class MasterRotation(Data):
@@ -35,32 +36,35 @@ class MasterRotation(Data):
     dry_run: bool = False
 
 
-def rotate_master(folder: Path, given: bytes | None = None, new: bytes | None = None, *, dry_run: bool = False) -> MasterRotation:
+def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, *, dry_run: bool = False) -> MasterRotation:
     """Wrap every key with a new master key.
 
-    given: the present one, if it does not lie in the folder.  new: None makes a fresh one there.
+    source: of the present one.  new: None makes a fresh one where it lies.
     """
-    store = KeyStore(folder, given)
+    store = KeyStore(folder, source)
     if not store.find():
         raise UsageError("there are no keys in this key store", where=str(folder), fix="choose the home that has them with --home")
     with store.locked():
-        coming = next_master_key(folder)
-        if new is None and given is not None:
-            fix = "put the new key into another variable and name it: --new-master NEW_MASTER_KEY"
-            raise UsageError("the master key comes from VIDPIPE_MASTER_KEY, so the new one has to be given, too", fix=fix)
-        if new is not None and coming is not None and new != coming:
-            fix = "finish it first: run this without --new-master and without VIDPIPE_MASTER_KEY"
-            raise UsageError("a rotation to another master key is not finished", where=str(folder / NEXT), fix=fix)
-        if new is not None and new == (given or load_master_key(folder)):
-            raise UsageError("the new master key is the present one", fix="make another with: openssl rand -hex 32")
-        file = None if new is not None else str(folder / FILE)
+        if new is not None:
+            _check_new(new, source, folder)
         if dry_run:
-            wanted = new or coming or bytes(32)  # stands for a key that nobody has
+            wanted = new or source.coming() or bytes(32)  # stands for a key that nobody has
             keys, already, foreign = store.rewrap(wanted, dry_run=True)
-            return MasterRotation(keys=keys, already=already, foreign=foreign, file=file, dry_run=True)
-        keys, already, foreign = store.rewrap(new or create_next(folder))
-        if new is None:
-            finish_next(folder)
-        elif given is None:
+            return MasterRotation(keys=keys, already=already, foreign=foreign, dry_run=True)
+        keys, already, foreign = store.rewrap(new or source.begin())
+        file = source.finish() if new is None else None
+        if new is not None and isinstance(source, LocalMaster):
             forget_master_key(folder)  # it wraps nothing any more, and would wrap the next key
     return MasterRotation(keys=keys, already=already, foreign=foreign, file=file)
+
+
+def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:
+    """Raise UsageError unless a master key that is given may take the place of the present one."""
+    if isinstance(source, KmsMaster):
+        raise UsageError("AWS KMS makes the master key, so that none can be given", fix="run this without --new-master")
+    coming = source.coming()
+    if coming is not None and new != coming:
+        fix = "finish it first: run this without --new-master and without VIDPIPE_MASTER_KEY"
+        raise UsageError("a rotation to another master key is not finished", where=str(folder / NEXT), fix=fix)
+    if new == next(source.masters()):
+        raise UsageError("the new master key is the present one", fix="make another with: openssl rand -hex 32")
