@@ -194,7 +194,7 @@ def test_a_title_with_several_keys_keeps_its_classes_and_periods(tmp_path: Path)
     """A whole ingest, so that an independent player has the last word; and the next ingest has nothing to do."""
     clip = FIXTURES / "one-second.mp4"
     lengths = {"segment_seconds": Fraction(1, 4), "gop_seconds": Fraction(1, 4)}
-    several = settings(tmp_path, 90, key_classes="audio-video", key_rotation="2 segments", session_keys=True, **lengths)
+    several = settings(tmp_path, 90, key_classes="audio-video", key_rotation="1 segment", session_keys=True, **lengths)
     first = run(clip, several, content_id="film")
     shutil.rmtree(several.work)
     done = rekey(RekeyRequest(content_id="film"), several)
@@ -204,7 +204,7 @@ def test_a_title_with_several_keys_keeps_its_classes_and_periods(tmp_path: Path)
     assert isinstance(was, Inventory)
     assert isinstance(new, Inventory)
     renamed = dict(zip(was.keys, new.keys, strict=True))
-    assert len({*was.keys, *new.keys}) == 2 * len(was.keys) == 2 * len(renamed)
+    assert len({*was.keys, *new.keys}) == 2 * len(was.keys) == 2 * len(renamed) >= 8
     assert [renamed[used.key_id] for used in was.key_uses] == [used.key_id for used in new.key_uses]
     assert [renamed[each.key_id or ""] for each in was.segments] == [each.key_id for each in new.segments]
     names = {track.playlist for track in new.video}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -107,28 +107,16 @@ def test_a_rotation_that_was_killed_goes_on(settings: Settings, monkeypatch: pyt
     assert [key_store(settings).get(key.key_id) for key in made] == made
 
 
-def disable(arn: str) -> None:
-    boto3.client("kms", region_name="us-east-1").disable_key(KeyId=arn.rpartition("/")[2])  # moto knows no ARN here
-
-
 def spoil(folder: Path) -> None:
     data = bytearray((folder / KMS_FILE).read_bytes())
     data[-1] ^= 1
     (folder / KMS_FILE).write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("how", "what"),
-    [
-        (lambda arn, folder: disable(arn), "the KMS key is disabled"),
-        (lambda arn, folder: spoil(folder), "the wrapped master key was altered"),
-    ],
-    ids=["disabled", "altered"],
-)
-def test_what_kms_refuses_is_said(how: Callable[[str, Path], None], what: str, settings: Settings, arn: str) -> None:
+def test_an_altered_master_key_opens_nothing(settings: Settings, arn: str) -> None:
     key = key_store(settings).create("film")
-    how(arn, settings.keys)
-    with pytest.raises(KeyServiceFailed, match=what) as failed:
+    spoil(settings.keys)
+    with pytest.raises(KeyServiceFailed, match="the wrapped master key was altered") as failed:
         key_store(settings).get(key.key_id)
     assert failed.value.where == arn
     assert failed.value.fix
@@ -188,6 +176,7 @@ NOWHERE = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-123456
     ("code", "what", "fix"),
     [
         ("AccessDeniedException", "access denied", "kms:GenerateDataKey"),
+        ("DisabledException", "the KMS key is disabled", "enable it"),
         ("ThrottlingException", "asks to slow down", "wait a moment"),
         ("KMSInvalidStateException", "present state", "deletion"),
     ],
@@ -207,7 +196,7 @@ def test_no_network_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         kms.decrypt(NOWHERE, b"wrapped")
 
 
-@pytest.mark.parametrize("source", ["aws", "kms:", "kms:alias/film", "kms:arn:aws:s3:::bucket", "local:", "cpix"])
+@pytest.mark.parametrize("source", ["aws", "kms:", "kms:alias/film", "kms:arn:aws:s3:::bucket", "local:", "speke"])
 def test_what_is_no_source_of_keys_is_refused(source: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a source of keys"):
         Settings(home=tmp_path, key_source=source)

@@ -80,7 +80,7 @@ UNTRUSTED = {
     "public_url": '"https://theirs/x"', "cdn": '"command:/theirs"', "ffmpeg": '"./ff"',
     "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
     "master_key": f'"{KEY}"', "gzip_playlists": "true", "key_classes": '"all"', "key_rotation": '"60"',
-    "key_source": f'"{KMS}"', "session_keys": "true",
+    "key_source": f'"{KMS}"', "key_source_authorization": '"Bearer x"', "session_keys": "true",
 }  # fmt: skip
 TRUSTED = {
     "ladder": '"fast"', "policy": '"p.yaml"', "chunk_seconds": "30", "segment_seconds": "6", "gop_seconds": "2", "workers": "1",

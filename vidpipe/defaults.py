@@ -13,11 +13,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+from vidpipe.protect.key_source_setting import LOCAL_KEYS
 from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES
 
-LOCAL_KEYS = "local"
-"""The key source that asks nobody."""
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
 PRUNE_KEEP = 2
@@ -88,10 +87,15 @@ SETTINGS: dict[str, Setting] = {
         example=True,
     ),
     "key_source": Setting(
-        "What keeps the master key: local, or kms:KEY_ARN for AWS KMS, with the credentials that S3 uses.",
+        "Where keys come from: local; kms:KEY_ARN, where AWS KMS wraps the master key; or cpix:URL, a key server that speaks SPEKE v2.",
         default=LOCAL_KEYS,
-        form="local or kms:KEY_ARN",
+        form="local, kms:KEY_ARN or cpix:URL",
         example="kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+    "key_source_authorization": Setting(
+        "Authorization header for the key server of key_source, such as Bearer TOKEN. Default: none.",
+        form="the text of the header",
+        example="Bearer TOKEN",
     ),
     "public_url": Setting(
         "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from vidpipe import __version__, quantities
 from vidpipe.data import Data
-from vidpipe.defaults import LOCAL_KEYS, MASTER_KEY_VARIABLE
+from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.encoders import encoders
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.ladder import load
@@ -130,7 +130,7 @@ def _keys(settings: Settings) -> CheckResult:
             detail=f"{len(foreign)} of {kept} in {folder} were wrapped with another master key, such as those of {titles}",
             fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, and keep that key: they play only with it",
         )
-    if settings.key_source != LOCAL_KEYS:
+    if settings.key_source.startswith("kms:"):
         return _ok("keys", f"{kept} kept in {folder}, master key from {settings.key_source}")
     if settings.master_key is not None:
         return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")

@@ -24,15 +24,25 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SecretBytes,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from vidpipe.cdn.purge import read_cdn
 from vidpipe.data import Data, Seconds
-from vidpipe.defaults import LOCAL_KEYS, MASTER_KEY_VARIABLE, SETTINGS
+from vidpipe.defaults import MASTER_KEY_VARIABLE, SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
+from vidpipe.protect.key_source_setting import check_authorization, check_key_source
 from vidpipe.protect.key_uses import KeyClasses, check_key_rotation, check_key_settings
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
@@ -49,7 +59,6 @@ _ANYWHERE = frozenset(name for name, setting in SETTINGS.items() if setting.anyw
 _KUBERNETES = re.compile(rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)")
 """What Kubernetes puts into every container for a service named vidpipe or vidpipe-…: nobody's spelling mistake."""
 _CLUSTER = re.compile(r"((tcp|tls|ucx|ws|wss)://)?(\[[^\]]+\]|[^\s/:\[\]]+):\d+/?", re.IGNORECASE)
-_KMS = re.compile(r"kms:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[\w/:-]+")
 _LENGTHS = ("gop_seconds", "segment_seconds", "chunk_seconds")
 """None may be longer than the next."""
 
@@ -63,17 +72,11 @@ def _cdn(value: str, where: str) -> str:
     return value
 
 
-def _key_source(value: str, where: str) -> str:
-    if value != LOCAL_KEYS and not _KMS.fullmatch(value):
-        fix = f"give {SETTINGS['key_source'].form}, such as {SETTINGS['key_source'].example}"
-        raise UsageError(f"{value!r} is not a source of keys", where=where, fix=fix)
-    return value
-
-
 _CHECKS: Mapping[str, Callable[[str, str], str]] = {
     "key_url": check_key_url,
     "key_rotation": check_key_rotation,
-    "key_source": _key_source,
+    "key_source": check_key_source,
+    "key_source_authorization": check_authorization,
     "public_url": check_public_url,
     "cdn": _cdn,
 }
@@ -92,6 +95,7 @@ class Settings(Data):
     key_rotation: str | None = _setting("key_rotation")
     session_keys: bool = _setting("session_keys")
     key_source: str = _setting("key_source")
+    key_source_authorization: str | None = _setting("key_source_authorization", exclude=True, repr=False)
     public_url: str | None = _setting("public_url")
     cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
@@ -129,7 +133,7 @@ class Settings(Data):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
-        if self.key_source != LOCAL_KEYS and self.master_key is not None:
+        if self.key_source.startswith("kms:") and self.master_key is not None:
             fix = f"unset {MASTER_KEY_VARIABLE}, or leave key_source out"
             raise UsageError("two master keys are set: the one that is given, and that of AWS KMS", where="key_source", fix=fix)
         check_key_settings(self.encrypt, self.key_classes, self.key_rotation, self.key_url)

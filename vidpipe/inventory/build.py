@@ -139,6 +139,7 @@ def build(
         key_uses=tuple(
             UsedKey(key_id=key.key_id, track_type=use.track_type, first=use.first) for use, key in zip(keys.uses, keys.keys, strict=True)
         ),
+        drm=keys.signals,
         session_keys=session_keys,
         objects={},
     )

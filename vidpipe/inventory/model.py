@@ -22,6 +22,7 @@ from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
+from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_uses import IntendedTrackType
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
@@ -131,6 +132,7 @@ class Inventory(Objects):
     left_out: tuple[LeftOutTrack, ...] = ()
     keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
     key_uses: tuple[UsedKey, ...] = Field(default=(), description="What each key is for; empty if there can be only one.")
+    drm: tuple[DrmSignal, ...] = Field(default=(), description="What DRM systems want manifests to say of each key; public.")
     session_keys: bool = Field(default=False, description="Whether the master playlist names the keys, too.")
     objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
 

@@ -230,7 +230,7 @@ def _renamed(known: Inventory, version: str, sealed: dict[tuple[str, int], Publi
         return track.model_copy(update={"segments": tuple(sealed[track.id, segment.index] for segment in track.segments)})
 
     kinds = {kind: tuple(with_segments(track) for track in getattr(known, kind)) for kind in ("video", "audio", "subtitles")}
-    return known.model_copy(update={"version": version, "keys": key_set.ids, "key_uses": uses, **kinds})
+    return known.model_copy(update={"version": version, "keys": key_set.ids, "key_uses": uses, "drm": key_set.signals, **kinds})
 
 
 def _is_gzip(known: Inventory, path: str) -> bool:

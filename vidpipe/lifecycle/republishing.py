@@ -89,9 +89,10 @@ def republish(
     keys = key_store(settings)
     for key_id in live.encryption.key_ids:
         keys.get(key_id)
+    protected = settings.model_copy(update={"encrypt": live.encryption.method})
     keep = () if wanted.new_keys else live.encryption.key_ids
     job, key_set = begin(
-        held, catalog, settings, keys, content_id, wanted.note, stages.reporter,
+        held, catalog, protected, keys, content_id, wanted.note, stages.reporter,
         uses=wanted.uses, keep=keep, fresh=False, copy_of=live.version,
     )  # fmt: skip
     prefix = version_prefix(content_id, job.version)

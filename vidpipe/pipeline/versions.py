@@ -21,11 +21,11 @@ from vidpipe.catalog import open_catalog
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.pipeline.key_access import key_store
+from vidpipe.pipeline.key_access import key_source, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import KeySet, LocalKeys
+from vidpipe.protect.key_source import KeySet, LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import ONE_KEY, KeyUse
 from vidpipe.publish.upload import discard
@@ -112,7 +112,7 @@ def begin(
     if left and is_known(catalog, left):
         left = None
     if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
-        return _with_keys(left, uses, keys)
+        return _with_keys(left, uses, keys, settings)
     if left:
         try:
             _discard(left)
@@ -134,7 +134,7 @@ def begin(
     )
     held.save(job)
     try:
-        return _with_keys(job, uses, keys)
+        return _with_keys(job, uses, keys, settings)
     except UsageError:  # nothing was begun
         held.finish()
         raise
@@ -173,9 +173,11 @@ def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
             keys.remove(key_id)
 
 
-def _with_keys(job: JobNote, uses: Sequence[KeyUse], keys: KeyStore) -> tuple[JobNote, KeySet]:
+def _with_keys(job: JobNote, uses: Sequence[KeyUse], keys: KeyStore, settings: Settings) -> tuple[JobNote, KeySet]:
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
-    return job, LocalKeys(keys).keys(job.content_id, uses, job.key_ids)
+    if job.copy_of and {*job.key_ids} <= {*job.keys_kept}:  # whatever a key server has said of them is in the inventory that is copied
+        return job, existing(LocalKeys(keys), uses, job.key_ids)
+    return job, key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
 
 
 def is_known(catalog: Catalog, job: JobNote) -> bool:

@@ -51,29 +51,41 @@ class CpixDocument:
 
 def cpix_document(content_id: str, uses: Sequence[KeyUse], keys: Sequence[ContentKey]) -> bytes:
     """Return a document with keys in clear. uses: of each of them."""
+    root = contract(content_id, uses, [key.key_id for key in keys])
+    for element, key in zip(root.iter(f"{{{CPIX}}}ContentKey"), keys, strict=True):
+        secret = ElementTree.SubElement(child(element, "Data"), f"{{{PSKC}}}Secret")
+        ElementTree.SubElement(secret, f"{{{PSKC}}}PlainValue").text = base64.b64encode(key.key).decode()
+    return written(root)
+
+
+def contract(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> ElementTree.Element:
+    """Return a document that says which keys there are, by their ids, and what each is for; it has none of them."""
     for prefix, name in (("cpix", CPIX), ("pskc", PSKC)):
         ElementTree.register_namespace(prefix, name)
     root = ElementTree.Element(f"{{{CPIX}}}CPIX", {"contentId": content_id, "version": VERSION})
-    listed = _child(root, "ContentKeyList")
-    for key in keys:
-        data = _child(_child(listed, "ContentKey", kid=_kid(key.key_id)), "Data")
-        secret = ElementTree.SubElement(data, f"{{{PSKC}}}Secret")
-        ElementTree.SubElement(secret, f"{{{PSKC}}}PlainValue").text = base64.b64encode(key.key).decode()
+    listed = child(root, "ContentKeyList")
+    for key_id in ids:
+        child(listed, "ContentKey", kid=kid_of(key_id))
     firsts = sorted({use.first for use in uses})
     if len(firsts) > 1:
-        periods = _child(root, "ContentKeyPeriodList")
+        periods = child(root, "ContentKeyPeriodList")
         for index, first in enumerate(firsts):
-            _child(periods, "ContentKeyPeriod", id=f"period-{first}", index=str(index))
-    rules = _child(root, "ContentKeyUsageRuleList")
-    for use, key in zip(uses, keys, strict=True):
-        rule = _child(rules, "ContentKeyUsageRule", kid=_kid(key.key_id), intendedTrackType=use.track_type)
+            child(periods, "ContentKeyPeriod", id=f"period-{first}", index=str(index))
+    rules = child(root, "ContentKeyUsageRuleList")
+    for use, key_id in zip(uses, ids, strict=True):
+        rule = child(rules, "ContentKeyUsageRule", kid=kid_of(key_id), intendedTrackType=use.track_type)
         if len(firsts) > 1:
-            _child(rule, "KeyPeriodFilter", periodId=f"period-{use.first}")
+            child(rule, "KeyPeriodFilter", periodId=f"period-{use.first}")
         for name, limits in _FILTERS[use.track_type]:
-            _child(rule, name, **{limit: str(pixels) for limit, pixels in limits.items()})
+            child(rule, name, **{limit: str(pixels) for limit, pixels in limits.items()})
+    return root
+
+
+def written(root: ElementTree.Element) -> bytes:
+    """Return the bytes of a document."""
     ElementTree.indent(root, " ")
-    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
 
 
 def read_cpix(data: bytes, where: str) -> CpixDocument:
@@ -82,23 +94,23 @@ def read_cpix(data: bytes, where: str) -> CpixDocument:
     content_id = root.get("contentId")
     keys = [_content_key(element, content_id or "", where) for element in root.iter(f"{{{CPIX}}}ContentKey")]
     if not keys:
-        raise _refused("it has no content keys", where)
+        raise refused("it has no content keys", where)
     if len({key.key_id for key in keys}) != len(keys):
-        raise _refused("it has two keys with one id", where)
+        raise refused("it has two keys with one id", where)
     return CpixDocument(content_id, tuple(keys))
 
 
 def parsed(data: bytes, where: str) -> ElementTree.Element:
     """Return the root of a document. Raises UsageError if it is none."""
     if len(data) > MOST_BYTES:
-        raise _refused(f"it is larger than {MOST_BYTES} bytes", where)
+        raise refused(f"it is larger than {MOST_BYTES} bytes", where)
     try:
         root: ElementTree.Element = fromstring(data, forbid_dtd=True)
     except (ElementTree.ParseError, ValueError) as problem:
         # "from None": what the parser says may quote the document.
-        raise _refused("it has a DTD" if isinstance(problem, DefusedXmlException) else "it is no XML", where) from None
+        raise refused("it has a DTD" if isinstance(problem, DefusedXmlException) else "it is no XML", where) from None
     if root.tag != f"{{{CPIX}}}CPIX":
-        raise _refused("its root is not CPIX", where)
+        raise refused("its root is not CPIX", where)
     return root
 
 
@@ -109,13 +121,13 @@ def key_of(element: ElementTree.Element, where: str) -> tuple[str, bytes]:
     plain = secret.find(f"{{{PSKC}}}PlainValue") if secret is not None else None
     if plain is None:
         how = "is encrypted to a certificate, which vidpipe cannot open" if secret is not None and len(secret) else "has no value"
-        raise _refused(f"the key {key_id} {how}", where)
+        raise refused(f"the key {key_id} {how}", where)
     try:
         key = base64.b64decode("".join((plain.text or "").split()), validate=True)
     except (binascii.Error, ValueError):
-        raise _refused(f"the value of the key {key_id} is not base64", where) from None
+        raise refused(f"the value of the key {key_id} is not base64", where) from None
     if len(key) != KEY_BYTES:
-        raise _refused(f"the key {key_id} has {len(key)} bytes instead of {KEY_BYTES}", where)
+        raise refused(f"the key {key_id} has {len(key)} bytes instead of {KEY_BYTES}", where)
     return key_id, key
 
 
@@ -124,7 +136,7 @@ def key_id_of(kid: str | None, where: str) -> str:
     try:
         return uuid.UUID(kid or "").hex
     except ValueError:
-        raise _refused("a kid is not a UUID", where) from None
+        raise refused("a kid is not a UUID", where) from None
 
 
 def _content_key(element: ElementTree.Element, content_id: str, where: str) -> ContentKey:
@@ -132,15 +144,18 @@ def _content_key(element: ElementTree.Element, content_id: str, where: str) -> C
     return ContentKey(key_id, content_id, key)
 
 
-def _kid(key_id: str) -> str:
+def kid_of(key_id: str) -> str:
+    """Return a key id as CPIX writes it."""
     return str(uuid.UUID(key_id))
 
 
-def _child(parent: ElementTree.Element, name: str, **attributes: str) -> ElementTree.Element:
+def child(parent: ElementTree.Element, name: str, **attributes: str) -> ElementTree.Element:
+    """Add an element."""
     return ElementTree.SubElement(parent, f"{{{CPIX}}}{name}", attributes)
 
 
-def _refused(what: str, where: str) -> UsageError:
+def refused(what: str, where: str) -> UsageError:
+    """Return the error that says why a document cannot be used."""
     fix = "ask whoever made it for CPIX 2.3 with clear keys"
     return UsageError(f"this is no CPIX document that can be used: {what}", where=where, fix=fix)
 

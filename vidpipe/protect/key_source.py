@@ -14,17 +14,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import Field
+
+from vidpipe.data import Data
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.schemes import CLEAR
 
 
+class DrmSignal(Data):
+    """What a DRM system wants manifests to say of a key. Public. All are base64, as a key server gives them."""
+
+    key_id: str
+    system_id: str = Field(description="UUID of the DRM system, lower-case.")
+    pssh: str | None = Field(default=None, description="A whole pssh box.")
+    content_protection: str | None = Field(default=None, description="XML: elements of ContentProtection in DASH.")
+    hls_media: str | None = Field(default=None, description="Text: tags of a media playlist, such as EXT-X-KEY.")
+    hls_master: str | None = Field(default=None, description="Text: tags of the master playlist, such as EXT-X-SESSION-KEY.")
+
+
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The keys of one version. uses: in rising order of their first segments.  keys: one for each use."""
+    """The keys of one version.
+
+    uses: in rising order of their first segments.  keys: one for each use.  signals: what DRM systems want to be said of them.
+    """
 
     uses: tuple[KeyUse, ...] = ()
     keys: tuple[ContentKey, ...] = ()
+    signals: tuple[DrmSignal, ...] = ()
 
     def of(self, track: str, index: int = 0) -> ContentKey | None:
         """Return the key of a segment of a track; None if it is left clear."""
