@@ -118,6 +118,7 @@ def test_the_preview_serves_and_uses_every_key(home: tuple[Settings, IngestResul
         base = server.master_url.removesuffix("master.m3u8")
         for key_id in known.keys:
             assert urlopen(f"{base}keys/{key_id}").read() == key_of(configured)(key_id)
+        assert read_barcodes(server.master_url) == list(range(75)), "a player that knows nothing of vidpipe"
         clear = base.replace(server.url, f"{server.url}clear/")
         for name in ("master.m3u8", known.video[0].playlist):
             assert b"KEY" not in urlopen(clear + name).read()

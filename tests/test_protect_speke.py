@@ -199,12 +199,14 @@ def test_a_server_that_is_silent_or_not_there_is_no_endless_wait(
 
 def test_a_server_that_gives_another_key_is_not_believed(server: KeyServer, tmp_path: Path) -> None:
     """The segments are under the one that it gave before."""
-    names = ids(1)
-    source(server, tmp_path).keys("film", (KeyUse(),), names)
-    server.answer = same_keys
-    with pytest.raises(UsageError, match="another key"):
-        source(server, tmp_path).keys("film", (KeyUse(),), names)
-    assert KeyStore(tmp_path, bytes(32)).get(names[0]).key == key_for(names[0])
+    names = ids(2)
+    store = KeyStore(tmp_path, bytes(32))
+    source(server, tmp_path).keys("film", (KeyUse(),), names[:1])
+    server.answer = lambda root: setattr(root.findall(f".//{PSKC}PlainValue")[1], "text", base64.b64encode(b"another" + bytes(9)).decode())
+    with pytest.raises(KeyServiceFailed, match="gives another key"):
+        source(server, tmp_path).keys("film", uses("AUDIO", "VIDEO"), names[::-1])
+    assert store.get(names[0]).key == key_for(names[0])
+    assert [info.key_id for info in store.find()] == [names[0]], "nothing of that answer is kept"
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,10 @@ class SpekeKeys:
             found, signals = read_answer(answer, content_id, uses, ids, self._where, drm=self.scheme not in WHOLE_SEGMENTS)
         except UsageError as problem:
             raise KeyServiceFailed(f"the key server answers wrongly: {problem.what}", where=self._where, fix=_FIX) from problem
+        for key in found:  # none is stored if one cannot be
+            if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
+                what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
+                raise KeyServiceFailed(what, where=self._where, fix="segments may be encrypted under that one: " + _FIX)
         for key in found:
             self.store.add(key)
         return KeySet(tuple(uses), found, signals)
