@@ -300,7 +300,7 @@ def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
             case "#EXT-X-MEDIA":
                 renditions.append(_rendition(line))
             case "#EXT-X-SESSION-KEY":
-                key = _key(line)
+                key = key_tag(line)
                 if key is None:
                     raise PlaylistError(line.number, "the METHOD of EXT-X-SESSION-KEY must not be NONE")
                 session_keys.append(key)
@@ -393,7 +393,7 @@ def _entries(lines: list[Line]) -> Iterator[Entry]:
     for line in lines:
         match line.tag:
             case "#EXT-X-KEY":
-                key = _key(line)
+                key = key_tag(line)
                 keys = {**keys, key.keyformat: key} if key else {}
             case "#EXT-X-MAP":
                 found = attributes(line)
@@ -444,7 +444,8 @@ def _byte_range(line: Line, text: str, after: int | None) -> ByteRange:
     return ByteRange(length=int(match[1]), offset=int(match[2]) if match[2] else after or 0)
 
 
-def _key(line: Line) -> Key | None:
+def key_tag(line: Line) -> Key | None:
+    """Read EXT-X-KEY or EXT-X-SESSION-KEY. None for METHOD=NONE."""
     found = attributes(line)
     method = _required(line, found, "METHOD")
     if method == "NONE":

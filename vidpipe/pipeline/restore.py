@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
+from vidpipe.inventory import Inventory
 from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.progress import Note, Reporter
 from vidpipe.protect.key_source import LocalKeys, existing
@@ -47,7 +49,9 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: 
     source, key_ids = LocalKeys(keys), live.encryption.key_ids
     if len(key_ids) != len(uses):
         raise Differs(layout.MASTER)
-    protection = Protection(scheme_of(live.encryption.method), existing(source, uses, key_ids))
+    known = lost.inventory
+    keys_of_it = replace(existing(source, uses, key_ids), signals=known.drm if isinstance(known, Inventory) else ())
+    protection = Protection(scheme_of(live.encryption.method), keys_of_it)
     return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=_kept(lost))
 
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.defaults import MASTER_KEY_VARIABLE
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
+from vidpipe.errors import CatalogFailed, KeyServiceFailed, PublishFailed, UsageError, VidpipeError
+from vidpipe.manifest.drm import check_signals
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.key_access import key_source, key_store
 from vidpipe.pipeline.succession import Description
@@ -177,7 +178,13 @@ def _with_keys(job: JobNote, uses: Sequence[KeyUse], keys: KeyStore, settings: S
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
     if job.copy_of and {*job.key_ids} <= {*job.keys_kept}:  # whatever a key server has said of them is in the inventory that is copied
         return job, existing(LocalKeys(keys), uses, job.key_ids)
-    return job, key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
+    key_set = key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
+    try:
+        check_signals(key_set.signals)
+    except ValueError as problem:
+        fix = "look into the key server: HLSSignalingData has the whole tags, as base64"
+        raise KeyServiceFailed(f"playlists cannot say what the key server wants: {problem}", fix=fix) from problem
+    return job, key_set
 
 
 def is_known(catalog: Catalog, job: JobNote) -> bool:
