@@ -10,6 +10,7 @@ KeySource; a key service is another.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,10 +45,14 @@ class KeySet:
     keys: tuple[ContentKey, ...] = ()
     signals: tuple[DrmSignal, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.keys) != len(self.uses):
+            raise ValueError(f"{len(self.keys)} keys for {len(self.uses)} uses")
+
     def of(self, track: str, index: int = 0) -> ContentKey | None:
         """Return the key of a segment of a track; None if it is left clear."""
-        covering = [key for use, key in zip(self.uses, self.keys, strict=True) if use.covers(track, index)]
-        return covering[-1] if covering else None
+        begun = bisect.bisect_right(self.uses, index, key=lambda use: use.first)  # a title of hours has many, and more segments
+        return next((self.keys[at] for at in reversed(range(begun)) if self.uses[at].covers(track, index)), None)
 
     @property
     def ids(self) -> tuple[str, ...]:
