@@ -161,6 +161,7 @@ def test_what_is_lost_is_put_back_under_its_key(again: tuple[Settings, IngestRes
     assert tree(version(first)) == before
 
 
+@pytest.mark.nightly
 def test_a_title_under_one_key_gets_several_and_goes_back(home: tuple[Settings, IngestResult], tmp_path: Path, film: Path) -> None:
     shutil.copytree(home[0].work, several(tmp_path).work)
     one = several(tmp_path, key_classes="all", key_rotation=None, session_keys=False)

@@ -66,8 +66,8 @@ def test_the_urls_of_the_record_are_kept_whatever_is_set_today(house: House) -> 
     record = house.record.model_copy(update={"playback": playback, "version": "v2"})
     with house.catalog() as catalog:
         catalog.publish(record, "f")
-    assert redescription._public_url(record.model_copy(update={"version": FIRST})) == base
-    assert redescription._public_url(house.record) is None
+    assert redescription.public_url_of(record.model_copy(update={"version": FIRST})) == base
+    assert redescription.public_url_of(house.record) is None
 
 
 def test_what_is_said_already_changes_nothing(house: House) -> None:

@@ -86,6 +86,7 @@ def test_a_title_gets_new_keys_and_stays_the_same(house: House) -> None:
     rollback(RollbackRequest(content_id=TITLE), house.settings)  # the version before has kept its key
 
 
+@pytest.mark.nightly
 def test_each_time_the_keys_are_new(house: House) -> None:
     keys = [KEY.key_id]
     for _ in range(2):
@@ -160,6 +161,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
         yield server.bucket
 
 
+@pytest.mark.nightly
 def test_at_s3_playlists_stay_compressed(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
     house = House(tmp_path, encoded_title, target=f"s3://{bucket}/vod")
     path = house.inventory.video[0].playlist
