@@ -157,6 +157,21 @@ def test_an_encrypted_title_plays_with_hls_js(tmp_path: Path) -> None:
 
 
 @with_hlsjs
+@pytest.mark.nightly
+@pytest.mark.parametrize("rotated", [False, True], ids=["classes", "classes and periods"])
+def test_a_title_with_several_keys_plays_with_hls_js(rotated: bool, tmp_path: Path) -> None:
+    """Keys change within a track while it plays, those of all tracks at once; the master playlist has named them before."""
+    rotation = {"key_rotation": "1 segment"} if rotated else {}
+    configured = settings(tmp_path, segment_seconds=Fraction(1), key_classes="audio-video", session_keys=True, **rotation)
+    result = run(FIXTURES / "landscape-24.mp4", configured)
+    (seen,) = play([Show(version(result), key_of(configured), NEWEST)], tmp_path / "profile")
+    assert len(result.record.encryption.key_ids) == (2 if not rotated else 2 * result.record.renditions[0].segments)
+    assert seen["errors"] == []
+    assert seen["ended"]
+    assert seen["time"] == pytest.approx(float(result.record.duration), abs=0.05)
+
+
+@with_hlsjs
 def test_encrypted_subtitles_are_shown_by_hls_js(tmp_path: Path) -> None:
     spoken = srt(("00:00:00,500", "00:00:01,000", "<i>One</i> & two"), ("00:00:01,200", "00:00:02,400", "over the border"))
     # Only the one that the source asks for is loaded; a lone track of a Matroska file asks for nothing.

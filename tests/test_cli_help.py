@@ -113,7 +113,7 @@ def test_the_options_of_ingest_are_grouped_by_what_people_do(page: Any) -> None:
     assert re.findall(r"^(\w[\w ]+):$", text, re.M)[: len(headings)] == headings
     section = re.search(r"^Protection:\n(.*?)\n\n", text, re.M | re.S)
     assert section
-    assert re.findall(r"^  (--[a-z-]+)", section[1], re.M) == ["--encrypt", "--key-url", "--new-key"]
+    assert re.findall(r"^  (--[a-z-]+)", section[1], re.M) == ["--encrypt", "--key-url", "--key-classes", "--key-rotation", "--new-key"]
     assert re.search(r"^  --title TEXT ", text, re.M)
 
 

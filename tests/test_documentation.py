@@ -14,7 +14,7 @@ from vidpipe.cli.app import app
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PICTURES = sorted(path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix in (".svg", ".png"))
-COMMAND = re.compile(r"\bvidpipe ((?:[a-z]+ )*[a-z]+\b)?([^`|;&>\n]*)")
+COMMAND = re.compile(r"\bvidpipe ((?:[a-z]+ )*[a-z]+(?:-[a-z]+)*\b)?([^`|;&>\n]*)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

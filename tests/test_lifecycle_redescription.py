@@ -67,8 +67,8 @@ def test_the_urls_of_the_record_are_kept_whatever_is_set_today(house: House) -> 
     record = house.record.model_copy(update={"playback": playback, "version": "v2"})
     with house.catalog() as catalog:
         catalog.publish(record, "f")
-    assert redescription._public_url(record.model_copy(update={"version": FIRST})) == base
-    assert redescription._public_url(house.record) is None
+    assert redescription.public_url_of(record.model_copy(update={"version": FIRST})) == base
+    assert redescription.public_url_of(house.record) is None
 
 
 def test_what_is_said_already_changes_nothing(house: House) -> None:
@@ -177,7 +177,7 @@ def test_what_failed_is_continued_by_the_same_command(house: House, monkeypatch:
         redescribe(words("x"), house.settings)
     note = unfinished(house.settings.work, TITLE)
     assert note
-    assert (note.copy_of, note.key_ids, note.keys_kept) == (FIRST, (KEY.key_id,), True)
+    assert (note.copy_of, note.key_ids, note.keys_kept) == (FIRST, (KEY.key_id,), (KEY.key_id,))
     monkeypatch.undo()
     done = redescribe(words("x"), house.settings).record
     assert done

@@ -21,8 +21,9 @@ from vidpipe.package.init import respoken
 from vidpipe.pipeline.inheritance import Inheritance, inherited, take_over
 from vidpipe.plan import Plan
 from vidpipe.progress import Copied, Note, Silent, Uploaded
-from vidpipe.protect.key_source import KeySet, KeyUse, LocalKeys
+from vidpipe.protect.key_source import NO_KEYS, KeySet, LocalKeys
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.copies import Shared
@@ -33,6 +34,8 @@ from vidpipe.storage.local import LocalStorage
 
 POSTER, SHEET, TRACK = "thumbnails/poster.jpg", "thumbnails/sprite-001.jpg", "thumbnails/thumbnails.vtt"
 SAME = Fingerprints(video={"low": "low", "high": "high"}, audio={"en": "en"}, subtitles={SPOKEN.id: SPOKEN.id}, pictures="pictures")
+
+KEYS = KeySet((KeyUse(),), (KEY,))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def made() -> Plan:
 
 
 def decide(made: Plan, live: Inventory, media: Fingerprints = SAME, **changes: Any) -> Inheritance:
-    return inherited(made, media, live, **{"scheme": "aes-128", "keys": (KEY.key_id,), **changes})
+    return inherited(made, media, live, **{"scheme": "aes-128", "keys": KEYS, **changes})
 
 
 def parts(found: Inheritance) -> tuple[set[str], bool, bool, bool]:
@@ -86,8 +89,8 @@ def test_what_is_the_same_is_taken_over_whole(made: Plan, live: Inventory) -> No
         pytest.param({"media": replace(SAME, audio={"en": "?"})}, (ALL - {"en"}, False, True, False), id="audio"),
         pytest.param({"media": replace(SAME, subtitles={SPOKEN.id: "?"})}, (ALL - {SPOKEN.id}, False, False, True), id="subtitles"),
         pytest.param({"media": replace(SAME, pictures="?")}, ({"en", SPOKEN.id}, True, False, False), id="pictures"),
-        pytest.param({"scheme": "none", "keys": ()}, (set(), True, True, True), id="scheme"),
-        pytest.param({"keys": ("0" * 32,)}, (set(), True, True, True), id="key"),
+        pytest.param({"scheme": "none", "keys": NO_KEYS}, (set(), True, True, True), id="scheme"),
+        pytest.param({"keys": KeySet((KeyUse(),), (replace(KEY, key_id="0" * 32),))}, (set(), True, True, True), id="key"),
         pytest.param({"lost": {POSTER}}, ({"en", SPOKEN.id}, True, False, False), id="the poster is lost"),
         pytest.param({"lost": {SHEET}}, ({"en", SPOKEN.id}, True, False, False), id="a sprite is lost"),
         pytest.param({"lost": {TRACK}}, ({"en", SPOKEN.id}, True, False, False), id="the thumbnails track is lost"),
@@ -123,7 +126,7 @@ def test_a_clear_version_is_taken_over_without_keys(made: Plan, live: Inventory)
         segments = tuple(replace(segment, key_id=None, iv=None) for segment in track.segments)
         return {"scheme": "none", "segments": segments}
 
-    assert decide(made, with_tracks(live, clear), scheme="none", keys=()).is_all
+    assert decide(made, with_tracks(live, clear), scheme="none", keys=NO_KEYS).is_all
 
 
 def test_a_version_without_pictures_gives_no_rungs(made: Plan, live: Inventory) -> None:
@@ -187,7 +190,7 @@ def target(published: tuple[Path, Inventory], tmp_path: Path) -> Destination:
     folder, live = published
     shutil.copytree(folder, tmp_path / "target")
     storage = LocalStorage(tmp_path / "target")
-    protection = Protection(scheme_of("aes-128"), KeySet((KeyUse(),), (KEY,)))
+    protection = Protection(scheme_of("aes-128"), KEYS)
     keys = LocalKeys(KeyStore(tmp_path / "keys"))
     return Destination(storage, "title", "new", keys, protection, gzip=False, shared=Shared(storage, PREFIX, live.entries))
 

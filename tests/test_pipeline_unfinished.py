@@ -24,8 +24,9 @@ from vidpipe.pipeline import versions
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, give_up, is_known
 from vidpipe.plan import Plan
-from vidpipe.protect.key_source import KeySet
+from vidpipe.protect.key_source import KeySet, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Claim, JobNote, claim
@@ -94,10 +95,12 @@ class Workshop:
     keys: KeyStore
     recorder: Recorder
     held: Claim
+    uses: tuple[KeyUse, ...] | None = None
 
-    def begin(self, fingerprint: str = "f", *, keep: tuple[str, ...] = (), fresh: bool = False) -> tuple[JobNote, KeySet]:
+    def begin(self, fingerprint: str = "f", *, keep: tuple[str | None, ...] = (), fresh: bool = False) -> tuple[JobNote, KeySet]:
         held = replace(self.held, unfinished=self.note)
-        return begin(held, self.catalog, self.configured, self.keys, "film", fingerprint, self.recorder, keep=keep, fresh=fresh)
+        uses = self.uses if self.uses is not None else uses_of(self.configured.encrypt)
+        return begin(held, self.catalog, self.configured, self.keys, "film", fingerprint, self.recorder, uses=uses, keep=keep, fresh=fresh)
 
     @property
     def note(self) -> JobNote | None:
@@ -152,7 +155,7 @@ def test_a_new_version_is_noted_with_its_key(shop: Workshop) -> None:
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", job.version)
     key = keys.of("any")
     assert key is not None
-    assert (job.key_ids, job.keys_kept) == ((key.key_id,), False)
+    assert (job.key_ids, job.keys_kept) == ((key.key_id,), ())
     assert shop.keys.get(key.key_id) == key
     assert key.content_id == "film"
     assert shop.said() == []
@@ -162,7 +165,7 @@ def test_a_clear_version_has_no_key(tmp_path: Path) -> None:
     with opened(tmp_path, encrypt="none") as shop:
         KeyStore(shop.configured.keys, OTHER_MASTER).create("other")
         job, keys = shop.begin()
-        assert (job.key_ids, job.keys_kept, keys.ids, keys.of("any")) == ((), False, (), None)
+        assert (job.key_ids, job.keys_kept, keys.ids, keys.of("any")) == ((), (), (), None)
         assert shop.said() == [], "of master keys: none is needed"
 
 
@@ -271,10 +274,26 @@ def test_the_key_of_the_live_version_is_kept_if_it_can_be(how: str, kept: bool, 
     elif how == "altered":
         (shop.configured.keys / f"{keep[0]}.json").write_text("{}")
     job, keys = shop.begin(keep=keep, fresh=how == "fresh")
-    assert job.keys_kept == kept
+    assert job.keys_kept == (keep if kept else ())
     assert (job.key_ids == keep) == kept
     assert keys.ids == job.key_ids
     assert len(job.key_ids) == 1
+
+
+def test_what_is_new_gets_a_key_beside_those_that_are_kept(shop: Workshop) -> None:
+    """As when a rung of another class is added. What is given up later leaves the kept key, and no other."""
+    shop.uses = (KeyUse(frozenset({"en"}), track_type="AUDIO"), KeyUse(frozenset({"90p"}), track_type="SD"))
+    kept = shop.keys.create("film").key_id
+    job, keys = shop.begin(keep=(kept, None))
+    assert job.keys_kept == (kept,)
+    assert keys.ids == job.key_ids == (kept, job.key_ids[1])
+    assert shop.stored == {*job.key_ids}
+    assert shop.begin(keep=(None, None))[0] == job, "a run that was killed is continued under the same keys"
+    again, _ = shop.begin("g", keep=(kept, None))
+    assert shop.stored == {kept, again.key_ids[1]}
+    shop.keys.remove(kept)
+    last, _ = shop.begin("g", keep=(None, None))
+    assert kept not in last.key_ids, "a key that was kept and is gone is never made anew under its old id"
 
 
 def test_a_key_that_was_kept_is_never_removed(shop: Workshop) -> None:

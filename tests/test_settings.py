@@ -74,11 +74,13 @@ def test_a_working_directory_that_is_the_home(here: Path) -> None:
         assert resolve({"home": home}, {}, here).encrypt == "none"
 
 
+KMS = "kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 UNTRUSTED = {
     "home": '"mine"', "target": '"s3://theirs/x"', "encrypt": '"none"', "formats": '"hls"', "key_url": '"https://k/{key_id}"',
     "public_url": '"https://theirs/x"', "cdn": '"command:/theirs"', "ffmpeg": '"./ff"',
     "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
-    "master_key": f'"{KEY}"', "gzip_playlists": "true",
+    "master_key": f'"{KEY}"', "gzip_playlists": "true", "key_classes": '"all"', "key_rotation": '"60"',
+    "key_source": f'"{KMS}"', "key_source_authorization": '"Bearer x"', "session_keys": "true",
 }  # fmt: skip
 TRUSTED = {
     "ladder": '"fast"', "policy": '"p.yaml"', "chunk_seconds": "30", "segment_seconds": "6", "gop_seconds": "2", "workers": "1",

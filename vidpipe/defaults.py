@@ -14,6 +14,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from vidpipe.manifest.format_choice import CHOICES
+from vidpipe.protect.key_source_setting import LOCAL_KEYS
+from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
 from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
@@ -72,6 +74,34 @@ SETTINGS: dict[str, Setting] = {
         "URL where players get the key, with {key_id} or {content_id} in it. Default: keys/{key_id}, relative to the playlist.",
         form="a URL with {key_id} or {content_id} in it",
         example="https://keys.example.com/{key_id}",
+    ),
+    "key_classes": Setting(
+        f"Keys of a title: {', '.join(KEY_CLASSES)}. One for everything, or one for each class of tracks.",
+        default=ONE_KEY,
+        form=" or ".join(KEY_CLASSES),
+        example="audio-video",
+    ),
+    "key_rotation": Setting(
+        "How long a key is used within a title: seconds, or a number of segments. Default: the whole title.",
+        form='seconds, or a number of segments ("100 segments")',
+        example="3600",
+    ),
+    "session_keys": Setting(
+        "Also name the keys in the master playlist (EXT-X-SESSION-KEY), so that players may load them early. Default: false.",
+        default=False,
+        form="true or false",
+        example=True,
+    ),
+    "key_source": Setting(
+        "Where keys come from: local; kms:KEY_ARN, where AWS KMS wraps the master key; or cpix:URL, a key server that speaks SPEKE v2.",
+        default=LOCAL_KEYS,
+        form="local, kms:KEY_ARN or cpix:URL",
+        example="kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+    "key_source_authorization": Setting(
+        "Authorization header for the key server of key_source, such as Bearer TOKEN. Default: none.",
+        form="the text of the header",
+        example="Bearer TOKEN",
     ),
     "public_url": Setting(
         "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",

@@ -113,11 +113,11 @@ def _home(settings: Settings) -> CheckResult:
 
 
 def _keys(settings: Settings) -> CheckResult:
-    from vidpipe.protect.key_store import KeyStore
+    from vidpipe.pipeline.key_access import key_store
     from vidpipe.protect.master_key import FILE, load_master_key
 
     folder = settings.keys
-    store = KeyStore(folder, settings.master_key.get_secret_value() if settings.master_key else None)
+    store = key_store(settings)
     kept = len(store.find()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return CheckResult(name="keys", state="warning", detail=f"other users can read {folder}", fix=f"run chmod 700 {folder}")
@@ -130,6 +130,8 @@ def _keys(settings: Settings) -> CheckResult:
             detail=f"{len(foreign)} of {kept} in {folder} were wrapped with another master key, such as those of {titles}",
             fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, and keep that key: they play only with it",
         )
+    if settings.key_source.startswith("kms:"):
+        return _ok("keys", f"{kept} kept in {folder}, master key from {settings.key_source}")
     if settings.master_key is not None:
         return _ok("keys", f"{kept} kept in {folder}, master key from {MASTER_KEY_VARIABLE}")
     if not kept and not (folder / FILE).exists():

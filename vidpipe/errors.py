@@ -5,6 +5,7 @@
      ├── SourceRefused      3    the source cannot become a title (lists every problem found)
      ├── EncodeFailed       4    ffmpeg failed, or its output is not what was planned
      ├── PublishFailed      5    the target cannot be written or read
+     │    └── KeyServiceFailed   a service that keeps keys does not answer, or refuses
      ├── VerificationFailed 6    what was published does not prove to play
      ├── CatalogFailed      7    the record cannot be written or read
      └── Interrupted      130    Ctrl-C or SIGTERM
@@ -121,6 +122,12 @@ class PublishFailed(VidpipeError):
 
     exit_code = 5
     id = "publish-failed"
+
+
+class KeyServiceFailed(PublishFailed):
+    """A service that keeps keys does not answer, or refuses. Nothing is visible; the same command continues."""
+
+    id = "key-service-failed"
 
 
 class VerificationFailed(VidpipeError):

@@ -36,7 +36,7 @@ from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.mp4.decryption import clear_init
 from vidpipe.near import nearest
-from vidpipe.protect.key_store import KeyStore
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.upload import is_compressible
@@ -59,6 +59,7 @@ Chrome, Edge or Safari. Players such as ffplay, mpv or VLC can open the title as
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no position in any file: the header is ignored
 _CLEAR = "/clear"
 _INIT = b"ftyp"  # how an init section begins
+_KEY_TAGS = (b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:")
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
 
 
@@ -159,7 +160,7 @@ class Preview(ThreadingHTTPServer):
     def _decrypted(self, name: str, body: bytes) -> bytes:
         """Return a playlist without keys; a segment decrypted, an init section that says nothing of it; everything else as it is."""
         if name.endswith(".m3u8"):
-            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"#EXT-X-KEY:"))
+            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(_KEY_TAGS))
         if body[4:8] == _INIT:
             return self._clear_init(body)
         lock = self.locks.get(name)
@@ -189,7 +190,7 @@ def playing(content_id: str, settings: Settings, port: int = 0) -> Iterator[Prev
     record = live_record(settings, content_id)
     prefix = version_prefix(record.content_id, record.version)
     storage = storage_of(record)
-    keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+    keys = key_store(settings)
     for key_id in record.encryption.key_ids:
         keys.get(key_id)  # a key that cannot be opened is an error now, not a black picture later
     try:

@@ -24,7 +24,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, PositiveInt, SecretBytes, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SecretBytes,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from vidpipe.cdn.purge import read_cdn
@@ -34,6 +43,8 @@ from vidpipe.errors import UsageError
 from vidpipe.manifest.format_choice import read_formats
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
+from vidpipe.protect.key_source_setting import check_authorization, check_key_source
+from vidpipe.protect.key_uses import KeyClasses, check_key_rotation, check_key_settings
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.addresses import check_public_url
@@ -65,6 +76,9 @@ def _cdn(value: str, where: str) -> str:
 _CHECKS: Mapping[str, Callable[[str, str], str]] = {
     "formats": read_formats,
     "key_url": check_key_url,
+    "key_rotation": check_key_rotation,
+    "key_source": check_key_source,
+    "key_source_authorization": check_authorization,
     "public_url": check_public_url,
     "cdn": _cdn,
 }
@@ -80,6 +94,11 @@ class Settings(Data):
     encrypt: SchemeName = _setting("encrypt")
     formats: str | None = _setting("formats")
     key_url: str | None = _setting("key_url")
+    key_classes: KeyClasses = _setting("key_classes")
+    key_rotation: str | None = _setting("key_rotation")
+    session_keys: bool = _setting("session_keys")
+    key_source: str = _setting("key_source")
+    key_source_authorization: str | None = _setting("key_source_authorization", exclude=True, repr=False)
     public_url: str | None = _setting("public_url")
     cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
@@ -117,6 +136,10 @@ class Settings(Data):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_lengths({name: getattr(self, name) for name in _LENGTHS}, {})
+        if self.key_source.startswith("kms:") and self.master_key is not None:
+            fix = f"unset {MASTER_KEY_VARIABLE}, or leave key_source out"
+            raise UsageError("two master keys are set: the one that is given, and that of AWS KMS", where="key_source", fix=fix)
+        check_key_settings(self.encrypt, self.key_classes, self.key_rotation, self.key_url)
         return self
 
     @property

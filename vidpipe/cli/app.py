@@ -17,6 +17,7 @@ from vidpipe import __version__
 from vidpipe.cli import batch, completion, exits, options
 from vidpipe.cli.groups import lifecycle, upkeep
 from vidpipe.cli.groups.catalog import catalog
+from vidpipe.cli.groups.keys import keys
 from vidpipe.cli.groups.ladders import ladders
 from vidpipe.cli.groups.policies import policy
 from vidpipe.cli.groups.work import work
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(ladders, name="ladders")
 lifecycle.add_to(catalog)
 app.add_typer(catalog, name="catalog")
+app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 app.add_typer(work, name="work")
 
@@ -104,6 +106,8 @@ def ingest(
     encrypt: options.Encrypt = None,
     formats: options.Formats = None,
     key_url: options.KeyUrl = None,
+    key_classes: options.KeyClasses = None,
+    key_rotation: options.KeyRotation = None,
     new_key: options.NewKey = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -125,7 +129,7 @@ def ingest(
         "ladder": ladder, "target": to, "encrypt": encrypt, "formats": formats, "key_url": key_url,
         "public_url": public_url, "policy": policy, "home": home,
         "ffmpeg": ffmpeg, "workers": workers, "threads": threads, "chunk_seconds": chunk_seconds, "cluster": cluster,
-        "cluster_work": cluster_work,
+        "cluster_work": cluster_work, "key_classes": key_classes, "key_rotation": key_rotation,
     }  # fmt: skip
     given = {"content_id": content_id, "title": title, "meta": meta, "language": language, "new_key": new_key, "replace": replace}
     shown = options.progress(progress, quiet=quiet)

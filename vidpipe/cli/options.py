@@ -19,6 +19,7 @@ from vidpipe.cli import completion
 from vidpipe.defaults import SETTINGS
 from vidpipe.errors import UsageError
 from vidpipe.manifest.format_choice import CHOICES as FORMATS
+from vidpipe.protect.key_uses import KEY_CLASSES
 from vidpipe.protect.schemes import SCHEMES
 
 if TYPE_CHECKING:
@@ -182,6 +183,13 @@ Formats = Annotated[
     str | None, _setting("formats", "--formats", metavar="|".join(FORMATS), heading=ENCODING, complete=completion.choices(*FORMATS))
 ]
 KeyUrl = Annotated[str | None, _setting("key_url", "--key-url", metavar="URL", heading=PROTECTION)]
+KeyClasses = Annotated[
+    str | None,
+    _setting(
+        "key_classes", "--key-classes", metavar="|".join(KEY_CLASSES), heading=PROTECTION, complete=completion.choices(*KEY_CLASSES)
+    ),
+]
+KeyRotation = Annotated[str | None, _setting("key_rotation", "--key-rotation", metavar="TIME", heading=PROTECTION)]
 NewKey = Annotated[
     bool, typer.Option("--new-key", help="Publish a new version under a new key, even if nothing else changed.", rich_help_panel=PROTECTION)
 ]

@@ -418,7 +418,9 @@ def cdn(console: Console, listed: Sequence[CdnObject]) -> None:
 
 def record(console: Console, shown: Record) -> None:
     """Show a record."""
-    encryption = shown.encryption.method + (f", key {', '.join(shown.encryption.key_ids)}" if shown.encryption.key_ids else "")
+    ids = shown.encryption.key_ids
+    several = f", {count(len(ids), 'key')}: see vidpipe keys show {shown.content_id}"
+    encryption = shown.encryption.method + (several if len(ids) > 1 else f", key {ids[0]}" if ids else "")
     facts: list[tuple[str, object]] = [
         ("content id", shown.content_id),
         ("title", shown.title),

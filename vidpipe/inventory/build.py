@@ -24,12 +24,14 @@ from vidpipe.inventory.model import (
     PublishedTrack,
     Sprites,
     SubtitleTrack,
+    UsedKey,
     VideoTrack,
 )
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection
 from vidpipe.package.packaged import Packaged
 from vidpipe.plan import AudioRendition, LeftOut, Plan, SubtitleRendition
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.schemes import SchemeName, scheme_of
 from vidpipe.publish.result import PublishedSegment
 
@@ -115,14 +117,15 @@ def build(
     *,
     pictures: str,
     sheets: Mapping[str, int],
-    keys: tuple[str, ...],
+    keys: KeySet,
+    session_keys: bool = False,
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 
-    pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.
+    pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.  keys: all that were made for it.
+    session_keys: as in Inventory.
     """
     missing = [*(LeftOutTrack(**dict(track)) for track in made.left_out), *left_out]
-    used = {segment.key_id for track in tracks.values() for segment in track.segments}
     # All playlists of a title have one target duration, on which the window of the peak rates depends.
     longest = target_duration([track.segments for track in tracks.values() if isinstance(track, MediaTrack)])
     tracks = {id_: track.model_copy(update={"bitrate": measure(track.segments, longest)}) for id_, track in tracks.items()}
@@ -137,8 +140,14 @@ def build(
             media=pictures, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=tuple(sheets), sprites=_sprites(made, sheets)
         ),
         left_out=tuple(sorted(missing, key=lambda track: (track.input, track.stream))),
-        keys=tuple(key_id for key_id in keys if key_id in used),
         formats=made.formats,
+        # Also those that protect nothing after all, as of subtitles that turned out to be unusable: they stay and go with the version.
+        keys=keys.ids,
+        key_uses=tuple(
+            UsedKey(key_id=key.key_id, track_type=use.track_type, first=use.first) for use, key in zip(keys.uses, keys.keys, strict=True)
+        ),
+        drm=keys.signals,
+        session_keys=session_keys,
         objects={},
     )
 

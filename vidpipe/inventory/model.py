@@ -23,6 +23,8 @@ from vidpipe.inventory.measure import Bitrate
 from vidpipe.layout import HLS_ONLY, FormatName
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
+from vidpipe.protect.key_source import DrmSignal
+from vidpipe.protect.key_uses import IntendedTrackType
 from vidpipe.protect.schemes import SchemeName
 from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
 from vidpipe.source.facts import AudioRole
@@ -115,6 +117,14 @@ class Pictures(Data):
     sprites: Sprites | None = Field(default=None, description="None in inventories of 0.2.0.dev, before there was DASH.")
 
 
+class UsedKey(Data):
+    """What a key of the version is for."""
+
+    key_id: str
+    track_type: IntendedTrackType = Field(default="ALL", description="The class of tracks that it protects, in CPIX's words.")
+    first: int = Field(default=0, description="0-based index of the first segment that it protects; the next key of the class ends it.")
+
+
 class LeftOutTrack(LeftOut):
     """A track of the source that viewers do not get."""
 
@@ -138,6 +148,9 @@ class Inventory(Objects):
     left_out: tuple[LeftOutTrack, ...] = ()
     formats: tuple[FormatName, ...] = Field(default=HLS_ONLY, description="Of the manifests; before there was DASH, all had HLS.")
     keys: tuple[str, ...] = Field(default=(), description="Ids of the content keys; empty if nothing is encrypted.")
+    key_uses: tuple[UsedKey, ...] = Field(default=(), description="What each key is for; empty if there can be only one.")
+    drm: tuple[DrmSignal, ...] = Field(default=(), description="What DRM systems want manifests to say of each key; public.")
+    session_keys: bool = Field(default=False, description="Whether the master playlist names the keys, too.")
     objects: dict[str, ObjectEntry] = Field(description="Every object but the segments, the record and this inventory.")
 
     @property

@@ -22,6 +22,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import MASTER, version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
@@ -31,6 +32,7 @@ from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.succession import Description, check_description, described
 from vidpipe.pipeline.versions import clear_note, redescribed
 from vidpipe.progress import Note, Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.addresses import public
 from vidpipe.publish.copies import Shared
@@ -117,19 +119,18 @@ def _published(
     with closing(storage_of(live)) as storage:
         known = whole_inventory(storage, live, again)
 
-        def bring(version: str, keys: KeyStore) -> Inventory:
+        def bring(version: str, keys: KeyStore, _: KeySet) -> Inventory:
             new = known.model_copy(update={"version": version})
             copied[0] = _copy_proven(live, known, new, storage, keys, settings.upload_workers, stages, cancel)
             return new
 
-        wanted = Republished(
-            live, storage, about, _public_url(live), note=f"{fingerprint}@{live.version}", fingerprint=fingerprint, again=f" (with {again})"
-        )
+        note, where = f"{fingerprint}@{live.version}", public_url_of(live)
+        wanted = Republished(live, uses_in(known), storage, about, where, note=note, fingerprint=fingerprint, again=f" (with {again})")
         there = settings.model_copy(update={"target": target_of(live)})
         return republish(held, wanted, bring, catalog, there, stages, cancel), copied[0]
 
 
-def _public_url(live: Record) -> str | None:
+def public_url_of(live: Record) -> str | None:
     """Return the setting ``public_url`` with which the live version was published: like all that was not named, it is kept."""
     return live.playback.url.removesuffix(public("", f"{prefix_of(live)}/{MASTER}")) if live.playback.url else None
 
@@ -157,7 +158,7 @@ def _copy_proven(
     with stages("copy"):
         every = {path: path for path in known.entries}
         missing = shared.copy_all(prefix, every, reporter=reporter, cancel=cancel, workers=workers)
-        _send(missing, shared, prefix, reporter, cancel)
+        send(missing, shared, prefix, reporter, cancel)
     try:
         prove(shared.copied)
     except VerificationFailed as problem:
@@ -167,13 +168,13 @@ def _copy_proven(
         reporter.emit(Note(level="warning", text=what))
         discard(storage, prefix)
         with stages("publish"):
-            _send(known.entries, shared, prefix, reporter, cancel)
+            send(known.entries, shared, prefix, reporter, cancel)
         prove(())
         return 0
     return len(shared.copied)
 
 
-def _send(paths: Iterable[str], shared: Shared, prefix: str, reporter: Reporter, cancel: threading.Event) -> None:
+def send(paths: Iterable[str], shared: Shared, prefix: str, reporter: Reporter, cancel: threading.Event) -> None:
     """Read objects of the live version and put them into the new one, because the target does not copy them as they are wanted."""
     for path in sorted(paths):
         stop_if(cancel)

@@ -24,9 +24,9 @@ from vidpipe.data import Data
 from vidpipe.errors import PublishFailed
 from vidpipe.lifecycle.titles import prefix_of, standing_of
 from vidpipe.pipeline.address import flip
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.progress import Deleted, Note, Reporter
-from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.upload import discard, remove_object
 from vidpipe.settings import Settings
 from vidpipe.storage.base import Storage
@@ -65,7 +65,7 @@ def remove(
     doomed: Iterable[Record], catalog: Catalog, settings: Settings, note: JobNote | None, reporter: Reporter, cancel: threading.Event
 ) -> Iterator[RemovedVersion]:
     """Delete versions whose status says so, and yield what each was."""
-    keys = KeyStore(settings.keys)
+    keys = key_store(settings)
     failed: list[PublishFailed] = []
     for record in doomed:
         stop_if(cancel)

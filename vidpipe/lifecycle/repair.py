@@ -37,9 +37,10 @@ from vidpipe.encode.scheduler import NotKept
 from vidpipe.errors import EncodeFailed, PublishFailed, SourceRefused, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import prove
 from vidpipe.lifecycle.scrub import played_by
-from vidpipe.lifecycle.titles import keys_given, prefix_of, versions_of
+from vidpipe.lifecycle.titles import prefix_of, versions_of
 from vidpipe.pipeline.address import Unplayable, is_flipped, show, take_down
 from vidpipe.pipeline.kept_plan import recall
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.restore import Differs, put_back
 from vidpipe.pipeline.sealing import Loss, inventory_at, loss, seal_record
@@ -105,7 +106,7 @@ def repair(
     """Reconcile a title, or all."""
     cancel = cancel or threading.Event()
     stages = Stages(RunReporter(reporter or Silent(), request.content_id))
-    keys = KeyStore(settings.keys, keys_given(settings))
+    keys = key_store(settings)
     if request.content_id is not None:
         ids.checked(request.content_id)
     found: list[Repaired] = []

@@ -1,4 +1,4 @@
-"""Make a copy of the live version the live one: what ``set`` and ``copy`` have in common. Nothing is encoded, and the keys stay.
+"""Make a copy of the live version the live one: what ``set``, ``copy`` and ``rekey`` have in common. Nothing is encoded.
 
 In:   the live version, what the new one is to be (Republished), and what brings its objects to their place and proves them there.
 Out:  the record of the new version, which is live.
@@ -23,14 +23,17 @@ from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, Verificatio
 from vidpipe.inventory import Inventory
 from vidpipe.layout import INVENTORY, version_prefix
 from vidpipe.lifecycle.revival import live_event
-from vidpipe.lifecycle.titles import keys_given, prefix_of
+from vidpipe.lifecycle.titles import prefix_of
 from vidpipe.pipeline.address import show
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.sealing import check_all_there, inventory_at, seal
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, is_known
 from vidpipe.progress import LAST_STAGE, Stages
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
 from vidpipe.storage.base import Storage
 from vidpipe.work.jobs import Claim
@@ -38,24 +41,28 @@ from vidpipe.work.jobs import Claim
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-Bring = Callable[[str, KeyStore], Inventory]
-"""Brings the objects of a version, given by its id, to their place, proves them there, and returns what lies there."""
+Bring = Callable[[str, KeyStore, KeySet], Inventory]
+"""Brings the objects of a version, given by its id, to their place, proves them there, and returns what lies there. The keys are those of
+the new version; the store has those of the live one, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Republished:
-    """What the new version is to be. note: fingerprint of the job note, which no ingest has, so that none continues a copy.
+    """What the new version is to be. uses: of its keys.
 
-    fingerprint: by which the next ingest knows it.  again: options with which an unfinished ingest is to be run again, for the message.
+    note: fingerprint of the job note, which no ingest has, so that none continues a copy.  fingerprint: by which the next ingest knows it.
+    again: options with which an unfinished ingest is to be run again, for the message.  new_keys: it has others than the live version.
     """
 
     live: Record
+    uses: tuple[KeyUse, ...]
     storage: Storage
     about: Description
     public_url: str | None
     note: str
     fingerprint: str
     again: str = ""
+    new_keys: bool = False
 
 
 def whole_inventory(storage: Storage, live: Record, again: str) -> Inventory:
@@ -85,14 +92,18 @@ def republish(
     if left and left.copy_of is None and not is_known(catalog, left):
         fix = f"run that ingest again{wanted.again}, or give it up: vidpipe work clean --unfinished"
         raise UsageError(f"an ingest of {content_id} is unfinished (version {left.version})", fix=fix)
-    keys, keep = KeyStore(settings.keys, keys_given(settings)), live.encryption.key_ids
-    for key_id in keep:
+    keys = key_store(settings)
+    for key_id in live.encryption.key_ids:
         keys.get(key_id)
-    scheme = settings.model_copy(update={"encrypt": live.encryption.method})
-    job, _ = begin(held, catalog, scheme, keys, content_id, wanted.note, stages.reporter, keep=keep, fresh=False, copy_of=live.version)
+    protected = settings.model_copy(update={"encrypt": live.encryption.method})
+    keep = () if wanted.new_keys else live.encryption.key_ids
+    job, key_set = begin(
+        held, catalog, protected, keys, content_id, wanted.note, stages.reporter,
+        uses=wanted.uses, keep=keep, fresh=False, copy_of=live.version,
+    )  # fmt: skip
     prefix = version_prefix(content_id, job.version)
     try:
-        new = bring(job.version, keys)
+        new = bring(job.version, keys, key_set)
         record = record_of(
             new,
             live.source,

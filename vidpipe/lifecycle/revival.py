@@ -16,11 +16,10 @@ from vidpipe.catalog.record import Record
 from vidpipe.catalog.states import make_live
 from vidpipe.data import Data
 from vidpipe.lifecycle.proving import ProvenVersion, prove
-from vidpipe.lifecycle.titles import keys_given
 from vidpipe.pipeline.address import NotFlipped, put_right, show
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.progress import LAST_STAGE, Live, Reporter, RunReporter, Silent, Stages
-from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def revive(
     """Prove a version and make it live. standing: the live or withdrawn version of the title, as this was decided."""
     cancel = cancel or threading.Event()
     stages = Stages(RunReporter(reporter or Silent(), record.content_id))
-    keys = KeyStore(settings.keys, keys_given(settings))
+    keys = key_store(settings)
     with closing(storage_of(record)) as storage:
         with stages("verify"):
             proof = prove(record, storage, keys, reporter=stages.reporter, cancel=cancel)

@@ -27,13 +27,13 @@ from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import ProvenVersion, prove
-from vidpipe.lifecycle.titles import keys_given, prefix_of, standing_of, versions_of
+from vidpipe.lifecycle.titles import prefix_of, standing_of, versions_of
 from vidpipe.manifest.parse import MasterPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.address import is_flipped
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.sealing import loss
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages
-from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Damaged, Readable, get_if_there
@@ -76,7 +76,7 @@ def scrub(
     cancel = cancel or threading.Event()
     record, from_catalog = _wanted(request.title, settings)
     stages = Stages(RunReporter(reporter or Silent(), record.content_id))
-    keys = KeyStore(settings.keys, keys_given(settings))
+    keys = key_store(settings)
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work)) if request.full else None
 
     def proven(storage: Readable) -> ProvenVersion:

@@ -15,7 +15,6 @@ from vidpipe.catalog.record import Record
 from vidpipe.content_id import CONTENT_ID
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.settings import Settings
 
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
@@ -46,8 +45,3 @@ def standing_of(records: tuple[Record, ...]) -> Record | None:
 def prefix_of(record: Record) -> str:
     """Return the path of a version below its target."""
     return layout.version_prefix(record.content_id, record.version)
-
-
-def keys_given(settings: Settings) -> bytes | None:
-    """Return the master key that was given, if any."""
-    return settings.master_key.get_secret_value() if settings.master_key else None

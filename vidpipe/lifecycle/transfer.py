@@ -25,6 +25,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
@@ -34,6 +35,7 @@ from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import clear_note
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages, Uploaded
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import in_parallel
@@ -114,7 +116,7 @@ def _published(
     stages: Stages,
     cancel: threading.Event,
 ) -> Record:
-    def bring(version: str, keys: KeyStore) -> Inventory:
+    def bring(version: str, keys: KeyStore, _: KeySet) -> Inventory:
         with stages("copy"):
             new = _sent(live, known, version, here, there, settings.upload_workers, stages.reporter, cancel)
         with stages("verify"):
@@ -131,7 +133,7 @@ def _published(
 
     about = Description(title=live.title, metadata=live.metadata)
     note = f"{fingerprint}@{live.version}>{settings.target}"
-    wanted = Republished(live, there, about, settings.public_url, note=note, fingerprint=f"moved:{fingerprint}")
+    wanted = Republished(live, uses_in(known), there, about, settings.public_url, note=note, fingerprint=f"moved:{fingerprint}")
     return republish(held, wanted, bring, catalog, settings, stages, cancel)
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from vidpipe import layout
 from vidpipe.inventory.measure import target_duration
 from vidpipe.inventory.model import Inventory, MediaTrack
+from vidpipe.manifest.drm import master_tags, with_master_tags, with_media_tags
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.media import write_media
+from vidpipe.manifest.writer import KeyTag
 from vidpipe.protect.schemes import scheme_of
 
 
@@ -34,4 +36,20 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
         )
         for track in inventory.tracks
     }
-    return {**texts, layout.MASTER: write_master(inventory.video, inventory.audio, inventory.subtitles)}
+    texts = {path: with_media_tags(text, inventory, named) for path, text in texts.items()}
+    session_keys = [KeyTag(method, key_uri(key_url, inventory.content_id, key_id)) for method, key_id in named_in_master(inventory)]
+    master = write_master(inventory.video, inventory.audio, inventory.subtitles, session_keys)
+    return {**texts, layout.MASTER: with_master_tags(master, tags_in_master(inventory))}
+
+
+def tags_in_master(inventory: Inventory) -> list[str]:
+    """Return the tags of DRM systems that the master playlist has, if it names keys at all."""
+    return master_tags(inventory.drm, [key_id for _, key_id in named_in_master(inventory)])
+
+
+def named_in_master(inventory: Inventory) -> list[tuple[str, str]]:
+    """Return METHOD and key id of what the master playlist names: every key that protects a segment, once, in the order of the keys."""
+    if not inventory.session_keys:
+        return []
+    methods = {segment.key_id: scheme_of(track.scheme).hls_method for track in inventory.tracks for segment in track.segments}
+    return [(method, key_id) for key_id in inventory.keys if (method := methods.get(key_id))]

@@ -25,7 +25,7 @@ from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
-from vidpipe.manifest.writer import Media, VariantTag, master_text
+from vidpipe.manifest.writer import KeyTag, Media, VariantTag, master_text
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
@@ -38,8 +38,13 @@ _WORTH = (Fraction(1), Fraction(5, 3), Fraction(2))
 """How many bits of H.264 look as good as one of each family, roughly; only the order of two rungs of one size hangs on it."""
 
 
-def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), subtitles: Sequence[SubtitleTrack] = ()) -> str:
-    """Return the text of the master playlist.
+def write_master(
+    video: Sequence[VideoTrack],
+    audio: Sequence[AudioTrack] = (),
+    subtitles: Sequence[SubtitleTrack] = (),
+    session_keys: Sequence[KeyTag] = (),
+) -> str:
+    """Return the text of the master playlist. session_keys: to name in it, each once.
 
     A variant plays with every rendition of its audio group and every subtitle rendition, so BANDWIDTH is its own peak and those of the
     heaviest of each group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio
@@ -64,7 +69,7 @@ def write_master(video: Sequence[VideoTrack], audio: Sequence[AudioTrack] = (), 
         for group in played
         for track in ordered(video)
     ]
-    return master_text([*(member for group in groups for member in _group(group)), *shown], variants)
+    return master_text([*(member for group in groups for member in _group(group)), *shown], variants, session_keys)
 
 
 def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> Bitrate:

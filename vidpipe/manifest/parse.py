@@ -108,7 +108,7 @@ class ByteRange(Data):
 
 
 class Key(Data):
-    """EXT-X-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV, or the media has it."""
+    """EXT-X-KEY or EXT-X-SESSION-KEY. iv: 32 upper-case hex digits, None when the sequence number is the IV, or the media has it."""
 
     line: int
     method: str
@@ -152,6 +152,7 @@ class MasterPlaylist(Data):
     independent_segments: bool
     variants: tuple[Variant, ...]
     renditions: tuple[Rendition, ...]
+    session_keys: tuple[Key, ...] = ()
     variables: dict[str, str] = {}
 
 
@@ -281,6 +282,7 @@ def _definition(line: Line, found: dict[str, str], imports: Mapping[str, str], q
 def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
     variants: list[Variant] = []
     renditions: list[Rendition] = []
+    session_keys: list[Key] = []
     version, independent = None, False
     waiting: Line | None = None
     for line in lines:
@@ -298,6 +300,11 @@ def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
                 variants.append(_variant(line, _required(line, attributes(line), "URI"), i_frames=True))
             case "#EXT-X-MEDIA":
                 renditions.append(_rendition(line))
+            case "#EXT-X-SESSION-KEY":
+                key = key_tag(line)
+                if key is None:
+                    raise PlaylistError(line.number, "the METHOD of EXT-X-SESSION-KEY must not be NONE")
+                session_keys.append(key)
             case "#EXT-X-VERSION":
                 version = _integer(line, line.value)
             case "#EXT-X-INDEPENDENT-SEGMENTS":
@@ -309,6 +316,7 @@ def _master(lines: list[Line], variables: dict[str, str]) -> MasterPlaylist:
         independent_segments=independent,
         variants=tuple(variants),
         renditions=tuple(renditions),
+        session_keys=tuple(session_keys),
         variables=variables,
     )
 
@@ -387,7 +395,7 @@ def _entries(lines: list[Line]) -> Iterator[Entry]:
     for line in lines:
         match line.tag:
             case "#EXT-X-KEY":
-                key = _key(line)
+                key = key_tag(line)
                 keys = {**keys, key.keyformat: key} if key else {}
             case "#EXT-X-MAP":
                 found = attributes(line)
@@ -438,7 +446,8 @@ def _byte_range(line: Line, text: str, after: int | None) -> ByteRange:
     return ByteRange(length=int(match[1]), offset=int(match[2]) if match[2] else after or 0)
 
 
-def _key(line: Line) -> Key | None:
+def key_tag(line: Line) -> Key | None:
+    """Read EXT-X-KEY or EXT-X-SESSION-KEY. None for METHOD=NONE."""
     found = attributes(line)
     method = _required(line, found, "METHOD")
     if method == "NONE":

@@ -46,7 +46,7 @@ class VariantTag(NamedTuple):
 
 
 class KeyTag(NamedTuple):
-    """EXT-X-KEY. iv: None if it stands with the samples."""
+    """EXT-X-KEY, or EXT-X-SESSION-KEY, which needs no IV. iv: None if it stands with the samples, too."""
 
     method: str
     uri: str
@@ -61,12 +61,13 @@ class SegmentTag(NamedTuple):
     key: KeyTag | None = None
 
 
-def master_text(media: Sequence[Media], variants: Sequence[VariantTag]) -> str:
+def master_text(media: Sequence[Media], variants: Sequence[VariantTag], session_keys: Sequence[KeyTag] = ()) -> str:
     """Return the text of a master playlist whose segments can be decoded each by itself."""
     playlist = m3u8.M3U8()
     playlist.is_variant = True
     playlist.is_independent_segments = True
     playlist.media.extend(media)
+    playlist.session_keys.extend(m3u8.model.SessionKey(base_uri=None, **key._asdict()) for key in session_keys)
     for variant in variants:
         listed = m3u8.Playlist(variant.uri, dict(variant.attributes), list(variant.media), None)
         listed.stream_info = _StreamInfo(listed.stream_info, variant)

@@ -22,7 +22,7 @@ Wrong: any VidpipeError; the exit code says which stage refused.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -39,15 +39,18 @@ from vidpipe.diagnostics import Diagnostic
 from vidpipe.encode.quality_gate import accepted
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
+from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import kept_keys
 from vidpipe.ladder import Ladder, load
 from vidpipe.manifest.format_choice import formats_of
 from vidpipe.media.ffmpeg import FFmpeg, find
 from vidpipe.media.process import AnyOf
 from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
 from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
-from vidpipe.pipeline.sealing import Loss, check_all_there, loss, seal
+from vidpipe.pipeline.sealing import Loss, check_all_there, inventory_at, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
 from vidpipe.plan import Plan, plan
@@ -55,6 +58,7 @@ from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse, planned_uses
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import check_codecs, scheme_of
 from vidpipe.publish.destination import Destination
@@ -206,7 +210,7 @@ def _ingest(
         live = was if was and was.status == "live" else None
         same = live if standing and standing[1] == fingerprint and not request.new_key else None
         lost = loss(storage, same) if same else None
-        keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
+        keys = key_store(settings)
         if same and lost and not lost.paths:
             clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory)
@@ -216,13 +220,16 @@ def _ingest(
             reporter.emit(Note(level="warning", text=text))
         storage.check()
         decided, run = Decided(made, about, policy, facts, opened_source.bring), RunContext(settings, ffmpeg, stages, cancel, pool)
-        if same and (again := _restored(same, lost, decided, storage, keys, run)):
+        uses = planned_uses(made, settings.encrypt, settings.key_classes, settings.key_rotation)
+        if same and (again := _restored(same, lost, decided, storage, keys, uses, run)):
             clear_note(held, same, fingerprint, catalog, keys)
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return
-        keep = was.encryption.key_ids if was and was.source.sha256 == source.sha256 and was.encryption.method == settings.encrypt else ()
-        job, key_set = begin(held, catalog, settings, keys, content_id, fingerprint, reporter, keep=keep, fresh=request.new_key)
+        keep = _keys_to_keep(was, source, settings, storage, uses)
+        job, key_set = begin(
+            held, catalog, settings, keys, content_id, fingerprint, reporter, uses=uses, keep=keep, fresh=request.new_key
+        )
         protection = Protection(scheme_of(settings.encrypt), key_set)
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
         try:
@@ -244,12 +251,26 @@ def _ingest(
         held.finish()
 
 
-def _restored(live: Record, lost: Loss | None, decided: Decided, storage: Storage, keys: KeyStore, run: RunContext) -> IngestResult | None:
+def _keys_to_keep(
+    was: Record | None, source: Source, settings: Settings, storage: Storage, uses: Sequence[KeyUse]
+) -> tuple[str | None, ...]:
+    """Return for each use the key that the version before has for the same, if it is of the same source under the same scheme."""
+    if was is None or was.source.sha256 != source.sha256 or was.encryption.method != settings.encrypt:
+        return ()
+    if len(was.encryption.key_ids) == len(uses) == 1:
+        return was.encryption.key_ids  # which its inventory would say, too, if it has one
+    known = inventory_at(storage, was)
+    return kept_keys(known, uses) if isinstance(known, Inventory) else ()
+
+
+def _restored(
+    live: Record, lost: Loss | None, decided: Decided, storage: Storage, keys: KeyStore, uses: Sequence[KeyUse], run: RunContext
+) -> IngestResult | None:
     """Make a live version again and put back what the target has lost of it. None if a new version has to take its place."""
     reporter = run.stages.reporter
     try:
         lost = restorable(live, lost, reporter)
-        made = make(decided, restoring(live, lost, storage, keys, gzip=run.settings.gzip_playlists), run)
+        made = make(decided, restoring(live, lost, storage, keys, uses, gzip=run.settings.gzip_playlists), run)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
         what = f"{named(live)} cannot be restored byte for byte ({problem}); publishing a new version"

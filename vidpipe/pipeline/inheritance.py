@@ -11,7 +11,7 @@ name, language and id may be others: what is encrypted stays as it is, IVs inclu
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,6 +33,7 @@ from vidpipe.mp4.boxes import BoxError, parse_movie
 from vidpipe.package.init import measure_track, respoken
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.schemes import CLEAR, scheme_of
 from vidpipe.publish.destination import Destination
 from vidpipe.publish.result import PublishedObject
@@ -73,7 +74,7 @@ def take_over(
         return Inheritance(made)
     lost: set[str] = set()
     while True:
-        found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.key_ids, lost=lost)
+        found = inherited(made, media, live, scheme=target.protection.scheme.name, keys=target.protection.keys, lost=lost)
         moves = {path: earlier for path, earlier in found.moves.items() if path not in shared.copied}
         missing = {moves[path] for path in shared.copy_all(target.prefix, moves, reporter=reporter, cancel=cancel, workers=workers)}
         if not missing and "dash" in made.formats:
@@ -90,12 +91,12 @@ def take_over(
 
 
 def inherited(
-    made: Plan, media: Fingerprints, live: Inventory, *, scheme: str, keys: Collection[str], lost: AbstractSet[str] = frozenset()
+    made: Plan, media: Fingerprints, live: Inventory, *, scheme: str, keys: KeySet, lost: AbstractSet[str] = frozenset()
 ) -> Inheritance:
     """Return what a version of this plan can take over. keys: of the new version.  lost: paths of the live one that cannot be had. Pure."""
-    usable = [track for track in live.tracks if _is_protected_so(track, scheme, keys) and not lost & _paths(track)]
+    usable = [track for track in live.tracks if _is_protected_so(track, scheme) and not lost & _paths(track)]
     unusable = {track.media: track.reason for track in live.left_out}
-    video, audio, subtitles = (_same(wanted, usable) for wanted in (media.video, media.audio, media.subtitles))
+    video, audio, subtitles = (_same(wanted, usable, keys) for wanted in (media.video, media.audio, media.subtitles))
     pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
     if len(video) < len(made.video) or not pictures or lost & {pictures.poster, pictures.track, *pictures.sheets}:
         video, pictures = {}, None  # one decode makes all of them
@@ -121,21 +122,29 @@ def inherited(
     )
 
 
-def _is_protected_so(track: PublishedTrack, scheme: str, keys: Collection[str]) -> bool:
-    """Whether a track is protected as a title under a scheme, with these keys, protects it. Its text may be clear."""
-    own = scheme_of(scheme).text_scheme if isinstance(track, SubtitleTrack) else scheme
-    used = {segment.key_id for segment in track.segments}
-    return track.scheme == own and used <= (set(keys) if own != CLEAR else {None})
+def _is_protected_so(track: PublishedTrack, scheme: str) -> bool:
+    """Whether a track is protected as a title under a scheme protects it. Its text may be clear."""
+    return track.scheme == (scheme_of(scheme).text_scheme if isinstance(track, SubtitleTrack) else scheme)
 
 
-def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack]) -> dict[str, PublishedTrack]:
-    """Return for each rendition a live track of the same fingerprint, if there is one: that of the same id, where there are several."""
+def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack], keys: KeySet) -> dict[str, PublishedTrack]:
+    """Return for each rendition a live track of the same fingerprint under the same keys, if there is one: that of the same id, where there
+    are several.
+    """
     found: dict[str, PublishedTrack] = {}
     for track in usable:
         for id_, fingerprint in wanted.items():
-            if track.media == fingerprint and (id_ not in found or track.id == id_):
+            if track.media == fingerprint and (id_ not in found or track.id == id_) and _is_under(track, id_, keys):
                 found[id_] = track
     return found
+
+
+def _is_under(track: PublishedTrack, id_: str, keys: KeySet) -> bool:
+    """Whether each segment has the key that it will have as a part of another track; a clear one has none, whatever others have."""
+    if track.scheme == CLEAR:
+        return True
+    wanted = (keys.of(id_, segment.index) for segment in track.segments)
+    return all(key and segment.key_id == key.key_id for segment, key in zip(track.segments, wanted, strict=True))
 
 
 def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioRendition | SubtitleRendition) -> PublishedTrack:

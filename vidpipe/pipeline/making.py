@@ -133,7 +133,8 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             [*kept.left_out, *new.tracks.left_out],
             pictures=media.pictures,
             sheets={path: sizes[path] for path in pictures},
-            keys=target.key_ids,
+            keys=target.protection.keys,
+            session_keys=settings.session_keys,
         )
         texts = manifests(inventory, settings.key_url)
     with stages("publish"):

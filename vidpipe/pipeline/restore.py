@@ -12,20 +12,26 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record
 from vidpipe.encode.quality_gate import chains
 from vidpipe.encode.scheduler import encode
+from vidpipe.inventory import Inventory
+from vidpipe.inventory.key_usage import uses_in
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.kept_plan import KeptPlan
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, RunContext, make
 from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Note, Reporter, Stages
-from vidpipe.protect.key_source import LocalKeys, existing, uses_of
+from vidpipe.protect.key_source import LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
@@ -51,13 +57,17 @@ def restorable(live: Record, lost: Loss | None, reporter: Reporter) -> Loss:
     return lost
 
 
-def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, *, gzip: bool) -> Destination:
+def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: Sequence[KeyUse], *, gzip: bool) -> Destination:
     """Return where a live version is made again: only what is lost is written there, and nothing that differs from what was published.
 
-    gzip: as in Destination.
+    uses: of its keys.  gzip: as in Destination.
     """
-    source, scheme = LocalKeys(keys), live.encryption.method
-    protection = Protection(scheme_of(scheme), existing(source, uses_of(scheme), live.encryption.key_ids))
+    source, key_ids = LocalKeys(keys), live.encryption.key_ids
+    if len(key_ids) != len(uses):
+        raise Differs(layout.MASTER)
+    known = lost.inventory
+    keys_of_it = replace(existing(source, uses, key_ids), signals=known.drm if isinstance(known, Inventory) else ())
+    protection = Protection(scheme_of(live.encryption.method), keys_of_it)
     return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=_kept(lost))
 
 
@@ -86,15 +96,17 @@ def put_back(
     about = Description(title=live.title, metadata=live.metadata)
     facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
     decided = Decided(made, about, kept.policy, facts, lambda: made.source)
-    keys = KeyStore(settings.keys, settings.master_key.get_secret_value() if settings.master_key else None)
-    target = restoring(live, lost, storage, keys, gzip=kept.gzip_playlists)
+    known = lost.inventory
+    if not isinstance(known, Inventory):
+        raise Differs(layout.INVENTORY)
+    target = restoring(live, lost, storage, key_store(settings), uses_in(known), gzip=kept.gzip_playlists)
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
     if dry_run:
         pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
         with closing(pieces):
             deque(pieces, maxlen=0)
         return
-    then = settings.model_copy(update={"key_url": kept.key_url})
+    then = settings.model_copy(update={"key_url": kept.key_url, "session_keys": known.session_keys})
     make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True))
 
 

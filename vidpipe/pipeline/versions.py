@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,17 @@ from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
-from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VidpipeError
+from vidpipe.errors import CatalogFailed, KeyServiceFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import HLS_ONLY
+from vidpipe.manifest.drm import check_signals
 from vidpipe.media.ffmpeg import FFmpeg
+from vidpipe.pipeline.key_access import key_source, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import KeySet, LocalKeys, uses_of
+from vidpipe.protect.key_source import KeySet, LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore, new_key_id
+from vidpipe.protect.key_uses import ONE_KEY, KeyUse
 from vidpipe.publish.upload import discard
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
@@ -64,7 +68,11 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         "key_url": settings.key_url,
         "gzip": settings.gzip_playlists and settings.target.lower().startswith("s3:"),
         "ffmpeg": ffmpeg.version,
-        **({"public_url": settings.public_url} if settings.public_url else {}),  # without it as it was before there was one
+        # Without these as it was before there were any.
+        **({"public_url": settings.public_url} if settings.public_url else {}),
+        **({"key_classes": settings.key_classes} if settings.key_classes != ONE_KEY else {}),
+        **({"key_rotation": settings.key_rotation} if settings.key_rotation else {}),
+        **({"session_keys": True} if settings.session_keys else {}),
     }
     return redescribed(_hash(decided), about)
 
@@ -92,16 +100,17 @@ def begin(
     fingerprint: str,
     reporter: Reporter,
     *,
-    keep: tuple[str, ...] = (),
+    uses: Sequence[KeyUse],
+    keep: Sequence[str | None] = (),
     fresh: bool,
     copy_of: str | None = None,
 ) -> tuple[JobNote, KeySet]:
     """Continue the version that an earlier run left unfinished if it is the same one; otherwise begin a new one. Return its keys, too.
 
-    keep: ids of the keys of the live version of the same source under the same scheme, which the new one is encrypted under, too.
+    uses: of the keys of the version.
+    keep: for each of them the id of the key that the live version of the same source has for the same; None, or nothing at all, without.
     fresh: make new keys.  copy_of: as in JobNote.
     """
-    uses = uses_of(settings.encrypt)
     if uses:
         _warn_of_another_master_key(keys, reporter)
     left = held.unfinished
@@ -111,7 +120,7 @@ def begin(
     if left and is_known(catalog, left):
         left = None
     if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
-        return _with_keys(left, settings, keys)
+        return _with_keys(left, uses, keys, settings)
     if left:
         try:
             _discard(left)
@@ -121,20 +130,21 @@ def begin(
             text = f"what an unfinished ingest uploaded to {left.target} (version {left.version}) could not be removed: {error.what}"
             reporter.emit(Note(level="warning", text=text))
         _forget_keys(catalog, left, keys)
-    kept = bool(keep) and len(keep) == len(uses) and not fresh and _can_use(keep, keys)
+    wanted = keep if len(keep) == len(uses) and not fresh else [None] * len(uses)
+    kept = [key_id if key_id and _can_use((key_id,), keys) else None for key_id in wanted]
     job = JobNote(
         content_id=content_id,
         fingerprint=fingerprint,
         version=layout.new_version(datetime.now(UTC)),
         target=settings.target,
-        key_ids=keep if kept else tuple(new_key_id() for _ in uses),
-        keys_kept=kept,
+        key_ids=tuple(key_id or new_key_id() for key_id in kept),
+        keys_kept=tuple(filter(None, kept)),
         catalog=catalog.where,
         copy_of=copy_of,
     )
     held.save(job)
     try:
-        return _with_keys(job, settings, keys)
+        return _with_keys(job, uses, keys, settings)
     except UsageError:  # nothing was begun
         held.finish()
         raise
@@ -152,7 +162,7 @@ def _warn_of_another_master_key(keys: KeyStore, reporter: Reporter) -> None:
 
 def _opens(job: JobNote, keys: KeyStore) -> bool:
     """Whether the keys of an unfinished version can be used. Those not made yet can; those that another version has must be there."""
-    return _can_use(job.key_ids if job.keys_kept else tuple(key_id for key_id in job.key_ids if keys.holds(key_id)), keys)
+    return _can_use(tuple(key_id for key_id in job.key_ids if key_id in job.keys_kept or keys.holds(key_id)), keys)
 
 
 def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
@@ -165,17 +175,25 @@ def _can_use(key_ids: tuple[str, ...], keys: KeyStore) -> bool:
 
 def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
     """Remove the keys of a version that is given up, unless another version is encrypted under them. Raises CatalogFailed in doubt."""
-    if job.keys_kept:
+    if set(job.key_ids) <= set(job.keys_kept):
         return
-    used = {key_id for known in catalog.versions(job.content_id) for key_id in known.encryption.key_ids}
+    used = set(job.keys_kept) | {key_id for known in catalog.versions(job.content_id) for key_id in known.encryption.key_ids}
     for key_id in job.key_ids:
         if key_id not in used:
             keys.remove(key_id)
 
 
-def _with_keys(job: JobNote, settings: Settings, keys: KeyStore) -> tuple[JobNote, KeySet]:
+def _with_keys(job: JobNote, uses: Sequence[KeyUse], keys: KeyStore, settings: Settings) -> tuple[JobNote, KeySet]:
     """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
-    return job, LocalKeys(keys).keys(job.content_id, uses_of(settings.encrypt), job.key_ids)
+    if job.copy_of and {*job.key_ids} <= {*job.keys_kept}:  # whatever a key server has said of them is in the inventory that is copied
+        return job, existing(LocalKeys(keys), uses, job.key_ids)
+    key_set = key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
+    try:
+        check_signals(key_set.signals)
+    except ValueError as problem:
+        fix = "look into the key server: HLSSignalingData has the whole tags, as base64"
+        raise KeyServiceFailed(f"playlists cannot say what the key server wants: {problem}", fix=fix) from problem
+    return job, key_set
 
 
 def is_known(catalog: Catalog, job: JobNote) -> bool:
@@ -235,7 +253,7 @@ def give_up(settings: Settings) -> tuple[str, ...]:
     """
     given_up: list[str] = []
     failed: list[PublishFailed] = []
-    keys = KeyStore(settings.keys)
+    keys = key_store(settings)
     with closing(open_catalog(settings.catalog_url)) as catalog:
         for content_id in noted(settings.work):
             with ExitStack() as cleanup:

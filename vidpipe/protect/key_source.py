@@ -4,44 +4,55 @@ In:   the tracks of a title, and ids that were written down before (``pipeline/v
 Out:  a KeySet: for each segment of each track its key.
 Wrong: UsageError from the source: a key that is unknown, altered, or wrapped with another master key.
 
-A key has a use: some tracks, from one segment on until the next use of those tracks begins. Today a title has one use for everything;
-keys for classes of tracks and keys that change with time are more uses, and nothing else. The local key store is one KeySource; a key
-service is another.
+A key has a use: some tracks, from one segment on until the next use of those tracks begins (``key_uses.py``). The local key store is one
+KeySource; a key service is another.
 """
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import Field
+
+from vidpipe.data import Data
 from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.schemes import CLEAR
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
-    """What one key is for. tracks: ids of renditions, None for all.  first: 0-based index of the first segment."""
+class DrmSignal(Data):
+    """What a DRM system wants manifests to say of a key. Public. All are base64, as a key server gives them."""
 
-    tracks: frozenset[str] | None = None
-    first: int = 0
-
-    def covers(self, track: str, index: int) -> bool:
-        """Whether it is for a segment, unless a later use is."""
-        return index >= self.first and (self.tracks is None or track in self.tracks)
+    key_id: str
+    system_id: str = Field(description="UUID of the DRM system, lower-case.")
+    pssh: str | None = Field(default=None, description="A whole pssh box.")
+    content_protection: str | None = Field(default=None, description="XML: elements of ContentProtection in DASH.")
+    hls_media: str | None = Field(default=None, description="Text: tags of a media playlist, such as EXT-X-KEY.")
+    hls_master: str | None = Field(default=None, description="Text: tags of the master playlist, such as EXT-X-SESSION-KEY.")
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The keys of one version. uses: in rising order of their first segments.  keys: one for each use."""
+    """The keys of one version.
+
+    uses: in rising order of their first segments.  keys: one for each use.  signals: what DRM systems want to be said of them.
+    """
 
     uses: tuple[KeyUse, ...] = ()
     keys: tuple[ContentKey, ...] = ()
+    signals: tuple[DrmSignal, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.keys) != len(self.uses):
+            raise ValueError(f"{len(self.keys)} keys for {len(self.uses)} uses")
 
     def of(self, track: str, index: int = 0) -> ContentKey | None:
         """Return the key of a segment of a track; None if it is left clear."""
-        covering = [key for use, key in zip(self.uses, self.keys, strict=True) if use.covers(track, index)]
-        return covering[-1] if covering else None
+        begun = bisect.bisect_right(self.uses, index, key=lambda use: use.first)  # a title of hours has many, and more segments
+        return next((self.keys[at] for at in reversed(range(begun)) if self.uses[at].covers(track, index)), None)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -65,14 +76,14 @@ class KeySource(Protocol):
         """Forget the key of a version that was never published. Nothing there is no error."""
 
 
+def uses_of(scheme: str) -> tuple[KeyUse, ...]:
+    """Return the uses of keys that a title under a scheme has if it has no more than one."""
+    return () if scheme == CLEAR else (KeyUse(),)
+
+
 def existing(source: KeySource, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
     """Return the keys of a version that was made before. Raises UsageError if one of them is not to be had."""
     return KeySet(tuple(uses), tuple(source.get(key_id) for key_id in ids))
-
-
-def uses_of(scheme: str) -> tuple[KeyUse, ...]:
-    """Return the uses of keys that a title under a scheme has."""
-    return () if scheme == CLEAR else (KeyUse(),)
 
 
 @dataclass(frozen=True, slots=True)

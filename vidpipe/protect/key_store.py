@@ -1,6 +1,6 @@
 """The local key store: a fresh AES-128 content key for every title, wrapped by the master key.
 
-In:   the folder of the store and, optionally, the master key (else ``master.key`` in the folder, created on first use).
+In:   the folder of the store and, optionally, the master key, or where it comes from (else ``master.key`` in the folder).
 Out:  ContentKey, and one file for each key: ``{key_id}.json``, mode 0600, in a folder of mode 0700.
 Wrong: UsageError: wrong master key, altered or unreadable key file, unknown key id. No message ever holds a key.
 
@@ -17,7 +17,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +29,15 @@ from pydantic import ValidationError
 from vidpipe import durable
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
-from vidpipe.protect.master_key import MASTER_BYTES, load_master_key, private_folder
+from vidpipe.protect.master_key import private_folder
+from vidpipe.protect.master_source import GivenMaster, LocalMaster, MasterSource
+from vidpipe.work.locks import held
 
 KEY_BYTES = 16
 """AES-128 (RFC 8216 section 4.3.2.4)."""
+LOCK_FILE = ".lock"
+LOCK_SECONDS = 60.0
+"""So long is waited for another process that makes a key or wraps all of them anew."""
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -69,32 +74,35 @@ class _KeyFile(Data):
 class KeyStore:
     """The keys in one folder. Safe for several threads and processes at once. Nothing is created before the first ``create``."""
 
-    def __init__(self, folder: Path, master_key: bytes | None = None) -> None:
-        if master_key is not None and len(master_key) != MASTER_BYTES:
-            raise ValueError("a master key has 32 bytes")
+    def __init__(self, folder: Path, master: bytes | MasterSource | None = None) -> None:
         self.folder = folder
-        self._given = master_key
+        self._source = LocalMaster(folder) if master is None else GivenMaster(master) if isinstance(master, bytes) else master
 
     def create(self, content_id: str, key_id: str | None = None) -> ContentKey:
         """Make, store and return a fresh random key for a title. key_id: a ``new_key_id`` that was written down before."""
         key = ContentKey(key_id=key_id or new_key_id(), content_id=content_id, key=secrets.token_bytes(KEY_BYTES))
-        master = self._master()
-        entry = _KeyFile(
-            key_id=key.key_id,
-            content_id=content_id,
-            created_at=datetime.now(UTC).replace(microsecond=0),
-            wrapped=aes_key_wrap(master, key.key).hex(),
-            master=_fingerprint(master),
-        )
-        entry = entry.model_copy(update={"mac": _mac(master, entry)})
+        self.add(key)
+        return key
+
+    def add(self, key: ContentKey) -> None:
+        """Store a key that was made elsewhere, or the same one again. Raises UsageError if another one has its id."""
+        if not _KEY_ID.fullmatch(key.key_id) or len(key.key) != KEY_BYTES:
+            raise ValueError(f"not a key of {KEY_BYTES} bytes with an id of 32 hex digits: {key!r}")
         file = self._file(key.key_id)
         try:
             private_folder(self.folder)
             durable.sweep(self.folder)
-            durable.write(file, entry.model_dump_json().encode(), private=True)
+            with self.locked():
+                if file.exists():
+                    if self.get(key.key_id) != key:
+                        fix = f"see what has it: vidpipe keys show {key.key_id}"
+                        raise UsageError("another key with this id is in the key store", where=str(file), fix=fix)
+                    return
+                now = datetime.now(UTC).replace(microsecond=0)
+                entry = _KeyFile(key_id=key.key_id, content_id=key.content_id, created_at=now, wrapped="", master="")
+                self._write(entry, key.key, next(self._source.masters()))
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
-        return key
 
     def get(self, key_id: str) -> ContentKey:
         """Return the key with this id. Raises UsageError if it is unknown, altered, or wrapped with another master key."""
@@ -102,23 +110,51 @@ class KeyStore:
             raise UsageError(
                 f"{key_id[:80]!r} is not a key id", where=str(self.folder), fix="a key id has 32 hex digits; see `catalog show`"
             )
-        entry, file = self._read(self._file(key_id)), self._file(key_id)
-        master = self._master()
-        if entry.master != _fingerprint(master):
-            raise UsageError(
-                "this key was wrapped with another master key",
-                where=str(file),
-                fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
-            )
-        altered = UsageError(
-            "the key file was altered or damaged", where=str(file), fix="restore it from a backup, or ingest the title again"
+        file = self._file(key_id)
+        for _ in range(2):  # between reading the key and reading the master key, both may have been replaced
+            entry = self._read(file)
+            for master in self._source.masters():
+                if entry.master == _fingerprint(master):
+                    return ContentKey(key_id, entry.content_id, self._unwrapped(file, entry, master))
+        raise UsageError(
+            "this key was wrapped with another master key",
+            where=str(file),
+            fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
         )
-        if entry.key_id != key_id or not hmac.compare_digest(entry.mac, _mac(master, entry)):
-            raise altered
-        try:
-            return ContentKey(key_id=key_id, content_id=entry.content_id, key=aes_key_unwrap(master, bytes.fromhex(entry.wrapped)))
-        except (InvalidUnwrap, ValueError) as problem:
-            raise altered from problem
+
+    def rewrap(self, new: bytes, *, dry_run: bool = False) -> tuple[int, int, tuple[KeyInfo, ...]]:
+        """Wrap every key with another master key that the present one opens. Only for a holder of ``locked``.
+
+        Return how many were wrapped, how many were already, and those that neither opens, which stay as they are. A file that is damaged is
+        an error before any is touched: restored from a backup later, it would need the master key that is to be given up.
+        """
+        present, old, already, foreign = _fingerprint(new), list[tuple[Path, _KeyFile, bytes]](), 0, []
+        masters = {_fingerprint(master): master for master in (*self._source.masters(), new)}
+        for file in sorted(self._files()):
+            entry = self._read(file)
+            if entry.master not in masters:
+                foreign.append(_info(entry))
+                continue
+            key = self._unwrapped(file, entry, masters[entry.master])
+            if entry.master == present:
+                already += 1
+            else:
+                old.append((file, entry, key))
+        for file, entry, key in old if not dry_run else ():
+            try:
+                self._write(entry, key, new)
+            except OSError as problem:
+                raise self._unusable("a content key cannot be stored", file, problem) from problem
+        return len(old), already, tuple(foreign)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let no other process make a key, or wrap keys anew, while the block runs: none is wrapped with a master key that is given up."""
+        with held(self.folder / LOCK_FILE, seconds=LOCK_SECONDS, passing=True) as free:
+            if not free:
+                fix = "wait for it to end, then run this again"
+                raise UsageError("another process holds the key store", where=str(self.folder), fix=fix)
+            yield
 
     def holds(self, key_id: str) -> bool:
         """Return whether there is a key of this id."""
@@ -129,12 +165,12 @@ class KeyStore:
         files = list(itertools.islice(self._files(), most))
         if not files:
             return ()  # and no master key is made
-        present = _fingerprint(self._master())
+        present = {_fingerprint(master) for master in self._source.masters()}
         entries = []
         for file in files:
             with suppress(UsageError):  # damaged, or just removed: whoever needs it gets the error
                 entries.append(self._read(file))
-        return tuple(_info(entry) for entry in entries if entry.master != present)
+        return tuple(_info(entry) for entry in entries if entry.master not in present)
 
     def remove(self, key_id: str) -> None:
         """Forget the key of a version that was never published. Nothing there is no error."""
@@ -161,8 +197,24 @@ class KeyStore:
         except OSError as problem:  # which glob would pass over, as if there were no keys
             raise self._unusable("the key store cannot be read", self.folder, problem) from problem
 
-    def _master(self) -> bytes:
-        return self._given if self._given is not None else load_master_key(self.folder)
+    def _write(self, entry: _KeyFile, key: bytes, master: bytes) -> None:
+        """Write a key file, or write it anew with another master key. Raises OSError."""
+        wrapped = {"wrapped": aes_key_wrap(master, key).hex(), "master": _fingerprint(master)}
+        entry = entry.model_copy(update=wrapped)
+        entry = entry.model_copy(update={"mac": _mac(master, entry)})
+        durable.write(self._file(entry.key_id), entry.model_dump_json().encode(), private=True)
+
+    def _unwrapped(self, file: Path, entry: _KeyFile, master: bytes) -> bytes:
+        """Return the key in a file. Raises UsageError if anything in the file was altered."""
+        altered = UsageError(
+            "the key file was altered or damaged", where=str(file), fix="restore it from a backup, or ingest the title again"
+        )
+        if entry.key_id != file.stem or not hmac.compare_digest(entry.mac, _mac(master, entry)):
+            raise altered
+        try:
+            return aes_key_unwrap(master, bytes.fromhex(entry.wrapped))
+        except (InvalidUnwrap, ValueError) as problem:
+            raise altered from problem
 
     def _file(self, key_id: str) -> Path:
         return self.folder / f"{key_id}.json"

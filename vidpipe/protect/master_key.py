@@ -23,6 +23,8 @@ from vidpipe.errors import UsageError
 MASTER_BYTES = 32
 """AES-256 for wrapping."""
 FILE = "master.key"
+NEXT = "master.key.next"
+"""The key that is to take its place, while ``master_rotation.py`` wraps all keys anew. Until that is done both open keys."""
 _ENVIRONMENT = "VIDPIPE_MASTER_KEY"
 
 
@@ -50,11 +52,7 @@ def load_master_key(folder: Path) -> bytes:
                 _create(file)
             key = _read(file)  # another process may have created it, and content keys too, since the first look
     except OSError as problem:
-        raise UsageError(
-            f"the master key cannot be read or created: {problem.strerror or problem}",
-            where=str(file),
-            fix=f"give this user access to it, choose another home with --home, or set {_ENVIRONMENT}",
-        ) from problem
+        raise _unreadable(file, problem) from problem
     if key is None:
         raise UsageError(
             "the master key is missing, but content keys wrapped with it are still there",
@@ -62,6 +60,48 @@ def load_master_key(folder: Path) -> bytes:
             fix=f"restore {FILE} from a backup or set {_ENVIRONMENT}; without it these titles cannot be played",
         )
     return key
+
+
+def next_master_key(folder: Path) -> bytes | None:
+    """Return the key of a rotation that was begun and not finished, if there is one."""
+    try:
+        return _read(folder / NEXT)
+    except OSError as problem:
+        raise _unreadable(folder / NEXT, problem) from problem
+
+
+def create_next(folder: Path) -> bytes:
+    """Make the key of a rotation, or return that of one that was begun."""
+    try:
+        if _read(folder / NEXT) is None:
+            _create(folder / NEXT)
+    except OSError as problem:
+        raise _unreadable(folder / NEXT, problem) from problem
+    return next_master_key(folder) or b""
+
+
+def finish_next(folder: Path) -> None:
+    """Let the key of a rotation take the place of the one before, which is gone then."""
+    try:
+        durable.move(folder / NEXT, folder / FILE)
+    except OSError as problem:
+        raise _unreadable(folder / NEXT, problem) from problem
+
+
+def forget_master_key(folder: Path) -> None:
+    """Remove the file of a master key that wraps nothing any more, because another one is given."""
+    try:
+        (folder / FILE).unlink(missing_ok=True)
+    except OSError as problem:
+        raise _unreadable(folder / FILE, problem) from problem
+
+
+def _unreadable(file: Path, problem: OSError) -> UsageError:
+    return UsageError(
+        f"the master key cannot be read or created: {problem.strerror or problem}",
+        where=str(file),
+        fix=f"give this user access to it, choose another home with --home, or set {_ENVIRONMENT}",
+    )
 
 
 def _from_base64(text: str) -> bytes:

@@ -7,7 +7,8 @@ Wrong: nothing but a bug of the caller (ValueError): a track without the key tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+from dataclasses import dataclass, replace
 
 from vidpipe.package.containers import Container
 from vidpipe.package.cut import Cut
@@ -26,7 +27,12 @@ class Protection:
 
     def header(self, track: TrackFacts, container: Container) -> bytes | None:
         """Return the init section of a track, or None if its container has none."""
-        return container.header(self.scheme.header(track, self.keys.of(track.id)))
+        key = self.keys.of(track.id)
+        encryption = self.scheme.header(track, key)
+        if encryption is not None and key is not None:
+            boxes = tuple(base64.b64decode(each.pssh) for each in self.keys.signals if each.pssh and each.key_id == key.key_id)
+            encryption = replace(encryption, systems=(*encryption.systems, *boxes))
+        return container.header(encryption)
 
     def seal(self, cut: Cut, container: Container) -> ProtectedSegment:
         """Return a cut as it will lie at the target: its samples encrypted or not, written, and encrypted whole or not."""

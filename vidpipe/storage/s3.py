@@ -102,7 +102,7 @@ class S3Storage:
         self.bucket = bucket
         self.prefix = prefix
         with self._translated("open the target", f"s3://{bucket}"):
-            self._client: S3Client = _client()
+            self._client: S3Client = client_of("s3")
         self._client.meta.events.register("choose-signer.s3.PutObject", _signature)
         self._transfer = TransferConfig(multipart_threshold=MULTIPART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=16)
 
@@ -364,14 +364,15 @@ def invalidate(distribution: str, paths: Sequence[str]) -> None:
     batch = {"Paths": {"Quantity": len(paths), "Items": list(paths)}, "CallerReference": uuid.uuid4().hex}
     where = f"CloudFront distribution {distribution}"
     try:
-        with translated("ask for an invalidation", where, distribution), closing(_client("cloudfront")) as client:
+        with translated("ask for an invalidation", where, distribution), closing(client_of("cloudfront")) as client:
             client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
     except PublishFailed as problem:
         problem.fix = "check the id of the distribution, and that these credentials have cloudfront:CreateInvalidation"
         raise
 
 
-def _client(service: str = "s3") -> Any:
+def client_of(service: str, region: str | None = None) -> Any:
+    """Return a client of boto3 for a service. region: None is that of the user's configuration."""
     settings = botocore.session.Session()
     loader = _descriptions(settings.get_config_variable("data_path"))
     loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # boto3 adds its own place for each session
@@ -388,4 +389,4 @@ def _client(service: str = "s3") -> Any:
         user_agent_extra="vidpipe",
     )
     session: Any = boto3.Session(botocore_session=settings)  # its types know each service by name
-    return session.client(service, config=config)
+    return session.client(service, config=config, region_name=region)

@@ -33,6 +33,8 @@ from vidpipe.inventory.measure import Bitrate, average, peak
 from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, SubtitleTrack
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
+from vidpipe.manifest.drm import IDENTITY, keys_in_effect
+from vidpipe.manifest.hls import named_in_master, tags_in_master
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
 from vidpipe.media import process
@@ -176,7 +178,7 @@ def verify(
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
-    _check_master(target, inventory, objects[layout.MASTER], facts, rates)
+    _check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
     if "dash" in inventory.formats:
         delays = {reader.expected.id: reader.delay for reader in readers}
         check_manifest(target, inventory, objects[layout.MPD], facts, rates, delays)
@@ -347,6 +349,8 @@ def _check_playlist(
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
         target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
+        found = sorted((key.method, key.uri, key.keyformat) for key in entry.keys if key.keyformat != IDENTITY)
+        target.same(where, "EXT-X-KEY of DRM systems", keys_in_effect(title.drm, segment.key_id), found)
         if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.add(segment.iv)
@@ -371,7 +375,7 @@ def _keys(
 
 
 def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
-    return [(key.method, key.uri, key.iv) for key in entry.keys]
+    return [(key.method, key.uri, key.iv) for key in entry.keys if key.keyformat == IDENTITY]
 
 
 def _check_track(
@@ -430,7 +434,9 @@ def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
         target.same(reader.expected.init, "the edit list of all rungs (ticks)", delayed[0].delay, reader.delay)
 
 
-def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate]) -> None:
+def _check_master(
+    target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate], key_url: str | None
+) -> None:
     """Compare everything that the master playlist declares with what was measured."""
     path = layout.MASTER
     try:
@@ -444,6 +450,12 @@ def _check_master(target: Readback, expected: Inventory, data: bytes, facts: dic
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
     target.same(path, "the list of variants", sorted(video), sorted({variant.uri for variant in master.variants}))
     target.same(path, "the kinds of renditions", [], sorted({member.type for member in master.renditions} - {"AUDIO", "SUBTITLES"}))
+    named = [(method, key_uri(key_url, expected.content_id, key_id)) for method, key_id in named_in_master(expected)]
+    own = [key for key in master.session_keys if key.keyformat == IDENTITY]
+    target.same(path, "EXT-X-SESSION-KEY", named, [(key.method, key.uri) for key in own])
+    written = data.decode().splitlines()
+    lines = [written[key.line - 1] for key in master.session_keys if key not in own]
+    target.same(path, "EXT-X-SESSION-KEY of DRM systems", tags_in_master(expected), lines)
     groups = check_audio(target, path, master, video, audio)
     check_members(target, path, expected.subtitles, master)
     texts = {track.playlist: track.id for track in expected.subtitles}

@@ -126,4 +126,4 @@ class Readback:
 
 def keys_of(segments: Sequence[PublishedSegment], key_for: Callable[[str], ContentKey]) -> dict[str, ContentKey]:
     """Return key id -> content key for all segments of a track."""
-    return {segment.key_id: key_for(segment.key_id) for segment in segments if segment.key_id}
+    return {key_id: key_for(key_id) for key_id in dict.fromkeys(segment.key_id for segment in segments) if key_id}

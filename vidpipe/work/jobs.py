@@ -30,13 +30,14 @@ GATE_SECONDS = 60.0
 """So long does an ingest wait for `vidpipe work clean` to end."""
 
 Id = Annotated[str, Field(pattern=rf"^{CONTENT_ID.pattern}$")]
+KeyId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class JobNote(Data):
     """One version in the making.
 
     target: where it goes.  key_ids: of its content keys, none when the title is not encrypted.
-    keys_kept: they are those of the version that was live before, and so not for this version to remove.
+    keys_kept: ids of those that the version that was live before has, too, and so not for this version to remove.
     catalog: where its line will stand, as Catalog.where says it; None in a note that an older vidpipe wrote.
     copy_of: the version whose media it has, under another description; None for an ingest.
     """
@@ -45,18 +46,20 @@ class JobNote(Data):
     fingerprint: str
     version: Id
     target: str
-    key_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
-    keys_kept: bool = False
+    key_ids: tuple[KeyId, ...] = ()
+    keys_kept: tuple[KeyId, ...] = ()
     catalog: str | None = None
     copy_of: Id | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _one_key(cls, note: Any) -> Any:
-        """Read a note of vidpipe 0.1.0, which had one key or none."""
+    def _of_earlier_ones(cls, note: Any) -> Any:
+        """Read a note of vidpipe 0.1.0, which had one key or none, and of 0.2.0.dev, which kept all keys or none."""
         if isinstance(note, dict) and "key_id" in note:
             key_id = note["key_id"]
-            return {**{name: value for name, value in note.items() if name != "key_id"}, "key_ids": () if key_id is None else (key_id,)}
+            note = {**{name: value for name, value in note.items() if name != "key_id"}, "key_ids": () if key_id is None else (key_id,)}
+        if isinstance(note, dict) and isinstance(note.get("keys_kept"), bool):
+            return {**note, "keys_kept": note.get("key_ids", ()) if note["keys_kept"] else ()}
         return note
 
 

@@ -1,4 +1,4 @@
-"""The commands that keep targets and catalog true to each other: verify, repair, gc, copy."""
+"""The commands that keep targets and catalog true to each other, and titles where and under which keys they are wanted."""
 
 from __future__ import annotations
 
@@ -160,6 +160,39 @@ def copy(
         changes.moved(out(), done)
 
 
+def rekey(
+    content_id: options.LiveId,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: options.Json = False,
+    progress: options.ProgressOption = options.Progress.auto,
+    home: options.Home = None,
+    ffmpeg: options.FFmpeg = None,
+    debug: options.Debug = False,
+) -> None:
+    """Publish a title under new keys, without encoding.
+
+    Each segment is read from the target, decrypted, and encrypted under a new key. The new version takes the place of the live one, which
+    stays, with its keys, as a superseded version: `vidpipe catalog prune` removes both. Neither the source nor the work folder is needed.
+    """
+    from vidpipe.cli import key_tables
+    from vidpipe.data import report
+
+    settings = options.settings(home=home, ffmpeg=ffmpeg)
+    from vidpipe.lifecycle.rekeying import RekeyRequest
+    from vidpipe.lifecycle.rekeying import rekey as renew
+
+    request = RekeyRequest(content_id=content_id, dry_run=dry_run)
+    if asks(yes, dry_run):
+        confirm(key_tables.would_rekey(renew(request.model_copy(update={"dry_run": True}), settings)))
+    with watching(progress) as (reporter, cancel):
+        done = renew(request, settings, reporter, cancel)
+    if json:
+        write_json(report(done))
+    else:
+        key_tables.rekeyed(out(), done)
+
+
 def add_to(app: typer.Typer) -> None:
     """Give the program its commands for upkeep."""
     for name, command, shown in (
@@ -167,5 +200,6 @@ def add_to(app: typer.Typer) -> None:
         ("repair", repair, ("repair --dry-run", "repair film", "repair --adopt --to s3://media/vod")),
         ("gc", gc, ("gc", "gc --delete", "gc --delete --older-than 30d --to s3://media/vod --yes")),
         ("copy", copy, ("copy film --to s3://media/vod --dry-run", "copy film --to s3://media/vod", "copy film --to /srv/titles --json")),
+        ("rekey", rekey, ("rekey film --dry-run", "rekey film", "rekey film --yes --json")),
     ):
         app.command(name, cls=Command, epilog=examples(*(f"vidpipe {line}" for line in shown)))(command)

@@ -35,6 +35,8 @@ SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 DEFAULT_SCHEME: SchemeName = "aes-128"
 CLEAR: SchemeName = "none"
 SCHEMES_FOR_PEOPLE = "aes-128 (whole segments), cbcs or cenc (samples of audio and video, Common Encryption), or none"
+WHOLE_SEGMENTS: frozenset[str] = frozenset({"aes-128"})
+"""Those that encrypt each segment whole, whatever is in it: any segment may begin a new key, and be put under another one as it lies."""
 MEANING = (
     "aes-128: each segment whole, AES-128-CBC (RFC 8216 section 4.3.2.4). cbcs, cenc: the samples of audio and video, Common Encryption "
     "(ISO/IEC 23001-7), AES-CBC with a pattern and AES-CTR; subtitles stay clear."

@@ -1,0 +1,205 @@
+"""The keys of titles: which there are and what for, and their way into another home. On the command line, too, which shows none."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretBytes
+
+from tests.lifecycle_support import FIRST, TITLE, House
+from tests.title_support import KEY, Encoded
+from vidpipe.cli import exits
+from vidpipe.cli.app import invoke
+from vidpipe.errors import UsageError
+from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle.title_keys import export_keys, import_keys, list_keys, show_keys
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.master_key import FILE
+
+SECOND = "20261121T000000Z-222222"
+SECRETS = (KEY.key.hex(), base64.b64encode(KEY.key).decode(), repr(KEY.key)[2:-1])
+
+
+@pytest.fixture
+def house(tmp_path: Path, encoded_title: Encoded) -> House:
+    return House(tmp_path, encoded_title)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("VIDPIPE_HOME", str(house.settings.home))
+
+    def start(*arguments: str) -> tuple[int, str, str]:
+        code = exits.run(invoke, ["keys", *arguments])
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return start
+
+
+def test_keys_are_listed_with_what_needs_them(house: House) -> None:
+    house.publish(SECOND, age=1)
+    unused = house.keys.create(TITLE)
+    alone = house.keys.create("never-published")
+    held = {key.key_id: key for key in list_keys(house.settings)}
+    assert held.keys() == {KEY.key_id, unused.key_id, alone.key_id}
+    assert [(each.version, each.status) for each in held[KEY.key_id].versions] == [(SECOND, "live"), (FIRST, "superseded")]
+    assert {key.state for key in held.values()} == {"usable"}
+    assert held[unused.key_id].versions == ()
+    assert {key.key_id for key in list_keys(house.settings, TITLE)} == {KEY.key_id, unused.key_id}
+    with pytest.raises(UsageError, match="no title"):
+        list_keys(house.settings, "titel")
+
+
+def test_what_is_lost_or_cannot_be_opened_is_said(house: House) -> None:
+    other = KeyStore(house.settings.keys, b"x" * 32).create("theirs")
+    house.keys.remove(KEY.key_id)
+    held = {key.key_id: key for key in list_keys(house.settings)}
+    assert (held[KEY.key_id].state, held[KEY.key_id].created_at) == ("missing", None)
+    assert held[other.key_id].state == "another master key"
+
+
+def test_what_a_key_is_for_is_read_from_the_inventory(house: House) -> None:
+    for name in (TITLE, KEY.key_id, KEY.key_id.upper()):
+        (key,) = show_keys(house.settings, name)
+        (version,) = key.versions
+        assert (version.track_type, version.first) == ("ALL", 0)
+        assert version.segments == len(list(house.inventory.segments))
+        assert set(version.tracks) == {track.id for track in house.inventory.tracks}
+    house.file(FIRST, "inventory.json").unlink()
+    (key,) = show_keys(house.settings, TITLE)
+    assert key.versions[0].segments is None
+    for name in ("0" * 32, "nothing"):
+        with pytest.raises(UsageError, match=r"no key|no title"):
+            show_keys(house.settings, name)
+
+
+def test_keys_go_to_another_home_and_open_the_title_there(house: House, tmp_path: Path) -> None:
+    document = export_keys(house.settings, TITLE)
+    house.keys.remove(KEY.key_id)
+    with pytest.raises(UsageError, match="there is no key"):
+        export_keys(house.settings, TITLE)
+    done = import_keys(house.settings, document, "film.xml")
+    assert (done.content_id, done.added, done.known) == (TITLE, (KEY.key_id,), ())
+    assert scrub(ScrubRequest(title=TITLE, full=True), house.settings)
+    again = import_keys(house.settings, document, "film.xml")
+    assert (again.added, again.known) == ((), (KEY.key_id,))
+    house.keys.remove(KEY.key_id)
+    house.keys.create(TITLE, KEY.key_id)
+    with pytest.raises(UsageError, match="another key"):
+        import_keys(house.settings, document, "film.xml")
+    with pytest.raises(UsageError, match="content id"):
+        import_keys(house.settings, document, "film.xml", "../film")
+
+
+def test_a_title_without_keys_has_none_to_export(house: House) -> None:
+    with pytest.raises(UsageError, match="no title"):
+        export_keys(house.settings, "other")
+
+
+# --- on the command line ----------------------------------------------------------------------------------------------
+
+
+def test_no_command_but_export_shows_a_key(run: Run, house: House, tmp_path: Path) -> None:
+    commands = (("list",), ("list", TITLE), ("show", TITLE), ("show", KEY.key_id), ("rotate-master", "--dry-run"), ("rotate-master",))
+    for arguments in commands:
+        for more in ((), ("--json",)):
+            code, out, err = run(*arguments, *more)
+            assert code == 0, err
+            assert not any(secret in out + err for secret in SECRETS)
+            assert (house.settings.keys / FILE).read_text().strip() not in out + err
+            assert not more or json.loads(out) is not None
+    assert KEY.key_id in run("list")[1]
+    assert house.keys.get(KEY.key_id) == KEY
+
+
+def test_export_warns_and_writes_for_its_user_alone(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "film.xml"
+    code, out, err = run("export", TITLE, "--cpix", str(file))
+    assert (code, out) == (0, "")
+    assert "in clear" in err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert SECRETS[1] in file.read_text()
+    code, out, err = run("export", TITLE, "--cpix", "-")
+    assert (code, out) == (0, file.read_text())
+    assert "in clear" in err
+    assert run("export", TITLE)[0] == 2, "where to is said by the user"
+    assert run("export", TITLE, "--cpix", str(tmp_path / "no" / "folder"))[0] == 2
+
+
+def test_import_reads_a_file_or_standard_input(run: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = export_keys(house.settings, TITLE)
+    (tmp_path / "film.xml").write_bytes(document)
+    assert "0 keys stored, 1 were there already" in run("import", str(tmp_path / "film.xml"))[1]
+    house.keys.remove(KEY.key_id)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(document)))
+    code, out, _ = run("import", "-", "--json")
+    assert (code, json.loads(out)["added"]) == (0, [KEY.key_id])
+    code, _, err = run("import", str(tmp_path / "nothing.xml"))
+    assert (code, "cannot be read" in err) == (2, True)
+
+
+def test_the_new_master_key_is_named_and_never_given(run: Run, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = bytes(range(32))
+    code, out, err = run("rotate-master", "--new-master", new.hex())
+    assert code == 2
+    assert new.hex() not in out + err, "not repeated"
+    monkeypatch.setenv("NEW_MASTER_KEY", "too short")
+    code, out, err = run("rotate-master", "--new-master", "NEW_MASTER_KEY")
+    assert (code, "NEW_MASTER_KEY" in err, "too short" in err) == (2, True, False)
+    monkeypatch.setenv("NEW_MASTER_KEY", new.hex())
+    code, out, err = run("rotate-master", "--new-master", "NEW_MASTER_KEY")
+    assert (code, "set VIDPIPE_MASTER_KEY to what NEW_MASTER_KEY has" in out) == (0, True)
+    assert KeyStore(house.settings.keys, new).get(KEY.key_id) == KEY
+
+
+# --- a lost or wrong master key is an error, and never garbage ----------------------------------------------------------
+
+
+def lost(house: House) -> Any:
+    (house.settings.keys / FILE).unlink()
+    return house.settings
+
+
+def wrong(house: House) -> Any:
+    return house.settings.model_copy(update={"master_key": SecretBytes(b"x" * 32)})
+
+
+@pytest.mark.parametrize(("how", "what"), [(lost, "the master key is missing"), (wrong, "wrapped with another master key")])
+def test_without_the_master_key_nothing_is_done(how: Callable[[House], Any], what: str, house: House) -> None:
+    from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
+    from vidpipe.lifecycle.rollback import RollbackRequest, rollback
+    from vidpipe.lifecycle.transfer import TransferRequest, transfer
+    from vidpipe.preview import playing
+
+    house.publish(SECOND, age=1)
+    settings, before = how(house), house.objects()
+    elsewhere = settings.model_copy(update={"target": str(settings.home / "elsewhere")})
+
+    def preview() -> None:
+        with playing(TITLE, settings):
+            pass
+
+    for command in (
+        lambda: export_keys(settings, TITLE),
+        lambda: scrub(ScrubRequest(title=TITLE), settings),
+        lambda: redescribe(RedescribeRequest(content_id=TITLE, title="x"), settings),
+        lambda: rollback(RollbackRequest(content_id=TITLE), settings),
+        lambda: transfer(TransferRequest(content_id=TITLE), elsewhere),
+        preview,
+    ):
+        with pytest.raises(UsageError, match=what) as refused:
+            command()
+        assert refused.value.fix
+    assert house.objects() == before
+    assert house.states == {SECOND: "live", FIRST: "superseded"}

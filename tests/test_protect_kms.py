@@ -1,0 +1,213 @@
+"""The master key from AWS KMS (moto): one request a run, errors that say what to do, and the way there from a file."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from pydantic import SecretBytes
+
+from tests import servers
+from vidpipe.doctor import examine
+from vidpipe.errors import KeyServiceFailed, PublishFailed, UsageError
+from vidpipe.pipeline.key_access import key_store, master_source
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.master_key import FILE, load_master_key
+from vidpipe.protect.master_rotation import rotate_master
+from vidpipe.protect.master_source import KMS_FILE, KMS_NEXT, KmsMaster
+from vidpipe.settings import Settings
+from vidpipe.storage import kms
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[servers.S3Server]:
+    with servers.moto() as found:
+        yield found
+
+
+@pytest.fixture
+def arn(server: servers.S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    server.use(monkeypatch, tmp_path)
+    return str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture
+def settings(tmp_path: Path, arn: str) -> Settings:
+    return Settings(home=tmp_path / "home", key_source=f"kms:{arn}")
+
+
+def test_kms_wraps_the_master_key_and_that_the_content_keys(settings: Settings) -> None:
+    made = [key_store(settings).create("film") for _ in range(2)]
+    assert [key_store(settings).get(key.key_id) for key in made] == made
+    assert not (settings.keys / FILE).exists()
+    assert (settings.keys / KMS_FILE).stat().st_mode & 0o077 == 0
+    master = next(master_source(settings).masters())
+    everything = b"".join(file.read_bytes() for file in settings.keys.iterdir())
+    assert master not in everything
+    assert master.hex().encode() not in everything
+    assert KeyStore(settings.keys, master).get(made[0].key_id) == made[0], "the key that KMS gives"
+    (check,) = [check for check in examine(settings, {}) if check.name == "keys"]
+    assert (check.state, "2 kept" in check.detail, settings.key_source in check.detail) == ("ok", True, True)
+
+
+def test_kms_is_asked_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [key_store(settings).create("film") for _ in range(3)]
+    asked: list[bytes] = []
+    decrypt = kms.decrypt
+    monkeypatch.setattr(kms, "decrypt", lambda arn, wrapped: (asked.append(wrapped), decrypt(arn, wrapped))[1])
+    store = key_store(settings)
+    for key in made:
+        assert store.get(key.key_id) == key
+    assert len(asked) == 1
+
+
+def test_a_store_moves_to_kms(tmp_path: Path, settings: Settings) -> None:
+    """Keys open before, in the middle and after; the file of the master key is gone then."""
+    local = KeyStore(settings.keys)
+    before = local.create("before")
+    old = load_master_key(settings.keys)
+    store = key_store(settings)
+    assert store.get(before.key_id) == before
+    later = store.create("later")
+    done = rotate_master(settings.keys, master_source(settings))
+    assert (done.keys, done.file) == (2, str(settings.keys / KMS_FILE))
+    assert not (settings.keys / FILE).exists()
+    assert not (settings.keys / KMS_NEXT).exists()
+    for key in (before, later):
+        assert key_store(settings).get(key.key_id) == key
+        with pytest.raises(UsageError, match="another master key"):
+            KeyStore(settings.keys, old).get(key.key_id)
+    wrapped = (settings.keys / KMS_FILE).read_bytes()
+    assert rotate_master(settings.keys, master_source(settings)).keys == 2
+    assert (settings.keys / KMS_FILE).read_bytes() != wrapped, "a fresh master key"
+    assert key_store(settings).get(before.key_id) == before
+
+
+def test_a_rotation_that_was_killed_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [key_store(settings).create("film") for _ in range(3)]
+
+    class Died(BaseException):
+        """The machine."""
+
+    def dies(self: KmsMaster) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KmsMaster, "finish", dies)
+        with pytest.raises(Died):
+            rotate_master(settings.keys, master_source(settings))
+    assert [key_store(settings).get(key.key_id) for key in made] == made
+    assert rotate_master(settings.keys, master_source(settings)).already == 3
+    assert [key_store(settings).get(key.key_id) for key in made] == made
+
+
+def spoil(folder: Path) -> None:
+    data = bytearray((folder / KMS_FILE).read_bytes())
+    data[-1] ^= 1
+    (folder / KMS_FILE).write_bytes(data)
+
+
+def test_an_altered_master_key_opens_nothing(settings: Settings, arn: str) -> None:
+    key = key_store(settings).create("film")
+    spoil(settings.keys)
+    with pytest.raises(KeyServiceFailed, match="the wrapped master key was altered") as failed:
+        key_store(settings).get(key.key_id)
+    assert failed.value.where == arn
+    assert failed.value.fix
+    assert isinstance(failed.value, PublishFailed), "the same command continues: no new key is made in its place"
+
+
+def test_another_kms_key_opens_nothing(settings: Settings, tmp_path: Path) -> None:
+    key = key_store(settings).create("film")
+    other = str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
+    with pytest.raises(KeyServiceFailed):
+        key_store(settings.model_copy(update={"key_source": f"kms:{other}"})).get(key.key_id)
+    missing = f"{other[:-4]}0000"
+    with pytest.raises(KeyServiceFailed, match="there is no such KMS key"):
+        key_store(Settings(home=tmp_path / "other", key_source=f"kms:{missing}")).create("film")
+
+
+def test_a_lost_wrapped_master_key_is_not_made_anew(settings: Settings) -> None:
+    key_store(settings).create("film")
+    (settings.keys / KMS_FILE).unlink()
+    with pytest.raises(UsageError, match="wrapped master key is missing"):
+        key_store(settings).create("film")
+    assert not (settings.keys / KMS_FILE).exists()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """AWS KMS that answers every request with one error."""
+
+    code, asked = "", 0
+
+    def do_POST(self) -> None:
+        type(self).asked += 1
+        body = json.dumps({"__type": self.code, "message": "User: arn:aws:iam::1:user/x is not authorized"}).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Refusing]]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.S3Server(f"http://127.0.0.1:{server.server_port}", "test", "test-secret").use(monkeypatch, tmp_path)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        yield Refusing
+        server.shutdown()
+
+
+NOWHERE = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "fix"),
+    [
+        ("AccessDeniedException", "access denied", "kms:GenerateDataKey"),
+        ("DisabledException", "the KMS key is disabled", "enable it"),
+        ("ThrottlingException", "asks to slow down", "wait a moment"),
+        ("KMSInvalidStateException", "present state", "deletion"),
+    ],
+)
+def test_what_kms_answers_is_explained(code: str, what: str, fix: str, refusing: type[Refusing]) -> None:
+    refusing.code = code
+    with pytest.raises(KeyServiceFailed, match=what) as failed:
+        kms.generate(NOWHERE)
+    assert fix in str(failed.value.fix)
+    assert "s3:" not in "".join(failed.value.lines()), "these are not the rights that S3 needs"
+
+
+def test_no_network_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    servers.S3Server("http://127.0.0.1:1", "test", "test-secret").use(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(KeyServiceFailed, match="cannot be reached"):
+        kms.decrypt(NOWHERE, b"wrapped")
+
+
+@pytest.mark.parametrize("source", ["aws", "kms:", "kms:alias/film", "kms:arn:aws:s3:::bucket", "local:", "speke"])
+def test_what_is_no_source_of_keys_is_refused(source: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a source of keys"):
+        Settings(home=tmp_path, key_source=source)
+
+
+def test_two_master_keys_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two master keys"):
+        Settings(home=tmp_path, key_source=f"kms:{NOWHERE}", master_key=SecretBytes(bytes(32)))
+
+
+def test_a_key_that_somebody_gives_has_no_place_in_kms(settings: Settings) -> None:
+    key_store(settings).create("film")
+    with pytest.raises(UsageError, match="none can be given"):
+        rotate_master(settings.keys, master_source(settings), bytes(32))

@@ -1,0 +1,36 @@
+"""The keys of a home, from where the settings say.
+
+In:   settings.
+Out:  KeyStore, MasterSource, KeySource. Nothing is read, and nobody asked, before a key is wanted.
+Wrong: nothing; the store raises UsageError and KeyServiceFailed.
+"""
+
+from __future__ import annotations
+
+from vidpipe.protect.key_source import KeySource, LocalKeys
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.master_source import GivenMaster, KmsMaster, LocalMaster, MasterSource
+from vidpipe.settings import Settings
+
+
+def master_source(settings: Settings) -> MasterSource:
+    """Return where the master key comes from."""
+    kind, _, name = settings.key_source.partition(":")
+    if kind == "kms":
+        return KmsMaster(settings.keys, name)
+    return GivenMaster(settings.master_key.get_secret_value()) if settings.master_key else LocalMaster(settings.keys)
+
+
+def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:
+    """Return where the keys of new versions come from. scheme: that they are for."""
+    kind, _, url = settings.key_source.partition(":")
+    if kind != "cpix":
+        return LocalKeys(store)
+    from vidpipe.protect.speke import SpekeKeys
+
+    return SpekeKeys(url, store, scheme, settings.key_source_authorization)
+
+
+def key_store(settings: Settings) -> KeyStore:
+    """Return the key store."""
+    return KeyStore(settings.keys, master_source(settings))

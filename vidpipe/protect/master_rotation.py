@@ -1,0 +1,70 @@
+"""Wrap every content key with a new master key. No segment is touched, and viewers notice nothing.
+
+In:   the folder of the key store; where the master key comes from; the new one, or nothing for a fresh one from there.
+Out:  MasterRotation.
+Wrong: UsageError: no keys, a damaged key file, the same key, another rotation that is not finished.
+
+It may be killed at any moment. A fresh key lies in ``master.key.next`` before the first content key is wrapped with it, and takes the place
+of ``master.key`` after the last one; between the two, both open keys, and the same command goes on. A key that is given is the user's to
+keep: until all is done, both are needed, and the same command goes on, too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidpipe.data import Data
+from vidpipe.errors import UsageError
+from vidpipe.protect.key_store import KeyInfo, KeyStore
+from vidpipe.protect.master_key import NEXT, forget_master_key
+from vidpipe.protect.master_source import KmsMaster, LocalMaster, MasterSource
+
+
+class MasterRotation(Data):
+    """What was wrapped anew, or would be.
+
+    keys: wrapped now.
+    already: wrapped with the new key before, by a run that was interrupted.
+    foreign: wrapped with a third master key; they stay as they are.
+    file: where the new master key lies; None if it was given.
+    """
+
+    keys: int
+    already: int
+    foreign: tuple[KeyInfo, ...] = ()
+    file: str | None = None
+    dry_run: bool = False
+
+
+def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, *, dry_run: bool = False) -> MasterRotation:
+    """Wrap every key with a new master key.
+
+    source: of the present one.  new: None makes a fresh one where it lies.
+    """
+    store = KeyStore(folder, source)
+    if not store.find():
+        raise UsageError("there are no keys in this key store", where=str(folder), fix="choose the home that has them with --home")
+    with store.locked():
+        if new is not None:
+            _check_new(new, source, folder)
+        if dry_run:
+            wanted = new or source.coming() or bytes(32)  # stands for a key that nobody has
+            keys, already, foreign = store.rewrap(wanted, dry_run=True)
+            return MasterRotation(keys=keys, already=already, foreign=foreign, dry_run=True)
+        keys, already, foreign = store.rewrap(new or source.begin())
+        file = source.finish() if new is None else None
+        if new is not None and isinstance(source, LocalMaster):
+            forget_master_key(folder)  # it wraps nothing any more, and would wrap the next key
+    return MasterRotation(keys=keys, already=already, foreign=foreign, file=file)
+
+
+def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:
+    """Raise UsageError unless a master key that is given may take the place of the present one."""
+    if isinstance(source, KmsMaster):
+        raise UsageError("AWS KMS makes the master key, so that none can be given", fix="run this without --new-master")
+    coming = source.coming()
+    if coming is not None and new != coming:
+        fix = "finish it first: run this without --new-master and without VIDPIPE_MASTER_KEY"
+        raise UsageError("a rotation to another master key is not finished", where=str(folder / NEXT), fix=fix)
+    if new == next(source.masters()):
+        raise UsageError("the new master key is the present one", fix="make another with: openssl rand -hex 32")

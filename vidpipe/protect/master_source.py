@@ -1,0 +1,184 @@
+"""Where the master key comes from: given, in a file of the key store, or from AWS KMS. Each can be rotated.
+
+In:   the folder of the key store; a key, or the ARN of a KMS key.
+Out:  master keys, the present one first.
+Wrong: UsageError for a file that cannot be used, KeyServiceFailed from KMS.
+
+KMS wraps the master key, and the master key the content keys: one request for each run, and none for each key (envelope encryption). The
+wrapped master key lies in ``master.kms``. While a store moves to KMS, or a rotation is not finished, keys of the master key before are
+opened, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from vidpipe import durable
+from vidpipe.errors import KeyServiceFailed, UsageError
+from vidpipe.protect.master_key import (
+    FILE,
+    MASTER_BYTES,
+    create_next,
+    finish_next,
+    forget_master_key,
+    load_master_key,
+    next_master_key,
+    private_folder,
+)
+
+KMS_FILE = "master.kms"
+KMS_NEXT = "master.kms.next"
+
+
+class MasterSource(Protocol):
+    """Gives the master key. Safe for several threads."""
+
+    def masters(self) -> Iterator[bytes]:
+        """Yield the present master key, which wraps new keys, and then others that may have wrapped some."""
+
+    def coming(self) -> bytes | None:
+        """Return the key of a rotation that is not finished."""
+
+    def begin(self) -> bytes:
+        """Return the key of a rotation: a fresh one, or that of one that was begun. It lasts before anything is wrapped with it."""
+
+    def finish(self) -> str | None:
+        """Let it take the place of the one before. Return where it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenMaster:
+    """A master key that somebody else keeps."""
+
+    key: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.key) != MASTER_BYTES:
+            raise ValueError("a master key has 32 bytes")
+
+    def masters(self) -> Iterator[bytes]:
+        """See MasterSource."""
+        yield self.key
+
+    def coming(self) -> None:
+        """See MasterSource."""
+
+    def begin(self) -> bytes:
+        """See MasterSource."""
+        fix = "put the new key into another variable and name it: --new-master NEW_MASTER_KEY"
+        raise UsageError("the master key comes from VIDPIPE_MASTER_KEY, so the new one has to be given, too", fix=fix)
+
+    def finish(self) -> None:
+        """See MasterSource."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMaster:
+    """The master key in ``master.key``, created on first use."""
+
+    folder: Path
+
+    def masters(self) -> Iterator[bytes]:
+        """See MasterSource."""
+        yield load_master_key(self.folder)
+        if coming := self.coming():
+            yield coming
+
+    def coming(self) -> bytes | None:
+        """See MasterSource."""
+        return next_master_key(self.folder)
+
+    def begin(self) -> bytes:
+        """See MasterSource."""
+        return create_next(self.folder)
+
+    def finish(self) -> str:
+        """See MasterSource."""
+        finish_next(self.folder)
+        return str(self.folder / FILE)
+
+
+class KmsMaster:
+    """The master key that a KMS key wraps. KMS is asked once for each wrapped key."""
+
+    def __init__(self, folder: Path, arn: str) -> None:
+        self.folder, self.arn = folder, arn
+        self._opened: dict[bytes, bytes] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"KmsMaster({str(self.folder)!r}, {self.arn!r})"
+
+    def masters(self) -> Iterator[bytes]:
+        """See MasterSource."""
+        present = self._open(KMS_FILE)
+        if present is None and any(self.folder.glob("*.json")) and not (self.folder / FILE).exists():
+            raise UsageError(
+                "the wrapped master key is missing, but content keys wrapped with it are still there",
+                where=str(self.folder / KMS_FILE),
+                fix=f"restore {KMS_FILE} from a backup; without it these titles cannot be played",
+            )
+        yield present or self._make(KMS_FILE)
+        if coming := self.coming():
+            yield coming
+        if (self.folder / FILE).exists():  # the store is moving to KMS
+            yield load_master_key(self.folder)
+
+    def coming(self) -> bytes | None:
+        """See MasterSource."""
+        return self._open(KMS_NEXT)
+
+    def begin(self) -> bytes:
+        """See MasterSource."""
+        return self._open(KMS_NEXT) or self._make(KMS_NEXT)
+
+    def finish(self) -> str:
+        """See MasterSource."""
+        try:
+            durable.move(self.folder / KMS_NEXT, self.folder / KMS_FILE)
+        except OSError as problem:
+            raise self._unusable(KMS_NEXT, problem) from problem
+        forget_master_key(self.folder)
+        return str(self.folder / KMS_FILE)
+
+    def _open(self, name: str) -> bytes | None:
+        from vidpipe.storage.kms import decrypt  # boto3 is slow to import
+
+        try:
+            wrapped = (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise self._unusable(name, problem) from problem
+        with self._lock:
+            if wrapped not in self._opened:
+                self._opened[wrapped] = self._checked(decrypt(self.arn, wrapped))
+            return self._opened[wrapped]
+
+    def _make(self, name: str) -> bytes:
+        from vidpipe.storage.kms import generate
+
+        _, wrapped = generate(self.arn)
+        try:
+            private_folder(self.folder)
+            durable.create(self.folder / name, wrapped, private=True)
+        except OSError as problem:
+            raise self._unusable(name, problem) from problem
+        # Of processes that start together one has won: its file counts. Opening it proves that KMS can, before anything depends on it.
+        return self._open(name) or b""
+
+    def _checked(self, key: bytes) -> bytes:
+        if len(key) != MASTER_BYTES:
+            raise KeyServiceFailed(f"AWS KMS gave {len(key)} bytes instead of {MASTER_BYTES}", where=self.arn, fix="restore the key store")
+        return key
+
+    def _unusable(self, name: str, problem: OSError) -> UsageError:
+        return UsageError(
+            f"the wrapped master key cannot be read or stored: {problem.strerror or problem}",
+            where=str(self.folder / name),
+            fix="give this user access to it, free some space, or choose another home with --home",
+        )

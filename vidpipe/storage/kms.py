@@ -1,0 +1,62 @@
+"""Keys that AWS KMS makes and opens: envelope encryption. It goes through ``s3.py``, which knows boto3, credentials and timeouts.
+
+In:   the ARN of a KMS key; what KMS wrapped before.
+Out:  32 bytes, and the same wrapped by KMS.
+Wrong: KeyServiceFailed: no rights, no such key, a disabled one, no network, or bytes that this KMS key did not wrap. It never holds a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from vidpipe.errors import KeyServiceFailed, PublishFailed
+from vidpipe.storage.s3 import client_of, translated
+
+ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/:-]+")
+CONTEXT = {"vidpipe": "master key"}
+"""Stands in the log of KMS (CloudTrail), and has to be the same when the key is opened."""
+_AGAIN = "run the same command again"
+_FAULTS = {
+    "AccessDeniedException": ("access denied", "give these credentials kms:GenerateDataKey and kms:Decrypt on the key"),
+    "NotFoundException": ("there is no such KMS key", "correct the ARN in key_source, and look which account the credentials are of"),
+    "DisabledException": ("the KMS key is disabled", "enable it: aws kms enable-key"),
+    "KMSInvalidStateException": ("the KMS key cannot be used in its present state", "cancel its deletion, or enable it, in AWS KMS"),
+    "InvalidCiphertextException": (
+        "the wrapped master key was altered, or another KMS key has wrapped it",
+        "restore the key store from a backup, or name the KMS key that was used in key_source",
+    ),
+    "IncorrectKeyException": ("another KMS key has wrapped the master key", "name the KMS key that was used in key_source"),
+    "ThrottlingException": ("AWS KMS asks to slow down, even after several tries", "wait a moment, then " + _AGAIN),
+    "KMSInternalException": ("AWS KMS has failed, even after several tries", _AGAIN),
+    "DependencyTimeoutException": ("AWS KMS has failed, even after several tries", _AGAIN),
+}
+
+
+def generate(arn: str) -> tuple[bytes, bytes]:
+    """Return 32 fresh bytes, and the same wrapped by a KMS key."""
+    with _asked("make a master key", arn) as client:
+        answer = client.generate_data_key(KeyId=arn, NumberOfBytes=32, EncryptionContext=CONTEXT)
+    return answer["Plaintext"], answer["CiphertextBlob"]
+
+
+def decrypt(arn: str, wrapped: bytes) -> bytes:
+    """Return the bytes that a KMS key has wrapped."""
+    with _asked("open the master key", arn) as client:
+        opened: bytes = client.decrypt(KeyId=arn, CiphertextBlob=wrapped, EncryptionContext=CONTEXT)["Plaintext"]
+    return opened
+
+
+@contextmanager
+def _asked(verb: str, arn: str) -> Iterator[Any]:
+    found = ARN.fullmatch(arn)
+    try:
+        with translated(verb, arn, arn), closing(client_of("kms", found["region"] if found else None)) as client:
+            yield client
+    except PublishFailed as problem:
+        code = getattr(problem.__cause__, "response", {}).get("Error", {}).get("Code", "")
+        what, fix = _FAULTS.get(code, ("", ""))
+        said = f"cannot {verb}: {what}" if what else problem.what
+        raise KeyServiceFailed(said, where=arn, fix=fix or "check the network, the credentials and AWS_ENDPOINT_URL") from problem
