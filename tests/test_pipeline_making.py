@@ -90,7 +90,8 @@ def test_a_stop_ends_the_search_for_damage(tmp_path: Path) -> None:
 
 
 def test_a_stop_holds_back_the_small_objects_that_are_not_sent_yet(tmp_path: Path) -> None:
-    heard = stopped(quick(tmp_path), lambda event: event.event == "uploaded" and str(getattr(event, "path", "")).endswith("init.mp4"))
+    one = quick(tmp_path, upload_workers=1)
+    heard = stopped(one, lambda event: event.event == "uploaded" and str(getattr(event, "path", "")).endswith("init.mp4"))
     names = [event.path for event in heard.named("uploaded") if not event.path.endswith(".m4s")]
     assert "verify" not in heard.stages()
     assert [name for name in names if name.endswith("init.mp4")] == names[-1:], "nothing came after the first init section"

@@ -20,7 +20,7 @@ def verify(
         str,
         typer.Argument(
             metavar="CONTENT_ID|DIR|URL",
-            help="Title in the catalog, or a version where it lies: a folder, s3://… or https://…",
+            help="Title in the catalog, or a version where it lies (a folder, s3:// or https://).",
             show_default=False,
             autocompletion=completion.content_ids,
         ),
