@@ -33,6 +33,7 @@ NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 with_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx)")
 EXAMPLES = {
     "*.m3u8": ["master.m3u8", "video-240p.m3u8"],  # of a version
+    "manifest.mpd": ["manifest.mpd"],
     "video/…/*.m4s": ["video/240p/00001.m4s"],
     "video/…/init.mp4": ["video/240p/init.mp4"],
     "audio/…/*.m4s": ["audio/und/00001.m4s"],
@@ -60,7 +61,8 @@ def headers_in_the_guide() -> dict[str, tuple[str, str]]:
 
 def test_the_table_of_headers_is_what_s3_objects_get() -> None:
     listed = headers_in_the_guide()
-    assert listed.pop("{content_id}/master.m3u8") == (delivery("master.m3u8").content_type, ADDRESS)
+    for name in ("master.m3u8", "manifest.mpd"):
+        assert listed.pop(f"{{content_id}}/{name}") == (delivery(name).content_type, ADDRESS)
     assert sorted(listed) == sorted(EXAMPLES)
     for kind, paths in EXAMPLES.items():
         for path in paths:
@@ -125,6 +127,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, page_origin: str) -> Iterat
     configured = settings(folder)
     result = run(FIXTURES / "portrait-25.mp4", configured)
     title = version(result)
+    for place in (title, title.parent):
+        (place / "manifest.mpd").write_text("<MPD/>")  # an encrypted title has none; nginx does not look into it
     ports = {"titles": free_port(), "keys": free_port()}
     content_id = result.record.content_id
     site = code("nginx")
@@ -165,7 +169,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, page_origin: str) -> Iterat
 @with_nginx
 def test_nginx_sends_the_headers_and_the_keys(served: Served, page_origin: str) -> None:
     listed = headers_in_the_guide()
-    address = listed.pop("{content_id}/master.m3u8")
+    addresses = {name: listed.pop(f"{{content_id}}/{name}") for name in ("master.m3u8", "manifest.mpd")}
     master = served.get(f"{served.version}/master.m3u8")[2].decode()
     rung = re.findall(r"^video-(.+)\.m3u8$", master, re.M)[0]
     for kind, (content_type, cache) in listed.items():
@@ -184,9 +188,10 @@ def test_nginx_sends_the_headers_and_the_keys(served: Served, page_origin: str) 
     assert (status, headers["Cache-Control"], headers["Access-Control-Allow-Origin"]) == (404, None, "*")
     assert served.get(f"{served.version}/master.m3u8", Accept_Encoding="gzip")[1]["Content-Encoding"] == "gzip"
     content_id = served.version.split("/")[1]
-    status, headers, _ = served.get(f"/{content_id}/master.m3u8")
-    assert (status, headers["Content-Type"], headers["Cache-Control"]) == (200, *address)
-    assert headers.get_all("Access-Control-Allow-Origin") == ["*"]
+    for name, address in addresses.items():
+        status, headers, _ = served.get(f"/{content_id}/{name}")
+        assert (status, headers["Content-Type"], headers["Cache-Control"]) == (200, *address)
+        assert headers.get_all("Access-Control-Allow-Origin") == ["*"]
     assert served.get("/another/master.m3u8")[0] == 404
 
     key = f"{served.version}/keys/{served.key_id}"
