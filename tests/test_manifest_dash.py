@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from tests.dash_support import FILM, cuts, heard, pictures, rung, schema, shown, title
 from vidpipe.errors import UsageError
 from vidpipe.inventory import Inventory
-from vidpipe.manifest.dash import adaptation_sets, content_protection, mpd
+from vidpipe.manifest.dash import adaptation_sets
 from vidpipe.manifest.dash.buffering import min_buffer_time
 from vidpipe.manifest.dash.markup import ManifestError, document
 from vidpipe.manifest.dash.mpd import duration_text, from_above, write_mpd
 from vidpipe.manifest.dash.read_mpd import read_mpd
 from vidpipe.manifest.dash.timeline import Span, template, timeline
+from vidpipe.manifest.drm import check_signals
 from vidpipe.manifest.format_choice import formats_of, read_formats
 from vidpipe.manifest.manifests import manifests
+from vidpipe.protect.key_source import DrmSignal
 
 GOLDEN = Path(__file__).parent / "golden"
 LENGTH = Fraction(300 * 1001, 24000)  # 300 frames of film
@@ -129,17 +131,52 @@ def test_only_hdr_is_essential_to_understand_and_unknown_colours_are_not_said() 
     assert codes == {"Essential": ["9", "16", "9"], "Supplemental": ["1", "1", "1"]}
 
 
-def test_protected_tracks_name_scheme_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = "0123456789abcdef" * 2
-    for module in (mpd, content_protection):  # as a scheme of Common Encryption is described
-        monkeypatch.setattr(module, "scheme_of", lambda _: SimpleNamespace(mp4_scheme="cbcs", in_dash=True))
+KEY_ID = "0123456789abcdef" * 2
+
+
+def under_cbcs(*signals: DrmSignal) -> str:
+    """Return the manifest of a title under cbcs, which the schema allows."""
     made = TITLES["video-only"].video[0]
-    keyed = tuple(replace(segment, key_id=key) for segment in made.segments)
-    text = write_mpd(title([made.model_copy(update={"segments": keyed})], LENGTH))
+    keyed = tuple(replace(segment, key_id=KEY_ID) for segment in made.segments)
+    whole = title([made.model_copy(update={"segments": keyed, "scheme": "cbcs"})], LENGTH).model_copy(update={"drm": signals})
+    text = write_mpd(whole)
     schema().validate(text)
-    ((first, second),) = [group.protection for group in read_mpd(text.encode()).sets]
+    return text
+
+
+def test_protected_tracks_name_scheme_and_key() -> None:
+    ((first, second),) = [group.protection for group in read_mpd(under_cbcs().encode()).sets]
     assert first == ("urn:mpeg:dash:mp4protection:2011", "cbcs", "01234567-89ab-cdef-0123-456789abcdef")
     assert second[:2] == ("urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e", "ClearKey1.0")
+
+
+def signal(system: str, key_id: str = KEY_ID, **said: str) -> DrmSignal:
+    return DrmSignal(key_id=key_id, system_id=system, **said)
+
+
+def test_what_drm_systems_want_to_be_said_stands_in_descriptors_of_their_own() -> None:
+    said = (
+        '<pssh xmlns="urn:mpeg:cenc:2013">AAAB</pssh><mspr:pro xmlns:mspr="urn:microsoft:playready" mspr:v="1">AAAC&amp;</mspr:pro>'
+    )
+    text = under_cbcs(
+        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh="AAAA"),
+        signal("9a04f079-9840-4286-ab92-e65be0885f95", content_protection=base64.b64encode(said.encode()).decode(), pssh="AAAA"),
+        signal("94ce86fb-07ff-4f43-adb8-93d2fa968ca2", hls_media="AAAA"),
+        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", key_id="f" * 32, pssh="BBBB"),
+    )
+    widevine, playready = re.findall(r'<ContentProtection schemeIdUri="urn:uuid:(.*?)">\s*(.*?)\s*</ContentProtection>', text, re.S)
+    assert widevine == ("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "<cenc:pssh>AAAA</cenc:pssh>")
+    assert playready[0] == "9a04f079-9840-4286-ab92-e65be0885f95"
+    assert re.split(r"\n\s*", playready[1]) == [
+        '<pssh xmlns="urn:mpeg:cenc:2013">AAAB</pssh>',
+        '<pro xmlns="urn:microsoft:playready" v="1">AAAC&amp;</pro>',
+    ]
+
+
+@pytest.mark.parametrize("said", ["?", base64.b64encode(b"<pssh>").decode(), base64.b64encode(b"\xff").decode()])
+def test_what_is_no_xml_is_refused_before_anything_is_encoded(said: str) -> None:
+    with pytest.raises(ValueError, match="DASH that is no XML"):
+        check_signals([signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", content_protection=said)])
 
 
 def test_a_title_without_dash_has_playlists_alone_and_one_that_cannot_be_listed_is_a_bug() -> None:

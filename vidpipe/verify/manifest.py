@@ -9,15 +9,17 @@ It is read by the reader of ``inspect``, which knows nothing of the code that wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from vidpipe import layout
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.inventory.model import AudioTrack, Inventory, MediaTrack, PublishedTrack, SubtitleTrack, VideoTrack
+from vidpipe.manifest.dash.content_protection import CLEAR_KEY
 from vidpipe.manifest.dash.markup import ManifestError
 from vidpipe.manifest.dash.read_mpd import AdaptationSet, Presentation, Representation, read_mpd
 from vidpipe.package.result import TrackFacts
+from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.verify.readback import Readback
 
@@ -50,6 +52,7 @@ def check_manifest(
         _check_segments(target, where, track, one, delays.get(track.id, 0))
         if isinstance(track, MediaTrack):
             _check_media(target, where, track, group, one, facts[track.id])
+            _check_protection(target, where, track, group, expected.drm)
         if isinstance(track, AudioTrack | SubtitleTrack):
             target.same(where, "the language", track.language or "und", group.language)
     for id_ in pictures:
@@ -85,6 +88,13 @@ def _check_media(target: Readback, where: str, track: MediaTrack, group: Adaptat
     if isinstance(track, AudioTrack):
         target.same(where, "audioSamplingRate", facts.sample_rate, one.audio_sampling_rate)
         target.same(where, "the channel configuration", [str(facts.layout)] if facts.layout else [], [each.value for each in one.channels])
+
+
+def _check_protection(target: Readback, where: str, track: MediaTrack, group: AdaptationSet, drm: Sequence[DrmSignal]) -> None:
+    """Compare ContentProtection with the key of the track, and with what DRM systems want to be said of it; else ClearKey stands there."""
     scheme, key_id = scheme_of(track.scheme).mp4_scheme, track.segments[0].key_id
     declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
     target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
+    systems = {f"urn:uuid:{signal.system_id}" for signal in drm if signal.key_id == key_id and (signal.content_protection or signal.pssh)}
+    named = {each.scheme for each in group.protection if not each.key_id}
+    target.same(where, "the key systems of ContentProtection", sorted(systems or ({CLEAR_KEY} if scheme else set())), sorted(named))

@@ -27,6 +27,7 @@ from vidpipe.manifest.dash.timeline import segment_template
 from vidpipe.manifest.grammar import quoted
 from vidpipe.manifest.groups import audio_groups, automatic, default_of
 from vidpipe.manifest.master import ordered
+from vidpipe.protect.key_source import DrmSignal
 
 UNDETERMINED = "und"
 """BCP 47 for a language that nobody knows."""
@@ -34,7 +35,8 @@ UNDETERMINED = "und"
 
 def adaptation_sets(inventory: Inventory) -> list[Element]:
     """Return the adaptation sets of a title."""
-    made = [*_video(inventory.video), *_audio(inventory.audio), *(_text(track, inventory) for track in inventory.subtitles)]
+    made = [*_video(inventory.video, inventory.drm), *_audio(inventory.audio, inventory.drm)]
+    made += (_text(track, inventory) for track in inventory.subtitles)
     if (pictures := picture_set(inventory)) is not None:
         made.append(pictures)
     for number, one in enumerate(made, 1):
@@ -47,7 +49,7 @@ def representation_id(playlist: str) -> str:
     return playlist.rpartition(".")[0]
 
 
-def _video(video: Sequence[VideoTrack]) -> Iterator[Element]:
+def _video(video: Sequence[VideoTrack], signals: Sequence[DrmSignal]) -> Iterator[Element]:
     groups: dict[tuple[str, str, str | None], list[VideoTrack]] = {}
     for track in ordered(video):
         groups.setdefault((track.facts.codecs[:4], track.facts.video_range or "SDR", default_key_id(track)), []).append(track)
@@ -57,7 +59,7 @@ def _video(video: Sequence[VideoTrack]) -> Iterator[Element]:
         alike = all(track.facts.colour == members[0].facts.colour for track in members)
         yield element(
             "AdaptationSet",
-            *content_protection(members[0]),
+            *content_protection(members[0], signals),
             *(colour if alike else ()),
             element("Role", schemeIdUri=ROLE, value="main"),
             *(_rung(track, () if alike else colours(track)) for track in members),
@@ -102,14 +104,14 @@ def _rate(rate: Fraction | None) -> str | None:
     return str(rate) if rate else None
 
 
-def _audio(audio: Sequence[AudioTrack]) -> Iterator[Element]:
+def _audio(audio: Sequence[AudioTrack], signals: Sequence[DrmSignal]) -> Iterator[Element]:
     groups = audio_groups(audio)
     first = {default_of(group).name for group in groups}
     chosen = {track.id for group in groups for track in automatic(group)}
     for track in sorted(audio, key=lambda track: track.name not in first):
         yield element(
             "AdaptationSet",
-            *content_protection(track),
+            *content_protection(track, signals),
             element("Label", text=quoted(track.label)),
             *audio_roles(track, chosen=track.id in chosen),
             element(
