@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
 import threading
 import time
 import uuid
@@ -84,8 +85,21 @@ class KeyServer:
             ElementTree.SubElement(secret, f"{PSKC}PlainValue").text = base64.b64encode(key_for(key.get("kid") or "")).decode()
         for system in root.iter(f"{CPIX}DRMSystem"):
             for element in system:
-                said = f"{element.tag.removeprefix(CPIX)} {element.get('playlist', '')} of {system.get('systemId')} {system.get('kid')}"
-                element.text = base64.b64encode(said.encode()).decode()
+                about = system.get("systemId") or "", system.get("kid") or ""
+                said = signalling(element.tag.removeprefix(CPIX), element.get("playlist"), *about)
+                element.text = base64.b64encode(said).decode()
+
+
+def signalling(kind: str, playlist: str | None, system: str, kid: str) -> bytes:
+    """What a DRM system wants to be said of a key, in form as the real ones: a pssh box, XML for DASH, a tag for a playlist."""
+    data = f"of {kid}".encode()
+    box = struct.pack(">I4sI", 32 + len(data), b"pssh", 0) + uuid.UUID(system).bytes + struct.pack(">I", len(data)) + data
+    if kind == "PSSH":
+        return box
+    if kind == "ContentProtectionData":
+        return f'<pssh xmlns="urn:mpeg:cenc:2013">{base64.b64encode(box).decode()}</pssh>'.encode()
+    tag = "EXT-X-KEY" if playlist == "media" else "EXT-X-SESSION-KEY"
+    return f'#{tag}:METHOD=SAMPLE-AES,URI="skd://{kid}",KEYFORMAT="urn:uuid:{system}",KEYFORMATVERSIONS="1"'.encode()
 
 
 @contextmanager

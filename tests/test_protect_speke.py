@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.ingest_support import FIXTURES, joined, run, settings, tree, version
-from tests.key_server import CPIX, PSKC, SYSTEMS, KeyServer, key_for, key_server
+from tests.key_server import CPIX, PSKC, SYSTEMS, KeyServer, key_for, key_server, signalling
 from tests.playback import read_barcodes
 from vidpipe.errors import KeyServiceFailed, UsageError
 from vidpipe.inventory import Inventory, read_inventory
@@ -77,13 +78,29 @@ def test_drm_systems_are_asked_for_where_samples_are_encrypted(server: KeyServer
     assert server.wrong == []
     assert {(each.key_id, each.system_id) for each in found.signals} == {(key_id, system) for key_id in names for system in SYSTEMS}
     for each in found.signals:
-        parts = ("pssh", "content_protection", "hls_media", "hls_master")
-        said = {name: base64.b64decode(getattr(each, name) or "").decode() for name in parts}
-        fairplay = each.system_id.startswith("94ce")
-        assert (each.pssh is None) == (each.content_protection is None) == fairplay
-        assert said["hls_media"].startswith(f"HLSSignalingData media of {each.system_id}")
-        assert said["hls_master"].startswith(f"HLSSignalingData master of {each.system_id}")
-        assert fairplay or said["pssh"].startswith(f"PSSH  of {each.system_id}")
+        kid, parts = str(uuid.UUID(each.key_id)), ("pssh", "content_protection", "hls_media", "hls_master")
+        said = {name: base64.b64decode(text) for name in parts if (text := getattr(each, name))}
+        kinds = {"pssh": "PSSH", "content_protection": "ContentProtectionData"} if not each.system_id.startswith("94ce") else {}
+        wanted = {name: signalling(kind, None, each.system_id, kid) for name, kind in kinds.items()}
+        for_hls = {f"hls_{playlist}": signalling("HLSSignalingData", playlist, each.system_id, kid) for playlist in ("media", "master")}
+        assert said == wanted | for_hls
+
+
+def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: KeyServer, tmp_path: Path) -> None:
+    server.scheme = "cbcs"
+    more = {"key_classes": "audio-video", "key_source": f"cpix:{server.url}", "session_keys": True, "encrypt": "cbcs"}
+    files = tree(version(run(CLIP, settings(tmp_path, 90, **more), content_id="film")))
+    assert server.wrong == []
+    known = read_inventory(files["inventory.json"])
+    assert isinstance(known, Inventory)
+    for track in known.media:
+        kid = str(uuid.UUID(track.segments[0].key_id))
+        boxes = [signalling("PSSH", None, system, kid) for system in SYSTEMS if not system.startswith("94ce")]
+        assert [files[str(track.init)].count(box) for box in boxes] == [1, 1]
+        media = [signalling("HLSSignalingData", "media", system, kid) for system in SYSTEMS]
+        assert [files[track.playlist].count(tag) for tag in media] == [1, 1, 1]
+        assert all(signalling("HLSSignalingData", "master", system, kid) in files["master.m3u8"] for system in SYSTEMS)
+        assert all(base64.b64encode(box) in files["manifest.mpd"] for box in boxes)
 
 
 def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -> None:

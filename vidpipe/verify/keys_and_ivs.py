@@ -7,8 +7,10 @@ Wrong: VerificationFailed.
 
 from __future__ import annotations
 
+import base64
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vidpipe.inventory.model import Inventory, MediaTrack
@@ -18,13 +20,19 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.verify.readback import Readback
 
 if TYPE_CHECKING:
+    from vidpipe.protect.key_source import DrmSignal
     from vidpipe.protect.key_store import ContentKey
 
 _COUNTERS = 1 << 64  # IVs of samples have eight bytes
 
 
-def check_init(target: Readback, track: MediaTrack, init: bytes, keys: Mapping[str, ContentKey]) -> bytes:
-    """Compare what an init section declares with scheme and key of its track; return it as it was before that. keys: by id."""
+def check_init(
+    target: Readback, track: MediaTrack, init: bytes, keys: Mapping[str, ContentKey], drm: Sequence[DrmSignal] = ()
+) -> bytes:
+    """Compare what an init section declares with scheme and key of its track; return it as it was before that.
+
+    keys: by id.  drm: what DRM systems want to be said, each in a pssh of its own.
+    """
     scheme = scheme_of(track.scheme)
     try:
         clear, declared = clear_init(init)
@@ -32,6 +40,9 @@ def check_init(target: Readback, track: MediaTrack, init: bytes, keys: Mapping[s
         raise target.wrong(track.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
     key_id = track.segments[0].key_id
     expected = scheme.header(track.facts, keys[key_id] if key_id else None)
+    if expected is not None:
+        boxes = (base64.b64decode(each.pssh) for each in drm if each.pssh and each.key_id == key_id)
+        expected = replace(expected, systems=(*expected.systems, *boxes))
     target.same(track.init, "what the init section says of the encryption", expected, declared)
     if scheme.ivs == "key" and declared and declared.constant_iv:
         for segment in track.segments:

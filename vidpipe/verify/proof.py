@@ -56,6 +56,7 @@ from vidpipe.verify.scores import check_scores
 from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
 
 if TYPE_CHECKING:
+    from vidpipe.protect.key_source import DrmSignal
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
@@ -159,7 +160,7 @@ def verify(
         decoded = 0
         readers: list[_TrackReader] = []
         for track in inventory.media:
-            readers.append(_TrackReader(target, track, objects[track.init], key_for, ffmpeg, copied))
+            readers.append(_TrackReader(target, track, objects[track.init], key_for, inventory.drm, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         heaviest = sorted(readers, key=lambda reader: max(segment.size for segment in reader.expected.segments), reverse=True)
         segments_of_all = ((reader, segment) for reader in heaviest for segment in reader.expected.segments)
@@ -230,6 +231,7 @@ class _TrackReader:
         expected: MediaTrack,
         init: bytes,
         key_for: Callable[[str], ContentKey],
+        drm: Sequence[DrmSignal],
         ffmpeg: FFmpeg | None,
         copied: Collection[str],
     ) -> None:
@@ -238,7 +240,7 @@ class _TrackReader:
         self.expected = expected
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
-        self._init = check_init(target, expected, init, self._keys)
+        self._init = check_init(target, expected, init, self._keys, drm)
         try:
             self._movie = parse_movie(self._init)
             (self.track,) = self._movie.tracks
