@@ -139,7 +139,7 @@ def _inspect(package: Package, name: str) -> Inspection:
         data = package.read(name)
     except Unreachable as error:
         raise UsageError(str(error), where=package.where(name), fix=FIX) from error
-    if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+    if _file_name(name).endswith(".mpd") or b"<MPD" in data[:4096]:
         return _dash(package, name, data)
     try:
         playlist = parse(data, query=_query(name))
