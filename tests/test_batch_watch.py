@@ -230,14 +230,15 @@ def test_objects_of_a_prefix_are_made_and_moved_by_the_server(bucket: str, tmp_p
 def test_an_object_in_failed_has_its_reason_beside_it_whenever_the_watcher_dies(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from vidpipe.storage.s3 import S3Storage
 
-    with closing(open_storage(bucket)) as storage:
+    prefix = f"{bucket}-killed"  # other tests use the bucket, too
+    with closing(open_storage(prefix)) as storage:
         storage.put("broken.mov", b"no film", content_type="video/quicktime", cache_control="", sha256="")
-        (arrival,) = (opened := open_inbox(bucket)).whole()
+        (arrival,) = (opened := open_inbox(prefix)).whole()
 
-        def killed(self: S3Storage, path: str) -> None:
+        def killed(self: S3Storage, source: str, path: str, *, size: int) -> bool:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(S3Storage, "delete", killed)
+        monkeypatch.setattr(S3Storage, "copy", killed)
         with pytest.raises(KeyboardInterrupt):
             opened.put_away(arrival, well=False, why="it is no film")
-        assert [stored.path for stored in storage.list()] == ["broken.mov", "failed/broken.mov", "failed/broken.mov.error.txt"]
+        assert [stored.path for stored in storage.list()] == ["broken.mov", "failed/broken.mov.error.txt"]

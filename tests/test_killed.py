@@ -250,7 +250,7 @@ def test_a_watcher_killed_while_it_moves_a_source(kind: str, well: bool, point: 
     os.kill(service.pid, signal.SIGTERM)
     assert service.wait() in (0, -signal.SIGTERM), service.text  # if nothing was left to do, it may not even have begun
     moved = sorted(file.name for file in (folder / end).iterdir() if file.suffix == ".mp4")
-    assert moved[0] == "film.mp4"  # at S3 there may be a second one: killed between its copy and its removal
+    assert "film.mp4" in moved  # at S3 there may be a second one: killed between its copy and its removal
     assert len(moved) == 1 or (world.server and (point, when) == ("source moved", "after"))
     for name in moved if not well else ():
         assert "fix:" in (folder / end / f"{name}.error.txt").read_text()

@@ -137,16 +137,17 @@ class _Prefix:
             stored = storage.head(name)
             if stored is None or stored.tag != arrival.state:
                 return None
+            if why:  # first: a source in failed/ has its reason beside it, whenever this process dies
+                text, plain = why.encode(), "text/plain; charset=utf-8"
+                digest = hashlib.sha256(text).hexdigest()
+                storage.put(f"{target}{WHY}", text, content_type=plain, cache_control="no-store", sha256=digest)
             if not storage.copy(name, target, size=stored.size):
                 fix = "allow reading, writing and deleting objects below the inbox"
                 raise PublishFailed("the server does not move it", where=arrival.source, fix=fix)
             now = storage.head(name)
             if now is None or now.tag != arrival.state:  # what was copied is no longer known
                 storage.delete(target)
+                storage.delete(f"{target}{WHY}")
                 return None
-            if why:
-                text, plain = why.encode(), "text/plain; charset=utf-8"
-                digest = hashlib.sha256(text).hexdigest()
-                storage.put(f"{target}{WHY}", text, content_type=plain, cache_control="no-store", sha256=digest)
             storage.delete(name)
             return storage.location(target)
