@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -116,6 +117,17 @@ LANGUAGES = [
     audio("fr", "Fran\u0063\u0327ais", "fr"),
     audio("xx", 'Track "4"\n', None),
 ]
+
+
+def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> None:
+    def keyed(track: VideoTrack, key_id: str) -> VideoTrack:
+        return track.model_copy(update={"segments": tuple(segments(2, key=key_id))})
+
+    tracks = [keyed(LADDER[2], "sd"), keyed(LADDER[0], "hd"), keyed(UHD, "uhd")]
+    said = re.findall(r"RESOLUTION=(\d+x\d+).*?HDCP-LEVEL=([^,]*)", write_master(tracks, drm_keys={"sd", "hd", "uhd"}))
+    assert dict(said) == {"640x360": "NONE", "1920x1080": "TYPE-0", "3840x2160": "TYPE-1"}
+    assert "HDCP" not in write_master(tracks)
+
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,6 +94,7 @@ def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: Ke
     assert server.wrong == []
     known = read_inventory(files["inventory.json"])
     assert isinstance(known, Inventory)
+    assert re.findall("HDCP-LEVEL=([^,\n]*)", files["master.m3u8"].decode()) == ["NONE"] * len(known.video)
     for track in known.media:
         kid = str(uuid.UUID(track.segments[0].key_id))
         boxes = [signalling("PSSH", None, system, kid) for system in SYSTEMS if not system.startswith("94ce")]

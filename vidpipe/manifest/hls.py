@@ -38,7 +38,8 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     }
     texts = {path: with_media_tags(text, inventory, named) for path, text in texts.items()}
     session_keys = [KeyTag(method, key_uri(key_url, inventory.content_id, key_id)) for method, key_id in named_in_master(inventory)]
-    master = write_master(inventory.video, inventory.audio, inventory.subtitles, session_keys)
+    licensed = frozenset(signal.key_id for signal in inventory.drm)
+    master = write_master(inventory.video, inventory.audio, inventory.subtitles, session_keys, licensed)
     return {**texts, layout.MASTER: with_master_tags(master, tags_in_master(inventory))}
 
 

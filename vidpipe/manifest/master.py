@@ -16,7 +16,7 @@ There is no EXT-X-VERSION: nothing that is written here needs one (HLS-VER-009).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
 from vidpipe.manifest.writer import KeyTag, Media, VariantTag, master_text
+from vidpipe.protect.key_uses import video_class
 
 SUBTITLE_GROUP = "subtitles"
 HEARING_IMPAIRED = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
@@ -43,8 +44,9 @@ def write_master(
     audio: Sequence[AudioTrack] = (),
     subtitles: Sequence[SubtitleTrack] = (),
     session_keys: Sequence[KeyTag] = (),
+    drm_keys: Collection[str] = (),
 ) -> str:
-    """Return the text of the master playlist. session_keys: to name in it, each once.
+    """Return the text of the master playlist. session_keys: to name in it, each once.  drm_keys: ids of keys that a DRM system licenses.
 
     A variant plays with every rendition of its audio group and every subtitle rendition, so BANDWIDTH is its own peak and those of the
     heaviest of each group: no combination exceeds it (HLS-BW-003, -004), AVERAGE-BANDWIDTH likewise, and CODECS lists the whole audio
@@ -61,7 +63,7 @@ def write_master(
     variants = [
         VariantTag(
             uri(track.playlist),
-            _stream_info(track, group, subtitles, ranges),
+            {**_stream_info(track, group, subtitles, ranges), "hdcp_level": hdcp_level(track, drm_keys)},
             frame_rate(track.facts.frame_rate),
             [*(_group(group) if group else ()), *shown],
             ranks.get(track.id),
@@ -78,6 +80,16 @@ def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[Subtit
         peak=track.bitrate.peak + sum(max((member.bitrate.peak for member in group), default=0) for group in groups),
         average=track.bitrate.average + sum(max((member.bitrate.average for member in group), default=0) for group in groups),
     )
+
+
+def hdcp_level(track: VideoTrack, drm_keys: Collection[str]) -> str | None:
+    """Return HDCP-LEVEL: what outputs DRM licenses ask for, so that a player does not choose what it may not show.
+
+    Apple 13.5 and 13.6 (HLS-KEY-017): TYPE-0 for HD, TYPE-1 above. None, and no attribute, where no DRM system has a say.
+    """
+    if not drm_keys or track.segments[0].key_id not in drm_keys:
+        return None
+    return {"SD": "NONE", "HD": "TYPE-0", "UHD": "TYPE-1"}[video_class(track.facts.width or 0, track.facts.height or 0)]
 
 
 def scores(video: Sequence[VideoTrack]) -> dict[str, int]:

@@ -81,6 +81,7 @@ class Variant(Data):
     subtitles: str | None = None
     closed_captions: str | None = None
     score: Fraction | None = None
+    hdcp_level: str | None = None
     i_frames: bool = False
 
 
@@ -346,6 +347,7 @@ def _variant(line: Line, uri: str, i_frames: bool = False) -> Variant:
         subtitles=found.get("SUBTITLES"),
         closed_captions=found.get("CLOSED-CAPTIONS"),
         score=_decimal(line, found["SCORE"]) if "SCORE" in found else None,
+        hdcp_level=found.get("HDCP-LEVEL"),
         i_frames=i_frames,
     )
 

@@ -462,6 +462,8 @@ def _check_master(
     check_members(target, path, expected.subtitles, master)
     texts = {track.playlist: track.id for track in expected.subtitles}
     ranges = {facts[name].video_range for name in video.values()}
+    licensed = {signal.key_id for signal in expected.drm}
+    keyed = {track.id: {segment.key_id for segment in track.segments} for track in expected.video}
     for variant in master.variants:
         where, name = f"{path}:{variant.line}", video[variant.uri]
         group = groups.get(variant.audio, [])
@@ -477,6 +479,9 @@ def _check_master(
         if abs(Fraction(variant.frame_rate or 0) - rate) > Fraction(1, 2000):  # it has three decimals
             raise target.wrong(where, "FRAME-RATE is wrong", float(rate), variant.frame_rate)
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
+        pixels = (facts[name].width or 0) * (facts[name].height or 0)
+        level = "TYPE-1" if pixels > 1920 * 1080 else "TYPE-0" if pixels > 1024 * 576 else "NONE"
+        target.same(where, "HDCP-LEVEL", level if keyed[name] & licensed else None, variant.hdcp_level)
     check_scores(target, path, master)
 
 
