@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpipe import layout
 from vidpipe.cli import hints
 from vidpipe.cli.words import Printer, lines, prose
 from vidpipe.quantities import count, duration, size
@@ -39,6 +40,8 @@ def finished(console: Printer, result: IngestResult, *, home: str | None = None,
         prose(console, warning)
     if not quiet:
         _labelled(console, "master playlist", _near(record.playback.title_url or result.address or result.manifest))
+        if record.playback.dash:
+            _labelled(console, "DASH manifest", _near(record.playback.dash_title_url or _beside(result.address) or record.playback.dash))
         _command(console, "play it", hints.command("preview", record.content_id, home=home))
         _command(console, "its record", hints.command("catalog", "show", record.content_id, home=home))
 
@@ -74,6 +77,11 @@ def _command(console: Printer, label: str, words: Sequence[str]) -> None:
     whole = shlex.join(words)
     fits = len(_LABEL.format(label) + whole) <= console.width
     _labelled(console, label, *([whole] if fits else hints.folded(words, console.width - 4)))
+
+
+def _beside(address: str | None) -> str | None:
+    """Return the address of a title in DASH, which lies beside that in HLS."""
+    return address.removesuffix(layout.MASTER) + layout.MPD if address else None
 
 
 def _near(location: str) -> str:
