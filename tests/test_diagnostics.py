@@ -137,7 +137,7 @@ def in_code() -> Iterator[str]:
                     yield id_
                 case ast.Call(func=ast.Name("_foreign"), args=[_, ast.Constant(str(id_)), *_]):
                     yield id_
-                case ast.Call(func=ast.Name(), keywords=keywords):
+                case ast.Call(func=ast.Name(name), keywords=keywords) if name != "element":  # of XML
                     yield from (str(each.value.value) for each in keywords if each.arg == "id" and isinstance(each.value, ast.Constant))
 
 

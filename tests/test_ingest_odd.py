@@ -276,7 +276,7 @@ def test_audio_before_the_picture_is_cut_with_a_word(tmp_path: Path) -> None:
     ffmpeg([*delayed, "-f", "lavfi", "-i", "sine=1000:d=2.4", *X264, "-c:a", "aac"], source)
     configured = settings(tmp_path)
     note = "starts 0.400 s before the video: that much of it is cut"
-    assert [note in each for each in prepare(IngestRequest(source=str(source)), configured).notes] == [True]
+    assert sum(note in each for each in prepare(IngestRequest(source=str(source)), configured).notes) == 1
     result = run(source, configured)
     assert [finding.id for finding in result.findings if note in finding.message] == ["early-audio"]
     assert result.record.audio[0].cut == pytest.approx(0.4, abs=0.001)

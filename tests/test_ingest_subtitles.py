@@ -43,6 +43,7 @@ def test_two_languages_forced_and_for_the_hard_of_hearing(tmp_path: Path) -> Non
         "subtitle stream 3 (de, subrip) becomes WebVTT \"Deutsch 'neu'\"",
         "subtitle stream 4 (en, subrip) becomes WebVTT 'English (forced)'",
         "subtitle stream 5 (en, subrip) becomes WebVTT 'English (SDH)'",
+        "no DASH manifest",
     ]
     result = run(source, configured)
     folder = version(result)

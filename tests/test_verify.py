@@ -363,6 +363,7 @@ DIFFERENCES = {  # id of a case -> what was expected, what was found
     "no-frame-rate": ("24.0", "None"),
     "channels": ("2", "6"),
     "video-range": ("None", "PQ"),
+    "score": (r"\[False, False\]", r"\[True, False\]"),
     "no-audio-group": ("audio-2ch", "None"),
     "variant-twice": (r"\['video-high.m3u8', 'video-low.m3u8'\]", r"\['video-high.m3u8'\]"),
     "independent": ("True", "False"),

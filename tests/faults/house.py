@@ -193,8 +193,8 @@ def _quicken(patch: pytest.MonkeyPatch, server: FaultServer, folder: Path) -> No
     server.client.use(patch, folder)
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     # A client takes as long to make as thirty requests; one for each number of attempts serves all.
-    made = functools.cache(lambda attempts, make=s3._client: make())
-    patch.setattr(s3, "_client", lambda: made(os.environ["AWS_MAX_ATTEMPTS"]))
+    made = functools.cache(lambda attempts, service, make=s3.client_of: make(service))
+    patch.setattr(s3, "client_of", lambda service: made(os.environ["AWS_MAX_ATTEMPTS"], service))
     patch.setattr(s3.S3Storage, "close", lambda storage: None)
     # No retry waits, none is forbidden because there were so many, and parts are as small as they are wanted.
     patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0)

@@ -26,6 +26,8 @@ Part = tuple[int, int]
 Finder = Callable[[bytes], list[Part]]
 """A sample -> its parts. Samples are given in order."""
 
+CODECS = frozenset({"h264", "hevc", "av1", "aac"})
+"""Whose samples are read here, as ladders name them."""
 BLOCK = 16
 AUDIO = frozenset({"mp4a", "ac-3", "ec-3"})
 _MOST_CLEAR = 0xFFFF  # BytesOfClearData has two bytes

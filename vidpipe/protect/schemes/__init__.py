@@ -44,8 +44,6 @@ MEANING = (
 """What the names stand for, in the schema of the record."""
 SAMPLE_SCHEMES: frozenset[str] = frozenset({"cbcs", "cenc"})
 """Those that encrypt samples, and so have to read what is in them."""
-_SAMPLE_CODECS = frozenset({"h264", "hevc", "av1", "aac"})
-"""Codecs whose samples are read (``mp4/subsamples.py``)."""
 WHOLE_METHODS = frozenset({"AES-128", "AES-256", "AES-256-GCM"})
 """METHODs of EXT-X-KEY that encrypt whole resources: an init section that stands under one of them is encrypted, too."""
 
@@ -103,7 +101,11 @@ class Scheme(Protocol):
 
 def check_codecs(name: str, codecs: Iterable[str]) -> None:
     """Raise UsageError for a codec that a scheme cannot protect: it is known before anything is encoded. codecs: as ladders name them."""
-    if name in SAMPLE_SCHEMES and (strange := sorted(set(codecs) - _SAMPLE_CODECS)):
+    if name not in SAMPLE_SCHEMES:
+        return
+    from vidpipe.mp4.subsamples import CODECS
+
+    if strange := sorted(set(codecs) - CODECS):
         raise UsageError(
             f"{name} cannot encrypt {' or '.join(strange)}: it is not known which bytes of its frames stay clear",
             where="encrypt",
