@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from tests import servers
 from tests.fault_proxy import Wire, breaking
-from vidpipe.catalog import store
+from vidpipe.catalog import database, store
 from vidpipe.catalog.record import (
     AudioRecord,
     Cache,
@@ -254,7 +254,8 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None
 
 
 def test_readers_are_served_while_others_keep_the_log_from_being_switched_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "WAIT", 0.2)
+    for module in (store, database):
+        monkeypatch.setattr(module, "WAIT", 0.2)
     path = tmp_path / "catalog.db"
     with Catalog(path) as catalog:
         catalog.publish(record(), "f")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from hypothesis import example, given
@@ -321,6 +322,7 @@ def test_metadata_without_a_letter_is_refused(filled: dict[str, Catalog]) -> Non
 ALPHABET = st.one_of(st.characters(), st.sampled_from("\"'*^:(){}+-&|!<>\\%_ \0東京éßİΣ ゙ً"))
 
 
+@hypothesis.settings(max_examples=40)
 @given(st.text(ALPHABET, max_size=12), st.text(ALPHABET, max_size=12), st.text(ALPHABET, max_size=8))
 @example('" OR *', "a:b", "x")
 @example("'", "\\", "%")

@@ -153,7 +153,7 @@ def mute() -> Iterator[type[Mute]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for child processes in /proc")
-@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize("signals", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_an_upload_that_hangs_keeps_nobody(signals: int, mute: Any, tmp_path: Path) -> None:
     configured = slow_settings(tmp_path)
     server = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{mute.port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}

@@ -13,7 +13,6 @@ import pytest
 from tests import playback, servers
 from tests.ingest_support import FIXTURES, joined, run, settings
 
-SERVERS = {"moto": servers.moto, "rclone": servers.rclone}
 CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".mp4": "/mp4",
@@ -25,7 +24,7 @@ CONTENT_TYPES = {
 SECONDS = {".m3u8": 3600, ".json": 3600, ".mp4": 604800, ".m4s": 604800, ".jpg": 2592000, ".vtt": 2592000}
 
 
-@pytest.fixture(params=SERVERS.values(), ids=SERVERS.keys())
+@pytest.fixture(params=[pytest.param(servers.moto, id="moto", marks=pytest.mark.nightly), pytest.param(servers.rclone, id="rclone")])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[servers.S3Server]:
     try:
         with request.param() as running:
