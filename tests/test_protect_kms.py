@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretBytes
 
 from tests import servers
+from tests.test_serving import code
 from vidpipe import durable
 from vidpipe.doctor import examine
 from vidpipe.errors import KeyServiceFailed, PublishFailed, UsageError
@@ -173,6 +174,32 @@ def test_the_server_of_s3_is_not_asked_for_keys(server: servers.S3Server, monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio.example:9000")
     arn = str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
     assert len(kms.generate(arn)[0]) == 32
+
+
+def test_the_key_service_of_the_guide_opens_keys_that_kms_keeps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, while and after they move from a file; a key that cannot be opened is no missing one."""
+    key = KeyStore(settings.keys).create("film")
+    (settings.home / "vidpipe.toml").write_text(f'key_source = "{settings.key_source}"\n')
+    monkeypatch.setenv("VIDPIPE_HOME", str(settings.home))
+    service: dict[str, Any] = {"__name__": "key_service"}
+    exec(code("python"), service)  # the example as it stands
+
+    def asked(key_id: str) -> tuple[str, list[bytes]]:
+        said: list[str] = []
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": f"/{key_id}", "HTTP_AUTHORIZATION": "Bearer let-me-in"}
+        body = service["application"](environ, lambda status, headers: said.append(status))
+        return said[0][:3], body
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KmsMaster, "finish", lambda self: None)
+        assert asked(key.key_id) == ("200", [key.key])
+        rotate_master(settings.keys, master_source(settings))
+        assert asked(key.key_id) == ("200", [key.key]), "in the middle"
+    rotate_master(settings.keys, master_source(settings))
+    assert asked(key.key_id) == ("200", [key.key])
+    assert asked("0" * 32) == asked("../master.kms") == ("404", [])
+    (settings.keys / f"{key.key_id}.json").write_text("half")
+    assert asked(key.key_id) == ("503", [])
 
 
 def spoil(folder: Path) -> None:
