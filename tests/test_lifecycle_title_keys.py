@@ -17,6 +17,7 @@ from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke
+from vidpipe.doctor import examine
 from vidpipe.errors import UsageError
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.title_keys import export_keys, import_keys, list_keys, show_keys
@@ -67,6 +68,28 @@ def test_what_is_lost_or_cannot_be_opened_is_said(house: House) -> None:
     held = {key.key_id: key for key in list_keys(house.settings)}
     assert (held[KEY.key_id].state, held[KEY.key_id].created_at) == ("missing", None)
     assert held[other.key_id].state == "another master key"
+
+
+def test_damaged_keys_are_listed_beside_the_others(house: House, run: Run) -> None:
+    cut, altered, usable = (house.keys.create(title) for title in ("cut", "altered", "usable"))
+    for key, change in ((cut, lambda text: text[:40]), (altered, lambda text: text.replace('"altered"', '"other"'))):
+        file = house.settings.keys / f"{key.key_id}.json"
+        file.write_text(change(file.read_text()))
+    held = {key.key_id: key for key in list_keys(house.settings)}
+    assert {key_id: (key.content_id, key.state) for key_id, key in held.items()} == {
+        KEY.key_id: (TITLE, "usable"),
+        cut.key_id: (None, "damaged"),
+        altered.key_id: ("other", "damaged"),
+        usable.key_id: ("usable", "usable"),
+    }
+    code, out, _ = run("list")
+    assert (code, out.count("damaged")) == (0, 2)
+    file = house.settings.keys / f"{KEY.key_id}.json"
+    file.write_text("")
+    (key,) = list_keys(house.settings, TITLE)
+    assert (key.state, key.created_at) == ("damaged", None)
+    (check,) = [check for check in examine(house.settings, {}) if check.name == "keys"]
+    assert (check.state, check.detail.split(" in ")[0]) == ("error", "3 of 4")
 
 
 def test_what_a_key_is_for_is_read_from_the_inventory(house: House) -> None:

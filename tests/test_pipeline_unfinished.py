@@ -15,6 +15,7 @@ from tests.ingest_support import Recorder
 from tests.ingest_support import settings as quick
 from tests.inventory_support import inventory
 from tests.test_plan import planned, source
+from vidpipe import durable
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
@@ -311,6 +312,26 @@ def test_without_its_key_nothing_is_begun(shop: Workshop) -> None:
     with pytest.raises(UsageError, match="32 bytes"):
         shop.begin()
     assert shop.note is None
+
+
+def test_no_key_stays_of_a_version_that_was_not_begun(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the note nobody would know whose the first of two keys is."""
+    shop.uses = (KeyUse(frozenset({"en"}), track_type="AUDIO"), KeyUse(frozenset({"90p"}), track_type="SD"))
+    write, asked = durable.write, list[Path]()
+
+    def full(file: Path, data: bytes | Path, *, private: bool = False) -> None:
+        if file.parent == shop.configured.keys:
+            asked.append(file)
+            if len(asked) == 2:
+                raise OSError(28, "No space left on device")
+        write(file, data, private=private)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "write", full)
+        with pytest.raises(UsageError, match="No space"):
+            shop.begin()
+    assert len(asked) == 2
+    assert (shop.note, shop.stored) == (None, set())
 
 
 def test_keys_of_another_master_key_are_a_warning(shop: Workshop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,13 +15,16 @@ import pytest
 from pydantic import SecretBytes
 
 from tests import servers
+from tests.test_serving import code
+from vidpipe import durable
 from vidpipe.doctor import examine
 from vidpipe.errors import KeyServiceFailed, PublishFailed, UsageError
+from vidpipe.lifecycle.title_keys import list_keys
 from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master_key import FILE, load_master_key
+from vidpipe.protect.master_key import FILE, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
-from vidpipe.protect.master_source import KMS_FILE, KMS_NEXT, KmsMaster
+from vidpipe.protect.master_source import KMS_FILE, KMS_NEXT, KmsMaster, LocalMaster
 from vidpipe.settings import Settings
 from vidpipe.storage import kms
 
@@ -105,6 +109,97 @@ def test_a_rotation_that_was_killed_goes_on(settings: Settings, monkeypatch: pyt
     assert [key_store(settings).get(key.key_id) for key in made] == made
     assert rotate_master(settings.keys, master_source(settings)).already == 3
     assert [key_store(settings).get(key.key_id) for key in made] == made
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_a_store_moves_to_kms_in_the_middle_of_a_rotation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = KeyStore(settings.keys)
+    made = [local.create("film") for _ in range(3)]
+    with monkeypatch.context() as patch:
+        write, left = durable.write, [2]
+
+        def dies(*arguments: Any, **options: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            write(*arguments, **options)
+
+        patch.setattr(durable, "write", dies)
+        with pytest.raises(UsageError, match="No space"):
+            rotate_master(settings.keys, LocalMaster(settings.keys))
+    assert (settings.keys / NEXT).exists()
+    assert [key_store(settings).get(key.key_id) for key in made] == made
+    done = rotate_master(settings.keys, master_source(settings))
+    assert (done.keys, done.foreign) == (3, ())
+    assert not {FILE, NEXT} & {file.name for file in settings.keys.iterdir()}
+    assert [key_store(settings).get(key.key_id) for key in made] == made
+
+
+def test_a_store_moves_from_a_given_key_to_kms(settings: Settings) -> None:
+    """The way that the message and docs/keys.md name."""
+    given = bytes(range(32))
+    key = KeyStore(settings.keys, given).create("film")
+    with pytest.raises(UsageError, match="wrapped master key is missing") as refused:
+        rotate_master(settings.keys, master_source(settings))
+    assert f"write it to {FILE}" in str(refused.value.fix)
+    (settings.keys / FILE).write_text(given.hex())
+    (settings.keys / FILE).chmod(0o600)
+    assert rotate_master(settings.keys, master_source(settings)).keys == 1
+    assert key_store(settings).get(key.key_id) == key
+
+
+def test_who_only_looks_makes_no_master_key(settings: Settings) -> None:
+    KeyStore(settings.keys).create("film")
+    assert rotate_master(settings.keys, master_source(settings), dry_run=True).keys == 1
+    assert {key.state for key in list_keys(settings)} == {"usable"}
+    examine(settings, {})
+    assert not (settings.keys / KMS_FILE).exists()
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"])
+def test_the_master_key_does_not_come_in_clear(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    servers.S3Server("http://minio.example:9000", "test", "test-secret").use(monkeypatch, tmp_path)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv(variable, "http://minio.example:9000")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(KeyServiceFailed, match="in clear over the network") as refused:
+        kms.generate(NOWHERE)
+    assert "AWS_ENDPOINT_URL_S3" in str(refused.value.fix)
+
+
+def test_the_server_of_s3_is_not_asked_for_keys(server: servers.S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server.use(monkeypatch, tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", server.endpoint)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio.example:9000")
+    arn = str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
+    assert len(kms.generate(arn)[0]) == 32
+
+
+def test_the_key_service_of_the_guide_opens_keys_that_kms_keeps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, while and after they move from a file; a key that cannot be opened is no missing one."""
+    key = KeyStore(settings.keys).create("film")
+    (settings.home / "vidpipe.toml").write_text(f'key_source = "{settings.key_source}"\n')
+    monkeypatch.setenv("VIDPIPE_HOME", str(settings.home))
+    service: dict[str, Any] = {"__name__": "key_service"}
+    exec(code("python"), service)  # the example as it stands
+
+    def asked(key_id: str) -> tuple[str, list[bytes]]:
+        said: list[str] = []
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": f"/{key_id}", "HTTP_AUTHORIZATION": "Bearer let-me-in"}
+        body = service["application"](environ, lambda status, headers: said.append(status))
+        return said[0][:3], body
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KmsMaster, "finish", lambda self: None)
+        assert asked(key.key_id) == ("200", [key.key])
+        rotate_master(settings.keys, master_source(settings))
+        assert asked(key.key_id) == ("200", [key.key]), "in the middle"
+    rotate_master(settings.keys, master_source(settings))
+    assert asked(key.key_id) == ("200", [key.key])
+    assert asked("0" * 32) == asked("../master.kms") == ("404", [])
+    (settings.keys / f"{key.key_id}.json").write_text("half")
+    assert asked(key.key_id) == ("503", [])
 
 
 def spoil(folder: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from vidpipe import durable
 from vidpipe.errors import UsageError
-from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.key_store import RETIRED, ContentKey, KeyStore
 from vidpipe.protect.master_key import FILE, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
 from vidpipe.protect.master_source import GivenMaster, LocalMaster
@@ -116,7 +117,7 @@ def test_it_is_killed_and_goes_on(after: int, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_with_a_key_that_is_given_it_goes_on_too(tmp_path: Path) -> None:
     keys = made(tmp_path, OLD)
-    subprocess.run([sys.executable, "-c", DIES, str(tmp_path), "2", "given"], timeout=60)
+    subprocess.run([sys.executable, "-c", DIES, str(tmp_path), "3", "given"], timeout=60)  # the list, and two keys
     assert len(KeyStore(tmp_path, OLD).foreign()) == 2
     done = rotate_master(tmp_path, GivenMaster(OLD), NEW)
     assert (done.keys, done.already) == (NUMBER - 2, 2)
@@ -190,3 +191,54 @@ def test_a_master_key_is_in_no_answer(tmp_path: Path) -> None:
     said = repr(rotate_master(tmp_path, GivenMaster(OLD), NEW)) + rotate_master(tmp_path, GivenMaster(OLD), NEW).model_dump_json()
     assert NEW.hex() not in said
     assert not any(key.key.hex() in said for key in keys.values())
+
+
+def test_a_master_key_that_was_replaced_wraps_no_new_key(tmp_path: Path) -> None:
+    """A process that was started before the rotation would lose its titles with the old key."""
+    keys, late = made(tmp_path, OLD), KeyStore(tmp_path, OLD)
+    rotate_master(tmp_path, GivenMaster(OLD), NEW)
+    with pytest.raises(UsageError, match="was replaced by another one") as refused:
+        late.create("late")
+    assert refused.value.where == str(tmp_path / RETIRED)
+    assert "VIDPIPE_MASTER_KEY" in str(refused.value.fix)
+    assert {info.key_id for info in late.find()} == set(keys)
+    assert not {OLD.hex(), NEW.hex()} & set((tmp_path / RETIRED).read_text().split())
+    KeyStore(tmp_path, NEW).create("with the new one")
+    rotate_master(tmp_path, GivenMaster(NEW), OLD)
+    late.create("it is the present one again")
+    with pytest.raises(UsageError, match="was replaced"):
+        KeyStore(tmp_path, NEW).create("late")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_nor_does_it_before_a_killed_rotation_goes_on(tmp_path: Path) -> None:
+    made(tmp_path, OLD)
+    subprocess.run([sys.executable, "-c", DIES, str(tmp_path), "2", "given"], timeout=60)
+    with pytest.raises(UsageError, match="was replaced"):
+        KeyStore(tmp_path, OLD).create("late")
+    KeyStore(tmp_path, NEW).create("with the new one")
+
+
+def test_the_text_of_a_file_that_was_replaced_wraps_no_new_key_elsewhere(tmp_path: Path) -> None:
+    made(tmp_path)
+    elsewhere = KeyStore(tmp_path, load_master_key(tmp_path))
+    rotate_master(tmp_path, LocalMaster(tmp_path))
+    with pytest.raises(UsageError, match="was replaced"):
+        elsewhere.create("late")
+
+
+def test_a_key_that_is_removed_meanwhile_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, threads = made(tmp_path), list[threading.Thread]()
+    doomed, write = sorted(keys)[0], durable.write
+
+    def removed_first(file: Path, data: bytes | Path, *, private: bool = False) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=KeyStore(tmp_path).remove, args=(doomed,)))
+            threads[0].start()
+            threads[0].join(0.3)  # it waits for the rotation
+        write(file, data, private=private)
+
+    monkeypatch.setattr(durable, "write", removed_first)
+    rotate_master(tmp_path, LocalMaster(tmp_path))
+    threads[0].join()
+    assert doomed not in KeyStore(tmp_path).ids()

@@ -118,9 +118,17 @@ def _keys(settings: Settings) -> CheckResult:
 
     folder = settings.keys
     store = key_store(settings)
-    kept = len(store.find()) if folder.is_dir() else 0
+    kept = len(store.ids()) if folder.is_dir() else 0
     if os.name == "posix" and folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return CheckResult(name="keys", state="warning", detail=f"other users can read {folder}", fix=f"run chmod 700 {folder}")
+    damaged = [key_id for key_id, state in store.states().items() if state == "damaged"]
+    if damaged:
+        return CheckResult(
+            name="keys",
+            state="error",
+            detail=f"{len(damaged)} of {kept} in {folder} cannot be read or were altered, such as {damaged[0]}",
+            fix="restore their files from a backup; vidpipe keys list names them, and the titles that need them",
+        )
     foreign = store.foreign() if kept else ()
     if foreign:
         titles = ", ".join(sorted({info.content_id for info in foreign})[:3])

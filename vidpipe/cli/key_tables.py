@@ -25,7 +25,7 @@ def listed(console: Console, found: Sequence[HeldKey]) -> None:
     if not found:
         lines(console, "no keys")
         return
-    rows = [(key.key_id, key.content_id, _made(key), key.state, _versions(key)) for key in found]
+    rows = [(key.key_id, key.content_id or "unknown", _made(key), key.state, _versions(key)) for key in found]
     table(console, ("key", "title", "made", "state", "needed by"), rows)
 
 

@@ -8,7 +8,7 @@ Wrong: UsageError for what is not there, a key that cannot be opened, or a docum
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +27,7 @@ from vidpipe.lifecycle.titles import standing_of, versions_of
 from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.pipeline.sealing import inventory_at
 from vidpipe.protect.cpix import cpix_document, read_cpix, titled
-from vidpipe.protect.key_store import KeyInfo, KeyStore
+from vidpipe.protect.key_store import KeyFileState, KeyInfo, KeyStore
 from vidpipe.protect.key_uses import IntendedTrackType
 from vidpipe.protect.master_rotation import MasterRotation, rotate_master
 from vidpipe.settings import Settings
@@ -35,7 +35,7 @@ from vidpipe.settings import Settings
 if TYPE_CHECKING:
     from vidpipe.catalog.store import Catalog
 
-KeyState = Literal["usable", "another master key", "missing"]
+KeyState = KeyFileState | Literal["missing"]
 
 
 class KeyVersion(Data):
@@ -50,10 +50,14 @@ class KeyVersion(Data):
 
 
 class HeldKey(Data):
-    """What may be shown of a key. created_at: None if it is missing: a version needs it, and this key store does not have it."""
+    """What may be shown of a key.
+
+    content_id: None if its file is damaged, and no version in the catalog has it.
+    created_at: None if it is missing (a version needs it, and this key store does not have it), or if its file cannot be read.
+    """
 
     key_id: str
-    content_id: str
+    content_id: str | None
     created_at: datetime | None
     state: KeyState
     versions: tuple[KeyVersion, ...] = Field(default=(), description="In the catalog, newest first; empty if no version has it.")
@@ -73,11 +77,16 @@ _KEY_ID = re.compile(r"[0-9a-f]{32}")
 def list_keys(settings: Settings, content_id: str | None = None) -> tuple[HeldKey, ...]:
     """Return the keys of one title, or of all: those in the key store, and those that the catalog knows and the key store lacks."""
     with open_catalog(settings.catalog_url) as catalog:
-        if content_id is not None and not _store(settings).find(content_id):
+        store = _store(settings)
+        if content_id is not None and not store.find(content_id):
             versions_of(catalog, content_id)  # the title is there
-        titles = [content_id] if content_id is not None else _titles(catalog, settings)
-        foreign = {info.key_id for info in _store(settings).foreign()}
-        return tuple(key for title in titles for key in _of_title(catalog, settings, title, foreign))
+        titles = [content_id] if content_id is not None else _titles(catalog, store)
+        states = store.states()
+        found = [key for title in titles for key in _of_title(catalog, store, title, states)]
+        if content_id is None:
+            lost = sorted({key_id for key_id, state in states.items() if state == "damaged"} - {key.key_id for key in found})
+            found += [HeldKey(key_id=key_id, content_id=None, created_at=None, state="damaged") for key_id in lost]
+        return tuple(found)
 
 
 def show_keys(settings: Settings, name: str) -> tuple[HeldKey, ...]:
@@ -90,7 +99,7 @@ def show_keys(settings: Settings, name: str) -> tuple[HeldKey, ...]:
     with open_catalog(settings.catalog_url) as catalog:
         known = {
             record.version: inventory
-            for title in {key.content_id for key in found}
+            for title in {key.content_id for key in found if key.content_id}
             for record in catalog.versions(title)
             if (inventory := _inventory(record)) is not None
         }
@@ -142,25 +151,24 @@ def _store(settings: Settings) -> KeyStore:
     return key_store(settings)
 
 
-def _titles(catalog: Catalog, settings: Settings) -> list[str]:
+def _titles(catalog: Catalog, store: KeyStore) -> list[str]:
     catalogued = catalog.having("live", "superseded", "withdrawn", "deleting")
-    return sorted({*catalogued, *(info.content_id for info in _store(settings).find())})
+    return sorted({*catalogued, *(info.content_id for info in store.find())})
 
 
-def _of_title(catalog: Catalog, settings: Settings, content_id: str, foreign: set[str]) -> Iterator[HeldKey]:
-    held: dict[str, KeyInfo | None] = {info.key_id: info for info in _store(settings).find(content_id)}
+def _of_title(catalog: Catalog, store: KeyStore, content_id: str, states: Mapping[str, KeyFileState]) -> Iterator[HeldKey]:
+    held: dict[str, KeyInfo | None] = {info.key_id: info for info in store.find(content_id)}
     records = catalog.versions(content_id)
     for record in records:
         for key_id in record.encryption.key_ids:
             held.setdefault(key_id, None)
     for key_id, info in held.items():
         uses = [KeyVersion(version=each.version, status=each.status) for each in records if key_id in each.encryption.key_ids]
-        state: KeyState = "missing" if info is None else "another master key" if key_id in foreign else "usable"
         yield HeldKey(
             key_id=key_id,
             content_id=content_id,
             created_at=info.created_at if info else None,
-            state=state,
+            state=states.get(key_id, "missing"),
             versions=tuple(uses),
         )
 

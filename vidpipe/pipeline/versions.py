@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -145,8 +145,10 @@ def begin(
     held.save(job)
     try:
         return _with_keys(job, uses, keys, settings)
-    except UsageError:  # nothing was begun
-        held.finish()
+    except UsageError:  # nothing was begun but, perhaps, some of its keys
+        with suppress(CatalogFailed, UsageError):  # the note stays, so that they can be forgotten later
+            _forget_keys(catalog, job, keys)
+            held.finish()
         raise
 
 

@@ -6,11 +6,11 @@ Wrong: UsageError for what names no source of keys, or one that would send keys 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
 from vidpipe.errors import UsageError
+from vidpipe.loopback import is_loopback
 
 LOCAL_KEYS = "local"
 """The key source that asks nobody."""
@@ -44,12 +44,5 @@ def _check_server(url: str, where: str) -> None:
         host = None
     if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc or not url.isascii() or not url.isprintable():
         raise UsageError("this is not the URL of a key server, without user and password", where=where, fix=_FIX)
-    if parts.scheme == "http" and not _is_here(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise UsageError("keys would come in clear over the network", where=where, fix="ask the key server by https://")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,10 +2,13 @@
 
 In:   the folder of the store and, optionally, the master key, or where it comes from (else ``master.key`` in the folder).
 Out:  ContentKey, and one file for each key: ``{key_id}.json``, mode 0600, in a folder of mode 0700.
-Wrong: UsageError: wrong master key, altered or unreadable key file, unknown key id. No message ever holds a key.
+Wrong: UsageError: wrong or retired master key, altered or unreadable key file, unknown key id. No message ever holds a key.
 
 A key file holds the key wrapped (AES key wrap, RFC 3394), the content id, the time, a fingerprint of the master key (to distinguish a wrong
 master key from an altered file) and an HMAC over all of it (RFC 3394 protects the key alone, not what the key is for).
+
+``master.retired`` holds the fingerprints of master keys that a rotation has replaced, one a line: a process that was started before the
+rotation still has one, and what it wrapped with it would be lost with that key.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import itertools
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +38,7 @@ from vidpipe.work.locks import held
 
 KEY_BYTES = 16
 """AES-128 (RFC 8216 section 4.3.2.4)."""
+RETIRED = "master.retired"
 LOCK_FILE = ".lock"
 LOCK_SECONDS = 60.0
 """So long is waited for another process that makes a key or wraps all of them anew."""
@@ -59,6 +63,9 @@ class KeyInfo(Data):
     key_id: str
     content_id: str
     created_at: datetime
+
+
+KeyFileState = Literal["usable", "another master key", "damaged"]
 
 
 class _KeyFile(Data):
@@ -98,9 +105,11 @@ class KeyStore:
                         fix = f"see what has it: vidpipe keys show {key.key_id}"
                         raise UsageError("another key with this id is in the key store", where=str(file), fix=fix)
                     return
+                master = self._source.present()
+                self._check_not_retired(master)
                 now = datetime.now(UTC).replace(microsecond=0)
                 entry = _KeyFile(key_id=key.key_id, content_id=key.content_id, created_at=now, wrapped="", master="")
-                self._write(entry, key.key, next(self._source.masters()))
+                self._write(entry, key.key, master)
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
 
@@ -147,6 +156,17 @@ class KeyStore:
                 raise self._unusable("a content key cannot be stored", file, problem) from problem
         return len(old), already, tuple(foreign)
 
+    def retire(self, masters: Iterable[bytes], new: bytes) -> None:
+        """Let ``add`` refuse master keys that another one has replaced. Only for a holder of ``locked``."""
+        file = self.folder / RETIRED
+        try:
+            known = self._retired()
+            listed = {*known, *map(_fingerprint, masters)} - {_fingerprint(new)}
+            if listed != set(known):
+                durable.write(file, "".join(f"{each}\n" for each in sorted(listed)).encode(), private=True)
+        except OSError as problem:
+            raise self._unusable("the list of retired master keys cannot be stored", file, problem) from problem
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let no other process make a key, or wrap keys anew, while the block runs: none is wrapped with a master key that is given up."""
@@ -158,7 +178,7 @@ class KeyStore:
 
     def holds(self, key_id: str) -> bool:
         """Return whether there is a key of this id."""
-        return self._file(key_id).exists()
+        return _KEY_ID.fullmatch(key_id) is not None and self._file(key_id).exists()
 
     def foreign(self, most: int | None = None) -> tuple[KeyInfo, ...]:
         """Return which keys another master key than the present one has wrapped. most: look at so many keys only."""
@@ -172,22 +192,66 @@ class KeyStore:
                 entries.append(self._read(file))
         return tuple(_info(entry) for entry in entries if entry.master not in present)
 
+    def states(self) -> dict[str, KeyFileState]:
+        """Open every key, and return for each id whether it can be. damaged: the file cannot be read, or was altered."""
+        files = list(self._files())
+        masters = {_fingerprint(master): master for master in self._source.masters()} if files else {}
+        states: dict[str, KeyFileState] = {}
+        for file in files:
+            try:
+                entry = self._read(file)
+                if entry.master in masters:
+                    self._unwrapped(file, entry, masters[entry.master])
+                states[file.stem] = "usable" if entry.master in masters else "another master key"
+            except UsageError:
+                if file.exists():  # else it was just removed
+                    states[file.stem] = "damaged"
+        return states
+
     def remove(self, key_id: str) -> None:
         """Forget the key of a version that was never published. Nothing there is no error."""
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError(f"not a key id: {key_id!r}")
         file = self._file(key_id)
+        if not file.exists():  # nor is a folder made for the lock
+            return
         try:
-            file.unlink(missing_ok=True)
+            with self.locked():  # a rotation that has read the file would write it anew
+                file.unlink(missing_ok=True)
         except OSError as problem:
             raise self._unusable("a content key cannot be removed", file, problem) from problem
 
     def find(self, content_id: str | None = None) -> tuple[KeyInfo, ...]:
-        """Return which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key."""
-        known = [_info(self._read(file)) for file in list(self._files())]
+        """Return which keys there are (for one title, or all), oldest first. Unwraps nothing and needs no master key.
+
+        Files that cannot be read are left out; ``states`` names them.
+        """
+        known = []
+        for file in list(self._files()):
+            with suppress(UsageError):
+                known.append(_info(self._read(file)))
         return tuple(
             sorted((info for info in known if content_id in (None, info.content_id)), key=lambda info: (info.created_at, info.key_id))
         )
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids of all keys, without a look into their files."""
+        return tuple(sorted(file.stem for file in self._files()))
+
+    def _retired(self) -> tuple[str, ...]:
+        try:
+            return tuple((self.folder / RETIRED).read_text(encoding="ascii", errors="replace").split())
+        except FileNotFoundError:
+            return ()
+
+    def _check_not_retired(self, master: bytes) -> None:
+        if _fingerprint(master) in self._retired():
+            raise UsageError(
+                f"this master key (fingerprint {_fingerprint(master)}) was replaced by another one, so that no new key is wrapped with it",
+                where=str(self.folder / RETIRED),
+                fix="finish the rotation, set VIDPIPE_MASTER_KEY to the new master key (or unset it, if that lies in the key store), "
+                "and start this process again",
+            )
 
     def _files(self) -> Iterator[Path]:
         try:

@@ -89,11 +89,12 @@ def finish_next(folder: Path) -> None:
 
 
 def forget_master_key(folder: Path) -> None:
-    """Remove the file of a master key that wraps nothing any more, because another one is given."""
-    try:
-        (folder / FILE).unlink(missing_ok=True)
-    except OSError as problem:
-        raise _unreadable(folder / FILE, problem) from problem
+    """Remove the files of master keys that wrap nothing any more, because another one is given."""
+    for file in (folder / NEXT, folder / FILE):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as problem:
+            raise _unreadable(file, problem) from problem
 
 
 def _unreadable(file: Path, problem: OSError) -> UsageError:

@@ -6,7 +6,8 @@ Wrong: UsageError: no keys, a damaged key file, the same key, another rotation t
 
 It may be killed at any moment. A fresh key lies in ``master.key.next`` before the first content key is wrapped with it, and takes the place
 of ``master.key`` after the last one; between the two, both open keys, and the same command goes on. A key that is given is the user's to
-keep: until all is done, both are needed, and the same command goes on, too.
+keep: until all is done, both are needed, and the same command goes on, too. A master key that was replaced wraps no new key
+(``KeyStore.retire``).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
     source: of the present one.  new: None makes a fresh one where it lies.
     """
     store = KeyStore(folder, source)
-    if not store.find():
+    if not store.ids():
         raise UsageError("there are no keys in this key store", where=str(folder), fix="choose the home that has them with --home")
     with store.locked():
         if new is not None:
@@ -51,9 +52,15 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
             wanted = new or source.coming() or bytes(32)  # stands for a key that nobody has
             keys, already, foreign = store.rewrap(wanted, dry_run=True)
             return MasterRotation(keys=keys, already=already, foreign=foreign, dry_run=True)
-        keys, already, foreign = store.rewrap(new or source.begin())
+        wanted = new or source.begin()
+        before = [master for master in source.masters() if master != wanted]
+        if new is not None:
+            store.retire(before, new)  # first: who still has one of them may be at work before an interrupted rotation goes on
+        keys, already, foreign = store.rewrap(wanted)
         file = source.finish() if new is None else None
-        if new is not None and isinstance(source, LocalMaster):
+        if new is None:
+            store.retire(before, wanted)  # last: until it is finished, the one before wraps what is made meanwhile
+        elif isinstance(source, LocalMaster):
             forget_master_key(folder)  # it wraps nothing any more, and would wrap the next key
     return MasterRotation(keys=keys, already=already, foreign=foreign, file=file)
 
@@ -61,7 +68,8 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
 def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:
     """Raise UsageError unless a master key that is given may take the place of the present one."""
     if isinstance(source, KmsMaster):
-        raise UsageError("AWS KMS makes the master key, so that none can be given", fix="run this without --new-master")
+        fix = "run this without --new-master; to leave AWS KMS, see docs/keys.md: titles move to another home"
+        raise UsageError("AWS KMS makes the master key, so that none can be given", fix=fix)
     coming = source.coming()
     if coming is not None and new != coming:
         fix = "finish it first: run this without --new-master and without VIDPIPE_MASTER_KEY"

@@ -37,8 +37,11 @@ KMS_NEXT = "master.kms.next"
 class MasterSource(Protocol):
     """Gives the master key. Safe for several threads."""
 
+    def present(self) -> bytes:
+        """Return the master key that wraps new keys, made now if there is none."""
+
     def masters(self) -> Iterator[bytes]:
-        """Yield the present master key, which wraps new keys, and then others that may have wrapped some."""
+        """Yield the master keys that may have wrapped keys, the present one first. Where there are keys, none is made."""
 
     def coming(self) -> bytes | None:
         """Return the key of a rotation that is not finished."""
@@ -59,6 +62,10 @@ class GivenMaster:
     def __post_init__(self) -> None:
         if len(self.key) != MASTER_BYTES:
             raise ValueError("a master key has 32 bytes")
+
+    def present(self) -> bytes:
+        """See MasterSource."""
+        return self.key
 
     def masters(self) -> Iterator[bytes]:
         """See MasterSource."""
@@ -82,9 +89,13 @@ class LocalMaster:
 
     folder: Path
 
+    def present(self) -> bytes:
+        """See MasterSource."""
+        return load_master_key(self.folder)
+
     def masters(self) -> Iterator[bytes]:
         """See MasterSource."""
-        yield load_master_key(self.folder)
+        yield self.present()
         if coming := self.coming():
             yield coming
 
@@ -113,20 +124,20 @@ class KmsMaster:
     def __repr__(self) -> str:
         return f"KmsMaster({str(self.folder)!r}, {self.arn!r})"
 
+    def present(self) -> bytes:
+        """See MasterSource."""
+        return self._found() or self._make(KMS_FILE)
+
     def masters(self) -> Iterator[bytes]:
         """See MasterSource."""
-        present = self._open(KMS_FILE)
-        if present is None and any(self.folder.glob("*.json")) and not (self.folder / FILE).exists():
-            raise UsageError(
-                "the wrapped master key is missing, but content keys wrapped with it are still there",
-                where=str(self.folder / KMS_FILE),
-                fix=f"restore {KMS_FILE} from a backup; without it these titles cannot be played",
-            )
-        yield present or self._make(KMS_FILE)
+        if present := self._found():
+            yield present
         if coming := self.coming():
             yield coming
         if (self.folder / FILE).exists():  # the store is moving to KMS
             yield load_master_key(self.folder)
+        if local := next_master_key(self.folder):  # and was in the middle of a rotation
+            yield local
 
     def coming(self) -> bytes | None:
         """See MasterSource."""
@@ -144,6 +155,18 @@ class KmsMaster:
             raise self._unusable(KMS_NEXT, problem) from problem
         forget_master_key(self.folder)
         return str(self.folder / KMS_FILE)
+
+    def _found(self) -> bytes | None:
+        """Return the present master key; None if KMS has made none yet. Raises UsageError if content keys lack theirs."""
+        present = self._open(KMS_FILE)
+        if present is None and any(self.folder.glob("*.json")) and not (self.folder / FILE).exists():
+            raise UsageError(
+                "the wrapped master key is missing, and so is the master key in a file, but content keys are there",
+                where=str(self.folder / KMS_FILE),
+                fix=f"restore {KMS_FILE} from a backup. If VIDPIPE_MASTER_KEY has wrapped them, write it to {FILE} there (mode 0600), "
+                "unset it, and run: vidpipe keys rotate-master",
+            )
+        return present
 
     def _open(self, name: str) -> bytes | None:
         from vidpipe.storage.kms import decrypt  # boto3 is slow to import

@@ -2,7 +2,8 @@
 
 In:   the ARN of a KMS key; what KMS wrapped before.
 Out:  32 bytes, and the same wrapped by KMS.
-Wrong: KeyServiceFailed: no rights, no such key, a disabled one, no network, or bytes that this KMS key did not wrap. It never holds a key.
+Wrong: KeyServiceFailed: no rights, no such key, a disabled one, no network, an endpoint without TLS, or bytes that this KMS key did not
+       wrap. It never holds a key.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from vidpipe.errors import KeyServiceFailed, PublishFailed
+from vidpipe.loopback import is_loopback
 from vidpipe.storage.s3 import client_of, translated
 
 ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/:-]+")
@@ -54,9 +57,20 @@ def _asked(verb: str, arn: str) -> Iterator[Any]:
     found = ARN.fullmatch(arn)
     try:
         with translated(verb, arn, arn), closing(client_of("kms", found["region"] if found else None)) as client:
+            _check_endpoint(client.meta.endpoint_url, arn)
             yield client
+    except KeyServiceFailed:
+        raise
     except PublishFailed as problem:
         code = getattr(problem.__cause__, "response", {}).get("Error", {}).get("Code", "")
         what, fix = _FAULTS.get(code, ("", ""))
         said = f"cannot {verb}: {what}" if what else problem.what
-        raise KeyServiceFailed(said, where=arn, fix=fix or "check the network, the credentials and AWS_ENDPOINT_URL") from problem
+        raise KeyServiceFailed(said, where=arn, fix=fix or "check the network, the credentials and AWS_ENDPOINT_URL_KMS") from problem
+
+
+def _check_endpoint(url: str, arn: str) -> None:
+    """KMS answers with the master key in clear: over TLS, or on this machine. AWS_ENDPOINT_URL, meant for S3, names KMS as well."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        fix = "name the S3 server in AWS_ENDPOINT_URL_S3 and unset AWS_ENDPOINT_URL, or give AWS_ENDPOINT_URL_KMS with https://"
+        raise KeyServiceFailed("the master key would come in clear over the network", where=arn, fix=fix)

@@ -171,8 +171,9 @@ def rotate_master_key(
 ) -> None:
     """Wrap all keys with a new master key.
 
-    Titles are not touched, and viewers notice nothing. If it is interrupted, even by a power cut, all keys can still be opened, and the
-    same command goes on.
+    Titles are not touched. If it is interrupted, even by a power cut, the same command goes on, and all keys can still be opened. With
+    --new-master they cannot: until it has gone on, some keys need the old master key and some the new one. So stop whatever makes titles
+    first, and restart it and the key service with the new master key; the old one wraps no new key any more.
     """
     from vidpipe.cli import key_tables
     from vidpipe.data import report
