@@ -70,7 +70,7 @@ def check_manifest(
 def _needed(one: Representation, track: MediaTrack) -> Fraction:
     """Return the seconds after which a player that begins at any segment never stops, if bits come at the declared rate.
 
-    From i on, segment j is whole after the bits of i to j, and shown after the time of i to j - 1: the largest difference, by sums from 0 on.
+    From i on, segment j is whole after the bits of i to j, and shown after the time of i to j - 1: the largest difference, by sums from 0.
     """
     sent = played = most = Fraction(0)
     begun: Fraction | None = None  # the least that was there, less what was played, where a segment begins

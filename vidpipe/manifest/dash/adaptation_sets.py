@@ -5,8 +5,9 @@ Out:  the AdaptationSet elements, numbered from 1: video, audio, text, pictures.
 Wrong: ValueError for a track that cannot be listed; that is a bug of whoever built the inventory.
 
 Rungs are one set if they have the same codec, the same dynamic range and the same key. Sets of rungs that differ by the key alone name each
-other, so that a player may change between them, too. Each audio rendition and each subtitle track is one set by itself. The audio that is played unless the viewer chooses comes first and has the higher selectionPriority: what players look at
-differs. Of each language, the track that a player may choose has the role "main", like AUTOSELECT in HLS.
+other, so that a player may change between them, too. Each audio rendition and each subtitle track is one set by itself. The audio that is
+played unless the viewer chooses comes first and has the higher selectionPriority: what players look at differs. Of each language, the track
+that a player may choose has the role "main", like AUTOSELECT in HLS.
 
 Subtitles are the segments of HLS as they are, raw WebVTT: their times count from the beginning of the title, and so of the only Period.
 """
