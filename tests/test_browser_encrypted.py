@@ -13,11 +13,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import pytest
 
 from tests.ingest_support import FIXTURES, key_of, run, settings, version
@@ -28,8 +30,9 @@ PLAYERS = {name: Path(os.environ.get(f"TEST_{name.upper()}", "")) for name in ("
 PAGE = """<!doctype html><video id=v muted playsinline></video><script src=/player.js></script><script>
 const v = document.getElementById('v'), errors = [];
 const report = () => fetch('/report', {method: 'POST', body: JSON.stringify({time: v.currentTime, duration: v.duration,
-  frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, stalls, keys: !!v.mediaKeys})});
-let stalls = 0, started = false;
+  frames: v.getVideoPlaybackQuality().totalVideoFrames, ended: v.ended, errors, stalls, keys: !!v.mediaKeys, heights})});
+let stalls = 0, started = false, heights = [];
+v.onresize = () => heights.push(v.videoHeight);
 v.onplaying = () => { started = true; };
 v.onwaiting = () => { if (started) stalls++; };
 v.onerror = () => { errors.push('video: ' + v.error.message); report(); };
@@ -38,6 +41,7 @@ async function shaka_() {
   shaka.polyfill.installAll();
   const p = new shaka.Player(); await p.attach(v);
   p.addEventListener('error', e => errors.push(e.detail.code + ' ' + JSON.stringify(e.detail.data)));
+  p.configure({abr: {defaultBandwidthEstimate: 50000, useNetworkInformation: false}});  // begins with the smallest
   if ('{manifest}'.endsWith('.mpd')) p.configure({drm: {clearKeys: {clearkeys_hex}}});
   await p.load(new URL('/title/{manifest}', location).href);
 }
@@ -57,7 +61,9 @@ async function hlsjs_() {
 }
 async function dashjs_() {
   const p = dashjs.MediaPlayer().create();
-  p.updateSettings({debug: {logLevel: 1}});
+  p.updateSettings({debug: {logLevel: 1}, streaming: {abr: {limitBitrateByPortal: false, initialBitrate: {video: 50}}}});
+  const rate = track => track.bitrateList[0].bandwidth;
+  p.setCustomInitialTrackSelectionFunction(tracks => [...tracks].sort((a, b) => rate(a) - rate(b)).slice(0, 1));
   p.on('error', e => errors.push(JSON.stringify(e.error)));
   p.initialize(v, null, false); p.setProtectionData({'org.w3.clearkey': {clearkeys: {clearkeys}}});
   p.attachSource('/title/{manifest}');
@@ -144,6 +150,39 @@ def title(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return version(result), key_of(configured), result.record.encryption.key_ids
 
 
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, tuple[str, ...]]:
+    """A title of 16 s, in SD and in HD, each under a key of its own."""
+    folder = tmp_path_factory.mktemp("classes")
+    inputs = ("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=24:d=16", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=16")
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", str(folder / "clip.mp4"))
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *inputs, *encoded], check=True)
+    configured = settings(folder, 90, 720, encrypt="cbcs", key_classes="audio-sd-hd-uhd")
+    result = run(folder / "clip.mp4", configured)
+    return version(result), key_of(configured), result.record.encryption.key_ids
+
+
+def watch(title: tuple[Path, Any, tuple[str, ...]], player: str, manifest: str, profile: Path) -> dict[str, Any]:
+    """Play a title; return what the page saw of it."""
+    with Stage(*title, player, manifest) as stage:
+        threading.Thread(target=stage.serve_forever, daemon=True).start()
+        with browser(f"http://127.0.0.1:{stage.server_address[1]}/", profile):
+            stage.reported.wait(60)
+        stage.shutdown()
+    return stage.report
+
+
+@pytest.mark.parametrize(("player", "manifest"), [with_player("shaka", "manifest.mpd"), with_player("dashjs", "manifest.mpd")])
+def test_a_player_changes_to_a_rung_under_another_key(
+    two_classes: tuple[Path, Any, tuple[str, ...]], player: str, manifest: str, tmp_path: Path
+) -> None:
+    assert len(two_classes[2]) == 3
+    seen = watch(two_classes, player, manifest, tmp_path / "profile")
+    assert (seen["errors"], seen["ended"]) == ([], True), seen
+    assert seen["heights"] == [90, 720]
+    assert seen["time"] == pytest.approx(16.0, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("player", "manifest"),
     [
@@ -154,16 +193,10 @@ def title(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ],
 )
 def test_encrypted_samples_play_to_the_end(title: tuple[Path, Any, tuple[str, ...]], player: str, manifest: str, tmp_path: Path) -> None:
-    folder, key, key_ids = title
-    if not (folder / manifest).is_file():
+    if not (title[0] / manifest).is_file():
         pytest.skip(f"the title has no {manifest}")
     for attempt in range(2):  # a busy machine starves a player: what did not play well plays once more; a fault of the title is there again
-        with Stage(folder, key, key_ids, player, manifest) as stage:
-            threading.Thread(target=stage.serve_forever, daemon=True).start()
-            with browser(f"http://127.0.0.1:{stage.server_address[1]}/", tmp_path / f"profile-{attempt}"):
-                stage.reported.wait(60)
-            stage.shutdown()
-        seen = stage.report
+        seen = watch(title, player, manifest, tmp_path / f"profile-{attempt}")
         if not seen["errors"] and seen["ended"] and not seen["stalls"]:
             break
     assert (seen["errors"], seen["stalls"], seen["ended"]) == ([], 0, True), seen

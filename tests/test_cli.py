@@ -18,9 +18,10 @@ from rich.console import Console
 
 from tests.servers import S3Server
 from vidpipe import __version__, errors
-from vidpipe.cli import exits, render, words
+from vidpipe.cli import exits, words
 from vidpipe.cli.app import app, invoke
 from vidpipe.cli.options import metadata
+from vidpipe.cli.render.columns import table
 from vidpipe.cli.summary import finished
 from vidpipe.cli.words import escaped
 from vidpipe.errors import UsageError, VidpipeError
@@ -523,7 +524,7 @@ def test_a_table_is_folded_on_a_narrow_terminal_and_never_cut() -> None:
     for width in (30, 60, 80, 200):
         console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
         with console.capture() as captured:
-            render.table(console, ("name", ">kind", "text"), rows)
+            table(console, ("name", ">kind", "text"), rows)
         text = captured.get()
         assert max(len(line) for line in text.splitlines()) <= width
         letters = re.sub(r"[\s─]", "", text)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.ingest_support import FIXTURES
-from vidpipe.cli import render
+from vidpipe.cli.render.validations import show_validation
 from vidpipe.source.facts import Source
 from vidpipe.source.probe import probe
 from vidpipe.validation import Validation
@@ -24,7 +24,7 @@ def shown(source: Source, width: int = 200, *, quiet: bool = False, **video: obj
     console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
     other = source.model_copy(update={"video": source.video.model_copy(update=video)})
     with console.capture() as captured:
-        render.validation(console, Validation(file="f.mp4", source=other, findings=(), problems=(), refused=False), quiet=quiet)
+        show_validation(console, Validation(file="f.mp4", source=other, findings=(), problems=(), refused=False), quiet=quiet)
     return captured.get()
 
 

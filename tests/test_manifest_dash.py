@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.dash_support import FILM, cuts, heard, pictures, rung, schema, shown, title
 from vidpipe.errors import UsageError
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.model import VideoTrack
 from vidpipe.manifest.dash import adaptation_sets
 from vidpipe.manifest.dash.buffering import min_buffer_time
 from vidpipe.manifest.dash.markup import ManifestError, document
@@ -134,11 +135,29 @@ def test_only_hdr_is_essential_to_understand_and_unknown_colours_are_not_said() 
 KEY_ID = "0123456789abcdef" * 2
 
 
+def under(key_id: str, track: VideoTrack) -> VideoTrack:
+    keyed = tuple(replace(segment, key_id=key_id) for segment in track.segments)
+    return track.model_copy(update={"segments": keyed, "scheme": "cbcs"})
+
+
+def test_sets_that_differ_by_their_key_alone_can_be_changed_between() -> None:
+    sd, hd, uhd = under(KEY_ID, LADDER[0]), under("1" * 32, LADDER[1]), under("2" * 32, rung(1440, BORDERS))
+    text = write_mpd(title((sd, hd, uhd, under("2" * 32, HDR), under("1" * 32, AV1)), LENGTH, audio=LANGUAGES[1:2]))
+    schema().validate(text)
+    found = {}
+    for id_, body in re.findall(r'<AdaptationSet id="(\d)"(.*?)</AdaptationSet>', text, re.S):
+        others = re.findall(r'<SupplementalProperty schemeIdUri="urn:mpeg:dash:adaptation-set-switching:2016" value="(.*?)"', body)
+        found[re.findall(r'<Representation id="(.*?)"', body)[0]] = (id_, others)
+    ids = {name: id_ for name, (id_, _) in found.items()}
+    h264 = {"video-360p", "video-720p", "video-1440p"}
+    assert len(ids) == 6
+    for name, (_, others) in found.items():
+        assert others == ([",".join(sorted(ids[other] for other in h264 - {name}))] if name in h264 else [])
+
+
 def under_cbcs(*signals: DrmSignal) -> str:
     """Return the manifest of a title under cbcs, which the schema allows."""
-    made = TITLES["video-only"].video[0]
-    keyed = tuple(replace(segment, key_id=KEY_ID) for segment in made.segments)
-    whole = title([made.model_copy(update={"segments": keyed, "scheme": "cbcs"})], LENGTH).model_copy(update={"drm": signals})
+    whole = title([under(KEY_ID, TITLES["video-only"].video[0])], LENGTH).model_copy(update={"drm": signals})
     text = write_mpd(whole)
     schema().validate(text)
     return text

@@ -14,12 +14,14 @@ import pytest
 from tests.ingest_support import Recorder
 from tests.ingest_support import settings as quick
 from tests.inventory_support import inventory
-from tests.test_plan import planned, source
+from tests.test_plan import planned, rung, source
 from vidpipe import durable
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError
+from vidpipe.inventory.fingerprints import fingerprints_of
+from vidpipe.ladder import Ladder
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline import versions
 from vidpipe.pipeline.succession import Description
@@ -29,6 +31,8 @@ from vidpipe.protect.key_source import KeySet, uses_of
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
+from vidpipe.source.facts import Colour, Source
+from vidpipe.source.policy import load_policy
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Claim, JobNote, claim
 
@@ -61,6 +65,38 @@ def test_whatever_viewers_could_notice_makes_another_title() -> None:
         fingerprint(gzip_playlists=not Settings(home=Path("/home")).gzip_playlists),
     ]
     assert len(set(others)) == len(others)
+
+
+SD = Colour(matrix="smpte170m")
+
+
+@pytest.mark.parametrize(
+    ("facts", "codecs", "anew"),
+    [
+        pytest.param(source(), ("h264",), False, id="BT.709"),
+        pytest.param(source(640, 480), ("h264",), True, id="untagged SD"),
+        pytest.param(source(colour=SD), ("h264",), True, id="HD in the matrix of SD"),
+        pytest.param(source(colour=SD, pixel_format="yuv422p10le", bit_depth=10), ("h264",), False, id="dithered"),
+        pytest.param(source(pixel_format="gbrp"), ("h264",), False, id="RGB"),
+        pytest.param(source(), ("h264", "hevc"), True, id="two codecs"),
+    ],
+)
+def test_only_titles_whose_bytes_are_others_since_then_are_made_anew(
+    facts: Source, codecs: tuple[str, ...], anew: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder = Ladder(name="l", description="d", rungs=tuple(rung(240 * (1 + n), codec=codec) for n, codec in enumerate(codecs)))
+    made = planned(facts, ladder)
+    media = fingerprints_of(made, load_policy(), ffmpeg="9.0")
+    now = fingerprint(made)
+    with monkeypatch.context() as patch:  # as it was before there was anything new
+        patch.setattr(versions, "_new_of", lambda made: {})
+        patch.setattr("vidpipe.inventory.fingerprints.by_colorspace", lambda *_: False)
+        assert (now != fingerprint(made)) == anew
+        before = fingerprints_of(made, load_policy(), ffmpeg="9.0")
+    encoded = anew and len(codecs) == 1
+    assert [media.video[id_] != before.video[id_] for id_ in media.video] == [encoded] * len(codecs)
+    assert (media.pictures != before.pictures) == encoded
+    assert (media.audio, media.subtitles) == (before.audio, before.subtitles)
 
 
 def test_what_leaves_no_trace_makes_no_other_title() -> None:

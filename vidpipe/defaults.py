@@ -82,7 +82,7 @@ SETTINGS: dict[str, Setting] = {
         example="audio-video",
     ),
     "key_rotation": Setting(
-        "How long a key is used within a title: seconds, or a number of segments. Default: the whole title.",
+        "How long a key is used within a title: seconds, or a number of segments. Only with aes-128, so in HLS. Default: the whole title.",
         form='seconds, or a number of segments ("100 segments")',
         example="3600",
     ),

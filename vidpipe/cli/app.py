@@ -252,13 +252,13 @@ def _print_result(result: IngestResult, warned: Collection[str], *, json: bool, 
 
 
 def _print_plan(decided: Plan, *, json: bool) -> None:
-    from vidpipe.cli import render
+    from vidpipe.cli.render.plans import show_plan
     from vidpipe.data import report
 
     if json:
         write_json(report(decided))
     else:
-        render.plan(out(), decided)
+        show_plan(out(), decided)
 
 
 @app.command(
@@ -294,7 +294,7 @@ def validate(
     so also skips what needs the whole file: gaps, clock jumps, wrong timestamps and damaged packets in between, audio whose format changes,
     missing frames, unflagged interlacing, the checksum.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.validations import show_validation
     from vidpipe.data import report
 
     shown = options.progress(progress, quiet=quiet)
@@ -308,7 +308,7 @@ def validate(
                 if json:
                     write_json(report(result), lines=True)
                 else:
-                    render.validation(out(), result, quiet=quiet)
+                    show_validation(out(), result, quiet=quiet)
         if tally.refused:
             raise typer.Exit(SourceRefused.exit_code)
 
@@ -355,7 +355,7 @@ def inspect(
     server, only a few per playlist.
     The exit code is 6 if anything is missing or broken.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.inspections import show_inspection
     from vidpipe.data import report
     from vidpipe.inspect.inspection import inspect as look
 
@@ -368,7 +368,7 @@ def inspect(
     if json:
         write_json(report(found))
     else:
-        render.inspection(out(), found)
+        show_inspection(out(), found)
     if found.problems:
         raise typer.Exit(VerificationFailed.exit_code)
 
@@ -402,13 +402,13 @@ def preview(
 
     Prints the address of the player page and serves it until Ctrl-C.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.machine_state import show_preview
 
     settings = options.settings(home=home)
     from vidpipe.preview import playing
 
     with exits.stopping(lambda: None) as cancel, playing(content_id, settings, port) as server:
-        render.playing(out(), server)
+        show_preview(out(), server)
         cancel.wait()
 
 
@@ -434,7 +434,7 @@ def doctor(
 
     Looks at ffmpeg, ladder, home, keys, target, catalog and cluster. The exit code is 2 if anything is broken.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.machine_state import show_checks
     from vidpipe.data import report
 
     settings = options.settings(
@@ -446,7 +446,7 @@ def doctor(
     if json:
         write_json({"ok": all(check.state != "error" for check in checks), "checks": [report(check) for check in checks]})
     else:
-        render.doctor(out(), checks)
+        show_checks(out(), checks)
     if any(check.state == "error" for check in checks):
         raise typer.Exit(2)
 

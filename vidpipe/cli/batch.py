@@ -95,7 +95,7 @@ def ingest_titles(
 
 def plan_titles(titles: Sequence[BatchTitle], flags: Flags, *, progress: options.Progress, json: bool) -> None:
     """Show what would be encoded of each title."""
-    from vidpipe.cli import render
+    from vidpipe.cli.render.plans import show_plan
     from vidpipe.data import report
     from vidpipe.pipeline.ingest import prepare
 
@@ -116,7 +116,7 @@ def plan_titles(titles: Sequence[BatchTitle], flags: Flags, *, progress: options
                     write_json({"content_id": title.content_id, "plan": report(plan)}, lines=True)
                 else:
                     out().print(title.content_id, style="bold")
-                    render.plan(out(), plan)
+                    show_plan(out(), plan)
         if failed:
             raise typer.Exit(failed[0].exit_code)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vidpipe.cli.render import table
+from vidpipe.cli.render.columns import table
 from vidpipe.cli.words import lines
 from vidpipe.quantities import clock, count, size
 

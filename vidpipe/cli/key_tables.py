@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vidpipe.cli.render import table
+from vidpipe.cli.render.columns import table
 from vidpipe.cli.words import lines
 from vidpipe.quantities import count, size
 

@@ -64,8 +64,8 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     hdr = picture.dynamic_range != "SDR"
     sdr = picture.tone_map == "none"
     converts = not hdr and (not sdr or primaries != "bt709")
-    # colorspace does not dither: 10 bits become 8 in swscale.
-    slowly = not converts and matrix != "bt709" and (matrix is None or (video.bit_depth > 8 and pixel_format == EIGHT_BITS))
+    quickly = by_colorspace(video, picture, pixel_format)
+    slowly = not converts and matrix != "bt709" and not quickly
     transfer = TRANSFERS[{"SDR": picture.tone_map, "HDR10": "pq", "HLG": "hlg"}[picture.dynamic_range]]
     # What the frames are taken for, in place of what they say: labels that are reserved, or rare, stop swscale ("Unsupported input").
     labels = {"color_primaries": primaries, "color_trc": transfer, "colorspace": matrix or "gbr"}
@@ -93,7 +93,7 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
         # swscale makes every chroma 0.45 levels too large where only the range changes: blues and reds are a level too strong.
         stream = stream.filter("scale", **{**scale, "out_range": "pc"}, out_color_matrix="bt709")
         stream = stream.filter("zscale", rin="full", r="limited")
-    elif matrix == "bt709" or slowly:
+    elif not quickly:
         stream = stream.filter("scale", **scale, out_color_matrix="bt709")
     else:
         reach = "pc" if video.colour.range == "pc" else "tv"
@@ -107,6 +107,16 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     shown = dict(zip(("color_primaries", "color_trc", "colorspace"), colours, strict=True))
     stream = stream.filter("setparams", field_mode="prog", range="tv", **shown)
     return stream.filter("sidedata", mode="delete")
+
+
+def by_colorspace(video: VideoStream, picture: Picture, pixel_format: str = EIGHT_BITS) -> bool:
+    """Whether the filter colorspace changes the matrix. (Until 0.2 swscale did, always: such pictures have other bytes since.)
+
+    colorspace does not dither, so that 10 bits become 8 in swscale; and it takes no RGB.
+    """
+    stays = picture.dynamic_range != "SDR" or picture.tone_map != "none" or _primaries(video.colour) != "bt709"
+    dithers = video.bit_depth > 8 and pixel_format == EIGHT_BITS
+    return not stays and _matrix(video) not in ("bt709", None) and not dithers
 
 
 def jpeg(stream: Stream, width: int, height: int, video: VideoStream, picture: Picture) -> Stream:

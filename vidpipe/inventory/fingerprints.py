@@ -17,11 +17,17 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from vidpipe.encode.output import pixel_format
+from vidpipe.encode.picture import by_colorspace
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition
 from vidpipe.source.policy import QualityPolicy
 
 MEDIA_FORMAT = 1
-"""Raised whenever the same plan gives other segments, init sections or pictures than before. Playlists are another matter."""
+"""Raised whenever the same plan gives other segments, init sections or pictures than before. Playlists are another matter.
+Where that is so of some sources only, say in the fingerprints of these what is new, so that all others stay as they are."""
+
+_COLORSPACE = {"colours": "colorspace"}
+"""Of what the filter colorspace brings to BT.709; swscale made other bytes of it."""
 
 _WORDS = {"id", "name", "language", "default", "role", "forced", "hearing_impaired"}
 """Fields of renditions that are not in the segments. (An init section holds the language: it is made again where that has changed.)"""
@@ -57,6 +63,8 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
     # All rungs have the edit list of the one that reorders most, so what a rung looks like depends on the others.
     ladder = sorted(json.dumps(rung, sort_keys=True) for rung in rungs.values())
     picture = made.picture.model_dump(mode="json")
+    video = made.source.video
+    quick = {rung.id for rung in made.video if by_colorspace(video, rung.picture, pixel_format(rung))}
 
     def dumped(track: AudioRendition | SubtitleRendition) -> dict[str, Any]:
         own = {"side_file": side_files[track.stream.input - 1]} if track.stream.input else {}
@@ -66,12 +74,20 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
     subtitles = {track.id: dumped(track) for track in made.subtitles}
     captions = {"pyav": metadata.version("av")}  # its libavcodec decodes them, and not ffmpeg's
     return Fingerprints(
-        video={id_: _hash(judged, kind="video", picture=picture, ladder=ladder, rung=rung) for id_, rung in rungs.items()},
+        video={
+            id_: _hash(judged | (_COLORSPACE if id_ in quick else {}), kind="video", picture=picture, ladder=ladder, rung=rung)
+            for id_, rung in rungs.items()
+        },
         audio={id_: _hash(judged, kind="audio", track=track) for id_, track in audio.items()},
         subtitles={
             id_: _hash(common | (captions if track["channel"] else {}), kind="subtitles", track=track) for id_, track in subtitles.items()
         },
-        pictures=_hash(judged, kind="pictures", picture=picture, thumbnails=made.thumbnails.model_dump(mode="json")),
+        pictures=_hash(
+            judged | (_COLORSPACE if by_colorspace(video, made.picture) else {}),
+            kind="pictures",
+            picture=picture,
+            thumbnails=made.thumbnails.model_dump(mode="json"),
+        ),
     )
 
 

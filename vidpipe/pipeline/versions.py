@@ -20,6 +20,8 @@ from vidpipe import layout
 from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
+from vidpipe.encode.output import pixel_format
+from vidpipe.encode.picture import by_colorspace
 from vidpipe.errors import CatalogFailed, KeyServiceFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import HLS_ONLY
 from vidpipe.manifest.drm import check_signals
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 
 FORMAT = 6
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged.
-Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over."""
+Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over.
+Where only some titles are others, say in their fingerprints what is new (``_new_of``): all others stay unchanged."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""
@@ -73,6 +76,7 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         **({"key_classes": settings.key_classes} if settings.key_classes != ONE_KEY else {}),
         **({"key_rotation": settings.key_rotation} if settings.key_rotation else {}),
         **({"session_keys": True} if settings.session_keys else {}),
+        **_new_of(made),
     }
     return redescribed(_hash(decided), about)
 
@@ -80,6 +84,14 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
 def _as_before(made: Plan) -> dict[str, Any]:
     """Return what a plan does not say that is as it was before there was DASH."""
     return {"formats": True} if made.formats == HLS_ONLY else {}
+
+
+def _new_of(made: Plan) -> dict[str, Any]:
+    """Return what a plan gives since 0.2 and did not give before: colours by another filter, SCORE in a playlist of several codecs."""
+    quick = by_colorspace(made.source.video, made.picture)
+    quick = quick or any(by_colorspace(made.source.video, rung.picture, pixel_format(rung)) for rung in made.video)
+    scored = len({rung.make.codec for rung in made.video}) > 1
+    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {})
 
 
 def redescribed(fingerprint: str, about: Description) -> str:

@@ -1,10 +1,11 @@
-"""Prove the DASH manifest: everything that it says against what was measured of the stored bytes.
+"""Prove the DASH manifest: what a player reckons with in it against what was measured of the stored bytes.
 
 In:   the Inventory, the text that lies at the target, the measured facts and rates of every track.
 Out:  nothing.
 Wrong: VerificationFailed naming the line, what was expected and what was found.
 
-It is read by the reader of ``inspect``, which knows nothing of the code that wrote it.
+It is read by the reader of ``inspect``, which knows nothing of the code that wrote it. What is there for choosing is not compared: roles,
+labels, colours, and the largest values of a set or of the whole (maxWidth, maxSegmentDuration …).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.verify.readback import Readback
 
 _MICROSECOND = Fraction(1, 1_000_000)
+_PICTURES = "thumbnails"
+"""Id of the Representation of the sprite sheets."""
 
 
 def check_manifest(
@@ -43,7 +46,7 @@ def check_manifest(
     _check_whole(target, path, found, expected)
     members = {one.id: (group, one) for group in found.sets for one in group.representations}
     wanted = {track.playlist.rpartition(".")[0]: track for track in expected.tracks}
-    pictures = [id_ for id_, (group, _) in members.items() if group.content_type == "image"]
+    pictures = [_PICTURES] if expected.pictures and expected.pictures.sprites else []
     target.same(path, "the list of Representations", sorted([*wanted, *pictures]), sorted(members))
     for id_, track in wanted.items():
         group, one = members[id_]
@@ -55,10 +58,28 @@ def check_manifest(
             _check_protection(target, where, track, group, expected.drm)
         if isinstance(track, AudioTrack | SubtitleTrack):
             target.same(where, "the language", track.language or "und", group.language)
+    needed = max(_needed(members[track.playlist.rpartition(".")[0]][1], track) for track in expected.media)
+    if found.min_buffer_time is None or not 0 <= found.min_buffer_time - needed < _MICROSECOND:
+        raise target.wrong(path, "minBufferTime is wrong", float(needed), found.min_buffer_time and float(found.min_buffer_time))
     for id_ in pictures:
         sheets = expected.pictures.sheets if expected.pictures else ()
         group, one = members[id_]
         target.same(f"{path}:{one.line}", "the sprite sheets", list(sheets), [sheet.uri for sheet in one.segments])
+
+
+def _needed(one: Representation, track: MediaTrack) -> Fraction:
+    """Return the seconds after which a player that begins at any segment never stops, if bits come at the declared rate.
+
+    From i on, segment j is whole after the bits of i to j, and shown after the time of i to j - 1: the largest difference, by sums from 0.
+    """
+    sent = played = most = Fraction(0)
+    begun: Fraction | None = None  # the least that was there, less what was played, where a segment begins
+    for segment, listed in zip(track.segments, one.segments, strict=True):
+        begun = sent - played if begun is None else min(begun, sent - played)
+        sent += Fraction(8 * segment.size, one.bandwidth)
+        most = max(most, sent - played - begun)
+        played += Fraction(listed.duration, one.timescale)
+    return most
 
 
 def _check_whole(target: Readback, path: str, found: Presentation, expected: Inventory) -> None:

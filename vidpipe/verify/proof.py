@@ -15,7 +15,6 @@ the hash of what was decoded then.) Playlists and init sections are always read 
 
 from __future__ import annotations
 
-import io
 import itertools
 import threading
 from collections import deque
@@ -34,12 +33,9 @@ from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, Subti
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.drm import IDENTITY, keys_in_effect
-from vidpipe.manifest.hls import named_in_master, tags_in_master
 from vidpipe.manifest.key_uri import key_uri
-from vidpipe.manifest.parse import Entry, MasterPlaylist, MediaPlaylist, PlaylistError, parse
-from vidpipe.media import process
+from vidpipe.manifest.parse import Entry, MediaPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import TrackFacts
@@ -48,21 +44,19 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Readable
-from vidpipe.verify.audio import MeasuredAudio, check_audio
-from vidpipe.verify.keys_and_ivs import check_init, check_ivs
+from vidpipe.verify.keys_and_ivs import check_ivs
 from vidpipe.verify.manifest import check_manifest
-from vidpipe.verify.readback import Readback, keys_of
-from vidpipe.verify.scores import check_scores
-from vidpipe.verify.subtitles import SubtitleReader, check_cues, check_members, group_of
+from vidpipe.verify.readback import Readback
+from vidpipe.verify.subtitles import SubtitleReader, check_cues
+from vidpipe.verify.track_reader import MeasuredSegment, TrackReader
+from vidpipe.verify.variants import check_master
 
 if TYPE_CHECKING:
-    from vidpipe.protect.key_source import DrmSignal
     from vidpipe.protect.key_store import ContentKey
 
 WORKERS = 4
 """Objects read in parallel."""
 
-_CLEAR = ("a media segment", lambda data: data[4:8] in (b"styp", b"moof"))
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -78,21 +72,6 @@ class Verification(Data):
     bytes: int
     compared: int = 0
     rates: dict[str, Bitrate]
-    decoded: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """A segment as found. decode_time, duration: ticks.  frame_ticks: how long its frames last, the one shown last apart.
-
-    decoded: frames by ffmpeg.
-    """
-
-    decode_time: int
-    duration: int
-    samples: int
-    frame_ticks: frozenset[int]
-    last_frame_ticks: int
     decoded: int
 
 
@@ -158,9 +137,9 @@ def verify(
                     objects[path] = data
         facts: dict[str, TrackFacts] = {}
         decoded = 0
-        readers: list[_TrackReader] = []
+        readers: list[TrackReader] = []
         for track in inventory.media:
-            readers.append(_TrackReader(target, track, objects[track.init], key_for, inventory.drm, ffmpeg, copied))
+            readers.append(TrackReader(target, track, objects[track.init], key_for, inventory.drm, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         heaviest = sorted(readers, key=lambda reader: max(segment.size for segment in reader.expected.segments), reverse=True)
         segments_of_all = ((reader, segment) for reader in heaviest for segment in reader.expected.segments)
@@ -179,7 +158,7 @@ def verify(
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
-    _check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
+    check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
     if "dash" in inventory.formats:
         delays = {reader.expected.id: reader.delay for reader in readers}
         check_manifest(target, inventory, objects[layout.MPD], facts, rates, delays)
@@ -220,105 +199,6 @@ class _Progress:
         with self._lock:
             self._bytes += number
             self._reporter.emit(VerifyProgress(bytes=self._bytes, bytes_total=self._total))
-
-
-class _TrackReader:
-    """Reads the segments of one rendition, on any thread."""
-
-    def __init__(
-        self,
-        target: Readback,
-        expected: MediaTrack,
-        init: bytes,
-        key_for: Callable[[str], ContentKey],
-        drm: Sequence[DrmSignal],
-        ffmpeg: FFmpeg | None,
-        copied: Collection[str],
-    ) -> None:
-        self._target, self._copied = target, copied
-        self._scheme = scheme_of(expected.scheme)
-        self.expected = expected
-        self._ffmpeg = ffmpeg
-        self._keys = keys_of(expected.segments, key_for)
-        self._init = check_init(target, expected, init, self._keys, drm)
-        try:
-            self._movie = parse_movie(self._init)
-            (self.track,) = self._movie.tracks
-            self.delay = sum(edit.media_time for edit in self.track.edits)
-        except (BoxError, ValueError) as error:
-            raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
-
-    def measure(self, segment: PublishedSegment) -> _Measured | None:
-        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last.
-
-        A copy between them is only compared. One at the ends has the hash of what was decoded before, and is not decoded again.
-        """
-        ends = (0, len(self.expected.segments) - 1)
-        copied = segment.uri in self._copied
-        if copied:
-            self._target.compare(segment.uri, segment.entry)
-            if segment.index not in ends:
-                return None
-        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
-        try:
-            fragments = list(read_fragments(io.BytesIO(data), self._movie))
-        except BoxError as error:
-            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
-        self._target.same(segment.uri, "the number of fragments", 1, len(fragments))
-        samples = fragments[0].samples
-        self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
-        if not samples or not samples[0].sync:
-            raise self._target.wrong(segment.uri, "the segment does not begin with a key frame", "a sync sample", "none")
-        shown = self._shown(samples)
-        if shown[0][0] != self.delay:
-            raise self._target.wrong(segment.uri, "the first frame is not shown at the segment's start", self.delay, shown[0][0])
-        for (time, duration), (following, _) in itertools.pairwise(shown):
-            self._target.same(segment.uri, "when a frame gives way to the next (ticks)", time + duration, following)
-        return _Measured(
-            decode_time=fragments[0].decode_time,
-            duration=fragments[0].duration,
-            samples=len(samples),
-            frame_ticks=frozenset(duration for _, duration in shown[:-1]),
-            last_frame_ticks=shown[-1][1],
-            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends and not copied else 0,
-        )
-
-    def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
-        """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.
-
-        The edit list's delay is part of the time. Audio is decoded in order; its delay is the priming.
-        """
-        delay = 0 if self.expected.facts.type == "video" else self.delay
-        times = itertools.accumulate((sample.duration for sample in samples), initial=delay)
-        return sorted((time + sample.cts, sample.duration) for time, sample in zip(times, samples, strict=False))
-
-    def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
-        """Decode init section and segment with ffmpeg; return the number of frames."""
-        video = self.expected.facts.type == "video"
-        argv = [ffmpeg.path, "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-threads", "1"]
-        # The loop filter smooths pictures that are decoded already: a third of the work, in which no bit of the segment is read.
-        argv += ["-skip_loop_filter", "all"] if video else []
-        # Only stdin is opened. passthrough: ffmpeg must neither drop nor repeat a frame before they are counted.
-        argv += ["-protocol_whitelist", "pipe", "-f", "mp4", "-i", "pipe:0", "-fps_mode", "passthrough"]
-        # wrapped_avframe hands pictures on as they are; framecrc would copy and add up each. Of audio, it gives a line for each frame.
-        progress = ["-progress", "pipe:1", "-nostats"]
-        argv += ["-c:v", "wrapped_avframe", "-f", "null", *progress, "-"] if video else ["-f", "framecrc", "pipe:1"]
-        lines: list[str] = []
-        done = process.run(argv, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
-        problem = done.stderr_tail.strip()
-        frames = _decoded(lines) if video else sum(1 for line in lines if line.strip() and not line.startswith("#"))
-        if done.returncode or problem:
-            found = problem or f"exit code {done.returncode}"
-            raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
-        # The audio decoder swallows the priming of the first frames; of video every frame must come out.
-        if frames != segment.samples if video else frames == 0:
-            raise self._target.wrong(segment.uri, "the segment does not decode completely", f"{segment.samples} frames", f"{frames} frames")
-        return frames
-
-
-def _decoded(lines: Iterable[str]) -> int:
-    """Return the pictures that ffmpeg has counted, of the last report of -progress."""
-    return next((int(count) for name, _, count in (line.partition("=") for line in reversed(list(lines))) if name == "frame"), 0)
 
 
 def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
@@ -381,7 +261,7 @@ def _found_keys(entry: Entry) -> list[tuple[str, str | None, str | None]]:
 
 
 def _check_track(
-    target: Readback, reader: _TrackReader, target_duration: int, measured: Sequence[_Measured | None], duration: Fraction
+    target: Readback, reader: TrackReader, target_duration: int, measured: Sequence[MeasuredSegment | None], duration: Fraction
 ) -> TrackFacts:
     """Compare the measured segments with each other and with the plan; return the measured facts. duration: of the title.
 
@@ -426,7 +306,7 @@ def _as_known(found: TrackFacts, expected: TrackFacts) -> TrackFacts:
     return found.model_copy(update=dict.fromkeys(unknown))
 
 
-def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
+def _check_delays(target: Readback, readers: Sequence[TrackReader]) -> None:
     """Compare timescales and edit lists of all rungs: a player that switches must not jump. AV1 has no edit list (see package/init.py)."""
     rungs = [reader for reader in readers if reader.expected.facts.type == "video"]
     for reader in rungs:
@@ -434,55 +314,6 @@ def _check_delays(target: Readback, readers: Sequence[_TrackReader]) -> None:
     delayed = [reader for reader in rungs if not reader.expected.facts.codecs.startswith("av01")]
     for reader in delayed:
         target.same(reader.expected.init, "the edit list of all rungs (ticks)", delayed[0].delay, reader.delay)
-
-
-def _check_master(
-    target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate], key_url: str | None
-) -> None:
-    """Compare everything that the master playlist declares with what was measured."""
-    path = layout.MASTER
-    try:
-        master = parse(data)
-    except PlaylistError as error:
-        raise target.wrong(path, "the playlist cannot be read", "a master playlist", error) from error
-    if not isinstance(master, MasterPlaylist):
-        raise target.wrong(path, "the playlist is of the wrong kind", "a master playlist", "a media playlist")
-    video = {track.playlist: track.id for track in expected.video}
-    audio = {track.playlist: MeasuredAudio(track, facts[track.id].channels or 0) for track in expected.audio}
-    target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
-    target.same(path, "the list of variants", sorted(video), sorted({variant.uri for variant in master.variants}))
-    target.same(path, "the kinds of renditions", [], sorted({member.type for member in master.renditions} - {"AUDIO", "SUBTITLES"}))
-    named = [(method, key_uri(key_url, expected.content_id, key_id)) for method, key_id in named_in_master(expected)]
-    own = [key for key in master.session_keys if key.keyformat == IDENTITY]
-    target.same(path, "EXT-X-SESSION-KEY", named, [(key.method, key.uri) for key in own])
-    written = data.decode().splitlines()
-    lines = [written[key.line - 1] for key in master.session_keys if key not in own]
-    target.same(path, "EXT-X-SESSION-KEY of DRM systems", tags_in_master(expected), lines)
-    groups = check_audio(target, path, master, video, audio)
-    check_members(target, path, expected.subtitles, master)
-    texts = {track.playlist: track.id for track in expected.subtitles}
-    ranges = {facts[name].video_range for name in video.values()}
-    licensed = {signal.key_id for signal in expected.drm}
-    keyed = {track.id: {segment.key_id for segment in track.segments} for track in expected.video}
-    for variant in master.variants:
-        where, name = f"{path}:{variant.line}", video[variant.uri]
-        group = groups.get(variant.audio, [])
-        shown = [texts[uri] for uri in group_of(master.renditions, variant)]
-        target.same(where, "the subtitle group", sorted(texts.values()), sorted(shown))
-        heaviest = sum(max((rates[member].peak for member in members), default=0) for members in (group, shown))
-        target.same(where, "BANDWIDTH", rates[name].peak + heaviest, variant.bandwidth)
-        heaviest = sum(max((rates[member].average for member in members), default=0) for members in (group, shown))
-        target.same(where, "AVERAGE-BANDWIDTH", rates[name].average + heaviest, variant.average_bandwidth)
-        target.same(where, "CODECS", sorted({facts[member].codecs for member in (name, *group)}), sorted(variant.codecs))
-        target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))
-        rate = facts[name].frame_rate or Fraction(0)
-        if abs(Fraction(variant.frame_rate or 0) - rate) > Fraction(1, 2000):  # it has three decimals
-            raise target.wrong(where, "FRAME-RATE is wrong", float(rate), variant.frame_rate)
-        target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
-        pixels = (facts[name].width or 0) * (facts[name].height or 0)
-        level = "TYPE-1" if pixels > 1920 * 1080 else "TYPE-0" if pixels > 1024 * 576 else "NONE"
-        target.same(where, "HDCP-LEVEL", level if keyed[name] & licensed else None, variant.hdcp_level)
-    check_scores(target, path, master)
 
 
 def _check_thumbnails(target: Readback, path: str, data: bytes, expected: Inventory) -> None:

@@ -49,7 +49,7 @@ def show_title(
     debug: options.Debug = False,
 ) -> None:
     """Show the record of a title."""
-    from vidpipe.cli import render
+    from vidpipe.cli.render.records import show_record
     from vidpipe.data import report
 
     settings = options.settings(home=home)
@@ -59,7 +59,7 @@ def show_title(
     if json:
         write_json(report(live))
     else:
-        render.record(out(), live)
+        show_record(out(), live)
 
 
 @catalog.command(
@@ -88,7 +88,7 @@ def cdn(
 
     from vidpipe.catalog.published_at import storage_of
     from vidpipe.cdn.objects import prefetched, title_report
-    from vidpipe.cli import render
+    from vidpipe.cli.render.records import show_cdn
     from vidpipe.cli.words import lines
     from vidpipe.data import report
     from vidpipe.preview import live_record
@@ -105,7 +105,7 @@ def cdn(
     elif prefetch:
         lines(out(), *(item.url or item.path for item in listed))
     else:
-        render.cdn(out(), listed)
+        show_cdn(out(), listed)
 
 
 @catalog.command(

@@ -25,7 +25,7 @@ ladders = group("Bitrate ladders: the shipped ones and your own.")
 )
 def list_ladders(json: options.Json = False, debug: options.Debug = False) -> None:
     """List the shipped ladders."""
-    from vidpipe.cli import render
+    from vidpipe.cli.render.choices import show_ladders
     from vidpipe.data import report
     from vidpipe.ladder import load, shipped
 
@@ -33,7 +33,7 @@ def list_ladders(json: options.Json = False, debug: options.Debug = False) -> No
     if json:
         write_json([report(ladder) for ladder in found])
     else:
-        render.ladders(out(), found)
+        show_ladders(out(), found)
 
 
 @ladders.command(
@@ -52,7 +52,7 @@ def show_ladder(
     debug: options.Debug = False,
 ) -> None:
     """Show the rungs of a ladder."""
-    from vidpipe.cli import render
+    from vidpipe.cli.render.choices import show_ladder
     from vidpipe.data import report
     from vidpipe.ladder import find, load
 
@@ -62,7 +62,7 @@ def show_ladder(
     elif json:
         write_json(report(ladder))
     else:
-        render.ladder(out(), ladder)
+        show_ladder(out(), ladder)
 
 
 @ladders.command(

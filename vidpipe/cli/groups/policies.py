@@ -38,7 +38,7 @@ def show_policy(
 
     error refuses the source, warning reports it, off does neither.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.choices import show_policy
     from vidpipe.data import report
     from vidpipe.source.policy import load_policy
     from vidpipe.source.policy_text import policy_report, policy_text
@@ -49,7 +49,7 @@ def show_policy(
     elif json:
         write_json(report(policy_report(loaded, file)))
     else:
-        render.policy(out(), policy_report(loaded, file))
+        show_policy(out(), policy_report(loaded, file))
 
 
 @policy.command(

@@ -27,7 +27,7 @@ work = group("The work folder: what an interrupted ingest resumes from.")
 )
 def list_work(json: options.Json = False, home: options.Home = None, debug: options.Debug = False) -> None:
     """Show what is in the work folder, and which ingests are unfinished."""
-    from vidpipe.cli import render
+    from vidpipe.cli.render.machine_state import show_work
     from vidpipe.data import report
 
     settings = options.settings(home=home)
@@ -37,7 +37,7 @@ def list_work(json: options.Json = False, home: options.Home = None, debug: opti
     if json:
         write_json(report(found))
     else:
-        render.work(out(), found)
+        show_work(out(), found)
 
 
 @work.command(
@@ -63,7 +63,7 @@ def clean_work(
 
     Published titles, their keys and the catalog stay. Unfinished ingests start over.
     """
-    from vidpipe.cli import render
+    from vidpipe.cli.render.machine_state import show_cleaned
     from vidpipe.data import report
 
     settings = options.settings(home=home)
@@ -74,7 +74,7 @@ def clean_work(
     if json:
         write_json({"dry_run": dry_run, "given_up": given_up, "removed": [report(share) for share in removed]})
     else:
-        render.cleaned(out(), removed, given_up, dry_run=dry_run)
+        show_cleaned(out(), removed, given_up, dry_run=dry_run)
 
 
 def _give_up(settings: Settings) -> tuple[str, ...]:

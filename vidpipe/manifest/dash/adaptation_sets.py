@@ -4,9 +4,10 @@ In:   an Inventory.
 Out:  the AdaptationSet elements, numbered from 1: video, audio, text, pictures.
 Wrong: ValueError for a track that cannot be listed; that is a bug of whoever built the inventory.
 
-Rungs are one set if they have the same codec, the same dynamic range and the same key; each audio rendition and each subtitle track is one
-by itself. The audio that is played unless the viewer chooses comes first and has the higher selectionPriority: what players look at
-differs. Of each language, the track that a player may choose has the role "main", like AUTOSELECT in HLS.
+Rungs are one set if they have the same codec, the same dynamic range and the same key. Sets of rungs that differ by the key alone name each
+other, so that a player may change between them, too. Each audio rendition and each subtitle track is one set by itself. The audio that is
+played unless the viewer chooses comes first and has the higher selectionPriority: what players look at differs. Of each language, the track
+that a player may choose has the role "main", like AUTOSELECT in HLS.
 
 Subtitles are the segments of HLS as they are, raw WebVTT: their times count from the beginning of the title, and so of the only Period.
 """
@@ -29,13 +30,15 @@ from vidpipe.manifest.groups import audio_groups, automatic, default_of
 from vidpipe.manifest.master import ordered
 from vidpipe.protect.key_source import DrmSignal
 
+SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
+"""Names the ids of other sets between which and its own a player may change as within one (ISO/IEC 23009-1 5.3.3.5)."""
 UNDETERMINED = "und"
 """BCP 47 for a language that nobody knows."""
 
 
 def adaptation_sets(inventory: Inventory) -> list[Element]:
     """Return the adaptation sets of a title."""
-    made = [*_video(inventory.video, inventory.drm), *_audio(inventory.audio, inventory.drm)]
+    made = [*_video(inventory.video, inventory.drm), *_audio(inventory.audio, inventory.drm)]  # the ids of video are in its own text
     made += (_text(track, inventory) for track in inventory.subtitles)
     if (pictures := picture_set(inventory)) is not None:
         made.append(pictures)
@@ -53,7 +56,8 @@ def _video(video: Sequence[VideoTrack], signals: Sequence[DrmSignal]) -> Iterato
     groups: dict[tuple[str, str, str | None], list[VideoTrack]] = {}
     for track in ordered(video):
         groups.setdefault((track.facts.codecs[:4], track.facts.video_range or "SDR", default_key_id(track)), []).append(track)
-    for members in groups.values():
+    for number, ((codec, dynamic_range, _), members) in enumerate(groups.items(), 1):
+        others = [other for other, (*kind, _) in enumerate(groups, 1) if other != number and kind == [codec, dynamic_range]]
         members.sort(key=lambda track: track.bitrate.peak)
         colour = colours(members[0])
         alike = all(track.facts.colour == members[0].facts.colour for track in members)
@@ -61,6 +65,7 @@ def _video(video: Sequence[VideoTrack], signals: Sequence[DrmSignal]) -> Iterato
             "AdaptationSet",
             *content_protection(members[0], signals),
             *(colour if alike else ()),
+            *([element("SupplementalProperty", schemeIdUri=SWITCHING, value=",".join(map(str, others)))] if others else ()),
             element("Role", schemeIdUri=ROLE, value="main"),
             *(_rung(track, () if alike else colours(track)) for track in members),
             contentType="video",

@@ -14,7 +14,7 @@ from vidpipe.manifest.master import write_master
 from vidpipe.manifest.parse import MasterPlaylist, parse
 from vidpipe.storage import open_storage
 from vidpipe.verify.readback import Readback
-from vidpipe.verify.scores import check_scores
+from vidpipe.verify.variants import check_scores
 
 HEVC = variant("hevc-1080p", 1920, 1080, 4_000_000, 3_500_000, "hvc1.1.6.L120.90")
 WEAK = variant("hevc-weak", 1920, 1080, 2_500_000, 2_000_000, "hvc1.1.6.L120.90")
