@@ -203,3 +203,14 @@ def test_on_s3_a_lost_object_is_copied_by_the_server(bucket: str, tmp_path: Path
     assert [version for version, deed in deeds(done) if deed == "adopted"] == [FIRST, SECOND]
     assert house.states == {SECOND: "withdrawn", FIRST: "superseded"}, "no address says that it is live"
     assert (SECOND, "copied") in deeds(done)
+
+
+def test_an_address_in_dash_that_no_version_has_goes(house: House) -> None:
+    stale = Path(house.settings.target) / layout.dash_address(TITLE)
+    for withdrawn in (False, True):
+        if withdrawn:
+            withdraw(TitleRequest(content_id=TITLE), house.settings)
+        stale.write_text("<MPD/>")
+        assert deeds(repair(ALL, house.settings)) == [(SECOND, "address")]
+        assert not stale.exists()
+        assert (house.shown is None) == withdrawn
