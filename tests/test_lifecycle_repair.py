@@ -77,10 +77,10 @@ def test_what_no_version_has_is_named(house: House) -> None:
 def test_what_cannot_be_read_right_now_is_not_lost(name: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     read = LocalStorage.get
 
-    def fails(self: LocalStorage, path: str, sha256: str | None = None) -> bytes:
+    def fails(self: LocalStorage, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         if path == f"{TITLE}/{SECOND}/{name}":
             raise PublishFailed("cannot read: the server failed")
-        return read(self, path, sha256)
+        return read(self, path, sha256, size=size)
 
     monkeypatch.setattr(LocalStorage, "get", fails)
     with pytest.raises(PublishFailed, match="the server failed"):

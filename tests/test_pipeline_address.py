@@ -114,8 +114,8 @@ class Fickle(LocalStorage):
         super().__init__(root)
         self.times = times
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
-        data = super().get(path, sha256)
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
+        data = super().get(path, sha256, size=size)
         if path == "film/master.m3u8" and self.times:
             self.times -= 1
             raise Damaged.of(data[:-1], path)

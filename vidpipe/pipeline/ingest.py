@@ -201,8 +201,6 @@ def _ingest(
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
-        if held.unfinished and is_known(catalog, held.unfinished):
-            held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
         made = _planned(opened_source, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)

@@ -2,7 +2,7 @@
 
 In:   the Inventory of the version and the Storage where it lies; a way to get content keys; which objects are copies.
 Out:  Verification: what was read and measured.
-Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
+Wrong: VerificationFailed naming the object, what was expected and what was found; PublishFailed from the storage; Interrupted on cancel.
 
 Only stored bytes count. The playlists are read by the strict reader, not by the package that wrote them; every rate, duration and codec
 that they declare is measured again from the stored segments. Objects are read on a few
@@ -47,6 +47,7 @@ from vidpipe.progress import Note, Reporter, VerifyProgress
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
+from vidpipe.source.limits import SourceLimits
 from vidpipe.storage.base import Readable
 from vidpipe.verify.audio import MeasuredAudio, check_audio
 from vidpipe.verify.keys_and_ivs import check_init, check_ivs
@@ -304,7 +305,9 @@ class _TrackReader:
         progress = ["-progress", "pipe:1", "-nostats"]
         argv += ["-c:v", "wrapped_avframe", "-f", "null", *progress, "-"] if video else ["-f", "framecrc", "pipe:1"]
         lines: list[str] = []
-        done = process.run(argv, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
+        # What a stranger's server shows is decoded like any other untrusted file; a busy machine is no reason to end it.
+        limits = SourceLimits().decoding(float(segment.duration), 0).model_copy(update={"wall_seconds": None})
+        done = process.run(argv, limits=limits, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
         problem = done.stderr_tail.strip()
         frames = _decoded(lines) if video else sum(1 for line in lines if line.strip() and not line.startswith("#"))
         if done.returncode or problem:
