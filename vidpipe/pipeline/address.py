@@ -3,10 +3,11 @@
 In:   the catalog, which alone says what is live, and the storage.
 Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above. Likewise its manifest;
       if the version has none, there is none.
-Wrong: NotFlipped (exit code 5) if the target does not take it; CatalogFailed.
+Wrong: NotFlipped (exit code 5) if the target does not take it, Unplayable if the version has lost it; CatalogFailed.
 
 These are the only objects that are ever written again, so they are small, caches keep them for a minute, and they are written last: what
-they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does.
+they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does,
+unless what that has to say is lost.
 Who writes them looks afterwards whether their version is still the live one. So of two publishers at once, or a publisher and a rollback,
 the later one wins, whoever writes last.
 """
