@@ -96,7 +96,8 @@ class Web:
 
     tags: kind of entity tag, "strong", "weak" or "none".  age: seconds since the files were modified; None sends no Last-Modified.
     cut: bytes of a body after which the connection breaks off; hangs: it stays open instead, until the server ends.
-    ranges, head: whether Range and HEAD are known.
+    ranges, head: whether Range and HEAD are known.  denied: what paths end with that are forbidden, whether they are there or not.
+    endless: what paths end with whose bodies never end.
     drift: each answer has another tag, as of servers that do not agree.
     """
 
@@ -109,6 +110,8 @@ class Web:
     hangs: bool = False
     ranges: bool = True
     head: bool = True
+    denied: tuple[str, ...] = ()
+    endless: str = ""
     drift: bool = False
     born: float = field(default_factory=time.time)
     over: threading.Event = field(default_factory=threading.Event)
@@ -136,6 +139,16 @@ class _WebHandler(http.server.BaseHTTPRequestHandler):
         web, wanted = self.web, self.headers["Range"]
         web.asked.append((self.command, self.path, wanted))
         data = web.files.get(self.path)
+        if web.denied and self.path.endswith(web.denied):
+            self.send_error(403)
+            return
+        if data is not None and web.endless and self.path.endswith(web.endless):
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # the client goes
+                while not web.over.is_set():
+                    self.wfile.write(bytes(2**16))
+            return
         if data is None or (self.command == "HEAD" and not web.head):
             self.send_error(404 if data is None else 405)
             return

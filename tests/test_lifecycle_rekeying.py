@@ -9,6 +9,7 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tests import servers
@@ -129,6 +130,17 @@ def test_a_damaged_segment_is_never_published(house: House) -> None:
     assert house.states == {FIRST: "live"}
     assert house.objects().keys() == {FIRST}
     assert [info.key_id for info in house.keys.find()] == [KEY.key_id], "the keys of what was given up are gone"
+
+
+def test_a_damaged_segment_at_s3_is_no_matter_of_trying_again(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house = House(tmp_path, encoded_title, target=f"s3://{bucket}/vod")
+    at = {"Bucket": bucket, "Key": f"vod/{TITLE}/{FIRST}/{house.inventory.video[0].segments[1].uri}"}
+    with closing(boto3.session.Session().client("s3")) as client:
+        stored = client.get_object(**at)
+        client.put_object(**at, Body=stored["Body"].read()[:-16] + bytes(16), Metadata=stored["Metadata"])
+    with pytest.raises(VerificationFailed, match="not the one that was published"):
+        rekey(WHOLE, house.settings)
+    assert house.objects().keys() == {FIRST}
 
 
 def test_a_lost_key_is_an_error_before_anything_is_made(house: House) -> None:

@@ -77,10 +77,10 @@ def test_what_no_version_has_is_named(house: House) -> None:
 def test_what_cannot_be_read_right_now_is_not_lost(name: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     read = LocalStorage.get
 
-    def fails(self: LocalStorage, path: str, sha256: str | None = None) -> bytes:
+    def fails(self: LocalStorage, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         if path == f"{TITLE}/{SECOND}/{name}":
             raise PublishFailed("cannot read: the server failed")
-        return read(self, path, sha256)
+        return read(self, path, sha256, size=size)
 
     monkeypatch.setattr(LocalStorage, "get", fails)
     with pytest.raises(PublishFailed, match="the server failed"):
@@ -203,3 +203,14 @@ def test_on_s3_a_lost_object_is_copied_by_the_server(bucket: str, tmp_path: Path
     assert [version for version, deed in deeds(done) if deed == "adopted"] == [FIRST, SECOND]
     assert house.states == {SECOND: "withdrawn", FIRST: "superseded"}, "no address says that it is live"
     assert (SECOND, "copied") in deeds(done)
+
+
+def test_an_address_in_dash_that_no_version_has_goes(house: House) -> None:
+    stale = Path(house.settings.target) / layout.dash_address(TITLE)
+    for withdrawn in (False, True):
+        if withdrawn:
+            withdraw(TitleRequest(content_id=TITLE), house.settings)
+        stale.write_text("<MPD/>")
+        assert deeds(repair(ALL, house.settings)) == [(SECOND, "address")]
+        assert not stale.exists()
+        assert (house.shown is None) == withdrawn

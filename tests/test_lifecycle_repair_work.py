@@ -104,3 +104,20 @@ def test_what_cannot_be_put_back_is_named_and_nothing_is_changed(
     assert why in done.what
     assert "ingest the source again" in done.what
     assert tree(folder) == before
+
+
+def test_a_lost_manifest_is_made_again_and_each_address_put_right_by_itself(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90, encrypt="none")
+    folder = version(ingest(IngestRequest(source=str(FIXTURES / "one-second.mp4"), content_id="film"), configured))
+    title, before = folder.parent, tree(folder.parent)
+    (folder / "manifest.mpd").unlink()
+    (title / "master.m3u8").unlink()
+    plans = (configured.work / "plans").rename(tmp_path / "plans")
+    assert [found.deed for found in repair(FILM, configured).found] == ["lost", "address", "lost"], "it cannot be made; HLS plays"
+    assert (title / "master.m3u8").exists()
+    plans.rename(configured.work / "plans")
+    (title / "manifest.mpd").unlink()
+    assert [found.deed for found in repair(FILM, configured).found] == ["uploaded", "address"]
+    assert tree(title) == before
+    assert repair(FILM, configured).found == ()
+    assert scrub(ScrubRequest(title="film"), configured).address

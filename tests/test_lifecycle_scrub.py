@@ -103,6 +103,44 @@ def test_what_no_web_server_can_show_is_refused(site: servers.Web, house: House)
         scrub(ScrubRequest(title=f"{site.url}/vod/{TITLE}/master.m3u8"), house.settings)
 
 
+@pytest.mark.parametrize("denied", [True, False], ids=["403", "404"])
+def test_a_server_that_hides_the_record_is_named(denied: bool, site: servers.Web, house: House) -> None:
+    if denied:
+        site.denied = (".json",)
+    else:
+        site.files = {path: data for path, data in site.files.items() if not path.endswith(".json")}
+    for where in (f"{TITLE}/master.m3u8", f"{TITLE}/{SECOND}/"):
+        with pytest.raises(PublishFailed, match=r"the server does not show record\.json") as failed:
+            scrub(ScrubRequest(title=f"{site.url}/vod/{where}"), house.settings)
+        assert (failed.value.exit_code, failed.value.where) == (5, f"{site.url}/vod/{TITLE}/{SECOND}/record.json")
+
+
+def test_a_server_that_shows_the_address_of_a_title_everywhere_is_no_endless_way_down(site: servers.Web, house: House) -> None:
+    address = site.files[f"/vod/{TITLE}/master.m3u8"]
+    everywhere = f"/vod/{TITLE}"
+    for _ in range(5):
+        site.files[f"{everywhere}/master.m3u8"] = address
+        site.files.pop(f"{everywhere}/record.json", None)
+        everywhere += f"/{SECOND}"
+    site.asked.clear()
+    with pytest.raises(PublishFailed, match="does not show"):
+        scrub(ScrubRequest(title=f"{site.url}/vod/{TITLE}/"), house.settings)
+    assert not any(path.count(SECOND) > 1 for _, path, _ in site.asked)
+
+
+def test_an_object_that_never_ends_is_another_one(site: servers.Web, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.endless = next(path for path in house.inventory.entries if path.endswith(".m4s"))
+    with pytest.raises(VerificationFailed, match="another size"):
+        scrub(ScrubRequest(title=f"{site.url}/vod/{TITLE}/", full=True), house.settings)
+    monkeypatch.setattr("vidpipe.storage.web_server.LARGEST", 10**6)
+    monkeypatch.setattr("vidpipe.storage.web_server.LARGEST_TEXT", 10**6)
+    with pytest.raises(PublishFailed, match="sends more than 1000000 bytes"):
+        scrub(ScrubRequest(title=f"{site.url}/vod/{TITLE}/"), house.settings)
+    site.endless = "record.json"
+    with pytest.raises(PublishFailed, match="sends more than 1000000 bytes"):
+        scrub(ScrubRequest(title=f"{site.url}/vod/{TITLE}/"), house.settings)
+
+
 def test_everything_that_is_lost_is_named_at_once(house: House) -> None:
     lost = sorted(path for path in house.inventory.entries if path.endswith((".m4s", "init.mp4")))[:3]
     for path in lost:
@@ -132,7 +170,7 @@ def test_an_address_that_plays_another_version_is_found(house: House) -> None:
 
 
 def test_a_target_that_fails_is_not_taken_for_one_without_a_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> bytes:
+    def fails(*_: object, **__: object) -> bytes:
         raise PublishFailed("cannot read: the server failed")
 
     monkeypatch.setattr(LocalStorage, "get", fails)

@@ -18,7 +18,7 @@ from vidpipe.errors import CatalogFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
-from vidpipe.pipeline.address import NotFlipped, flip, is_flipped
+from vidpipe.pipeline.address import NotFlipped, flip, is_flipped, show
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
@@ -114,8 +114,8 @@ class Fickle(LocalStorage):
         super().__init__(root)
         self.times = times
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
-        data = super().get(path, sha256)
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
+        data = super().get(path, sha256, size=size)
         if path == "film/master.m3u8" and self.times:
             self.times -= 1
             raise Damaged.of(data[:-1], path)
@@ -249,3 +249,20 @@ def test_inspect_sees_an_address_that_does_not_play_its_version(title: tuple[Set
     configured, _ = title
     address(configured).write_bytes(address(configured).read_bytes().replace(b"BANDWIDTH=", b"BANDWIDTH=1", 1))
     assert any("does not say what the master playlist" in problem for problem in inspect(str(address(configured))).problems)
+
+
+def test_the_cdn_forgets_what_was_removed_although_the_rest_failed(title: tuple[Settings, IngestResult]) -> None:
+    configured, made = title
+    dash = address(configured).with_name("manifest.mpd")
+    program = configured.home / "purge"
+    program.write_text(f"#!/bin/sh\ncat >> {configured.home}/purged\n")
+    program.chmod(0o755)
+    configured = configured.model_copy(update={"cdn": f"command:{program}"})
+    address(configured).unlink()
+    address(configured).mkdir()  # it is not taken
+    playback_ = made.record.playback.model_copy(update={"dash": None})
+    live_ = Overtaken(made.record.model_copy(update={"playback": playback_}))
+    with pytest.raises(NotFlipped):
+        show(LocalStorage(Path(configured.target)), live_, "film", configured, Recorder())  # type: ignore[arg-type]
+    assert not dash.exists()
+    assert (configured.home / "purged").read_text().split() == ["film/manifest.mpd"]

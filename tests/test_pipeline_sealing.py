@@ -196,7 +196,7 @@ def test_a_target_that_fails_is_not_taken_for_one_without_an_inventory(
     """Everything would be encoded again, and ``set`` would say that the version is none of today's."""
     storage, _, _, about = version
 
-    def fails(*_: object) -> bytes:
+    def fails(*_: object, **__: object) -> bytes:
         raise problem
 
     monkeypatch.setattr(storage, "get", fails)

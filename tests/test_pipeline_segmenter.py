@@ -15,6 +15,7 @@ from vidpipe.encode.result import Encoded, EncodedAudio, EncodedChunk, EncodedSu
 from vidpipe.encode.scheduler import encode
 from vidpipe.encode.subtitles import TIME_OFFSET
 from vidpipe.encode.tasks.remarks import mark
+from vidpipe.errors import EncodeFailed
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.segmenter import Segmenter, Tally
 from vidpipe.plan import Plan, SubtitleRendition
@@ -127,3 +128,17 @@ def test_subtitles_become_segments_and_what_they_lack_is_said(encoded: tuple[Pla
     notes = [(event.level, event.text) for event in seen.events if isinstance(event, Note)]
     lacks = ("warning", "subtitle stream 2 (Subtitles) is missing some cues, which cannot be decoded")
     assert notes == [lacks] * lacking
+
+
+def test_a_later_chunk_with_another_init_section_is_refused(encoded: tuple[Plan, list[Encoded]], tmp_path: Path) -> None:
+    """As of a worker whose encoder is another one: players are given the init section of the first chunk alone."""
+    made, results = encoded
+    first = next(result for result in results if isinstance(result, EncodedChunk))
+    (artifact,) = first.video.values()
+    data = bytearray(artifact.path.read_bytes())
+    data[data.index(b"avcC") + 6] ^= 1  # profile_compatibility
+    (tmp_path / "other.mp4").write_bytes(data)
+    other = artifact.model_copy(update={"path": tmp_path / "other.mp4"})
+    later = first.model_copy(update={"video": {made.video[0].id: other}})
+    with pytest.raises(EncodeFailed, match="differs from the first chunk's"):
+        list(segmenter(made, Seen()).segments(coming([first, later], [], [])))

@@ -27,7 +27,7 @@ from vidpipe.pipeline import versions
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import abandon, begin, fingerprint_of, give_up, is_known
 from vidpipe.plan import Plan
-from vidpipe.protect.key_source import KeySet, uses_of
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
@@ -136,7 +136,8 @@ class Workshop:
 
     def begin(self, fingerprint: str = "f", *, keep: tuple[str | None, ...] = (), fresh: bool = False) -> tuple[JobNote, KeySet]:
         held = replace(self.held, unfinished=self.note)
-        uses = self.uses if self.uses is not None else uses_of(self.configured.encrypt)
+        one = () if self.configured.encrypt == "none" else (KeyUse(),)
+        uses = self.uses if self.uses is not None else one
         return begin(held, self.catalog, self.configured, self.keys, "film", fingerprint, self.recorder, uses=uses, keep=keep, fresh=fresh)
 
     @property

@@ -19,7 +19,7 @@ from vidpipe.pipeline.versions import give_up
 from vidpipe.progress import Event
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.settings import Settings
-from vidpipe.work.jobs import Claim, JobNote, claim
+from vidpipe.work.jobs import Claim, JobNote, claim, unfinished
 
 CLIP = FIXTURES / "one-second.mp4"
 
@@ -273,3 +273,13 @@ def test_how_the_work_is_cut_makes_no_new_version(tmp_path: Path) -> None:
     again = run(CLIP, settings(tmp_path, 90, chunk_seconds=Fraction(60)))
     assert again.unchanged
     assert again.record == first.record
+
+
+def test_the_note_of_another_catalog_is_left_to_it(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    run(CLIP, configured, content_id="film")
+    note = JobNote(content_id="film", fingerprint="f", version="v2", target=configured.target, catalog="postgresql://elsewhere/vod")
+    with claim(configured.work, "film") as held:
+        held.save(note)
+    assert run(CLIP, configured, content_id="film").unchanged
+    assert unfinished(configured.work, "film") == note

@@ -31,7 +31,7 @@ from vidpipe.package.cutting import audio_cuts, video_cuts
 from vidpipe.package.init import read_init
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.plan import Chunk
-from vidpipe.protect.key_source import KeySet, LocalKeys, existing, uses_of
+from vidpipe.protect.key_source import NO_KEYS, KeySet, LocalKeys, existing
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
@@ -161,13 +161,18 @@ def test_text_has_no_samples_to_encrypt() -> None:
         WebVtt().write(cut, EncryptedSamples(b"", ()))
 
 
+def keys_under(scheme: str) -> KeySet:
+    """The keys of a title that has no more than one."""
+    return NO_KEYS if scheme == "none" else KeySet((KeyUse(),), (KEY,))
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_scheme_opens_what_it_sealed(name: str) -> None:
     scheme = scheme_of(name)
     assert scheme.name == name
     container: Container = WebVtt()
     cut = Cut("en", 3, Fraction(6), Fraction(2), cues=(Cue(Fraction(6), Fraction(7), "One"),))
-    keys = KeySet(uses_of(name), tuple(KEY for _ in uses_of(name)))
+    keys = keys_under(name)
     sealed = Protection(scheme, keys).seal(cut, container)
     assert (sealed.rendition, sealed.index, sealed.start, sealed.duration, sealed.samples) == ("en", 3, 6, 2, 1)
     own = scheme_of(scheme.text_scheme)
@@ -179,7 +184,7 @@ def test_every_scheme_opens_what_it_sealed(name: str) -> None:
 def test_every_scheme_opens_the_samples_that_it_sealed(name: str, track: tuple[Cmaf, list[Cut]]) -> None:
     """What comes out is the clear segment, byte by byte, and so is the init section."""
     scheme, (container, cuts) = scheme_of(name), track
-    protection = Protection(scheme, KeySet(uses_of(name), tuple(KEY for _ in uses_of(name))))
+    protection = Protection(scheme, keys_under(name))
     for cut in cuts:
         sealed = protection.seal(cut, container)
         assert sealed == protection.seal(cut, container), "again the same bytes"
@@ -238,12 +243,12 @@ def test_each_segment_has_the_key_of_its_track_and_time() -> None:
 
 def test_the_local_store_makes_a_key_once_and_gives_it_again(tmp_path: Path) -> None:
     source = LocalKeys(KeyStore(tmp_path))
-    made = source.keys("t", uses_of("aes-128"), ["0" * 32])
-    assert source.keys("t", uses_of("aes-128"), ["0" * 32]) == made == existing(source, uses_of("aes-128"), ["0" * 32])
+    made = source.keys("t", (KeyUse(),), ["0" * 32])
+    assert source.keys("t", (KeyUse(),), ["0" * 32]) == made == existing(source, (KeyUse(),), ["0" * 32])
     assert source.get("0" * 32) == made.of("any", 7)
     source.remove("0" * 32)
-    assert source.keys("t", uses_of("aes-128"), ["0" * 32]) != made
-    clear = source.keys("t", uses_of("none"), [])
+    assert source.keys("t", (KeyUse(),), ["0" * 32]) != made
+    clear = source.keys("t", (), [])
     assert (clear.ids, clear.of("any")) == ((), None)
 
 

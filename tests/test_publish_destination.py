@@ -11,8 +11,9 @@ from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cue, Cut
 from vidpipe.package.init import read_init
 from vidpipe.progress import Silent
-from vidpipe.protect.key_source import LocalKeys, uses_of
+from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.protect.schemes.aes128 import decrypt
@@ -51,7 +52,7 @@ def test_an_object_is_compressed_copied_or_kept_as_the_version_asks(tmp_path: Pa
 
 def test_a_key_protects_the_segments_and_none_leaves_them_clear(tmp_path: Path) -> None:
     source = LocalKeys(KeyStore(tmp_path / "keys"))
-    protection = Protection(scheme_of("aes-128"), source.keys("film", uses_of("aes-128"), ["0" * 32]))
+    protection = Protection(scheme_of("aes-128"), source.keys("film", (KeyUse(),), ["0" * 32]))
     locked = Destination(LocalStorage(tmp_path), "film", "1", source, protection, gzip=False)
     written = WebVtt().write(CUT).data
     segment = locked.protect(CUT, WebVtt())

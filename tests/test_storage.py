@@ -81,7 +81,7 @@ def test_what_is_not_there_is_another_matter_than_a_target_that_fails(storage: S
     assert get_if_there(storage, "t/v/x") == b"data"
     assert get_if_there(storage, "t/v/y") is None
 
-    def fails(*_: object) -> bytes:
+    def fails(*_: object, **__: object) -> bytes:
         raise PublishFailed("cannot read: the server failed")
 
     monkeypatch.setattr(storage, "get", fails)

@@ -525,9 +525,9 @@ class Reads(LocalStorage):
         super().__init__(root)
         self.read: set[str] = set()
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         self.read.add(path.removeprefix(f"{PREFIX}/"))
-        return super().get(path, sha256)
+        return super().get(path, sha256, size=size)
 
 
 def unread(folder: Path, expected: Inventory) -> set[str]:

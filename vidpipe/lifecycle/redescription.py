@@ -28,6 +28,7 @@ from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
 from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
 from vidpipe.pipeline.address import put_right
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
 from vidpipe.pipeline.succession import Description, check_description, described
 from vidpipe.pipeline.versions import clear_note, redescribed
@@ -96,7 +97,7 @@ def redescribe(
         if held is None:
             return said
         if same:
-            clear_note(held, live, fingerprint, catalog, KeyStore(settings.keys))
+            clear_note(held, live, fingerprint, catalog, key_store(settings))
             with closing(storage_of(live)) as storage:
                 put_right(storage, catalog, live, settings, stages.reporter)
             return said

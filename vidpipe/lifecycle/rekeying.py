@@ -13,7 +13,6 @@ have begun it, until it is pruned.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ from vidpipe.publish.parallel import in_parallel
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.publish.upload import publish_object, publish_segments
 from vidpipe.settings import Settings
-from vidpipe.storage.base import Storage
+from vidpipe.storage.base import Damaged, Storage
 from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import Claim, claim
 from vidpipe.work.measurements import of_programs
@@ -199,13 +198,14 @@ def _reseal(
     track: PublishedTrack, segment: PublishedSegment, opened: dict[str, ContentKey], key_set: KeySet, storage: Storage, prefix: str
 ) -> ProtectedSegment:
     path, scheme = f"{prefix}/{segment.uri}", scheme_of(track.scheme)
-    data = storage.get(path)
-    if hashlib.sha256(data).hexdigest() != segment.sha256:
+    try:
+        data = storage.get(path, segment.sha256)
+    except Damaged as problem:
         raise VerificationFailed(
             "the segment is not the one that was published",
             where=storage.location(path),
             fix="ingest the source again, with --new-key: what is lost is made again",
-        )
+        ) from problem
     key = opened[segment.key_id].key if segment.key_id else None
     clear = scheme.open(data, key, bytes.fromhex(segment.iv) if segment.iv else None)
     whole = Segment(

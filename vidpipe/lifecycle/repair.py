@@ -224,14 +224,16 @@ def _put_right(
         elif record.status == "live":
             try:
                 wrong = not is_flipped(storage, record)
+                if wrong and not dry_run:
+                    show(storage, catalog, content_id, settings, reporter)
             except Unplayable as problem:
-                yield Repaired(**named, deed="lost", what=f"its address cannot be compared: {problem.what}")
+                if problem.changed:
+                    yield Repaired(**named, deed="address", what="an address of the title did not play it")
+                yield Repaired(**named, deed="lost", what=f"an address cannot play it: {problem.what}")
                 return
             if wrong:
-                if not dry_run:
-                    show(storage, catalog, content_id, settings, reporter)
                 yield Repaired(**named, deed="address", what="the address of the title did not play it")
-        elif played:
+        elif any(storage.head(path) is not None for path in layout.addresses(content_id)):
             if not dry_run:
                 take_down(storage, catalog, content_id, settings, reporter)
             yield Repaired(**named, deed="address", what="it is withdrawn, and the address of the title was still there")

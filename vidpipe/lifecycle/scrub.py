@@ -25,7 +25,7 @@ from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.proving import ProvenVersion, prove
 from vidpipe.lifecycle.titles import prefix_of, standing_of, versions_of
 from vidpipe.manifest.parse import MasterPlaylist, PlaylistError, parse
@@ -129,14 +129,22 @@ def _is_live(record: Record, settings: Settings) -> bool:
     return found is not None and found[0].version == record.version
 
 
-def record_at(location: str) -> Record:
-    """Return the record of the version that lies at a path or URL; of a title, the one that its address plays."""
+def record_at(location: str, *, or_of_title: bool = True) -> Record:
+    """Return the record of the version that lies at a path or URL; of a title, the one that its address plays.
+
+    or_of_title: whether the address of a title will do; what that plays is a version, whatever a server says.
+    """
     folder = location.rstrip("/").removesuffix(f"/{layout.MASTER}").removesuffix(f"/{layout.MPD}")
     with closing(_opened(folder)) as storage:
         try:
             if (data := get_if_there(storage, layout.RECORD)) is None:
-                if version := played_by(storage):
-                    return record_at(f"{folder}/{version}")
+                version = played_by(storage)
+                if version and or_of_title:
+                    return record_at(f"{folder}/{version}", or_of_title=False)
+                if version is not None and _is_web(folder):  # it plays
+                    what = f"the server does not show {layout.RECORD}, which says what was published"
+                    fix = f"let it show {layout.RECORD} and {layout.INVENTORY}, or name the version by its path or s3:// URL"
+                    raise PublishFailed(what, where=storage.location(layout.RECORD), fix=fix)
                 fix = "name a content id, or the folder of a version, which has a record.json"
                 raise UsageError("there is no published version here", where=location, fix=fix)
             record = Record.model_validate_json(data)

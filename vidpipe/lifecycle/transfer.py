@@ -32,6 +32,7 @@ from vidpipe.lifecycle.republishing import Republished, republish, whole_invento
 from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.address import put_right
+from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.pipeline.versions import clear_note
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages, Uploaded
@@ -90,7 +91,7 @@ def transfer(
         live, fingerprint = found
         if lies_at(there, live):  # perhaps because it was moved before, and its address was not written any more
             if not request.dry_run:
-                clear_note(held, live, fingerprint, catalog, KeyStore(settings.keys))
+                clear_note(held, live, fingerprint, catalog, key_store(settings))
                 put_right(there, catalog, live, settings, stages.reporter)
             return Transfer(record=live, replaced=live, objects=0, bytes=0, dry_run=request.dry_run)
         with closing(storage_of(live)) as here:

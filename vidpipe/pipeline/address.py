@@ -3,10 +3,11 @@
 In:   the catalog, which alone says what is live, and the storage.
 Out:  the playlist at the address, read back: the master playlist of the live version, seen from one folder above. Likewise its manifest;
       if the version has none, there is none.
-Wrong: NotFlipped (exit code 5) if the target does not take it; CatalogFailed.
+Wrong: NotFlipped (exit code 5) if the target does not take it, Unplayable if the version has lost it; CatalogFailed.
 
 These are the only objects that are ever written again, so they are small, caches keep them for a minute, and they are written last: what
-they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does.
+they name was proven before. The playlist, which every title has, comes after the manifest: if it plays a version, the other does,
+unless what that has to say is lost.
 Who writes them looks afterwards whether their version is still the live one. So of two publishers at once, or a publisher and a rollback,
 the later one wins, whoever writes last.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vidpipe import layout
@@ -41,65 +42,68 @@ ATTEMPTS = 3
 """Of writing a playlist that the target does not give back as it was sent."""
 ROUNDS = 10
 """Of versions that become live while the one before is written; more would be a fight that nobody wins."""
+_BY_ITSELF = f"its caches forget it within {ADDRESS_SECONDS} s"
 
 
 class NotFlipped(PublishFailed):
-    """The catalog says that a version is live, and the address of its title does not play it."""
+    """The catalog says that a version is live, and the address of its title does not play it. changed: the paths that have changed."""
+
+    changed: frozenset[str] = frozenset()
 
 
-class Unplayable(PublishFailed):
+class Unplayable(NotFlipped):
     """The live version has no master playlist, or no DASH manifest, that could be shown at the address."""
 
 
 def flip(storage: Storage, catalog: Catalog, content_id: str) -> frozenset[str]:
-    """Make the address play the live version, or remove it if none is live; return the paths that have changed. Raises NotFlipped."""
+    """Make the address play the live version, or remove it if none is live; return the paths that have changed.
+
+    Raises NotFlipped; Unplayable if only one of its addresses can be right, and then that one is.
+    """
     changed: set[str] = set()
-    for _ in range(ROUNDS):
-        live = _live(storage, catalog, content_id)
-        try:
-            changed.update(_write(storage, content_id, live))
-        except PublishFailed as problem:
-            raise NotFlipped(
-                f"{content_id} is live as version {live.version}, but its address does not play that version yet: {problem.what}"
-                if live
-                else f"{content_id} is no longer live, but its address still plays it: {problem.what}",
-                where=storage.location(layout.address(content_id)),
-                fix="run the same command again: it only puts the address right",
-            ) from problem
-        now = _live(storage, catalog, content_id)
-        if (now and now.version) == (live and live.version):
-            return frozenset(changed)
-    raise NotFlipped(
-        f"other versions of {content_id} became live while its address was written, again and again",
-        where=storage.location(layout.address(content_id)),
-        fix=f"run: vidpipe repair {content_id}",
-    )
+    try:
+        _flip(storage, catalog, content_id, changed)
+    except NotFlipped as problem:
+        problem.changed = frozenset(changed)
+        raise
+    return frozenset(changed)
 
 
 def is_flipped(storage: Storage, live: Record, known: Objects | None = None) -> bool:
-    """Whether the address of a title plays this version. Raises PublishFailed if the target cannot be asked.
+    """Whether the addresses of a title play this version, and there is none that it does not have.
 
+    Raises PublishFailed if the target cannot be asked, Unplayable if what an address has to say is lost and nothing else is wrong.
     known: the inventory of the version, from which its master playlist follows; without it, that is read.
     """
     if not lies_at(storage, live):
         return True  # it was published somewhere else, and so was its address
-    for path in _played(live):
+    unplayable = None
+    for path in layout.addresses(live.content_id):
         stored = storage.head(path)
-        if stored is None or stored.sha256 != hashlib.sha256(_content(storage, live, path, known)).hexdigest():
+        try:
+            wanted = hashlib.sha256(_content(storage, live, path, known)).hexdigest() if path in _played(live) else None
+        except Unplayable as problem:
+            unplayable = problem
+            continue
+        if (stored and stored.sha256) != wanted or (stored is None) != (wanted is None):
             return False
+    if unplayable:
+        raise unplayable
     return True
 
 
 def show(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
     """Make the address play the live version, and the CDN, if one is set, forget what it played. Raises NotFlipped."""
-    changed = flip(storage, catalog, content_id)
+    with _forgotten_at_least(content_id, settings, reporter):
+        changed = flip(storage, catalog, content_id)
     paths = flipped(content_id, dash=layout.dash_address(content_id) in changed)
-    _purge(content_id, paths, settings, reporter, f"its caches forget it within {ADDRESS_SECONDS} s")
+    _purge(content_id, paths, settings, reporter, _BY_ITSELF)
 
 
 def take_down(storage: Storage, catalog: Catalog, content_id: str, settings: Settings, reporter: Reporter) -> None:
     """Remove the address of a title that is live no longer, and make the CDN forget all of it. Raises NotFlipped."""
-    flip(storage, catalog, content_id)
+    with _forgotten_at_least(content_id, settings, reporter):
+        flip(storage, catalog, content_id)
     paths = taken_down(content_id)
     _purge(content_id, paths, settings, reporter, f"purge {', '.join(paths)} by hand: segments may be cached for days")
 
@@ -115,6 +119,17 @@ def put_right(
         reporter.emit(Note(level="warning", text=text))
 
 
+@contextmanager
+def _forgotten_at_least(content_id: str, settings: Settings, reporter: Reporter) -> Iterator[None]:
+    """Make the CDN forget what has changed before the rest did not: the next run no longer finds that it has to."""
+    try:
+        yield
+    except NotFlipped as problem:
+        if problem.changed:
+            _purge(content_id, sorted(problem.changed), settings, reporter, _BY_ITSELF)
+        raise
+
+
 def _purge(content_id: str, paths: Sequence[str], settings: Settings, reporter: Reporter, otherwise: str) -> None:
     """Make the CDN forget paths, if one is set. otherwise: what follows if it does not."""
     if settings.cdn is None:
@@ -123,6 +138,30 @@ def _purge(content_id: str, paths: Sequence[str], settings: Settings, reporter: 
         purge(settings.cdn, content_id, paths, settings.public_url)
     except VidpipeError as problem:
         reporter.emit(Note(level="warning", text=f"{problem}; {otherwise}"))
+
+
+def _flip(storage: Storage, catalog: Catalog, content_id: str, changed: set[str]) -> None:
+    """As flip; add the paths that have changed, one by one."""
+    for _ in range(ROUNDS):
+        live = _live(storage, catalog, content_id)
+        try:
+            _write(storage, content_id, live, changed)
+        except PublishFailed as problem:
+            raise (Unplayable if isinstance(problem, Unplayable) else NotFlipped)(
+                f"{content_id} is live as version {live.version}, but its address does not play that version yet: {problem.what}"
+                if live
+                else f"{content_id} is no longer live, but its address still plays it: {problem.what}",
+                where=storage.location(layout.address(content_id)),
+                fix="run the same command again: it only puts the address right",
+            ) from problem
+        now = _live(storage, catalog, content_id)
+        if (now and now.version) == (live and live.version):
+            return
+    raise NotFlipped(
+        f"other versions of {content_id} became live while its address was written, again and again",
+        where=storage.location(layout.address(content_id)),
+        fix=f"run: vidpipe repair {content_id}",
+    )
 
 
 def _live(storage: Storage, catalog: Catalog, content_id: str) -> Record | None:
@@ -163,18 +202,26 @@ def _content(storage: Storage, live: Record, path: str, known: Objects | None = 
     return moved(text, live.version).encode()
 
 
-def _write(storage: Storage, content_id: str, live: Record | None) -> Iterator[str]:
-    """Write what the live version has, and remove what it has not; yield the paths that have changed."""
+def _write(storage: Storage, content_id: str, live: Record | None, changed: set[str]) -> None:
+    """Write what the live version has, and remove what it has not. What is lost of one address is no reason to leave the other wrong."""
     if live is not None and not lies_at(storage, live):
         return
     played = _played(live) if live is not None else []
+    unplayable = None
     for path in layout.addresses(content_id):
         if live is not None and path in played:
-            _put(storage, path, _content(storage, live, path))
-            yield path
+            try:
+                content = _content(storage, live, path)
+            except Unplayable as problem:
+                unplayable = problem
+                continue
+            _put(storage, path, content)
+            changed.add(path)
         elif storage.head(path) is not None:
             remove_object(storage, path)
-            yield path
+            changed.add(path)
+    if unplayable:
+        raise unplayable
 
 
 def _put(storage: Storage, path: str, content: bytes) -> None:

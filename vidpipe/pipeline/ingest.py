@@ -49,7 +49,7 @@ from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
-from vidpipe.pipeline.restore import Differs, named, restorable, restore_record, restoring
+from vidpipe.pipeline.restore import Differs, check_put_back, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, check_all_there, inventory_at, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
@@ -201,8 +201,6 @@ def _ingest(
         ffmpeg, storage, catalog = services()
         standing = catalog.standing(content_id)
         was = standing[0] if standing else None
-        if held.unfinished and is_known(catalog, held.unfinished):
-            held.finish()  # the machine died between the catalog and the note: that version is live, and not to be touched
         check_source(was, source, replace=request.replace)
         made = _planned(opened_source, source, ladder, given_languages(was, source, request.languages), settings, stages)
         about = described(was, made.source, request.title, request.metadata)
@@ -271,6 +269,7 @@ def _restored(
     try:
         lost = restorable(live, lost, reporter)
         made = make(decided, restoring(live, lost, storage, keys, uses, gzip=run.settings.gzip_playlists), run)
+        check_put_back(lost, made)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong
         what = f"{named(live)} cannot be restored byte for byte ({problem}); publishing a new version"

@@ -25,9 +25,9 @@ from vidpipe.work.measurements import of_plans
 
 
 class KeptPlan(Data):
-    """Everything that decides the published bytes, but for the keys. source: as measured.  languages: that were given, by stream.
+    """Everything that decides the published bytes, but for keys and formats, which the inventory has.
 
-    The others are the settings of these names.
+    source: as measured.  languages: that were given, by stream.  The others are the settings of these names.
     """
 
     source: Source

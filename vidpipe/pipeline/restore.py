@@ -25,7 +25,7 @@ from vidpipe.inventory.key_usage import uses_in
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.kept_plan import KeptPlan
 from vidpipe.pipeline.key_access import key_store
-from vidpipe.pipeline.making import Decided, RunContext, make
+from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make
 from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Note, Reporter, Stages
@@ -92,13 +92,13 @@ def put_back(
 
     dry_run: only look whether keys and pieces are there.
     """
-    made, source = kept.plan, kept.source
-    about = Description(title=live.title, metadata=live.metadata)
-    facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
-    decided = Decided(made, about, kept.policy, facts, lambda: made.source)
     known = lost.inventory
     if not isinstance(known, Inventory):
         raise Differs(layout.INVENTORY)
+    made, source = kept.plan.model_copy(update={"formats": known.formats}), kept.source
+    about = Description(title=live.title, metadata=live.metadata)
+    facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
+    decided = Decided(made, about, kept.policy, facts, lambda: made.source)
     target = restoring(live, lost, storage, key_store(settings), uses_in(known), gzip=kept.gzip_playlists)
     ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
     if dry_run:
@@ -107,7 +107,13 @@ def put_back(
             deque(pieces, maxlen=0)
         return
     then = settings.model_copy(update={"key_url": kept.key_url, "session_keys": known.session_keys})
-    make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True))
+    check_put_back(lost, make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True)))
+
+
+def check_put_back(lost: Loss, again: MadeVersion) -> None:
+    """Raise Differs if something that is lost was not made again. What was is at the target: it was written, and read back."""
+    if left := lost.paths - again.inventory.entries.keys() - {layout.RECORD}:
+        raise Differs(min(left))
 
 
 def named(live: Record) -> str:

@@ -20,7 +20,6 @@ from pydantic import Field
 from vidpipe.data import Data
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.key_uses import KeyUse
-from vidpipe.protect.schemes import CLEAR
 
 
 class DrmSignal(Data):
@@ -74,11 +73,6 @@ class KeySource(Protocol):
 
     def remove(self, key_id: str) -> None:
         """Forget the key of a version that was never published. Nothing there is no error."""
-
-
-def uses_of(scheme: str) -> tuple[KeyUse, ...]:
-    """Return the uses of keys that a title under a scheme has if it has no more than one."""
-    return () if scheme == CLEAR else (KeyUse(),)
 
 
 def existing(source: KeySource, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:

@@ -58,10 +58,11 @@ class Readable(Protocol):
     keeps_headers: bool
     """Whether the target sends the headers of an object itself: only then may its bytes be compressed."""
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         """Return the bytes of an object as they are stored. What was damaged on its way is read again.
 
         sha256: of the bytes, as it must be; None for what the target remembers of it, if it does.  Raises Damaged if it is another one.
+        size: that goes with the hash: of a place that may send without an end, no more is read.
         """
 
     def head(self, path: str) -> Stored | None:
@@ -131,12 +132,15 @@ class Storage(Readable, Protocol):
         """Remove every object below the folder ``prefix``, which must not be "". Nothing there is no error."""
 
 
-def get_if_there(storage: Readable, path: str) -> bytes | None:
-    """Return the bytes of an object, or None if there is none. A target that cannot be asked is another matter: PublishFailed."""
+def get_if_there(storage: Readable, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes | None:
+    """Return the bytes of an object, or None if there is none. A target that cannot be asked is another matter: PublishFailed.
+
+    sha256, size: as of Readable.get.
+    """
     try:
-        return storage.get(path)
-    except PublishFailed:
-        if storage.head(path) is not None:
+        return storage.get(path, sha256, size=size)
+    except PublishFailed as problem:
+        if isinstance(problem, Damaged) or storage.head(path) is not None:
             raise
     return None
 

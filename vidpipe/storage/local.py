@@ -75,7 +75,7 @@ class LocalStorage:
             durable.share(origin, file)
         return True
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         """See Storage.get. A directory remembers no hash."""
         file = self._file(path)
         with _translated("read", str(file)):

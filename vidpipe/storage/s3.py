@@ -165,7 +165,7 @@ class S3Storage:
                 raise
         return True
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         """See Storage.get."""
         data = b""
         with self._translated("read", self.location(path)):

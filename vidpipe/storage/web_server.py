@@ -2,7 +2,7 @@
 
 In:   the URL of the folder below which titles lie.
 Out:  a Readable. Sizes and hashes are of the bytes that the server sends, whatever it says of them.
-Wrong: UsageError for a URL with a password or a query; PublishFailed for what the server does not give.
+Wrong: UsageError for a URL with a password or a query; PublishFailed for what the server does not give, or does not end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from vidpipe.web import Answer, NoAddress, Web, WebError, checked_url
 
 SILENCE = 20.0
 """Seconds without a byte after which a server is given up."""
+LARGEST_TEXT = 256 * 1024**2
+"""Bytes of what is read whole and has no known size: the inventory of a day of video takes some 60 MB."""
+LARGEST = 2 * 1024**3
+"""Bytes of any object that is looked up: nothing of it is kept."""
 _MISSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 """S3 says "forbidden" of what is missing to whoever may not list."""
 
@@ -41,10 +45,18 @@ class WebServer:
             raise UsageError("the address has a password, a query or a fragment", where=host, fix=fix)
         self._idle: SimpleQueue[Web] = SimpleQueue()
 
-    def get(self, path: str, sha256: str | None = None) -> bytes:
+    def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
         """See Readable.get. What a server sends is what viewers get: it is asked once."""
+        blocks, read = [], 0
         with self._asked(path) as answer:
-            data = b"".join(answer.blocks)
+            for block in answer.blocks:
+                blocks.append(block)
+                read += len(block)
+                if size is not None and read > size:
+                    break  # it is another object, whatever follows
+                if size is None and read > LARGEST_TEXT:
+                    raise self._endless(path, LARGEST_TEXT)
+        data = b"".join(blocks)
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise Damaged.of(data, self.location(path))
         return data
@@ -58,6 +70,8 @@ class WebServer:
             for block in answer.blocks:
                 digest.update(block)
                 size += len(block)
+                if size > LARGEST:
+                    raise self._endless(path, LARGEST)
             headers = answer.headers
         return Stored(
             path=clean_path(path),
@@ -76,6 +90,10 @@ class WebServer:
         """See Readable.close."""
         while not self._idle.empty():
             self._idle.get().close()
+
+    def _endless(self, path: str, most: int) -> PublishFailed:
+        what = f"the server sends more than {most} bytes, which no such object has"
+        return PublishFailed(what, where=self.location(path), fix="check the address")
 
     @contextmanager
     def _asked(self, path: str, *allowed: HTTPStatus) -> Iterator[Answer]:

@@ -2,7 +2,7 @@
 
 In:   the Inventory of the version and the Storage where it lies; a way to get content keys; which objects are copies.
 Out:  Verification: what was read and measured.
-Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
+Wrong: VerificationFailed naming the object, what was expected and what was found; PublishFailed from the storage; Interrupted on cancel.
 
 Only stored bytes count. The playlists are read by the strict reader, not by the package that wrote them; every rate, duration and codec
 that they declare is measured again from the stored segments. Objects are read on a few

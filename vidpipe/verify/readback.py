@@ -2,7 +2,8 @@
 
 In:   a Storage and the prefix of the version.
 Out:  bytes, compared with what was sent; segments decrypted.
-Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
+Wrong: VerificationFailed naming the object, what was expected and what was found; PublishFailed if the target cannot be asked, which
+       proves nothing against what lies there; Interrupted on cancel.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from vidpipe.diagnostics import Diagnostic
-from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
+from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.publish.copies import has_headers
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
-from vidpipe.storage.base import Damaged, Readable
+from vidpipe.storage.base import Damaged, Readable, get_if_there
 from vidpipe.storage.compression import decompressed
 
 if TYPE_CHECKING:
@@ -48,15 +49,15 @@ class Readback:
         """Read an object and compare it with what was sent."""
         self._stop()
         try:
-            data = self._storage.get(f"{self._prefix}/{path}", sha256)
+            data = get_if_there(self._storage, f"{self._prefix}/{path}", sha256, size=size)
         except Damaged as error:
             if error.size != size:
                 what = "the stored object has another size than was sent"
                 raise self.wrong(path, what, f"{size} bytes", f"{error.size} bytes") from error
             what = "the stored bytes are not those that were sent"
             raise self.wrong(path, what, f"SHA-256 {sha256}", f"SHA-256 {error.sha256}") from error
-        except PublishFailed as error:
-            raise self.wrong(path, f"the object cannot be read back: {error.what}", f"{size} bytes", "nothing") from error
+        if data is None:
+            raise self.wrong(path, "the object cannot be read back: there is none", f"{size} bytes", "nothing")
         if self._on_bytes:
             self._on_bytes(size)
         return data
@@ -74,10 +75,7 @@ class Readback:
     def compare(self, path: str, entry: ObjectEntry) -> None:
         """Compare what the target states of a copy with what was proven: size, hash, and the headers that it has to be sent with."""
         self._stop()
-        try:
-            stored = self._storage.head(f"{self._prefix}/{path}")
-        except PublishFailed as error:
-            raise self.wrong(path, f"the copied object cannot be looked up: {error.what}", f"{entry.size} bytes", "nothing") from error
+        stored = self._storage.head(f"{self._prefix}/{path}")
         found = (stored.size, stored.sha256) if stored else None
         if found != (entry.size, entry.sha256):
             raise self.wrong(path, "the copied object is not the one that was verified", (entry.size, entry.sha256), found)

@@ -19,6 +19,7 @@ from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
+from vidpipe.source.limits import SourceLimits
 from vidpipe.verify.keys_and_ivs import check_init
 from vidpipe.verify.readback import Readback, keys_of
 
@@ -126,7 +127,9 @@ class TrackReader:
         progress = ["-progress", "pipe:1", "-nostats"]
         argv += ["-c:v", "wrapped_avframe", "-f", "null", *progress, "-"] if video else ["-f", "framecrc", "pipe:1"]
         lines: list[str] = []
-        done = process.run(argv, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
+        # What a stranger's server shows is decoded like any other untrusted file; a busy machine is no reason to end it.
+        limits = SourceLimits().decoding(float(segment.duration), 0).model_copy(update={"wall_seconds": None})
+        done = process.run(argv, limits=limits, stdin=self._init + data, on_line=lines.append, cancel=self._target.cancel)
         problem = done.stderr_tail.strip()
         frames = _decoded(lines) if video else sum(1 for line in lines if line.strip() and not line.startswith("#"))
         if done.returncode or problem:
