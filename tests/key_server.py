@@ -18,11 +18,9 @@ from xml.etree import ElementTree
 CPIX, PSKC = "{urn:dashif:org:cpix}", "{urn:ietf:params:xml:ns:keyprov:pskc}"
 TYPES = {"ALL", "AUDIO", "VIDEO", "SD", "HD", "UHD"}
 FILTERS = {"ALL": ["AudioFilter", "VideoFilter"], "AUDIO": ["AudioFilter"]}
-SYSTEMS = {
-    "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed",
-    "9a04f079-9840-4286-ab92-e65be0885f95",
-    "94ce86fb-07ff-4f43-adb8-93d2fa968ca2",
-}
+WIDEVINE, PLAYREADY = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "9a04f079-9840-4286-ab92-e65be0885f95"
+FAIRPLAY = "94ce86fb-07ff-4f43-adb8-93d2fa968ca2"
+SYSTEMS = {WIDEVINE, PLAYREADY, FAIRPLAY}
 
 
 def key_for(kid: str) -> bytes:
@@ -59,6 +57,9 @@ class KeyServer:
             yield "a key in a request"
         if {key.get("commonEncryptionScheme") for key in root.iter(f"{CPIX}ContentKey")} != {self.scheme}:
             yield "scheme"
+        ivs = [base64.b64decode(key.get("explicitIV") or "") for key in root.iter(f"{CPIX}ContentKey")]
+        if {len(iv) for iv in ivs} != {16 if self.scheme == "cbcs" else 0} or (self.scheme == "cbcs" and len({*ivs}) != len(ivs)):
+            yield "IVs"
         rules = root.findall(f"{CPIX}ContentKeyUsageRuleList/{CPIX}ContentKeyUsageRule")
         if [rule.get("kid") for rule in rules] != kids:
             yield "a rule a key"
@@ -75,7 +76,8 @@ class KeyServer:
         if len({*meanings}) != len(meanings):
             yield "two keys for one use"
         systems = {(each.get("kid"), each.get("systemId")) for each in root.findall(f"{CPIX}DRMSystemList/{CPIX}DRMSystem")}
-        if systems != {(kid, system) for kid in kids for system in SYSTEMS if self.scheme}:
+        playing = {"cbcs": SYSTEMS, "cenc": SYSTEMS - {FAIRPLAY}}.get(self.scheme or "", set[str]())
+        if systems != {(kid, system) for kid in kids for system in playing}:
             yield "DRM systems"
 
     def fill(self, root: ElementTree.Element) -> None:

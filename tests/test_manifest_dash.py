@@ -26,6 +26,7 @@ from vidpipe.manifest.dash.timeline import Span, template, timeline
 from vidpipe.manifest.drm import check_signals
 from vidpipe.manifest.format_choice import formats_of, read_formats
 from vidpipe.manifest.manifests import manifests
+from vidpipe.mp4.writing import full_box
 from vidpipe.protect.key_source import DrmSignal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -133,6 +134,7 @@ def test_only_hdr_is_essential_to_understand_and_unknown_colours_are_not_said() 
 
 
 KEY_ID = "0123456789abcdef" * 2
+PSSH = base64.b64encode(full_box(b"pssh", 0, 0, bytes(20))).decode()
 
 
 def under(key_id: str, track: VideoTrack) -> VideoTrack:
@@ -165,7 +167,7 @@ def under_cbcs(*signals: DrmSignal) -> str:
 
 def test_protected_tracks_name_scheme_and_key() -> None:
     ((first, second),) = [group.protection for group in read_mpd(under_cbcs().encode()).sets]
-    assert first == ("urn:mpeg:dash:mp4protection:2011", "cbcs", "01234567-89ab-cdef-0123-456789abcdef")
+    assert first[:3] == ("urn:mpeg:dash:mp4protection:2011", "cbcs", "01234567-89ab-cdef-0123-456789abcdef")
     assert second[:2] == ("urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e", "ClearKey1.0")
 
 
@@ -178,13 +180,13 @@ def test_what_drm_systems_want_to_be_said_stands_in_descriptors_of_their_own() -
         '<pssh xmlns="urn:mpeg:cenc:2013">AAAB</pssh><mspr:pro xmlns:mspr="urn:microsoft:playready" mspr:v="1">AAAC&amp;</mspr:pro>'
     )
     text = under_cbcs(
-        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh="AAAA"),
-        signal("9a04f079-9840-4286-ab92-e65be0885f95", content_protection=base64.b64encode(said.encode()).decode(), pssh="AAAA"),
+        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh=PSSH),
+        signal("9a04f079-9840-4286-ab92-e65be0885f95", content_protection=base64.b64encode(said.encode()).decode(), pssh=PSSH),
         signal("94ce86fb-07ff-4f43-adb8-93d2fa968ca2", hls_media="AAAA"),
-        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", key_id="f" * 32, pssh="BBBB"),
+        signal("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", key_id="f" * 32, pssh=PSSH),
     )
     widevine, playready = re.findall(r'<ContentProtection schemeIdUri="urn:uuid:(.*?)">\s*(.*?)\s*</ContentProtection>', text, re.S)
-    assert widevine == ("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "<cenc:pssh>AAAA</cenc:pssh>")
+    assert widevine == ("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", f"<cenc:pssh>{PSSH}</cenc:pssh>")
     assert playready[0] == "9a04f079-9840-4286-ab92-e65be0885f95"
     assert re.split(r"\n\s*", playready[1]) == [
         '<pssh xmlns="urn:mpeg:cenc:2013">AAAB</pssh>',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from vidpipe.manifest.drm import check_signals
 from vidpipe.manifest.hls import playlists
 from vidpipe.manifest.parse import MasterPlaylist, MediaPlaylist, parse
 from vidpipe.mp4.encryption import TrackEncryption
+from vidpipe.mp4.writing import full_box
 from vidpipe.package.result import TrackFacts
 from vidpipe.progress import Silent
+from vidpipe.protect.drm_systems import boxes_for
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import KeyUse
@@ -88,8 +91,9 @@ def test_the_master_playlist_names_them_when_asked() -> None:
     ]
 
 
-def test_without_signals_nothing_changes() -> None:
-    assert playlists(two_keys(drm=(DrmSignal(key_id=KEY_ID, system_id="s"),))) == playlists(two_keys())
+def test_a_system_that_says_nothing_of_playlists_only_makes_them_say_what_licenses_may_ask_for() -> None:
+    made = playlists(two_keys(drm=(DrmSignal(key_id=KEY_ID, system_id="s"),)))
+    assert {path: text.replace("HDCP-LEVEL=NONE,", "") for path, text in made.items()} == playlists(two_keys())
 
 
 @pytest.mark.parametrize(
@@ -146,16 +150,33 @@ class Samples:
         return TrackEncryption("cbcs", bytes.fromhex(key.key_id), 0, systems=(b"own",)) if key else None
 
 
+def pssh(data: bytes) -> bytes:
+    return full_box(b"pssh", 0, 0, bytes(16), struct.pack(">I", len(data)), data)
+
+
+NO_PSSH = (b"", b"widevine", pssh(b"")[:-1], pssh(b"") + b"?", full_box(b"free", 0, 0, bytes(20)), b"\0\0\0\x08pssh")
+
+
+@pytest.mark.parametrize("said", NO_PSSH)
+def test_what_is_no_pssh_is_refused(said: bytes) -> None:
+    """It would make an init section that nobody can read, after hours of encoding."""
+    with pytest.raises(ValueError, match="wants a pssh that is no box"):
+        check_signals([DrmSignal(key_id=KEY_ID, system_id="s", pssh=base64.b64encode(said).decode(), content_protection=coded("<a/>"))])
+    check_signals([DrmSignal(key_id=KEY_ID, system_id="s", pssh=base64.b64encode(pssh(b"a") + pssh(b"b")).decode())])
+
+
 def test_pssh_boxes_go_into_the_init_section_of_their_key() -> None:
+    boxes = pssh(b"widevine") + pssh(b"more")
     signals = (
-        DrmSignal(key_id=KEY.key_id, system_id="a", pssh=coded("widevine")),
+        DrmSignal(key_id=KEY.key_id, system_id="a", pssh=base64.b64encode(boxes).decode()),
         DrmSignal(key_id=KEY.key_id, system_id="b"),
-        DrmSignal(key_id=OTHER, system_id="a", pssh=coded("another key")),
+        DrmSignal(key_id=OTHER, system_id="a", pssh=base64.b64encode(pssh(b"another key")).decode()),
     )
     keys = KeySet((KeyUse(),), (KEY,), signals)
     facts = TrackFacts(id="v", type="video", codecs="avc1", timescale=1)
     both: Any = Samples()
-    assert Protection(both, keys).header(facts, both) == b"ownwidevine"
+    assert Protection(both, keys).header(facts, both) == b"own" + boxes
+    assert boxes_for(signals, KEY.key_id) == (pssh(b"widevine"), pssh(b"more")), "each by itself, as readers find them"
     assert Protection(scheme_of("aes-128"), keys).header(facts, _Whole()) == b"clear"
 
 
@@ -181,6 +202,7 @@ def test_a_server_that_wants_something_else_said_is_refused_before_the_encode(tm
     monkeypatch.setattr(speke, "read_answer", lambda *given, **more: (read(*given, **more)[0], bad))
     with key_server() as server:
         configured = settings(tmp_path, 90, key_source=f"cpix:{server.url}")
-        with pytest.raises(KeyServiceFailed, match="playlists cannot say"):
+        with pytest.raises(KeyServiceFailed, match="cannot say what the key server wants") as refused:
             run(FIXTURES / "one-second.mp4", configured, content_id="film")
+    assert all(name in str(refused.value.fix) for name in ("PSSH", "ContentProtectionData", "HLSSignalingData"))
     assert not (configured.work / "chunks").exists()

@@ -49,5 +49,11 @@ def test_more_parts_than_a_segment_can_list_are_refused() -> None:
         listed([(1, 16)] * 41)
 
 
+def test_an_empty_sample_has_no_entry_that_could_be_misread() -> None:
+    """The flag of senc is that of all samples: each has a count then, and all behind one without would be read wrongly."""
+    with pytest.raises(BoxError, match="a sample is empty"):
+        fragment_boxes([SampleEncryption(b"", ((5, 16),)), SampleEncryption(b"", ()), SampleEncryption(b"", ((5, 16),))], 0)
+
+
 def test_audio_is_protected_whole() -> None:
     assert all(finder_of(bytes.fromhex("00000024") + kind + bytes(28)) is None for kind in (b"mp4a", b"ac-3", b"ec-3"))

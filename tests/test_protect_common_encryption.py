@@ -32,8 +32,7 @@ from vidpipe.plan import Chunk
 from vidpipe.protect.key_source import KeySet, KeyUse
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.protection import Protection
-from vidpipe.protect.schemes import scheme_of
-from vidpipe.protect.schemes.cbcs import constant_iv
+from vidpipe.protect.schemes import common_encryption, iv_of_key, scheme_of
 from vidpipe.protect.schemes.cenc import first_iv
 
 KEY = ContentKey(key_id="0123456789abcdef" * 2, content_id="t", key=bytes(range(16)))
@@ -143,7 +142,7 @@ def test_cbcs_encrypts_the_whole_blocks_of_audio_each_sample_from_the_constant_i
     assert made
     assert {(sample.iv, sample.subsamples) for sample in made.samples} == {(b"", ())}
     for begin, end in ((0, 992), (1000, 1016)):
-        assert made.data[begin:end] == Cipher(AES128(KEY.key), CBC(constant_iv(KEY))).encryptor().update(FRAME[begin:end])
+        assert made.data[begin:end] == Cipher(AES128(KEY.key), CBC(iv_of_key(KEY.key_id))).encryptor().update(FRAME[begin:end])
     assert made.data[992:1000] == FRAME[992:1000]
     assert made.data[1016:] == FRAME[1016:]
 
@@ -165,14 +164,15 @@ def test_no_two_segments_of_cenc_begin_with_one_counter() -> None:
 
 
 def test_the_constant_iv_belongs_to_the_key() -> None:
-    assert constant_iv(KEY) != constant_iv(OTHER)
-    assert len(constant_iv(KEY)) == 16
+    """And to its id, which a key server is asked for with it; it says nothing of the key itself."""
+    assert iv_of_key(KEY.key_id) != iv_of_key(OTHER.key_id)
+    assert len(iv_of_key(KEY.key_id)) == 16
     declared = scheme_of("cbcs").header(AUDIO_FACTS, KEY)
     assert declared
-    assert (declared.constant_iv, declared.pattern) == (constant_iv(KEY), None), "audio has no pattern"
+    assert (declared.constant_iv, declared.pattern) == (iv_of_key(KEY.key_id), None), "audio has no pattern"
     picture = scheme_of("cbcs").header(AUDIO_FACTS.model_copy(update={"type": "video"}), KEY)
     assert picture
-    assert (picture.constant_iv, picture.pattern) == (constant_iv(KEY), (1, 9)), "as HLS demands"
+    assert (picture.constant_iv, picture.pattern) == (iv_of_key(KEY.key_id), (1, 9)), "as HLS demands"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -183,6 +183,14 @@ def test_the_init_section_lists_the_key_for_every_system(scheme: str) -> None:
     assert pssh.hex() == f"000000347073736801000000{'1077efecc0b24d02ace33c1e52e2fb4b'}00000001{KEY.key_id}00000000"
     assert KEY.key not in b"".join(declared.systems) + (declared.constant_iv or b"")
     assert scheme_of(scheme).header(AUDIO_FACTS, None) is None
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_empty_picture_is_refused(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without parts it would be taken for one that is protected whole, as audio is."""
+    monkeypatch.setattr(common_encryption, "finder_of", lambda _: lambda data: [(4, len(data) - 4)] if data else [])
+    with pytest.raises(EncodeFailed, match="a sample is empty"):
+        scheme_of(scheme).samples(whole(sizes=(1000, 0, 24)), KEY, ENTRY)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -13,6 +13,7 @@ from vidpipe.errors import UsageError
 from vidpipe.protect.cpix import MOST_BYTES, cpix_document, read_cpix
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
+from vidpipe.protect.schemes import iv_of_key
 
 KEYS = tuple(ContentKey(f"{number:032x}", "film", bytes([number]) * 16) for number in range(1, 7))
 NAMES = {"cpix": "urn:dashif:org:cpix", "pskc": "urn:ietf:params:xml:ns:keyprov:pskc"}
@@ -30,7 +31,7 @@ def listed(value: str = f"<pskc:PlainValue>{SECRET}</pskc:PlainValue>", kid: str
 
 
 def test_what_is_written_is_read() -> None:
-    document = cpix_document("film", of_classes("AUDIO", "SD", "HD"), KEYS[:3])
+    document = cpix_document("film", of_classes("AUDIO", "SD", "HD"), KEYS[:3], "aes-128")
     read = read_cpix(document, "here")
     assert (read.content_id, read.keys) == ("film", KEYS[:3])
     assert "\\x01" not in repr(read)
@@ -48,7 +49,7 @@ def test_what_is_written_is_read() -> None:
     ],
 )
 def test_the_rule_of_a_class(kind: IntendedTrackType, filters: object) -> None:
-    root = ElementTree.fromstring(cpix_document("film", of_classes(kind), KEYS[:1]))
+    root = ElementTree.fromstring(cpix_document("film", of_classes(kind), KEYS[:1], "aes-128"))
     assert (root.tag, root.get("contentId"), root.get("version")) == ("{urn:dashif:org:cpix}CPIX", "film", "2.3")
     (rule,) = root.findall(".//cpix:ContentKeyUsageRule", NAMES)
     assert (rule.get("kid"), rule.get("intendedTrackType")) == (str(uuid.UUID(KEYS[0].key_id)), kind)
@@ -56,9 +57,19 @@ def test_the_rule_of_a_class(kind: IntendedTrackType, filters: object) -> None:
     assert root.find("cpix:ContentKeyPeriodList", NAMES) is None
 
 
+@pytest.mark.parametrize("scheme", ["aes-128", "cenc", "cbcs"])
+def test_scheme_and_iv_of_a_key_are_said(scheme: str) -> None:
+    """Whoever makes licenses for cbcs needs both: FairPlay hands out the IV with the key."""
+    root = ElementTree.fromstring(cpix_document("film", of_classes("ALL"), KEYS[:1], scheme))
+    (key,) = root.findall(".//cpix:ContentKey", NAMES)
+    said = (key.get("commonEncryptionScheme"), key.get("explicitIV"))
+    iv = base64.b64encode(iv_of_key(KEYS[0].key_id)).decode()
+    assert said == {"aes-128": (None, None), "cenc": ("cenc", None), "cbcs": ("cbcs", iv)}[scheme]
+
+
 def test_periods_have_an_index() -> None:
     uses = tuple(KeyUse(frozenset(), first, kind) for first in (0, 100) for kind in ("AUDIO", "VIDEO"))
-    root = ElementTree.fromstring(cpix_document("film", uses, KEYS[:4]))
+    root = ElementTree.fromstring(cpix_document("film", uses, KEYS[:4], "aes-128"))
     periods = {each.get("id"): each.get("index") for each in root.findall(".//cpix:ContentKeyPeriod", NAMES)}
     assert [*periods.values()] == ["0", "1"]
     named = [periods[each.get("periodId")] for each in root.findall(".//cpix:KeyPeriodFilter", NAMES)]

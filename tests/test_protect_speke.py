@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.ingest_support import FIXTURES, joined, run, settings, tree, version
-from tests.key_server import CPIX, PSKC, SYSTEMS, KeyServer, key_for, key_server, signalling
+from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
+from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, key_for, key_server, signalling
 from tests.playback import read_barcodes
-from vidpipe.errors import KeyServiceFailed, UsageError
+from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
+from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.preview import playing
+from vidpipe.progress import Silent
 from vidpipe.protect import speke
 from vidpipe.protect.cpix import MOST_BYTES
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
 from vidpipe.protect.speke import SpekeKeys
+from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
+from vidpipe.storage.local import LocalStorage
+from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import unfinished
 
 
@@ -72,12 +81,14 @@ def test_nothing_is_asked_for_what_is_clear(server: KeyServer, tmp_path: Path) -
     assert server.asked == []
 
 
-def test_drm_systems_are_asked_for_where_samples_are_encrypted(server: KeyServer, tmp_path: Path) -> None:
-    server.scheme = "cbcs"
+@pytest.mark.parametrize("scheme", ["cbcs", "cenc"])
+def test_drm_systems_are_asked_for_where_samples_are_encrypted(scheme: str, server: KeyServer, tmp_path: Path) -> None:
+    server.scheme = scheme
     names = ids(2)
-    found = source(server, tmp_path, "cbcs").keys("film", uses("AUDIO", "VIDEO"), names)
+    found = source(server, tmp_path, scheme).keys("film", uses("AUDIO", "VIDEO"), names)
     assert server.wrong == []
-    assert {(each.key_id, each.system_id) for each in found.signals} == {(key_id, system) for key_id in names for system in SYSTEMS}
+    systems = SYSTEMS if scheme == "cbcs" else SYSTEMS - {FAIRPLAY}  # which plays no cenc
+    assert {(each.key_id, each.system_id) for each in found.signals} == {(key_id, system) for key_id in names for system in systems}
     for each in found.signals:
         kid, parts = str(uuid.UUID(each.key_id)), ("pssh", "content_protection", "hls_media", "hls_master")
         said = {name: base64.b64decode(text) for name in parts if (text := getattr(each, name))}
@@ -87,10 +98,22 @@ def test_drm_systems_are_asked_for_where_samples_are_encrypted(server: KeyServer
         assert said == wanted | for_hls
 
 
-def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: KeyServer, tmp_path: Path) -> None:
+def licensed(server: KeyServer, folder: Path, **changes: Any) -> Settings:
+    """Settings of a title whose keys DRM systems license."""
     server.scheme = "cbcs"
     more = {"key_classes": "audio-video", "key_source": f"cpix:{server.url}", "session_keys": True, "encrypt": "cbcs"}
-    files = tree(version(run(CLIP, settings(tmp_path, 90, **more), content_id="film")))
+    return settings(folder, 90, **(more | changes))
+
+
+def inventory_of(result: IngestResult) -> Inventory:
+    found = read_inventory(tree(version(result))["inventory.json"])
+    assert isinstance(found, Inventory)
+    return found
+
+
+def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: KeyServer, tmp_path: Path) -> None:
+    configured = licensed(server, tmp_path, key_classes="all", key_url="https://keys.example/{content_id}/{key_id}")
+    files = tree(version(run(CLIP, configured, content_id="film")))
     assert server.wrong == []
     known = read_inventory(files["inventory.json"])
     assert isinstance(known, Inventory)
@@ -103,6 +126,82 @@ def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: Ke
         assert [files[track.playlist].count(tag) for tag in media] == [1, 1, 1]
         assert all(signalling("HLSSignalingData", "master", system, kid) in files["master.m3u8"] for system in SYSTEMS)
         assert all(base64.b64encode(box) in files["manifest.mpd"] for box in boxes)
+    scrub(ScrubRequest(title="film"), configured)  # which key server playlists name is read beside what DRM systems say
+    assert redescribe(RedescribeRequest(content_id="film", title="Another"), configured).copied
+    with playing("film", configured) as preview:
+        _, _, playlist = preview.answer(f"/{preview.prefix}/{known.video[0].playlist}")
+    assert playlist.count(b'URI="skd://') == len(SYSTEMS)
+    assert playlist.count(b'URI="keys/') == 1
+
+
+def test_kept_keys_keep_what_is_said_of_them(server: KeyServer, tmp_path: Path) -> None:
+    """A run without the setting has the keys from the key store, which knows nothing of DRM systems."""
+    before = inventory_of(run(CLIP, licensed(server, tmp_path), content_id="film"))
+    again = run(CLIP, licensed(server, tmp_path, key_source="local"), content_id="film", title="Another")
+    assert inventory_of(again).drm == before.drm
+    assert (again.artifacts, len(before.drm)) == (0, 2 * len(SYSTEMS))
+
+
+def test_another_pssh_of_the_same_key_costs_init_sections_alone(server: KeyServer, tmp_path: Path) -> None:
+    configured = licensed(server, tmp_path)
+    before = run(CLIP, configured, content_id="film")
+    box = signalling("PSSH", None, FAIRPLAY, "another")
+    server.answer = lambda root: [setattr(each, "text", base64.b64encode(box + box).decode()) for each in root.iter(f"{CPIX}PSSH")]
+    again = run(CLIP, configured, content_id="film", title="Another")
+    old, new = inventory_of(before), inventory_of(again)
+    assert (again.artifacts, again.warnings) == (0, ())
+    assert again.copied >= sum(len(track.segments) for track in new.tracks)
+    files, earlier = tree(version(again)), tree(version(before))
+    assert [files[track.init].count(box) for track in new.media] == [4, 4], "two for each of two systems"
+    assert all(files[track.init] != earlier[track.init] for track in new.media)
+    assert [segment.sha256 for segment in new.segments] == [segment.sha256 for segment in old.segments]
+
+
+def test_what_dash_says_of_drm_systems_is_proven(server: KeyServer, tmp_path: Path) -> None:
+    def blank(root: ElementTree.Element) -> None:
+        for system in root.iter(f"{CPIX}DRMSystem"):
+            if system.get("systemId") == PLAYREADY:
+                first(system, f"{CPIX}ContentProtectionData").text = base64.b64encode(b" ").decode()
+
+    server.answer = blank
+    configured = licensed(server, tmp_path)
+    done = run(CLIP, configured, content_id="film")
+    known, text = inventory_of(done), tree(version(done))["manifest.mpd"].decode()
+    assert PLAYREADY not in text, "it has nothing to say there, and that is no fault"
+    kid = str(uuid.UUID(known.video[0].segments[0].key_id))
+    said = base64.b64encode(signalling("PSSH", None, WIDEVINE, kid)).decode()
+    assert said in text
+    storage = LocalStorage(Path(configured.target))
+    altered = text.replace(said, said.replace("A", "B")).encode()
+    put = publish_object(storage, f"film/{known.version}", "manifest.mpd", altered, reporter=Silent())
+    with pytest.raises(VerificationFailed, match="key systems of ContentProtection and their pssh"):
+        verify(
+            known.with_objects([put]),
+            storage,
+            key_for=KeyStore(configured.keys).get,
+            ffmpeg=None,
+            reporter=Silent(),
+            cancel=threading.Event(),
+        )
+
+
+def test_a_title_of_local_keys_takes_those_of_the_server_only_when_it_is_told_to(server: KeyServer, tmp_path: Path) -> None:
+    local = run(CLIP, licensed(server, tmp_path, key_source="local"), content_id="film")
+    configured = licensed(server, tmp_path)
+    assert run(CLIP, configured, content_id="film").unchanged
+    with pytest.raises(KeyServiceFailed, match="gives another key") as failed:
+        run(CLIP, configured, content_id="film", title="Another")
+    assert "--new-key" in str(failed.value.fix)
+    new = ingest(IngestRequest(source=str(CLIP), content_id="film", new_key=True), configured).record
+    assert not {*new.encryption.key_ids} & {*local.record.encryption.key_ids}
+
+
+def test_a_server_that_serves_no_drm_is_said(server: KeyServer, tmp_path: Path) -> None:
+    server.answer = lambda root: [each.clear() for each in root.iter(f"{CPIX}DRMSystemList")]
+    recorder = Recorder()
+    done = ingest(IngestRequest(source=str(CLIP), content_id="film"), licensed(server, tmp_path), recorder)
+    assert inventory_of(done).drm == ()
+    assert [event for event in recorder.named("note") if "says nothing for Widevine and PlayReady and FairPlay" in event.text]
 
 
 def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -> None:
@@ -149,6 +248,12 @@ def other_attribute(tag: str, name: str, value: str) -> Callable[[ElementTree.El
     return lambda root: first(root, tag).set(name, value)
 
 
+def exchanged(elements: list[ElementTree.Element]) -> None:
+    """Exchange the ids of two elements."""
+    one, other = elements
+    one.attrib["id"], other.attrib["id"] = other.attrib["id"], one.attrib["id"]
+
+
 def same_keys(root: ElementTree.Element) -> None:
     for element in root.iter(f"{PSKC}PlainValue"):
         element.text = base64.b64encode(bytes(16)).decode()
@@ -168,17 +273,57 @@ def same_keys(root: ElementTree.Element) -> None:
         (other_attribute(f"{CPIX}ContentKeyUsageRule", "intendedTrackType", "UHD"), "is for another class"),
         (without(f"{CPIX}ContentKeyUsageRule"), "is for nothing"),
         (lambda root: root.set("contentId", "another"), "for another title"),
+        (other_attribute(f"{CPIX}KeyPeriodFilter", "periodId", "period-100"), "for another period"),
+        (lambda root: exchanged(root.findall(f".//{CPIX}ContentKeyPeriod")), "for another period"),
     ],
-    ids=["missing", "wrong id", "no id", "no value", "short", "long", "no base64", "same", "other contract", "no contract", "other title"],
+    ids=[
+        *("missing", "wrong id", "no id", "no value", "short", "long", "no base64", "same", "other contract", "no contract", "other title"),
+        *("period", "periods"),
+    ],
 )
 def test_a_wrong_answer_is_never_used(
     answer: Callable[[ElementTree.Element], object], what: str, server: KeyServer, tmp_path: Path
 ) -> None:
     server.answer = answer
     with pytest.raises(KeyServiceFailed, match=what) as failed:
-        source(server, tmp_path).keys("film", uses(*THREE), ids(3))
+        source(server, tmp_path).keys("film", uses(*THREE, periods=2), ids(6))
     assert failed.value.fix
     assert KeyStore(tmp_path, bytes(32)).find() == (), "nothing of it is kept"
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (other_attribute(f"{CPIX}ContentKey", "commonEncryptionScheme", "cenc"), "for another scheme"),
+        (other_attribute(f"{CPIX}ContentKey", "explicitIV", base64.b64encode(bytes(16)).decode()), "has another IV"),
+        (other_attribute(f"{CPIX}ContentKey", "explicitIV", "?"), "has another IV"),
+        (without(f"{CPIX}DRMSystem"), "of some keys, and not of the key"),
+        (lambda root: first(root, f"{CPIX}DRMSystem").clear(), "kid is not a UUID"),
+        (lambda root: [setattr(each, "text", "") for each in first(root, f"{CPIX}DRMSystem")], "of some keys, and not of the key"),
+    ],
+)
+def test_what_is_not_as_the_samples_need_it_is_refused(
+    answer: Callable[[ElementTree.Element], object], what: str, server: KeyServer, tmp_path: Path
+) -> None:
+    server.scheme, server.answer = "cbcs", answer
+    with pytest.raises(KeyServiceFailed, match=what):
+        source(server, tmp_path, "cbcs").keys("film", uses("AUDIO", "VIDEO"), ids(2))
+    assert KeyStore(tmp_path, bytes(32)).find() == ()
+
+
+def test_a_server_may_leave_out_what_it_was_told(server: KeyServer, tmp_path: Path) -> None:
+    """Periods, scheme and IV are those of the question then, and so are systems that it does not serve at all."""
+
+    def short(root: ElementTree.Element) -> None:
+        for key in root.iter(f"{CPIX}ContentKey"):
+            del key.attrib["explicitIV"], key.attrib["commonEncryptionScheme"]
+        for system in root.iter(f"{CPIX}DRMSystem"):
+            for each in system if system.get("systemId") == FAIRPLAY else ():
+                each.text = None
+
+    server.scheme, server.answer = "cbcs", short
+    found = source(server, tmp_path, "cbcs").keys("film", uses("AUDIO", "VIDEO"), ids(2))
+    assert {each.system_id for each in found.signals} == SYSTEMS - {FAIRPLAY}
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,15 @@ def test_a_proxy_may_have_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) ->
         got("http://films.example/one.mp4")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_is_asked_for_this_machine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would get keys and tokens in clear, and what it reaches is another machine."""
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with sending(b"HTTP/1.1 200 -\r\nContent-Length: 2\r\n\r\nhi") as url:
+        assert got(url.replace("127.0.0.1", host)) == b"hi"
+
+
 def test_a_proxy_is_not_asked_for_private_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     with sending(b"HTTP/1.1 302 -\r\nLocation: http://169.254.169.254/\r\n\r\n") as proxy:
         monkeypatch.setenv("http_proxy", proxy)

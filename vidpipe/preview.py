@@ -60,7 +60,8 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no pos
 _CLEAR = "/clear"
 _INIT = b"ftyp"  # how an init section begins
 _KEY_TAGS = (b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:")
-_KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:[^\r\n]*?URI=")([^"\r\n]*)(")')
+_KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:(?![^\r\n]*KEYFORMAT="(?!identity"))[^\r\n]*?URI=")([^"\r\n]*)(")')
+"""A tag of vidpipe's own; those of DRM systems have other key formats, and stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,8 @@ class Web:
     def _pool(self, parts: SplitResult) -> httpcore.ConnectionPool:
         """Return the connections that lead to an address: direct ones, or those of the proxy that the environment names."""
         host = parts.hostname or ""
-        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)
+        # This machine is asked directly: for a proxy it would be another one, which would get keys and tokens in clear.
+        proxy = None if is_loopback(host) or urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)
         if proxy:
             self._guard.check_name(host)
         if proxy not in self._pools:
@@ -167,6 +168,18 @@ def checked_url(url: str) -> SplitResult:
     if not fit or parts.scheme not in ("http", "https"):
         raise NoAddress("this is not a valid URL")
     return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return _is_localhost(host)
+
+
+def _is_localhost(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
 
 
 def _followed(url: str, target: str) -> str:
@@ -237,7 +250,7 @@ class _Guard:
         try:
             address = str(ipaddress.ip_address(host))
         except ValueError:
-            address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else "1.1.1.1"
+            address = "127.0.0.1" if _is_localhost(host) else "1.1.1.1"
         self.check(address)
 
 

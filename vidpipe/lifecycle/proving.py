@@ -23,6 +23,7 @@ from vidpipe.errors import UsageError, VerificationFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.titles import prefix_of
+from vidpipe.manifest.drm import IDENTITY
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.parse import MediaPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import FFmpeg
@@ -91,11 +92,12 @@ def key_url_of(inventory: Inventory, storage: Readable) -> str | None:
     except (Damaged, PlaylistError, ValueError):
         return None  # the proof says what is wrong with it
     keys = playlist.segments[0].keys if isinstance(playlist, MediaPlaylist) and playlist.segments else ()
+    uri = next((key.uri for key in keys if key.keyformat == IDENTITY), None)  # those of DRM systems stand before it
     key_id = inventory.video[0].segments[0].key_id
-    if not keys or not keys[0].uri or key_id is None or keys[0].uri == key_uri(None, inventory.content_id, key_id):
+    if not uri or key_id is None or uri == key_uri(None, inventory.content_id, key_id):
         return None
-    template = keys[0].uri.replace(quote(key_id, safe=""), "{key_id}")
-    if template == keys[0].uri:  # it names the title alone; an id may be a word that stands elsewhere, too, such as in the host
+    template = uri.replace(quote(key_id, safe=""), "{key_id}")
+    if template == uri:  # it names the title alone; an id may be a word that stands elsewhere, too, such as in the host
         template = "{content_id}".join(template.rsplit(quote(inventory.content_id, safe=""), 1))
     return template
 

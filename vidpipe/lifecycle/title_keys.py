@@ -121,7 +121,7 @@ def export_keys(settings: Settings, content_id: str) -> bytes:
         what = f"version {record.version} of {content_id} has no inventory that can be read"
         raise UsageError(what, fix=f"run: vidpipe repair {content_id}")
     store = _store(settings)
-    return cpix_document(content_id, uses_in(inventory), [store.get(key_id) for key_id in inventory.keys])
+    return cpix_document(content_id, uses_in(inventory), [store.get(key_id) for key_id in inventory.keys], record.encryption.method)
 
 
 def import_keys(settings: Settings, document: bytes, where: str, content_id: str | None = None) -> KeyImport:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from vidpipe.inventory.model import Inventory
 from vidpipe.manifest.dash.content_protection import said_of
 from vidpipe.manifest.parse import Key, Line, PlaylistError, key_tag, read_lines
+from vidpipe.protect.drm_systems import boxes_of
 from vidpipe.protect.key_source import DrmSignal
 
 _MEDIA, _MASTER = "#EXT-X-KEY", "#EXT-X-SESSION-KEY"
@@ -23,8 +24,9 @@ IDENTITY = "identity"
 
 
 def check_signals(signals: Iterable[DrmSignal]) -> None:
-    """Raise ValueError unless all that playlists and the DASH manifest will say can be said."""
+    """Raise ValueError unless all that init sections, playlists and the DASH manifest will say can be said."""
     for signal in signals:
+        boxes_of(signal)
         said_of(signal)
         _tags(signal.hls_media, _MEDIA)
         _tags(signal.hls_master, _MASTER)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vidpipe.mp4.boxes import Box, BoxError, children, find
 from vidpipe.mp4.codecs import AUDIO_FIELDS, VISUAL_FIELDS
-from vidpipe.mp4.encryption import ENCRYPTED_AUDIO, ENCRYPTED_ENTRIES, SUBSAMPLES, SampleEncryption, TrackEncryption
+from vidpipe.mp4.encryption import ENCRYPTED_AUDIO, ENCRYPTED_ENTRIES, SUBSAMPLES, SampleEncryption, TrackEncryption, encrypted_moov
 from vidpipe.mp4.writing import box, edited
 
 _ENCRYPTION = ("saiz", "saio", "senc")
@@ -49,6 +49,17 @@ def clear_init(init: bytes) -> tuple[bytes, TrackEncryption | None]:
     clear, declared = _clear_entry(init[entry.offset : entry.end])
     made = edited(box(b"moov", *rest), ("trak", "mdia", "minf", "stbl", "stsd"), lambda old: box(b"stsd", old[8:16], clear))
     return b"".join((*kept, made)), _track_encryption(declared, systems)
+
+
+def redeclared(init: bytes, encryption: TrackEncryption | None) -> bytes:
+    """Return an init section that says something else of the encryption of its track."""
+    clear, _ = clear_init(init)
+    if encryption is None:
+        return clear
+    moov = find(clear, "moov")
+    if moov is None:
+        raise BoxError("there is no box moov")
+    return clear[: moov.offset] + encrypted_moov(clear[moov.offset : moov.end], encryption) + clear[moov.end :]
 
 
 def read_fragment(segment: bytes, iv_size: int) -> EncryptedFragment:

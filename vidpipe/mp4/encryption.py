@@ -3,7 +3,7 @@
 In:   how a track is encrypted (TrackEncryption), and its samples as a scheme has encrypted them (EncryptedSamples).
 Out:  moov with an encrypted sample entry (sinf: frma, schm, schi with tenc) and pssh boxes; the boxes of a track fragment (saiz, saio,
       senc).
-Wrong: BoxError for a moov without a sample entry that can be encrypted.
+Wrong: BoxError for a moov without a sample entry that can be encrypted, and for a sample without parts among others that have some.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ def fragment_boxes(samples: Sequence[SampleEncryption], before: int) -> bytes:
     saio_size = 20
     first = before + len(saiz) + saio_size + 16  # behind the header and the count of senc
     saio = full_box(b"saio", 0, 0, struct.pack(">II", 1, first))
-    flags = SUBSAMPLES if any(sample.subsamples for sample in samples) else 0
+    parted = {bool(sample.subsamples) for sample in samples}
+    if len(parted) > 1:  # the flag is that of all samples, and without a count those behind would be misread
+        raise BoxError("a sample is empty")
+    flags = SUBSAMPLES if parted == {True} else 0
     return saiz + saio + full_box(b"senc", 0, flags, struct.pack(">I", len(entries)), *entries)
 
 

@@ -56,7 +56,7 @@ from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of
 from vidpipe.plan import Plan, plan
 from vidpipe.plan.languages import with_languages
 from vidpipe.progress import LAST_STAGE, Live, Note, Reporter, RunReporter, Silent, Stages
-from vidpipe.protect.key_source import LocalKeys
+from vidpipe.protect.key_source import DrmSignal, LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.key_uses import KeyUse, planned_uses
 from vidpipe.protect.protection import Protection
@@ -224,9 +224,9 @@ def _ingest(
             put_right(storage, catalog, same, settings, reporter, lost.inventory if lost else None)
             result.append(again)
             return
-        keep = _keys_to_keep(was, source, settings, storage, uses)
+        keep, drm = _keys_to_keep(was, source, settings, storage, uses)
         job, key_set = begin(
-            held, catalog, settings, keys, content_id, fingerprint, reporter, uses=uses, keep=keep, fresh=request.new_key
+            held, catalog, settings, keys, content_id, fingerprint, reporter, uses=uses, keep=keep, drm=drm, fresh=request.new_key
         )
         protection = Protection(scheme_of(settings.encrypt), key_set)
         target = Destination(storage, content_id, job.version, LocalKeys(keys), protection, settings.gzip_playlists)
@@ -251,14 +251,18 @@ def _ingest(
 
 def _keys_to_keep(
     was: Record | None, source: Source, settings: Settings, storage: Storage, uses: Sequence[KeyUse]
-) -> tuple[str | None, ...]:
-    """Return for each use the key that the version before has for the same, if it is of the same source under the same scheme."""
-    if was is None or was.source.sha256 != source.sha256 or was.encryption.method != settings.encrypt:
-        return ()
-    if len(was.encryption.key_ids) == len(uses) == 1:
-        return was.encryption.key_ids  # which its inventory would say, too, if it has one
-    known = inventory_at(storage, was)
-    return kept_keys(known, uses) if isinstance(known, Inventory) else ()
+) -> tuple[tuple[str | None, ...], tuple[DrmSignal, ...]]:
+    """Return for each use the key that the version before has for the same, if it is of the same source under the same scheme.
+
+    And what DRM systems want to be said of its keys.
+    """
+    if was is None or not uses or was.source.sha256 != source.sha256 or was.encryption.method != settings.encrypt:
+        return (), ()
+    found = inventory_at(storage, was)
+    known = found if isinstance(found, Inventory) else None
+    if len(was.encryption.key_ids) == len(uses) == 1:  # what its inventory would say, too, if it has one
+        return was.encryption.key_ids, known.drm if known else ()
+    return (kept_keys(known, uses), known.drm) if known else ((), ())
 
 
 def _restored(

@@ -30,9 +30,11 @@ from vidpipe.inventory.model import (
     SubtitleTrack,
 )
 from vidpipe.mp4.boxes import BoxError, parse_movie
+from vidpipe.mp4.decryption import redeclared
 from vidpipe.package.init import measure_track, respoken
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition, VideoRendition
 from vidpipe.progress import Note, Reporter
+from vidpipe.protect.drm_systems import boxes_for
 from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.schemes import CLEAR, scheme_of
 from vidpipe.publish.destination import Destination
@@ -47,7 +49,8 @@ class Inheritance:
 
     tracks: by id of their new renditions.  pictures: None if they have to be made.  left_out: subtitles of which nothing can be made.
     moves: path in the new version -> path in the live one, of objects to copy.
-    spoken: path of an init section that is the same but for its language -> (path in the live version, the language).
+    spoken: path of an init section that is the same but for its language, or for what DRM systems want in it -> (path in the live version,
+    the language).
     objects: those that lie at the target now, segments excepted.
     """
 
@@ -103,7 +106,7 @@ def inherited(
     older = video | audio | subtitles
     tracks = {rendition.id: _moved(made, older[rendition.id], rendition) for rendition in made.renditions if rendition.id in older}
     tracks |= {text.id: _moved(made, older[text.id], text) for text in made.subtitles if text.id in older}
-    moves, spoken = _moves(tracks, older)
+    moves, spoken = _moves(tracks, older, {key_id for key_id in keys.ids if boxes_for(keys.signals, key_id) != boxes_for(live.drm, key_id)})
     if pictures:
         moves |= {path: path for path in (pictures.poster, *pictures.sheets)}
     left_out = [text for text in made.subtitles if text.id not in older and media.subtitles[text.id] in unusable]
@@ -165,16 +168,20 @@ def _moved(made: Plan, track: PublishedTrack, rendition: VideoRendition | AudioR
 
 
 def _moves(
-    tracks: Mapping[str, PublishedTrack], older: Mapping[str, PublishedTrack]
+    tracks: Mapping[str, PublishedTrack], older: Mapping[str, PublishedTrack], changed: AbstractSet[str]
 ) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
+    """Return moves and spoken. changed: ids of keys of which DRM systems want something else in init sections than before."""
     moves: dict[str, str] = {}
     spoken: dict[str, tuple[str, str | None]] = {}
     for id_, track in tracks.items():
         earlier = older[id_]
         moves |= {new.uri: old.uri for new, old in zip(track.segments, earlier.segments, strict=True)}
-        if isinstance(track, AudioTrack) and isinstance(earlier, AudioTrack) and track.language != earlier.language:
-            spoken[track.init] = (earlier.init, track.language)
-        elif isinstance(track, MediaTrack) and isinstance(earlier, MediaTrack):
+        if not isinstance(track, MediaTrack) or not isinstance(earlier, MediaTrack):
+            continue
+        language, before = (each.language if isinstance(each, AudioTrack) else None for each in (track, earlier))
+        if language != before or track.segments[0].key_id in changed:
+            spoken[track.init] = (earlier.init, language)
+        else:
             moves[track.init] = earlier.init
     return moves, spoken
 
@@ -187,6 +194,7 @@ def _put_again(
     Return what was put, and the paths in the live version of what cannot be had.
     """
     wanted = {path: earlier for path, (earlier, _) in found.spoken.items()}
+    tracks = {track.init: track for track in found.tracks.values() if isinstance(track, MediaTrack)}
     if found.pictures:
         wanted[found.pictures.track] = found.pictures.track
     put: list[PublishedObject] = []
@@ -196,7 +204,8 @@ def _put_again(
             stored = get_if_there(target.storage, f"{live}/{earlier}")
             data = decompressed(stored) if stored is not None else None
             if data is not None and path in found.spoken:
-                data = respoken(data, found.spoken[path][1])
+                declared = target.protection.declared(tracks[path].facts)
+                data = redeclared(respoken(data, found.spoken[path][1]), declared)
         except (Damaged, ValueError):
             data = None
         if data is None:

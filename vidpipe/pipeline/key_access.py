@@ -23,12 +23,17 @@ def master_source(settings: Settings) -> MasterSource:
 
 def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:
     """Return where the keys of new versions come from. scheme: that they are for."""
-    kind, _, url = settings.key_source.partition(":")
-    if kind != "cpix":
+    if not asks_server(settings):
         return LocalKeys(store)
+    url = settings.key_source.partition(":")[2]
     from vidpipe.protect.speke import SpekeKeys
 
     return SpekeKeys(url, store, scheme, settings.key_source_authorization)
+
+
+def asks_server(settings: Settings) -> bool:
+    """Whether new versions have their keys from a key server."""
+    return settings.key_source.partition(":")[0] == "cpix"
 
 
 def key_store(settings: Settings) -> KeyStore:

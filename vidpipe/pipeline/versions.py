@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ from vidpipe.errors import CatalogFailed, KeyServiceFailed, PublishFailed, Usage
 from vidpipe.layout import HLS_ONLY
 from vidpipe.manifest.drm import check_signals
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.pipeline.key_access import key_source, key_store
+from vidpipe.pipeline.key_access import asks_server, key_source, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.plan import Plan
 from vidpipe.progress import Note, Reporter
-from vidpipe.protect.key_source import KeySet, LocalKeys, existing
+from vidpipe.protect.drm_systems import without_signals
+from vidpipe.protect.key_source import DrmSignal, KeySet, LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import ONE_KEY, KeyUse
 from vidpipe.publish.upload import discard
@@ -114,6 +116,7 @@ def begin(
     *,
     uses: Sequence[KeyUse],
     keep: Sequence[str | None] = (),
+    drm: Sequence[DrmSignal] = (),
     fresh: bool,
     copy_of: str | None = None,
 ) -> tuple[JobNote, KeySet]:
@@ -121,6 +124,7 @@ def begin(
 
     uses: of the keys of the version.
     keep: for each of them the id of the key that the live version of the same source has for the same; None, or nothing at all, without.
+    drm: what DRM systems want to be said of the keys of the live version.
     fresh: make new keys.  copy_of: as in JobNote.
     """
     if uses:
@@ -132,7 +136,7 @@ def begin(
     if left and is_known(catalog, left):
         left = None
     if left and left.fingerprint == fingerprint and not fresh and _opens(left, keys):
-        return _with_keys(left, uses, keys, settings)
+        return _with_keys(left, uses, keys, drm, settings, reporter)
     if left:
         try:
             _discard(left)
@@ -156,7 +160,7 @@ def begin(
     )
     held.save(job)
     try:
-        return _with_keys(job, uses, keys, settings)
+        return _with_keys(job, uses, keys, drm, settings, reporter)
     except UsageError:  # nothing was begun but, perhaps, some of its keys
         with suppress(CatalogFailed, UsageError):  # the note stays, so that they can be forgotten later
             _forget_keys(catalog, job, keys)
@@ -197,16 +201,26 @@ def _forget_keys(catalog: Catalog, job: JobNote, keys: KeyStore) -> None:
             keys.remove(key_id)
 
 
-def _with_keys(job: JobNote, uses: Sequence[KeyUse], keys: KeyStore, settings: Settings) -> tuple[JobNote, KeySet]:
-    """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten."""
+def _with_keys(
+    job: JobNote, uses: Sequence[KeyUse], keys: KeyStore, drm: Sequence[DrmSignal], settings: Settings, reporter: Reporter
+) -> tuple[JobNote, KeySet]:
+    """Make the keys that a note names, unless a run that was killed has made them. The note comes first, so that no key is forgotten.
+
+    drm: as in ``begin``. Where nobody says anything else, it is still true of the keys that are kept.
+    """
     if job.copy_of and {*job.key_ids} <= {*job.keys_kept}:  # whatever a key server has said of them is in the inventory that is copied
         return job, existing(LocalKeys(keys), uses, job.key_ids)
     key_set = key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
     try:
         check_signals(key_set.signals)
     except ValueError as problem:
-        fix = "look into the key server: HLSSignalingData has the whole tags, as base64"
-        raise KeyServiceFailed(f"playlists cannot say what the key server wants: {problem}", fix=fix) from problem
+        fix = "look into the key server: PSSH has whole boxes, ContentProtectionData XML, HLSSignalingData whole tags, each as base64"
+        raise KeyServiceFailed(f"the title cannot say what the key server wants: {problem}", fix=fix) from problem
+    if not key_set.signals:
+        key_set = replace(key_set, signals=tuple(signal for signal in drm if signal.key_id in job.keys_kept))
+    if uses and asks_server(settings) and (without := without_signals(settings.encrypt, key_set.signals)):
+        text = f"the key server says nothing for {' and '.join(without)}: players that know nothing else cannot play the title"
+        reporter.emit(Note(level="warning", text=text))
     return job, key_set
 
 

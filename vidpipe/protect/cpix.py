@@ -24,6 +24,7 @@ from defusedxml.ElementTree import fromstring
 from vidpipe.errors import UsageError
 from vidpipe.protect.key_store import KEY_BYTES, ContentKey
 from vidpipe.protect.key_uses import HD_PIXELS, SD_PIXELS, IntendedTrackType, KeyUse
+from vidpipe.protect.schemes import iv_of_key, scheme_of
 
 CPIX = "urn:dashif:org:cpix"
 PSKC = "urn:ietf:params:xml:ns:keyprov:pskc"
@@ -49,36 +50,48 @@ class CpixDocument:
     keys: tuple[ContentKey, ...]
 
 
-def cpix_document(content_id: str, uses: Sequence[KeyUse], keys: Sequence[ContentKey]) -> bytes:
-    """Return a document with keys in clear. uses: of each of them."""
-    root = contract(content_id, uses, [key.key_id for key in keys])
+def cpix_document(content_id: str, uses: Sequence[KeyUse], keys: Sequence[ContentKey], scheme: str) -> bytes:
+    """Return a document with keys in clear. uses: of each of them.  scheme: that they are for."""
+    root = contract(content_id, uses, [key.key_id for key in keys], scheme)
     for element, key in zip(root.iter(f"{{{CPIX}}}ContentKey"), keys, strict=True):
         secret = ElementTree.SubElement(child(element, "Data"), f"{{{PSKC}}}Secret")
         ElementTree.SubElement(secret, f"{{{PSKC}}}PlainValue").text = base64.b64encode(key.key).decode()
     return written(root)
 
 
-def contract(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> ElementTree.Element:
-    """Return a document that says which keys there are, by their ids, and what each is for; it has none of them."""
+def contract(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], scheme: str) -> ElementTree.Element:
+    """Return a document that says which keys there are, by their ids, and what each is for; it has none of them.
+
+    scheme: of Common Encryption, which is said, and the IV of a key if it has one; others are not.
+    """
     for prefix, name in (("cpix", CPIX), ("pskc", PSKC)):
         ElementTree.register_namespace(prefix, name)
     root = ElementTree.Element(f"{{{CPIX}}}CPIX", {"contentId": content_id, "version": VERSION})
     listed = child(root, "ContentKeyList")
+    protection = scheme_of(scheme)
     for key_id in ids:
-        child(listed, "ContentKey", kid=kid_of(key_id))
+        said = {"commonEncryptionScheme": protection.mp4_scheme} if protection.mp4_scheme else {}
+        if protection.ivs == "key":
+            said["explicitIV"] = base64.b64encode(iv_of_key(key_id)).decode()
+        child(listed, "ContentKey", kid=kid_of(key_id), **said)
     firsts = sorted({use.first for use in uses})
     if len(firsts) > 1:
         periods = child(root, "ContentKeyPeriodList")
         for index, first in enumerate(firsts):
-            child(periods, "ContentKeyPeriod", id=f"period-{first}", index=str(index))
+            child(periods, "ContentKeyPeriod", id=period_of(first), index=str(index))
     rules = child(root, "ContentKeyUsageRuleList")
     for use, key_id in zip(uses, ids, strict=True):
         rule = child(rules, "ContentKeyUsageRule", kid=kid_of(key_id), intendedTrackType=use.track_type)
         if len(firsts) > 1:
-            child(rule, "KeyPeriodFilter", periodId=f"period-{use.first}")
+            child(rule, "KeyPeriodFilter", periodId=period_of(use.first))
         for name, limits in _FILTERS[use.track_type]:
             child(rule, name, **{limit: str(pixels) for limit, pixels in limits.items()})
     return root
+
+
+def period_of(first: int) -> str:
+    """Return the id of the period that begins with a segment."""
+    return f"period-{first}"
 
 
 def written(root: ElementTree.Element) -> bytes:

@@ -27,7 +27,7 @@ class DrmSignal(Data):
 
     key_id: str
     system_id: str = Field(description="UUID of the DRM system, lower-case.")
-    pssh: str | None = Field(default=None, description="A whole pssh box.")
+    pssh: str | None = Field(default=None, description="Whole pssh boxes, mostly one.")
     content_protection: str | None = Field(default=None, description="XML: elements of ContentProtection in DASH.")
     hls_media: str | None = Field(default=None, description="Text: tags of a media playlist, such as EXT-X-KEY.")
     hls_master: str | None = Field(default=None, description="Text: tags of the master playlist, such as EXT-X-SESSION-KEY.")

@@ -7,12 +7,13 @@ Wrong: nothing but a bug of the caller (ValueError): a track without the key tha
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, replace
 
+from vidpipe.mp4.encryption import TrackEncryption
 from vidpipe.package.containers import Container
 from vidpipe.package.cut import Cut
 from vidpipe.package.result import TrackFacts
+from vidpipe.protect.drm_systems import boxes_for
 from vidpipe.protect.key_source import NO_KEYS, KeySet
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.protect.schemes import Scheme, scheme_of
@@ -27,12 +28,15 @@ class Protection:
 
     def header(self, track: TrackFacts, container: Container) -> bytes | None:
         """Return the init section of a track, or None if its container has none."""
+        return container.header(self.declared(track))
+
+    def declared(self, track: TrackFacts) -> TrackEncryption | None:
+        """Return what the init section of a track says of its encrypted samples; None if it says nothing."""
         key = self.keys.of(track.id)
         encryption = self.scheme.header(track, key)
-        if encryption is not None and key is not None:
-            boxes = tuple(base64.b64decode(each.pssh) for each in self.keys.signals if each.pssh and each.key_id == key.key_id)
-            encryption = replace(encryption, systems=(*encryption.systems, *boxes))
-        return container.header(encryption)
+        if encryption is None or key is None:
+            return encryption
+        return replace(encryption, systems=(*encryption.systems, *boxes_for(self.keys.signals, key.key_id)))
 
     def seal(self, cut: Cut, container: Container) -> ProtectedSegment:
         """Return a cut as it will lie at the target: its samples encrypted or not, written, and encrypted whole or not."""

@@ -9,7 +9,9 @@ of SPEKE v2, one ContentKeyUsageRule a key. The answer must have every key, of 1
 same contract. A server that is asked again gives the same keys; another one under a known id is an error, and never used.
 
 DRM systems are asked for where samples are encrypted: players know no DRM for segments that are encrypted whole. For these the document
-names no Common Encryption scheme either, which SPEKE v2 otherwise wants.
+names no Common Encryption scheme either, which SPEKE v2 otherwise wants. FairPlay, which plays "cbcs" alone, is asked for with no other. A
+server that gives a system for one key has to give it for all, or some tracks of the title would not play. One that it gives for no key it
+does not serve.
 """
 
 from __future__ import annotations
@@ -22,22 +24,17 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from vidpipe.errors import KeyServiceFailed, UsageError
-from vidpipe.protect.cpix import CPIX, MOST_BYTES, child, contract, key_id_of, key_of, kid_of, parsed, refused, written
+from vidpipe.protect.cpix import CPIX, MOST_BYTES, child, contract, key_id_of, key_of, kid_of, parsed, period_of, refused, written
+from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, systems_for
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.key_uses import KeyUse
-from vidpipe.protect.schemes import WHOLE_SEGMENTS
+from vidpipe.protect.schemes import iv_of_key, scheme_of
 from vidpipe.web import Answer, Web, WebError
 
 SPEKE_VERSION = "2.0"
 SILENCE = 20.0
 """Seconds that a key server may be silent."""
-DRM_SYSTEMS = {
-    "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed": "widevine",
-    "9a04f079-9840-4286-ab92-e65be0885f95": "playready",
-    "94ce86fb-07ff-4f43-adb8-93d2fa968ca2": "fairplay",
-}
-"""By their id: https://dashif.org/identifiers/content_protection/."""
 _FIX = "look into the log of the key server; what it was asked is in docs/keys.md"
 
 
@@ -59,13 +56,14 @@ class SpekeKeys:
             return KeySet()
         answer = self._asked(speke_request(content_id, uses, ids, self.scheme))
         try:
-            found, signals = read_answer(answer, content_id, uses, ids, self._where, drm=self.scheme not in WHOLE_SEGMENTS)
+            found, signals = read_answer(answer, content_id, uses, ids, self._where, self.scheme)
         except UsageError as problem:
             raise KeyServiceFailed(f"the key server answers wrongly: {problem.what}", where=self._where, fix=_FIX) from problem
         for key in found:  # none is stored if one cannot be
             if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
                 what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
-                raise KeyServiceFailed(what, where=self._where, fix="segments may be encrypted under that one: " + _FIX)
+                fix = f"segments may be encrypted under that one; for keys of the server, run the ingest with --new-key. Else {_FIX}"
+                raise KeyServiceFailed(what, where=self._where, fix=fix)
         for key in found:
             self.store.add(key)
         return KeySet(tuple(uses), found, signals)
@@ -108,15 +106,13 @@ class SpekeKeys:
 
 def speke_request(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], scheme: str) -> bytes:
     """Return the document that asks for keys: ids and contract, and empty elements for what is wanted of each DRM system."""
-    root = contract(content_id, uses, ids)
-    if scheme not in WHOLE_SEGMENTS:
-        for key in root.iter(f"{{{CPIX}}}ContentKey"):
-            key.set("commonEncryptionScheme", scheme)
+    root = contract(content_id, uses, ids, scheme)
+    if wanted_systems := systems_for(scheme):
         systems = ElementTree.Element(f"{{{CPIX}}}DRMSystemList")
         for key_id in ids:
-            for system, name in DRM_SYSTEMS.items():
+            for system, name in wanted_systems.items():
                 wanted = child(systems, "DRMSystem", kid=kid_of(key_id), systemId=system)
-                if name != "fairplay":
+                if name != FAIRPLAY:
                     child(wanted, "PSSH")
                     child(wanted, "ContentProtectionData")
                 for playlist in ("media", "master"):
@@ -126,7 +122,7 @@ def speke_request(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], s
 
 
 def read_answer(
-    data: bytes, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], where: str, *, drm: bool
+    data: bytes, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], where: str, scheme: str
 ) -> tuple[tuple[ContentKey, ...], tuple[DrmSignal, ...]]:
     """Return the keys of an answer, in the order in which they were asked for, and what DRM systems want to be said of them.
 
@@ -145,13 +141,53 @@ def read_answer(
         raise refused(f"the key {missing[0]} is missing" + (f"; it has {other}, which was not asked for" if other else ""), where)
     if len({found[key_id] for key_id in ids}) != len(ids):
         raise refused("two keys are the same", where)
-    rules = {key_id_of(rule.get("kid"), where): rule.get("intendedTrackType") for rule in root.iter(f"{{{CPIX}}}ContentKeyUsageRule")}
-    for use, key_id in zip(uses, ids, strict=True):
-        given = rules.get(key_id)
-        if given != use.track_type:
-            raise refused(f"the key {key_id} was asked for {use.track_type}, and is for {'another class' if given else 'nothing'}", where)
-    signals = tuple(_signals(root, set(ids), where)) if drm else ()
+    _check_rules(root, uses, ids, where)
+    _check_encryption(root, set(ids), where, scheme)
+    signals = tuple(_signals(root, set(ids), where)) if systems_for(scheme) else ()
+    for system in dict.fromkeys(signal.system_id for signal in signals):
+        without = set(ids) - {signal.key_id for signal in signals if signal.system_id == system}
+        if without:
+            named = DRM_SYSTEMS.get(system, system)
+            raise refused(f"it says what {named} wants to be said of some keys, and not of the key {min(without)}", where)
     return tuple(ContentKey(key_id, content_id, found[key_id]) for key_id in ids), signals
+
+
+def _check_rules(root: ElementTree.Element, uses: Sequence[KeyUse], ids: Sequence[str], where: str) -> None:
+    """Compare class and period of each key with what was asked for. A server may leave periods out, and name them anew."""
+    rules: dict[str, list[ElementTree.Element]] = {}
+    for rule in root.iter(f"{{{CPIX}}}ContentKeyUsageRule"):
+        rules.setdefault(key_id_of(rule.get("kid"), where), []).append(rule)
+    indexes = {each.get("id"): each.get("index") for each in root.iter(f"{{{CPIX}}}ContentKeyPeriod")}
+    firsts = sorted({use.first for use in uses})
+    for use, key_id in zip(uses, ids, strict=True):
+        given = rules.get(key_id, [])
+        if {rule.get("intendedTrackType") for rule in given} != {use.track_type}:
+            raise refused(f"the key {key_id} was asked for {use.track_type}, and is for {'another class' if given else 'nothing'}", where)
+        periods = {each.get("periodId") for rule in given for each in rule.iter(f"{{{CPIX}}}KeyPeriodFilter")}
+        named = {indexes.get(period) or period for period in periods}
+        if not named <= {str(firsts.index(use.first)), period_of(use.first)}:
+            raise refused(f"the key {key_id} is for another period than it was asked for", where)
+
+
+def _check_encryption(root: ElementTree.Element, ids: set[str], where: str, scheme: str) -> None:
+    """Compare scheme and IV with those that were asked for, where the answer says them."""
+    protection = scheme_of(scheme)
+    for element in root.iter(f"{{{CPIX}}}ContentKey"):
+        key_id = key_id_of(element.get("kid"), where)
+        if key_id not in ids or protection.mp4_scheme is None:
+            continue
+        if element.get("commonEncryptionScheme", protection.mp4_scheme) != protection.mp4_scheme:
+            raise refused(f"the key {key_id} was asked for {scheme}, and is for another scheme", where)
+        explicit = element.get("explicitIV")
+        if explicit is not None and protection.ivs == "key" and _decoded(explicit) != iv_of_key(key_id):
+            raise refused(f"the key {key_id} has another IV than was asked for", where)
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _signals(root: ElementTree.Element, ids: set[str], where: str) -> Iterator[DrmSignal]:
@@ -160,23 +196,21 @@ def _signals(root: ElementTree.Element, ids: set[str], where: str) -> Iterator[D
         if key_id not in ids:
             continue
         hls = {each.get("playlist", "media"): _text(each, where) for each in system.findall(f"{{{CPIX}}}HLSSignalingData")}
-        yield DrmSignal(
-            key_id=key_id,
-            system_id=kid_of(key_id_of(system.get("systemId"), where)),
-            pssh=_text(system.find(f"{{{CPIX}}}PSSH"), where),
-            content_protection=_text(system.find(f"{{{CPIX}}}ContentProtectionData"), where),
-            hls_media=hls.get("media"),
-            hls_master=hls.get("master"),
-        )
+        said = {
+            "pssh": _text(system.find(f"{{{CPIX}}}PSSH"), where),
+            "content_protection": _text(system.find(f"{{{CPIX}}}ContentProtectionData"), where),
+            "hls_media": hls.get("media"),
+            "hls_master": hls.get("master"),
+        }
+        if any(said.values()):  # else it repeats the question: the server does not serve this system
+            yield DrmSignal(key_id=key_id, system_id=kid_of(key_id_of(system.get("systemId"), where)), **said)
 
 
 def _text(element: ElementTree.Element | None, where: str) -> str | None:
     """Return what an element has, as base64; None if it has nothing."""
     text = "".join((element.text or "").split()) if element is not None else ""
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise refused("what a DRM system wants to be said is not base64", where) from None
+    if _decoded(text) is None:
+        raise refused("what a DRM system wants to be said is not base64", where)
     return text or None
 
 

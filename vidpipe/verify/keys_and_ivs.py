@@ -7,7 +7,6 @@ Wrong: VerificationFailed.
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from vidpipe.inventory.model import Inventory, MediaTrack
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.mp4.decryption import clear_init
+from vidpipe.protect.drm_systems import boxes_for
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.verify.readback import Readback
 
@@ -41,8 +41,7 @@ def check_init(
     key_id = track.segments[0].key_id
     expected = scheme.header(track.facts, keys[key_id] if key_id else None)
     if expected is not None:
-        boxes = (base64.b64decode(each.pssh) for each in drm if each.pssh and each.key_id == key_id)
-        expected = replace(expected, systems=(*expected.systems, *boxes))
+        expected = replace(expected, systems=(*expected.systems, *boxes_for(drm, key_id)))
     target.same(track.init, "what the init section says of the encryption", expected, declared)
     if scheme.ivs == "key" and declared and declared.constant_iv:
         for segment in track.segments:

@@ -10,13 +10,14 @@ labels, colours, and the largest values of a set or of the whole (maxWidth, maxS
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from xml.etree.ElementTree import Element
 
 from vidpipe import layout
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.inventory.model import AudioTrack, Inventory, MediaTrack, PublishedTrack, SubtitleTrack, VideoTrack
-from vidpipe.manifest.dash.content_protection import CLEAR_KEY
+from vidpipe.manifest.dash.content_protection import CLEAR_KEY, said_of
 from vidpipe.manifest.dash.markup import ManifestError
 from vidpipe.manifest.dash.read_mpd import AdaptationSet, Presentation, Representation, read_mpd
 from vidpipe.package.result import TrackFacts
@@ -116,6 +117,12 @@ def _check_protection(target: Readback, where: str, track: MediaTrack, group: Ad
     scheme, key_id = scheme_of(track.scheme).mp4_scheme, track.segments[0].key_id
     declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
     target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
-    systems = {f"urn:uuid:{signal.system_id}" for signal in drm if signal.key_id == key_id and (signal.content_protection or signal.pssh)}
-    named = {each.scheme for each in group.protection if not each.key_id}
-    target.same(where, "the key systems of ContentProtection", sorted(systems or ({CLEAR_KEY} if scheme else set())), sorted(named))
+    own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))] if scheme else []
+    systems = [(f"urn:uuid:{system}", tuple(_pssh(said))) for system, said in own] or ([(CLEAR_KEY, ())] if scheme else [])
+    named = [(each.scheme, each.pssh) for each in group.protection if not each.key_id]
+    target.same(where, "the key systems of ContentProtection and their pssh", sorted(systems), sorted(named))
+
+
+def _pssh(said: Sequence[Element]) -> Iterator[str]:
+    """Yield the pssh boxes among the elements of a descriptor, in base64."""
+    return ("".join((each.text or "").split()) for each in said if each.tag.rpartition(":")[2] == "pssh")

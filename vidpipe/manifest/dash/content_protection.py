@@ -23,6 +23,7 @@ from defusedxml.ElementTree import fromstring
 
 from vidpipe.inventory.model import PublishedTrack
 from vidpipe.manifest.dash.markup import element
+from vidpipe.protect.drm_systems import boxes_of
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.schemes import scheme_of
 
@@ -51,7 +52,7 @@ def content_protection(track: PublishedTrack, signals: Iterable[DrmSignal] = ())
 def said_of(signal: DrmSignal) -> Sequence[Element]:
     """Return what stands in the descriptor of a DRM system; nothing for one that is not for DASH, such as FairPlay. Raises ValueError."""
     if signal.content_protection is None:
-        return [element("cenc:pssh", text=signal.pssh)] if signal.pssh else []
+        return [element("cenc:pssh", text=base64.b64encode(box).decode()) for box in boxes_of(signal)]
     try:
         text = base64.b64decode(signal.content_protection, validate=True).decode()
         return [_rewritten(child) for child in fromstring(f"<x>{text}</x>", forbid_dtd=True)]

@@ -46,11 +46,12 @@ class Descriptor(NamedTuple):
 
 
 class DeclaredProtection(NamedTuple):
-    """ContentProtection. key_id: default_KID."""
+    """ContentProtection. key_id: default_KID.  pssh: base64."""
 
     scheme: str
     value: str | None
     key_id: str | None
+    pssh: tuple[str, ...] = ()
 
 
 class Representation(Data):
@@ -157,13 +158,17 @@ def _set(node: Node, period: int, folder: str, length: Fraction | None, above: l
         roles=tuple(role.get("value") or "" for role in node.all("Role")),
         accessibility=_descriptors([node], "Accessibility"),
         protection=tuple(
-            DeclaredProtection(one.get("schemeIdUri") or "", one.get("value"), one.get("default_KID"))
+            DeclaredProtection(one.get("schemeIdUri") or "", one.get("value"), one.get("default_KID"), _pssh(one))
             for place in protection
             for one in place.all("ContentProtection")
         ),
         representations=tuple(_representation(one, node, folder, length, [*above, node]) for one in node.all("Representation")),
         line=node.line,
     )
+
+
+def _pssh(node: Node) -> tuple[str, ...]:
+    return tuple("".join(box.text.split()) for box in node.all("pssh"))
 
 
 def _representation(node: Node, group: Node, folder: str, length: Fraction | None, above: list[Node]) -> Representation:

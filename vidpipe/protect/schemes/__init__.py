@@ -16,6 +16,7 @@ Text has no samples. What encrypts segments whole encrypts its segments like all
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
@@ -51,6 +52,11 @@ _MODULES: dict[str, str] = {"none": "clear", "aes-128": "aes128", "cbcs": "cbcs"
 
 Ivs = Literal["segment", "key", "sample"]
 """What has an IV of its own: each segment; each key, for all that it protects; each sample, of which a segment names the first."""
+
+
+def iv_of_key(key_id: str) -> bytes:
+    """Return the IV of a key for all that it protects. It follows from the public id, so that whoever asks for a key can say it."""
+    return hashlib.sha256(b"vidpipe cbcs iv v2" + bytes.fromhex(key_id)).digest()[:16]
 
 
 class Scheme(Protocol):

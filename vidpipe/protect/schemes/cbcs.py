@@ -7,9 +7,10 @@ Wrong: see ``common_encryption``.
 Of video, one block of 16 bytes in ten is encrypted, from the first byte behind each slice header (of AV1: of each tile) on; of audio, every
 whole block. What is left over at an end stays clear. Each chain begins anew with the constant IV.
 
-The IV belongs to the key and is derived from it: HMAC-SHA256(key, a label). Not to the track, because a key system such as FairPlay hands
-out key and IV together, and playlists name both in one tag. That all samples begin with the same IV is how the scheme is meant: it shows
-which of them begin with the same bytes, as silent frames of audio do.
+The IV belongs to the key, not to the track: a DRM system such as FairPlay hands out key and IV together, and playlists name both in one
+tag. It follows from the id of the key (``iv_of_key``), as a key server has to learn it from the request (explicitIV), before there is a
+key. It need be neither secret nor unpredictable: ISO/IEC 23001-7 has it in clear in tenc, and the same for all samples. So it shows which
+samples begin with the same bytes, as silent frames of audio do; that is how the scheme is meant. Another key encrypts them to others.
 
 HLS calls it SAMPLE-AES (fragmented MP4), with the constant IV in the tag: without one, a player that takes its IV from the playlist would
 count segments (RFC 8216 5.2).
@@ -17,8 +18,6 @@ count segments (RFC 8216 5.2).
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -32,18 +31,13 @@ from vidpipe.package.cut import Cut
 from vidpipe.package.result import Segment, TrackFacts
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.result import ProtectedSegment, protected
-from vidpipe.protect.schemes import Ivs, SchemeName
+from vidpipe.protect.schemes import Ivs, SchemeName, iv_of_key
 from vidpipe.protect.schemes.common_encryption import encrypted, needed, opened, system_boxes
 
 PATTERN = (1, 9)
 """Blocks that are encrypted and blocks that are not, of video: what ISO/IEC 23001-7 recommends and HLS demands."""
 _WORD = 8  # bytes of the largest items that a memoryview can take with a stride
 _STRIDE = sum(PATTERN) * BLOCK // _WORD
-
-
-def constant_iv(key: ContentKey) -> bytes:
-    """Return the IV of everything that a key protects."""
-    return hmac.digest(key.key, b"vidpipe cbcs iv v1", hashlib.sha256)[:BLOCK]
 
 
 class _Chains:
@@ -95,7 +89,7 @@ class Cbcs:
             scheme="cbcs",
             key_id=bytes.fromhex(key.key_id),
             iv_size=0,
-            constant_iv=constant_iv(key),
+            constant_iv=iv_of_key(key.key_id),
             pattern=PATTERN if track.type == "video" else None,
             systems=system_boxes(key),
         )
@@ -103,14 +97,14 @@ class Cbcs:
     def samples(self, cut: Cut, key: ContentKey | None, entry: bytes) -> EncryptedSamples:
         """Return the samples encrypted."""
         own = needed(cut, key)
-        cipher = Cipher(AES128(own.key), CBC(constant_iv(own)))
+        cipher = Cipher(AES128(own.key), CBC(iv_of_key(own.key_id)))
         return encrypted(cut, entry, _Chains(cipher.encryptor), [b""] * len(cut.samples), list)
 
     def seal(self, segment: Segment, key: ContentKey | None, samples: EncryptedSamples | None = None) -> ProtectedSegment:
         """Return the segment as it was written."""
         if key is None or samples is None:
             raise ValueError(f"segment {segment.index + 1} of {segment.rendition} was not encrypted")
-        return protected(segment, segment.data, constant_iv(key), key.key_id)
+        return protected(segment, segment.data, iv_of_key(key.key_id), key.key_id)
 
     def open(self, data: bytes, key: bytes | None, iv: bytes | None) -> bytes:
         """Return the clear segment."""

@@ -62,6 +62,8 @@ def encrypted(
             for sample, iv in zip(cut.samples, ivs, strict=True):
                 end = at + sample.size
                 parts = arranged(find(cut.data[at:end])) if find else ()
+                if find and not parts:  # without parts it would be protected whole
+                    raise BoxError("a sample is empty")
                 cipher(media[at:end], parts, iv)
                 entries.append(SampleEncryption(iv, listed(parts)))
                 at = end

@@ -1,0 +1,58 @@
+"""Which DRM systems play what, and the pssh boxes that they want in init sections.
+
+In:   a scheme; DrmSignals, as a key server gave them.
+Out:  the systems by their id; whole pssh boxes, each by itself.
+Wrong: ValueError for what is none: what a key server sends is checked before anything is encoded.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+from vidpipe.mp4.boxes import children
+from vidpipe.protect.key_source import DrmSignal
+from vidpipe.protect.schemes import WHOLE_SEGMENTS
+
+DRM_SYSTEMS = {
+    "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed": "Widevine",
+    "9a04f079-9840-4286-ab92-e65be0885f95": "PlayReady",
+    "94ce86fb-07ff-4f43-adb8-93d2fa968ca2": "FairPlay",
+}
+"""By their id: https://dashif.org/identifiers/content_protection/."""
+FAIRPLAY = "FairPlay"
+"""It has no pssh and is not for DASH, and of samples it plays "cbcs" alone."""
+_LEAST = 8 + 4 + 16 + 4
+"""Bytes of the smallest box: header, version and flags, system id, size of the data (ISO/IEC 23001-7 8.1)."""
+
+
+def systems_for(scheme: str) -> dict[str, str]:
+    """Return the DRM systems that play a scheme, by their id."""
+    if scheme in WHOLE_SEGMENTS:
+        return {}
+    return {system: name for system, name in DRM_SYSTEMS.items() if name != FAIRPLAY or scheme == "cbcs"}
+
+
+def without_signals(scheme: str, signals: Iterable[DrmSignal]) -> list[str]:
+    """Return the names of the systems that play a scheme and of which nothing is said."""
+    said = {signal.system_id for signal in signals}
+    return [name for system, name in systems_for(scheme).items() if system not in said]
+
+
+def boxes_for(signals: Iterable[DrmSignal], key_id: str | None) -> tuple[bytes, ...]:
+    """Return what DRM systems want in the init section of a track under a key."""
+    return tuple(box for signal in signals if signal.key_id == key_id for box in boxes_of(signal))
+
+
+def boxes_of(signal: DrmSignal) -> tuple[bytes, ...]:
+    """Return the boxes of a signal, none if it has none."""
+    if signal.pssh is None:
+        return ()
+    try:
+        data = base64.b64decode(signal.pssh, validate=True)
+        found = list(children(data))
+    except ValueError as problem:
+        raise ValueError(f"a DRM system wants a pssh that is no box: {problem}") from problem
+    if not found or any(box.type != "pssh" or box.size < _LEAST for box in found):
+        raise ValueError("a DRM system wants a pssh that is no box of that type")
+    return tuple(data[box.offset : box.end] for box in found)
