@@ -18,7 +18,7 @@ from tests.faults.schedule import Schedule
 from tests.faults.server import fault_server
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 
-ORDINARY = 100
+ORDINARY = 200
 FROM = int(os.environ.get("FAULT_FROM", ORDINARY))
 TO = FROM + int(os.environ.get("FAULT_SCHEDULES", "10000"))
 ONE = os.environ.get("FAULT_SEED")

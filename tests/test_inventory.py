@@ -112,13 +112,13 @@ def test_a_reader_ignores_what_a_later_version_adds(tmp_path: Path) -> None:
     assert read_inventory(json.dumps(value).encode()) == inventory
 
 
-def test_an_unchanged_title_on_s3_costs_four_requests(server: FaultServer, tmp_path: Path) -> None:
+def test_an_unchanged_title_on_s3_costs_five_requests(server: FaultServer, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, target="s3://titles/vod")
     first = run(CLIP, configured, content_id="film")
     server.log.clear()
     assert run(CLIP, configured, content_id="film").unchanged
     asked = [asked.operation for asked, _ in server.log]
-    assert asked == ["ListObjectsV2", "GetObject", "GetObject", "HeadObject"], "a listing, the inventory, the record; the address"
+    assert asked == ["ListObjectsV2", "GetObject", "GetObject", "HeadObject", "HeadObject"], "and both addresses"
     lost = f"vod/film/{first.record.version}/video/90p/00001.m4s"
     del server.objects[lost]
     server.log.clear()

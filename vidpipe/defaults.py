@@ -16,7 +16,7 @@ from typing import NamedTuple
 from vidpipe.manifest.format_choice import CHOICES
 from vidpipe.protect.key_source_setting import LOCAL_KEYS
 from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
-from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE, WHOLE_SEGMENTS
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
@@ -82,7 +82,8 @@ SETTINGS: dict[str, Setting] = {
         example="audio-video",
     ),
     "key_rotation": Setting(
-        "How long a key is used within a title: seconds, or a number of segments. Only with aes-128, so in HLS. Default: the whole title.",
+        "How long a key is used within a title: seconds, or a number of segments. "
+        f"Only with {' or '.join(sorted(WHOLE_SEGMENTS))}, so in HLS. Default: the whole title.",
         form='seconds, or a number of segments ("100 segments")',
         example="3600",
     ),

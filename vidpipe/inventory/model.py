@@ -5,7 +5,7 @@ Out:  Inventory. Playlists, verification, the record, preview, inspection and th
 Wrong: pydantic's ValidationError for bytes that are no inventory.
 
 All paths are relative to the version's prefix, so that a version may lie anywhere. Times are rational. It names keys and never holds one;
-the words of subtitles, which AES-128 encrypts like the media, do not stand in it either.
+the words of subtitles, which some schemes encrypt like the media, do not stand in it either.
 
 Schema "vidpipe.inventory/1" only ever grows: a reader ignores fields that it does not know. Removing or redefining one makes "/2".
 Versions of 0.2.0.dev had only the sizes and hashes of objects (``Objects``), those of 0.1.0 nothing.
