@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidpipe import layout
-from vidpipe.defaults import DEFAULTS
+from vidpipe.defaults import SETTINGS
 from vidpipe.progress import Silent
 from vidpipe.protect.result import ProtectedSegment
 from vidpipe.publish.parallel import in_parallel
@@ -39,7 +39,7 @@ def segments(folder: Path, hashes: Mapping[str, str]) -> Iterator[ProtectedSegme
 def send(folder: Path, target: str, hashes: Mapping[str, str]) -> None:
     """Upload all files. Ends with an error if the storage did not take each."""
     top, _, version = target.rpartition("/")
-    workers, cancel, silent = int(str(DEFAULTS["upload_workers"])), threading.Event(), Silent()
+    workers, cancel, silent = int(str(SETTINGS["upload_workers"].default)), threading.Event(), Silent()
     with closing(open_storage(top)) as storage:
 
         def put(name: str) -> str:
