@@ -30,6 +30,8 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpcore
 
+from vidpipe.loopback import is_loopback
+
 GRACE = 60.0
 """Seconds that an answer may take however little of it comes."""
 SLOWEST = 10_000
@@ -168,14 +170,6 @@ def checked_url(url: str) -> SplitResult:
     if not fit or parts.scheme not in ("http", "https"):
         raise NoAddress("this is not a valid URL")
     return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return _is_localhost(host)
 
 
 def _is_localhost(host: str) -> bool:

@@ -26,7 +26,7 @@ from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import MASTER, version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
-from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
+from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, versions_of
 from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import stop_if
@@ -84,13 +84,9 @@ def redescribe(
     stages = Stages(RunReporter(reporter or Silent(), content_id))
     with ExitStack() as cleanup:
         catalog = cleanup.enter_context(open_catalog(settings.catalog_url))
-        versions_of(catalog, content_id)  # the title is there
+        versions_of(catalog, content_id)  # the title is there: nothing is claimed for one that is not
         held = None if request.dry_run else cleanup.enter_context(claim(settings.work, content_id))
-        found = catalog.live(content_id)
-        if found is None:
-            fix = f"make a version live first: see vidpipe catalog versions {content_id}"
-            raise UsageError(f"{content_id} has no live version", fix=fix)
-        live, fingerprint = found
+        live, fingerprint = live_version(catalog, content_id)
         about = described(live, live.source, request.title, request.metadata)
         same = about == Description(title=live.title, metadata=live.metadata)
         said = Redescription(**dict(about), replaced=live, unchanged=same, dry_run=request.dry_run)

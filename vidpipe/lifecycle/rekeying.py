@@ -29,7 +29,7 @@ from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.redescription import public_url_of, send
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
-from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
+from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, versions_of
 from vidpipe.manifest.hls import playlists
 from vidpipe.media.ffmpeg import find
 from vidpipe.package.result import Segment
@@ -76,13 +76,9 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
     stages = Stages(RunReporter(reporter or Silent(), content_id))
     with ExitStack() as cleanup:
         catalog = cleanup.enter_context(open_catalog(settings.catalog_url))
-        versions_of(catalog, content_id)  # the title is there
+        versions_of(catalog, content_id)  # the title is there: nothing is claimed for one that is not
         held = None if request.dry_run else cleanup.enter_context(claim(settings.work, content_id))
-        found = catalog.live(content_id)
-        if found is None:
-            fix = f"make a version live first: see vidpipe catalog versions {content_id}"
-            raise UsageError(f"{content_id} has no live version", fix=fix)
-        live, fingerprint = found
+        live, fingerprint = live_version(catalog, content_id)
         _check_scheme(live)
         storage = cleanup.enter_context(closing(storage_of(live)))
         known = whole_inventory(storage, live, "--new-key")

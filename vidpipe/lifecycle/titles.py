@@ -1,8 +1,8 @@
 """What all operations on a published title have in common: the request for one, and its versions.
 
 In:   a content id; the catalog.
-Out:  TitleRequest, ``versions_of``.
-Wrong: UsageError for a title that is not in the catalog, with the nearest id; CatalogFailed.
+Out:  TitleRequest, ``versions_of``, ``live_version``.
+Wrong: UsageError for a title that is not in the catalog, with the nearest id, or has no live version; CatalogFailed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ def versions_of(catalog: Catalog, content_id: str) -> tuple[Record, ...]:
     close = difflib.get_close_matches(content_id, catalog.having("live", "superseded", "withdrawn", "deleting"), 1)
     fix = f"did you mean {close[0]}?" if close else "see vidpipe catalog list, and check --home"
     raise UsageError(f"there is no title {content_id!r} in the catalog", fix=fix)
+
+
+def live_version(catalog: Catalog, content_id: str) -> tuple[Record, str]:
+    """Return the live version of a title and its fingerprint."""
+    versions_of(catalog, content_id)  # the title is there
+    found = catalog.live(content_id)
+    if found is None:
+        fix = f"make a version live first: see vidpipe catalog versions {content_id}"
+        raise UsageError(f"{content_id} has no live version", fix=fix)
+    return found
 
 
 def standing_of(records: tuple[Record, ...]) -> Record | None:

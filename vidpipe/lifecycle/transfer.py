@@ -23,13 +23,13 @@ from vidpipe.catalog import open_catalog
 from vidpipe.catalog.published_at import lies_at, storage_of
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.key_usage import uses_in
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
-from vidpipe.lifecycle.titles import TitleRequest, prefix_of, versions_of
+from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.key_access import key_store
@@ -83,12 +83,7 @@ def transfer(
         closing(open_storage(settings.target)) as there,
         claim(settings.work, content_id) as held,
     ):
-        versions_of(catalog, content_id)  # the title is there
-        found = catalog.live(content_id)
-        if found is None:
-            fix = f"make a version live first: see vidpipe catalog versions {content_id}"
-            raise UsageError(f"{content_id} has no live version", fix=fix)
-        live, fingerprint = found
+        live, fingerprint = live_version(catalog, content_id)
         if lies_at(there, live):  # perhaps because it was moved before, and its address was not written any more
             if not request.dry_run:
                 clear_note(held, live, fingerprint, catalog, key_store(settings))
