@@ -1,4 +1,4 @@
-"""vidpipe: turn a source video into a published, encrypted, verified HLS title.
+"""vidpipe: turn a source video into a published, encrypted, verified title for HLS and DASH.
 
     from vidpipe import IngestRequest, Settings, ingest
     result = ingest(IngestRequest(source="film.mov", title="A Film"), Settings(home=Path("/srv/vidpipe")))

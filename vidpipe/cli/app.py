@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vidpipe.pipeline.ingest import IngestResult
     from vidpipe.plan import Plan
 
-ABOUT = "Turn a source video into an encrypted HLS title, ready to stream."
+ABOUT = "Turn a source video into an encrypted title for HLS and DASH, ready to stream."
 
 app = typer.Typer(
     name="vidpipe",
@@ -121,7 +121,7 @@ def ingest(
     cluster_work: options.ClusterWork = None,
     debug: options.Debug = False,
 ) -> None:
-    """Turn a source video into a published HLS title.
+    """Turn a source video into a published title.
 
     Run the same command again to resume an interrupted ingest. If nothing has changed, it does nothing, or restores what the target lost.
     """
