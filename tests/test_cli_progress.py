@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pytest
 
 from vidpipe.cli.exits import Failure
+from vidpipe.cli.reporters import lines, watcher
 from vidpipe.cli.reporters import plain as plain_module
-from vidpipe.cli.reporters import watcher
 from vidpipe.cli.reporters.checklist import ASCII, checklist
 from vidpipe.cli.reporters.live import Checklist
 from vidpipe.cli.reporters.meter import EncodeState, Headway, Meter, Snapshot, StageState
@@ -308,7 +308,7 @@ def test_what_only_plans_says_no_stages(clock_: Clock, capsys: pytest.CaptureFix
 
 
 def test_plain_looks_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(plain_module, "SECONDS", 0.01)
+    monkeypatch.setattr(lines, "SECONDS", 0.01)
     monkeypatch.setattr(plain_module, "LONGEST_SECONDS", 0.02)
     shown = Plain()
     shown.open()

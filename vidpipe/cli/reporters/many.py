@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from vidpipe.cli.reporters.lines import LONGEST_SECONDS, Lines
 from vidpipe.cli.reporters.meter import Meter, Snapshot
 from vidpipe.cli.reporters.ndjson import Ndjson
-from vidpipe.cli.reporters.plain import LONGEST_SECONDS, SECONDS
-from vidpipe.cli.reporters.watcher import STOPPED, STOPPING, print_at_once
 from vidpipe.cli.words import err, escaped
 from vidpipe.progress import Event, Note, TitleFinished, TitleStarted
 from vidpipe.quantities import count, duration, percent
@@ -111,24 +110,18 @@ class ManyQuiet(Many):
                 err().print(escaped(_warning(event)), soft_wrap=True)
 
 
-class ManyPlain(Many):
+class ManyPlain(Lines, Many):
     """Prints a line when a title ends, one for each note, and how far the batch is when nothing was said for a minute."""
 
     def __init__(
         self,
         titles: int | None,
         now: Callable[[], float] = time.monotonic,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
-        super().__init__(titles, now)
-        self._clock = clock
+        Lines.__init__(self, clock)
+        Many.__init__(self, titles, now)
         self._printed = now()
-        self._over = threading.Event()
-        self._console = err()
-
-    def open(self) -> None:
-        """Begin to look every ten seconds."""
-        threading.Thread(target=self._look, name="vidpipe-progress", daemon=True).start()
 
     def emit(self, event: Event) -> None:
         """Print what has happened."""
@@ -149,30 +142,9 @@ class ManyPlain(Many):
                 at = ", ".join(f"{name} {_where(meter.snapshot())}" for name, meter in self._tally.open.items())
                 self._say(f"{self._tally}; {at}")
 
-    def interrupting(self) -> None:
-        """See Watcher."""
-        print_at_once(f"{self._stamp()} {STOPPING}")
-
-    def last_words(self) -> bytes:
-        """See Watcher."""
-        return f"{self._stamp()} {STOPPED}\n".encode()
-
-    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
-        """See Watcher."""
-        self._over.set()
-        return False
-
-    def _look(self) -> None:
-        while not self._over.wait(SECONDS):
-            self.tick()
-
     def _say(self, text: str) -> None:
         self._printed = self._now()
-        with suppress(OSError):
-            self._console.print(f"{self._stamp()} {escaped(text)}", soft_wrap=True)
-
-    def _stamp(self) -> str:
-        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._print(text)
 
 
 class ManyNdjson(Many):

@@ -3,57 +3,36 @@
 In:   events.
 Out:  a line when a stage of an ingest ends, one for each note, and how far a long stage is: every 10 s at most, every 60 s at least.
 Wrong: nothing; where nobody reads, the work goes on.
-
-The time is UTC, as in the NDJSON: a log is appended to for months, and is compared with those of servers elsewhere.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from vidpipe.cli.reporters.lines import LONGEST_SECONDS, SECONDS, STEP, Lines
 from vidpipe.cli.reporters.meter import Headway, Snapshot
-from vidpipe.cli.reporters.watcher import STOPPED, STOPPING, Metered, print_at_once
-from vidpipe.cli.words import err, escaped
+from vidpipe.cli.reporters.watcher import Metered
 from vidpipe.progress import EncodePlanned, Event, FileStarted, Note, StageFinished
 from vidpipe.quantities import count, duration, percent, size
 
-if TYPE_CHECKING:
-    from vidpipe.cli.exits import Failure
 
-SECONDS = 10.0
-"""No two lines of progress come sooner after each other than this,"""
-STEP = 0.05
-"""and not before so much more is done,"""
-LONGEST_SECONDS = 60.0
-"""but after this time in any case: CI systems end jobs that say nothing."""
-
-
-class Plain(Metered):
+class Plain(Lines, Metered):
     """Prints lines. stages: say when each ends; what only plans or validates has its result for that.  clock: the time of day."""
 
     def __init__(
         self,
         now: Callable[[], float] = time.monotonic,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
         *,
         stages: bool = True,
     ) -> None:
-        super().__init__(now)
+        Lines.__init__(self, clock)
+        Metered.__init__(self, now)
         self._stages = stages
-        self._clock = clock
         self._printed = now()
         self._share = 0.0
-        self._over = threading.Event()
-        self._console = err()
-
-    def open(self) -> None:
-        """Begin to look every ten seconds."""
-        threading.Thread(target=self._look, name="vidpipe-progress", daemon=True).start()
 
     def emit(self, event: Event) -> None:
         """Print what has happened."""
@@ -61,15 +40,15 @@ class Plain(Metered):
             self._meter.take(event)
             match event:
                 case Note():
-                    self._say(event.text if event.level == "info" else f"warning: {event.text}")
+                    self._print(event.text if event.level == "info" else f"warning: {event.text}")
                 case EncodePlanned():
-                    self._say(f"encode: {count(event.frames, 'frame')} in {count(event.chunks, 'chunk')}")
+                    self._print(f"encode: {count(event.frames, 'frame')} in {count(event.chunks, 'chunk')}")
                     self._begin()
                 case FileStarted() if event.files > 1:
-                    self._say(f"validate: {event.file} ({event.number} of {event.files})")
+                    self._print(f"validate: {event.file} ({event.number} of {event.files})")
                     self._begin()
                 case StageFinished() if self._stages and not event.failed:
-                    self._say(f"{event.stage}: done in {duration(event.seconds)}{self._made(event.stage)}")
+                    self._print(f"{event.stage}: done in {duration(event.seconds)}{self._made(event.stage)}")
                     self._begin()
                 case _:
                     pass
@@ -82,24 +61,7 @@ class Plain(Metered):
             text, share = progress(now)
             if text and (waited >= LONGEST_SECONDS or (waited >= SECONDS and share >= self._share + STEP)):
                 self._share, self._printed = share, self._now()
-                self._say(text)
-
-    def interrupting(self) -> None:
-        """See Watcher."""
-        print_at_once(f"{self._stamp()} {STOPPING}")
-
-    def last_words(self) -> bytes:
-        """See Watcher."""
-        return f"{self._stamp()} {STOPPED}\n".encode()
-
-    def close(self, failure: Failure | None, exit_code: int = 0) -> bool:
-        """See Watcher."""
-        self._over.set()
-        return False
-
-    def _look(self) -> None:
-        while not self._over.wait(SECONDS):
-            self.tick()
+                self._print(text)
 
     def _begin(self) -> None:
         """Something new begins: its first line comes in ten seconds."""
@@ -113,13 +75,6 @@ class Plain(Metered):
         if stage == "fetch" and (headway := now.headway.get(stage)):
             return f", {size(headway.done)}"
         return f", {count(now.copied, 'object')} copied" if stage == "copy" else ""
-
-    def _say(self, text: str) -> None:
-        with suppress(OSError):
-            self._console.print(f"{self._stamp()} {escaped(text)}", soft_wrap=True)
-
-    def _stamp(self) -> str:
-        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def progress(now: Snapshot) -> tuple[str, float]:
