@@ -179,10 +179,12 @@ def _moves(
         if not isinstance(track, MediaTrack) or not isinstance(earlier, MediaTrack):
             continue
         language, before = (each.language if isinstance(each, AudioTrack) else None for each in (track, earlier))
-        if language != before or track.segments[0].key_id in changed:
-            spoken[track.init] = (earlier.init, language)
-        else:
-            moves[track.init] = earlier.init
+        inits = earlier.inits
+        for first, path in track.inits.items():
+            if language != before or track.segments[first].key_id in changed:
+                spoken[path] = (inits[first], language)
+            else:
+                moves[path] = inits[first]
     return moves, spoken
 
 
@@ -194,7 +196,8 @@ def _put_again(
     Return what was put, and the paths in the live version of what cannot be had.
     """
     wanted = {path: earlier for path, (earlier, _) in found.spoken.items()}
-    tracks = {track.init: track for track in found.tracks.values() if isinstance(track, MediaTrack)}
+    media = [track for track in found.tracks.values() if isinstance(track, MediaTrack)]
+    places = {path: (track.facts, first) for track in media for first, path in track.inits.items()}
     if found.pictures:
         wanted[found.pictures.track] = found.pictures.track
     put: list[PublishedObject] = []
@@ -204,8 +207,7 @@ def _put_again(
             stored = get_if_there(target.storage, f"{live}/{earlier}")
             data = decompressed(stored) if stored is not None else None
             if data is not None and path in found.spoken:
-                declared = target.protection.declared(tracks[path].facts)
-                data = redeclared(respoken(data, found.spoken[path][1]), declared)
+                data = redeclared(respoken(data, found.spoken[path][1]), target.protection.declared(*places[path]))
         except (Damaged, ValueError):
             data = None
         if data is None:
@@ -238,4 +240,4 @@ def _measured_again(found: Inheritance, target: Destination, live: str) -> tuple
 
 
 def _paths(track: PublishedTrack) -> set[str]:
-    return {segment.uri for segment in track.segments} | ({track.init} if isinstance(track, MediaTrack) else set())
+    return {segment.uri for segment in track.segments} | (set(track.inits.values()) if isinstance(track, MediaTrack) else set())
