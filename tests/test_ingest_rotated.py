@@ -10,15 +10,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
-from tests.ingest_support import FIXTURES, key_of, run, settings, tree, version
-from tests.key_server import key_server
+from tests.ingest_support import key_of, run, settings, tree, version
+from tests.key_server import CPIX, WIDEVINE, key_server, signalling
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.errors import VerificationFailed
 from vidpipe.inspect.inspection import inspect
@@ -113,7 +113,7 @@ def test_hls_has_key_and_init_section_of_each_period(title: Title) -> None:
             assert common_box([segment.key_id]) in declared.systems
         # hls.js takes the key of the init section for that of the segments where EXT-X-KEY stands first
         tags = [line.partition(":")[0] for line in (version(result) / track.playlist).read_text().splitlines()]
-        assert [after for before, after in zip(tags, tags[1:], strict=False) if before == "#EXT-X-MAP"] == ["#EXT-X-KEY"] * 3
+        assert [after for before, after in pairwise(tags) if before == "#EXT-X-MAP"] == ["#EXT-X-KEY"] * 3
     assert inspect(result.manifest).problems == ()
 
 
@@ -204,7 +204,7 @@ def test_a_segment_that_names_another_key_is_found(title: Title, change: Callabl
     (tmp_path / prefix / segment.uri).write_bytes(data)
     listed = replace(segment, sha256=hashlib.sha256(data).hexdigest())
     changed = track.model_copy(update={"segments": (*track.segments[:3], listed, *track.segments[4:])})
-    with pytest.raises(VerificationFailed, match="what the segment says of (its|the) encryption") as caught:
+    with pytest.raises(VerificationFailed, match=r"what the segment says of (its|the) encryption") as caught:
         proof(tmp_path, known.model_copy(update={"video": (changed,)}), configured)
     assert caught.value.where == str(tmp_path / prefix / segment.uri)
 
@@ -286,12 +286,22 @@ def test_a_killed_run_goes_on_under_the_same_keys(title: Title, tmp_path: Path, 
 
 @pytest.mark.nightly
 def test_drm_systems_have_a_say_in_each_period(film: Path, tmp_path: Path) -> None:
-    """What a key server gives for a key stands in the playlists where that key begins, in its init section, and in its segments."""
+    """What a key server gives for a key stands in the playlists where that key begins, in its init section, and in its segments.
+
+    If it gives something else for the same keys later, so do they.
+    """
     with key_server() as server:
         server.scheme = "cbcs"
         configured = rotated(tmp_path, "cbcs", key_source=f"cpix:{server.url}")
         result = run(film, configured, content_id="film")
         assert server.wrong == []
+        box = signalling("PSSH", None, WIDEVINE, "another")
+        server.answer = lambda root: [setattr(each, "text", base64.b64encode(box).decode()) for each in root.iter(f"{CPIX}PSSH")]
+        anew = run(film, configured, content_id="film", title="Another")
+    assert (anew.artifacts_reused, anew.warnings) == (anew.artifacts, ()), "segments that hold it are not copied, and not encoded"
+    assert anew.record.encryption == result.record.encryption
+    for segment in inventory_of(anew).video[0].segments:
+        assert (version(anew) / segment.uri).read_bytes().count(box) == (2 if segment.index >= 2 else 0)
     known = inventory_of(result)
     assert {signal.key_id for signal in known.drm} == {*known.keys}
     for track in known.media:
