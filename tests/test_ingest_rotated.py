@@ -147,6 +147,7 @@ def hashes(*argv: Any) -> list[str]:
     return [line.rpartition(",")[2].strip() for line in done.stdout.decode().splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.nightly
 def test_ffmpeg_decrypts_each_period_to_the_bytes_of_the_clear_title(title: Title, film: Path, tmp_path: Path) -> None:
     configured, result, known = title
     clear = rotated(tmp_path, "none")
