@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.ingest_support import key_of, run, settings, tree, version
+from tests.ingest_support import Recorder, key_of, run, settings, tree, version
 from tests.key_server import CPIX, WIDEVINE, key_server, signalling
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.errors import VerificationFailed
@@ -298,8 +298,9 @@ def test_drm_systems_have_a_say_in_each_period(film: Path, tmp_path: Path) -> No
         assert server.wrong == []
         box = signalling("PSSH", None, WIDEVINE, "another")
         server.answer = lambda root: [setattr(each, "text", base64.b64encode(box).decode()) for each in root.iter(f"{CPIX}PSSH")]
-        anew = run(film, configured, content_id="film", title="Another")
-    assert (anew.artifacts_reused, anew.warnings) == (anew.artifacts, ()), "segments that hold it are not copied, and not encoded"
+        seen = Recorder()
+        anew = ingest(IngestRequest(source=str(film), content_id="film", title="Another"), configured, seen)
+    assert (anew.artifacts_reused, seen.warnings) == (anew.artifacts, []), "segments that hold it are not copied, and not encoded"
     assert anew.record.encryption == result.record.encryption
     for segment in inventory_of(anew).video[0].segments:
         assert (version(anew) / segment.uri).read_bytes().count(box) == (2 if segment.index >= 2 else 0)
