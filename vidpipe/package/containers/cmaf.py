@@ -14,7 +14,7 @@ from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption, encrypted_
 from vidpipe.mp4.fragment import AAC_ROLL, write_fragment
 from vidpipe.package.cut import Cut
 from vidpipe.package.init import InitSection
-from vidpipe.package.result import Segment
+from vidpipe.package.result import Segment, TrackFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Cmaf:
         moov = self.init.moov
         stsd = find(moov, "moov", "trak", "mdia", "minf", "stbl", "stsd")
         return moov[stsd.body + 8 : stsd.end] if stsd else b""
+
+    @property
+    def facts(self) -> TrackFacts:
+        """What was measured of the track."""
+        return self.init.facts
 
     def header(self, encryption: TrackEncryption | None = None) -> bytes:
         """Return ftyp and moov."""
@@ -56,5 +61,6 @@ class Cmaf:
                 cut.data if encrypted is None else encrypted.data,
                 roll=AAC_ROLL if self.init.facts.type == "audio" else None,
                 encryption=None if encrypted is None else encrypted.samples,
+                override=None if encrypted is None else encrypted.override,
             ),
         )
