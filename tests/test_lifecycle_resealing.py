@@ -35,7 +35,7 @@ from vidpipe.media import ffmpeg
 from vidpipe.mp4.decryption import clear_init
 from vidpipe.protect import key_uses
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master_source import KMS_FILE
+from vidpipe.protect.master_key import KMS_FILE
 from vidpipe.settings import Settings
 from vidpipe.work.jobs import unfinished
 

@@ -128,7 +128,8 @@ class KeyStore:
         raise UsageError(
             "this key was wrapped with another master key",
             where=str(file),
-            fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
+            fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or key_source to its KMS key, or use "
+            "that home (--home)",
         )
 
     def rewrap(self, new: bytes, *, dry_run: bool = False) -> tuple[int, int, tuple[KeyInfo, ...]]:

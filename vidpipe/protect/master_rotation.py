@@ -7,7 +7,7 @@ Wrong: UsageError: no keys, a damaged key file, the same key, another rotation t
 It may be killed at any moment. A fresh key lies in ``master.key.next`` before the first content key is wrapped with it, and takes the place
 of ``master.key`` after the last one; between the two, both open keys, and the same command goes on. A key that is given is the user's to
 keep: until all is done, both are needed, and the same command goes on, too. A master key that was replaced wraps no new key
-(``KeyStore.retire``).
+(``KeyStore.retire``). Between AWS KMS and a file, and from one KMS key to another, all keys move by the same means.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
 def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:
     """Raise UsageError unless a master key that is given may take the place of the present one."""
     if isinstance(source, KmsMaster):
-        fix = "run this without --new-master; to leave AWS KMS, see docs/keys.md: titles move to another home"
+        fix = "run this without --new-master; to leave AWS KMS, set key_source to local, and run this with --from-kms KEY_ARN"
         raise UsageError("AWS KMS makes the master key, so that none can be given", fix=fix)
     coming = source.coming()
     if coming is not None and new != coming:

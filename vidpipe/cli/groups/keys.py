@@ -150,7 +150,7 @@ def import_key(
     epilog=examples(
         "vidpipe keys rotate-master --dry-run",
         "vidpipe keys rotate-master",
-        "vidpipe keys rotate-master --new-master NEW_MASTER_KEY",
+        "vidpipe keys rotate-master --from-kms arn:aws:kms:eu-west-1:111122223333:key/1234abcd",
     ),
 )
 def rotate_master_key(
@@ -160,6 +160,15 @@ def rotate_master_key(
             "--new-master",
             metavar="VARIABLE",
             help="Name of the environment variable that has the new master key. Default: a fresh key is made in the key store.",
+            show_default=False,
+        ),
+    ] = None,
+    from_kms: Annotated[
+        str | None,
+        typer.Option(
+            "--from-kms",
+            metavar="KEY_ARN",
+            help="The KMS key that key_source named so far: all keys leave it for what key_source names now.",
             show_default=False,
         ),
     ] = None,
@@ -183,8 +192,8 @@ def rotate_master_key(
 
     new = _master_of(new_master) if new_master is not None else None
     if asks(yes, dry_run):
-        confirm(key_tables.would_rotate(rotate(settings, new, dry_run=True)))
-    done = rotate(settings, new, dry_run=dry_run)
+        confirm(key_tables.would_rotate(rotate(settings, new, from_kms=from_kms, dry_run=True)))
+    done = rotate(settings, new, from_kms=from_kms, dry_run=dry_run)
     if json:
         write_json(report(done))
     else:
