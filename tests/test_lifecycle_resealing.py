@@ -1,4 +1,4 @@
-"""rekey of titles whose samples are encrypted: the same film under other keys, to the bytes that an ingest under them would have published."""
+"""rekey of titles whose samples are encrypted: the same film under other keys, in the bytes that an ingest would have published."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests import servers
 from tests.ingest_support import Recorder, key_of, live, run, settings, tree
 from tests.key_server import FAIRPLAY, PLAYREADY, WIDEVINE, KeyServer, key_server
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.catalog.published_at import storage_of
 from vidpipe.catalog.record import Record
+from vidpipe.catalog.store import Catalog
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
-from vidpipe.lifecycle.rekeying import Rekeying, RekeyRequest, rekey
+from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import prefix_of
-from vidpipe.manifest.parse import parse
 from vidpipe.media import ffmpeg
 from vidpipe.mp4.decryption import clear_init
 from vidpipe.protect import key_uses
 from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master_key import KMS_FILE
 from vidpipe.settings import Settings
 from vidpipe.work.jobs import unfinished
 
@@ -69,6 +65,11 @@ def inventory_of(record: Record) -> Inventory:
 
 def folder_of(record: Record) -> Path:
     return Path(record.playback.hls).parent
+
+
+def versions_of(configured: Settings) -> tuple[Record, ...]:
+    with closing(Catalog(configured.catalog_url)) as catalog:
+        return catalog.versions("film")
 
 
 def samples(record: Record, playlist: str, key: bytes, folder: Path) -> list[str]:
@@ -127,3 +128,163 @@ def test_samples_get_new_keys_and_stay_the_same(scheme: str, source: Path, tmp_p
     assert run(source, configured, content_id="film").restored == 4
     assert tree(folder_of(done.record)) == published
     rollback(RollbackRequest(content_id="film"), configured)  # the version before has kept its keys
+
+
+@pytest.fixture
+def server() -> Iterator[KeyServer]:
+    with key_server() as started:
+        started.scheme = "cbcs"
+        yield started
+
+
+def with_server(folder: Path, server: KeyServer) -> Settings:
+    return settings(folder, 90, encrypt="cbcs", key_source=f"cpix:{server.url}", key_classes="audio-video", session_keys=True)
+
+
+def test_a_key_server_is_asked_anew_and_what_it_says_takes_the_place(source: Path, server: KeyServer, tmp_path: Path) -> None:
+    configured = with_server(tmp_path, server)
+    run(source, configured, content_id="film")
+    was = inventory_of(record_of(configured))
+    with pytest.raises(UsageError, match="Widevine and PlayReady and FairPlay, whose keys come from a key server") as refused:
+        rekey(FILM, configured.model_copy(update={"key_source": "local"}))
+    assert refused.value.where == "key_source"
+    done = rekey(FILM, configured)
+    assert done.record
+    new = inventory_of(done.record)
+    assert (len(server.asked), server.wrong) == (2, [])
+    assert {each.get("kid", "").replace("-", "") for each in server.asked[1].iter("{urn:dashif:org:cpix}ContentKey")} == {*new.keys}
+    systems = {WIDEVINE, PLAYREADY, FAIRPLAY}
+    assert {(each.key_id, each.system_id) for each in new.drm} == {(key, system) for key in new.keys for system in systems}
+    folder = folder_of(done.record)
+    for track in new.media:
+        declared = clear_init((folder / track.init).read_bytes())[1]
+        assert declared
+        kid = re.sub(r"(.{8})(.{4})(.{4})(.{4})", r"\1-\2-\3-\4-", track.segments[0].key_id or "").encode()
+        assert [kid in box for box in declared.systems] == [False, True, True], "that of the W3C, Widevine, PlayReady"
+        assert b"skd://" + kid in (folder / track.playlist).read_bytes()
+    for path in ("manifest.mpd", "master.m3u8", new.video[0].init, new.video[0].playlist):
+        data = (folder / path).read_bytes().replace(b"-", b"")
+        assert not any(key.encode() in data or bytes.fromhex(key) in data for key in was.keys), path
+    assert scrub(ScrubRequest(title="film", full=True), configured)
+
+
+def test_a_key_server_that_answers_wrongly_changes_nothing_that_is_live(
+    source: Path, server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = with_server(tmp_path, server)
+    run(source, configured, content_id="film")
+    first, keys = record_of(configured), KeyStore(configured.keys)
+    with monkeypatch.context() as patch:
+        old = {kid: keys.get(kid).key for kid in inventory_of(first).keys}
+        again = iter(old.values())
+        patch.setattr("tests.key_server.key_for", lambda _: next(again))
+        with pytest.raises(KeyServiceFailed, match="the very key that film has already"):
+            rekey(FILM, configured)
+    assert {info.key_id for info in keys.find()} == {*old}
+
+    def without_widevine(root: Any) -> None:
+        for system in root.iter("{urn:dashif:org:cpix}DRMSystem"):
+            for element in list(system) if system.get("systemId") == WIDEVINE else ():
+                element.text = None
+
+    server.answer = without_widevine
+    with pytest.raises(KeyServiceFailed, match="says nothing for Widevine any more"):
+        rekey(FILM, configured)
+    server.answer = lambda _: None
+    server.status = 503
+    with pytest.raises(KeyServiceFailed, match="answers 503"):
+        rekey(FILM, configured)
+    assert record_of(configured) == first
+    server.status = 200
+    note = unfinished(configured.work, "film")
+    done = rekey(FILM, configured)
+    assert done.record
+    assert note
+    assert (done.record.version, done.record.encryption.key_ids) == (note.version, note.key_ids), "the same command continues"
+    assert {info.key_id for info in keys.find()} == {*old, *note.key_ids}
+
+
+@pytest.fixture
+def film(source: Path, tmp_path: Path) -> Settings:
+    configured = settings(tmp_path, 90, encrypt="cbcs", key_classes="audio-video")
+    run(source, configured, content_id="film")
+    return configured
+
+
+def test_a_damaged_or_lost_object_is_never_published(film: Settings) -> None:
+    record = record_of(film)
+    folder, known = folder_of(record), inventory_of(record)
+    keys = {info.key_id for info in KeyStore(film.keys).find()}
+    for path, what in ((known.audio[0].segments[0].uri, "the segment"), (known.video[0].init, "the init section")):
+        data = (folder / path).read_bytes()
+        (folder / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        with pytest.raises(VerificationFailed, match=f"{what} is not the one that was published") as failed:
+            rekey(FILM, film)
+        assert failed.value.where == str(folder / path)
+        (folder / path).unlink()
+        with pytest.raises(VerificationFailed, match=f"{what} is lost"):
+            rekey(FILM, film)
+        (folder / path).write_bytes(data)
+    assert record_of(film) == record
+    assert [each.name for each in folder.parent.iterdir() if each.is_dir()] == [record.version], "nothing of the others is left"
+    assert {info.key_id for info in KeyStore(film.keys).find()} == keys
+
+
+def test_a_wrong_content_key_gives_an_error_and_no_garbage(film: Settings) -> None:
+    """As if it had come back by an import from elsewhere: nothing but the decoder can know."""
+    record, store = record_of(film), KeyStore(film.keys)
+    for key_id in record.encryption.key_ids:
+        store.remove(key_id)
+        store.create("film", key_id)
+    with pytest.raises(VerificationFailed, match="the segment does not decode"):
+        rekey(FILM, film)
+    assert record_of(film) == record
+    assert {info.key_id for info in store.find()} == {*record.encryption.key_ids}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vidpipe.cli.app import invoke
+from vidpipe.storage.local import LocalStorage
+from vidpipe.catalog.store import Catalog
+from vidpipe.work.jobs import Claim
+left = int(sys.argv[1])
+def dying(change):
+    def changes(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return change(*arguments, **options)
+    return changes
+LocalStorage.put, LocalStorage.copy = dying(LocalStorage.put), dying(LocalStorage.copy)
+Catalog.publish, Claim.save, Claim.finish = dying(Catalog.publish), dying(Claim.save), dying(Claim.finish)
+invoke(["rekey", "film", "--yes", "--progress", "none", "--home", sys.argv[2]])
+"""
+
+
+def killed(film: Settings, after: int) -> bool:
+    """Run rekey in a process of its own, which is killed before so many changes; return whether it was."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(after), str(film.home)], capture_output=True, timeout=120)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize("steps", [(4,), pytest.param(range(0, 60, 3), marks=pytest.mark.nightly)])
+def test_killed_half_way_the_same_command_goes_on(film: Settings, steps: Any) -> None:
+    """With SIGKILL, before any change at the target, in the work space or in the catalog."""
+    for after in steps:
+        live_before = record_of(film)
+        if not killed(film, after):
+            break
+        note = unfinished(film.work, "film")
+        done = rekey(FILM, film)
+        assert (done.replaced.version, done.record) == (live_before.version, record_of(film))
+        assert note is None or record_of(film).version == note.version, "nothing is begun twice"
+        assert scrub(ScrubRequest(title="film", full=True), film)
+        folder = folder_of(record_of(film)).parent
+        assert {each.name for each in folder.iterdir() if each.is_dir()} == {each.version for each in versions_of(film)}
+        used = {key for each in versions_of(film) for key in each.encryption.key_ids}
+        assert {info.key_id for info in KeyStore(film.keys).find()} == used

@@ -35,6 +35,7 @@ from vidpipe.lifecycle.resealing import Resealed, Resealer
 from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, versions_of
 from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline.address import put_right
 from vidpipe.pipeline.key_access import asks_server
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages
@@ -92,8 +93,25 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
         planned = Rekeying(record=None, replaced=live, segments=len(encrypted), bytes=size, dry_run=request.dry_run)
         if held is None:
             return planned
+        if before := _replaced(held, live, fingerprint, catalog):
+            put_right(storage, catalog, live, settings, stages.reporter)
+            held.finish()
+            return planned.model_copy(update={"record": live, "replaced": before})
         record = _published(held, live, fingerprint, known, storage, catalog, settings, stages, cancel)
     return planned.model_copy(update={"record": record})
+
+
+def _note(fingerprint: str, live: str) -> str:
+    """Return the fingerprint of the note of a version under new keys. live: the version that it takes the place of."""
+    return f"rekey:{fingerprint}@{live}"
+
+
+def _replaced(held: Claim, live: Record, fingerprint: str, catalog: Catalog) -> Record | None:
+    """Return which version the live one has replaced if it is what a run has made that was killed after the catalog flipped."""
+    left = held.unfinished
+    if left is None or left.copy_of is None or left.version != live.version or left.fingerprint != _note(fingerprint, left.copy_of):
+        return None
+    return next((record for record in catalog.versions(live.content_id) if record.version == left.copy_of), None)
 
 
 def _check_source(known: Inventory, settings: Settings) -> None:
@@ -170,7 +188,7 @@ def _published(
         storage,
         Description(title=live.title, metadata=live.metadata),
         public_url_of(live),
-        note=f"rekey:{fingerprint}@{live.version}",
+        note=_note(fingerprint, live.version),
         fingerprint=fingerprint,
         again=" with --new-key instead",
         new_keys=True,
