@@ -44,7 +44,8 @@ CLASSES = {"key_classes": "audio-sd-hd-uhd", "session_keys": True, "segment_seco
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return subtitled(tmp_path_factory.mktemp("film") / "words.mkv", Words(SPOKEN, language="eng", disposition="default"), video="one-second.mp4")
+    words = Words(SPOKEN, language="eng", disposition="default")
+    return subtitled(tmp_path_factory.mktemp("film") / "words.mkv", words, video="one-second.mp4")
 
 
 @pytest.fixture(autouse=True)

@@ -242,3 +242,25 @@ def test_a_key_that_is_removed_meanwhile_does_not_come_back(tmp_path: Path, monk
     rotate_master(tmp_path, LocalMaster(tmp_path))
     threads[0].join()
     assert doomed not in KeyStore(tmp_path).ids()
+
+
+def test_nothing_is_begun_that_cannot_go_on(tmp_path: Path) -> None:
+    """With a master key that is lost or another one, or a key file that is damaged."""
+    made(tmp_path)
+    before = {file.name for file in tmp_path.iterdir()}
+    (tmp_path / FILE).rename(tmp_path.parent / "away")
+    with pytest.raises(UsageError, match="the master key is missing"):
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == before - {FILE}
+    (tmp_path / FILE).write_text(THIRD.hex())
+    (tmp_path / FILE).chmod(0o600)
+    for source, new in ((LocalMaster(tmp_path), None), (GivenMaster(THIRD), NEW)):
+        for dry_run in (True, False):
+            with pytest.raises(UsageError, match=f"not one of the {NUMBER} keys"):
+                rotate_master(tmp_path, source, new, dry_run=dry_run)
+    assert {file.name for file in tmp_path.iterdir()} == before
+    (tmp_path.parent / "away").replace(tmp_path / FILE)
+    next(tmp_path.glob("*.json")).write_text("half")
+    with pytest.raises(UsageError, match="altered or damaged"):
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == before

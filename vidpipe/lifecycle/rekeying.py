@@ -36,7 +36,7 @@ from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, vers
 from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.address import put_right
-from vidpipe.pipeline.key_access import asks_server
+from vidpipe.pipeline.key_access import asks_server, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages
 from vidpipe.protect.drm_systems import DRM_SYSTEMS
@@ -88,6 +88,9 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
         storage = cleanup.enter_context(closing(storage_of(live)))
         known = whole_inventory(storage, live, "--new-key")
         _check_source(known, settings)
+        keys = key_store(settings)
+        for key_id in known.keys:  # a lost one is said before anybody is asked whether to go on
+            keys.get(key_id)
         encrypted = [segment for segment in known.segments if segment.key_id]
         size = sum(segment.size for segment in encrypted)
         planned = Rekeying(record=None, replaced=live, segments=len(encrypted), bytes=size, dry_run=request.dry_run)
