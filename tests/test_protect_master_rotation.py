@@ -14,7 +14,7 @@ import pytest
 
 from vidpipe import durable
 from vidpipe.errors import UsageError
-from vidpipe.protect.key_store import RETIRED, ContentKey, KeyStore
+from vidpipe.protect.key_store import LOCK_FILE, RETIRED, ContentKey, KeyStore
 from vidpipe.protect.master_key import FILE, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
 from vidpipe.protect.master_source import GivenMaster, LocalMaster
@@ -264,3 +264,12 @@ def test_nothing_is_begun_that_cannot_go_on(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="altered or damaged"):
         rotate_master(tmp_path, LocalMaster(tmp_path))
     assert {file.name for file in tmp_path.iterdir()} == before
+
+
+def test_a_key_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / LOCK_FILE).mkdir()  # nobody can lock it, root neither
+    with pytest.raises(UsageError, match="the key store cannot be written") as refused:
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert refused.value.where == str(tmp_path / LOCK_FILE)
+    assert not (tmp_path / NEXT).exists()

@@ -14,6 +14,7 @@ from vidpipe.cli.groups.lifecycle import DryRun, Yes, asks, confirm
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import err, lines, out, write_json
 from vidpipe.errors import UsageError
+from vidpipe.quantities import count
 
 keys = group("The content keys of titles, and the master key that wraps them.")
 
@@ -141,7 +142,8 @@ def import_key(
     if json:
         write_json(report(done))
     else:
-        lines(out(), f"{done.content_id}: {len(done.added)} keys stored, {len(done.known)} were there already")
+        known = count(len(done.known), "was there already", "were there already")
+        lines(out(), f"{done.content_id}: {count(len(done.added), 'key')} stored, {known}")
 
 
 @keys.command(
@@ -183,6 +185,8 @@ def rotate_master_key(
     Titles are not touched. If it is interrupted, even by a power cut, the same command goes on, and all keys can still be opened. With
     --new-master they cannot: until it has gone on, some keys need the old master key and some the new one. So stop whatever makes titles
     first, and restart it and the key service with the new master key; the old one wraps no new key any more.
+
+    To move to AWS KMS, change key_source first; to leave it, or one KMS key for another, also name the KMS key of before with --from-kms.
     """
     from vidpipe.cli import key_tables
     from vidpipe.data import report
