@@ -54,7 +54,10 @@ async function hlsjs_() {
         response.data = response.data.replace(/^#EXT-X-KEY:METHOD=SAMPLE-AES.*$/gm, asClearKey); passOn(response, ...rest); }});
     }
   }
-  const h = new Hls({emeEnabled: true, pLoader: AsClearKey, drmSystems: {'org.w3.clearkey': {licenseUrl: '/license'}}});
+  const base64url = bytes => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  const ofKey = keyId => new TextEncoder().encode(JSON.stringify({kids: [base64url(keyId)]})).buffer;
+  const generateRequest = (type, data, {decryptdata}) => ({initDataType: 'keyids', initData: ofKey(decryptdata.keyId)});
+  const h = new Hls({emeEnabled: true, pLoader: AsClearKey, drmSystems: {'org.w3.clearkey': {licenseUrl: '/license', generateRequest}}});
   h.on(Hls.Events.ERROR, (_, d) => { errors.push(d.details + ' ' + (d.error || '')); if (d.fatal) report(); });
   h.loadSource('/title/{manifest}'); h.attachMedia(v);
   await new Promise(done => h.on(Hls.Events.MANIFEST_PARSED, done));

@@ -95,13 +95,13 @@ def test_each_segment_has_the_key_of_its_class_and_period(home: tuple[Settings, 
         assert read_barcodes(joined(result, configured, rung.playlist, tmp_path)) == list(range(75))
 
 
-def test_the_master_playlist_names_each_key_once(home: tuple[Settings, IngestResult]) -> None:
+def test_the_master_playlist_names_the_keys_that_a_player_begins_with(home: tuple[Settings, IngestResult]) -> None:
     _, result = home
     for file, folder in ((Path(result.manifest), ""), (Path(result.address), f"{result.record.version}/")):
         master = parse(file.read_bytes())
         assert isinstance(master, MasterPlaylist)
         assert [(key.method, key.uri, key.iv) for key in master.session_keys] == [
-            ("AES-128", f"{folder}keys/{key_id}", None) for key_id in result.record.encryption.key_ids
+            ("AES-128", f"{folder}keys/{key_id}", None) for key_id in result.record.encryption.key_ids[:3]
         ]
 
 

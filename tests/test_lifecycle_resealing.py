@@ -34,6 +34,7 @@ from vidpipe.media import ffmpeg
 from vidpipe.mp4.decryption import clear_init
 from vidpipe.protect import key_uses
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.settings import Settings
 from vidpipe.work.jobs import unfinished
 
@@ -281,3 +282,39 @@ def test_killed_half_way_the_same_command_goes_on(film: Settings, steps: Any) ->
         assert {each.name for each in folder.iterdir() if each.is_dir()} == {each.version for each in versions_of(film)}
         used = {key for each in versions_of(film) for key in each.encryption.key_ids}
         assert {info.key_id for info in KeyStore(film.keys).find()} == used
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scheme", ["cbcs", "cenc"])
+def test_rotated_keys_are_all_new_each_for_its_period(scheme: str, source: Path, tmp_path: Path) -> None:
+    """In segments, and in the init section of each period; the bytes are those that an ingest under these keys makes."""
+    configured = settings(tmp_path, 90, encrypt=scheme, key_rotation="1 segment", **CLASSES)
+    run(source, configured, content_id=TITLE)
+    first, key = record_of(configured), key_of(configured)
+    done = rekey(FILM, configured)
+    assert done.record
+    was, new = inventory_of(first), inventory_of(done.record)
+    renamed = dict(zip(was.keys, new.keys, strict=True))
+    assert len({*was.keys, *new.keys}) == 2 * len(was.keys) >= 8
+    protection = scheme_of(scheme)
+    for track, other in zip(was.media, new.media, strict=True):
+        assert len({each.key_id for each in other.segments}) == len(other.segments) == len(other.inits) > 1
+        for start, path in other.inits.items():
+            declared = clear_init((folder_of(done.record) / path).read_bytes())[1]
+            assert declared
+            assert declared.key_id.hex() == other.segments[start].key_id
+        for old, segment in zip(track.segments, other.segments, strict=True):
+            assert renamed[old.key_id or ""] == segment.key_id
+            before, after = (
+                protection.open((folder_of(record) / each.uri).read_bytes(), key(each.key_id), bytes.fromhex(each.iv or ""))
+                for record, each in ((first, old), (done.record, segment))
+            )
+            assert before == after
+    assert scrub(ScrubRequest(title=TITLE, full=True), configured)
+    assert run(source, configured, content_id=TITLE).unchanged
+    published = tree(folder_of(done.record))
+    lost = (new.video[0].segments[1].uri, new.audio[0].segments[1].uri, new.video[0].inits[1], new.video[0].playlist)
+    for path in lost:
+        (folder_of(done.record) / path).unlink()
+    assert run(source, configured, content_id=TITLE).restored == len(lost)
+    assert tree(folder_of(done.record)) == published

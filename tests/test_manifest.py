@@ -137,7 +137,7 @@ def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> No
             "media-encrypted",
             lambda: write_media(
                 segments(*[Fraction(180 * 1001, 30000)] * 3, Fraction(11 * 1001, 30000), key="9f2c1a"),
-                init_uri="video/720p/init.mp4",
+                inits={0: "video/720p/init.mp4"},
                 method="AES-128",
                 key_uri=lambda key: key_uri(None, "title", key),
                 target_duration=6,
@@ -148,7 +148,7 @@ def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> No
             "media-key-url",
             lambda: write_media(
                 segments(6, 6, key="9f2c1a"),
-                init_uri="video/720p/init.mp4",
+                inits={0: "video/720p/init.mp4"},
                 method="AES-128",
                 key_uri=lambda key: key_uri("https://keys.example.com/{content_id}?k={key_id}", "big title", key),
                 target_duration=6,
@@ -157,14 +157,14 @@ def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> No
         ),
         pytest.param(
             "media-clear",
-            lambda: write_media(segments(6, Fraction(1, 3)), init_uri="video/720p/init.mp4", key_uri=None, target_duration=6),
+            lambda: write_media(segments(6, Fraction(1, 3)), inits={0: "video/720p/init.mp4"}, key_uri=None, target_duration=6),
             id="clear",
         ),
         pytest.param(
             "media-subtitles",
             lambda: write_media(
                 segments(6, Fraction(7, 2), key="9f2c1a"),
-                init_uri=None,
+                inits={},
                 method="AES-128",
                 key_uri=lambda key: key_uri(None, "title", key),
                 target_duration=6,
@@ -193,7 +193,7 @@ def test_playlists_are_exactly_these(name: str, write: Callable[[], str]) -> Non
     ],
 )
 def test_subtitles_declare_no_higher_version_than_they_need(duration: Fraction, target: int, needed: int) -> None:
-    text = write_media(segments(duration, 1), init_uri=None, key_uri=None, target_duration=target)
+    text = write_media(segments(duration, 1), inits={}, key_uri=None, target_duration=target)
     assert f"#EXT-X-VERSION:{needed}\n" in text
     assert "EXT-X-MAP" not in text
 
@@ -233,7 +233,7 @@ def test_extinf_never_drifts(frames: list[int], rate: Fraction) -> None:
             assert abs(Fraction(sum(written[first : last + 1])) - sum(exact[first : last + 1])) <= Fraction(1, 1_000_000)
     target = target_duration([segments(*exact)])
     assert all(whole_seconds(Fraction(duration)) <= target for duration in written)
-    text = write_media(segments(*exact), init_uri="i.mp4", key_uri=None, target_duration=target)
+    text = write_media(segments(*exact), inits={0: "i.mp4"}, key_uri=None, target_duration=target)
     assert [Decimal(line[8:-1]) for line in text.splitlines() if line.startswith("#EXTINF:")] == written
 
 
@@ -258,13 +258,13 @@ def test_target_duration(durations: list[list[Fraction]], expected: int) -> None
         pytest.param(segments(6, 6)[1:], {}, "stands at position 0", id="gap"),
         pytest.param(segments(6, key="k"), {}, "key URI or IV is missing", id="encrypted-without-uri"),
         pytest.param(segments(6), {"key_uri": lambda key: key}, "has no key", id="clear-in-an-encrypted-playlist"),
-        pytest.param(segments(6), {"init_uri": "init 1.mp4"}, "not a URI", id="blank-in-uri"),
+        pytest.param(segments(6), {"inits": {0: "init 1.mp4"}}, "not a URI", id="blank-in-uri"),
         pytest.param(segments(6, key="k"), {"method": "AES-128", "key_uri": lambda key: 'k"x'}, "not a URI", id="quote-in-key-uri"),
     ],
 )
 def test_segments_that_do_not_fit_are_bugs(bad: list[PublishedSegment], options: dict[str, object], what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        write_media(bad, **{"init_uri": "init.mp4", "key_uri": None, "target_duration": 6} | options)  # type: ignore[arg-type]
+        write_media(bad, **{"inits": {0: "init.mp4"}, "key_uri": None, "target_duration": 6} | options)  # type: ignore[arg-type]
 
 
 # --- rates ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -169,6 +170,19 @@ def test_protected_tracks_name_scheme_and_key() -> None:
     ((first, second),) = [group.protection for group in read_mpd(under_cbcs().encode()).sets]
     assert first[:3] == ("urn:mpeg:dash:mp4protection:2011", "cbcs", "01234567-89ab-cdef-0123-456789abcdef")
     assert second[:2] == ("urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e", "ClearKey1.0")
+
+
+def test_keys_that_change_are_listed_for_clear_key_and_default_kid_is_the_first() -> None:
+    (track,) = TITLES["video-only"].video
+    later = tuple(replace(one, key_id="f" * 32 if one.index else KEY_ID) for one in track.segments)
+    text = write_mpd(title([track.model_copy(update={"segments": later, "scheme": "cbcs"})], LENGTH))
+    schema().validate(text)
+    assert re.findall(r'default_KID="(.*?)"', text) == ["01234567-89ab-cdef-0123-456789abcdef"]
+    (listed,) = re.findall("<cenc:pssh>(.*?)</cenc:pssh>", text)
+    data = base64.b64decode(listed)
+    assert data[12:] == bytes.fromhex(f"1077efecc0b24d02ace33c1e52e2fb4b 00000002 {KEY_ID} {'f' * 32} 00000000")
+    assert data[:12] == struct.pack(">I4sI", len(data), b"pssh", 1 << 24)
+    assert "pssh" not in under_cbcs()
 
 
 def signal(system: str, key_id: str = KEY_ID, **said: str) -> DrmSignal:

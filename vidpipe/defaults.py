@@ -16,7 +16,7 @@ from typing import NamedTuple
 from vidpipe.manifest.format_choice import CHOICES
 from vidpipe.protect.key_source_setting import LOCAL_KEYS
 from vidpipe.protect.key_uses import KEY_CLASSES, ONE_KEY
-from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE, WHOLE_SEGMENTS
+from vidpipe.protect.schemes import DEFAULT_SCHEME, SCHEMES, SCHEMES_FOR_PEOPLE
 
 MASTER_KEY_VARIABLE = "VIDPIPE_MASTER_KEY"
 
@@ -82,13 +82,13 @@ SETTINGS: dict[str, Setting] = {
         example="audio-video",
     ),
     "key_rotation": Setting(
-        "How long a key is used within a title: seconds, or a number of segments. "
-        f"Only with {' or '.join(sorted(WHOLE_SEGMENTS))}, so in HLS. Default: the whole title.",
+        "How long a key is used within a title: seconds, or a number of segments. Default: the whole title.",
         form='seconds, or a number of segments ("100 segments")',
         example="3600",
     ),
     "session_keys": Setting(
-        "Also name the keys in the master playlist (EXT-X-SESSION-KEY), so that players may load them early. Default: false.",
+        "Also name the keys with which a title begins in the master playlist (EXT-X-SESSION-KEY), so that players may load them early. "
+        "Default: false.",
         default=False,
         form="true or false",
         example=True,

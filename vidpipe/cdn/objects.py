@@ -147,6 +147,7 @@ def _start(inventory: Inventory) -> Iterator[tuple[str, int]]:
 
 
 def _beginning(track: PublishedTrack, first: int, end: int) -> Iterator[str]:
-    if first == 0 and isinstance(track, MediaTrack):
-        yield track.init
-    yield from (segment.uri for segment in track.segments[first:end])
+    inits = track.inits if isinstance(track, MediaTrack) else {}
+    for segment in track.segments[first:end]:
+        yield from (inits[index] for index in [segment.index] if index in inits)
+        yield segment.uri

@@ -41,7 +41,7 @@ _LATER = Bitrate(peak=0, average=0)
 
 @dataclass(frozen=True)
 class MadeTracks:
-    """What an encode has made. tracks: by id.  inits: path -> init section.  cues: of each subtitle track, as planned.
+    """What an encode has made. tracks: by id.  inits: of video and audio, by id.  cues: of each subtitle track, as planned.
 
     left_out: subtitle tracks of which nothing could be made.
     """
@@ -50,6 +50,11 @@ class MadeTracks:
     inits: Mapping[str, InitSection] = field(default_factory=dict)
     cues: Mapping[str, tuple[Cue, ...]] = field(default_factory=dict)
     left_out: Sequence[LeftOutTrack] = ()
+
+    @property
+    def media(self) -> list[MediaTrack]:
+        """Video and audio."""
+        return [track for track in self.tracks.values() if isinstance(track, MediaTrack)]
 
 
 def measured(
@@ -104,8 +109,7 @@ def measured(
             segments=tuple(runs[text.id]),
             **subtitle_words(text),
         )
-    by_path = {track.init: inits[track.id] for track in tracks.values() if isinstance(track, MediaTrack)}
-    return MadeTracks(tracks=tracks, inits=by_path, cues=packaged.cues, left_out=left_out)
+    return MadeTracks(tracks=tracks, inits=inits, cues=packaged.cues, left_out=left_out)
 
 
 def build(

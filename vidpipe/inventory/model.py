@@ -14,18 +14,19 @@ Versions of 0.2.0.dev had only the sizes and hashes of objects (``Objects``), th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from vidpipe.data import Data, Seconds
 from vidpipe.inventory.measure import Bitrate
-from vidpipe.layout import HLS_ONLY, FormatName
+from vidpipe.layout import HLS_ONLY, FormatName, init_section
 from vidpipe.package.result import TrackFacts
 from vidpipe.plan import LeftOut
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_uses import IntendedTrackType
-from vidpipe.protect.schemes import SchemeName
+from vidpipe.protect.schemes import SAMPLE_SCHEMES, SchemeName
 from vidpipe.publish.result import ObjectEntry, PublishedObject, PublishedSegment
 from vidpipe.source.facts import AudioRole
 
@@ -60,11 +61,25 @@ class MediaTrack(PublishedTrack):
     """A video or audio track."""
 
     facts: TrackFacts = Field(description="As measured from its init section and segments.")
-    init: Path
+    init: Path = Field(description="The first; see ``inits``.")
     frames: int = Field(description="As many as planned.")
     delay: int | None = Field(
         default=None, description="Ticks that its edit list skips; None in inventories of 0.2.0.dev, before there was DASH."
     )
+
+
+    @property
+    def inits(self) -> dict[int, str]:
+        """Path of each init section, by the segment from which on HLS plays with it.
+
+        There are several where samples are encrypted and the key changes: each names the one of its segments.
+        """
+        found = {0: self.init}
+        if self.scheme in SAMPLE_SCHEMES:
+            for before, segment in pairwise(self.segments):
+                if segment.key_id != before.key_id:
+                    found[segment.index] = init_section(self.facts.type, self.id, segment.index)
+        return found
 
 
 class VideoTrack(MediaTrack):

@@ -77,16 +77,17 @@ class Resealer:
         )
         segments = {(segment.rendition, segment.index): segment for segment in sent}
         inits = tuple(
-            publish_object(self.storage, new, track.init, init, reporter=reporter)
+            publish_object(self.storage, new, path, init, reporter=reporter)
             for track in self.known.media
-            if track.id in opened and (init := self.protection.header(track.facts, opened[track.id])) is not None
+            for first, path in track.inits.items()
+            if track.id in opened and (init := self.protection.header(track.facts, opened[track.id], first)) is not None
         )
         return Resealed(segments, inits)
 
     @property
     def same(self) -> set[str]:
         """The paths of what is the same in the new version, manifests apart: pictures, what is clear, init sections that name no key."""
-        naming = {track.init for track in self.known.media if track.scheme in SAMPLE_SCHEMES}
+        naming = {path for track in self.known.media if track.scheme in SAMPLE_SCHEMES for path in track.inits.values()}
         clear = {segment.uri for track in self.known.tracks if track.scheme == CLEAR for segment in track.segments}
         return {*self.known.objects, *clear} - naming
 

@@ -28,7 +28,7 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     texts = {
         track.playlist: write_media(
             track.segments,
-            init_uri=track.init if isinstance(track, MediaTrack) else None,
+            inits=track.inits if isinstance(track, MediaTrack) else {},
             method=scheme_of(track.scheme).hls_method,
             ivs=scheme_of(track.scheme).ivs != "sample",
             key_uri=named if track.segments[0].key_id else None,
@@ -49,8 +49,12 @@ def tags_in_master(inventory: Inventory) -> list[str]:
 
 
 def named_in_master(inventory: Inventory) -> list[tuple[str, str]]:
-    """Return METHOD and key id of what the master playlist names: every key that protects a segment, once, in the order of the keys."""
+    """Return METHOD and key id of what the master playlist names: every key that a track begins with, once, in the order of the keys.
+
+    These are loaded before any media playlist is (rfc8216bis 4.4.6.5), so those of later periods would only be asked for too early, all at
+    once: what Apple says of them, too (https://github.com/cta-wave/dash-hls/issues/20).
+    """
     if not inventory.session_keys:
         return []
-    methods = {segment.key_id: scheme_of(track.scheme).hls_method for track in inventory.tracks for segment in track.segments}
+    methods = {track.segments[0].key_id: scheme_of(track.scheme).hls_method for track in inventory.tracks}
     return [(method, key_id) for key_id in inventory.keys if (method := methods.get(key_id))]

@@ -7,7 +7,7 @@ Wrong: ValueError for segments that do not fit (a gap in the order, a duration a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -29,7 +29,7 @@ TEXT_VERSION = 3
 def write_media(
     segments: Sequence[PublishedSegment],
     *,
-    init_uri: str | None,
+    inits: Mapping[int, str],
     method: str | None = None,
     ivs: bool = True,
     key_uri: Callable[[str], str] | None = None,
@@ -37,7 +37,7 @@ def write_media(
 ) -> str:
     """Return the text of a finished (VOD) media playlist.
 
-    init_uri: of the clear init section, relative to the playlist; None for subtitles, which have none.
+    inits: path of each init section, by the first segment that is played with it; nothing for subtitles, which have none.
     method: METHOD of EXT-X-KEY, as the protection scheme has it.  ivs: it has IV, too.
     key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
     target_duration: seconds, the same for all playlists of the title (see ``measure.target_duration``).
@@ -50,11 +50,11 @@ def write_media(
             raise ValueError(f"segment {segment.index} of {segment.rendition} stands at position {position}")
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
-        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri)))
+        init_uri = uri(inits[position]) if position in inits else None
+        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri), init_uri))
     return media_text(
         listed,
-        init_uri=uri(init_uri) if init_uri else None,
-        version=FMP4_VERSION if init_uri else text_version(extinf(segments), target_duration),
+        version=FMP4_VERSION if inits else text_version(extinf(segments), target_duration),
         target_duration=target_duration,
         first=FIRST_SEQUENCE,
     )

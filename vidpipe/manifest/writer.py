@@ -54,11 +54,12 @@ class KeyTag(NamedTuple):
 
 
 class SegmentTag(NamedTuple):
-    """EXTINF. key: None if it is clear."""
+    """EXTINF. key: None if it is clear.  init_uri: of the init section, from this segment on; None if it is that of the one before."""
 
     uri: str
     duration: Decimal
     key: KeyTag | None = None
+    init_uri: str | None = None
 
 
 def master_text(media: Sequence[Media], variants: Sequence[VariantTag], session_keys: Sequence[KeyTag] = ()) -> str:
@@ -76,19 +77,18 @@ def master_text(media: Sequence[Media], variants: Sequence[VariantTag], session_
     return "".join(f"{line}\n" for line in text.splitlines() if line)
 
 
-def media_text(segments: Sequence[SegmentTag], *, init_uri: str | None, version: int, target_duration: int, first: int) -> str:
-    """Return the text of a finished (VOD) media playlist. init_uri: of the init section, None without one.  first: sequence number."""
+def media_text(segments: Sequence[SegmentTag], *, version: int, target_duration: int, first: int) -> str:
+    """Return the text of a finished (VOD) media playlist. first: sequence number."""
     playlist = m3u8.M3U8()
     playlist.version = version
     playlist.target_duration = target_duration
     playlist.media_sequence = first
     playlist.playlist_type = "VOD"
     playlist.is_endlist = True
-    init_section = m3u8.model.InitializationSection(None, init_uri) if init_uri else None
-    for position, segment in enumerate(segments):
+    for segment in segments:
         key = m3u8.model.Key(base_uri=None, **segment.key._asdict()) if segment.key else None
         rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key)
-        playlist.segments.append(_Segment(rendered, init_section if position == 0 else None))
+        playlist.segments.append(_Segment(rendered, m3u8.model.InitializationSection(None, segment.init_uri) if segment.init_uri else None))
     text: str = playlist.dumps(infspec="microseconds")
     return text
 

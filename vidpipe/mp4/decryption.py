@@ -1,7 +1,8 @@
 """Read what fragmented MP4 says of encrypted samples, and take it out again: the way back of ``encryption``. Decrypts nothing itself.
 
 In:   init sections and segments as ``encryption`` and ``fragment`` write them.
-Out:  the clear init section and its TrackEncryption; of a segment the samples and what each of them needs, and the segment without it.
+Out:  the clear init section and its TrackEncryption; of a segment the samples and what each of them needs, what it says otherwise than the
+      init section, and the segment without all that.
 Wrong: BoxError for bytes that say otherwise.
 """
 
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from vidpipe.mp4.boxes import Box, BoxError, children, find
 from vidpipe.mp4.codecs import AUDIO_FIELDS, VISUAL_FIELDS
 from vidpipe.mp4.encryption import ENCRYPTED_AUDIO, ENCRYPTED_ENTRIES, SUBSAMPLES, SampleEncryption, TrackEncryption, encrypted_moov
+from vidpipe.mp4.fragment import OVERRIDE, OWN_DESCRIPTION
 from vidpipe.mp4.writing import box, edited
 
 _ENCRYPTION = ("saiz", "saio", "senc")
+_GROUP = ("sgpd", "sbgp")
+_LEAST = 20  # bytes of the parameters in tenc and seig: pattern, sizes, key id
 _OFFSET, _FIRST_FLAGS, _DURATION, _SIZE, _FLAGS, _CTS = 0x1, 0x4, 0x100, 0x200, 0x400, 0x800  # of trun, 14496-12 8.8.8
 
 
@@ -74,18 +78,42 @@ def read_fragment(segment: bytes, iv_size: int) -> EncryptedFragment:
     return EncryptedFragment(sizes, media, _entries(segment[senc.body : senc.end], iv_size, sizes) if senc else ())
 
 
+def read_override(segment: bytes, scheme: str) -> TrackEncryption | None:
+    """Return what a segment says of its samples in place of the init section; None if it says nothing. scheme: of the track."""
+    moof, traf = _moof(segment)
+    groups = {
+        child.type: segment[child.body : child.end]
+        for child in children(segment, traf.body, traf.end)
+        if child.type in _GROUP and _is_override(segment, child)
+    }
+    systems = tuple(segment[child.offset : child.end] for child in children(segment, moof.body, moof.end) if child.type == "pssh")
+    if not groups:
+        if systems:
+            raise BoxError("it has a pssh, and no key of its own")
+        return None
+    described, mapped = (groups.get(kind, b"") for kind in _GROUP)
+    trun = _needed(segment, traf, "trun")
+    (samples,) = struct.unpack_from(">I", segment, trun.body + 4)
+    length = struct.unpack_from(">I", described, 8)[0] if len(described) > 16 else 0
+    one = described[:4] == b"\1\0\0\0" and described[12:16] == b"\0\0\0\1" and length >= _LEAST and len(described) == 16 + length
+    if not one or mapped[8:] != struct.pack(">III", 1, samples, OWN_DESCRIPTION):
+        raise BoxError("its samples are not all in one group of its own key")
+    return _parameters(described[16:], scheme, systems)
+
+
 def clear_fragment(segment: bytes, media: bytes | bytearray) -> bytes:
     """Return a segment without the boxes of encryption. media: its decrypted samples, one after the other."""
     moof, traf = _moof(segment)
-    removed = sum(child.size for child in children(segment, traf.body, traf.end) if child.type in _ENCRYPTION)
+    inner, outer = list(children(segment, traf.body, traf.end)), list(children(segment, moof.body, moof.end))
+    parts = [segment[child.offset : child.end] for child in inner if not _is_encryption(segment, child)]
+    around = [segment[child.offset : child.end] for child in outer if child.type != "pssh"]
+    removed = sum(child.size for child in (*inner, *outer)) - sum(map(len, (*parts, *around)))
 
     def moved(trun: bytes) -> bytes:
         (offset,) = struct.unpack_from(">i", trun, 16)  # behind header, version with flags, and the number of samples
         return trun[:16] + struct.pack(">i", offset - removed) + trun[20:]
 
-    parts = [segment[child.offset : child.end] for child in children(segment, traf.body, traf.end) if child.type not in _ENCRYPTION]
     made = box(b"traf", *(moved(part) if part[4:8] == b"trun" else part for part in parts))
-    around = [segment[child.offset : child.end] for child in children(segment, moof.body, moof.end)]
     header = box(b"moof", *(made if part[4:8] == b"traf" else part for part in around))
     return b"".join((segment[: moof.offset], header, struct.pack(">I4s", 8 + len(media), b"mdat"), media))
 
@@ -96,6 +124,14 @@ def _moof(segment: bytes) -> tuple[Box, Box]:
     if moof is None or traf is None:
         raise BoxError("there is no track fragment")
     return moof, traf
+
+
+def _is_encryption(segment: bytes, child: Box) -> bool:
+    return child.type in _ENCRYPTION or (child.type in _GROUP and _is_override(segment, child))
+
+
+def _is_override(segment: bytes, group: Box) -> bool:
+    return segment[group.body + 4 : group.body + 8] == OVERRIDE
 
 
 def _needed(data: bytes, inside: Box, kind: str) -> Box:
@@ -154,19 +190,22 @@ def _clear_entry(entry: bytes) -> tuple[bytes, bytes]:
 
 def _track_encryption(sinf: bytes, systems: tuple[bytes, ...]) -> TrackEncryption:
     schm, tenc = find(sinf, "sinf", "schm"), find(sinf, "sinf", "schi", "tenc")
-    if schm is None or tenc is None or tenc.size < 8 + 24:
+    if schm is None or tenc is None or tenc.size < 8 + 4 + _LEAST:
         raise BoxError("its sinf has no schm or no tenc")
-    body = sinf[tenc.body : tenc.end]
-    crypt, skip = body[5] >> 4, body[5] & 15
-    size = body[7]
-    constant = None
-    if size == 0:
-        constant = body[25 : 25 + body[24]]
+    return _parameters(sinf[tenc.body + 4 : tenc.end], sinf[schm.body + 4 : schm.body + 8].decode("latin-1"), systems)
+
+
+def _parameters(said: bytes, scheme: str, systems: tuple[bytes, ...]) -> TrackEncryption:
+    """Read what stands in tenc behind its version, and in a sample group."""
+    crypt, skip = said[1] >> 4, said[1] & 15
+    size = said[3]
+    if size == 0 and len(said) == _LEAST:
+        raise BoxError("its samples have neither IVs of their own nor a constant one")
     return TrackEncryption(
-        scheme=sinf[schm.body + 4 : schm.body + 8].decode("latin-1"),
-        key_id=body[8:24],
+        scheme=scheme,
+        key_id=said[4:_LEAST],
         iv_size=size,
-        constant_iv=constant,
-        pattern=(crypt, skip) if body[0] and crypt else None,
+        constant_iv=said[_LEAST + 1 : _LEAST + 1 + said[_LEAST]] if size == 0 else None,
+        pattern=(crypt, skip) if crypt else None,
         systems=systems,
     )

@@ -2,7 +2,7 @@
 
 In:   how a track is encrypted (TrackEncryption), and its samples as a scheme has encrypted them (EncryptedSamples).
 Out:  moov with an encrypted sample entry (sinf: frma, schm, schi with tenc) and pssh boxes; the boxes of a track fragment (saiz, saio,
-      senc).
+      senc), and the description of a sample group that overrides tenc (seig).
 Wrong: BoxError for a moov without a sample entry that can be encrypted, and for a sample without parts among others that have some.
 """
 
@@ -56,10 +56,14 @@ class SampleEncryption:
 
 @dataclass(frozen=True, slots=True)
 class EncryptedSamples:
-    """The samples of a cut after encryption. data: as long as before.  samples: one for each."""
+    """The samples of a cut after encryption. data: as long as before.  samples: one for each.
+
+    override: how they are encrypted, where it is not as the init section of their track says: under a later key.
+    """
 
     data: bytes = field(repr=False)
     samples: tuple[SampleEncryption, ...]
+    override: TrackEncryption | None = None
 
 
 def encrypted_moov(moov: bytes, encryption: TrackEncryption) -> bytes:
@@ -90,6 +94,13 @@ def fragment_boxes(samples: Sequence[SampleEncryption], before: int) -> bytes:
     return saiz + saio + full_box(b"senc", 0, flags, struct.pack(">I", len(entries)), *entries)
 
 
+def parameters(encryption: TrackEncryption) -> bytes:
+    """Return pattern, size of IVs, key id and constant IV as they stand in tenc, and in the same way in a sample group (seig)."""
+    crypt, skip = encryption.pattern or (0, 0)
+    constant = b"" if encryption.constant_iv is None else bytes([len(encryption.constant_iv)]) + encryption.constant_iv
+    return bytes([0, crypt << 4 | skip, 1, encryption.iv_size]) + encryption.key_id + constant
+
+
 def _encrypted_stsd(stsd: bytes, encryption: TrackEncryption) -> bytes:
     root = next(children(stsd))
     entries = list(children(stsd, root.body + 8, root.end))
@@ -104,14 +115,7 @@ def _encrypted_stsd(stsd: bytes, encryption: TrackEncryption) -> bytes:
         b"sinf",
         box(b"frma", entry.type.encode()),
         full_box(b"schm", 0, 0, encryption.scheme.encode(), struct.pack(">I", _SCHEME_VERSION)),
-        box(b"schi", _tenc(encryption)),
+        box(b"schi", full_box(b"tenc", 1 if encryption.pattern else 0, 0, parameters(encryption))),
     )
     made = box((ENCRYPTED_AUDIO if audio else ENCRYPTED_VIDEO).encode(), stsd[entry.body : fields], stsd[fields : entry.end], sinf)
     return box(b"stsd", stsd[root.body : root.body + 8], made)
-
-
-def _tenc(encryption: TrackEncryption) -> bytes:
-    crypt, skip = encryption.pattern or (0, 0)
-    constant = b"" if encryption.constant_iv is None else bytes([len(encryption.constant_iv)]) + encryption.constant_iv
-    fields = bytes([0, crypt << 4 | skip, 1, encryption.iv_size]) + encryption.key_id + constant
-    return full_box(b"tenc", 1 if encryption.pattern else 0, 0, fields)

@@ -97,7 +97,9 @@ def inherited(
     made: Plan, media: Fingerprints, live: Inventory, *, scheme: str, keys: KeySet, lost: AbstractSet[str] = frozenset()
 ) -> Inheritance:
     """Return what a version of this plan can take over. keys: of the new version.  lost: paths of the live one that cannot be had. Pure."""
+    changed = {key_id for key_id in keys.ids if boxes_for(keys.signals, key_id) != boxes_for(live.drm, key_id)}
     usable = [track for track in live.tracks if _is_protected_so(track, scheme) and not lost & _paths(track)]
+    usable = [track for track in usable if not changed & _said_in_segments(track)]
     unusable = {track.media: track.reason for track in live.left_out}
     video, audio, subtitles = (_same(wanted, usable, keys) for wanted in (media.video, media.audio, media.subtitles))
     pictures = live.pictures if live.pictures and live.pictures.media == media.pictures else None
@@ -106,7 +108,7 @@ def inherited(
     older = video | audio | subtitles
     tracks = {rendition.id: _moved(made, older[rendition.id], rendition) for rendition in made.renditions if rendition.id in older}
     tracks |= {text.id: _moved(made, older[text.id], text) for text in made.subtitles if text.id in older}
-    moves, spoken = _moves(tracks, older, {key_id for key_id in keys.ids if boxes_for(keys.signals, key_id) != boxes_for(live.drm, key_id)})
+    moves, spoken = _moves(tracks, older, changed)
     if pictures:
         moves |= {path: path for path in (pictures.poster, *pictures.sheets)}
     left_out = [text for text in made.subtitles if text.id not in older and media.subtitles[text.id] in unusable]
@@ -128,6 +130,11 @@ def inherited(
 def _is_protected_so(track: PublishedTrack, scheme: str) -> bool:
     """Whether a track is protected as a title under a scheme protects it. Its text may be clear."""
     return track.scheme == (scheme_of(scheme).text_scheme if isinstance(track, SubtitleTrack) else scheme)
+
+
+def _said_in_segments(track: PublishedTrack) -> set[str | None]:
+    """Return the ids of keys of which segments hold what DRM systems want: all but the first of a track whose samples are encrypted."""
+    return {track.segments[first].key_id for first in track.inits if first} if isinstance(track, MediaTrack) else set()
 
 
 def _same(wanted: Mapping[str, str], usable: Iterable[PublishedTrack], keys: KeySet) -> dict[str, PublishedTrack]:
@@ -179,10 +186,12 @@ def _moves(
         if not isinstance(track, MediaTrack) or not isinstance(earlier, MediaTrack):
             continue
         language, before = (each.language if isinstance(each, AudioTrack) else None for each in (track, earlier))
-        if language != before or track.segments[0].key_id in changed:
-            spoken[track.init] = (earlier.init, language)
-        else:
-            moves[track.init] = earlier.init
+        inits = earlier.inits
+        for first, path in track.inits.items():
+            if language != before or track.segments[first].key_id in changed:
+                spoken[path] = (inits[first], language)
+            else:
+                moves[path] = inits[first]
     return moves, spoken
 
 
@@ -194,7 +203,8 @@ def _put_again(
     Return what was put, and the paths in the live version of what cannot be had.
     """
     wanted = {path: earlier for path, (earlier, _) in found.spoken.items()}
-    tracks = {track.init: track for track in found.tracks.values() if isinstance(track, MediaTrack)}
+    media = [track for track in found.tracks.values() if isinstance(track, MediaTrack)]
+    places = {path: (track.facts, first) for track in media for first, path in track.inits.items()}
     if found.pictures:
         wanted[found.pictures.track] = found.pictures.track
     put: list[PublishedObject] = []
@@ -204,8 +214,7 @@ def _put_again(
             stored = get_if_there(target.storage, f"{live}/{earlier}")
             data = decompressed(stored) if stored is not None else None
             if data is not None and path in found.spoken:
-                declared = target.protection.declared(tracks[path].facts)
-                data = redeclared(respoken(data, found.spoken[path][1]), declared)
+                data = redeclared(respoken(data, found.spoken[path][1]), target.protection.declared(*places[path]))
         except (Damaged, ValueError):
             data = None
         if data is None:
@@ -238,4 +247,4 @@ def _measured_again(found: Inheritance, target: Destination, live: str) -> tuple
 
 
 def _paths(track: PublishedTrack) -> set[str]:
-    return {segment.uri for segment in track.segments} | ({track.init} if isinstance(track, MediaTrack) else set())
+    return {segment.uri for segment in track.segments} | (set(track.inits.values()) if isinstance(track, MediaTrack) else set())

@@ -138,7 +138,8 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
         )
         texts = manifests(inventory, settings.key_url)
     with stages("publish"):
-        files |= {path: target.header(init) for path, init in new.tracks.inits.items()}
+        for track in new.tracks.media:
+            files |= {path: target.header(new.tracks.inits[track.id], first) for first, path in track.inits.items()}
         files |= {path: texts.pop(path).encode() for path in list(texts)}
         last = [path for path in (layout.MASTER, layout.MPD) if path in files]  # after everything that they name
         rest = [path for path in files if path not in last]

@@ -1,6 +1,6 @@
-"""Which DRM systems play what, and the pssh boxes that they want in init sections.
+"""Which DRM systems play what, and the pssh boxes that they want in init sections; the box that is for all systems.
 
-In:   a scheme; DrmSignals, as a key server gave them.
+In:   a scheme; DrmSignals, as a key server gave them; ids of keys.
 Out:  the systems by their id; whole pssh boxes, each by itself.
 Wrong: ValueError for what is none: what a key server sends is checked before anything is encoded.
 """
@@ -8,9 +8,11 @@ Wrong: ValueError for what is none: what a key server sends is checked before an
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 
 from vidpipe.mp4.boxes import children
+from vidpipe.mp4.writing import full_box
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.schemes import WHOLE_SEGMENTS
 
@@ -20,10 +22,18 @@ DRM_SYSTEMS = {
     "94ce86fb-07ff-4f43-adb8-93d2fa968ca2": "FairPlay",
 }
 """By their id: https://dashif.org/identifiers/content_protection/."""
+COMMON_SYSTEM = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
+"""https://www.w3.org/TR/eme-initdata-cenc/."""
 FAIRPLAY = "FairPlay"
 """It has no pssh and is not for DASH, and of samples it plays "cbcs" alone."""
 _LEAST = 8 + 4 + 16 + 4
 """Bytes of the smallest box: header, version and flags, system id, size of the data (ISO/IEC 23001-7 8.1)."""
+
+
+def common_box(key_ids: Sequence[str]) -> bytes:
+    """Return the pssh box of the W3C's common system, which lists ids of keys for whoever has them, and holds nothing secret."""
+    listed = b"".join(map(bytes.fromhex, key_ids))
+    return full_box(b"pssh", 1, 0, COMMON_SYSTEM, struct.pack(">I", len(key_ids)), listed, struct.pack(">I", 0))
 
 
 def systems_for(scheme: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 In:   the settings ``key_classes`` and ``key_rotation``, a plan.
 Out:  KeyUses, one for each key of a version, in an order that depends on nothing but the plan.
-Wrong: UsageError for a setting that says no rotation, or one that the scheme cannot do.
+Wrong: UsageError for a setting that says no rotation, or for one that does not go with another.
 
 The classes are those that DRM services license apart. Their names are CPIX's intendedTrackType, their limits those of the SPEKE v2 presets
 (SD up to 1024x576, HD up to 1920x1080, UHD above), counted in pixels as CPIX's VideoFilter does, so that a portrait picture is in the class
@@ -22,7 +22,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vidpipe.errors import UsageError
-from vidpipe.protect.schemes import CLEAR, WHOLE_SEGMENTS
+from vidpipe.protect.schemes import CLEAR
 
 if TYPE_CHECKING:
     from vidpipe.plan import Grid, Plan
@@ -102,12 +102,6 @@ def check_key_settings(scheme: str, classes: KeyClasses, rotation: str | None, k
     """Raise UsageError for settings that do not go together: what cannot be done is refused before any work starts."""
     if scheme == CLEAR:
         return
-    if rotation and scheme not in WHOLE_SEGMENTS:
-        raise UsageError(
-            f"keys cannot be rotated under {scheme}: that takes sample groups (seig, ISO/IEC 23001-7), which vidpipe does not write",
-            where="key_rotation",
-            fix=f"leave key_rotation out, or encrypt with {' or '.join(sorted(WHOLE_SEGMENTS))}",
-        )
     if key_url and "{key_id}" not in key_url and (rotation or classes != ONE_KEY):
         raise UsageError(
             "the URL would be the same for all keys of a title, which has several",

@@ -62,9 +62,9 @@ class Destination:
         """Return a cut as it will lie at the storage."""
         return self.protection.seal(cut, container)
 
-    def header(self, init: InitSection) -> bytes:
-        """Return the init section of a track as it will lie at the storage."""
-        return self.protection.header(init.facts, Cmaf(init)) or b""
+    def header(self, init: InitSection, first: int = 0) -> bytes:
+        """Return the init section of a track as it will lie at the storage. first: the segment from which on it is played with."""
+        return self.protection.header(init.facts, Cmaf(init), first) or b""
 
     def put(self, path: str, data: bytes, reporter: Reporter) -> PublishedObject:
         """Publish an object that is no segment. path: below the version."""

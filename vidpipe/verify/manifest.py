@@ -10,6 +10,7 @@ labels, colours, and the largest values of a set or of the whole (maxWidth, maxS
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from xml.etree.ElementTree import Element
@@ -17,7 +18,7 @@ from xml.etree.ElementTree import Element
 from vidpipe import layout
 from vidpipe.inventory.measure import Bitrate
 from vidpipe.inventory.model import AudioTrack, Inventory, MediaTrack, PublishedTrack, SubtitleTrack, VideoTrack
-from vidpipe.manifest.dash.content_protection import CLEAR_KEY, said_of
+from vidpipe.manifest.dash.content_protection import CLEAR_KEY, rotated_keys, said_of
 from vidpipe.manifest.dash.markup import ManifestError
 from vidpipe.manifest.dash.read_mpd import AdaptationSet, Presentation, Representation, read_mpd
 from vidpipe.package.result import TrackFacts
@@ -118,7 +119,9 @@ def _check_protection(target: Readback, where: str, track: MediaTrack, group: Ad
     declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
     target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
     own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))] if scheme else []
-    systems = [(f"urn:uuid:{system}", tuple(_pssh(said))) for system, said in own] or ([(CLEAR_KEY, ())] if scheme else [])
+    listed = rotated_keys(track)
+    clear_key = (CLEAR_KEY, (base64.b64encode(listed).decode(),) if listed else ())
+    systems = [(f"urn:uuid:{system}", tuple(_pssh(said))) for system, said in own] or ([clear_key] if scheme else [])
     named = [(each.scheme, each.pssh) for each in group.protection if not each.key_id]
     target.same(where, "the key systems of ContentProtection and their pssh", sorted(systems), sorted(named))
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.drm import IDENTITY, keys_in_effect
 from vidpipe.manifest.key_uri import key_uri
-from vidpipe.manifest.parse import Entry, MediaPlaylist, PlaylistError, parse
+from vidpipe.manifest.parse import Entry, Map, MediaPlaylist, PlaylistError, parse
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
 from vidpipe.package.result import TrackFacts
 from vidpipe.progress import Note, Reporter, VerifyProgress
-from vidpipe.protect.schemes import scheme_of
+from vidpipe.protect.schemes import WHOLE_METHODS, scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Readable
@@ -110,7 +110,7 @@ def verify(
     target = Readback(storage, prefix, cancel, on_bytes, headers=headers)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         thumbnails = inventory.pictures.track if inventory.pictures else None
-        kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *(track.init for track in inventory.media)}
+        kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
         kept |= {thumbnails} if thumbnails else set()
         kept |= {layout.MPD} if "dash" in inventory.formats else set()
         missing = sorted(kept - inventory.objects.keys())
@@ -139,7 +139,7 @@ def verify(
         decoded = 0
         readers: list[TrackReader] = []
         for track in inventory.media:
-            readers.append(TrackReader(target, track, objects[track.init], key_for, inventory.drm, ffmpeg, copied))
+            readers.append(TrackReader(target, track, objects, key_for, inventory.drm, ffmpeg, copied))
         # One queue for all tracks, because the ends of each are decoded; the heaviest first, so that none is left alone at the end.
         heaviest = sorted(readers, key=lambda reader: max(segment.size for segment in reader.expected.segments), reverse=True)
         segments_of_all = ((reader, segment) for reader in heaviest for segment in reader.expected.segments)
@@ -182,8 +182,13 @@ def _read_back(inventory: Inventory, copied: Collection[str]) -> dict[str, int]:
     """Return path -> size of all objects that are read whole: all but copies that are neither text nor at the end of a track."""
     sizes = {path: entry.size for path, entry in inventory.objects.items()} | {segment.uri: segment.size for segment in inventory.segments}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
-    texts = {layout.MASTER, layout.MPD, layout.THUMBNAILS, *(t.playlist for t in inventory.tracks), *(t.init for t in inventory.media)}
+    texts = {layout.MASTER, layout.MPD, layout.THUMBNAILS, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
     return {path: size for path, size in sizes.items() if path not in copied or path in ends or path in texts}
+
+
+def _inits(inventory: Inventory) -> Iterator[str]:
+    """Yield the paths of all init sections."""
+    return (path for track in inventory.media for path in track.inits.values())
 
 
 class _Progress:
@@ -215,7 +220,8 @@ def _check_playlist(
     target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None
 ) -> _Listed:
     """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
-    path, init = track.playlist, track.init if isinstance(track, MediaTrack) else None
+    path, inits = track.playlist, track.inits if isinstance(track, MediaTrack) else {}
+    init = inits.get(0)
     playlist = _media(target, path, data)
     # Fragmented MP4 needs 6; text needs it only if a segment is a little longer than the rounded target.
     over = any(entry.duration > playlist.target_duration for entry in playlist.segments)
@@ -227,7 +233,8 @@ def _check_playlist(
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
-        if init and (entry.init is None or entry.init.keys or entry.init.byte_range is not None):
+        init = inits.get(segment.index, init)
+        if init and (entry.init is None or _is_encrypted(entry.init) or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
         target.same(where, "EXT-X-MAP", init, entry.init.uri if entry.init else None)
         target.same(where, "EXT-X-KEY", _keys(segment, track, title, key_url), _found_keys(entry))
@@ -239,6 +246,11 @@ def _check_playlist(
     sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)
+
+
+def _is_encrypted(init: Map) -> bool:
+    """Whether an init section is encrypted. Under a key for samples it may stand."""
+    return any(key.method in WHOLE_METHODS for key in init.keys)
 
 
 def _check_time_line(target: Readback, text: SubtitleTrack, title: Inventory) -> None:

@@ -101,12 +101,16 @@ class Readback:
             raise Interrupted("stopped while verifying", fix="run the same command again to continue")
 
     def opened(
-        self, segment: PublishedSegment, scheme: Scheme, keys: dict[str, ContentKey], clear: tuple[str, Callable[[bytes], bool]]
+        self,
+        segment: PublishedSegment,
+        scheme: Scheme,
+        keys: dict[str, ContentKey],
+        clear: tuple[str, Callable[[bytes], bool]],
+        look: Callable[[bytes], None] | None = None,
     ) -> bytes:
         """Read a segment back and decrypt it if it has a key.
 
-
-        scheme: what protects it.  clear: what a clear one is called, and what shows it.
+        scheme: what protects it.  clear: what a clear one is called, and what shows it.  look: at the bytes of an encrypted one.
         """
         name, is_clear = clear
         data = self.read(segment.uri, segment.size, segment.sha256)
@@ -116,6 +120,8 @@ class Readback:
             return data
         if scheme.ivs == "segment" and is_clear(data):
             raise self.wrong(segment.uri, "the segment is not encrypted", scheme.name, f"clear: {name}")
+        if look is not None:
+            look(data)
         try:
             return scheme.open(data, keys[segment.key_id].key, bytes.fromhex(segment.iv) if segment.iv else None)
         except VerificationFailed as error:

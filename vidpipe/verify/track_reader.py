@@ -1,6 +1,6 @@
 """Read the segments of one rendition back: decrypt, parse and measure each, and decode the first and the last.
 
-In:   the Readback, a track of the inventory, its init section as it lies at the target; a way to get content keys.
+In:   the Readback, a track of the inventory, its init sections as they lie at the target; a way to get content keys.
 Out:  MeasuredSegment of each; the track that the init section describes.
 Wrong: VerificationFailed naming the object, what was expected and what was found; Interrupted on cancel.
 """
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vidpipe.inventory.model import MediaTrack
@@ -20,7 +21,7 @@ from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.source.limits import SourceLimits
-from vidpipe.verify.keys_and_ivs import check_init
+from vidpipe.verify.keys_and_ivs import check_inits, check_override
 from vidpipe.verify.readback import Readback, keys_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TrackReader:
         self,
         target: Readback,
         expected: MediaTrack,
-        init: bytes,
+        objects: Mapping[str, bytes],
         key_for: Callable[[str], ContentKey],
         drm: Sequence[DrmSignal],
         ffmpeg: FFmpeg | None,
@@ -63,7 +64,8 @@ class TrackReader:
         self.expected = expected
         self._ffmpeg = ffmpeg
         self._keys = keys_of(expected.segments, key_for)
-        self._init = check_init(target, expected, init, self._keys, drm)
+        self._drm = drm
+        self._init = check_inits(target, expected, objects, self._keys, drm)
         try:
             self._movie = parse_movie(self._init)
             (self.track,) = self._movie.tracks
@@ -82,7 +84,7 @@ class TrackReader:
             self._target.compare(segment.uri, segment.entry)
             if segment.index not in ends:
                 return None
-        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR)
+        data = self._target.opened(segment, self._scheme, self._keys, _CLEAR, partial(self._look, segment))
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -105,6 +107,9 @@ class TrackReader:
             last_frame_ticks=shown[-1][1],
             decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends and not copied else 0,
         )
+
+    def _look(self, segment: PublishedSegment, stored: bytes) -> None:
+        check_override(self._target, self.expected, segment, stored, self._keys, self._drm)
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
         """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.

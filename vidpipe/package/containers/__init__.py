@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption
 from vidpipe.package.cut import Cut
-from vidpipe.package.result import Segment
+from vidpipe.package.result import Segment, TrackFacts
 
 
 class Container(Protocol):
@@ -21,6 +21,10 @@ class Container(Protocol):
     @property
     def entry(self) -> bytes | None:
         """The sample entry, which says what the samples are; None if the container has no samples."""
+
+    @property
+    def facts(self) -> TrackFacts | None:
+        """What is known of the track; None if the container has no samples."""
 
     def header(self, encryption: TrackEncryption | None = None) -> bytes | None:
         """Return the init section; None if the container has none. encryption: what it has to say of encrypted samples."""

@@ -32,6 +32,11 @@ class Cmaf:
         stsd = find(moov, "moov", "trak", "mdia", "minf", "stbl", "stsd")
         return moov[stsd.body + 8 : stsd.end] if stsd else b""
 
+    @property
+    def facts(self) -> TrackFacts:
+        """What was measured of the track."""
+        return self.init.facts
+
     def header(self, encryption: TrackEncryption | None = None) -> bytes:
         """Return ftyp and moov."""
         if encryption is None:
@@ -49,7 +54,7 @@ class PublishedCmaf:
 
     def __init__(self, init: bytes, facts: TrackFacts) -> None:
         self._init, _ = clear_init(init)
-        self._movie, self._facts = parse_movie(self._init), facts
+        self._movie, self.facts = parse_movie(self._init), facts
         if len(self._movie.tracks) != 1:
             raise BoxError(f"there are {len(self._movie.tracks)} tracks; one was expected")
 
@@ -79,7 +84,7 @@ class PublishedCmaf:
 
     def write(self, cut: Cut, encrypted: EncryptedSamples | None = None) -> Segment:
         """Return the segment of a cut."""
-        return _written(cut, encrypted, self._facts, self._movie.tracks[0].id)
+        return _written(cut, encrypted, self.facts, self._movie.tracks[0].id)
 
 
 def _written(cut: Cut, encrypted: EncryptedSamples | None, facts: TrackFacts, track: int) -> Segment:
@@ -100,5 +105,6 @@ def _written(cut: Cut, encrypted: EncryptedSamples | None, facts: TrackFacts, tr
             cut.data if encrypted is None else encrypted.data,
             roll=AAC_ROLL if facts.type == "audio" else None,
             encryption=None if encrypted is None else encrypted.samples,
+            override=None if encrypted is None else encrypted.override,
         ),
     )

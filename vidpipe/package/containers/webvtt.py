@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption
 from vidpipe.package.cut import Cue, Cut
-from vidpipe.package.result import Segment
+from vidpipe.package.result import Segment, TrackFacts
 
 HEADER = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"
 
@@ -22,6 +22,7 @@ class WebVtt:
     """The container of one subtitle track."""
 
     entry: bytes | None = None
+    facts: TrackFacts | None = None
 
     def header(self, encryption: TrackEncryption | None = None) -> None:
         """Return None: WebVTT has no init section."""

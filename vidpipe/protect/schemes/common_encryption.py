@@ -22,12 +22,9 @@ from vidpipe.mp4.boxes import BoxError
 from vidpipe.mp4.decryption import clear_fragment, read_fragment
 from vidpipe.mp4.encryption import EncryptedSamples, SampleEncryption
 from vidpipe.mp4.subsamples import Part, finder_of, listed
-from vidpipe.mp4.writing import full_box
 from vidpipe.package.cut import Cut
+from vidpipe.protect.drm_systems import common_box
 from vidpipe.protect.key_store import ContentKey
-
-COMMON_SYSTEM = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
-"""System id of the W3C's common pssh."""
 
 IV_SIZE = 8
 """Bytes of the IV of a sample, where each has its own: what every player knows."""
@@ -37,9 +34,8 @@ SampleCipher = Callable[[memoryview, Sequence[Part], bytes], None]
 
 
 def system_boxes(key: ContentKey) -> tuple[bytes, ...]:
-    """Return the pssh boxes of an init section."""
-    key_id = bytes.fromhex(key.key_id)
-    return (full_box(b"pssh", 1, 0, COMMON_SYSTEM, struct.pack(">I", 1), key_id, struct.pack(">I", 0)),)
+    """Return the pssh boxes of an init section, and of a segment that names a key of its own."""
+    return (common_box([key.key_id]),)
 
 
 def needed(cut: Cut, key: ContentKey | None) -> ContentKey:
