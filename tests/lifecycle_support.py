@@ -32,16 +32,16 @@ SOURCE = SourceFile(name="film.mkv", sha256="ab" * 32, size=123)
 
 
 class House:
-    """A home, its catalog and its target, with versions of one title, the first a hundred days old."""
+    """A home, its catalog and its target, with versions of one title, the first a hundred days old. title: how it is published."""
 
-    def __init__(self, folder: Path, encoded: Encoded, **changes: Any) -> None:
+    def __init__(self, folder: Path, encoded: Encoded, title: dict[str, Any] | None = None, **changes: Any) -> None:
         self.settings: Settings = quick(folder, 90, **changes)
         self.keys = KeyStore(self.settings.keys)
         load_master_key(self.settings.keys)
         with mock.patch("vidpipe.protect.key_store.secrets.token_bytes", return_value=KEY.key):
             self.keys.create(TITLE, KEY.key_id)
         with closing(self.open()) as storage:
-            self.inventory = publish_title(encoded, storage)
+            self.inventory = publish_title(encoded, storage, **(title or {}))
         self.record = self.publish(FIRST, age=100)
 
     def open(self) -> Storage:

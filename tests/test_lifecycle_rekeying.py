@@ -146,8 +146,9 @@ def test_a_damaged_segment_at_s3_is_no_matter_of_trying_again(bucket: str, tmp_p
 def test_a_lost_key_is_an_error_before_anything_is_made(house: House) -> None:
     master = house.settings.keys / FILE
     master.rename(house.settings.home / "away")
-    with pytest.raises(UsageError, match="the master key is missing"):
-        rekey(WHOLE, house.settings)
+    for request in (WHOLE, WHOLE.model_copy(update={"dry_run": True})):
+        with pytest.raises(UsageError, match="the master key is missing"):
+            rekey(request, house.settings)
     (house.settings.home / "away").rename(master)
     house.keys.remove(KEY.key_id)
     with pytest.raises(UsageError, match="there is no key"):

@@ -163,7 +163,7 @@ def test_export_warns_and_writes_for_its_user_alone(run: Run, tmp_path: Path) ->
 def test_import_reads_a_file_or_standard_input(run: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = export_keys(house.settings, TITLE)
     (tmp_path / "film.xml").write_bytes(document)
-    assert "0 keys stored, 1 were there already" in run("import", str(tmp_path / "film.xml"))[1]
+    assert "0 keys stored, 1 was there already" in run("import", str(tmp_path / "film.xml"))[1]
     house.keys.remove(KEY.key_id)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(document)))
     code, out, _ = run("import", "-", "--json")

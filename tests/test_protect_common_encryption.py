@@ -24,7 +24,7 @@ from vidpipe.errors import EncodeFailed, VerificationFailed
 from vidpipe.media import ffmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, fragments, read_movie
 from vidpipe.mp4.decryption import clear_init, read_fragment, read_override
-from vidpipe.package.containers.cmaf import Cmaf
+from vidpipe.package.containers.cmaf import Cmaf, PublishedCmaf
 from vidpipe.package.cut import Cut
 from vidpipe.package.cutting import audio_cuts, video_cuts
 from vidpipe.package.init import read_init
@@ -105,6 +105,24 @@ def test_shaka_packager_decrypts_to_the_bytes_of_the_clear_track(track: tuple[Cm
     data, movie = out.read_bytes(), read_movie(out)
     found = [data[s.offset : s.offset + s.size] for fragment in fragments(out, movie) for s in fragment.samples]
     assert b"".join(found) == b"".join(cut.data for cut in cuts)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_published_track_is_taken_apart_and_gets_another_key(track: tuple[Cmaf, list[Cut]], scheme: str) -> None:
+    """To the bytes that it would have had under that key from the beginning."""
+    container, cuts = track
+    facts = container.init.facts
+    first, second = (Protection(scheme_of(scheme), KeySet((KeyUse(),), (key,))) for key in (KEY, OTHER))
+    published = PublishedCmaf(first.header(facts, container) or b"", facts)
+    assert published.header() == container.header()
+    assert second.header(facts, published) == second.header(facts, container)
+    for cut in cuts:
+        clear, sealed = container.write(cut), first.seal(cut, container)
+        opened = replace(clear, data=scheme_of(scheme).open(sealed.data, KEY.key, sealed.iv))
+        assert opened == clear
+        assert second.seal(published.cut(opened), published) == second.seal(cut, container)
+        with pytest.raises(BoxError, match="one fragment"):
+            published.cut(replace(clear, samples=clear.samples + 1))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from tests.test_serving import code
 from vidpipe import durable
 from vidpipe.doctor import examine
 from vidpipe.errors import KeyServiceFailed, PublishFailed, UsageError
-from vidpipe.lifecycle.title_keys import list_keys
+from vidpipe.lifecycle.title_keys import list_keys, rotate
 from vidpipe.pipeline.key_access import key_store, master_source
-from vidpipe.protect.key_store import KeyStore
-from vidpipe.protect.master_key import FILE, NEXT, load_master_key
+from vidpipe.protect.former_kms import FORMER
+from vidpipe.protect.key_store import ContentKey, KeyStore
+from vidpipe.protect.master_key import FILE, KMS_FILE, KMS_NEXT, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
-from vidpipe.protect.master_source import KMS_FILE, KMS_NEXT, KmsMaster, LocalMaster
+from vidpipe.protect.master_source import KmsMaster, LocalMaster
 from vidpipe.settings import Settings
 from vidpipe.storage import kms
 
@@ -96,9 +98,6 @@ def test_a_store_moves_to_kms(tmp_path: Path, settings: Settings) -> None:
 def test_a_rotation_that_was_killed_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [key_store(settings).create("film") for _ in range(3)]
 
-    class Died(BaseException):
-        """The machine."""
-
     def dies(self: KmsMaster) -> None:
         raise Died
 
@@ -146,6 +145,144 @@ def test_a_store_moves_from_a_given_key_to_kms(settings: Settings) -> None:
     (settings.keys / FILE).chmod(0o600)
     assert rotate_master(settings.keys, master_source(settings)).keys == 1
     assert key_store(settings).get(key.key_id) == key
+
+
+def another_key() -> str:
+    return str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
+
+
+def moved(settings: Settings, to: str) -> Settings:
+    """The settings after key_source was changed: to a file, or to another KMS key."""
+    return settings.model_copy(update={"key_source": "local" if to == "local" else f"kms:{another_key()}"})
+
+
+def opens(settings: Settings, keys: list[ContentKey]) -> bool:
+    return [key_store(settings).get(key.key_id) for key in keys] == keys
+
+
+@pytest.mark.parametrize("to", ["local", "kms"])
+def test_a_store_leaves_a_kms_key(to: str, settings: Settings, arn: str) -> None:
+    made = [key_store(settings).create("film") for _ in range(2)]
+    old = next(master_source(settings).masters())
+    there = moved(settings, to)
+    planned = rotate(there, from_kms=arn, dry_run=True)
+    assert planned.keys == 2
+    assert {file.name for file in settings.keys.iterdir()} == {KMS_FILE, *(f"{key.key_id}.json" for key in made)}
+    done = rotate(there, from_kms=arn)
+    assert (done.keys, done.already, done.foreign) == (2, 0, ())
+    assert done.file == str(settings.keys / (FILE if to == "local" else KMS_FILE))
+    assert {file.name for file in settings.keys.iterdir()} & {FILE, KMS_FILE, NEXT, KMS_NEXT, FORMER} == {Path(done.file).name}
+    assert opens(there, made)
+    boto3.client("kms", region_name="us-east-1").disable_key(KeyId=arn.rpartition("/")[2])
+    assert opens(there, [*made, key_store(there).create("later")]), "the KMS key that was left is not asked any more"
+    with pytest.raises(UsageError, match="was replaced by another one"):
+        KeyStore(settings.keys, old).create("late")
+    assert rotate(there).keys == 3
+    assert opens(there, made)
+
+
+class Died(BaseException):
+    """The machine."""
+
+
+@pytest.mark.parametrize("to", ["local", pytest.param("kms", marks=pytest.mark.nightly)])
+def test_wherever_it_is_killed_all_keys_open_and_the_same_command_goes_on(
+    to: str, settings: Settings, arn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each change of a file: written, moved, removed."""
+    there, made = moved(settings, to), [key_store(settings).create("film") for _ in range(2)]
+    before = {file: file.read_bytes() for file in settings.keys.iterdir()}
+    monkeypatch.setattr(kms, "decrypt", cache(kms.decrypt))
+    killed = 0
+    while True:
+        for file in settings.keys.iterdir():
+            file.unlink()
+        for file, data in before.items():
+            file.write_bytes(data)
+        left = [killed]
+
+        def dying(change: Any, left: list[int] = left) -> Any:
+            def changes(*arguments: Any, **options: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Died
+                return change(*arguments, **options)
+
+            return changes
+
+        with monkeypatch.context() as patch:
+            for name in ("write", "create", "move"):
+                patch.setattr(durable, name, dying(getattr(durable, name)))
+            patch.setattr(Path, "unlink", dying(Path.unlink))
+            try:
+                rotate(there, from_kms=arn)
+            except Died:
+                killed += 1
+            else:
+                break
+        if (settings.keys / FORMER).exists():  # it has begun: whoever is at work meanwhile opens them all, and makes others
+            assert opens(there, made), killed
+            assert opens(there, [key_store(there).create("meanwhile"), *made])
+            assert opens(settings, made), "and so does who is still at the KMS key that is left"
+        else:
+            begun = (settings.keys / FILE).exists() or (settings.keys / KMS_FILE).read_bytes() != before[settings.keys / KMS_FILE]
+            assert opens(there if begun else settings, made), killed
+            continue
+        assert not rotate(there, from_kms=arn if killed % 2 else None).foreign
+        assert opens(there, made), killed
+        assert not (settings.keys / FORMER).exists()
+    assert killed > 6
+
+
+def test_a_store_that_changes_its_mind_half_way(settings: Settings, arn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one KMS key to another, killed, and then to a file: by order only, and with all keys."""
+    made, there, third = [key_store(settings).create("film") for _ in range(2)], moved(settings, "kms"), moved(settings, "local")
+    with monkeypatch.context() as patch:
+        patch.setattr(KmsMaster, "finish", lambda _: (_ for _ in ()).throw(Died))
+        with pytest.raises(Died):
+            rotate(there, from_kms=arn)
+    assert opens(third, made)
+    with pytest.raises(UsageError, match="is moving to kms:arn") as refused:
+        rotate(third)
+    assert f"--from-kms {there.key_source[4:]}" in str(refused.value.fix)
+    assert rotate(third, from_kms=there.key_source[4:]).keys == 2
+    assert opens(third, made)
+    assert not {KMS_FILE, KMS_NEXT, FORMER} & {file.name for file in settings.keys.iterdir()}
+
+
+def test_a_store_leaves_kms_by_order_only(settings: Settings, arn: str) -> None:
+    key_store(settings).create("film")
+    here, before = settings.model_copy(update={"key_source": "local"}), (settings.keys / KMS_FILE).read_bytes()
+    for wanted in (lambda: rotate(here), lambda: key_store(here).create("late"), lambda: list_keys(here)):
+        with pytest.raises(UsageError, match="is wrapped by AWS KMS") as refused:
+            wanted()
+        assert "--from-kms" in str(refused.value.fix)
+    with pytest.raises(KeyServiceFailed):
+        key_store(moved(settings, "kms")).create("late")
+    given = here.model_copy(update={"master_key": SecretBytes(bytes(32))})
+    for configured, wrong, what in (
+        (settings, {"from_kms": arn}, "still names"),
+        (here, {"from_kms": "alias/film"}, "not the ARN"),
+        (here, {"from_kms": arn, "new": bytes(32)}, "to a file of the key store first"),
+        (given, {"from_kms": arn}, "to a file of the key store first"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            rotate(configured, **wrong)
+    with pytest.raises(KeyServiceFailed):
+        rotate(here, from_kms=another_key())
+    assert (settings.keys / KMS_FILE).read_bytes() == before
+    assert rotate(here, from_kms=arn).keys == 1
+    with pytest.raises(UsageError, match="no master key of AWS KMS"):
+        rotate(here, from_kms=arn)
+
+
+def test_a_damaged_list_of_former_master_keys_is_said(settings: Settings) -> None:
+    key_store(settings).create("film")
+    (settings.keys / FORMER).write_text("{}")
+    with pytest.raises(UsageError, match="altered or damaged") as refused:
+        list_keys(settings)
+    assert refused.value.where == str(settings.keys / FORMER)
+    assert "\n" not in str(refused.value)
 
 
 def test_who_only_looks_makes_no_master_key(settings: Settings) -> None:

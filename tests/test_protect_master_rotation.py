@@ -14,7 +14,7 @@ import pytest
 
 from vidpipe import durable
 from vidpipe.errors import UsageError
-from vidpipe.protect.key_store import RETIRED, ContentKey, KeyStore
+from vidpipe.protect.key_store import LOCK_FILE, RETIRED, ContentKey, KeyStore
 from vidpipe.protect.master_key import FILE, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
 from vidpipe.protect.master_source import GivenMaster, LocalMaster
@@ -242,3 +242,34 @@ def test_a_key_that_is_removed_meanwhile_does_not_come_back(tmp_path: Path, monk
     rotate_master(tmp_path, LocalMaster(tmp_path))
     threads[0].join()
     assert doomed not in KeyStore(tmp_path).ids()
+
+
+def test_nothing_is_begun_that_cannot_go_on(tmp_path: Path) -> None:
+    """With a master key that is lost or another one, or a key file that is damaged."""
+    made(tmp_path)
+    before = {file.name for file in tmp_path.iterdir()}
+    (tmp_path / FILE).rename(tmp_path.parent / "away")
+    with pytest.raises(UsageError, match="the master key is missing"):
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == before - {FILE}
+    (tmp_path / FILE).write_text(THIRD.hex())
+    (tmp_path / FILE).chmod(0o600)
+    for source, new in ((LocalMaster(tmp_path), None), (GivenMaster(THIRD), NEW)):
+        for dry_run in (True, False):
+            with pytest.raises(UsageError, match=f"not one of the {NUMBER} keys"):
+                rotate_master(tmp_path, source, new, dry_run=dry_run)
+    assert {file.name for file in tmp_path.iterdir()} == before
+    (tmp_path.parent / "away").replace(tmp_path / FILE)
+    next(tmp_path.glob("*.json")).write_text("half")
+    with pytest.raises(UsageError, match="altered or damaged"):
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == before
+
+
+def test_a_key_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / LOCK_FILE).mkdir()  # nobody can lock it, root neither
+    with pytest.raises(UsageError, match="the key store cannot be written") as refused:
+        rotate_master(tmp_path, LocalMaster(tmp_path))
+    assert refused.value.where == str(tmp_path / LOCK_FILE)
+    assert not (tmp_path / NEXT).exists()

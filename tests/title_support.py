@@ -15,15 +15,19 @@ from vidpipe import layout
 from vidpipe.inventory.build import subtitle_words
 from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import AudioTrack, Inventory, Pictures, SubtitleTrack, VideoTrack
-from vidpipe.manifest.hls import playlists
+from vidpipe.layout import HLS_ONLY
+from vidpipe.manifest.manifests import manifests
+from vidpipe.package.containers.cmaf import PublishedCmaf
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import InitSection, read_init
 from vidpipe.package.result import Segment
 from vidpipe.plan import Chunk, SubtitleRendition
 from vidpipe.progress import Silent
+from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import ContentKey
-from vidpipe.protect.schemes.aes128 import encrypt
-from vidpipe.protect.schemes.clear import SCHEME as CLEAR
+from vidpipe.protect.key_uses import KeyUse
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import SAMPLE_SCHEMES, scheme_of
 from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.upload import publish_object, publish_segments
 from vidpipe.source.asset import StreamRef
@@ -72,26 +76,33 @@ def publish_title(
     alter: Callable[[str, str], str] = lambda _, text: text,
     words: tuple[Cue, ...] = (),
     delays: dict[str, int] | None = None,
+    scheme: str = "aes-128",
 ) -> Inventory:
     """Publish; ``alter`` may change the text of a playlist (path, text) before it is sent. words: of a subtitle track, none without.
 
     delays: rung -> ticks of its edit list, instead of those it needs.
     """
     objects: list[PublishedObject] = []
-    scheme = "aes-128" if encrypted else "none"
+    scheme = scheme if encrypted else "none"
+    protection = Protection(scheme_of(scheme), KeySet((KeyUse(),), (KEY,)) if encrypted else KeySet())
 
     def put(path: str, data: bytes) -> None:
         objects.append(publish_object(storage, PREFIX, path, data, reporter=Silent()))
 
-    def send(segments: list[Segment], paths: Callable[[str, int], str]) -> tuple[PublishedSegment, ...]:
-        protected = [encrypt(segment, KEY) if encrypted else CLEAR.seal(segment, None) for segment in segments]
+    def send(segments: list[Segment], paths: Callable[[str, int], str], cmaf: PublishedCmaf | None) -> tuple[PublishedSegment, ...]:
+        if cmaf and scheme in SAMPLE_SCHEMES:
+            protected = [protection.seal(cmaf.cut(segment), cmaf) for segment in segments]
+        else:
+            own = protection.scheme if cmaf else scheme_of(protection.scheme.text_scheme)
+            protected = [own.seal(segment, KEY if encrypted else None) for segment in segments]
         sent = publish_segments(storage, PREFIX, protected, paths=paths, reporter=Silent(), cancel=threading.Event(), workers=4)
         return tuple(sorted(sent, key=lambda segment: segment.index))
 
     def publish(kind: layout.TrackType, init: InitSection, segments: list[Segment]) -> dict[str, Any]:
         name = init.facts.id
-        put(layout.init_section(kind, name), init.data)
-        sent = send(segments, partial(layout.segment, kind))
+        cmaf = PublishedCmaf(init.data, init.facts)
+        put(layout.init_section(kind, name), protection.header(init.facts, cmaf) or b"")
+        sent = send(segments, partial(layout.segment, kind), cmaf)
         return {
             "id": name,
             "media": "m" * 64,
@@ -102,6 +113,7 @@ def publish_title(
             "facts": init.facts,
             "init": layout.init_section(kind, name),
             "frames": sum(segment.samples for segment in segments),
+            "delay": init.delay,
         }
 
     video = []
@@ -116,12 +128,12 @@ def publish_title(
     audio = AudioTrack(**heard, stream=1, name="English", label="English", language="en", default=True, cut=Fraction(0))
     texts = []
     if words:
-        sent = send(list(subtitle_segments(words, SPOKEN.id, GRID)), layout.subtitle_segment)
+        sent = send(list(subtitle_segments(words, SPOKEN.id, GRID)), layout.subtitle_segment, None)
         texts = [
             SubtitleTrack(
                 id=SPOKEN.id,
                 media="m" * 64,
-                scheme=scheme,
+                scheme=protection.scheme.text_scheme,
                 playlist=layout.subtitle_playlist(SPOKEN.id),
                 bitrate=measure(sent, TARGET),
                 segments=sent,
@@ -139,10 +151,11 @@ def publish_title(
         audio=(audio,),
         subtitles=tuple(texts),
         pictures=Pictures(media="m" * 64, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=("thumbnails/sprite-001.jpg",)),
+        formats=HLS_ONLY if scheme != "cbcs" else ("hls", "dash"),
         keys=(KEY.key_id,) if encrypted else (),
         objects={},
     )
-    for path, text in playlists(inventory).items():
+    for path, text in manifests(inventory).items():
         put(path, alter(path, text).encode())
     return inventory.with_objects(objects)
 

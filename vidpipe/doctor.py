@@ -114,7 +114,8 @@ def _home(settings: Settings) -> CheckResult:
 
 def _keys(settings: Settings) -> CheckResult:
     from vidpipe.pipeline.key_access import key_store
-    from vidpipe.protect.master_key import FILE, load_master_key
+    from vidpipe.protect.former_kms import FORMER
+    from vidpipe.protect.master_key import FILE, KMS_NEXT, NEXT, load_master_key
 
     folder = settings.keys
     store = key_store(settings)
@@ -137,6 +138,13 @@ def _keys(settings: Settings) -> CheckResult:
             state="warning",
             detail=f"{len(foreign)} of {kept} in {folder} were wrapped with another master key, such as those of {titles}",
             fix=f"set {MASTER_KEY_VARIABLE} to the master key of those titles, and keep that key: they play only with it",
+        )
+    if any((folder / name).exists() for name in (NEXT, KMS_NEXT, FORMER)):
+        return CheckResult(
+            name="keys",
+            state="warning",
+            detail=f"{kept} kept in {folder}; all can be opened, but a rotation of the master key is not finished",
+            fix="run: vidpipe keys rotate-master",
         )
     if settings.key_source.startswith("kms:"):
         return _ok("keys", f"{kept} kept in {folder}, master key from {settings.key_source}")

@@ -77,6 +77,7 @@ def rekeyed(console: Console, done: Rekeying) -> None:
         f"{done.record.content_id} is live: version {done.record.version}, in place of version {done.replaced.version}, {what}",
         *(f"  key              {key_id}" for key_id in done.record.encryption.key_ids),
         f"  master playlist  {done.record.playback.hls}",
+        *([f"  DASH manifest    {done.record.playback.dash}"] if done.record.playback.dash else []),
     )
 
 

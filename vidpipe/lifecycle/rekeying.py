@@ -1,19 +1,21 @@
-"""Publish a live title under new keys, without encoding: each segment is read, decrypted, and encrypted anew. The source is not needed.
+"""Publish a live title under new keys, without encoding: what is encrypted is decrypted, and encrypted anew. The source is not needed.
 
 In:   a content id.
 Out:  Rekeying.
-Wrong: UsageError if nothing is live, it is not encrypted, its scheme encrypts samples, a key is lost, or an ingest is unfinished;
-       VerificationFailed if a segment is not the one that was published; PublishFailed, CatalogFailed, Interrupted: the live version stays,
-       and the same command continues.
+Wrong: UsageError if nothing is live, it is not encrypted, a key is lost, an ingest is unfinished, or DRM systems play it and no key server
+       is asked; KeyServiceFailed if that gives other answers than it should; VerificationFailed if an object is not the one that was
+       published; PublishFailed, CatalogFailed, Interrupted: the live version stays, and the same command continues.
 
-Classes of keys and periods stay as they are, each with a new key. What is not encrypted is copied inside the target; playlists name the new
-keys. Everything is read back and decrypted before the catalog flips. The version before keeps its keys and stays playable for players that
-have begun it, until it is pruned.
+Scheme, classes of keys and periods stay as they are, each with a new key, from where the settings say that keys come from. What a key
+server wants to be said of the new keys takes the place of what it has said of those before, in init sections and manifests. What is not
+encrypted is copied inside the target. Everything that is new is read back and decrypted before the catalog flips. The version before keeps
+its keys and stays playable for players that have begun it, until it is pruned.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -21,30 +23,31 @@ from vidpipe.catalog import open_catalog
 from vidpipe.catalog.published_at import storage_of, target_of
 from vidpipe.catalog.record import Record
 from vidpipe.data import Data
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import KeyServiceFailed, UsageError
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.key_usage import used_keys, uses_in
-from vidpipe.inventory.model import PublishedTrack, UsedKey
+from vidpipe.inventory.model import UsedKey
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
 from vidpipe.lifecycle.redescription import public_url_of, send
 from vidpipe.lifecycle.republishing import Republished, republish, whole_inventory
+from vidpipe.lifecycle.resealing import Resealed, Resealer
 from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, versions_of
-from vidpipe.manifest.hls import playlists
+from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import find
-from vidpipe.package.result import Segment
+from vidpipe.pipeline.address import put_right
+from vidpipe.pipeline.key_access import asks_server, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages
-from vidpipe.protect.key_source import KeySet
-from vidpipe.protect.key_store import ContentKey, KeyStore
-from vidpipe.protect.result import ProtectedSegment
-from vidpipe.protect.schemes import CLEAR, WHOLE_SEGMENTS, scheme_of
+from vidpipe.protect.drm_systems import DRM_SYSTEMS
+from vidpipe.protect.key_source import DrmSignal, KeySet
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import CLEAR, scheme_of
 from vidpipe.publish.copies import Shared
-from vidpipe.publish.parallel import in_parallel
-from vidpipe.publish.result import PublishedSegment
-from vidpipe.publish.upload import publish_object, publish_segments
+from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
-from vidpipe.storage.base import Damaged, Storage
+from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import Claim, claim
 from vidpipe.work.measurements import of_programs
@@ -79,27 +82,63 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
         versions_of(catalog, content_id)  # the title is there: nothing is claimed for one that is not
         held = None if request.dry_run else cleanup.enter_context(claim(settings.work, content_id))
         live, fingerprint = live_version(catalog, content_id)
-        _check_scheme(live)
+        if live.encryption.method == CLEAR:
+            fix = "run its ingest again with --encrypt; nothing is encoded that is in the work space"
+            raise UsageError(f"{content_id} is not encrypted", fix=fix)
         storage = cleanup.enter_context(closing(storage_of(live)))
         known = whole_inventory(storage, live, "--new-key")
+        _check_source(known, settings)
+        keys = key_store(settings)
+        for key_id in known.keys:  # a lost one is said before anybody is asked whether to go on
+            keys.get(key_id)
         encrypted = [segment for segment in known.segments if segment.key_id]
         size = sum(segment.size for segment in encrypted)
         planned = Rekeying(record=None, replaced=live, segments=len(encrypted), bytes=size, dry_run=request.dry_run)
         if held is None:
             return planned
+        if before := _replaced(held, live, fingerprint, catalog):
+            put_right(storage, catalog, live, settings, stages.reporter)
+            held.finish()
+            return planned.model_copy(update={"record": live, "replaced": before})
         record = _published(held, live, fingerprint, known, storage, catalog, settings, stages, cancel)
     return planned.model_copy(update={"record": record})
 
 
-def _check_scheme(live: Record) -> None:
-    scheme = live.encryption.method
-    if scheme == CLEAR:
-        fix = "run its ingest again with --encrypt; nothing is encoded that is in the work space"
-        raise UsageError(f"{live.content_id} is not encrypted", fix=fix)
-    if scheme not in WHOLE_SEGMENTS:
-        fix = "run its ingest again with --new-key; nothing is encoded that is in the work space"
-        what = f"{live.content_id} is encrypted with {scheme}, inside its samples, which this command does not take apart"
-        raise UsageError(what, fix=fix)
+def _note(fingerprint: str, live: str) -> str:
+    """Return the fingerprint of the note of a version under new keys. live: the version that it takes the place of."""
+    return f"rekey:{fingerprint}@{live}"
+
+
+def _replaced(held: Claim, live: Record, fingerprint: str, catalog: Catalog) -> Record | None:
+    """Return which version the live one has replaced if it is what a run has made that was killed after the catalog flipped."""
+    left = held.unfinished
+    if left is None or left.copy_of is None or left.version != live.version or left.fingerprint != _note(fingerprint, left.copy_of):
+        return None
+    return next((record for record in catalog.versions(live.content_id) if record.version == left.copy_of), None)
+
+
+def _check_source(known: Inventory, settings: Settings) -> None:
+    """Raise UsageError if players would lose the DRM systems that they need."""
+    if known.drm and not asks_server(settings):
+        raise UsageError(
+            f"{known.content_id} is played by way of {_systems(known.drm)}, whose keys come from a key server, and key_source names none",
+            where="key_source",
+            fix="set key_source to the key server; for a title without DRM, run its ingest again with --new-key",
+        )
+
+
+def _check_answer(known: Inventory, key_set: KeySet) -> None:
+    """Raise KeyServiceFailed if nothing is said any more of a DRM system by way of which the title is played."""
+    said = {signal.system_id for signal in key_set.signals}
+    if lost := [signal for signal in known.drm if signal.system_id not in said]:
+        raise KeyServiceFailed(
+            f"the key server says nothing for {_systems(lost)} any more, by way of which {known.content_id} is played",
+            fix="look into the log of the key server; for a title without it, run its ingest again with --new-key",
+        )
+
+
+def _systems(signals: Iterable[DrmSignal]) -> str:
+    return " and ".join(dict.fromkeys(DRM_SYSTEMS.get(signal.system_id, signal.system_id) for signal in signals))
 
 
 def _published(
@@ -114,18 +153,21 @@ def _published(
     cancel: threading.Event,
 ) -> Record:
     def bring(version: str, keys: KeyStore, key_set: KeySet) -> Inventory:
+        _check_answer(known, key_set)
         prefix, key_url = version_prefix(live.content_id, version), key_url_of(known, storage)
+        protection = Protection(scheme_of(known.scheme), key_set)
+        resealer = Resealer(known, storage, prefix_of(live), keys.get, protection)
         with stages("publish"):
-            sealed = _resealed(known, prefix_of(live), prefix, storage, keys, key_set, settings.upload_workers, stages.reporter, cancel)
+            sealed = resealer.run(prefix, workers=settings.upload_workers, reporter=stages.reporter, cancel=cancel)
         new = _renamed(known, version, sealed, key_set)
+        texts = manifests(new, key_url)
         with stages("copy"):
             shared = Shared(storage, prefix_of(live), known.entries)
-            texts = playlists(new, key_url)
-            same = {path: path for path in known.objects if path not in texts}
+            same = {path: path for path in resealer.same if path not in texts}
             missing = shared.copy_all(prefix, same, reporter=stages.reporter, cancel=cancel, workers=settings.upload_workers)
             send(missing, shared, prefix, stages.reporter, cancel)
         with stages("publish"):
-            put = [  # the master playlist is the last
+            put = [  # those that name all others are the last
                 publish_object(storage, prefix, path, text.encode(), reporter=stages.reporter, gzip=_is_gzip(known, path))
                 for path, text in texts.items()
             ]
@@ -149,7 +191,7 @@ def _published(
         storage,
         Description(title=live.title, metadata=live.metadata),
         public_url_of(live),
-        note=f"rekey:{fingerprint}@{live.version}",
+        note=_note(fingerprint, live.version),
         fingerprint=fingerprint,
         again=" with --new-key instead",
         new_keys=True,
@@ -158,75 +200,15 @@ def _published(
     return republish(held, wanted, bring, catalog, there, stages, cancel)
 
 
-def _resealed(
-    known: Inventory,
-    old: str,
-    new: str,
-    storage: Storage,
-    keys: KeyStore,
-    key_set: KeySet,
-    workers: int,
-    reporter: Reporter,
-    cancel: threading.Event,
-) -> dict[tuple[str, int], PublishedSegment]:
-    """Read, decrypt, encrypt and send every segment. old, new: prefixes of the two versions.  Return them by track and index."""
-    opened = {key_id: keys.get(key_id) for key_id in known.keys}
-
-    def reseal(item: tuple[PublishedTrack, PublishedSegment]) -> ProtectedSegment:
-        track, segment = item
-        return _reseal(track, segment, opened, key_set, storage, old)
-
-    places = {(track.id, segment.index): segment.uri for track in known.tracks for segment in track.segments}
-    every = ((track, segment) for track in known.tracks for segment in track.segments)
-    sent = publish_segments(
-        storage,
-        new,
-        in_parallel(every, reseal, cancel=cancel, workers=workers),
-        paths=lambda rendition, index: places[rendition, index],
-        reporter=reporter,
-        cancel=cancel,
-        workers=workers,
-    )
-    return {(segment.rendition, segment.index): segment for segment in sent}
-
-
-def _reseal(
-    track: PublishedTrack, segment: PublishedSegment, opened: dict[str, ContentKey], key_set: KeySet, storage: Storage, prefix: str
-) -> ProtectedSegment:
-    path, scheme = f"{prefix}/{segment.uri}", scheme_of(track.scheme)
-    try:
-        data = storage.get(path, segment.sha256)
-    except Damaged as problem:
-        raise VerificationFailed(
-            "the segment is not the one that was published",
-            where=storage.location(path),
-            fix="ingest the source again, with --new-key: what is lost is made again",
-        ) from problem
-    key = opened[segment.key_id].key if segment.key_id else None
-    clear = scheme.open(data, key, bytes.fromhex(segment.iv) if segment.iv else None)
-    whole = Segment(
-        rendition=segment.rendition,
-        index=segment.index,
-        start=segment.start,
-        duration=segment.duration,
-        samples=segment.samples,
-        data=clear,
-    )
-    return scheme.seal(whole, key_set.of(track.id, segment.index))
-
-
-def _renamed(known: Inventory, version: str, sealed: dict[tuple[str, int], PublishedSegment], key_set: KeySet) -> Inventory:
-    """Return the inventory of the new version; its playlists are still those of the one before."""
+def _renamed(known: Inventory, version: str, sealed: Resealed, key_set: KeySet) -> Inventory:
+    """Return the inventory of the new version; its manifests are still those of the one before."""
     uses = tuple(
         UsedKey(key_id=key.key_id, track_type=used.track_type, first=used.first)
         for used, key in zip(used_keys(known), key_set.keys, strict=True)
     )
-
-    def with_segments(track: PublishedTrack) -> PublishedTrack:
-        return track.model_copy(update={"segments": tuple(sealed[track.id, segment.index] for segment in track.segments)})
-
-    kinds = {kind: tuple(with_segments(track) for track in getattr(known, kind)) for kind in ("video", "audio", "subtitles")}
-    return known.model_copy(update={"version": version, "keys": key_set.ids, "key_uses": uses, "drm": key_set.signals, **kinds})
+    kinds = {kind: tuple(sealed.track(track) for track in getattr(known, kind)) for kind in ("video", "audio", "subtitles")}
+    changes = {"version": version, "keys": key_set.ids, "key_uses": uses, "drm": key_set.signals, **kinds}
+    return known.model_copy(update=changes).with_objects(sealed.inits)
 
 
 def _is_gzip(known: Inventory, path: str) -> bool:

@@ -116,9 +116,9 @@ def republish(
         with stages(LAST_STAGE):
             stop_if(cancel)  # asked when the stage has begun: no later signal stops it
             catalog.publish(record, wanted.fingerprint, rule=still(live))
+            show(storage, catalog, content_id, settings, stages.reporter)
             with suppress(OSError):  # a note of a version that is in the catalog is never continued
                 held.finish()
-            show(storage, catalog, content_id, settings, stages.reporter)
     except (PublishFailed, CatalogFailed):
         raise  # what lies at the target is good so far: the same command continues this version
     except BaseException:

@@ -27,6 +27,7 @@ from vidpipe.lifecycle.titles import standing_of, versions_of
 from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.pipeline.sealing import inventory_at
 from vidpipe.protect.cpix import cpix_document, read_cpix, titled
+from vidpipe.protect.key_source_setting import KMS_ARN
 from vidpipe.protect.key_store import KeyFileState, KeyInfo, KeyStore
 from vidpipe.protect.key_uses import IntendedTrackType
 from vidpipe.protect.master_rotation import MasterRotation, rotate_master
@@ -142,9 +143,19 @@ def import_keys(settings: Settings, document: bytes, where: str, content_id: str
     return KeyImport(content_id=title, added=added, known=tuple(key.key_id for key in keys if key.key_id not in added))
 
 
-def rotate(settings: Settings, new: bytes | None = None, *, dry_run: bool = False) -> MasterRotation:
-    """Wrap all keys with a new master key. new: None makes a fresh one in the key store."""
-    return rotate_master(settings.keys, master_source(settings), new, dry_run=dry_run)
+def rotate(settings: Settings, new: bytes | None = None, *, from_kms: str | None = None, dry_run: bool = False) -> MasterRotation:
+    """Wrap all keys with a new master key.
+
+    new: None makes a fresh one in the key store.
+    from_kms: ARN of the KMS key that wraps the master key so far, if another source takes its place.
+    """
+    if from_kms is not None and not KMS_ARN.fullmatch(from_kms):
+        fix = "give the ARN that key_source had, such as arn:aws:kms:eu-west-1:111122223333:key/…"
+        raise UsageError("this is not the ARN of a KMS key", where="--from-kms", fix=fix)
+    if from_kms is not None and new is not None:
+        fix = "run this without --new-master first; after that, --new-master gives the key store another one"
+        raise UsageError("from AWS KMS the master key comes to a file of the key store first", where="--new-master", fix=fix)
+    return rotate_master(settings.keys, master_source(settings, from_kms), new, dry_run=dry_run)
 
 
 def _store(settings: Settings) -> KeyStore:

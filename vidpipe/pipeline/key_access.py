@@ -2,23 +2,33 @@
 
 In:   settings.
 Out:  KeyStore, MasterSource, KeySource. Nothing is read, and nobody asked, before a key is wanted.
-Wrong: nothing; the store raises UsageError and KeyServiceFailed.
+Wrong: UsageError for a KMS key that cannot be left; the store raises it, too, and KeyServiceFailed.
 """
 
 from __future__ import annotations
 
+from vidpipe.errors import UsageError
+from vidpipe.protect.former_kms import FormerKms
 from vidpipe.protect.key_source import KeySource, LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.master_source import GivenMaster, KmsMaster, LocalMaster, MasterSource
 from vidpipe.settings import Settings
 
 
-def master_source(settings: Settings) -> MasterSource:
-    """Return where the master key comes from."""
+def master_source(settings: Settings, leaving: str | None = None) -> MasterSource:
+    """Return where the master key comes from. leaving: ARN of the KMS key that wraps it so far, if another source is to take its place."""
     kind, _, name = settings.key_source.partition(":")
     if kind == "kms":
-        return KmsMaster(settings.keys, name)
-    return GivenMaster(settings.master_key.get_secret_value()) if settings.master_key else LocalMaster(settings.keys)
+        if leaving == name:
+            fix = "set key_source to what takes its place: another KMS key, or local"
+            raise UsageError("key_source still names the KMS key that is to be left", where="--from-kms", fix=fix)
+        return KmsMaster(settings.keys, name, FormerKms(settings.keys, settings.key_source, leaving))
+    if settings.master_key:
+        if leaving:
+            fix = "unset VIDPIPE_MASTER_KEY and run this again; after that, --new-master gives the key store another one"
+            raise UsageError("from AWS KMS the master key comes to a file of the key store first", where="--from-kms", fix=fix)
+        return GivenMaster(settings.master_key.get_secret_value())
+    return LocalMaster(settings.keys, FormerKms(settings.keys, leaving=leaving))
 
 
 def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:

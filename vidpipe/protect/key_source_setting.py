@@ -14,7 +14,7 @@ from vidpipe.loopback import is_loopback
 
 LOCAL_KEYS = "local"
 """The key source that asks nobody."""
-_KMS = re.compile(r"kms:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[\w/:-]+")
+KMS_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[\w/:-]+")
 _FIX = "give local, kms:KEY_ARN, or cpix:URL, such as cpix:https://keys.example.com/speke/v2.0/copyProtection"
 
 
@@ -23,7 +23,7 @@ def check_key_source(value: str, where: str) -> str:
     kind, _, rest = value.partition(":")
     if kind == "cpix":
         _check_server(rest, where)
-    elif value != LOCAL_KEYS and not _KMS.fullmatch(value):
+    elif value != LOCAL_KEYS and not (kind == "kms" and KMS_ARN.fullmatch(rest)):
         raise UsageError("this is not a source of keys", where=where, fix=_FIX)
     return value
 

@@ -20,7 +20,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,7 +128,8 @@ class KeyStore:
         raise UsageError(
             "this key was wrapped with another master key",
             where=str(file),
-            fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or use that home (--home)",
+            fix="set VIDPIPE_MASTER_KEY to the master key that was used when the title was ingested, or key_source to its KMS key, or use "
+            "that home (--home)",
         )
 
     def rewrap(self, new: bytes, *, dry_run: bool = False) -> tuple[int, int, tuple[KeyInfo, ...]]:
@@ -170,7 +171,12 @@ class KeyStore:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let no other process make a key, or wrap keys anew, while the block runs: none is wrapped with a master key that is given up."""
-        with held(self.folder / LOCK_FILE, seconds=LOCK_SECONDS, passing=True) as free:
+        file = self.folder / LOCK_FILE
+        with ExitStack() as lock:
+            try:
+                free = lock.enter_context(held(file, seconds=LOCK_SECONDS, passing=True))
+            except OSError as problem:
+                raise self._unusable("the key store cannot be written", file, problem) from problem
             if not free:
                 fix = "wait for it to end, then run this again"
                 raise UsageError("another process holds the key store", where=str(self.folder), fix=fix)

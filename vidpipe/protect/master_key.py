@@ -25,6 +25,9 @@ MASTER_BYTES = 32
 FILE = "master.key"
 NEXT = "master.key.next"
 """The key that is to take its place, while ``master_rotation.py`` wraps all keys anew. Until that is done both open keys."""
+KMS_FILE = "master.kms"
+KMS_NEXT = "master.kms.next"
+"""The same, wrapped by AWS KMS."""
 _ENVIRONMENT = "VIDPIPE_MASTER_KEY"
 
 
@@ -39,20 +42,27 @@ def parse_master_key(text: str, where: str = _ENVIRONMENT) -> bytes:
     )
 
 
-def load_master_key(folder: Path) -> bytes:
+def load_master_key(folder: Path, *, anew: bool = False) -> bytes:
     """Return the master key of a key store, created on first use. Processes that start together get the same key.
 
+    anew: create it even if there are keys, because another master key has wrapped those.
     Raises UsageError if it cannot be read or created, if others may read it, or if it is gone while wrapped keys still need it.
     """
     file = folder / FILE
     try:
         key = _read(file)
         if key is None:
-            if not any(folder.glob("*.json")):
+            if anew or not any(folder.glob("*.json")):
                 _create(file)
             key = _read(file)  # another process may have created it, and content keys too, since the first look
     except OSError as problem:
         raise _unreadable(file, problem) from problem
+    if key is None and (folder / KMS_FILE).exists():
+        raise UsageError(
+            "the master key of these keys is wrapped by AWS KMS, and key_source names no KMS key",
+            where=str(folder / KMS_FILE),
+            fix="set key_source to kms:KEY_ARN; to leave AWS KMS, run: vidpipe keys rotate-master --from-kms KEY_ARN",
+        )
     if key is None:
         raise UsageError(
             "the master key is missing, but content keys wrapped with it are still there",

@@ -2,12 +2,12 @@
 
 In:   the folder of the key store; where the master key comes from; the new one, or nothing for a fresh one from there.
 Out:  MasterRotation.
-Wrong: UsageError: no keys, a damaged key file, the same key, another rotation that is not finished.
+Wrong: UsageError: no keys, or none of the present master key; a damaged key file; the same key; another rotation that is not finished.
 
 It may be killed at any moment. A fresh key lies in ``master.key.next`` before the first content key is wrapped with it, and takes the place
 of ``master.key`` after the last one; between the two, both open keys, and the same command goes on. A key that is given is the user's to
 keep: until all is done, both are needed, and the same command goes on, too. A master key that was replaced wraps no new key
-(``KeyStore.retire``).
+(``KeyStore.retire``). Between AWS KMS and a file, and from one KMS key to another, all keys move by the same means.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from vidpipe.data import Data
 from vidpipe.errors import UsageError
 from vidpipe.protect.key_store import KeyInfo, KeyStore
-from vidpipe.protect.master_key import NEXT, forget_master_key
+from vidpipe.protect.master_key import FILE, NEXT, forget_master_key
 from vidpipe.protect.master_source import KmsMaster, LocalMaster, MasterSource
+from vidpipe.quantities import count
 
 
 class MasterRotation(Data):
@@ -48,9 +49,15 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
     with store.locked():
         if new is not None:
             _check_new(new, source, folder)
+        wanted = new or source.coming() or bytes(32)  # stands for a key that nobody has
+        keys, already, foreign = store.rewrap(wanted, dry_run=True)  # nothing is begun that cannot go on
+        if len(foreign) == len(store.ids()):
+            raise UsageError(
+                f"not one of the {count(len(foreign), 'key')} in this key store was wrapped with this master key",
+                where=str(folder),
+                fix=f"set VIDPIPE_MASTER_KEY to the one that was used, or unset it if that lies in {FILE}, or restore {FILE} from a backup",
+            )
         if dry_run:
-            wanted = new or source.coming() or bytes(32)  # stands for a key that nobody has
-            keys, already, foreign = store.rewrap(wanted, dry_run=True)
             return MasterRotation(keys=keys, already=already, foreign=foreign, dry_run=True)
         wanted = new or source.begin()
         before = [master for master in source.masters() if master != wanted]
@@ -68,7 +75,7 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
 def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:
     """Raise UsageError unless a master key that is given may take the place of the present one."""
     if isinstance(source, KmsMaster):
-        fix = "run this without --new-master; to leave AWS KMS, see docs/keys.md: titles move to another home"
+        fix = "run this without --new-master; to leave AWS KMS, set key_source to local, and run this with --from-kms KEY_ARN"
         raise UsageError("AWS KMS makes the master key, so that none can be given", fix=fix)
     coming = source.coming()
     if coming is not None and new != coming:

@@ -5,22 +5,24 @@ Out:  master keys, the present one first.
 Wrong: UsageError for a file that cannot be used, KeyServiceFailed from KMS.
 
 KMS wraps the master key, and the master key the content keys: one request for each run, and none for each key (envelope encryption). The
-wrapped master key lies in ``master.kms``. While a store moves to KMS, or a rotation is not finished, keys of the master key before are
-opened, too.
+wrapped master key lies in ``master.kms``. While a store moves to KMS, from it, or from one KMS key to another (``former_kms.py``), or a
+rotation is not finished, keys of the master key before are opened, too.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from vidpipe import durable
-from vidpipe.errors import KeyServiceFailed, UsageError
+from vidpipe.errors import UsageError
+from vidpipe.protect.former_kms import FormerKms, OpenedByKms
 from vidpipe.protect.master_key import (
     FILE,
+    KMS_FILE,
+    KMS_NEXT,
     MASTER_BYTES,
     create_next,
     finish_next,
@@ -29,9 +31,6 @@ from vidpipe.protect.master_key import (
     next_master_key,
     private_folder,
 )
-
-KMS_FILE = "master.kms"
-KMS_NEXT = "master.kms.next"
 
 
 class MasterSource(Protocol):
@@ -83,21 +82,26 @@ class GivenMaster:
         """See MasterSource."""
 
 
-@dataclass(frozen=True, slots=True)
 class LocalMaster:
-    """The master key in ``master.key``, created on first use."""
+    """The master key in ``master.key``, created on first use. former: those of KMS that it takes the place of."""
 
-    folder: Path
+    def __init__(self, folder: Path, former: FormerKms | None = None) -> None:
+        self.folder = folder
+        self._former = former or FormerKms(folder)
 
     def present(self) -> bytes:
         """See MasterSource."""
-        return load_master_key(self.folder)
+        if (self.folder / FILE).exists() or not self._former.is_there:
+            return load_master_key(self.folder)
+        return self.coming() or load_master_key(self.folder, anew=True)
 
     def masters(self) -> Iterator[bytes]:
         """See MasterSource."""
-        yield self.present()
+        if (self.folder / FILE).exists() or not self._former.is_there:
+            yield load_master_key(self.folder)
         if coming := self.coming():
             yield coming
+        yield from self._former.masters()
 
     def coming(self) -> bytes | None:
         """See MasterSource."""
@@ -105,21 +109,23 @@ class LocalMaster:
 
     def begin(self) -> bytes:
         """See MasterSource."""
+        self._former.keep()
         return create_next(self.folder)
 
     def finish(self) -> str:
         """See MasterSource."""
         finish_next(self.folder)
+        self._former.forget()
         return str(self.folder / FILE)
 
 
 class KmsMaster:
-    """The master key that a KMS key wraps. KMS is asked once for each wrapped key."""
+    """The master key that a KMS key wraps. KMS is asked once for each wrapped key. former: those of other KMS keys before it."""
 
-    def __init__(self, folder: Path, arn: str) -> None:
+    def __init__(self, folder: Path, arn: str, former: FormerKms | None = None) -> None:
         self.folder, self.arn = folder, arn
-        self._opened: dict[bytes, bytes] = {}
-        self._lock = threading.Lock()
+        self._former = former or FormerKms(folder, f"kms:{arn}")
+        self._opened = OpenedByKms()
 
     def __repr__(self) -> str:
         return f"KmsMaster({str(self.folder)!r}, {self.arn!r})"
@@ -134,6 +140,7 @@ class KmsMaster:
             yield present
         if coming := self.coming():
             yield coming
+        yield from self._former.masters()
         if (self.folder / FILE).exists():  # the store is moving to KMS
             yield load_master_key(self.folder)
         if local := next_master_key(self.folder):  # and was in the middle of a rotation
@@ -145,6 +152,7 @@ class KmsMaster:
 
     def begin(self) -> bytes:
         """See MasterSource."""
+        self._former.keep()
         return self._open(KMS_NEXT) or self._make(KMS_NEXT)
 
     def finish(self) -> str:
@@ -154,12 +162,14 @@ class KmsMaster:
         except OSError as problem:
             raise self._unusable(KMS_NEXT, problem) from problem
         forget_master_key(self.folder)
+        self._former.forget()
         return str(self.folder / KMS_FILE)
 
     def _found(self) -> bytes | None:
         """Return the present master key; None if KMS has made none yet. Raises UsageError if content keys lack theirs."""
         present = self._open(KMS_FILE)
-        if present is None and any(self.folder.glob("*.json")) and not (self.folder / FILE).exists():
+        others = (self.folder / FILE).exists() or self._former.is_there
+        if present is None and any(self.folder.glob("*.json")) and not others:
             raise UsageError(
                 "the wrapped master key is missing, and so is the master key in a file, but content keys are there",
                 where=str(self.folder / KMS_FILE),
@@ -169,23 +179,19 @@ class KmsMaster:
         return present
 
     def _open(self, name: str) -> bytes | None:
-        from vidpipe.storage.kms import decrypt  # boto3 is slow to import
-
         try:
             wrapped = (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as problem:
             raise self._unusable(name, problem) from problem
-        with self._lock:
-            if wrapped not in self._opened:
-                self._opened[wrapped] = self._checked(decrypt(self.arn, wrapped))
-            return self._opened[wrapped]
+        return None if self._former.has(wrapped) else self._opened(self.arn, wrapped)
 
     def _make(self, name: str) -> bytes:
-        from vidpipe.storage.kms import generate
+        from vidpipe.storage.kms import generate  # boto3 is slow to import
 
         _, wrapped = generate(self.arn)
+        self._former.clear()
         try:
             private_folder(self.folder)
             durable.create(self.folder / name, wrapped, private=True)
@@ -193,11 +199,6 @@ class KmsMaster:
             raise self._unusable(name, problem) from problem
         # Of processes that start together one has won: its file counts. Opening it proves that KMS can, before anything depends on it.
         return self._open(name) or b""
-
-    def _checked(self, key: bytes) -> bytes:
-        if len(key) != MASTER_BYTES:
-            raise KeyServiceFailed(f"AWS KMS gave {len(key)} bytes instead of {MASTER_BYTES}", where=self.arn, fix="restore the key store")
-        return key
 
     def _unusable(self, name: str, problem: OSError) -> UsageError:
         return UsageError(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -59,6 +60,7 @@ class SpekeKeys:
             found, signals = read_answer(answer, content_id, uses, ids, self._where, self.scheme)
         except UsageError as problem:
             raise KeyServiceFailed(f"the key server answers wrongly: {problem.what}", where=self._where, fix=_FIX) from problem
+        self._check_new(content_id, found)
         for key in found:  # none is stored if one cannot be
             if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
                 what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
@@ -67,6 +69,17 @@ class SpekeKeys:
         for key in found:
             self.store.add(key)
         return KeySet(tuple(uses), found, signals)
+
+    def _check_new(self, content_id: str, found: Sequence[ContentKey]) -> None:
+        """Refuse a key that the title has already under another id: new keys are asked for because others may have the old ones."""
+        opened: dict[bytes, str] = {}
+        for info in self.store.find(content_id):
+            with suppress(UsageError):  # one that cannot be opened any more
+                opened[self.store.get(info.key_id).key] = info.key_id
+        for key in found:
+            if key.key in opened and not self.store.holds(key.key_id):
+                what = f"the key server gives for {key.key_id} the very key that {content_id} has already, as {opened[key.key]}"
+                raise KeyServiceFailed(what, where=self._where, fix=_FIX)
 
     def get(self, key_id: str) -> ContentKey:
         """See KeySource."""

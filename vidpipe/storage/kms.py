@@ -29,9 +29,13 @@ _FAULTS = {
     "KMSInvalidStateException": ("the KMS key cannot be used in its present state", "cancel its deletion, or enable it, in AWS KMS"),
     "InvalidCiphertextException": (
         "the wrapped master key was altered, or another KMS key has wrapped it",
-        "restore the key store from a backup, or name the KMS key that was used in key_source",
+        "restore the key store from a backup, or name the KMS key that was used in key_source; to leave that one, run: "
+        "vidpipe keys rotate-master --from-kms KEY_ARN",
     ),
-    "IncorrectKeyException": ("another KMS key has wrapped the master key", "name the KMS key that was used in key_source"),
+    "IncorrectKeyException": (
+        "another KMS key has wrapped the master key",
+        "name the KMS key that was used in key_source; to leave that one, run: vidpipe keys rotate-master --from-kms KEY_ARN",
+    ),
     "ThrottlingException": ("AWS KMS asks to slow down, even after several tries", "wait a moment, then " + _AGAIN),
     "KMSInternalException": ("AWS KMS has failed, even after several tries", _AGAIN),
     "DependencyTimeoutException": ("AWS KMS has failed, even after several tries", _AGAIN),

@@ -14,6 +14,7 @@ from vidpipe.cli.groups.lifecycle import DryRun, Yes, asks, confirm
 from vidpipe.cli.help import Command, examples, group
 from vidpipe.cli.words import err, lines, out, write_json
 from vidpipe.errors import UsageError
+from vidpipe.quantities import count
 
 keys = group("The content keys of titles, and the master key that wraps them.")
 
@@ -141,7 +142,8 @@ def import_key(
     if json:
         write_json(report(done))
     else:
-        lines(out(), f"{done.content_id}: {len(done.added)} keys stored, {len(done.known)} were there already")
+        known = count(len(done.known), "was there already", "were there already")
+        lines(out(), f"{done.content_id}: {count(len(done.added), 'key')} stored, {known}")
 
 
 @keys.command(
@@ -150,7 +152,7 @@ def import_key(
     epilog=examples(
         "vidpipe keys rotate-master --dry-run",
         "vidpipe keys rotate-master",
-        "vidpipe keys rotate-master --new-master NEW_MASTER_KEY",
+        "vidpipe keys rotate-master --from-kms arn:aws:kms:eu-west-1:111122223333:key/1234abcd",
     ),
 )
 def rotate_master_key(
@@ -160,6 +162,15 @@ def rotate_master_key(
             "--new-master",
             metavar="VARIABLE",
             help="Name of the environment variable that has the new master key. Default: a fresh key is made in the key store.",
+            show_default=False,
+        ),
+    ] = None,
+    from_kms: Annotated[
+        str | None,
+        typer.Option(
+            "--from-kms",
+            metavar="KEY_ARN",
+            help="The KMS key that key_source named so far: all keys leave it for what key_source names now.",
             show_default=False,
         ),
     ] = None,
@@ -174,6 +185,8 @@ def rotate_master_key(
     Titles are not touched. If it is interrupted, even by a power cut, the same command goes on, and all keys can still be opened. With
     --new-master they cannot: until it has gone on, some keys need the old master key and some the new one. So stop whatever makes titles
     first, and restart it and the key service with the new master key; the old one wraps no new key any more.
+
+    To move to AWS KMS, change key_source first; to leave it, or one KMS key for another, also name the KMS key of before with --from-kms.
     """
     from vidpipe.cli import key_tables
     from vidpipe.data import report
@@ -183,8 +196,8 @@ def rotate_master_key(
 
     new = _master_of(new_master) if new_master is not None else None
     if asks(yes, dry_run):
-        confirm(key_tables.would_rotate(rotate(settings, new, dry_run=True)))
-    done = rotate(settings, new, dry_run=dry_run)
+        confirm(key_tables.would_rotate(rotate(settings, new, from_kms=from_kms, dry_run=True)))
+    done = rotate(settings, new, from_kms=from_kms, dry_run=dry_run)
     if json:
         write_json(report(done))
     else:

@@ -172,8 +172,9 @@ def rekey(
 ) -> None:
     """Publish a title under new keys, without encoding.
 
-    Each segment is read from the target, decrypted, and encrypted under a new key. The new version takes the place of the live one, which
-    stays, with its keys, as a superseded version: `vidpipe catalog prune` removes both. Neither the source nor the work folder is needed.
+    Each segment is read from the target, decrypted, and encrypted under a new key of the same scheme and class, which comes from where
+    key_source says. The new version takes the place of the live one, which stays, with its keys, as a superseded version: `vidpipe catalog
+    prune` removes both. Neither the source nor the work folder is needed. If it is interrupted, the same command goes on.
     """
     from vidpipe.cli import key_tables
     from vidpipe.data import report
