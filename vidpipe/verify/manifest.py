@@ -47,24 +47,23 @@ def check_manifest(
     _check_whole(target, path, found, expected)
     members = {one.id: (group, one) for group in found.sets for one in group.representations}
     wanted = {track.playlist.rpartition(".")[0]: track for track in expected.tracks}
-    pictures = [_PICTURES] if expected.pictures and expected.pictures.sprites else []
-    target.same(path, "the list of Representations", sorted([*wanted, *pictures]), sorted(members))
+    sheets = expected.pictures.sheets if expected.pictures and expected.pictures.sprites else ()
+    target.same(path, "the list of Representations", sorted([*wanted, *([_PICTURES] if sheets else [])]), sorted(members))
     for id_, track in wanted.items():
         group, one = members[id_]
         where = f"{path}:{one.line}"
         target.same(where, "bandwidth", rates[track.id].peak, one.bandwidth)
         _check_segments(target, where, track, one, delays.get(track.id, 0))
         if isinstance(track, MediaTrack):
-            _check_media(target, where, track, group, one, facts[track.id])
+            _check_media(target, where, track, one, facts[track.id])
             _check_protection(target, where, track, group, expected.drm)
         if isinstance(track, AudioTrack | SubtitleTrack):
             target.same(where, "the language", track.language or "und", group.language)
     needed = max(_needed(members[track.playlist.rpartition(".")[0]][1], track) for track in expected.media)
     if found.min_buffer_time is None or not 0 <= found.min_buffer_time - needed < _MICROSECOND:
         raise target.wrong(path, "minBufferTime is wrong", float(needed), found.min_buffer_time and float(found.min_buffer_time))
-    for id_ in pictures:
-        sheets = expected.pictures.sheets if expected.pictures else ()
-        group, one = members[id_]
+    if sheets:
+        _, one = members[_PICTURES]
         target.same(f"{path}:{one.line}", "the sprite sheets", list(sheets), [sheet.uri for sheet in one.segments])
 
 
@@ -101,7 +100,7 @@ def _check_segments(target: Readback, where: str, track: PublishedTrack, one: Re
         target.same(f"{layout.MPD}:{listed.line}", f"when {segment.uri} is shown (s)", (begin, end), shown)
 
 
-def _check_media(target: Readback, where: str, track: MediaTrack, group: AdaptationSet, one: Representation, facts: TrackFacts) -> None:
+def _check_media(target: Readback, where: str, track: MediaTrack, one: Representation, facts: TrackFacts) -> None:
     target.same(where, "timescale", facts.timescale, one.timescale)
     target.same(where, "codecs", facts.codecs, one.codecs)
     if isinstance(track, VideoTrack):
@@ -117,7 +116,7 @@ def _check_protection(target: Readback, where: str, track: MediaTrack, group: Ad
     scheme, key_id = scheme_of(track.scheme).mp4_scheme, track.segments[0].key_id
     declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
     target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
-    own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))] if scheme else []
+    own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))]
     systems = [(f"urn:uuid:{system}", tuple(_pssh(said))) for system, said in own] or ([(CLEAR_KEY, ())] if scheme else [])
     named = [(each.scheme, each.pssh) for each in group.protection if not each.key_id]
     target.same(where, "the key systems of ContentProtection and their pssh", sorted(systems), sorted(named))
