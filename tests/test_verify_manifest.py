@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dash_support import FILM, cuts, heard, pictures, rung, shown, title
+from tests.dash_support import cuts, heard, pictures, rung, shown, title
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import Inventory, MediaTrack
@@ -62,32 +62,135 @@ SEGMENTS = [f"video/720p/{number:05d}.m4s" for number in range(1, 5)]
     ("old", "new", "says"),
     [
         pytest.param("<Period", "<Perio", ("the manifest cannot be read", "", "a DASH manifest", "line 2: .*not XML.*|.*"), id="xml"),
-        pytest.param('"static"', '"dynamic"', ("the type and the number of Periods is wrong", "", r"\('static', 1\)", r"\('dynamic', 1\)"), id="type"),
-        pytest.param("</MPD>", "<Period/></MPD>", ("the type and the number of Periods is wrong", "", r"\('static', 1\)", r"\('static', 2\)"), id="periods"),
-        pytest.param("n=\"PT12.5125S", "n=\"PT12.512499S", ("mediaPresentationDuration is wrong", "", "12.5125", "12.512499"), id="a title too short"),
-        pytest.param("n=\"PT12.5125S", "n=\"PT12.512501S", ("mediaPresentationDuration is wrong", "", "12.5125", "12.512501"), id="a title too long"),
-        pytest.param(' mediaPresentationDuration="[^"]*"', "", ("mediaPresentationDuration is wrong", "", "12.5125", "None"), id="a title of any length"),
-        pytest.param(r'(minBufferTime="PT[\d.]+)[1-9]S', r"\g<1>0S", ("minBufferTime is wrong", "", r"4\.0064\d+", r"4\.00647"), id="a buffer that runs dry"),
-        pytest.param(r'minBufferTime="PT4', r'minBufferTime="PT5', ("minBufferTime is wrong", "", r"4\.0064\d+", r"5\.00647\d*"), id="a wait for nothing"),
+        pytest.param(
+            '"static"', '"dynamic"', ("the type and the number of Periods is wrong", "", r"\('static', 1\)", r"\('dynamic', 1\)"), id="type"
+        ),
+        pytest.param(
+            "</MPD>",
+            "<Period/></MPD>",
+            ("the type and the number of Periods is wrong", "", r"\('static', 1\)", r"\('static', 2\)"),
+            id="periods",
+        ),
+        pytest.param(
+            'n="PT12.5125S', 'n="PT12.512499S', ("mediaPresentationDuration is wrong", "", "12.5125", "12.512499"), id="a title too short"
+        ),
+        pytest.param(
+            'n="PT12.5125S', 'n="PT12.512501S', ("mediaPresentationDuration is wrong", "", "12.5125", "12.512501"), id="a title too long"
+        ),
+        pytest.param(
+            ' mediaPresentationDuration="[^"]*"',
+            "",
+            ("mediaPresentationDuration is wrong", "", "12.5125", "None"),
+            id="a title of any length",
+        ),
+        pytest.param(
+            r'(minBufferTime="PT[\d.]+)[1-9]S',
+            r"\g<1>0S",
+            ("minBufferTime is wrong", "", r"4\.0064\d+", r"4\.00647"),
+            id="a buffer that runs dry",
+        ),
+        pytest.param(
+            r'minBufferTime="PT4',
+            r'minBufferTime="PT5',
+            ("minBufferTime is wrong", "", r"4\.0064\d+", r"5\.00647\d*"),
+            id="a wait for nothing",
+        ),
         pytest.param(' minBufferTime="[^"]*"', "", ("minBufferTime is wrong", "", r"4\.0064\d+", "None"), id="no buffer"),
-        pytest.param('id="video-720p"', 'id="video-721p"', ("the list of Representations is wrong", "", re.escape(str(NAMES)), re.escape(str([*NAMES[:-1], "video-721p"]))), id="a rung of another name"),
-        pytest.param("(?s)<Representation id=\"thumbnails\".*?</Representation>", "", ("the list of Representations is wrong", "", re.escape(str(NAMES)), re.escape(str([*NAMES[:5], *NAMES[6:]]))), id="no pictures"),
+        pytest.param(
+            'id="video-720p"',
+            'id="video-721p"',
+            ("the list of Representations is wrong", "", re.escape(str(NAMES)), re.escape(str([*NAMES[:-1], "video-721p"]))),
+            id="a rung of another name",
+        ),
+        pytest.param(
+            '(?s)<Representation id="thumbnails".*?</Representation>',
+            "",
+            ("the list of Representations is wrong", "", re.escape(str(NAMES)), re.escape(str([*NAMES[:5], *NAMES[6:]]))),
+            id="no pictures",
+        ),
         pytest.param('bandwidth="1728400"', 'bandwidth="1728401"', ("bandwidth is wrong", HIGH, "1728400", "1728401"), id="bandwidth"),
-        pytest.param("video/720p/init.mp4", "video/360p/init.mp4", ("the init section is wrong", HIGH, "video/720p/init.mp4", "video/360p/init.mp4"), id="init section"),
-        pytest.param(r"video/720p/\$", "video/360p/$", ("the list of segments is wrong", HIGH, re.escape(str(SEGMENTS)), re.escape(str(SEGMENTS).replace("720", "360"))), id="segments"),
-        pytest.param('timescale="24000"', 'timescale="24000" presentationTimeOffset="9"', ("presentationTimeOffset is wrong", LOW, "0", "9"), id="offset"),
-        pytest.param('<S d="12012" />', '<S d="12013" />', ("when video/360p/00004.m4s is shown (s) is wrong", '<S d="12013" />', r".*Fraction\(1001, 80\)\)", r".*Fraction\(300301, 24000\)\)"), id="a segment that lasts too long"),
-        pytest.param('<S t="0" d="96096" r="2" />', '<S t="5" d="96096" r="2" />', ("when video/360p/00001.m4s is shown (s) is wrong", '<S t="5" d="96096" r="2" />', r"\(Fraction\(0, 1\), .*", r"\(Fraction\(1, 4800\), .*"), id="a segment that comes late"),
+        pytest.param(
+            "video/720p/init.mp4",
+            "video/360p/init.mp4",
+            ("the init section is wrong", HIGH, "video/720p/init.mp4", "video/360p/init.mp4"),
+            id="init section",
+        ),
+        pytest.param(
+            r"video/720p/\$",
+            "video/360p/$",
+            ("the list of segments is wrong", HIGH, re.escape(str(SEGMENTS)), re.escape(str(SEGMENTS).replace("720", "360"))),
+            id="segments",
+        ),
+        pytest.param(
+            'timescale="24000"',
+            'timescale="24000" presentationTimeOffset="9"',
+            ("presentationTimeOffset is wrong", LOW, "0", "9"),
+            id="offset",
+        ),
+        pytest.param(
+            '<S d="12012" />',
+            '<S d="12013" />',
+            (
+                "when video/360p/00004.m4s is shown (s) is wrong",
+                '<S d="12013" />',
+                r".*Fraction\(1001, 80\)\)",
+                r".*Fraction\(300301, 24000\)\)",
+            ),
+            id="a segment that lasts too long",
+        ),
+        pytest.param(
+            '<S t="0" d="96096" r="2" />',
+            '<S t="5" d="96096" r="2" />',
+            (
+                "when video/360p/00001.m4s is shown (s) is wrong",
+                '<S t="5" d="96096" r="2" />',
+                r"\(Fraction\(0, 1\), .*",
+                r"\(Fraction\(1, 4800\), .*",
+            ),
+            id="a segment that comes late",
+        ),
         pytest.param('codecs="avc1.640028"', 'codecs="avc1.640029"', ("codecs is wrong", LOW, "avc1.640028", "avc1.640029"), id="codecs"),
-        pytest.param('width="640"', 'width="642"', ("size, frameRate and sar is wrong", LOW, r"\(640, 360, Fraction\(24000, 1001\), '1:1'\)", r"\(642, .*"), id="width"),
+        pytest.param(
+            'width="640"',
+            'width="642"',
+            ("size, frameRate and sar is wrong", LOW, r"\(640, 360, Fraction\(24000, 1001\), '1:1'\)", r"\(642, .*"),
+            id="width",
+        ),
         pytest.param('sar="1:1"', 'sar="4:3"', ("size, frameRate and sar is wrong", LOW, r".*'1:1'\)", r".*'4:3'\)"), id="sar"),
-        pytest.param('Rate="48000"', 'Rate="44100"', ("audioSamplingRate is wrong", '<Representation id="audio-en"', "48000", "44100"), id="sample rate"),
-        pytest.param('ChannelConfiguration" value="6"', 'ChannelConfiguration" value="2"', ("the channel configuration is wrong", '<Representation id="audio-en-6ch"', r"\['6'\]", r"\['2'\]"), id="channels"),
-        pytest.param('lang="und"', 'lang="en"', ("the language is wrong", '<Representation id="audio-und"', "und", "en"), id="audio of no language"),
-        pytest.param('(?s)(contentType="text" )lang="en"', r'\1lang="fr"', ("the language is wrong", '<Representation id="subtitle-en-text"', "en", "fr"), id="subtitles of another language"),
-        pytest.param(r"\$Number%03d\$", "$Number%04d$", ("the sprite sheets is wrong", '<Representation id="thumbnails"', r"\['thumbnails/sprite-001.jpg'\]", r"\['thumbnails/sprite-0001.jpg'\]"), id="sprites"),
+        pytest.param(
+            'Rate="48000"',
+            'Rate="44100"',
+            ("audioSamplingRate is wrong", '<Representation id="audio-en"', "48000", "44100"),
+            id="sample rate",
+        ),
+        pytest.param(
+            'ChannelConfiguration" value="6"',
+            'ChannelConfiguration" value="2"',
+            ("the channel configuration is wrong", '<Representation id="audio-en-6ch"', r"\['6'\]", r"\['2'\]"),
+            id="channels",
+        ),
+        pytest.param(
+            'lang="und"', 'lang="en"', ("the language is wrong", '<Representation id="audio-und"', "und", "en"), id="audio of no language"
+        ),
+        pytest.param(
+            '(?s)(contentType="text" )lang="en"',
+            r'\1lang="fr"',
+            ("the language is wrong", '<Representation id="subtitle-en-text"', "en", "fr"),
+            id="subtitles of another language",
+        ),
+        pytest.param(
+            r"\$Number%03d\$",
+            "$Number%04d$",
+            (
+                "the sprite sheets is wrong",
+                '<Representation id="thumbnails"',
+                r"\['thumbnails/sprite-001.jpg'\]",
+                r"\['thumbnails/sprite-0001.jpg'\]",
+            ),
+            id="sprites",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_manifest_that_says_something_else(tmp_path: Path, old: str, new: str, says: tuple[str, str, str, str]) -> None:
     text = write_mpd(WHOLE)
     spoiled = re.sub(old, new, text, count=1)
@@ -101,8 +204,15 @@ def test_a_manifest_that_says_something_else(tmp_path: Path, old: str, new: str,
 
 def test_the_time_scale_is_that_of_the_samples(tmp_path: Path) -> None:
     """Players add what it counts to the decode times of the segments."""
-    text = write_mpd(WHOLE).replace('timescale="24000"', 'timescale="48000"').replace('d="96096"', 'd="192192"').replace('"12012"', '"24024"')
-    assert refused(tmp_path, WHOLE, text) == ("timescale is wrong", next(x.strip() for x in text.splitlines() if LOW in x), "24000", "48000")
+    text = (
+        write_mpd(WHOLE).replace('timescale="24000"', 'timescale="48000"').replace('d="96096"', 'd="192192"').replace('"12012"', '"24024"')
+    )
+    assert refused(tmp_path, WHOLE, text) == (
+        "timescale is wrong",
+        next(x.strip() for x in text.splitlines() if LOW in x),
+        "24000",
+        "48000",
+    )
 
 
 def test_what_the_edit_list_skips_of_audio_is_not_on_the_time_line(tmp_path: Path) -> None:
@@ -111,12 +221,17 @@ def test_what_the_edit_list_skips_of_audio_is_not_on_the_time_line(tmp_path: Pat
     assert (expected, found) == ("(Fraction(0, 1), Fraction(496, 125))", "(Fraction(0, 1), Fraction(1496, 375))")
 
 
-@pytest.mark.parametrize("made", [
-    pytest.param(title([rung(360, BORDERS)], LENGTH), id="video alone"),
-    pytest.param(title([rung(360, BORDERS)], LENGTH, pictures=pictures().model_copy(update={"sprites": None})), id="unmeasured pictures"),
-    pytest.param(title([rung(360, cuts(Fraction(7, 3), Fraction(1, 2)), rate=Fraction(6))], Fraction(7, 3)), id="no decimal duration"),
-    pytest.param(WHOLE, id="whole"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(title([rung(360, BORDERS)], LENGTH), id="video alone"),
+        pytest.param(
+            title([rung(360, BORDERS)], LENGTH, pictures=pictures().model_copy(update={"sprites": None})), id="unmeasured pictures"
+        ),
+        pytest.param(title([rung(360, cuts(Fraction(7, 3), Fraction(1, 2)), rate=Fraction(6))], Fraction(7, 3)), id="no decimal duration"),
+        pytest.param(WHOLE, id="whole"),
+    ],
+)
 def test_titles_of_every_kind_are_proven(tmp_path: Path, made: Inventory) -> None:
     check(tmp_path, made, write_mpd(made))
 
@@ -143,7 +258,9 @@ def test_the_buffer_is_reckoned_for_every_beginning(tmp_path: Path) -> None:
 KEY_ID = "0123456789abcdef" * 2
 WIDEVINE, PLAYREADY = ("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "9a04f079-9840-4286-ab92-e65be0885f95")
 PSSH = base64.b64encode(full_box(b"pssh", 0, 0, bytes(20))).decode()
-PRO = base64.b64encode(f'<pssh xmlns="urn:mpeg:cenc:2013">\n{PSSH}\n</pssh><pssh/><pro xmlns="urn:microsoft:playready">AAAC</pro>'.encode()).decode()
+PRO = base64.b64encode(
+    f'<pssh xmlns="urn:mpeg:cenc:2013">\n{PSSH}\n</pssh><pssh/><pro xmlns="urn:microsoft:playready">AAAC</pro>'.encode()
+).decode()
 
 
 def under(key_id: str, track: MediaTrack) -> MediaTrack:
@@ -176,17 +293,46 @@ def test_what_players_must_know_of_keys_is_proven(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "old", "new", "says"),
     [
-        pytest.param(DRM, "01234567-89ab", "01234567-89ac", ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", f"[('cbcs', '{KEY_ID.replace('89ab', '89ac', 1)}')]"), id="another key"),
-        pytest.param(DRM, 'value="cbcs"', 'value="cenc"', ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", f"[('cenc', '{KEY_ID}')]"), id="another scheme"),
-        pytest.param(DRM, "(?s)<ContentProtection.*</ContentProtection>", "", ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", "[]"), id="nothing"),
-        pytest.param(DRM, f">{PSSH}</cenc:pssh>", ">AAAB</cenc:pssh>", (SYSTEMS, LOW, SAID, SAID.replace(f"('{PSSH}',)", "('AAAB',)")), id="another license"),
-        pytest.param(protected(), '(?s)<ContentProtection schemeIdUri="urn:uuid[^>]*>', "", (SYSTEMS, LOW, CLEAR_KEY, "[]"), id="no system"),
         pytest.param(
-            protected(), '(contentType="audio"[^>]*>)', r'\1<ContentProtection schemeIdUri="urn:uuid:1" />', (SYSTEMS, '<Representation id="audio-en"', "[]", "[('urn:uuid:1', ())]"),
+            DRM,
+            "01234567-89ab",
+            "01234567-89ac",
+            ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", f"[('cbcs', '{KEY_ID.replace('89ab', '89ac', 1)}')]"),
+            id="another key",
+        ),
+        pytest.param(
+            DRM,
+            'value="cbcs"',
+            'value="cenc"',
+            ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", f"[('cenc', '{KEY_ID}')]"),
+            id="another scheme",
+        ),
+        pytest.param(
+            DRM,
+            "(?s)<ContentProtection.*</ContentProtection>",
+            "",
+            ("ContentProtection is wrong", LOW, f"[('cbcs', '{KEY_ID}')]", "[]"),
+            id="nothing",
+        ),
+        pytest.param(
+            DRM,
+            f">{PSSH}</cenc:pssh>",
+            ">AAAB</cenc:pssh>",
+            (SYSTEMS, LOW, SAID, SAID.replace(f"('{PSSH}',)", "('AAAB',)")),
+            id="another license",
+        ),
+        pytest.param(
+            protected(), '(?s)<ContentProtection schemeIdUri="urn:uuid[^>]*>', "", (SYSTEMS, LOW, CLEAR_KEY, "[]"), id="no system"
+        ),
+        pytest.param(
+            protected(),
+            '(contentType="audio"[^>]*>)',
+            r'\1<ContentProtection schemeIdUri="urn:uuid:1" />',
+            (SYSTEMS, '<Representation id="audio-en"', "[]", "[('urn:uuid:1', ())]"),
             id="clear audio that asks for a license",
         ),
     ],
-)  # fmt: skip
+)
 def test_protection_that_says_something_else(tmp_path: Path, made: Inventory, old: str, new: str, says: tuple[str, str, str, str]) -> None:
     """A player asks for the license of the key that it reads here, and for none where it reads of none."""
     text = write_mpd(made)

@@ -43,7 +43,7 @@ def check_init(
     if expected is not None:
         expected = replace(expected, systems=(*expected.systems, *boxes_for(drm, key_id)))
     target.same(track.init, "what the init section says of the encryption", expected, declared)
-    if scheme.ivs == "key" and declared and declared.constant_iv:
+    if declared and declared.constant_iv:
         for segment in track.segments:
             target.same(segment.uri, "the IV", declared.constant_iv.hex().upper(), segment.iv)
     return clear

@@ -53,7 +53,7 @@ def check_manifest(
         group, one = members[id_]
         where = f"{path}:{one.line}"
         target.same(where, "bandwidth", rates[track.id].peak, one.bandwidth)
-        _check_segments(target, where, track, one, delays.get(track.id, 0))
+        _check_segments(target, where, track, one, delays[track.id] if isinstance(track, AudioTrack) else 0)
         if isinstance(track, MediaTrack):
             _check_media(target, where, track, one, facts[track.id])
             _check_protection(target, where, track, group, expected.drm)
@@ -89,11 +89,11 @@ def _check_whole(target: Readback, path: str, found: Presentation, expected: Inv
 
 
 def _check_segments(target: Readback, where: str, track: PublishedTrack, one: Representation, delay: int) -> None:
-    """Compare segments and their times, which count from where the edit list begins to show the track; video is only delayed by it."""
+    """Compare segments and their times, which count from where the track is shown. delay: ticks before that; video is only delayed."""
     target.same(where, "the init section", track.init if isinstance(track, MediaTrack) else None, one.init)
     target.same(where, "the list of segments", [segment.uri for segment in track.segments], [segment.uri for segment in one.segments])
     target.same(where, "presentationTimeOffset", 0, one.offset)
-    skipped = Fraction(delay, one.timescale) if isinstance(track, AudioTrack) else Fraction(0)
+    skipped = Fraction(delay, one.timescale)
     for segment, listed in zip(track.segments, one.segments, strict=True):
         begin, end = max(Fraction(0), segment.start - skipped), segment.start + segment.duration - skipped
         shown = (Fraction(listed.start, one.timescale), Fraction(listed.start + listed.duration, one.timescale))
