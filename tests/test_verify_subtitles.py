@@ -91,6 +91,8 @@ DIFFERENCES = {  # id of a case -> where, what was expected, what was found
     "a cue is gone that was counted": ("subtitles/en-sdh/00001.vtt", "expected: 2", "found: 1"),
     "not repeated": (PLAYLIST, "expected: 3", "found: 2"),
     "out of place": ("subtitles/en-sdh/00002.vtt", "expected: a cue after 1.0 s", "found: 2.300 to 2.400 s"),
+    "begins with the next": ("subtitles/en-sdh/00002.vtt", "expected: a cue after 1.0 s", "found: 2.000 to 2.400 s"),
+    "ended with the last": ("subtitles/en-sdh/00003.vtt", "expected: a cue after 2.0 s", "found: 1.500 to 2.000 s"),
     "a cue too many": (PLAYLIST, "expected: 3", "found: 4"),
 }
 
@@ -108,6 +110,8 @@ DIFFERENCES = {  # id of a case -> where, what was expected, what was found
         pytest.param(0, r"(?s)00:00:00.250.*?\n\n", "", {}, "number of cues", id="a cue is gone that was counted"),
         pytest.param(2, "(?s)00:00:00.800.*", "", {"samples": 0}, "number of segments", id="not repeated"),
         pytest.param(1, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nlater\n", {"samples": 3}, "not shown in this segment", id="out of place"),
+        pytest.param(1, r"\Z", "\n00:00:02.000 --> 00:00:02.400\nlater\n", {"samples": 3}, "not shown in this", id="begins with the next"),
+        pytest.param(2, r"\Z", "\n00:00:01.500 --> 00:00:02.000\nearlier\n", {"samples": 2}, "not shown in this", id="ended with the last"),
         pytest.param(2, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nmore\n", {"samples": 2}, "number of cues", id="a cue too many"),
     ],
 )
