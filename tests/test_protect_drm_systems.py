@@ -7,8 +7,13 @@ import base64
 import pytest
 
 from vidpipe.mp4.writing import full_box
+from vidpipe.package.result import TrackFacts
 from vidpipe.protect.drm_systems import boxes_for, boxes_of, systems_for, without_signals
-from vidpipe.protect.key_source import DrmSignal
+from vidpipe.protect.key_source import DrmSignal, KeySet
+from vidpipe.protect.key_store import ContentKey
+from vidpipe.protect.key_uses import KeyUse
+from vidpipe.protect.protection import Protection
+from vidpipe.protect.schemes import scheme_of
 
 WIDEVINE, PLAYREADY, FAIRPLAY = (
     "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "9a04f079-9840-4286-ab92-e65be0885f95", "94ce86fb-07ff-4f43-adb8-93d2fa968ca2",
@@ -25,6 +30,17 @@ def test_boxes_are_those_of_the_key() -> None:
     signals = [signal(LARGER + SMALLEST), signal(None), signal(LARGER, "b", PLAYREADY), signal(SMALLEST, system=PLAYREADY)]
     assert boxes_for(signals, "a") == (LARGER, SMALLEST, SMALLEST)
     assert boxes_for(signals, None) == ()
+
+
+def test_they_stand_behind_the_one_of_every_key() -> None:
+    """Of the key that the track is under; without one, an init section says nothing."""
+    key = ContentKey("ab" * 16, "film", bytes(16))
+    protection = Protection(scheme_of("cenc"), KeySet((KeyUse(frozenset({"v"})),), (key,), (signal(LARGER, key.key_id), signal(SMALLEST))))
+    facts = TrackFacts(id="v", type="video", codecs="avc1.640028", timescale=1)
+    declared = protection.declared(facts)
+    assert declared
+    assert (declared.systems[1:], len(declared.systems)) == ((LARGER,), 2)
+    assert protection.declared(facts.model_copy(update={"id": "clear"})) is None
 
 
 @pytest.mark.parametrize(
