@@ -219,8 +219,9 @@ def test_an_empty_picture_is_refused(scheme: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_cannot_be_encrypted_is_refused(scheme: str) -> None:
     opus = ENTRY.replace(b"mp4a", b"Opus")
-    with pytest.raises(EncodeFailed, match="samples of 'Opus' cannot be encrypted"):
-        scheme_of(scheme).samples(whole(), KEY, opus)
+    with pytest.raises(EncodeFailed, match="samples of 'Opus' cannot be encrypted") as refused:
+        scheme_of(scheme).samples(whole(index=1), KEY, opus)
+    assert refused.value.where == "en, segment 2"
     with pytest.raises(ValueError, match="no key"):
         scheme_of(scheme).samples(whole(), None, ENTRY)
 

@@ -236,6 +236,21 @@ def test_titles_of_every_kind_are_proven(tmp_path: Path, made: Inventory) -> Non
     check(tmp_path, made, write_mpd(made))
 
 
+def test_channels_that_nobody_measured_are_not_said(tmp_path: Path) -> None:
+    """Those of an earlier vidpipe: the inventory does not know how they lie."""
+    plain = heard("en", LENGTH, default=True)
+    made = title([rung(360, BORDERS)], LENGTH, audio=(plain.model_copy(update={"facts": plain.facts.model_copy(update={"layout": None})}),))
+    check(tmp_path, made, write_mpd(made))
+
+
+def test_a_player_waits_no_microsecond_longer_than_it_must(tmp_path: Path) -> None:
+    made = title([rung(90, [Fraction(0), Fraction(2)], rate=Fraction(24))], Fraction(2))
+    text = write_mpd(made)
+    check(tmp_path, made, text)
+    longer = text.replace('minBufferTime="PT2S"', 'minBufferTime="PT2.000001S"')
+    assert refused(tmp_path, made, longer) == ("minBufferTime is wrong", "", "2.0", "2.000001")
+
+
 def test_the_buffer_is_reckoned_for_every_beginning(tmp_path: Path) -> None:
     """Segments of any size and length: one microsecond less than what the fullest run of them needs, and players stop."""
     numbers = random.Random(11)

@@ -147,7 +147,7 @@ def test_keys_are_named_as_they_are_and_as_drm_systems_want_it(tmp_path: Path) -
     assert (expected, found) == (str([SAID.format("00")]), str([SAID.format("11")]))
 
 
-def test_in_a_title_with_hdr_every_rung_says_what_it_is(tmp_path: Path) -> None:
+def test_in_a_title_with_hdr_all_rungs_say_what_they_are(tmp_path: Path) -> None:
     """HLS-MVP-007: players of SDR screens look for the rungs that they can show."""
     hdr = rung(2160, BORDERS, codecs="hvc1.2.4.L150.90", video_range="PQ")
     made = title([hdr, rung(720, BORDERS, codecs="hvc1.1.6.L93.90")], Fraction(4))

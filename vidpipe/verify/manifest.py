@@ -72,10 +72,9 @@ def _needed(one: Representation, track: MediaTrack) -> Fraction:
 
     From i on, segment j is whole after the bits of i to j, and shown after the time of i to j - 1: the largest difference, by sums from 0.
     """
-    sent = played = most = Fraction(0)
-    begun: Fraction | None = None  # the least that was there, less what was played, where a segment begins
+    sent = played = most = begun = Fraction(0)  # begun: the least that was there, less what was played, where a segment begins
     for segment, listed in zip(track.segments, one.segments, strict=True):
-        begun = sent - played if begun is None else min(begun, sent - played)
+        begun = min(begun, sent - played)
         sent += Fraction(8 * segment.size, one.bandwidth)
         most = max(most, sent - played - begun)
         played += Fraction(listed.duration, one.timescale)
