@@ -133,8 +133,8 @@ SEGMENTS = [f"video/720p/{number:05d}.m4s" for number in range(1, 5)]
             (
                 "when video/360p/00004.m4s is shown (s) is wrong",
                 '<S d="12013" />',
-                r".*Fraction\(1001, 80\)\)",
-                r".*Fraction\(300301, 24000\)\)",
+                r".*1001/80\)",
+                r".*300301/24000\)",
             ),
             id="a segment that lasts too long",
         ),
@@ -144,8 +144,8 @@ SEGMENTS = [f"video/720p/{number:05d}.m4s" for number in range(1, 5)]
             (
                 "when video/360p/00001.m4s is shown (s) is wrong",
                 '<S t="5" d="96096" r="2" />',
-                r"\(Fraction\(0, 1\), .*",
-                r"\(Fraction\(1, 4800\), .*",
+                r"\(0, .*",
+                r"\(1/4800, .*",
             ),
             id="a segment that comes late",
         ),
@@ -153,7 +153,7 @@ SEGMENTS = [f"video/720p/{number:05d}.m4s" for number in range(1, 5)]
         pytest.param(
             'width="640"',
             'width="642"',
-            ("size, frameRate and sar is wrong", LOW, r"\(640, 360, Fraction\(24000, 1001\), '1:1'\)", r"\(642, .*"),
+            ("size, frameRate and sar is wrong", LOW, r"\(640, 360, 24000/1001, '1:1'\)", r"\(642, .*"),
             id="width",
         ),
         pytest.param('sar="1:1"', 'sar="4:3"', ("size, frameRate and sar is wrong", LOW, r".*'1:1'\)", r".*'4:3'\)"), id="sar"),
@@ -218,7 +218,7 @@ def test_the_time_scale_is_that_of_the_samples(tmp_path: Path) -> None:
 def test_what_the_edit_list_skips_of_audio_is_not_on_the_time_line(tmp_path: Path) -> None:
     what, line, expected, found = refused(tmp_path, WHOLE, write_mpd(WHOLE), {"en": 2048})
     assert (what, line) == ("when audio/en/00001.m4s is shown (s) is wrong", '<S t="0" d="191488" r="2" />')
-    assert (expected, found) == ("(Fraction(0, 1), Fraction(496, 125))", "(Fraction(0, 1), Fraction(1496, 375))")
+    assert (expected, found) == ("(0, 496/125)", "(0, 1496/375)")
 
 
 @pytest.mark.parametrize(

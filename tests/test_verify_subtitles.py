@@ -180,8 +180,8 @@ def test_another_time_line_than_the_picture(title: tuple[Path, Inventory]) -> No
         check(folder, object_replaced(folder, wrong, PLAYLIST, text))
     assert caught.value.where == str(folder / PREFIX / PLAYLIST)
     borders, found = caught.value.details
-    assert borders.startswith("expected: [(Fraction(0, 1), Fraction(1, 1)), (Fraction(1, 1), Fraction(2, 1))")
-    assert found.startswith("found: [(Fraction(0, 1), Fraction(1, 1)), (Fraction(1, 1), Fraction(19, 10))")
+    assert borders.startswith("expected: [(0, 1), (1, 2)")
+    assert found.startswith("found: [(0, 1), (1, 19/10)")
 
 
 @pytest.mark.parametrize(("version", "what"), [("6", "the time line"), ("3", "EXT-X-VERSION")])
