@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -173,6 +174,21 @@ def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House) 
     lose_the_catalog(house)
     house.note(version=SECOND)
     assert repair(ADOPT, house.settings).found == ()
+
+
+def test_an_unfinished_ingest_of_one_title_does_not_keep_others_from_the_catalog(house: House) -> None:
+    library = Path(house.settings.target)
+    shutil.copytree(library / TITLE, library / "zebra")
+    for record in (library / "zebra").rglob("record.json"):
+        text = record.read_text().replace(f"/{TITLE}/", "/zebra/")
+        record.write_text(re.sub(f'("content_id": ?)"{TITLE}"', r'\1"zebra"', text))
+    lose_the_catalog(house)
+    house.note(version=SECOND)
+    done = repair(ADOPT, house.settings)
+    assert [(item.content_id, item.version, item.deed) for item in done.found] == [
+        ("zebra", FIRST, "adopted"),
+        ("zebra", SECOND, "adopted"),
+    ]
 
 
 def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
