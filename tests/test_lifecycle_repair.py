@@ -170,10 +170,13 @@ def test_a_version_that_may_be_about_to_be_published_is_left_alone(house: House)
     assert third not in [version for version, _ in deeds(repair(ADOPT, house.settings))]
 
 
-def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House) -> None:
+def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House, tmp_path: Path) -> None:
     lose_the_catalog(house)
-    house.file(FIRST, "inventory.json").unlink()
+    inventory = house.file(FIRST, "inventory.json").rename(tmp_path / "inventory.json")
     assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")], "the other was never complete, or is not any more"
+    inventory.rename(house.file(FIRST, "inventory.json"))
+    house.file(FIRST, "record.json").write_text("{}")
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")], "nor is one whose record is damaged"
     house.note(version=SECOND)
     assert repair(ADOPT, house.settings).found == ()
 
