@@ -191,12 +191,14 @@ def another_title(house: House) -> Path:
     return library / "zebra"
 
 
-def test_one_title_is_repaired_and_no_other(house: House) -> None:
+def test_one_title_is_repaired_and_no_other(house: House, tmp_path: Path) -> None:
     other = another_title(house)
     assert deeds(repair(RepairRequest(content_id="zebra"), house.settings)) == [(FIRST, "unknown"), (SECOND, "unknown")]
     repair(ADOPT, house.settings)
     (other / SECOND / "master.m3u8").unlink()
     assert repair(RepairRequest(content_id=TITLE), house.settings).found == ()
+    (tmp_path / "elsewhere").mkdir()
+    assert repair(ALL, house.settings.model_copy(update={"target": str(tmp_path / "elsewhere")})).found == (), "that is for a run there"
     assert not (other / SECOND / "master.m3u8").exists()
     assert deeds(repair(RepairRequest(content_id="zebra"), house.settings)) == [(SECOND, "copied")]
     with pytest.raises(UsageError, match="there is no title 'zebr' in the catalog"):
