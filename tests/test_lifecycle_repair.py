@@ -223,6 +223,7 @@ def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
     address.write_bytes(text)
     assert deeds(repair(ALL, house.settings)) == [(SECOND, "address")]
     assert house.shown is None
+    assert repair(ALL, house.settings).found == ()
 
 
 @pytest.fixture
