@@ -140,6 +140,6 @@ def key_server() -> Iterator[KeyServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         state.url = f"http://127.0.0.1:{server.server_port}/speke/v2.0/copyProtection"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield state
         server.shutdown()

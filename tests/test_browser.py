@@ -135,7 +135,7 @@ def browser(address: str, profile: Path) -> Iterator[None]:
 def play(shows: Sequence[Show], profile: Path) -> list[dict[str, Any]]:
     """Play titles side by side, each to its end, and return what the page saw of each."""
     with Site(shows) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+        threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         with browser(f"http://127.0.0.1:{site.server_address[1]}/", profile):
             site.all_reported.wait(150)
         site.shutdown()

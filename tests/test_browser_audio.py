@@ -55,7 +55,7 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path, reports: list[Any], reported: threading.Event) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder), reports=reports, reported=reported)) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+        threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield f"http://127.0.0.1:{site.server_port}/page.html"
         site.shutdown()
 

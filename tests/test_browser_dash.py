@@ -146,7 +146,7 @@ def watch(folder: Path, name: str, profile: Path, *, seeks: list[float], everyth
     for key, value in {"name": name, "seeks": json.dumps(seeks), "all": json.dumps(everything)}.items():
         page = page.replace(f"{{{key}}}", value)
     with Stage(folder, page, PLAYERS[name]) as stage:
-        threading.Thread(target=stage.serve_forever, daemon=True).start()
+        threading.Thread(target=stage.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         with browser(f"http://127.0.0.1:{stage.server_address[1]}/", profile):
             stage.reported.wait(100)
         stage.shutdown()

@@ -168,7 +168,7 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, tu
 def watch(title: tuple[Path, Any, tuple[str, ...]], player: str, manifest: str, profile: Path) -> dict[str, Any]:
     """Play a title; return what the page saw of it."""
     with Stage(*title, player, manifest) as stage:
-        threading.Thread(target=stage.serve_forever, daemon=True).start()
+        threading.Thread(target=stage.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         with browser(f"http://127.0.0.1:{stage.server_address[1]}/", profile):
             stage.reported.wait(60)
         stage.shutdown()

@@ -42,7 +42,7 @@ def webhook(status: int = 200, location: str | None = None) -> Iterator[tuple[st
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as site:
-        Thread(target=site.serve_forever, daemon=True).start()
+        Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield f"http://127.0.0.1:{site.server_address[1]}/purge?token=secret", heard
         site.shutdown()
 

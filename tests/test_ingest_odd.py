@@ -199,7 +199,7 @@ def web(folder: Path, certificate: Path | None = None) -> Iterator[str]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -144,7 +144,7 @@ def mute() -> Iterator[type[Mute]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         handler.port = server.server_address[1]  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield handler
         handler.over.set()

@@ -17,6 +17,7 @@ from tests.ingest_support import FIXTURES, joined, key_of, live, run, settings, 
 from vidpipe.errors import UsageError
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, Objects, read_inventory
+from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.preview import live_record, playing
 from vidpipe.settings import Settings
 
@@ -90,3 +91,9 @@ def test_objects_alone_are_read_and_anything_else_is_refused() -> None:
     for data in (b"{", b"{}", b'{"schema": "vidpipe.inventory/2", "objects": {}}', b"[]"):
         with pytest.raises(ValueError, match=r"validation error"):
             read_inventory(data)
+
+
+def test_nothing_is_missed_that_no_vidpipe_of_its_time_made(home: Settings) -> None:
+    """An inventory that a title never had is not lost; the address, which it gets, was not recorded with it."""
+    assert [item.deed for item in repair(RepairRequest(), home).found] == ["address"]
+    assert repair(RepairRequest(), home).found == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -169,10 +170,50 @@ def test_a_version_that_may_be_about_to_be_published_is_left_alone(house: House)
     assert third not in [version for version, _ in deeds(repair(ADOPT, house.settings))]
 
 
-def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House) -> None:
+def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House, tmp_path: Path) -> None:
     lose_the_catalog(house)
+    inventory = house.file(FIRST, "inventory.json").rename(tmp_path / "inventory.json")
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")], "the other was never complete, or is not any more"
+    inventory.rename(house.file(FIRST, "inventory.json"))
+    house.file(FIRST, "record.json").write_text("{}")
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")], "nor is one whose record is damaged"
     house.note(version=SECOND)
     assert repair(ADOPT, house.settings).found == ()
+
+
+def another_title(house: House) -> Path:
+    """Copy the title, under the name zebra; the catalog does not know it. Return its folder."""
+    library = Path(house.settings.target)
+    shutil.copytree(library / TITLE, library / "zebra")
+    for record in (library / "zebra").rglob("record.json"):
+        text = record.read_text().replace(f"/{TITLE}/", "/zebra/")
+        record.write_text(re.sub(f'("content_id": ?)"{TITLE}"', r'\1"zebra"', text))
+    return library / "zebra"
+
+
+def test_one_title_is_repaired_and_no_other(house: House, tmp_path: Path) -> None:
+    other = another_title(house)
+    assert deeds(repair(RepairRequest(content_id="zebra"), house.settings)) == [(FIRST, "unknown"), (SECOND, "unknown")]
+    repair(ADOPT, house.settings)
+    (other / SECOND / "master.m3u8").unlink()
+    assert repair(RepairRequest(content_id=TITLE), house.settings).found == ()
+    (tmp_path / "elsewhere").mkdir()
+    assert repair(ALL, house.settings.model_copy(update={"target": str(tmp_path / "elsewhere")})).found == (), "that is for a run there"
+    assert not (other / SECOND / "master.m3u8").exists()
+    assert deeds(repair(RepairRequest(content_id="zebra"), house.settings)) == [(SECOND, "copied")]
+    with pytest.raises(UsageError, match="there is no title 'zebr' in the catalog"):
+        repair(RepairRequest(content_id="zebr"), house.settings)
+
+
+def test_an_unfinished_ingest_of_one_title_does_not_keep_others_from_the_catalog(house: House) -> None:
+    another_title(house)
+    lose_the_catalog(house)
+    house.note(version=SECOND)
+    done = repair(ADOPT, house.settings)
+    assert [(item.content_id, item.version, item.deed) for item in done.found] == [
+        ("zebra", FIRST, "adopted"),
+        ("zebra", SECOND, "adopted"),
+    ]
 
 
 def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
@@ -182,6 +223,7 @@ def test_the_address_of_a_withdrawn_title_goes(house: House) -> None:
     address.write_bytes(text)
     assert deeds(repair(ALL, house.settings)) == [(SECOND, "address")]
     assert house.shown is None
+    assert repair(ALL, house.settings).found == ()
 
 
 @pytest.fixture

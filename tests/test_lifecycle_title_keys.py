@@ -7,6 +7,7 @@ import io
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 from pydantic import SecretBytes
 
 from tests.lifecycle_support import FIRST, TITLE, House
-from tests.title_support import KEY, Encoded
+from tests.title_support import KEY, Encoded, with_tracks
+from vidpipe.catalog.states import forget, give_up
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke
 from vidpipe.doctor import examine
 from vidpipe.errors import UsageError
+from vidpipe.inventory import Objects
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
-from vidpipe.lifecycle.title_keys import export_keys, import_keys, list_keys, show_keys
+from vidpipe.lifecycle.title_keys import export_keys, import_keys, list_keys, rotate, show_keys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.master_key import FILE
 
@@ -56,8 +59,10 @@ def test_keys_are_listed_with_what_needs_them(house: House) -> None:
     assert held.keys() == {KEY.key_id, unused.key_id, alone.key_id}
     assert [(each.version, each.status) for each in held[KEY.key_id].versions] == [(SECOND, "live"), (FIRST, "superseded")]
     assert {key.state for key in held.values()} == {"usable"}
+    assert {key.key_id: key.created_at for key in held.values()} == {info.key_id: info.created_at for info in house.keys.find()}
     assert held[unused.key_id].versions == ()
     assert {key.key_id for key in list_keys(house.settings, TITLE)} == {KEY.key_id, unused.key_id}
+    assert [key.key_id for key in list_keys(house.settings, "never-published")] == [alone.key_id]
     with pytest.raises(UsageError, match="no title"):
         list_keys(house.settings, "titel")
 
@@ -99,12 +104,34 @@ def test_what_a_key_is_for_is_read_from_the_inventory(house: House) -> None:
         assert (version.track_type, version.first) == ("ALL", 0)
         assert version.segments == len(list(house.inventory.segments))
         assert set(version.tracks) == {track.id for track in house.inventory.tracks}
-    house.file(FIRST, "inventory.json").unlink()
-    (key,) = show_keys(house.settings, TITLE)
-    assert key.versions[0].segments is None
-    for name in ("0" * 32, "nothing"):
-        with pytest.raises(UsageError, match=r"no key|no title"):
+    file = house.file(FIRST, "inventory.json")
+    file.unlink()
+    for text in (None, Objects(objects=house.inventory.entries).model_dump_json()):  # of an earlier vidpipe, which named no tracks
+        if text is not None:
+            file.write_text(text)
+        (key,) = show_keys(house.settings, TITLE)
+        assert (key.state, key.versions[0].segments) == ("usable", None)
+        with pytest.raises(UsageError, match="has no inventory that can be read"):
+            export_keys(house.settings, TITLE)
+    for name, what in (("0" * 32, "there is no key"), ("nothing", "there is no title")):
+        with pytest.raises(UsageError, match=what):
             show_keys(house.settings, name)
+
+
+def test_a_title_that_is_not_encrypted_has_no_keys(house: House) -> None:
+    clear = with_tracks(
+        house.inventory,
+        lambda track: {"scheme": "none", "segments": tuple(replace(each, key_id=None, iv=None) for each in track.segments)},
+    )
+    house.publish(SECOND, age=1, inventory=clear.model_copy(update={"keys": ()}))
+    with pytest.raises(UsageError, match=f"{TITLE} has no keys: it is not encrypted"):
+        export_keys(house.settings, TITLE)
+    with house.catalog() as catalog:
+        catalog.change(TITLE, give_up({FIRST}))
+        catalog.change(TITLE, forget(FIRST))
+    house.keys.remove(KEY.key_id)
+    with pytest.raises(UsageError, match=f"{TITLE} has no keys: it is not encrypted"):
+        show_keys(house.settings, TITLE)
 
 
 def test_keys_go_to_another_home_and_open_the_title_there(house: House, tmp_path: Path) -> None:
@@ -170,6 +197,13 @@ def test_import_reads_a_file_or_standard_input(run: Run, house: House, tmp_path:
     assert (code, json.loads(out)["added"]) == (0, [KEY.key_id])
     code, _, err = run("import", str(tmp_path / "nothing.xml"))
     assert (code, "cannot be read" in err) == (2, True)
+
+
+def test_a_rotation_is_no_dry_run_unless_it_is_asked_for(house: House) -> None:
+    assert rotate(house.settings, dry_run=True).dry_run
+    done = rotate(house.settings)
+    assert (done.keys, done.dry_run) == (1, False)
+    assert KeyStore(house.settings.keys).get(KEY.key_id) == KEY
 
 
 def test_the_new_master_key_is_named_and_never_given(run: Run, house: House, monkeypatch: pytest.MonkeyPatch) -> None:

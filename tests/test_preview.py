@@ -218,7 +218,7 @@ def test_the_page_plays_an_encrypted_title_in_a_browser(server: Preview, tmp_pat
     with Reporting(
         server.storage, server.prefix, title="t", scheme="aes-128", key_ids=server.key_ids, key=server.key, locks=locks
     ) as reporting:
-        threading.Thread(target=reporting.serve_forever, daemon=True).start()
+        threading.Thread(target=reporting.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         with browser(reporting.url, tmp_path / "profile"):
             assert reporting.ended.wait(60)
         reporting.shutdown()

@@ -12,7 +12,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +142,7 @@ def test_other_files_in_its_folder_are_no_keys(tmp_path: Path) -> None:
     for name in ("notes.json", "0" * 32, f"{'0' * 32}.json.bak"):
         (tmp_path / name).write_text("mine")
     assert [info.key_id for info in KeyStore(tmp_path).find()] == [key.key_id]
+    assert KeyStore(tmp_path).ids() == (key.key_id,)
 
 
 def test_the_time_of_a_key_is_shown(tmp_path: Path) -> None:
@@ -179,6 +182,39 @@ def test_a_key_is_forgotten_once(tmp_path: Path) -> None:
     store.remove(key.key_id)
     assert not store.holds(key.key_id)
     assert [info.key_id for info in store.find()] == [other.key_id]
+
+
+def test_a_key_that_two_runs_forget_at_once_is_no_error(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path, MASTER)
+    key = store.create("t")
+    with ThreadPoolExecutor() as pool:
+        with store.locked():
+            second = pool.submit(store.remove, key.key_id)
+            time.sleep(0.1)  # it has seen the file, and waits
+            (tmp_path / f"{key.key_id}.json").unlink()
+        second.result(timeout=10)
+    assert store.find() == ()
+
+
+@pytest.mark.parametrize("key", [ContentKey("0" * 31, "t", bytes(16)), ContentKey("0" * 32, "t", bytes(15))], ids=["id", "length"])
+def test_what_is_no_key_is_not_stored(key: ContentKey, tmp_path: Path) -> None:
+    """A key server's answer is the only way for one to come from elsewhere: nothing would ever open with it."""
+    with pytest.raises(ValueError, match="not a key of 16 bytes with an id of 32 hex digits"):
+        KeyStore(tmp_path, MASTER).add(key)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_state_of_every_key_is_known(tmp_path: Path) -> None:
+    """What `doctor` and `keys list` warn of: before a viewer, or an ingest of hours, needs it."""
+    assert KeyStore(tmp_path).states() == {}
+    assert list(tmp_path.iterdir()) == [], "no master key is made for a look"
+    store = KeyStore(tmp_path, MASTER)
+    usable, altered, cut = (store.create(title).key_id for title in ("usable", "altered", "cut"))
+    theirs = KeyStore(tmp_path, bytes(32)).create("theirs").key_id
+    for key_id, change in ((altered, lambda text: text.replace('"altered"', '"other"')), (cut, lambda text: text[:40])):
+        file = tmp_path / f"{key_id}.json"
+        file.write_text(change(file.read_text()))
+    assert store.states() == {usable: "usable", altered: "damaged", cut: "damaged", theirs: "another master key"}
 
 
 def test_nothing_is_created_before_the_first_key(tmp_path: Path) -> None:

@@ -269,6 +269,29 @@ def test_no_two_segments_of_cenc_begin_with_one_counter() -> None:
     assert first_iv(whole(), KEY) == first_iv(whole(), KEY)
 
 
+def test_every_vidpipe_encrypts_a_segment_alike() -> None:
+    """So a new version of a title takes over what an earlier vidpipe published, and a run continues what it began."""
+    assert first_iv(whole(index=7), KEY) == 0xBC232E206AF1B448
+    assert iv_of_key(KEY.key_id).hex() == "18bad971796a460986ba458366821253"
+
+
+@pytest.mark.parametrize(("protected", "encrypted"), [(0, 0), (15, 0), (16, 16), (160, 16), (175, 16), (176, 32)])
+def test_the_pattern_of_cbcs_begins_with_a_block_however_short_a_slice_is(
+    protected: int, encrypted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common_encryption, "finder_of", lambda _: lambda data: [(4, protected), (len(data) - protected - 4, 0)])
+    made = scheme_of("cbcs").samples(whole(FRAME, sizes=(1024,)), KEY, ENTRY)
+    assert made
+    changed = [at for at, (was, now) in enumerate(zip(FRAME, made.data, strict=True)) if was != now]
+    blocks = [range(4 + 160 * number, 20 + 160 * number) for number in range(encrypted // 16)]
+    assert {at for at in changed if not any(at in block for block in blocks)} == set()
+    assert all(len([at for at in changed if at in block]) > 8 for block in blocks)
+    opened = Cipher(AES128(KEY.key), CBC(iv_of_key(KEY.key_id))).decryptor()
+    assert b"".join(opened.update(made.data[block.start : block.stop]) for block in blocks) == b"".join(
+        FRAME[block.start : block.stop] for block in blocks
+    )
+
+
 def test_the_constant_iv_belongs_to_the_key() -> None:
     """And to its id, which a key server is asked for with it; it says nothing of the key itself."""
     assert iv_of_key(KEY.key_id) != iv_of_key(OTHER.key_id)
@@ -302,8 +325,9 @@ def test_an_empty_picture_is_refused(scheme: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_cannot_be_encrypted_is_refused(scheme: str) -> None:
     opus = ENTRY.replace(b"mp4a", b"Opus")
-    with pytest.raises(EncodeFailed, match="samples of 'Opus' cannot be encrypted"):
-        scheme_of(scheme).samples(whole(), KEY, opus)
+    with pytest.raises(EncodeFailed, match="samples of 'Opus' cannot be encrypted") as refused:
+        scheme_of(scheme).samples(whole(index=1), KEY, opus)
+    assert refused.value.where == "en, segment 2"
     with pytest.raises(ValueError, match="no key"):
         scheme_of(scheme).samples(whole(), None, ENTRY)
 
@@ -315,7 +339,12 @@ def test_what_is_no_encrypted_segment_is_said_so(track: tuple[Cmaf, list[Cut]], 
     for damaged in (b"", sealed.data[:100], sealed.data[: len(sealed.data) // 2], sealed.data.replace(b"trun", b"free")):
         with pytest.raises(VerificationFailed):
             scheme_of(scheme).open(damaged, KEY.key, sealed.iv)
-    with pytest.raises(VerificationFailed, match="no key"):
-        scheme_of(scheme).open(sealed.data, None, sealed.iv)
+    for key, iv in ((None, sealed.iv), (KEY.key, None), (KEY.key, bytes(4))):
+        with pytest.raises(VerificationFailed, match="no key or no IV"):
+            scheme_of(scheme).open(sealed.data, key, iv)
+    written = container.write(cuts[0])
+    for own, samples in ((KEY, None), (None, scheme_of(scheme).samples(cuts[0], KEY, container.entry or b""))):
+        with pytest.raises(ValueError, match=f"segment 1 of {cuts[0].track} was not encrypted"):
+            scheme_of(scheme).seal(written, own, samples)
     assert sealed.sha256 == hashlib.sha256(sealed.data).hexdigest()
     assert replace(sealed, data=b"").key_id == KEY.key_id

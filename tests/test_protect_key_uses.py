@@ -117,6 +117,7 @@ def test_periods_begin_in_all_classes_at_once(made: Plan) -> None:
         ("18.018001", "18.018001s"),
         (" 10 Segments ", "10 segments"),
         ("1segment", "1 segment"),
+        ("2 segments", "2 segments"),
     ],
 )
 def test_a_rotation_is_kept_in_one_way(text: str, kept: str) -> None:
@@ -128,6 +129,8 @@ def test_what_says_no_rotation_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="neither a time") as refused:
         check_key_rotation(text, "--key-rotation")
     assert refused.value.where == "--key-rotation"
+    assert refused.value.fix
+    assert "100 segments" in refused.value.fix
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

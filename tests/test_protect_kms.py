@@ -394,7 +394,7 @@ class Refusing(BaseHTTPRequestHandler):
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Refusing]]:
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         servers.S3Server(f"http://127.0.0.1:{server.server_port}", "test", "test-secret").use(monkeypatch, tmp_path)
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         yield Refusing

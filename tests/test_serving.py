@@ -229,7 +229,7 @@ def test_the_player_page_plays_from_another_origin(served: Served, page_origin: 
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", int(page_origin.rpartition(":")[2])), Pages) as site:
-        Thread(target=site.serve_forever, daemon=True).start()
+        Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         with browser(f"{page_origin}/", tmp_path / "profile"):
             told.wait(100)
         site.shutdown()

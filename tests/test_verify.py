@@ -21,6 +21,7 @@ from tests.title_support import KEY, PREFIX, SPOKEN, THUMBNAILS, WORDS, Encoded,
 from vidpipe.errors import Interrupted, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_pictures
+from vidpipe.manifest.manifests import manifests
 from vidpipe.media import ffmpeg, process
 from vidpipe.mp4.boxes import parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
@@ -138,6 +139,31 @@ def test_a_note_says_what_was_read(title: tuple[Path, Inventory], larger: int, c
     assert [event.bytes for event in progress] == sorted({event.bytes for event in progress}), "more with each object"
     assert progress[-1].bytes == progress[-1].bytes_total, "all that is read, and nothing else"
     assert re.fullmatch(said, note.text), note.text
+
+
+def with_dash(folder: Path, made: Inventory) -> Inventory:
+    """Write the DASH manifest of a clear title of one rung; return its inventory."""
+    movies = {track.id: parse_movie((folder / PREFIX / track.init).read_bytes()) for track in made.media}
+    delays = {id_: sum(edit.media_time for edit in movie.tracks[0].edits) for id_, movie in movies.items()}
+    known = with_tracks(made, lambda track: {"delay": delays[track.id]} if track.id in delays else {})
+    known = known.model_copy(update={"video": known.video[:1], "formats": ("hls", "dash")})
+    for path, text in manifests(known).items():
+        if path in ("master.m3u8", "manifest.mpd"):
+            known = object_replaced(folder, known, path, text)
+    return known
+
+
+def test_a_title_with_a_dash_manifest_is_proven(encoded_title: Encoded, tmp_path: Path) -> None:
+    made = with_dash(tmp_path, publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False, words=WORDS))
+    assert check(tmp_path, made).objects == 11
+    lost = made.model_copy(update={"objects": {path: entry for path, entry in made.objects.items() if path != "manifest.mpd"}})
+    with pytest.raises(VerificationFailed, match="the object was not published"):
+        check(tmp_path, lost)
+    manifest = (tmp_path / PREFIX / "manifest.mpd").read_text()
+    (first,) = re.findall(r'timescale="48000".*?<S t="0" d="(\d+)"', manifest, re.DOTALL)
+    spoiled = manifest.replace(f'<S t="0" d="{first}"', f'<S t="0" d="{int(first) + 1024}"')
+    with pytest.raises(VerificationFailed, match=r"when audio/en/00001\.m4s is shown"):  # the edit list skips as much
+        check(tmp_path, object_replaced(tmp_path, made, "manifest.mpd", spoiled))
 
 
 SEGMENT = "video/low/00002.m4s"
@@ -315,6 +341,22 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
             id="no audio",
         ),
         pytest.param("exit 3", "", "video/high/00001.m4s", "does not decode", ("expected: 24 frames", "found: exit code 3"), id="silent"),
+        pytest.param(
+            "true",
+            "",
+            "video/high/00001.m4s",
+            "does not decode completely",
+            ("expected: 24 frames", "found: 0 frames"),
+            id="no report",
+        ),
+        pytest.param(
+            "test $(ulimit -v) != unlimited || test $(ulimit -f) != unlimited && exit 9\nexit 8",
+            "",
+            "video/high/00001.m4s",
+            "does not decode",
+            ("expected: 24 frames", "found: exit code 9"),
+            id="within limits",
+        ),
     ],
 )
 def test_a_segment_of_which_a_decoder_gives_less(
@@ -448,7 +490,8 @@ def test_a_text_that_says_something_else(
 def test_one_picture_may_span_the_title(title: tuple[Path, Inventory]) -> None:
     folder, expected = title
     text = "WEBVTT\n\n00:00.000 --> 00:0{}\nsprite-001.jpg#xywh=0,0,160,90\n"
-    check(folder, object_replaced(folder, expected, "thumbnails/thumbnails.vtt", text.format("2.500")))
+    for end in ("2.500", "2.510"):  # as near as a picture needs to be
+        check(folder, object_replaced(folder, expected, "thumbnails/thumbnails.vtt", text.format(end)))
     with pytest.raises(VerificationFailed, match="does not span") as caught:
         check(folder, object_replaced(folder, expected, "thumbnails/thumbnails.vtt", text.format("1.500")))
     assert caught.value.details == ("expected: 2.5", "found: 1.5")

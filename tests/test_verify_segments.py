@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from tests.test_verify import check, find, object_replaced, opened, replaced, rewritten
-from tests.title_support import PREFIX, Encoded, publish_title, with_tracks
+from tests.title_support import KEY, PREFIX, Encoded, publish_title, with_tracks
 from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.inventory import Inventory
 from vidpipe.mp4.boxes import NON_SYNC, Sample, parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
+from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.storage.base import Stored
@@ -185,6 +186,14 @@ def test_audio_that_ends_early(title: tuple[Path, Inventory], lost: int) -> None
     if lost == 2:
         assert caught.value.where == str(folder / PREFIX / "audio-en.m3u8")
         assert caught.value.details == ("expected: 2.5", "found: 1.024")
+
+
+def test_a_segment_of_which_nobody_knows_the_iv(published: tuple[Path, Inventory]) -> None:
+    folder, expected = published
+    segment = replace(find(expected, FIRST), iv=None)
+    target = Readback(LocalStorage(folder), PREFIX, threading.Event())
+    with pytest.raises(VerificationFailed, match="an encrypted segment has no key or no IV"):
+        target.opened(segment, scheme_of("aes-128"), {KEY.key_id: KEY}, ("a media segment", lambda data: data[4:8] == b"styp"))
 
 
 ONE = "ftyp and moov with one track"

@@ -95,8 +95,10 @@ def show_keys(settings: Settings, name: str) -> tuple[HeldKey, ...]:
     key_id = name.replace("-", "").lower()
     held = list_keys(settings, None if _KEY_ID.fullmatch(key_id) else name)
     found = tuple(key for key in held if key.key_id == key_id) or tuple(key for key in held if key.content_id == name)
-    if not found:
+    if not found and _KEY_ID.fullmatch(key_id):
         raise UsageError(f"there is no key {name[:80]!r}, and no title of that name", fix="see vidpipe keys list, and check --home")
+    if not found:
+        raise UsageError(f"{name} has no keys: it is not encrypted", fix="see vidpipe keys list")
     with open_catalog(settings.catalog_url) as catalog:
         known = {
             record.version: inventory

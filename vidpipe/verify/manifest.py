@@ -48,24 +48,23 @@ def check_manifest(
     _check_whole(target, path, found, expected)
     members = {one.id: (group, one) for group in found.sets for one in group.representations}
     wanted = {track.playlist.rpartition(".")[0]: track for track in expected.tracks}
-    pictures = [_PICTURES] if expected.pictures and expected.pictures.sprites else []
-    target.same(path, "the list of Representations", sorted([*wanted, *pictures]), sorted(members))
+    sheets = expected.pictures.sheets if expected.pictures and expected.pictures.sprites else ()
+    target.same(path, "the list of Representations", sorted([*wanted, *([_PICTURES] if sheets else [])]), sorted(members))
     for id_, track in wanted.items():
         group, one = members[id_]
         where = f"{path}:{one.line}"
         target.same(where, "bandwidth", rates[track.id].peak, one.bandwidth)
-        _check_segments(target, where, track, one, delays.get(track.id, 0))
+        _check_segments(target, where, track, one, delays[track.id] if isinstance(track, AudioTrack) else 0)
         if isinstance(track, MediaTrack):
-            _check_media(target, where, track, group, one, facts[track.id])
+            _check_media(target, where, track, one, facts[track.id])
             _check_protection(target, where, track, group, expected.drm)
         if isinstance(track, AudioTrack | SubtitleTrack):
             target.same(where, "the language", track.language or "und", group.language)
     needed = max(_needed(members[track.playlist.rpartition(".")[0]][1], track) for track in expected.media)
     if found.min_buffer_time is None or not 0 <= found.min_buffer_time - needed < _MICROSECOND:
         raise target.wrong(path, "minBufferTime is wrong", float(needed), found.min_buffer_time and float(found.min_buffer_time))
-    for id_ in pictures:
-        sheets = expected.pictures.sheets if expected.pictures else ()
-        group, one = members[id_]
+    if sheets:
+        _, one = members[_PICTURES]
         target.same(f"{path}:{one.line}", "the sprite sheets", list(sheets), [sheet.uri for sheet in one.segments])
 
 
@@ -74,10 +73,9 @@ def _needed(one: Representation, track: MediaTrack) -> Fraction:
 
     From i on, segment j is whole after the bits of i to j, and shown after the time of i to j - 1: the largest difference, by sums from 0.
     """
-    sent = played = most = Fraction(0)
-    begun: Fraction | None = None  # the least that was there, less what was played, where a segment begins
+    sent = played = most = begun = Fraction(0)  # begun: the least that was there, less what was played, where a segment begins
     for segment, listed in zip(track.segments, one.segments, strict=True):
-        begun = sent - played if begun is None else min(begun, sent - played)
+        begun = min(begun, sent - played)
         sent += Fraction(8 * segment.size, one.bandwidth)
         most = max(most, sent - played - begun)
         played += Fraction(listed.duration, one.timescale)
@@ -91,18 +89,18 @@ def _check_whole(target: Readback, path: str, found: Presentation, expected: Inv
 
 
 def _check_segments(target: Readback, where: str, track: PublishedTrack, one: Representation, delay: int) -> None:
-    """Compare segments and their times, which count from where the edit list begins to show the track; video is only delayed by it."""
+    """Compare segments and their times, which count from where the track is shown. delay: ticks before that; video is only delayed."""
     target.same(where, "the init section", track.init if isinstance(track, MediaTrack) else None, one.init)
     target.same(where, "the list of segments", [segment.uri for segment in track.segments], [segment.uri for segment in one.segments])
     target.same(where, "presentationTimeOffset", 0, one.offset)
-    skipped = Fraction(delay, one.timescale) if isinstance(track, AudioTrack) else Fraction(0)
+    skipped = Fraction(delay, one.timescale)
     for segment, listed in zip(track.segments, one.segments, strict=True):
         begin, end = max(Fraction(0), segment.start - skipped), segment.start + segment.duration - skipped
         shown = (Fraction(listed.start, one.timescale), Fraction(listed.start + listed.duration, one.timescale))
         target.same(f"{layout.MPD}:{listed.line}", f"when {segment.uri} is shown (s)", (begin, end), shown)
 
 
-def _check_media(target: Readback, where: str, track: MediaTrack, group: AdaptationSet, one: Representation, facts: TrackFacts) -> None:
+def _check_media(target: Readback, where: str, track: MediaTrack, one: Representation, facts: TrackFacts) -> None:
     target.same(where, "timescale", facts.timescale, one.timescale)
     target.same(where, "codecs", facts.codecs, one.codecs)
     if isinstance(track, VideoTrack):
@@ -118,7 +116,7 @@ def _check_protection(target: Readback, where: str, track: MediaTrack, group: Ad
     scheme, key_id = scheme_of(track.scheme).mp4_scheme, track.segments[0].key_id
     declared = [(each.value, (each.key_id or "").replace("-", "")) for each in group.protection if each.key_id]
     target.same(where, "ContentProtection", [(scheme, key_id)] if scheme else [], declared)
-    own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))] if scheme else []
+    own = [(signal.system_id, said) for signal in drm if signal.key_id == key_id and (said := said_of(signal))]
     listed = rotated_keys(track)
     clear_key = (CLEAR_KEY, (base64.b64encode(listed).decode(),) if listed else ())
     systems = [(f"urn:uuid:{system}", tuple(_pssh(said))) for system, said in own] or ([clear_key] if scheme else [])

@@ -8,8 +8,10 @@ Wrong: VerificationFailed naming the object, what was expected and what was foun
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vidpipe.diagnostics import Diagnostic
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from vidpipe.protect.key_store import ContentKey
     from vidpipe.protect.schemes import Scheme
 
+_FRACTION = re.compile(r"Fraction\((-?\d+), (\d+)\)")
 _FIX = "nothing was published; run the same command again; if it fails again, check what else writes to the target"
 
 
@@ -86,9 +89,9 @@ class Readback:
     def wrong(self, path: str, what: str, expected: object, found: object) -> VerificationFailed:
         """Return the error for a difference."""
         where = self._storage.location(f"{self._prefix}/{path}")
-        id_, measured, limit = VerificationFailed.id, str(found), str(expected)
+        id_, measured, limit = VerificationFailed.id, _in_words(found), _in_words(expected)
         as_data = Diagnostic(id=id_, severity="error", message=what, measured=measured, limit=limit, advice=_FIX)
-        details = (f"expected: {expected}", f"found: {found}")
+        details = (f"expected: {limit}", f"found: {measured}")
         return VerificationFailed(what, where=where, details=details, fix=_FIX, found=[as_data])
 
     def same(self, path: str, what: str, expected: object, found: object) -> None:
@@ -126,6 +129,11 @@ class Readback:
             return scheme.open(data, keys[segment.key_id].key, bytes.fromhex(segment.iv) if segment.iv else None)
         except VerificationFailed as error:
             raise self.wrong(segment.uri, error.what, f"a segment under key {segment.key_id}", "other bytes") from error
+
+
+def _in_words(value: object) -> str:
+    """Return a value as people read it: times and rates within lists as fractions, too."""
+    return _FRACTION.sub(lambda found: str(Fraction(int(found[1]), int(found[2]))), str(value))
 
 
 def keys_of(segments: Sequence[PublishedSegment], key_for: Callable[[str], ContentKey]) -> dict[str, ContentKey]:

@@ -83,5 +83,5 @@ def check_scores(target: Readback, path: str, master: MasterPlaylist) -> None:
         codecs.setdefault(variant.codecs[0].partition(".")[0], []).append((variant.score, pixels))
     several = len(codecs) > 1
     target.same(path, "which variants have a SCORE", [several] * len(master.variants), [item.score is not None for item in master.variants])
-    for scored in codecs.values() if several else ():
+    for scored in codecs.values():  # without any, it is the order of the sizes
         target.same(path, "the sizes in the order of SCORE", sorted(size for _, size in scored), [size for _, size in sorted(scored)])

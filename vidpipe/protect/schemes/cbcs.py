@@ -54,8 +54,7 @@ class _Chains:
         at = 0
         for clear, protected_bytes in parts:
             begin, at = at + clear, at + clear + protected_bytes
-            if protected_bytes >= BLOCK:
-                self._pattern(sample[begin:at])
+            self._pattern(sample[begin:at])
 
     def _pattern(self, part: memoryview) -> None:
         """Gather the first block of every ten, encrypt them in one call, and put them back.
