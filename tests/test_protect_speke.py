@@ -26,8 +26,9 @@ from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.preview import playing
 from vidpipe.progress import Silent
-from vidpipe.protect import speke
-from vidpipe.protect.cpix import MOST_BYTES
+from vidpipe.protect import key_server_client
+from vidpipe.protect.cpix_markup import MOST_BYTES
+from vidpipe.protect.key_server_client import KeyServerClient
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
 from vidpipe.protect.speke import SpekeKeys
@@ -38,6 +39,11 @@ from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import unfinished
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_server_client, "WAITS", (0.0, 0.0))
+
+
 @pytest.fixture
 def server() -> Iterator[KeyServer]:
     with key_server() as found:
@@ -45,7 +51,7 @@ def server() -> Iterator[KeyServer]:
 
 
 def source(server: KeyServer, folder: Path, scheme: str = "aes-128", authorization: str | None = None) -> SpekeKeys:
-    return SpekeKeys(server.url, KeyStore(folder, bytes(32)), scheme, authorization)
+    return SpekeKeys(KeyServerClient(server.url, authorization), KeyStore(folder, bytes(32)), scheme)
 
 
 def uses(*types: IntendedTrackType, periods: int = 1) -> tuple[KeyUse, ...]:
@@ -215,7 +221,7 @@ def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -
         assert "other" not in "".join(traceback.format_exception(failed.value))
 
 
-@pytest.mark.parametrize(("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "log"), (500, "log"), (503, "log")])
+@pytest.mark.parametrize(("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "URL"), (422, "log"), (500, "log"), (503, "log")])
 def test_a_refusal_is_said_without_the_servers_words(status: int, fix: str, server: KeyServer, tmp_path: Path) -> None:
     server.status, server.raw = status, b"s3cret words"
     with pytest.raises(KeyServiceFailed, match=f"answers {status}") as failed:
@@ -351,11 +357,11 @@ def test_another_version_of_speke_is_refused(server: KeyServer, tmp_path: Path) 
 def test_a_server_that_is_silent_or_not_there_is_no_endless_wait(
     server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speke, "SILENCE", 0.2)
+    monkeypatch.setattr(key_server_client, "SILENCE", 0.2)
     server.seconds = 2
     with pytest.raises(KeyServiceFailed, match="sends nothing"):
         source(server, tmp_path).keys("film", (KeyUse(),), ids(1))
-    gone = SpekeKeys("http://127.0.0.1:1/", KeyStore(tmp_path), "aes-128")
+    gone = SpekeKeys(KeyServerClient("http://127.0.0.1:1/"), KeyStore(tmp_path), "aes-128")
     with pytest.raises(KeyServiceFailed, match="cannot be asked") as failed:
         gone.keys("film", (KeyUse(),), ids(1))
     assert "run the same command again" in str(failed.value.fix)
