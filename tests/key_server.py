@@ -250,6 +250,6 @@ def key_server(tls: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/speke/v2.0/copyProtection"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield state
         server.shutdown()

@@ -221,7 +221,9 @@ def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -
         assert "other" not in "".join(traceback.format_exception(failed.value))
 
 
-@pytest.mark.parametrize(("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "URL"), (422, "log"), (500, "log"), (503, "log")])
+@pytest.mark.parametrize(
+    ("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "URL"), (422, "log"), (500, "log"), (503, "log")]
+)
 def test_a_refusal_is_said_without_the_servers_words(status: int, fix: str, server: KeyServer, tmp_path: Path) -> None:
     server.status, server.raw = status, b"s3cret words"
     with pytest.raises(KeyServiceFailed, match=f"answers {status}") as failed:
@@ -358,6 +360,7 @@ def test_a_server_that_is_silent_or_not_there_is_no_endless_wait(
     server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_server_client, "SILENCE", 0.2)
+    monkeypatch.setattr(key_server_client, "WAITS", ())
     server.seconds = 2
     with pytest.raises(KeyServiceFailed, match="sends nothing"):
         source(server, tmp_path).keys("film", (KeyUse(),), ids(1))

@@ -70,12 +70,12 @@ def decoded(text: str | None) -> bytes | None:
         return None
 
 
-def key_id_of(kid: str | None, where: str) -> str:
-    """Return a key id as vidpipe writes it. Raises UsageError if it is no UUID."""
+def key_id_of(kid: str | None, where: str, name: str = "kid") -> str:
+    """Return a key id as vidpipe writes it. Raises UsageError if it is no UUID. name: of the attribute."""
     try:
         return uuid.UUID(kid or "").hex
     except ValueError:
-        raise refused("a kid is not a UUID", where) from None
+        raise refused(f"a {name} is not a UUID", where) from None
 
 
 def kid_of(key_id: str) -> str:

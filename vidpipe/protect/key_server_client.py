@@ -11,11 +11,11 @@ same command continues later. It may be asked any number of times, because the s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 from vidpipe.errors import KeyServiceFailed, UsageError
@@ -61,15 +61,15 @@ class KeyServerClient:
 
     def ask(self, document: bytes) -> bytes:
         """Return the answer to a document."""
-        begun = time.monotonic()
+        begun = monotonic()
         for wait in WAITS:
             try:
                 return self._ask_once(document)
             except _PassingFailure as problem:
                 wait = problem.wait if problem.wait is not None else wait
-                if wait > MOST_WAIT or time.monotonic() - begun > MOST_WAIT:
+                if wait > MOST_WAIT or monotonic() - begun > MOST_WAIT:
                     raise problem.failure from problem.__cause__
-                time.sleep(wait)
+                sleep(wait)
         try:
             return self._ask_once(document)
         except _PassingFailure as problem:

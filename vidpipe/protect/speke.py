@@ -128,7 +128,9 @@ def read_answer(
         raise refused("two keys are the same", where)
     _check_rules(root, uses, ids, where)
     _check_encryption(root, set(ids), where, scheme)
-    signals = tuple(_signals(root, set(ids), where)) if systems_for(scheme) else ()
+    signals = tuple(_signals(root, set(ids), where, scheme)) if systems_for(scheme) else ()
+    if len({(signal.key_id, signal.system_id) for signal in signals}) != len(signals):
+        raise refused("it says twice what a DRM system wants to be said of a key", where)
     for system in dict.fromkeys(signal.system_id for signal in signals):
         without = set(ids) - {signal.key_id for signal in signals if signal.system_id == system}
         if without:
@@ -168,20 +170,20 @@ def _check_encryption(root: ElementTree.Element, ids: set[str], where: str, sche
             raise refused(f"the key {key_id} has another IV than was asked for", where)
 
 
-def _signals(root: ElementTree.Element, ids: set[str], where: str) -> Iterator[DrmSignal]:
+def _signals(root: ElementTree.Element, ids: set[str], where: str, scheme: str) -> Iterator[DrmSignal]:
     for system in root.iter(f"{{{CPIX}}}DRMSystem"):
-        key_id = key_id_of(system.get("kid"), where)
-        if key_id not in ids:
+        key_id, system_id = key_id_of(system.get("kid"), where), kid_of(key_id_of(system.get("systemId"), where, "systemId"))
+        if key_id not in ids or (system_id in DRM_SYSTEMS and system_id not in systems_for(scheme)):
             continue
         hls = {each.get("playlist", "media"): _text(each, where) for each in system.findall(f"{{{CPIX}}}HLSSignalingData")}
         said = {
             "pssh": _text(system.find(f"{{{CPIX}}}PSSH"), where),
             "content_protection": _text(system.find(f"{{{CPIX}}}ContentProtectionData"), where),
             "hls_media": hls.get("media"),
-            "hls_master": hls.get("master"),
+            "hls_master": hls.get("master", hls.get("multiVariant")),  # which is what CPIX 2.4 calls it
         }
         if any(said.values()):  # else it repeats the question: the server does not serve this system
-            yield DrmSignal(key_id=key_id, system_id=kid_of(key_id_of(system.get("systemId"), where)), **said)
+            yield DrmSignal(key_id=key_id, system_id=system_id, **said)
 
 
 def _text(element: ElementTree.Element | None, where: str) -> str | None:
