@@ -213,3 +213,10 @@ def test_what_is_sent_goes_to_no_other_server(target: str, server: KeyServer, tm
     with pytest.raises(KeyServiceFailed, match="redirects what was sent to it") as failed:
         asked(KeyServerClient(server.url), tmp_path)
     assert "key_source" in str(failed.value.fix)
+
+
+def test_a_web_page_is_said_to_be_one(server: KeyServer, tmp_path: Path) -> None:
+    server.raw, server.sent = b"<html>Sign in</html>", {"Content-Type": "Text/HTML; charset=utf-8"}
+    with pytest.raises(KeyServiceFailed, match="with a web page") as failed:
+        asked(KeyServerClient(server.url), tmp_path)
+    assert "sign-in" in str(failed.value.fix)

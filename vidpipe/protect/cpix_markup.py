@@ -26,6 +26,7 @@ XMLDSIG = "http://www.w3.org/2000/09/xmldsig#"
 _PREFIXES = {"cpix": CPIX, "pskc": PSKC, "enc": XMLENC, "ds": XMLDSIG}
 MOST_BYTES = 4_000_000
 """A document with thousands of keys is smaller."""
+NOT_USABLE = "this is no CPIX document that can be used: "
 DOCUMENT_FIX = "ask whoever made it for CPIX 2.3, with keys in clear or encrypted to the certificate in delivery_certificate"
 
 
@@ -85,4 +86,4 @@ def kid_of(key_id: str) -> str:
 
 def refused(what: str, where: str, fix: str = DOCUMENT_FIX) -> UsageError:
     """Return the error that says why a document cannot be used."""
-    return UsageError(f"this is no CPIX document that can be used: {what}", where=where, fix=fix)
+    return UsageError(f"{NOT_USABLE}{what}", where=where, fix=fix)

@@ -92,14 +92,14 @@ class KeyServerClient:
 
     def _headers(self, document: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/xml", "Accept": "application/xml", "X-Speke-Version": SPEKE_VERSION}
-        if self.header:
-            headers |= dict([header_of(self.header)])
         kind, _, region = (self.authorization or "").partition(":")
         if kind == AWS_SIGNATURE:
             from vidpipe.storage.api_gateway import signed  # boto3 is slow to import
 
-            return signed(self.url, headers, document, region or None)
-        return headers | ({"Authorization": self.authorization} if self.authorization else {})
+            headers = signed(self.url, headers, document, region or None)
+        elif self.authorization:
+            headers["Authorization"] = self.authorization
+        return headers | dict([header_of(self.header)] if self.header else [])  # not signed: botocore would log it
 
     def _unasked(self, problem: WebError) -> KeyServiceFailed:
         fix = f"check key_source, the network and the key server, {_AGAIN}"
@@ -107,6 +107,8 @@ class KeyServerClient:
             fix = "give the URL that it redirects to in key_source"
         elif "CERTIFICATE_VERIFY_FAILED" in problem.what:
             fix = "correct the host in key_source; for a private certificate authority set SSL_CERT_FILE to its certificate, as PEM"
+        elif "WRONG_VERSION_NUMBER" in problem.what:
+            fix = "correct the port in key_source: what listens there does not speak TLS"
         elif _is_about_certificates(problem):
             fix = "set key_source_client_certificate to a PEM file with a certificate that this server knows, and its private key"
         return KeyServiceFailed(f"the key server cannot be asked: {problem.what}", where=self.where, fix=fix)
@@ -115,6 +117,9 @@ class KeyServerClient:
         """Refuse an answer that has no keys. Its body is not read: it is the server's own words, and may repeat what it was sent."""
         if answer.status != 200:
             raise self._refusal(answer)
+        if answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html":
+            fix = "give the URL of its SPEKE API in key_source, not that of a web page, and check that no sign-in stands before it"
+            raise KeyServiceFailed("the key server answers with a web page", where=self.where, fix=fix)
         version = answer.headers.get("x-speke-version", SPEKE_VERSION)
         if version != SPEKE_VERSION:
             what = f"the key server answers in SPEKE {version[:20]!r} instead of {SPEKE_VERSION}"

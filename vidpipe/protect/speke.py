@@ -18,6 +18,7 @@ play. One that it gives for no key it does not serve.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -25,9 +26,9 @@ from xml.etree import ElementTree
 from vidpipe.errors import KeyServiceFailed, UsageError
 from vidpipe.protect.cpix import contract, keys_in, period_of
 from vidpipe.protect.cpix_encryption import add_recipient
-from vidpipe.protect.cpix_markup import CPIX, DOCUMENT_FIX, PSKC, child, decoded, key_id_of, kid_of, parsed, refused, written
+from vidpipe.protect.cpix_markup import CPIX, DOCUMENT_FIX, NOT_USABLE, PSKC, child, decoded, key_id_of, kid_of, parsed, refused, written
 from vidpipe.protect.delivery_certificate import OwnCertificate, own_certificate
-from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, systems_for
+from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, boxes_of, systems_for
 from vidpipe.protect.key_server_client import LOG_FIX, KeyServerClient
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey, KeyStore
@@ -57,7 +58,8 @@ class SpekeKeys:
             found, signals = read_answer(answer, content_id, uses, ids, where, self.scheme, own)
         except UsageError as problem:
             fix = LOG_FIX if problem.fix == DOCUMENT_FIX else problem.fix
-            raise KeyServiceFailed(f"the key server answers wrongly: {problem.what}", where=where, fix=fix) from problem
+            what = f"the key server answers wrongly: {problem.what.removeprefix(NOT_USABLE)}"
+            raise KeyServiceFailed(what, where=where, fix=fix) from problem
         for key in found:  # none is stored if one cannot be
             if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
                 what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
@@ -149,7 +151,8 @@ def _check_rules(root: ElementTree.Element, uses: Sequence[KeyUse], ids: Sequenc
     for use, key_id in zip(uses, ids, strict=True):
         given = rules.get(key_id, [])
         if {rule.get("intendedTrackType") for rule in given} != {use.track_type}:
-            raise refused(f"the key {key_id} was asked for {use.track_type}, and is for {'another class' if given else 'nothing'}", where)
+            said = "is for another class" if given else "has no ContentKeyUsageRule"
+            raise refused(f"the key {key_id} was asked for {use.track_type}, and {said}", where)
         periods = {each.get("periodId") for rule in given for each in rule.iter(f"{{{CPIX}}}KeyPeriodFilter")}
         named = {indexes.get(period) or period for period in periods}
         if not named <= {str(firsts.index(use.first)), period_of(use.first)}:
@@ -183,7 +186,20 @@ def _signals(root: ElementTree.Element, ids: set[str], where: str, scheme: str) 
             "hls_master": hls.get("master", hls.get("multiVariant")),  # which is what CPIX 2.4 calls it
         }
         if any(said.values()):  # else it repeats the question: the server does not serve this system
-            yield DrmSignal(key_id=key_id, system_id=system_id, **said)
+            signal = DrmSignal(key_id=key_id, system_id=system_id, **said)
+            _check_pssh(signal, where)
+            yield signal
+
+
+def _check_pssh(signal: DrmSignal, where: str) -> None:
+    """Refuse boxes for another system: players of this one would find nothing. More than its own may be there."""
+    try:
+        boxes = boxes_of(signal)
+    except ValueError as problem:
+        raise refused(str(problem), where) from problem
+    if boxes and not any(box[12:28] == uuid.UUID(signal.system_id).bytes for box in boxes):  # behind size, type, version and flags
+        named = DRM_SYSTEMS.get(signal.system_id, signal.system_id)
+        raise refused(f"the pssh that {named} wants for the key {signal.key_id} is that of another DRM system", where)
 
 
 def _text(element: ElementTree.Element | None, where: str) -> str | None:
