@@ -198,12 +198,12 @@ def test_a_server_that_hangs_is_not_asked_thrice(server: KeyServer, tmp_path: Pa
     assert key_server_client.SILENCE > key_server_client.MOST_WAIT
     monkeypatch.setattr(key_server_client, "SILENCE", 0.2)
     monkeypatch.setattr(key_server_client, "MOST_WAIT", 0.1)
-    for server.seconds, server.pause in ((1.0, 0.0), (0.0, 1.0)):
+    for server.seconds, server.pause in ((20.0, 0.0), (0.0, 20.0)):
         server.asked.clear()
         begun = time.monotonic()
         with pytest.raises(KeyServiceFailed, match="the server sends nothing"):
             asked(KeyServerClient(server.url), tmp_path)
-        assert time.monotonic() - begun < 0.9
+        assert time.monotonic() - begun < 10
         assert len(server.asked) == 1
 
 
