@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -166,9 +167,17 @@ def wrap_keys(delivery: ElementTree.Element, document_key: bytes, mac_key: bytes
         encrypted(added(place, f"{PSKC}EncryptedValue"), "rsa-oaep-mgf1p", wrapped)
 
 
-def certificate(file: Path, *, days: float = 1, bits: int = 2048, with_key: bool = True, host: str = "127.0.0.1") -> Path:
-    """Write a certificate, signed by itself, and its private key, as PEM."""
-    key = rsa.generate_private_key(65537, bits)
+@functools.cache
+def private_key(bits: int, number: int) -> rsa.RSAPrivateKey:
+    """A fresh key in each run of the tests. number: of several."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def certificate(
+    file: Path, *, days: float = 1, bits: int = 2048, with_key: bool = True, host: str = "127.0.0.1", number: int = 0
+) -> Path:
+    """Write a certificate, signed by itself, and its private key, as PEM. number: of the private key."""
+    key = private_key(bits, number)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vidpipe")])
     now = datetime.datetime.now(datetime.UTC)
     end = now + datetime.timedelta(days=days)

@@ -187,7 +187,7 @@ def test_a_mac_key_as_the_schema_has_it_is_read(root: ElementTree.Element, own: 
 
 
 def test_certificates_that_cannot_be_used_are_refused(pem: Path, tmp_path: Path) -> None:
-    own, alone = certificate(tmp_path / "own.pem"), certificate(tmp_path / "alone.pem", with_key=False)
+    own, alone = certificate(tmp_path / "own.pem"), certificate(tmp_path / "alone.pem", with_key=False, number=1)
     key = tmp_path / "key.pem"
     key.write_text("-----BEGIN PRIVATE KEY-----" + pem.read_text().partition("-----BEGIN PRIVATE KEY-----")[2])
     mixed = tmp_path / "mixed.pem"
