@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretBytes
 
+from tests.key_server import certificate
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded, with_tracks
 from vidpipe.catalog.states import forget, give_up
@@ -185,6 +186,25 @@ def test_export_warns_and_writes_for_its_user_alone(run: Run, tmp_path: Path) ->
     assert "in clear" in err
     assert run("export", TITLE)[0] == 2, "where to is said by the user"
     assert run("export", TITLE, "--cpix", str(tmp_path / "no" / "folder"))[0] == 2
+
+
+def test_keys_are_exchanged_encrypted(run: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, file = certificate(tmp_path / "own.pem"), tmp_path / "film.xml"
+    code, out, err = run("export", TITLE, "--cpix", str(file), "--recipient", str(own))
+    assert (code, out, "in clear" in err) == (0, "", False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not any(secret in file.read_text() for secret in SECRETS)
+    house.keys.remove(KEY.key_id)
+    code, _, err = run("import", str(file))
+    assert (code, "encrypted to a certificate" in err, "delivery_certificate" in err) == (2, True, True)
+    monkeypatch.setenv("VIDPIPE_DELIVERY_CERTIFICATE", str(certificate(tmp_path / "other.pem")))
+    assert "another certificate" in run("import", str(file))[2]
+    monkeypatch.setenv("VIDPIPE_DELIVERY_CERTIFICATE", str(own))
+    assert "1 keys stored" in run("import", str(file))[1]
+    assert house.keys.get(KEY.key_id) == KEY
+    past = certificate(tmp_path / "past.pem", days=-1)
+    code, _, err = run("export", TITLE, "--cpix", str(tmp_path / "no.xml"), "--recipient", str(past))
+    assert (code, "has expired" in err, (tmp_path / "no.xml").exists()) == (2, True, False)
 
 
 def test_import_reads_a_file_or_standard_input(run: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from vidpipe.errors import UsageError
-from vidpipe.protect.cpix import MOST_BYTES, cpix_document, read_cpix
+from vidpipe.protect.cpix import cpix_document, read_cpix
+from vidpipe.protect.cpix_markup import MOST_BYTES
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
 from vidpipe.protect.schemes import iv_of_key

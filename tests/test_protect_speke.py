@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
-from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, key_for, key_server, signalling
+from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, added, key_for, key_server, signalling
 from tests.playback import read_barcodes
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
@@ -27,8 +27,9 @@ from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.preview import playing
 from vidpipe.progress import Silent
-from vidpipe.protect import speke
-from vidpipe.protect.cpix import MOST_BYTES
+from vidpipe.protect import key_server_client
+from vidpipe.protect.cpix_markup import MOST_BYTES
+from vidpipe.protect.key_server_client import KeyServerClient
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
 from vidpipe.protect.speke import SpekeKeys
@@ -39,6 +40,11 @@ from vidpipe.verify.proof import verify
 from vidpipe.work.jobs import unfinished
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_server_client, "WAITS", (0.0, 0.0))
+
+
 @pytest.fixture
 def server() -> Iterator[KeyServer]:
     with key_server() as found:
@@ -46,7 +52,7 @@ def server() -> Iterator[KeyServer]:
 
 
 def source(server: KeyServer, folder: Path, scheme: str = "aes-128", authorization: str | None = None) -> SpekeKeys:
-    return SpekeKeys(server.url, KeyStore(folder, bytes(32)), scheme, authorization)
+    return SpekeKeys(KeyServerClient(server.url, authorization), KeyStore(folder, bytes(32)), scheme)
 
 
 def uses(*types: IntendedTrackType, periods: int = 1) -> tuple[KeyUse, ...]:
@@ -146,14 +152,20 @@ def test_kept_keys_keep_what_is_said_of_them(server: KeyServer, tmp_path: Path) 
 def test_another_pssh_of_the_same_key_costs_init_sections_alone(server: KeyServer, tmp_path: Path) -> None:
     configured = licensed(server, tmp_path)
     before = run(CLIP, configured, content_id="film")
-    box = signalling("PSSH", None, FAIRPLAY, "another")
-    server.answer = lambda root: [setattr(each, "text", base64.b64encode(box + box).decode()) for each in root.iter(f"{CPIX}PSSH")]
+    boxes = {system: signalling("PSSH", None, system, "another") for system in (WIDEVINE, PLAYREADY)}
+
+    def other(root: ElementTree.Element) -> None:
+        for system in root.iter(f"{CPIX}DRMSystem"):
+            for each in system.iter(f"{CPIX}PSSH"):
+                each.text = base64.b64encode(boxes[system.get("systemId") or ""] * 2).decode()
+
+    server.answer = other
     again = run(CLIP, configured, content_id="film", title="Another")
     old, new = inventory_of(before), inventory_of(again)
     assert (again.artifacts, again.warnings) == (0, ())
     assert again.copied >= sum(len(track.segments) for track in new.tracks)
     files, earlier = tree(version(again)), tree(version(before))
-    assert [files[track.init].count(box) for track in new.media] == [4, 4], "two for each of two systems"
+    assert [files[track.init].count(box) for track in new.media for box in boxes.values()] == [2, 2, 2, 2]
     assert all(files[track.init] != earlier[track.init] for track in new.media)
     assert [segment.sha256 for segment in new.segments] == [segment.sha256 for segment in old.segments]
 
@@ -216,7 +228,9 @@ def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -
         assert "other" not in "".join(traceback.format_exception(failed.value))
 
 
-@pytest.mark.parametrize(("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "log"), (500, "log"), (503, "log")])
+@pytest.mark.parametrize(
+    ("status", "fix"), [(401, "authorization"), (403, "authorization"), (404, "URL"), (422, "log"), (500, "log"), (503, "log")]
+)
 def test_a_refusal_is_said_without_the_servers_words(status: int, fix: str, server: KeyServer, tmp_path: Path) -> None:
     server.status, server.raw = status, b"s3cret words"
     with pytest.raises(KeyServiceFailed, match=f"answers {status} {HTTPStatus(status).phrase}") as failed:
@@ -249,6 +263,10 @@ def other_attribute(tag: str, name: str, value: str) -> Callable[[ElementTree.El
     return lambda root: first(root, tag).set(name, value)
 
 
+def said_by_all(tag: str, data: bytes) -> Callable[[ElementTree.Element], object]:
+    return lambda root: [setattr(each, "text", base64.b64encode(data).decode()) for each in root.iter(tag)]
+
+
 def exchanged(elements: list[ElementTree.Element]) -> None:
     """Exchange the ids of two elements."""
     one, other = elements
@@ -272,7 +290,7 @@ def same_keys(root: ElementTree.Element) -> None:
         (other_value("?"), "not base64"),
         (same_keys, "two keys are the same"),
         (other_attribute(f"{CPIX}ContentKeyUsageRule", "intendedTrackType", "UHD"), "is for another class"),
-        (without(f"{CPIX}ContentKeyUsageRule"), "is for nothing"),
+        (without(f"{CPIX}ContentKeyUsageRule"), "has no ContentKeyUsageRule"),
         (lambda root: root.set("contentId", "another"), "for another title"),
         (other_attribute(f"{CPIX}KeyPeriodFilter", "periodId", "period-100"), "for another period"),
         (lambda root: exchanged(root.findall(f".//{CPIX}ContentKeyPeriod")), "for another period"),
@@ -299,6 +317,10 @@ def test_a_wrong_answer_is_never_used(
         (other_attribute(f"{CPIX}ContentKey", "explicitIV", base64.b64encode(bytes(16)).decode()), "has another IV"),
         (other_attribute(f"{CPIX}ContentKey", "explicitIV", "?"), "has another IV"),
         (without(f"{CPIX}DRMSystem"), "of some keys, and not of the key"),
+        (said_by_all(f"{CPIX}PSSH", b"hello"), "a pssh that is no box"),
+        (said_by_all(f"{CPIX}PSSH", signalling("PSSH", None, FAIRPLAY, "x")), "Widevine wants .* is that of another DRM system"),
+        (other_attribute(f"{CPIX}DRMSystem", "systemId", "widevine"), "a systemId is not a UUID"),
+        (lambda root: first(root, f"{CPIX}DRMSystemList").append(first(root, f"{CPIX}DRMSystem")), "says twice what a DRM system wants"),
         (lambda root: first(root, f"{CPIX}DRMSystem").clear(), "kid is not a UUID"),
         (lambda root: [setattr(each, "text", "") for each in first(root, f"{CPIX}DRMSystem")], "of some keys, and not of the key"),
     ],
@@ -327,6 +349,25 @@ def test_a_server_may_leave_out_what_it_was_told(server: KeyServer, tmp_path: Pa
     assert {each.system_id for each in found.signals} == SYSTEMS - {FAIRPLAY}
 
 
+def test_systems_that_were_not_asked_for(server: KeyServer, tmp_path: Path) -> None:
+    """One that does not play the scheme is left out; another one passes through, as the server says it."""
+    other = str(uuid.UUID(int=7))
+
+    def more(root: ElementTree.Element) -> None:
+        for key in root.iter(f"{CPIX}ContentKey"):
+            for system in (FAIRPLAY, other):
+                said = added(first(root, f"{CPIX}DRMSystemList"), f"{CPIX}DRMSystem")
+                said.attrib |= {"kid": key.get("kid") or "", "systemId": system}
+                tag = added(said, f"{CPIX}HLSSignalingData")
+                tag.set("playlist", "multiVariant")  # CPIX 2.4
+                tag.text = base64.b64encode(b"of " + system.encode()).decode()
+
+    server.scheme, server.answer = "cenc", more
+    found = source(server, tmp_path, "cenc").keys("film", uses("AUDIO", "VIDEO"), ids(2)).signals
+    assert {each.system_id for each in found} == {WIDEVINE, PLAYREADY, other}
+    assert {base64.b64decode(each.hls_master or "") for each in found if each.system_id == other} == {b"of " + other.encode()}
+
+
 @pytest.mark.parametrize(
     ("raw", "what"),
     [
@@ -352,11 +393,12 @@ def test_another_version_of_speke_is_refused(server: KeyServer, tmp_path: Path) 
 def test_a_server_that_is_silent_or_not_there_is_no_endless_wait(
     server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speke, "SILENCE", 0.2)
+    monkeypatch.setattr(key_server_client, "SILENCE", 0.2)
+    monkeypatch.setattr(key_server_client, "WAITS", ())
     server.seconds = 2
     with pytest.raises(KeyServiceFailed, match="sends nothing"):
         source(server, tmp_path).keys("film", (KeyUse(),), ids(1))
-    gone = SpekeKeys("http://127.0.0.1:1/", KeyStore(tmp_path), "aes-128")
+    gone = SpekeKeys(KeyServerClient("http://127.0.0.1:1/"), KeyStore(tmp_path), "aes-128")
     with pytest.raises(KeyServiceFailed, match="cannot be asked") as failed:
         gone.keys("film", (KeyUse(),), ids(1))
     assert "run the same command again" in str(failed.value.fix)

@@ -81,6 +81,7 @@ UNTRUSTED = {
     "cluster": '"tcp://h:1"', "cluster_work": '"s3://theirs/x"', "catalog_url": '"sqlite:///theirs.db"', "limits": "{max_pixels = 1}",
     "master_key": f'"{KEY}"', "gzip_playlists": "true", "key_classes": '"all"', "key_rotation": '"60"',
     "key_source": f'"{KMS}"', "key_source_authorization": '"Bearer x"', "session_keys": "true",
+    "key_source_header": '"x-api-key: x"', "key_source_client_certificate": '"c.pem"', "delivery_certificate": '"d.pem"',
 }  # fmt: skip
 TRUSTED = {
     "ladder": '"fast"', "policy": '"p.yaml"', "chunk_seconds": "30", "segment_seconds": "6", "gop_seconds": "2", "workers": "1",

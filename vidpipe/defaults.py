@@ -100,9 +100,27 @@ SETTINGS: dict[str, Setting] = {
         example="kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
     "key_source_authorization": Setting(
-        "Authorization header for the key server of key_source, such as Bearer TOKEN. Default: none.",
-        form="the text of the header",
+        "Authorization header for the key server of key_source, such as Bearer TOKEN; or aws-sigv4[:REGION], which signs each request with "
+        "the AWS credentials that S3 uses. Default: none.",
+        form="the text of the header, or aws-sigv4[:REGION]",
         example="Bearer TOKEN",
+    ),
+    "key_source_header": Setting(
+        "Another header for the key server of key_source, such as x-api-key: KEY. Default: none.",
+        form="NAME: VALUE",
+        example="x-api-key: KEY",
+    ),
+    "key_source_client_certificate": Setting(
+        "PEM file with a certificate and its private key, by which the key server of key_source knows this client (mutual TLS). "
+        "Default: none.",
+        form="a PEM file",
+        example="/etc/vidpipe/client.pem",
+    ),
+    "delivery_certificate": Setting(
+        "PEM file with an RSA certificate and its private key: key servers, and whoever makes CPIX documents, encrypt content keys to it. "
+        "Default: none; key servers give keys in clear, over TLS.",
+        form="a PEM file",
+        example="/etc/vidpipe/delivery.pem",
     ),
     "public_url": Setting(
         "URL where a CDN or web server serves the target, such as https://media.example.com/vod. Default: none.",

@@ -43,7 +43,7 @@ from vidpipe.errors import UsageError
 from vidpipe.manifest.format_choice import read_formats
 from vidpipe.manifest.key_uri import check_key_url
 from vidpipe.near import nearest, suggestion
-from vidpipe.protect.key_source_setting import check_authorization, check_key_source
+from vidpipe.protect.key_source_setting import check_authorization, check_header, check_key_source
 from vidpipe.protect.key_uses import KeyClasses, check_key_rotation, check_key_settings
 from vidpipe.protect.master_key import parse_master_key
 from vidpipe.protect.schemes import SchemeName
@@ -54,6 +54,7 @@ from vidpipe.storage.target import Bucket, read_target
 FILE_NAME = "vidpipe.toml"
 _PREFIX = "VIDPIPE_"
 _FLAG_NAMES = {"target": "--to"}
+_FILES = frozenset({"home", "policy", "key_source_client_certificate", "delivery_certificate"})
 _NOT_IN_FILES = frozenset({"master_key", "home"})
 _ANYWHERE = frozenset(name for name, setting in SETTINGS.items() if setting.anywhere)
 """What a vidpipe.toml in the working directory may say. A setting that is not named here belongs to whoever runs vidpipe."""
@@ -79,6 +80,7 @@ _CHECKS: Mapping[str, Callable[[str, str], str]] = {
     "key_rotation": check_key_rotation,
     "key_source": check_key_source,
     "key_source_authorization": check_authorization,
+    "key_source_header": check_header,
     "public_url": check_public_url,
     "cdn": _cdn,
 }
@@ -99,6 +101,9 @@ class Settings(Data):
     session_keys: bool = _setting("session_keys")
     key_source: str = _setting("key_source")
     key_source_authorization: str | None = _setting("key_source_authorization", exclude=True, repr=False)
+    key_source_header: str | None = _setting("key_source_header", exclude=True, repr=False)
+    key_source_client_certificate: str | None = _setting("key_source_client_certificate")
+    delivery_certificate: str | None = _setting("delivery_certificate")
     public_url: str | None = _setting("public_url")
     cdn: str | None = _setting("cdn", repr=False)
     policy: str | None = _setting("policy")
@@ -389,7 +394,7 @@ def _absolute(name: str, value: Any, base: Path, location: str) -> Any:
         if name == "cluster_work":
             raise UsageError(f"{value!r} is not allowed: it is not an S3 URL", where=location, fix="give s3://BUCKET/PREFIX, such as s3://media/work")
         return str((base / target.path).absolute())
-    is_file = name in ("home", "policy") or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
+    is_file = name in _FILES or (name == "ladder" and str(value).lower().endswith((".yaml", ".yml")))
     if name == "ffmpeg":
         is_file = Path(value).name != value or value.startswith("~")  # else it is looked for in PATH
     if not is_file or "://" in str(value):

@@ -2,8 +2,8 @@
 
 In:   the address that a user named, and those that follow from it (a redirect, a playlist).
 Out:  an Answer: status, headers, and the body in blocks, as it comes.
-Wrong: WebError, whose kind says how far it came: NoAddress, NotFollowed, Unreached, Broken. Its text never repeats an address, which may
-       hold secrets.
+Wrong: WebError, whose kind says how far it came: BadClientCertificate, NoAddress, NotFollowed, Unreached, Broken. Its text never repeats
+       an address, which may hold secrets.
 
 What a server sends is untrusted. A redirect or a playlist leads to no private address (loopback, link-local and internal ones) but the
 very one that the user named: a connection to any other is refused before anything is sent. An answer may be slow, but not for ever: it has
@@ -69,6 +69,10 @@ class Broken(WebError):
     """The server was reached, and its answer broke off, took too long or is no HTTP."""
 
 
+class BadClientCertificate(WebError):
+    """The certificate by which the server is to know us cannot be used."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer of a server. url: that answered, after redirects.  headers: names in lower case.
@@ -87,10 +91,12 @@ class Web:
     """Asks for what a user named, and for what follows from it. The first connection is to the user's own server.
 
     silence: seconds without a byte.  allow_private: other private addresses may follow.
+    client_certificate: PEM file with a certificate and its private key, by which a server knows us.
     """
 
-    def __init__(self, *, silence: float, allow_private: bool = False) -> None:
+    def __init__(self, *, silence: float, allow_private: bool = False, client_certificate: str | None = None) -> None:
         self._silence = silence
+        self._client_certificate = client_certificate
         self._clock = _Clock()
         self._guard = _Guard(allow_private)
         self._pools: dict[str | None, httpcore.ConnectionPool] = {}
@@ -153,10 +159,21 @@ class Web:
             self._guard.check_name(host)
         if proxy not in self._pools:
             backend = _Backend(self._clock, None if proxy else self._guard)
-            context = ssl.create_default_context()
+            context = _tls(self._client_certificate)
             named = _proxy(proxy) if proxy else None
             self._pools[proxy] = httpcore.ConnectionPool(ssl_context=context, proxy=named, network_backend=backend)
         return self._pools[proxy]
+
+
+def _tls(client_certificate: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if client_certificate is not None:
+        try:
+            context.load_cert_chain(client_certificate, password=lambda: "")  # else OpenSSL asks the terminal for the password of the key
+        except OSError as error:  # of which ssl.SSLError is one
+            why = "it has no certificate, no private key, or one with a password" if isinstance(error, ssl.SSLError) else error.strerror
+            raise BadClientCertificate(f"the client certificate cannot be used: {why}") from error
+    return context
 
 
 def checked_url(url: str) -> SplitResult:

@@ -27,6 +27,7 @@ from vidpipe.lifecycle.titles import standing_of, versions_of
 from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.pipeline.sealing import inventory_at
 from vidpipe.protect.cpix import cpix_document, read_cpix, titled
+from vidpipe.protect.delivery_certificate import own_certificate, recipient_certificate
 from vidpipe.protect.key_source_setting import KMS_ARN
 from vidpipe.protect.key_store import KeyFileState, KeyInfo, KeyStore
 from vidpipe.protect.key_uses import IntendedTrackType
@@ -112,8 +113,12 @@ def show_keys(settings: Settings, name: str) -> tuple[HeldKey, ...]:
     )
 
 
-def export_keys(settings: Settings, content_id: str) -> bytes:
-    """Return a CPIX document with the keys, in clear, of the version of a title that is live or withdrawn."""
+def export_keys(settings: Settings, content_id: str, recipient: str | None = None) -> bytes:
+    """Return a CPIX document with the keys of the version of a title that is live or withdrawn.
+
+    recipient: file of the certificate that they are encrypted to; None writes them in clear.
+    """
+    certificate = recipient_certificate(recipient).valid() if recipient is not None else None
     with open_catalog(settings.catalog_url) as catalog:
         record = standing_of(versions_of(catalog, content_id))
     if record is None or not record.encryption.key_ids:
@@ -124,12 +129,17 @@ def export_keys(settings: Settings, content_id: str) -> bytes:
         what = f"version {record.version} of {content_id} has no inventory that can be read"
         raise UsageError(what, fix=f"run: vidpipe repair {content_id}")
     store = _store(settings)
-    return cpix_document(content_id, uses_in(inventory), [store.get(key_id) for key_id in inventory.keys], record.encryption.method)
+    keys = [store.get(key_id) for key_id in inventory.keys]
+    return cpix_document(content_id, uses_in(inventory), keys, record.encryption.method, certificate)
 
 
 def import_keys(settings: Settings, document: bytes, where: str, content_id: str | None = None) -> KeyImport:
-    """Store the keys of a CPIX document. content_id: of the title that they are for, if the document is to be overruled."""
-    read = read_cpix(document, where)
+    """Store the keys of a CPIX document. content_id: of the title that they are for, if the document is to be overruled.
+
+    Keys that are encrypted to the certificate of the settings are opened with its private key.
+    """
+    own = own_certificate(settings.delivery_certificate) if settings.delivery_certificate else None
+    read = read_cpix(document, where, own)
     title = content_id or read.content_id
     if title is None:
         raise UsageError("the document does not say for which title its keys are", where=where, fix="give --id CONTENT_ID")

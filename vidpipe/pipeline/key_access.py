@@ -36,9 +36,11 @@ def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:
     if not asks_server(settings):
         return LocalKeys(store)
     url = settings.key_source.partition(":")[2]
+    from vidpipe.protect.key_server_client import KeyServerClient
     from vidpipe.protect.speke import SpekeKeys
 
-    return SpekeKeys(url, store, scheme, settings.key_source_authorization)
+    server = KeyServerClient(url, settings.key_source_authorization, settings.key_source_header, settings.key_source_client_certificate)
+    return SpekeKeys(server, store, scheme, settings.delivery_certificate)
 
 
 def asks_server(settings: Settings) -> bool:

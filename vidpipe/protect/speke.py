@@ -1,71 +1,72 @@
 """Keys from a key server that speaks SPEKE v2: CPIX documents over HTTP.
 
-In:   the URL of the server, what its Authorization header says; the uses of keys of a title, and their ids.
+In:   the server; the uses of keys of a title, and their ids; our certificate, if the keys are to be encrypted to it.
 Out:  a KeySet, its keys stored in the local key store, with what DRM systems want manifests to say.
-Wrong: KeyServiceFailed: the server cannot be reached, refuses, or answers something other than what it was asked for.
+Wrong: KeyServiceFailed: the server cannot be asked (``key_server_client.py``), or answers something other than what it was asked for;
+       UsageError for a certificate that cannot be used.
 
 vidpipe chooses the ids (they stand in the note of the run before anybody is asked) and says what each key is for: the encryption contract
-of SPEKE v2, one ContentKeyUsageRule a key. The answer must have every key, of 16 bytes, in clear (over TLS, or on this machine), and the
-same contract. A server that is asked again gives the same keys; another one under a known id is an error, and never used.
+of SPEKE v2, one ContentKeyUsageRule a key. The answer must have every key, of 16 bytes, and the same contract. Its keys are in clear, over
+TLS or on this machine, or encrypted to our certificate; where that was asked for, keys in clear are refused. A server that is asked again
+gives the same keys; another one under a known id is an error, and never used.
 
 DRM systems are asked for where samples are encrypted: players know no DRM for segments that are encrypted whole. For these the document
-names no Common Encryption scheme either, which SPEKE v2 otherwise wants. FairPlay, which plays "cbcs" alone, is asked for with no other. A
-server that gives a system for one key has to give it for all, or some tracks of the title would not play. One that it gives for no key it
-does not serve.
+names no Common Encryption scheme either, which SPEKE v2 otherwise wants. FairPlay, which plays "cbcs" alone, is asked for with no other,
+and left out if it is given unasked. A server that gives a system for one key has to give it for all, or some tracks of the title would not
+play. One that it gives for no key it does not serve.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from vidpipe.errors import KeyServiceFailed, UsageError
-from vidpipe.protect.cpix import CPIX, MOST_BYTES, child, contract, key_id_of, key_of, kid_of, parsed, period_of, refused, written
-from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, systems_for
+from vidpipe.protect.cpix import contract, keys_in, period_of
+from vidpipe.protect.cpix_encryption import add_recipient
+from vidpipe.protect.cpix_markup import CPIX, DOCUMENT_FIX, NOT_USABLE, PSKC, child, decoded, key_id_of, kid_of, parsed, refused, written
+from vidpipe.protect.delivery_certificate import OwnCertificate, own_certificate
+from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, boxes_of, systems_for
+from vidpipe.protect.key_server_client import LOG_FIX, KeyServerClient
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey, KeyStore
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.schemes import iv_of_key, scheme_of
-from vidpipe.web import Answer, Web, WebError
-
-SPEKE_VERSION = "2.0"
-SILENCE = 20.0
-"""Seconds that a key server may be silent."""
-_FIX = "look into the log of the key server; what it was asked is in docs/keys.md"
 
 
 @dataclass(frozen=True, slots=True)
 class SpekeKeys:
     """The KeySource that is a key server. What it gave is kept in the local store, so that a title can be read without it.
 
-    scheme: that the keys are for.  authorization: the header of that name, secret.
+    scheme: that the keys are for.  certificate: PEM file with our certificate and its private key; None asks for keys in clear.
     """
 
-    url: str
+    server: KeyServerClient
     store: KeyStore
     scheme: str
-    authorization: str | None = field(default=None, repr=False)
+    certificate: str | None = None
 
     def keys(self, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
         """See KeySource."""
         if not uses:
             return KeySet()
-        answer = self._asked(speke_request(content_id, uses, ids, self.scheme))
+        own = own_certificate(self.certificate) if self.certificate else None
+        answer, where = self.server.ask(speke_request(content_id, uses, ids, self.scheme, own)), self.server.where
         try:
-            found, signals = read_answer(answer, content_id, uses, ids, self._where, self.scheme)
+            found, signals = read_answer(answer, content_id, uses, ids, where, self.scheme, own)
         except UsageError as problem:
-            raise KeyServiceFailed(f"the key server answers wrongly: {problem.what}", where=self._where, fix=_FIX) from problem
+            fix = LOG_FIX if problem.fix == DOCUMENT_FIX else problem.fix
+            what = f"the key server answers wrongly: {problem.what.removeprefix(NOT_USABLE)}"
+            raise KeyServiceFailed(what, where=where, fix=fix) from problem
         self._check_new(content_id, found)
         for key in found:  # none is stored if one cannot be
             if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
                 what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
-                fix = f"segments may be encrypted under that one; for keys of the server, run the ingest with --new-key. Else {_FIX}"
-                raise KeyServiceFailed(what, where=self._where, fix=fix)
+                fix = f"segments may be encrypted under that one; for keys of the server, run the ingest with --new-key. Else {LOG_FIX}"
+                raise KeyServiceFailed(what, where=where, fix=fix)
         for key in found:
             self.store.add(key)
         return KeySet(tuple(uses), found, signals)
@@ -79,7 +80,7 @@ class SpekeKeys:
         for key in found:
             if key.key in opened and not self.store.holds(key.key_id):
                 what = f"the key server gives for {key.key_id} the very key that {content_id} has already, as {opened[key.key]}"
-                raise KeyServiceFailed(what, where=self._where, fix=_FIX)
+                raise KeyServiceFailed(what, where=self.server.where, fix=LOG_FIX)
 
     def get(self, key_id: str) -> ContentKey:
         """See KeySource."""
@@ -89,35 +90,10 @@ class SpekeKeys:
         """See KeySource."""
         self.store.remove(key_id)
 
-    @property
-    def _where(self) -> str:
-        return urlsplit(self.url).hostname or ""  # the rest of the URL may hold a token
 
-    def _asked(self, document: bytes) -> bytes:
-        headers = {"Content-Type": "application/xml", "Accept": "application/xml", "X-Speke-Version": SPEKE_VERSION}
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        try:
-            with Web(silence=SILENCE) as web, web.answered(self.url, "POST", headers, document) as answer:
-                self._check(answer)
-                return b"".join(_limited(answer.blocks, self._where))
-        except WebError as problem:
-            fix = "check key_source, the network and the key server, then run the same command again"
-            raise KeyServiceFailed(f"the key server cannot be asked: {problem.what}", where=self._where, fix=fix) from problem
-
-    def _check(self, answer: Answer) -> None:
-        """Refuse an answer that has no keys. Its body is not read: it is the server's own words, and may repeat what it was sent."""
-        if answer.status != 200:
-            fix = "check key_source_authorization, and what this account may ask for" if answer.status in (401, 403) else _FIX
-            reason = "".join(char for char in answer.reason if char.isprintable())[:80]
-            raise KeyServiceFailed(f"the key server answers {answer.status} {reason}".rstrip(), where=self._where, fix=fix)
-        version = answer.headers.get("x-speke-version", SPEKE_VERSION)
-        if version != SPEKE_VERSION:
-            what = f"the key server answers in SPEKE {version[:20]!r} instead of {SPEKE_VERSION}"
-            raise KeyServiceFailed(what, where=self._where, fix="give the URL at which it speaks SPEKE 2.0")
-
-
-def speke_request(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], scheme: str) -> bytes:
+def speke_request(
+    content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], scheme: str, own: OwnCertificate | None = None
+) -> bytes:
     """Return the document that asks for keys: ids and contract, and empty elements for what is wanted of each DRM system."""
     root = contract(content_id, uses, ids, scheme)
     if wanted_systems := systems_for(scheme):
@@ -131,11 +107,19 @@ def speke_request(content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], s
                 for playlist in ("media", "master"):
                     child(wanted, "HLSSignalingData", playlist=playlist)
         root.insert(1, systems)
+    if own:
+        add_recipient(root, own.valid())
     return written(root)
 
 
 def read_answer(
-    data: bytes, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str], where: str, scheme: str
+    data: bytes,
+    content_id: str,
+    uses: Sequence[KeyUse],
+    ids: Sequence[str],
+    where: str,
+    scheme: str,
+    own: OwnCertificate | None = None,
 ) -> tuple[tuple[ContentKey, ...], tuple[DrmSignal, ...]]:
     """Return the keys of an answer, in the order in which they were asked for, and what DRM systems want to be said of them.
 
@@ -144,7 +128,10 @@ def read_answer(
     root = parsed(data, where)
     if root.get("contentId") != content_id:
         raise refused("it is for another title", where)
-    elements = [key_of(element, where) for element in root.iter(f"{{{CPIX}}}ContentKey")]
+    if own and root.find(f".//{{{PSKC}}}PlainValue") is not None:
+        fix = "ask for content key encryption there (SPEKE DeliveryDataList), or unset delivery_certificate if TLS is enough"
+        raise refused("its keys are in clear, although it was asked to encrypt them", where, fix)
+    elements = keys_in(root, where, own)
     found = dict(elements)
     if len(found) != len(elements):
         raise refused("it has two keys with one id", where)
@@ -156,7 +143,9 @@ def read_answer(
         raise refused("two keys are the same", where)
     _check_rules(root, uses, ids, where)
     _check_encryption(root, set(ids), where, scheme)
-    signals = tuple(_signals(root, set(ids), where)) if systems_for(scheme) else ()
+    signals = tuple(_signals(root, set(ids), where, scheme)) if systems_for(scheme) else ()
+    if len({(signal.key_id, signal.system_id) for signal in signals}) != len(signals):
+        raise refused("it says twice what a DRM system wants to be said of a key", where)
     for system in dict.fromkeys(signal.system_id for signal in signals):
         without = set(ids) - {signal.key_id for signal in signals if signal.system_id == system}
         if without:
@@ -175,7 +164,8 @@ def _check_rules(root: ElementTree.Element, uses: Sequence[KeyUse], ids: Sequenc
     for use, key_id in zip(uses, ids, strict=True):
         given = rules.get(key_id, [])
         if {rule.get("intendedTrackType") for rule in given} != {use.track_type}:
-            raise refused(f"the key {key_id} was asked for {use.track_type}, and is for {'another class' if given else 'nothing'}", where)
+            said = "is for another class" if given else "has no ContentKeyUsageRule"
+            raise refused(f"the key {key_id} was asked for {use.track_type}, and {said}", where)
         periods = {each.get("periodId") for rule in given for each in rule.iter(f"{{{CPIX}}}KeyPeriodFilter")}
         named = {indexes.get(period) or period for period in periods}
         if not named <= {str(firsts.index(use.first)), period_of(use.first)}:
@@ -192,45 +182,42 @@ def _check_encryption(root: ElementTree.Element, ids: set[str], where: str, sche
         if element.get("commonEncryptionScheme", protection.mp4_scheme) != protection.mp4_scheme:
             raise refused(f"the key {key_id} was asked for {scheme}, and is for another scheme", where)
         explicit = element.get("explicitIV")
-        if explicit is not None and protection.ivs == "key" and _decoded(explicit) != iv_of_key(key_id):
+        if explicit is not None and protection.ivs == "key" and decoded(explicit) != iv_of_key(key_id):
             raise refused(f"the key {key_id} has another IV than was asked for", where)
 
 
-def _decoded(text: str) -> bytes | None:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _signals(root: ElementTree.Element, ids: set[str], where: str) -> Iterator[DrmSignal]:
+def _signals(root: ElementTree.Element, ids: set[str], where: str, scheme: str) -> Iterator[DrmSignal]:
     for system in root.iter(f"{{{CPIX}}}DRMSystem"):
-        key_id = key_id_of(system.get("kid"), where)
-        if key_id not in ids:
+        key_id, system_id = key_id_of(system.get("kid"), where), kid_of(key_id_of(system.get("systemId"), where, "systemId"))
+        if key_id not in ids or (system_id in DRM_SYSTEMS and system_id not in systems_for(scheme)):
             continue
         hls = {each.get("playlist", "media"): _text(each, where) for each in system.findall(f"{{{CPIX}}}HLSSignalingData")}
         said = {
             "pssh": _text(system.find(f"{{{CPIX}}}PSSH"), where),
             "content_protection": _text(system.find(f"{{{CPIX}}}ContentProtectionData"), where),
             "hls_media": hls.get("media"),
-            "hls_master": hls.get("master"),
+            "hls_master": hls.get("master", hls.get("multiVariant")),  # which is what CPIX 2.4 calls it
         }
         if any(said.values()):  # else it repeats the question: the server does not serve this system
-            yield DrmSignal(key_id=key_id, system_id=kid_of(key_id_of(system.get("systemId"), where)), **said)
+            signal = DrmSignal(key_id=key_id, system_id=system_id, **said)
+            _check_pssh(signal, where)
+            yield signal
+
+
+def _check_pssh(signal: DrmSignal, where: str) -> None:
+    """Refuse boxes for another system: players of this one would find nothing. More than its own may be there."""
+    try:
+        boxes = boxes_of(signal)
+    except ValueError as problem:
+        raise refused(str(problem), where) from problem
+    if boxes and not any(box[12:28] == uuid.UUID(signal.system_id).bytes for box in boxes):  # behind size, type, version and flags
+        named = DRM_SYSTEMS.get(signal.system_id, signal.system_id)
+        raise refused(f"the pssh that {named} wants for the key {signal.key_id} is that of another DRM system", where)
 
 
 def _text(element: ElementTree.Element | None, where: str) -> str | None:
     """Return what an element has, as base64; None if it has nothing."""
     text = "".join((element.text or "").split()) if element is not None else ""
-    if _decoded(text) is None:
+    if decoded(text) is None:
         raise refused("what a DRM system wants to be said is not base64", where)
     return text or None
-
-
-def _limited(blocks: Iterator[bytes], where: str) -> Iterator[bytes]:
-    size = 0
-    for block in blocks:
-        size += len(block)
-        if size > MOST_BYTES:
-            raise KeyServiceFailed(f"the key server sends more than {MOST_BYTES} bytes", where=where, fix=_FIX)
-        yield block

@@ -8,6 +8,7 @@ Wrong: KeyServiceFailed: no rights, no such key, a disabled one, no network, an 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ from vidpipe.storage.s3 import client_of, translated
 ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/:-]+")
 CONTEXT = {"vidpipe": "master key"}
 """Stands in the log of KMS (CloudTrail), and has to be the same when the key is opened."""
+_LOG = logging.getLogger("botocore.parsers")
 _AGAIN = "run the same command again"
 _FAULTS = {
     "AccessDeniedException": ("access denied", "give these credentials kms:GenerateDataKey and kms:Decrypt on the key"),
@@ -58,7 +60,8 @@ def decrypt(arn: str, wrapped: bytes) -> bytes:
 
 @contextmanager
 def _asked(verb: str, arn: str) -> Iterator[Any]:
-    found = ARN.fullmatch(arn)
+    found, unlogged = ARN.fullmatch(arn), _Unlogged()
+    _LOG.addFilter(unlogged)
     try:
         with translated(verb, arn, arn), closing(client_of("kms", found["region"] if found else None)) as client:
             _check_endpoint(client.meta.endpoint_url, arn)
@@ -70,6 +73,16 @@ def _asked(verb: str, arn: str) -> Iterator[Any]:
         what, fix = _FAULTS.get(code, ("", ""))
         said = f"cannot {verb}: {what}" if what else problem.what
         raise KeyServiceFailed(said, where=arn, fix=fix or "check the network, the credentials and AWS_ENDPOINT_URL_KMS") from problem
+    finally:
+        _LOG.removeFilter(unlogged)
+
+
+class _Unlogged(logging.Filter):
+    """Keeps answers with a master key out of logs: at DEBUG, which a program that uses this library may have set, botocore logs them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log."""
+        return "Plaintext" not in record.getMessage()
 
 
 def _check_endpoint(url: str, arn: str) -> None:

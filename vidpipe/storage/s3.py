@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
@@ -27,13 +27,15 @@ import boto3
 import botocore.session
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionClosedError,
     IncompleteReadError,
+    NoCredentialsError,
     ReadTimeoutError,
     ResponseStreamingError,
     UndefinedModelAttributeError,
@@ -390,3 +392,22 @@ def client_of(service: str, region: str | None = None) -> Any:
     )
     session: Any = boto3.Session(botocore_session=settings)  # its types know each service by name
     return session.client(service, config=config, region_name=region)
+
+
+def configured_region() -> str | None:
+    """Return the region of the user's AWS configuration."""
+    region: str | None = botocore.session.Session().get_config_variable("region")
+    return region
+
+
+def signed_headers(service: str, region: str, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """Return the headers of a request with an AWS signature (version 4) by the user's credentials. Raises what boto3 raises.
+
+    headers: all that are to be signed; Host is among them.
+    """
+    credentials = botocore.session.Session().get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    request = AWSRequest(method, url, headers=headers, data=body)
+    SigV4Auth(credentials.get_frozen_credentials(), service, region).add_auth(request)
+    return dict(request.headers.items())

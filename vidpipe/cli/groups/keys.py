@@ -84,8 +84,8 @@ def show_key(
     cls=Command,
     epilog=examples(
         "vidpipe keys export film --cpix film.cpix.xml",
+        "vidpipe keys export film --cpix film.cpix.xml --recipient licenses.pem",
         "vidpipe keys export film --cpix - | age -r age1… > film.cpix.age",
-        "vidpipe keys export film --cpix /secure/film.xml --home /srv/vidpipe",
     ),
 )
 def export_key(
@@ -93,24 +93,35 @@ def export_key(
     cpix: Annotated[
         str, typer.Option("--cpix", metavar="FILE|-", help="Where to write the document; - is standard output.", show_default=False)
     ],
+    recipient: Annotated[
+        str | None,
+        typer.Option(
+            "--recipient",
+            metavar="FILE",
+            help="X.509 certificate (RSA; PEM or DER) that the keys are encrypted to. Default: they are in clear.",
+            show_default=False,
+        ),
+    ] = None,
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Write the keys of a title as CPIX, in clear.
+    """Write the keys of a title as CPIX, in clear or encrypted.
 
-    Whoever has the document can decrypt the title. A file is written for this user alone.
+    Whoever has a document in clear can decrypt the title; one with --recipient opens with the private key of that certificate alone. A file
+    is written for this user alone.
     """
     settings = options.settings(home=home)
     from vidpipe.lifecycle.title_keys import export_keys
 
-    document = export_keys(settings, content_id)
+    document = export_keys(settings, content_id, recipient)
     if cpix == STANDARD:
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
     else:
         _write(Path(cpix), document)
     where = "standard output" if cpix == STANDARD else cpix
-    lines(err(), f"warning: {where} has the keys of {content_id} in clear: whoever reads it can decrypt the title")
+    if recipient is None:
+        lines(err(), f"warning: {where} has the keys of {content_id} in clear: whoever reads it can decrypt the title")
 
 
 @keys.command(
@@ -123,7 +134,7 @@ def export_key(
     ),
 )
 def import_key(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="CPIX document with clear keys; - is standard input.", show_default=False)],
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="CPIX document; - is standard input.", show_default=False)],
     content_id: Annotated[
         str | None,
         typer.Option("--id", metavar="CONTENT_ID", help="Title that they are for. Default: what the document says.", show_default=False),
@@ -132,7 +143,10 @@ def import_key(
     home: options.Home = None,
     debug: options.Debug = False,
 ) -> None:
-    """Store the keys of a CPIX document."""
+    """Store the keys of a CPIX document.
+
+    They are in clear, or encrypted to the certificate in the setting delivery_certificate.
+    """
     from vidpipe.data import report
 
     settings = options.settings(home=home)
@@ -214,7 +228,7 @@ def _master_of(variable: str) -> bytes:
 
 
 def _read(file: str) -> bytes:
-    from vidpipe.protect.cpix import MOST_BYTES
+    from vidpipe.protect.cpix_markup import MOST_BYTES
 
     try:
         if file == STANDARD:
