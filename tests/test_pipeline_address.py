@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,11 +36,23 @@ CLIP = FIXTURES / "portrait-25.mp4"
 BASE = "https://media.example.com/vod"
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings, IngestResult]:
+    """A folder with a title that plays without a key, and what was made there. Beside it lies a copy of all of it, as it was then."""
+    folder = tmp_path_factory.mktemp("address") / "now"
+    configured = settings(folder, 90, encrypt="none")
+    made = run(CLIP, configured, content_id="film")
+    shutil.copytree(folder, folder.with_name("then"))
+    return folder, configured, made
+
+
 @pytest.fixture
-def title(tmp_path: Path) -> tuple[Settings, IngestResult]:
-    """A title that plays without a key."""
-    configured = settings(tmp_path, 90, encrypt="none")
-    return configured, run(CLIP, configured, content_id="film")
+def title(published_once: tuple[Path, Settings, IngestResult]) -> tuple[Settings, IngestResult]:
+    """That title, whatever tests have done to it: records name whole paths, so that it has to lie where it lay."""
+    folder, configured, made = published_once
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("then"), folder)
+    return configured, made
 
 
 @pytest.fixture
@@ -207,12 +220,13 @@ def test_an_address_that_is_not_removed_is_not_taken_for_gone(
 
 def test_a_title_that_was_published_elsewhere_is_left_alone(title: tuple[Settings, IngestResult], tmp_path: Path) -> None:
     configured, made = title
-    before = tree(tmp_path)
+    before = tree(configured.home.parent)
     other = LocalStorage(tmp_path / "other")
     with closing(Catalog(configured.catalog_url)) as catalog:
         flip(other, catalog, "film")
     assert is_flipped(other, made.record)
-    assert {path: data for path, data in tree(tmp_path).items() if "catalog.db" not in path} == {
+    assert not other.root.exists()
+    assert {path: data for path, data in tree(configured.home.parent).items() if "catalog.db" not in path} == {
         path: data for path, data in before.items() if "catalog.db" not in path
     }
 
