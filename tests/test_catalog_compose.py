@@ -104,6 +104,22 @@ def test_addresses_of_a_title_behind_a_public_url() -> None:
     )
 
 
+def test_a_version_with_a_dash_manifest_names_all_its_addresses() -> None:
+    """Players of DASH are given them from the record: without, they could play nothing but HLS."""
+    given = inventory(formats=("hls", "dash"))
+    assert composed(given).playback == Playback(hls="s3://b/film/v/master.m3u8", dash="s3://b/film/v/manifest.mpd")
+    title = "https://cdn.example/titles/film"
+    made = record_of(given, SOURCE, title="t", metadata={}, location=lambda path: f"s3://b/film/v/{path}", public_url="https://cdn.example/titles")
+    assert made.playback == Playback(
+        hls="s3://b/film/v/master.m3u8",
+        url=f"{title}/20261120T221500Z-3fa9c1/master.m3u8",
+        title_url=f"{title}/master.m3u8",
+        dash="s3://b/film/v/manifest.mpd",
+        dash_url=f"{title}/20261120T221500Z-3fa9c1/manifest.mpd",
+        dash_title_url=f"{title}/manifest.mpd",
+    )
+
+
 def test_channels_are_never_made_up() -> None:
     (track,) = inventory().audio
     silent = track.model_copy(update={"facts": track.facts.model_copy(update={"channels": None})})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,14 +13,20 @@ import pytest
 
 from tests import playback, servers
 from tests.ingest_support import FIXTURES, Recorder, live, run, settings, tree, version
-from vidpipe.catalog.record import Record
+from tests.inventory_support import inventory
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed
 from vidpipe.inspect.inspection import inspect
+from vidpipe.inventory import Inventory
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
-from vidpipe.pipeline.address import NotFlipped, flip, is_flipped, show
+from vidpipe.manifest.master import write_master
+from vidpipe.manifest.relocated import relocated
+from vidpipe.pipeline.address import NotFlipped, Unplayable, flip, is_flipped, show
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.base import Damaged
@@ -29,11 +36,23 @@ CLIP = FIXTURES / "portrait-25.mp4"
 BASE = "https://media.example.com/vod"
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings, IngestResult]:
+    """A folder with a title that plays without a key, and what was made there. Beside it lies a copy of all of it, as it was then."""
+    folder = tmp_path_factory.mktemp("address") / "now"
+    configured = settings(folder, 90, encrypt="none")
+    made = run(CLIP, configured, content_id="film")
+    shutil.copytree(folder, folder.with_name("then"))
+    return folder, configured, made
+
+
 @pytest.fixture
-def title(tmp_path: Path) -> tuple[Settings, IngestResult]:
-    """A title that plays without a key."""
-    configured = settings(tmp_path, 90, encrypt="none")
-    return configured, run(CLIP, configured, content_id="film")
+def title(published_once: tuple[Path, Settings, IngestResult]) -> tuple[Settings, IngestResult]:
+    """That title, whatever tests have done to it: records name whole paths, so that it has to lie where it lay."""
+    folder, configured, made = published_once
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("then"), folder)
+    return configured, made
 
 
 @pytest.fixture
@@ -201,12 +220,13 @@ def test_an_address_that_is_not_removed_is_not_taken_for_gone(
 
 def test_a_title_that_was_published_elsewhere_is_left_alone(title: tuple[Settings, IngestResult], tmp_path: Path) -> None:
     configured, made = title
-    before = tree(tmp_path)
+    before = tree(configured.home.parent)
     other = LocalStorage(tmp_path / "other")
     with closing(Catalog(configured.catalog_url)) as catalog:
         flip(other, catalog, "film")
     assert is_flipped(other, made.record)
-    assert {path: data for path, data in tree(tmp_path).items() if "catalog.db" not in path} == {
+    assert not other.root.exists()
+    assert {path: data for path, data in tree(configured.home.parent).items() if "catalog.db" not in path} == {
         path: data for path, data in before.items() if "catalog.db" not in path
     }
 
@@ -266,3 +286,64 @@ def test_the_cdn_forgets_what_was_removed_although_the_rest_failed(title: tuple[
         show(LocalStorage(Path(configured.target)), live_, "film", configured, Recorder())  # type: ignore[arg-type]
     assert not dash.exists()
     assert (configured.home / "purged").read_text().split() == ["film/manifest.mpd"]
+
+
+# --- without an encode: a version whose manifests are text alone --------------------------------------------------------
+
+PREFIX = "film/20261120T221500Z-3fa9c1"
+
+
+def put(storage: LocalStorage, path: str, text: str) -> None:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    storage.put(path, text.encode(), content_type="text/plain", cache_control="no-store", sha256=sha256)
+
+
+def known(storage: LocalStorage, **texts: str) -> tuple[Inventory, Record]:
+    """Return the inventory of a version with these manifests, as they were published, and its record."""
+    formats = ("hls", "dash") if "mpd" in texts else ("hls",)
+    names = {"m3u8": "master.m3u8", "mpd": "manifest.mpd"}
+    objects = {
+        names[kind]: ObjectEntry(size=len(text), sha256=hashlib.sha256(text.encode()).hexdigest()) for kind, text in texts.items()
+    }
+    made = inventory(formats=formats, objects=objects)
+    source = SourceFile(name="film.mp4", sha256="ab" * 32, size=1)
+    return made, record_of(made, source, title="Film", metadata={}, location=lambda path: storage.location(f"{PREFIX}/{path}"))
+
+
+@pytest.fixture
+def vod(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "vod")
+
+
+def test_what_the_address_has_to_say_follows_from_the_inventory(vod: LocalStorage) -> None:
+    """An unchanged ingest reads no manifest; it only asks for the hash of what lies at each address."""
+    blank = inventory()
+    text = write_master(blank.video, blank.audio, blank.subtitles)
+    made, record = known(vod, m3u8=text)
+    assert not is_flipped(vod, record, made), "there is no address"
+    put(vod, "film/master.m3u8", relocated(text, made.version))
+    assert is_flipped(vod, record, made)
+    put(vod, "film/manifest.mpd", "of a version before it")
+    assert not is_flipped(vod, record, made), "this version has no DASH"
+
+
+def test_an_older_vidpipe_wrote_its_manifests_in_other_words(vod: LocalStorage) -> None:
+    """What was published counts, not what would be written today: the address would be written again with every run."""
+    older = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nvideo-90p.m3u8\n"
+    made, record = known(vod, m3u8=older)
+    put(vod, f"{PREFIX}/master.m3u8", older)
+    put(vod, "film/master.m3u8", relocated(older, made.version))
+    assert is_flipped(vod, record, made)
+    assert is_flipped(vod, record)
+
+
+def test_what_is_lost_of_one_address_hides_nothing_that_is_wrong_with_the_other(vod: LocalStorage) -> None:
+    _, record = known(vod, m3u8="#EXTM3U\n", mpd="<MPD/>")
+    put(vod, f"{PREFIX}/master.m3u8", "#EXTM3U\n")
+    assert not is_flipped(vod, record), "the playlist is not there, whatever became of the manifest"
+    put(vod, "film/master.m3u8", "#EXTM3U\n")
+    with pytest.raises(Unplayable, match="its DASH manifest is lost"):
+        is_flipped(vod, record)
+    (vod.root / PREFIX / "manifest.mpd").write_bytes(b"\xff")
+    with pytest.raises(Unplayable, match="its DASH manifest cannot be read"):
+        is_flipped(vod, record)

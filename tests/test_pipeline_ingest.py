@@ -64,6 +64,23 @@ def test_what_an_ffmpeg_can_do_is_asked_once(tmp_path: Path) -> None:
     assert (asked.count("-version"), asked.count("-encoders"), asked.count("-filters")) == (2, 1, 1)
 
 
+DASH_WHOLE = {"formats": "hls,dash", "encrypt": "aes-128"}
+WRONG = {
+    "an id": ({"content_id": "a/b"}, {}, "content id"),
+    "formats": ({"content_id": "film"}, DASH_WHOLE, "DASH cannot carry aes-128"),
+}
+
+
+@pytest.mark.parametrize("begin", [prepare, ingest], ids=["plan", "ingest"])
+@pytest.mark.parametrize(("given", "changes", "what"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_is_refused_before_the_source_is_touched(
+    given: dict[str, str], changes: dict[str, str], what: str, begin: Callable[..., object], tmp_path: Path
+) -> None:
+    """A source may be hours of download."""
+    with pytest.raises(UsageError, match=what):
+        begin(IngestRequest(source=str(tmp_path / "missing.mp4"), **given), settings(tmp_path, 90, **changes))
+
+
 def policy(folder: Path, severity: str) -> str:
     """Write a policy for sources without audio, which the first look shows."""
     file = folder / f"{severity}.yaml"
@@ -105,8 +122,13 @@ def test_no_note_is_left_of_a_version_that_is_live(tmp_path: Path, monkeypatch: 
         patch.setattr(Claim, "finish", lambda _: None)
         first = run(CLIP, configured, content_id="film")
     assert "film.json" in published(configured.work / JOBS)
+    note = (configured.work / JOBS / "film.json").read_bytes()
     again = run(CLIP, configured, content_id="film")
     assert (again.unchanged, again.record) == (True, first.record)
+    assert "film.json" not in published(configured.work / JOBS)
+    (configured.work / JOBS / "film.json").write_bytes(note)
+    (Path(first.manifest).parent / "record.json").unlink()
+    assert run(CLIP, configured, content_id="film").restored == 1
     assert "film.json" not in published(configured.work / JOBS)
 
 

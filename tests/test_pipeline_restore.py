@@ -13,9 +13,18 @@ import pytest
 
 from tests import playback, servers
 from tests.ingest_support import FIXTURES, Recorder, joined, live, run, settings, tree, version
-from vidpipe.inventory import Inventory, read_inventory
+from tests.inventory_support import inventory
+from vidpipe.catalog.compose import record_of
+from vidpipe.catalog.record import SourceFile
+from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.pipeline.restore import Differs, restoring
+from vidpipe.pipeline.sealing import Loss
+from vidpipe.protect.key_source import DrmSignal
+from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
+from vidpipe.storage.local import LocalStorage
 
 
 def _remove(*names: str) -> Callable[[Path], int]:
@@ -157,3 +166,26 @@ def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(t
     again = run(source, configured, content_id="film")
     assert live(configured, "film") == again.record != first.record
     assert run(source, configured, content_id="film").unchanged
+
+
+def test_a_version_is_made_again_under_its_keys_with_what_drm_systems_said_of_them(tmp_path: Path) -> None:
+    """Init sections and playlists hold it. Without, they would be other bytes, and the whole title would be published anew."""
+    storage, keys, uses = LocalStorage(tmp_path / "vod"), KeyStore(tmp_path / "keys", bytes(32)), (KeyUse(),)
+    key = keys.create("film")
+    said = (DrmSignal(key_id=key.key_id, system_id="edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh="AAAA"),)
+    known = inventory(keys=(key.key_id,), drm=said)
+    source = SourceFile(name="film.mp4", sha256="ab" * 32, size=1)
+    record = record_of(known, source, title="Film", metadata={}, location=storage.location)
+    for objects, signals in ((known, said), (Objects(objects=known.objects), ())):  # of an older vidpipe, which knew no DRM
+        again = restoring(record, Loss(objects, frozenset({"master.m3u8"})), storage, keys, uses, gzip=True)
+        assert (again.storage, again.content_id, again.version, again.gzip) == (storage, "film", known.version, True)
+        assert (again.protection.scheme.name, again.protection.keys.keys) == ("aes-128", (key,))
+        assert again.protection.keys.signals == signals
+        assert again.kept is not None
+        assert not again.kept("master.m3u8", known.objects["master.m3u8"].sha256), "it is lost, so it is written"
+        with pytest.raises(Differs, match=r"master.m3u8"):
+            again.kept("master.m3u8", "0" * 64)
+        with pytest.raises(Differs, match="never"):
+            again.kept("never", "0" * 64)
+    with pytest.raises(Differs):  # the plan of today needs more keys than the version has
+        restoring(record, Loss(known, frozenset()), storage, keys, (*uses, *uses), gzip=True)

@@ -18,7 +18,7 @@ from vidpipe.encode.tasks.remarks import mark
 from vidpipe.errors import EncodeFailed
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.segmenter import Segmenter, Tally
-from vidpipe.plan import Plan, SubtitleRendition
+from vidpipe.plan import Chunk, Plan, SubtitleRendition
 from vidpipe.progress import Note, Stages
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
@@ -142,3 +142,16 @@ def test_a_later_chunk_with_another_init_section_is_refused(encoded: tuple[Plan,
     later = first.model_copy(update={"video": {made.video[0].id: other}})
     with pytest.raises(EncodeFailed, match="differs from the first chunk's"):
         list(segmenter(made, Seen()).segments(coming([first, later], [], [])))
+
+
+def test_what_is_counted_of_an_encode(tmp_path: Path) -> None:
+    """The summary of an ingest: a chunk was reused only if it was in every rung, and subtitles of which nothing came are no artifact."""
+    new = Artifact(key="k", path=tmp_path / "k", size=1, sha256="0" * 64)
+    kept = new.model_copy(update={"reused": True})
+    tally = Tally()
+    for index, video in enumerate([{"90p": kept, "180p": kept}, {"90p": kept, "180p": new}, {"90p": new, "180p": new}]):
+        tally.add(EncodedChunk(chunk=Chunk(index=index, start=index * 48, frames=48), video=video))
+    assert tally == Tally(chunks=3, chunks_reused=1, artifacts=6, artifacts_reused=3)
+    for artifact in (new, kept, None):
+        tally.add(EncodedSubtitles(rendition=WORDS, artifact=artifact))
+    assert tally == Tally(chunks=3, chunks_reused=1, artifacts=8, artifacts_reused=4)

@@ -110,6 +110,15 @@ def test_the_bytes_of_the_source_decide_whether_it_may_take_the_place() -> None:
         check_source(other, source(), replace=False)
 
 
+def test_a_title_that_was_taken_down_comes_back_on_request_alone() -> None:
+    """A script that runs its ingests again must not publish what somebody has withdrawn, not even from the same source."""
+    withdrawn = live().model_copy(update={"status": "withdrawn"})
+    with pytest.raises(UsageError, match="was withdrawn") as refused:
+        check_source(withdrawn, source(), replace=False)
+    assert refused.value.id == "withdrawn-title", "an inbox leaves it to a person"
+    check_source(withdrawn, source(), replace=True)
+
+
 def test_the_description_is_that_of_the_live_version_but_for_what_is_given() -> None:
     kept = {"season": "2", "studio": "x"}
     for before, title, given, expected in (

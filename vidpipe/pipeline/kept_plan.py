@@ -71,7 +71,7 @@ def recall(work: Path, fingerprint: str) -> KeptPlan | None:
     """Return what decided the plan of a version."""
     text = of_plans(work).recall(_media(fingerprint))
     try:
-        return None if text is None else KeptPlan.model_validate_json(text)
+        return KeptPlan.model_validate_json(text or "")
     except ValidationError:
         return None
 

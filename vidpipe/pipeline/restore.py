@@ -11,7 +11,6 @@ A version never changes: what is lost is put back with its own bytes or not at a
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -86,7 +85,7 @@ def put_back(
     stages: Stages,
     cancel: threading.Event,
     *,
-    dry_run: bool = False,
+    dry_run: bool,
 ) -> None:
     """Put back what is lost of a live version from the work space: nothing is encoded, and its source is not needed.
 
@@ -104,7 +103,8 @@ def put_back(
     if dry_run:
         pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
         with closing(pieces):
-            deque(pieces, maxlen=0)
+            for _ in pieces:  # NotKept is raised where one is gone
+                pass
         return
     then = settings.model_copy(update={"key_url": kept.key_url, "session_keys": known.session_keys})
     check_put_back(lost, make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True)))
