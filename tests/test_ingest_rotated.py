@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby, pairwise
@@ -20,6 +21,8 @@ import pytest
 from tests.ingest_support import Recorder, key_of, run, settings, tree, version
 from tests.key_server import CPIX, WIDEVINE, key_server, signalling
 from tests.subtitle_support import Words, srt, subtitled
+from vidpipe.catalog.published_at import storage_of
+from vidpipe.cdn.objects import prefetched, title_report
 from vidpipe.errors import VerificationFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, read_inventory
@@ -122,6 +125,15 @@ def test_the_master_playlist_names_the_keys_that_a_player_begins_with(title: Tit
     master = parse(Path(result.manifest).read_bytes())
     assert isinstance(master, MasterPlaylist)
     assert [key.uri for key in master.session_keys] == [f"keys/{key_id}" for key_id in known.keys[:2]]
+
+
+def test_a_cdn_fetches_the_init_section_before_the_segments_that_need_it(title: Title) -> None:
+    _, result, known = title
+    with closing(storage_of(result.record)) as storage:
+        found = [item.path for item in prefetched(title_report(result.record, storage, "https://cdn.example").objects)]
+    (track,) = known.video
+    later, segment = (f"film/{known.version}/{path}" for path in (track.inits[2], track.segments[2].uri))
+    assert found.index(later) == found.index(segment) - 1
 
 
 def test_dash_has_the_first_init_section_and_says_no_key_that_it_does_not_name(title: Title) -> None:

@@ -86,9 +86,10 @@ def test_the_master_playlist_names_them_when_asked() -> None:
     assert "skd:" not in playlists(two_keys(drm=BOTH))["master.m3u8"]
     read = parse(playlists(two_keys(drm=BOTH, session_keys=True))["master.m3u8"].encode())
     assert isinstance(read, MasterPlaylist)
-    assert [key.keyformat for key in read.session_keys] == [
-        *("identity", "identity", "com.apple.streamingkeydelivery", "com.microsoft.playready", "com.apple.streamingkeydelivery")
-    ]
+    named = [(key.keyformat, key.uri) for key in read.session_keys]
+    assert named[0] == ("identity", f"keys/{KEY_ID}"), "the key that it begins with alone"
+    assert [format_ for format_, _ in named[1:]] == ["com.apple.streamingkeydelivery", "com.microsoft.playready"]
+    assert named[1][1] == "skd://abab"
 
 
 def test_a_system_that_says_nothing_of_playlists_only_makes_them_say_what_licenses_may_ask_for() -> None:
