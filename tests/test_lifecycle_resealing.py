@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import pytest
 
 from tests import servers
 from tests.ingest_support import Recorder, key_of, live, run, settings, tree
-from tests.key_server import FAIRPLAY, PLAYREADY, WIDEVINE, KeyServer, key_server
+from tests.key_server import FAIRPLAY, PLAYREADY, WIDEVINE, KeyServer, key_server, signalling
 from tests.lifecycle_support import TITLE, House
 from tests.subtitle_support import Words, srt, subtitled
 from tests.title_support import WORDS, Encoded
@@ -340,3 +341,26 @@ def test_at_s3_under_a_master_key_of_kms(encoded_title: Encoded, tmp_path: Path,
         assert texts <= {event.path for event in seen.named("copied")}
         assert {*new.keys}.isdisjoint(house.record.encryption.key_ids)
         assert scrub(ScrubRequest(title=TITLE, full=True), configured)
+
+
+@pytest.mark.nightly
+def test_what_a_key_server_says_in_segments_may_get_longer(
+    source: Path, server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rates are measured again: segments of later periods hold it."""
+    rotated = {"key_rotation": "1 segment", "segment_seconds": Fraction(1, 2), "gop_seconds": Fraction(1, 2)}
+    configured = settings(tmp_path, 90, encrypt="cbcs", key_source=f"cpix:{server.url}", **rotated)
+    run(source, configured, content_id=TITLE)
+    was = inventory_of(record_of(configured))
+
+    def longer(kind: str, playlist: str | None, system: str, kid: str) -> bytes:
+        said = signalling(kind, playlist, system, kid)
+        data = said[32:] * 30
+        return struct.pack(">I", 32 + len(data)) + said[4:28] + struct.pack(">I", len(data)) + data if kind == "PSSH" else said
+
+    monkeypatch.setattr("tests.key_server.signalling", longer)
+    done = rekey(FILM, configured)
+    assert done.record
+    new = inventory_of(done.record)
+    assert all(track.bitrate.peak > before.bitrate.peak for track, before in zip(new.media, was.media, strict=True))
+    assert scrub(ScrubRequest(title=TITLE, full=True), configured)
