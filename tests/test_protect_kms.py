@@ -203,9 +203,10 @@ def test_wherever_it_is_killed_all_keys_open_and_the_same_command_goes_on(
 
         def dying(change: Any, left: list[int] = left) -> Any:
             def changes(*arguments: Any, **options: Any) -> Any:
-                left[0] -= arguments[0].name != LOCK_FILE  # which the kernel would let go
-                if left[0] < 0:
-                    raise Died
+                if arguments[0].name != LOCK_FILE:  # which the kernel would let go
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise Died
                 return change(*arguments, **options)
 
             return changes
