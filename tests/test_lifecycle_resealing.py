@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from tests import servers
 from tests.ingest_support import Recorder, key_of, live, run, settings, tree
-from tests.key_server import FAIRPLAY, PLAYREADY, WIDEVINE, KeyServer, key_server
+from tests.key_server import FAIRPLAY, PLAYREADY, WIDEVINE, KeyServer, key_server, signalling
 from tests.lifecycle_support import TITLE, House
 from tests.subtitle_support import Words, srt, subtitled
 from tests.title_support import WORDS, Encoded
@@ -29,6 +32,7 @@ from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle.title_keys import rotate
 from vidpipe.lifecycle.titles import prefix_of
 from vidpipe.media import ffmpeg
 from vidpipe.mp4.decryption import clear_init
@@ -318,3 +322,45 @@ def test_rotated_keys_are_all_new_each_for_its_period(scheme: str, source: Path,
         (folder_of(done.record) / path).unlink()
     assert run(source, configured, content_id=TITLE).restored == len(lost)
     assert tree(folder_of(done.record)) == published
+
+
+@pytest.mark.nightly
+def test_at_s3_under_a_master_key_of_kms(encoded_title: Encoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is clear is copied by the server; KMS opens the keys that are there, and those that are made."""
+    with servers.moto() as server:
+        server.use(monkeypatch, tmp_path)
+        arn = str(boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"])
+        house = House(tmp_path, encoded_title, title={"scheme": "cbcs", "words": WORDS}, target=f"s3://{server.bucket}/vod")
+        configured, seen = house.settings.model_copy(update={"key_source": f"kms:{arn}"}), Recorder()
+        assert rotate(configured).keys == 1
+        done = rekey(FILM, configured, seen)
+        assert done.record
+        new = inventory_of(done.record)
+        texts = {segment.uri for track in new.subtitles for segment in track.segments}
+        assert texts
+        assert texts <= {event.path for event in seen.named("copied")}
+        assert {*new.keys}.isdisjoint(house.record.encryption.key_ids)
+        assert scrub(ScrubRequest(title=TITLE, full=True), configured)
+
+
+@pytest.mark.nightly
+def test_what_a_key_server_says_in_segments_may_get_longer(
+    source: Path, server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rates are measured again: segments of later periods hold it."""
+    rotated = {"key_rotation": "1 segment", "segment_seconds": Fraction(1, 2), "gop_seconds": Fraction(1, 2)}
+    configured = settings(tmp_path, 90, encrypt="cbcs", key_source=f"cpix:{server.url}", **rotated)
+    run(source, configured, content_id=TITLE)
+    was = inventory_of(record_of(configured))
+
+    def longer(kind: str, playlist: str | None, system: str, kid: str) -> bytes:
+        said = signalling(kind, playlist, system, kid)
+        data = said[32:] * 30
+        return struct.pack(">I", 32 + len(data)) + said[4:28] + struct.pack(">I", len(data)) + data if kind == "PSSH" else said
+
+    monkeypatch.setattr("tests.key_server.signalling", longer)
+    done = rekey(FILM, configured)
+    assert done.record
+    new = inventory_of(done.record)
+    assert all(track.bitrate.peak > before.bitrate.peak for track, before in zip(new.media, was.media, strict=True))
+    assert scrub(ScrubRequest(title=TITLE, full=True), configured)

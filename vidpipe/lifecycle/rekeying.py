@@ -26,6 +26,7 @@ from vidpipe.data import Data
 from vidpipe.errors import KeyServiceFailed, UsageError
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.key_usage import used_keys, uses_in
+from vidpipe.inventory.measure import target_duration
 from vidpipe.inventory.model import UsedKey
 from vidpipe.layout import version_prefix
 from vidpipe.lifecycle.proving import key_url_of
@@ -206,7 +207,8 @@ def _renamed(known: Inventory, version: str, sealed: Resealed, key_set: KeySet) 
         UsedKey(key_id=key.key_id, track_type=used.track_type, first=used.first)
         for used, key in zip(used_keys(known), key_set.keys, strict=True)
     )
-    kinds = {kind: tuple(sealed.track(track) for track in getattr(known, kind)) for kind in ("video", "audio", "subtitles")}
+    longest = target_duration([track.segments for track in known.media])
+    kinds = {kind: tuple(sealed.track(track, longest) for track in getattr(known, kind)) for kind in ("video", "audio", "subtitles")}
     changes = {"version": version, "keys": key_set.ids, "key_uses": uses, "drm": key_set.signals, **kinds}
     return known.model_copy(update=changes).with_objects(sealed.inits)
 

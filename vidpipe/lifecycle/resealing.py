@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
+from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import MediaTrack, PublishedTrack
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.package.containers.cmaf import PublishedCmaf
@@ -39,10 +40,13 @@ class Resealed:
     segments: dict[tuple[str, int], PublishedSegment]
     inits: tuple[PublishedObject, ...]
 
-    def track(self, track: PublishedTrack) -> PublishedTrack:
-        """Return a track as it is in the new version."""
+    def track(self, track: PublishedTrack, longest: int) -> PublishedTrack:
+        """Return a track as it is in the new version. longest: the target duration of the title, which stays as it is.
+
+        Segments that name their key also hold what DRM systems want to be said of it, which may be longer than it was.
+        """
         segments = tuple(self.segments.get((track.id, segment.index), segment) for segment in track.segments)
-        return track.model_copy(update={"segments": segments})
+        return track.model_copy(update={"segments": segments, "bitrate": measure(segments, longest)})
 
 
 @dataclass(frozen=True, slots=True)
