@@ -14,6 +14,7 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
+from vidpipe.catalog.states import give_up
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.repair import Repair, RepairRequest, repair
 from vidpipe.lifecycle.restoration import restore
@@ -62,6 +63,20 @@ def test_a_lost_object_is_copied_from_another_version_that_has_it(house: House) 
     assert "2 objects" in done.found[1].what
     assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == SECOND
     assert repair(ALL, house.settings).found == ()
+
+
+def test_objects_come_from_any_version_that_stays(house: House) -> None:
+    """Not only from the newest; and never from one that is being deleted, of which another process may just have removed half."""
+    third, fourth, path = "20261122T000000Z-333333", "20261123T000000Z-444444", "thumbnails/sprite-001.jpg"
+    others = {name: entry for name, entry in house.inventory.objects.items() if not name.startswith("thumbnails/")}
+    house.publish(third, age=5, inventory=house.inventory.model_copy(update={"pictures": None, "objects": others}))
+    house.publish(fourth, age=1)
+    house.file(fourth, path).unlink()
+    assert deeds(repair(ALL, house.settings)) == [(fourth, "copied")]
+    with house.catalog() as catalog:
+        catalog.change(TITLE, give_up({FIRST, SECOND}))
+    house.file(fourth, path).unlink()
+    assert deeds(repair(ALL, house.settings)) == [(fourth, "lost")]
 
 
 def test_what_no_version_has_is_named(house: House) -> None:
