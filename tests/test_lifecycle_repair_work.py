@@ -56,6 +56,7 @@ def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, Ingest
     (done,) = repair(FILM, configured).found
     assert done == planned
     assert "5 objects" in done.what
+    assert done.what.endswith(", …"), "three are named"
     assert tree(folder) == before
     assert scrub(ScrubRequest(title="film", full=True), configured).version == made.record.version
     assert repair(FILM, configured).found == ()
