@@ -14,6 +14,7 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
+from vidpipe.catalog.states import give_up
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.repair import Repair, RepairRequest, repair
 from vidpipe.lifecycle.restoration import restore
@@ -64,13 +65,31 @@ def test_a_lost_object_is_copied_from_another_version_that_has_it(house: House) 
     assert repair(ALL, house.settings).found == ()
 
 
+def test_objects_come_from_any_version_that_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the newest that has them; never from one that is being deleted, of which another process may just have removed half."""
+    third, fourth, path = "20261122T000000Z-333333", "20261123T000000Z-444444", "thumbnails/sprite-001.jpg"
+    others = {name: entry for name, entry in house.inventory.objects.items() if not name.startswith("thumbnails/")}
+    house.publish(third, age=5, inventory=house.inventory.model_copy(update={"pictures": None, "objects": others}))
+    house.publish(fourth, age=1)
+    house.file(fourth, path).unlink()
+    house.file(SECOND, path).unlink()
+    with monkeypatch.context() as patched:  # a target that says that it has copied, and has not
+        patched.setattr(LocalStorage, "copy", lambda *_, **__: house.file(fourth, path).write_bytes(b"other") > 0)
+        assert deeds(repair(ALL, house.settings)) == [(fourth, "lost")]
+    assert deeds(repair(ALL, house.settings)) == [(fourth, "copied")]
+    with house.catalog() as catalog:
+        catalog.change(TITLE, give_up({FIRST, SECOND}))
+    house.file(fourth, path).unlink()
+    assert deeds(repair(ALL, house.settings)) == [(fourth, "lost")]
+
+
 def test_what_no_version_has_is_named(house: House) -> None:
     path = next(path for path in house.inventory.entries if path.endswith(".m4s"))
     for version in (FIRST, SECOND):
         house.file(version, path).unlink()
     done = repair(ALL, house.settings)
     assert deeds(done) == [(SECOND, "lost")]
-    assert path in done.found[0].what
+    assert f": {path};" in done.found[0].what
     assert "ingest the source again" in done.found[0].what
 
 
@@ -110,6 +129,8 @@ def test_a_title_that_was_withdrawn_does_not_come_back_to_life(house: House) -> 
     repair(ADOPT, house.settings)
     assert house.states == {SECOND: "withdrawn", FIRST: "superseded"}
     assert house.shown is None
+    assert restore(TitleRequest(content_id=TITLE, dry_run=True), house.settings).dry_run
+    assert (house.states[SECOND], house.shown) == ("withdrawn", None)
     restore(TitleRequest(content_id=TITLE), house.settings)
     assert (house.states[SECOND], house.shown) == ("live", SECOND)
 

@@ -16,6 +16,7 @@ from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
+from vidpipe.work.jobs import claim
 
 FILM = RepairRequest(content_id="film")
 
@@ -46,12 +47,16 @@ def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, Ingest
     folder = version(made)
     before = lose(folder)
     damaged = tree(folder)
-    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+    with claim(configured.work, "film"):  # as if its ingest were running
+        (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+        (busy,) = repair(FILM, configured).found
     assert (planned.deed, planned.is_well) == ("uploaded", True)
+    assert (busy.deed, "they cannot be made from the work folder" in busy.what) == ("lost", True)
     assert tree(folder) == damaged
     (done,) = repair(FILM, configured).found
     assert done == planned
     assert "5 objects" in done.what
+    assert done.what.endswith(", …"), "three are named"
     assert tree(folder) == before
     assert scrub(ScrubRequest(title="film", full=True), configured).version == made.record.version
     assert repair(FILM, configured).found == ()
