@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tests import playback
+from tests.playback import barcodes
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
@@ -88,7 +88,7 @@ def version(result: IngestResult) -> Path:
 
 def joined(result: IngestResult, configured: Settings, playlist: str, folder: Path, tree: Path | None = None) -> Path:
     """Decrypt a rendition with openssl into one file that any player opens."""
-    return playback.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
+    return barcodes.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
 
 
 def onsets(samples: bytes) -> list[float]:
