@@ -19,7 +19,9 @@ const near = (what, test, milliseconds = 15000) => new Promise((done, failed) =>
 let shown = [];
 const pixels = Object.assign(document.createElement('canvas'), {width: 16, height: 1}).getContext('2d', {willReadFrequently: true});
 function onFrame(_, frame) {
-  if (plan.barcodes) {
+  if (plan.eme) {
+    shown.push([frame.mediaTime, null]);  // nobody may read what the browser has decrypted
+  } else if (plan.barcodes) {
     const strip = Math.floor(video.videoHeight / 8 / 2) * 2;
     pixels.drawImage(video, 0, 0, video.videoWidth, strip, 0, 0, 16, 1);
     const data = pixels.getImageData(0, 0, 16, 1).data;
@@ -32,7 +34,7 @@ video.requestVideoFrameCallback(onFrame);
 let playing = false, emptied = false;  // emptied: the counts of frames begin anew
 video.addEventListener('emptied', () => { emptied = true; });
 video.addEventListener('playing', () => { playing = true; video.playbackRate = rate; });
-video.addEventListener('waiting', () => { if (playing && !video.seeking && !video.ended) stalls.push(video.currentTime); });
+video.addEventListener('waiting', () => { if (playing && !video.seeking && !video.ended) stalls.push([steps.length, video.currentTime]); });
 video.addEventListener('resize', () => heights.push(video.videoHeight));
 video.addEventListener('error', () => errors.push(`video: ${video.error.code} ${video.error.message}`));
 
@@ -84,7 +86,7 @@ const DO = {
     await near('cues', () => cues().length >= plan.cues, 5000).catch(() => {});
     return came;
   },
-  async about(player) { return {about: await player.about()}; },
+  async about(player) { return {about: {...await player.about(), tt: [...video.textTracks].map(t => [t.label, t.language, t.kind, t.mode, (t.cues||[]).length])}}; },
 };
 
 (async () => {
