@@ -87,6 +87,11 @@ PLAYERS = (
                 manifests=("hls",),
                 protections=("cbcs", "cenc"),
             ),
+            Limit(
+                "In DASH, video.js asks for an init section of WebVTT, which has none, and drops the track; the title plays without.",
+                manifests=("dash",),
+                audio=("subtitles",),
+            ),
         ),
     ),
     Player(

@@ -17,7 +17,8 @@ async function player(video, plan, report) {
   const choose = async one => {  // only what is enabled anew replaces what is buffered
     for (const other of vhs.representations()) other.enabled(false);
     one.enabled(true);
-    await wait(400);  // it waits for 100 ms before it does so
+    await near('another playlist', () => vhs.playlists.media() === one.playlist || vhs.playlists.media().id === one.id);
+    await wait(150);
     video.currentTime = 0;  // it had ended, and fetches nothing before a seek
   };
   return {
