@@ -31,10 +31,11 @@ function onFrame(_, frame) {
 }
 video.requestVideoFrameCallback(onFrame);
 
+const stall = () => stalls.push([steps.length, video.currentTime]);
 let playing = false, emptied = false;  // emptied: the counts of frames begin anew
 video.addEventListener('emptied', () => { emptied = true; });
 video.addEventListener('playing', () => { playing = true; video.playbackRate = rate; });
-video.addEventListener('waiting', () => { if (playing && !video.seeking && !video.ended) stalls.push([steps.length, video.currentTime]); });
+video.addEventListener('waiting', () => { if (playing && !video.seeking && !video.ended) stall(); });
 video.addEventListener('resize', () => heights.push(video.videoHeight));
 video.addEventListener('error', () => errors.push(`video: ${video.error.code} ${video.error.message}`));
 
@@ -52,7 +53,7 @@ const DO = {
     if (from !== undefined) await DO.seek(player, {to: from});
     const until = video.currentTime + (seconds || Infinity);
     await video.play();
-    await near('the end', () => errors.length || video.ended || video.currentTime >= until, 1000 * (plan.seconds * 2 + 10));
+    await near('the end', () => errors.length && !plan.tolerant || video.ended || video.currentTime >= until, 1000 * (plan.seconds * 2 + 10));
     if (video.ended) await wait(100); else video.pause();
     const after = seen();
     return {frames: after.frames - before.frames, dropped: after.dropped - before.dropped, heard: after.heard - before.heard, shown};
@@ -83,6 +84,7 @@ const DO = {
     await player.audio(track);
     return DO.play(player, {seconds});
   },
+  async show(player, {track}) { await player.text(track); },
   async text(player, {track}) {
     await DO.seek(player, {to: 0});
     await player.text(track);
@@ -95,9 +97,9 @@ const DO = {
 
 (async () => {
   try {
-    const made = await player(video, plan, {error: text => errors.push(text), audio: name => switches.push(name)});
+    const made = await player(video, plan, {error: text => errors.push(text), stall, audio: name => switches.push(name)});
     if (made.cues) cues = made.cues;
-    await near('metadata', () => errors.length || video.readyState >= 1, 20000);
+    await near('metadata', () => errors.length && !plan.tolerant || video.readyState >= 1, 20000);
     for (const step of plan.steps) {
       if (errors.length && !plan.tolerant) break;
       await post('mark', step);
