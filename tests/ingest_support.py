@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tests import playback
+from tests.playback import barcodes
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
@@ -81,6 +81,12 @@ def key_of(configured: Settings) -> Any:
     return lambda key_id: store.get(key_id).key
 
 
+def keys_of(result: IngestResult, configured: Settings) -> dict[str, bytes]:
+    """Return the keys of a title by their ids."""
+    key = key_of(configured)
+    return {key_id: key(key_id) for key_id in result.record.encryption.key_ids}
+
+
 def version(result: IngestResult) -> Path:
     """Return the folder of a version that was published to a local directory."""
     return Path(result.manifest).parent
@@ -88,7 +94,7 @@ def version(result: IngestResult) -> Path:
 
 def joined(result: IngestResult, configured: Settings, playlist: str, folder: Path, tree: Path | None = None) -> Path:
     """Decrypt a rendition with openssl into one file that any player opens."""
-    return playback.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
+    return barcodes.join(tree or version(result), playlist, key_of(configured), folder / f"{playlist}.mp4")
 
 
 def onsets(samples: bytes) -> list[float]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.encode_support import ffmpeg
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, run, settings, tree, version
-from tests.playback import read_barcodes
+from tests.playback.barcodes import read_barcodes
 from tests.subtitle_support import srt
 from vidpipe.cli.app import invoke
 from vidpipe.errors import UsageError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import playback
 from tests.ingest_support import joined, run, settings
+from tests.playback import barcodes
 
 MEDIA = Path(__file__).parent.parent.parent / "shared" / "media"
 CLIPS = sorted(path.name for path in MEDIA.glob("*.*") if path.suffix not in (".txt", ".tsv"))
@@ -22,10 +22,10 @@ def test_a_real_clip_becomes_a_title(name: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, chunk_seconds=Fraction(10))
     result = run(MEDIA / name, configured)
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
-    times = playback.read_times(joined(result, configured, f"video-{video.id}.m3u8", tmp_path), "v:0")
+    times = barcodes.read_times(joined(result, configured, f"video-{video.id}.m3u8", tmp_path), "v:0")
     rate = Fraction(video.frame_rate or 0).limit_denominator(1001)
     assert times == [n / rate for n in range(len(times))]
     assert float(len(times) / rate) == pytest.approx(result.record.duration, abs=1e-4)
     for track in result.record.audio:
-        samples = playback.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", tmp_path))
+        samples = barcodes.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", tmp_path))
         assert len(samples) / 2 / 48000 == pytest.approx(result.record.duration, abs=0.05)

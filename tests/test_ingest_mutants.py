@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests import playback
 from tests.ingest_support import joined, run, settings
+from tests.playback import barcodes
 from tests.source_support import make
 from tests.test_hostile import CALM, CONTAINERS, MUTATION, mutated
 from vidpipe.errors import EncodeFailed, SourceRefused
@@ -54,12 +54,12 @@ def outcome(data: bytes, *, lax: bool, folder: Path) -> str:
         assert not list((folder / "home" / "library").rglob("*.m3u8")), "something is visible"
         return f"{type(error).__name__}: {error}"
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
-    times = playback.read_times(joined(result, configured, f"video-{video.id}.m3u8", folder), "v:0")
+    times = barcodes.read_times(joined(result, configured, f"video-{video.id}.m3u8", folder), "v:0")
     rate = Fraction(video.frame_rate or 0).limit_denominator(1001)
     assert times == [n / rate for n in range(len(times))]
     assert float(len(times) / rate) == pytest.approx(result.record.duration, abs=1e-3)
     for track in result.record.audio:
-        samples = playback.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", folder))
+        samples = barcodes.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", folder))
         assert len(samples) / 2 / 48000 == pytest.approx(result.record.duration, abs=0.05)
     return ""
 

@@ -17,8 +17,8 @@ from typing import Any
 import imageio_ffmpeg
 import pytest
 
-from tests import playback
 from tests.ingest_support import joined, onsets, run, settings, version
+from tests.playback import barcodes
 from tests.servers import BUCKET, moto
 from tests.source_support import X264, make, pieces
 from tests.source_support import run as ffmpeg
@@ -80,7 +80,7 @@ def test_audio_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None:
     found = [finding for finding in result.findings if finding.id == "changing-audio"]
     assert [finding.severity for finding in found] == ["warning"] * (len(formats) - 1)
     assert [float(finding.at.start or 0) for finding in found] == pytest.approx([2.56 * n for n in range(1, len(formats))], abs=0.06)
-    raw = playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
+    raw = barcodes.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))
     samples = memoryview(raw).cast("h")
     planned = 48 * round(2560 * len(formats))
     assert planned <= len(samples) < planned + 1024  # the last AAC frame is whole
@@ -102,7 +102,7 @@ def test_audio_that_is_surround_later_and_does_not_say_so_is_mixed_whole(on: tup
     configured = settings(tmp_path, 90)
     result = run(pieces(tmp_path, "aac", [STEREO, SURROUND], "-mpegts_flags", "latm", on=on), configured)
     assert not [finding for finding in result.findings if finding.id == "dead-channel"]
-    samples = memoryview(playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
+    samples = memoryview(barcodes.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
     begin = round(48000 * (2.56 + 1.05))
     assert max(map(abs, samples[begin : begin + 4800])) / 32768 == pytest.approx(0.3 * 0.707, rel=0.1)
 
@@ -126,12 +126,12 @@ def test_a_picture_that_changes_in_mid_stream(kind: str, tmp_path: Path) -> None
     assert result.record.duration == pytest.approx(4, abs=0.1)
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
     shown = joined(result, configured, f"video-{video.id}.m3u8", tmp_path)
-    times = playback.read_times(shown, "v:0")
+    times = barcodes.read_times(shown, "v:0")
     assert len(times) / float(video.frame_rate or 0) == pytest.approx(result.record.duration, abs=1e-3)
     # The picture before the change is there, and not the one before it a second time.
-    moved = [sum(abs(a - b) for a, b in zip(*two, strict=True)) for two in pairwise(playback.read_small(shown))]
+    moved = [sum(abs(a - b) for a, b in zip(*two, strict=True)) for two in pairwise(barcodes.read_small(shown))]
     assert kind == "another rate" or min(moved) > median(moved) / 4
-    samples = memoryview(playback.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
+    samples = memoryview(barcodes.read_samples(joined(result, configured, "audio-und.m3u8", tmp_path))).cast("h")
     assert len(samples) / 48000 == pytest.approx(result.record.duration, abs=0.05)
     for second in (1, 3):  # both parts are heard
         assert max(map(abs, samples[second * 48000 : second * 48000 + 4800])) > 1000
@@ -160,9 +160,9 @@ def test_a_surround_rendition_where_the_ladder_asks(tmp_path: Path) -> None:
     result = run(source, configured)
     assert [(track.id, track.channels) for track in result.record.audio] == [("und", 2), ("und-6ch", 6)]
     master = (version(result) / "master.m3u8").read_text()
-    media = {playback.attribute("URI", line): line for line in master.splitlines() if line.startswith("#EXT-X-MEDIA")}
-    assert playback.attribute("CHANNELS", media["audio-und.m3u8"]) == "2"
-    assert playback.attribute("CHANNELS", media["audio-und-6ch.m3u8"]) == "6"
+    media = {barcodes.attribute("URI", line): line for line in master.splitlines() if line.startswith("#EXT-X-MEDIA")}
+    assert barcodes.attribute("CHANNELS", media["audio-und.m3u8"]) == "2"
+    assert barcodes.attribute("CHANNELS", media["audio-und-6ch.m3u8"]) == "6"
     assert len(channels(joined(result, configured, "audio-und.m3u8", tmp_path))) == 2
     heard = channels(joined(result, configured, "audio-und-6ch.m3u8", tmp_path))
     assert heard == pytest.approx(levels, abs=0.03)
@@ -221,7 +221,7 @@ def titled(source: str, folder: Path) -> None:
     result = run(source, configured, content_id="film")
     assert result.record.source.sha256 == hashlib.sha256((FIXTURES / "one-second.mp4").read_bytes()).hexdigest()
     assert result.record.source.name == "one-second.mp4"
-    assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", folder)) == list(range(30))
+    assert barcodes.read_barcodes(joined(result, configured, "video-90p.m3u8", folder)) == list(range(30))
     assert list((configured.work / "tmp").iterdir()) == []
     assert run(source, configured, content_id="film").unchanged
 

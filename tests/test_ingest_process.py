@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests import playback
 from tests.ingest_support import FIXTURES, joined, ladder, published, run, settings
+from tests.playback import barcodes
 from tests.servers import isolated_aws
 from vidpipe.settings import Settings
 
@@ -84,7 +84,7 @@ def test_kill_9_loses_at_most_the_chunks_in_flight(tmp_path: Path) -> None:
     result = run(source, configured)
     assert result.chunks_reused >= 2
     assert {path.name for path in (configured.work / "chunks").rglob("*.mp4")} >= set(done), "what was done is used, not made again"
-    assert playback.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
+    assert barcodes.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
     finished = published(configured.home / "library")
     assert not any(".tmp" in name for name in finished), "what the killed run was just writing is gone"
     versions = {Path(name).parts[1] for name in finished if len(Path(name).parts) > 2}  # beside the address

@@ -10,8 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests import playback, servers
+from tests import servers
 from tests.ingest_support import FIXTURES, joined, run, settings
+from tests.playback import barcodes
 
 CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -62,7 +63,7 @@ def test_a_title_on_s3_plays_and_has_the_right_headers(server: servers.S3Server,
     written = {name: answer["LastModified"] for name, answer in headers.items()}
     assert max(written, key=lambda name: (written[name], name == "record.json")) == "record.json"
     for rung in ("90p", "180p"):
-        decoded = playback.decode(joined(result, configured, f"video-{rung}.m3u8", tmp_path, tree))
+        decoded = barcodes.decode(joined(result, configured, f"video-{rung}.m3u8", tmp_path, tree))
         assert decoded.numbers == list(range(336))
     assert run(FIXTURES / "landscape-24.mp4", configured, content_id="film").unchanged
 
@@ -73,4 +74,4 @@ def test_a_title_is_ingested_from_s3(server: servers.S3Server, tmp_path: Path) -
     configured = settings(tmp_path, 90)
     result = run(f"s3://{server.bucket}/masters/portrait 25.mp4", configured)
     assert result.record.source.name == "portrait 25.mp4"
-    assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+    assert barcodes.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(75))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import playback
 from tests.ingest_support import joined, onsets, run, settings
+from tests.playback import barcodes
 from tests.source_support import CASES, make
 from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import fit
@@ -46,7 +46,7 @@ def test_source_becomes_a_title(name: str, tmp_path: Path) -> None:
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
 
     file = joined(result, configured, f"video-{video.id}.m3u8", tmp_path)
-    decoded = playback.decode(file)
+    decoded = barcodes.decode(file)
     rate = Fraction(video.frame_rate or 0).limit_denominator(1001)
     frames = {"high-rate": 30, "vfr": len(decoded.numbers)}.get(name, case.frames)
     assert len(decoded.numbers) == frames
@@ -60,7 +60,7 @@ def test_source_becomes_a_title(name: str, tmp_path: Path) -> None:
 
     assert [track.channels for track in result.record.audio] == [2] * len(case.audio)
     for track in result.record.audio:
-        samples = playback.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", tmp_path))
+        samples = barcodes.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", tmp_path))
         assert len(samples) / 2 / 48000 == pytest.approx(result.record.duration, abs=float(2 * AAC_FRAME))
         beep = Fraction(3, 2) if name == "late-audio" else 1
         if result.record.duration > beep:
@@ -95,6 +95,6 @@ def test_hdr_is_not_washed_out(name: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(make(name, tmp_path), configured)
     file = joined(result, configured, "video-90p.m3u8", tmp_path)
-    levels = playback.read_levels(file)
+    levels = barcodes.read_levels(file)
     assert min(levels) <= 24
     assert max(levels) >= 170

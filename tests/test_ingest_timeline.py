@@ -13,8 +13,8 @@ import imageio_ffmpeg
 import pytest
 
 from fixtures.generate import picture
-from tests import playback
 from tests.ingest_support import joined, onsets, run, settings, version
+from tests.playback import barcodes
 from tests.source_support import AAC, X264, make
 from tests.source_support import run as ffmpeg
 from tests.surgery import AUDIO_PID, VIDEO_PID, middle, moved_ts, resized, uncovered_ivf
@@ -51,8 +51,8 @@ def title(source: Path, folder: Path) -> tuple[list[int], list[float]]:
     configured = settings(folder, 90)
     result = run(source, configured)
     (video,) = [rendition for rendition in result.record.renditions if rendition.type == "video"]
-    frames = playback.read_barcodes(joined(result, configured, f"video-{video.id}.m3u8", folder))
-    beeps = [onsets(playback.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", folder))) for track in result.record.audio]
+    frames = barcodes.read_barcodes(joined(result, configured, f"video-{video.id}.m3u8", folder))
+    beeps = [onsets(barcodes.read_samples(joined(result, configured, f"audio-{track.id}.m3u8", folder))) for track in result.record.audio]
     return frames, beeps[0] if beeps else []
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import playback
 from tests.ingest_support import FIXTURES, joined, key_of, live, run, settings, tree
+from tests.playback import barcodes
 from vidpipe.errors import UsageError
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, Objects, read_inventory
@@ -56,8 +56,8 @@ def test_it_is_shown_inspected_and_previewed(home: Settings) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
             connection.request("GET", f"/clear/{server.prefix}/video/90p/00001.m4s")
             assert connection.getresponse().read()[4:8] in (b"styp", b"moof")
-    segments = playback.join(version_of(home), "video-90p.m3u8", key_of(home), home.home / "film.mp4")
-    assert playback.read_barcodes(segments) == list(range(30))
+    segments = barcodes.join(version_of(home), "video-90p.m3u8", key_of(home), home.home / "film.mp4")
+    assert barcodes.read_barcodes(segments) == list(range(30))
 
 
 def test_a_new_version_keeps_its_key_and_leaves_it_as_it_was(home: Settings) -> None:
@@ -70,7 +70,7 @@ def test_a_new_version_keeps_its_key_and_leaves_it_as_it_was(home: Settings) -> 
     assert tree(old) == before
     inventory = read_inventory((Path(result.manifest).parent / "inventory.json").read_bytes())
     assert isinstance(inventory, Inventory)
-    assert playback.read_barcodes(joined(result, home, "video-90p.m3u8", home.home)) == list(range(30))
+    assert barcodes.read_barcodes(joined(result, home, "video-90p.m3u8", home.home)) == list(range(30))
     assert run(CLIP, home, content_id="film").unchanged
 
 
@@ -80,7 +80,7 @@ def test_it_is_replaced_by_another_source_under_another_key(home: Settings) -> N
         run(FIXTURES / "portrait-25.mp4", home, content_id="film")
     result = run(FIXTURES / "portrait-25.mp4", home, content_id="film", replace=True)
     assert set(result.record.encryption.key_ids).isdisjoint(record.encryption.key_ids)
-    assert playback.read_barcodes(joined(result, home, "video-90p.m3u8", home.home)) == list(range(75))
+    assert barcodes.read_barcodes(joined(result, home, "video-90p.m3u8", home.home)) == list(range(75))
 
 
 def test_objects_alone_are_read_and_anything_else_is_refused() -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests import servers
 from tests.ingest_support import FIXTURES, joined, run, settings, tree, version
 from tests.lifecycle_support import FIRST, TITLE, House
-from tests.playback import read_barcodes
+from tests.playback.barcodes import read_barcodes
 from tests.title_support import KEY, Encoded, publish_title
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests import playback
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, ladder, live, onsets, published, run, settings, version
+from tests.playback import barcodes
 from vidpipe.catalog.record import Record
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, SourceRefused, UsageError
@@ -64,13 +64,13 @@ def test_a_title_plays_frame_for_frame(
     assert record.duration == pytest.approx(float(frames / Fraction(rate)), abs=1e-6)
     for rendition in videos:
         file = joined(result, configured, f"video-{rendition.id}.m3u8", tmp_path)
-        decoded = playback.decode(file)
+        decoded = barcodes.decode(file)
         assert decoded.times == [n / Fraction(rate) for n in range(frames)], "every frame at its exact time"
         if name != "rotated-90.mp4":  # its barcode lies on its side
             assert decoded.numbers == list(range(frames)), "every frame shows the right picture of the source"
     if record.audio:
         track = joined(result, configured, f"audio-{record.audio[0].id}.m3u8", tmp_path)
-        assert_in_sync(playback.read_samples(track), seconds=float(record.duration))
+        assert_in_sync(barcodes.read_samples(track), seconds=float(record.duration))
     assert bool(record.audio) == (name != "silent-video.mp4")
 
 
@@ -90,7 +90,7 @@ def test_chunked_and_whole_show_the_same(tmp_path: Path) -> None:
     assert (a.chunks, b.chunks) == (2, 1)
     first = joined(a, chunked, "video-90p.m3u8", tmp_path / "a")
     second = joined(b, whole, "video-90p.m3u8", tmp_path / "b")
-    assert playback.decode(first) == playback.decode(second)
+    assert barcodes.decode(first) == barcodes.decode(second)
 
 
 def test_manifests_state_what_was_measured(landscape: tuple[Settings, IngestResult]) -> None:
@@ -101,10 +101,10 @@ def test_manifests_state_what_was_measured(landscape: tuple[Settings, IngestResu
     assert len(streams) == 2
     assert "#EXT-X-INDEPENDENT-SEGMENTS" in master
     rates = {}
-    for playlist in [*playback.uris(master), "audio-und.m3u8"]:
+    for playlist in [*barcodes.uris(master), "audio-und.m3u8"]:
         text = (folder / playlist).read_text()
         durations = [Fraction(line[8:].rstrip(",")) for line in text.splitlines() if line.startswith("#EXTINF:")]
-        sizes = [(folder / uri).stat().st_size for uri in playback.uris(text)]
+        sizes = [(folder / uri).stat().st_size for uri in barcodes.uris(text)]
         assert sum(durations) == pytest.approx(14, abs=0.03)
         runs = [
             (sum(sizes[i:j]) * 8 / sum(durations[i:j]))
@@ -117,11 +117,11 @@ def test_manifests_state_what_was_measured(landscape: tuple[Settings, IngestResu
         ivs = re.findall(r"IV=0x([0-9A-F]{32})", text)
         assert len(set(ivs)) == len(sizes), "each segment has an IV of its own"
         assert all(size % 16 == 0 for size in sizes)
-    for line, playlist in zip(streams, playback.uris(master), strict=True):
+    for line, playlist in zip(streams, barcodes.uris(master), strict=True):
         peak, average = (rates[playlist][i] + rates["audio-und.m3u8"][i] for i in (0, 1))
-        assert 0 <= int(playback.attribute("BANDWIDTH", line)) - peak <= 2
-        assert 0 <= int(playback.attribute("AVERAGE-BANDWIDTH", line)) - average <= 2
-        assert playback.attribute("FRAME-RATE", line) == "24.000"
+        assert 0 <= int(barcodes.attribute("BANDWIDTH", line)) - peak <= 2
+        assert 0 <= int(barcodes.attribute("AVERAGE-BANDWIDTH", line)) - average <= 2
+        assert barcodes.attribute("FRAME-RATE", line) == "24.000"
 
 
 def test_the_record_is_in_the_catalog_and_beside_the_master_playlist(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_without_encryption_and_with_a_key_server(tmp_path: Path) -> None:
     clear = run(FIXTURES / "one-second.mp4", settings(tmp_path / "a", 90, encrypt="none"))
     assert "EXT-X-KEY" not in (version(clear) / "video-90p.m3u8").read_text()
     assert clear.record.encryption.method == "none"
-    assert playback.read_barcodes(playback.join(version(clear), "video-90p.m3u8", lambda _: b"", tmp_path / "c.mp4")) == list(range(30))
+    assert barcodes.read_barcodes(barcodes.join(version(clear), "video-90p.m3u8", lambda _: b"", tmp_path / "c.mp4")) == list(range(30))
     template = "https://keys.example.com/{content_id}/{key_id}"
     remote = run(FIXTURES / "one-second.mp4", settings(tmp_path / "b", 90, key_url=template), content_id="x")
     (key_id,) = remote.record.encryption.key_ids
@@ -215,7 +215,7 @@ def test_an_altered_chunk_is_encoded_again(tmp_path: Path) -> None:
     again = run(FIXTURES / "silent-video.mp4", configured, new_key=True)
     assert (again.chunks, again.chunks_reused) == (2, 1)
     file = joined(again, configured, "video-90p.m3u8", tmp_path)
-    assert playback.read_barcodes(file) == list(range(75))
+    assert barcodes.read_barcodes(file) == list(range(75))
     assert first.record.version != again.record.version
 
 
@@ -441,7 +441,7 @@ def test_any_file_name_is_just_a_name(name: str, tmp_path: Path) -> None:
     configured = settings(tmp_path, 90)
     result = run(source, configured)
     assert result.record.source.name == name
-    assert playback.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(30))
+    assert barcodes.read_barcodes(joined(result, configured, "video-90p.m3u8", tmp_path)) == list(range(30))
 
 
 def test_events_report_the_whole_ingest(tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_hevc_and_frame_rate_limits(tmp_path: Path) -> None:
     configured = settings(tmp_path).model_copy(update={"ladder": ladder(tmp_path, 90, codec="hevc", extra=", max_frame_rate: 12")})
     result = run(FIXTURES / "landscape-24.mp4", configured)
     file = joined(result, configured, "video-90p.m3u8", tmp_path)
-    decoded = playback.decode(file)
+    decoded = barcodes.decode(file)
     assert decoded.numbers == list(range(0, 336, 2))
     assert decoded.times == [Fraction(n, 12) for n in range(168)]
     assert result.record.renditions[0].codecs.startswith("hvc1.")

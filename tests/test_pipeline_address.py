@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests import playback, servers
+from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, live, run, settings, tree, version
 from tests.inventory_support import inventory
+from tests.playback import barcodes
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
@@ -67,7 +68,7 @@ def address(configured: Settings) -> Path:
 
 
 def frames_of(playlist: Path) -> int:
-    return len(playback.read_barcodes(playlist))
+    return len(barcodes.read_barcodes(playlist))
 
 
 def test_the_address_plays_what_the_version_plays(title: tuple[Settings, IngestResult]) -> None:

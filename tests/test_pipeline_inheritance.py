@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import playback, servers
+from tests import servers
 from tests.encode_support import ffmpeg
 from tests.fault_proxy import Proxy, counted
 from tests.faults.server import Fault, fault_server
 from tests.ingest_support import FIXTURES, Recorder, joined, key_of, live, run, settings, tree, version
+from tests.playback import barcodes
 from tests.subtitle_support import srt
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.media.ffmpeg import find
@@ -84,7 +85,7 @@ def test_a_new_title_copies_every_object_and_makes_none(tmp_path: Path) -> None:
     assert any("4 copies have size and hash of what was proven before" in note.text for note in recorder.named("note"))
     assert tree(version(first)) == before
     assert run(CLIP, configured, content_id="film").unchanged
-    assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+    assert barcodes.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
 
 
 def test_on_a_folder_nothing_is_stored_twice_and_nothing_written_through(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_languages_rename_tracks_and_change_nothing_else(film: Path, tmp_path: P
     assert new["audio/pt-BR/00002.m4s"] == old["audio/track1/00002.m4s"]
     for name in ("audio-pt-BR.m3u8", "audio-track2.m3u8", "video-90p.m3u8"):
         first_track = joined(again, configured, name, tmp_path)
-        assert playback.read_samples(first_track) if name.startswith("audio") else playback.read_barcodes(first_track) == list(range(75))
+        assert barcodes.read_samples(first_track) if name.startswith("audio") else barcodes.read_barcodes(first_track) == list(range(75))
     back = run(film, configured, content_id="film", languages={1: "en", 3: "de"})
     assert b"pt-BR" not in tree(version(back))["audio/en/init.mp4"]
     assert back.artifacts == 0
@@ -335,7 +336,7 @@ def test_kill_9_of_a_version_under_the_live_key_never_costs_the_live_one_its_key
         run(FIXTURES / "one-second.mp4" if then == "another source" else CLIP, configured, content_id="film", **changes)
     assert key_id in keys_in(configured)
     assert tree(version(first)) == before
-    assert playback.read_barcodes(joined(first, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+    assert barcodes.read_barcodes(joined(first, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
     assert len([*version(first).parent.glob("*/")]) == (1 if then == "given up" else 2), "nothing is left of the killed one"
     with playing("film", configured) as server:
         assert all(len(key_of(configured)(used)) == 16 for used in server.key_ids)

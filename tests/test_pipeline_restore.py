@@ -11,9 +11,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests import playback, servers
+from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, joined, live, run, settings, tree, version
 from tests.inventory_support import inventory
+from tests.playback import barcodes
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import SourceFile
 from vidpipe.inventory import Inventory, Objects, read_inventory
@@ -140,7 +141,7 @@ def test_what_cannot_become_whole_is_replaced_and_never_changed(why: str, says: 
     assert live(configured, "film") == again.record
     assert tree(version(first)) == before, "nothing of a version that players may hold is changed"
     assert any("publishing a new version" in text and says in text for text in recorder.warnings), recorder.warnings
-    assert playback.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
+    assert barcodes.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))
 
 
 def test_an_object_that_the_inventory_does_not_name_is_never_added(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
 from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, added, key_for, key_server, signalling
-from tests.playback import read_barcodes
+from tests.playback.barcodes import read_barcodes
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe

@@ -18,8 +18,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests import playback, servers
+from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, joined, ladder, run, settings
+from tests.playback import barcodes
 from tests.servers import Web, isolated_aws
 from tests.test_ingest_process import VIDPIPE, slow_settings, start, wait_for_chunks
 from vidpipe.errors import EncodeFailed, SourceRefused, UsageError
@@ -327,7 +328,7 @@ def test_kill_9_during_the_encode_does_not_fetch_again(web: Web, tmp_path: Path)
     result = run(address, configured)
     assert web.bodies() == [None]
     assert result.chunks_reused >= 2
-    assert playback.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
+    assert barcodes.read_barcodes(joined(result, configured, "video-180p.m3u8", tmp_path)) == list(range(336))
     assert copies(configured) == []
 
 

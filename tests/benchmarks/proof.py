@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.oracle.title import attributes, key_of
-from tests.playback import join
+from tests.playback.barcodes import join
 from vidpipe.plan import Plan, VideoRendition
 
 SLACK_FRAMES = 1
