@@ -172,7 +172,7 @@ class Judged:
         for track, seconds in seen.audio.items():
             if abs(seconds - self.title.seconds) > END:
                 self.faults.append(f"{name}{seconds:.3f} s of audio ({track})")
-        if self.title.audio and not seen.audio:
+        if choice.audio is not None and not seen.audio:
             self.faults.append(f"{name}no audio")
 
     def words(self, choice: Choice, seen: Seen, *, first_may_miss: bool = False) -> None:

@@ -17,14 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
+
 from tests.playback.cells import Cell
 from tests.playback.desktop import Choice, Judged, Seen, Site, ask, choices, places, serving
-from tests.playback.ffmpeg import STRIP, barcodes
+from tests.playback.ffmpeg import RATE, STRIP, barcodes
 from tests.playback.titles import Title
 
 INSTALL = "mpv is not installed (Debian: apt-get install mpv)."
 LIMIT = 60
-QUIET = ("--no-config", "--load-scripts=no", "--ytdl=no", "--osc=no", "--input-default-bindings=no", "--msg-level=all=warn")
+QUIET = ("--no-config", "--load-scripts=no", "--ytdl=no", "--osc=no", "--input-default-bindings=no", "--input-terminal=no")
 
 
 @functools.cache
@@ -51,12 +53,17 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
 def watch(cell: Cell, title: Title, site: Site, choice: Choice, folder: Path) -> Seen:
     """Play as it was chosen."""
     folder.mkdir()
-    # ...=no: what is late is shown all the same; times are those of the title; what has ended stays open
-    argv = ["mpv", *QUIET, "--vo=image", "--vo-image-format=png", f"--vo-image-outdir={folder / 'shown'}", "--ao=null", "--pause",
-            "--framedrop=no", "--rebase-start-time=no", "--keep-open=yes", "--hr-seek=yes", f"--vf=lavfi=[{STRIP}]"]  # fmt: skip
-    if not choice.timed:
-        argv += ["--untimed", "--ao-null-untimed"]
-    for option, place in (("vid", choice.level), ("aid", choice.audio), ("sid", choice.text)):
+    # framedrop: what is late is shown all the same.  rebase: times are those of the title.  sid: FFmpeg below it cannot, see cells.py
+    # errors: FFmpeg remarks that a list "may have been wrapped" when it seeks; without a clock nothing is in sync
+    level = "all=warn" if choice.timed else "all=error" if choice.seeks else "all=warn,cplayer=error"
+    argv = ["mpv", *QUIET, f"--msg-level={level}", "--vo=image", "--vo-image-format=png", f"--vo-image-outdir={folder / 'shown'}", "--pause", "--framedrop=no",
+            "--rebase-start-time=no", "--keep-open=yes", "--hr-seek=yes", "--sid=no", f"--vf=lavfi=[{STRIP}]"]  # fmt: skip
+    if choice.timed:
+        argv.append("--ao=null")
+    else:
+        argv += ["--untimed", "--ao=pcm", f"--ao-pcm-file={folder / 'heard'}", "--ao-pcm-waveheader=no", "--audio-format=s16",
+                 "--audio-channels=stereo", f"--audio-samplerate={RATE}"]  # fmt: skip
+    for option, place in (("vid", choice.level), ("aid", choice.audio)):
         argv += [f"--{option}={place + 1}"] if place is not None else []
     if cell.manifest == "dash" and title.keys:
         (key,) = title.keys.values()
@@ -67,12 +74,95 @@ def watch(cell: Cell, title: Title, site: Site, choice: Choice, folder: Path) ->
         )
         try:
             with talking(folder / "s", process) as remote:
-                ended, sought = lead(remote, choice, folder / "shown")
+                ended = lead(remote, choice)
+                remote.quit()
+            process.wait(20)
         except (OSError, ValueError) as error:
-            ended, sought, remote = False, (), Remote.silent(str(error))
+            return Seen(errors=(*said(folder / "log"), f"{type(error).__name__}: {error}"))
         finally:
             process.kill()
             process.wait(20)
-    errors = [line for line in (folder / "log").read_text(errors="replace").splitlines() if line.strip()]
     frames = shown(folder / "shown")
-    return Seen(frames=frames, sought=sought, audio=remote.heard, errors=(*remote.errors, *errors), ended=ended, stalls=remote.stalls)
+    sought = tuple(zip(choice.seeks, frames[1:], strict=False))  # the first picture is that of the start
+    played = {"audio": (folder / "heard").stat().st_size / 4 / RATE} if (folder / "heard").is_file() else {}
+    return Seen(frames, sought, played, (), said(folder / "log"), ended, remote.stalls)
+
+
+def said(log: Path) -> tuple[str, ...]:
+    """Return the lines of a log."""
+    return tuple(line for line in log.read_text(errors="replace").splitlines() if line.strip())
+
+
+class Remote:
+    """Leads mpv: sends commands, keeps what it reports."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(LIMIT)
+        self._file = connection.makefile("rw", encoding="utf-8")
+        self.stalls = 0
+        self.playing = False
+
+    def ask(self, *command: Any) -> Any:
+        """Send a command; return its answer. Raises ValueError if it is refused."""
+        self._file.write(json.dumps({"command": command, "request_id": 1}) + "\n")
+        self._file.flush()
+        answer = next(message for message in self._messages() if message.get("request_id") == 1)
+        if answer["error"] != "success":
+            raise ValueError(f"{command[0]}: {answer['error']}")
+        return answer.get("data")
+
+    def quit(self) -> None:
+        """Ask it to end."""
+        self._file.write('{"command": ["quit"]}\n')
+        self._file.flush()
+
+    def until(self, *events: str) -> str:
+        """Wait for one of events; properties that become true are events, too."""
+        return next(name for message in self._messages() for name in [self._name(message)] if name in events)
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        while line := self._file.readline():
+            message = json.loads(line)
+            if self._name(message) == "paused-for-cache" and self.playing:
+                self.stalls += 1
+            yield message
+        raise ValueError("mpv is gone")
+
+    @staticmethod
+    def _name(message: dict[str, Any]) -> str:
+        name = str(message.get("event", ""))
+        return str(message["name"]) if name == "property-change" and message.get("data") is True else name
+
+
+@contextmanager
+def talking(path: Path, process: subprocess.Popen[bytes]) -> Iterator[Remote]:
+    """Connect to an mpv that starts."""
+    end = time.monotonic() + LIMIT
+    with socket.socket(socket.AF_UNIX) as connection:
+        while connection.connect_ex(str(path)) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)  # it is there before anybody listens
+        yield Remote(connection)
+
+
+def lead(remote: Remote, choice: Choice) -> bool:
+    """Play to the end, or through seeks; return whether it came there."""
+    for number, name in enumerate(("eof-reached", "paused-for-cache"), 1):
+        remote.ask("observe_property", number, name)
+    if remote.until("playback-restart", "end-file") == "end-file":
+        return False
+    for place in choice.seeks:
+        remote.ask("seek", place, "absolute+exact")
+        remote.until("playback-restart")
+    if choice.seeks:
+        return True
+    remote.playing = choice.timed
+    remote.ask("set_property", "pause", False)
+    return remote.until("eof-reached", "end-file") == "eof-reached"
+
+
+def shown(folder: Path) -> tuple[int, ...]:
+    """Return the numbers of the pictures that were written."""
+    if not any(folder.glob("*.png")):
+        return ()
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(folder / "%08d.png"), "-pix_fmt", "gray", "-f", "rawvideo", "-"]
+    return barcodes(ask(argv, seconds=60).stdout)

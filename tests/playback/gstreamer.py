@@ -1,0 +1,94 @@
+"""GStreamer plays a title with playbin3: in real time, as fast as it can for each variant and track, and through seeks.
+
+It runs in a Python that has its bindings (``gstreamer_child.py``). A variant is chosen by the speed of connection that it is told.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.playback.cells import Cell
+from tests.playback.desktop import MANIFEST, Choice, Judged, Seen, Site, ask, places, serving
+from tests.playback.titles import Title
+
+INSTALL = (
+    "GStreamer is not installed (Debian: apt-get install python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good "
+    "gstreamer1.0-plugins-bad gstreamer1.0-libav)."
+)
+CHILD = Path(__file__).with_name("gstreamer_child.py")
+CAPS = {"h264": "video/x-h264", "hevc": "video/x-h265", "av1": "video/x-av1"}
+USED = 0.8
+"""Of the speed of the connection, that GStreamer uses (bandwidth-target-ratio)."""
+
+
+@functools.cache
+def python() -> str | None:
+    """Return a Python that has the bindings."""
+    found = [name for name in (sys.executable, "/usr/bin/python3", shutil.which("python3") or "") if name]
+    return next((name for name in found if ask([name, str(CHILD)], seconds=30).stdout.strip()), None)
+
+
+@functools.cache
+def version() -> str | None:
+    """Return the version of GStreamer."""
+    return ask([python() or "", str(CHILD)], seconds=30).stdout.decode().split()[-1] if python() else None
+
+
+def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
+    """Play a title; return what was wrong."""
+    judged = Judged(cell, title)
+    with serving(title) as site:
+        judged.run(Choice(timed=True), watch(cell, title, site, Choice(timed=True)), site)
+    every = variants(cell, title)
+    for n in range(max(len(every), len(title.audio), len(title.text))):
+        level, bandwidth = every[n % len(every)]
+        choice = Choice(level, n % len(title.audio), n % len(title.text) if title.text else None)
+        with serving(title) as site:
+            seen = watch(cell, title, site, choice, bandwidth)
+        judged.run(choice, seen, site, starts_anywhere=cell.manifest == "dash")  # dashdemux2 begins with the lowest
+        judged.words(choice, seen)
+    judged.all_played((title.renditions, title.audio, title.text))
+    sought = Choice(seeks=places(cell, title))
+    with serving(title) as site:
+        judged.run(sought, watch(cell, title, site, sought), site)
+    return judged.faults
+
+
+def variants(cell: Cell, title: Title) -> list[tuple[int, int]]:
+    """Return (place of the level, declared bandwidth) of what can be chosen."""
+    text = (title.folder / MANIFEST[cell.manifest]).read_text(encoding="utf-8")
+    if cell.manifest == "hls":
+        found = [(name, int(rate)) for rate, name in re.findall(r"[:,]BANDWIDTH=(\d+).*\nvideo-(.*)\.m3u8", text)]
+    else:
+        found = [(name, int(rate)) for name, rate in re.findall(r'Representation id="video-([^"]*)"[^>]* bandwidth="(\d+)"', text)]
+    names = [level.name for level in title.renditions]
+    return sorted((names.index(name), rate) for name, rate in found)
+
+
+def watch(cell: Cell, title: Title, site: Site, choice: Choice, bandwidth: int = 0) -> Seen:
+    """Play as it was chosen. bandwidth: of the variant."""
+    streams: dict[str, Any] = {"video": 0 if choice.level is None else CAPS[title.renditions[choice.level].codec]}
+    streams |= {kind: place or 0 for kind, place in (("audio", choice.audio), ("text", choice.text)) if kind == "audio" or title.text}
+    wanted = {"address": site.address(cell), "speed": round(bandwidth / USED / 1000 * 1.01) + 1 if bandwidth else 0, "streams": streams}
+    wanted |= {"timed": choice.timed, "seeks": choice.seeks}
+    done = ask([python() or "", str(CHILD), json.dumps(wanted)], seconds=100)
+    if done.returncode:
+        return Seen(errors=(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip().rpartition(chr(10))[2]}",))
+    seen = json.loads(done.stdout)
+    sought = ((place - seen["zero"], shown) for place, shown in seen["sought"])  # it reads no edit lists: 0 is where the first picture is
+    return Seen(
+        frames=tuple(seen["frames"]),
+        sought=tuple(sought),
+        audio=seen["audio"],
+        words=tuple((start, end, text) for start, end, text in seen["words"]),
+        errors=tuple(seen["errors"]),
+        ended=seen["ended"],
+        stalls=seen["stalls"],
+    )
