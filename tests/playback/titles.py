@@ -45,9 +45,10 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Track:
-    """An audio or text track. uri: of its folder, as its segments are requested."""
+    """An audio or text track. name: unique in the title; in HLS all layouts of an audio track have one (member).  uri: of its folder."""
 
     name: str
+    member: str
     language: str
     channels: int
     uri: str
@@ -105,11 +106,11 @@ class Titles:
             SECONDS,
             tuple(planned(ladder, inventory)),
             tuple(
-                Track(track.label, track.language or "", track.facts.channels or 0, Path(track.init).parent.as_posix())
+                Track(track.label, track.name, track.language or "", track.facts.channels or 0, Path(track.init).parent.as_posix())
                 for track in inventory.audio
             ),
             tuple(
-                Track(track.name, track.language or "", 0, Path(track.segments[0].uri).parent.as_posix()) for track in inventory.subtitles
+                Track(track.name, track.name, track.language or "", 0, Path(track.segments[0].uri).parent.as_posix()) for track in inventory.subtitles
             ),
         )
 
