@@ -7,6 +7,7 @@ places that chance chose. The barcode of each presented picture says which frame
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import threading
 from collections import Counter
@@ -27,13 +28,16 @@ END = 0.1
 
 
 class Site(ThreadingHTTPServer):
-    """Serves a title, and its keys as a key service would; keeps what was asked for, and what of that is not there."""
+    """Serves a title, and its keys as a key service would; keeps what was asked for, and what of that is not there.
+
+    variant: the one that manifests offer, all if None.
+    """
 
     daemon_threads = True
 
-    def __init__(self, title: Title) -> None:
+    def __init__(self, title: Title, variant: int | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.title = title
+        self.title, self.variant = title, variant
         self.asked: list[str] = []
         self.missed: list[str] = []
 
@@ -55,7 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("keys/") and (key := title.keys.get(path.removeprefix("keys/"))):
             self._send(key, "application/octet-stream")
         elif path and file.is_file():
-            self._send(file.read_bytes(), delivery(path).content_type)
+            body, variant = file.read_bytes(), self.server.variant
+            one = path in MANIFEST.values() and variant is not None
+            self._send(with_one(body.decode(), variant or 0).encode() if one else body, delivery(path).content_type)
         else:
             self.server.missed.append(path)
             self.send_error(404)
@@ -72,8 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(title: Title) -> Iterator[Site]:
-    with Site(title) as site:
+def serving(title: Title, variant: int | None = None) -> Iterator[Site]:
+    with Site(title, variant) as site:
         threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield site
         site.shutdown()
@@ -125,6 +131,26 @@ def places(cell: Cell, title: Title) -> tuple[float, ...]:
     """Return times to seek to, each in the middle of a frame of every level."""
     chance, rate = random.Random(cell.id), min(level.rate for level in title.renditions)
     return tuple(round(float((chance.randrange(1, int(title.seconds * rate) - 2) + 0.5) / rate), 4) for _ in range(SEEKS))
+
+
+def variants(cell: Cell, title: Title) -> list[int]:
+    """Return the places of the levels of what a manifest offers, in its order."""
+    text = (title.folder / MANIFEST[cell.manifest]).read_text(encoding="utf-8")
+    names = [level.name for level in title.renditions]
+    found = re.findall(r"^video-(.*)\.m3u8$", text, re.MULTILINE) if cell.manifest == "hls" else re.findall(r'<Representation id="video-([^"]*)"', text)
+    return [names.index(name) for name in found]
+
+
+def with_one(manifest: str, variant: int) -> str:
+    """Return a manifest that offers one variant alone, so that a player has to take it."""
+    of_hls = list(re.finditer(r"^#EXT-X-STREAM-INF:.*\n.*\n", manifest, re.MULTILINE))
+    of_dash = list(re.finditer(r' *<Representation id="video-.*?</Representation>\n', manifest, re.DOTALL))
+    for place, found in reversed(list(enumerate(of_hls or of_dash))):
+        manifest = manifest if place == variant else manifest[: found.start()] + manifest[found.end() :]
+    sets = re.findall(r" *<AdaptationSet .*?</AdaptationSet>\n", manifest, re.DOTALL)
+    for empty in (one for one in sets if "<Representation" not in one):
+        manifest = manifest.replace(empty, "")
+    return manifest
 
 
 def numbers(cell: Cell, title: Title, level: Rendition) -> tuple[int, ...]:

@@ -1,21 +1,18 @@
 """GStreamer plays a title with playbin3: in real time, as fast as it can for each variant and track, and through seeks.
 
-It runs in a Python that has its bindings (``gstreamer_child.py``). A variant is chosen by the speed of connection that it is told.
+It runs in a Python that has its bindings (``gstreamer_child.py``). Of each variant it gets a manifest that offers no other.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
 from tests.playback.cells import Cell
-from tests.playback.desktop import MANIFEST, Choice, Judged, Seen, Site, ask, places, serving
+from tests.playback.desktop import Choice, Judged, Seen, Site, ask, places, serving, variants
 from tests.playback.titles import Title
 
 INSTALL = (
@@ -23,9 +20,6 @@ INSTALL = (
     "gstreamer1.0-plugins-bad gstreamer1.0-libav)."
 )
 CHILD = Path(__file__).with_name("gstreamer_child.py")
-CAPS = {"h264": "video/x-h264", "hevc": "video/x-h265", "av1": "video/x-av1"}
-USED = 0.8
-"""Of the speed of the connection, that GStreamer uses (bandwidth-target-ratio)."""
 
 
 @functools.cache
@@ -48,11 +42,10 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
         judged.run(Choice(timed=True), watch(cell, title, site, Choice(timed=True)), site)
     every = variants(cell, title)
     for n in range(max(len(every), len(title.audio), len(title.text))):
-        level, bandwidth = every[n % len(every)]
-        choice = Choice(level, n % len(title.audio), n % len(title.text) if title.text else None)
-        with serving(title) as site:
-            seen = watch(cell, title, site, choice, bandwidth)
-        judged.run(choice, seen, site, starts_anywhere=cell.manifest == "dash")  # dashdemux2 begins with the lowest
+        choice = Choice(every[n % len(every)], n % len(title.audio), n % len(title.text) if title.text else None)
+        with serving(title, n % len(every)) as site:
+            seen = watch(cell, title, site, choice)
+        judged.run(choice, seen, site)
         judged.words(choice, seen)
     judged.all_played((title.renditions, title.audio, title.text))
     sought = Choice(seeks=places(cell, title))
@@ -61,23 +54,11 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
     return judged.faults
 
 
-def variants(cell: Cell, title: Title) -> list[tuple[int, int]]:
-    """Return (place of the level, declared bandwidth) of what can be chosen."""
-    text = (title.folder / MANIFEST[cell.manifest]).read_text(encoding="utf-8")
-    if cell.manifest == "hls":
-        found = [(name, int(rate)) for rate, name in re.findall(r"[:,]BANDWIDTH=(\d+).*\nvideo-(.*)\.m3u8", text)]
-    else:
-        found = [(name, int(rate)) for name, rate in re.findall(r'Representation id="video-([^"]*)"[^>]* bandwidth="(\d+)"', text)]
-    names = [level.name for level in title.renditions]
-    return sorted((names.index(name), rate) for name, rate in found)
-
-
-def watch(cell: Cell, title: Title, site: Site, choice: Choice, bandwidth: int = 0) -> Seen:
-    """Play as it was chosen. bandwidth: of the variant."""
-    streams: dict[str, Any] = {"video": 0 if choice.level is None else CAPS[title.renditions[choice.level].codec]}
+def watch(cell: Cell, title: Title, site: Site, choice: Choice) -> Seen:
+    """Play as it was chosen."""
+    streams = {"video": 0}
     streams |= {kind: place or 0 for kind, place in (("audio", choice.audio), ("text", choice.text)) if kind == "audio" or title.text}
-    wanted = {"address": site.address(cell), "speed": round(bandwidth / USED / 1000 * 1.01) + 1 if bandwidth else 0, "streams": streams}
-    wanted |= {"timed": choice.timed, "seeks": choice.seeks}
+    wanted = {"address": site.address(cell), "streams": streams, "timed": choice.timed, "seeks": choice.seeks}
     done = ask([python() or "", str(CHILD), json.dumps(wanted)], seconds=100)
     if done.returncode:
         return Seen(errors=(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip().rpartition(chr(10))[2]}",))
