@@ -81,6 +81,12 @@ def key_of(configured: Settings) -> Any:
     return lambda key_id: store.get(key_id).key
 
 
+def keys_of(result: IngestResult, configured: Settings) -> dict[str, bytes]:
+    """Return the keys of a title by their ids."""
+    key = key_of(configured)
+    return {key_id: key(key_id) for key_id in result.record.encryption.key_ids}
+
+
 def version(result: IngestResult) -> Path:
     """Return the folder of a version that was published to a local directory."""
     return Path(result.manifest).parent

@@ -16,7 +16,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from tests.test_browser import CHROMIUM, browser
+from tests.playback.chromium import CHROMIUM, browser
 from vidpipe.errors import UsageError
 from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.preview import Preview, playing

@@ -1,6 +1,6 @@
 """docs/serving.md as it stands: its table of headers, its nginx configuration, its key service and its player page.
 
-The last two tests need nginx (Debian: ``apt-get install nginx``); the very last also Chromium and TEST_HLSJS (see test_browser.py).
+The last two tests need nginx (Debian: ``apt-get install nginx``); the very last also Chromium and TEST_HLSJS (see playback/chromium.py).
 Without them they are skipped and say so.
 """
 
@@ -25,7 +25,7 @@ from threading import Event, Thread
 import pytest
 
 from tests.ingest_support import FIXTURES, key_of, run, settings, version
-from tests.test_browser import CHROMIUM, HLSJS, browser, with_hlsjs
+from tests.playback.chromium import HLSJS, browser, with_player
 from vidpipe.publish.delivery import ADDRESS, delivery
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -204,8 +204,7 @@ def test_nginx_sends_the_headers_and_the_keys(served: Served, page_origin: str) 
 
 
 @with_nginx
-@with_hlsjs
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+@with_player("hls.js")
 def test_the_player_page_plays_from_another_origin(served: Served, page_origin: str, tmp_path: Path) -> None:
     content_id = served.version.split("/")[1]
     report = (

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tests.playback.cells import AUDIO, CLIPS, PLAYERS, PROTECTIONS, Cell, cells
+from tests.playback.chromium import THEATRES
 from tests.playback.outcome import Outcome, Run, read, write
 from tests.playback.page import PAGE, PICTURE, RECORD, updated
 from tests.playback.picture import draw
@@ -43,9 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         titles = Titles(wanted.titles or Path(scratch) / "titles")
         with ThreadPoolExecutor(wanted.jobs) as pool:
-            outcomes = []
-            for outcome in pool.map(lambda cell: timed(cell, titles, Path(scratch)), chosen):
-                outcomes.append(outcome)
+            outcomes = list(pool.map(lambda cell: timed(cell, titles, Path(scratch)), chosen))
+        THEATRES.close()
     counted = Counter(outcome.result for outcome in outcomes)
     print(", ".join(f"{count} {result}" for result, count in counted.most_common()))
     if not wanted.dry:

@@ -76,7 +76,24 @@ PLAYERS = (
     Player("hls.js", "hls.js in headless Chromium", ("hls",), IN_CHROMIUM),
     Player("Shaka Player", "Shaka Player in headless Chromium", ("hls", "dash"), IN_CHROMIUM),
     Player("dash.js", "dash.js in headless Chromium", ("dash",), IN_CHROMIUM),
-    Player("video.js", "video.js with videojs-contrib-eme in headless Chromium", ("hls", "dash"), IN_CHROMIUM),
+    Player(
+        "video.js",
+        "video.js with videojs-contrib-eme in headless Chromium",
+        ("hls", "dash"),
+        (
+            NO_HEVC,
+            Limit(
+                "In HLS, video.js takes every key with the identity format for one of AES-128, and decrypts whole segments with it.",
+                manifests=("hls",),
+                protections=("cbcs", "cenc"),
+            ),
+            Limit(
+                "In DASH, video.js asks for an init section of WebVTT, which has none, and drops the track; the title plays without.",
+                manifests=("dash",),
+                audio=("subtitles",),
+            ),
+        ),
+    ),
     Player(
         "Chromium",
         "the HLS player of headless Chromium itself, <video src=master.m3u8>",
@@ -85,6 +102,7 @@ PLAYERS = (
             NO_HEVC,
             Limit("Chromium's own HLS joins the init section to the first segment before it decrypts.", protections=("aes-128",)),
             Limit("Chromium's own HLS has no SAMPLE-AES.", protections=("cbcs", "cenc")),
+            Limit("Chromium's own HLS has no text tracks; the title plays without.", audio=("subtitles",)),
         ),
     ),
 )

@@ -110,7 +110,8 @@ class Titles:
                 for track in inventory.audio
             ),
             tuple(
-                Track(track.name, track.name, track.language or "", 0, Path(track.segments[0].uri).parent.as_posix()) for track in inventory.subtitles
+                Track(track.name, track.name, track.language or "", 0, Path(track.segments[0].uri).parent.as_posix())
+                for track in inventory.subtitles
             ),
         )
 

@@ -13,7 +13,8 @@ async function player(video, plan, report) {
   const eme = plan.eme ? {emeEnabled: true, pLoader: AsClearKey, drmSystems: {'org.w3.clearkey': {licenseUrl: plan.license}}} : {};
   const hls = new Hls({...eme, ...plan.settings});
   hls.on(Hls.Events.ERROR, (_, e) => {
-    if (e.details !== Hls.ErrorDetails.INTERNAL_ABORTED) report.error(`${e.details} ${e.error || ''}`.trim());  // it says so of what a switch made idle
+    if (e.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR && !e.fatal) report.stall();
+    else if (e.details !== Hls.ErrorDetails.INTERNAL_ABORTED) report.error(`${e.details} ${e.error || ''}`.trim());  // of what a switch made idle
   });
   hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, e) => report.audio([e.groupId, e.name]));
   const parsed = new Promise(done => hls.on(Hls.Events.MANIFEST_PARSED, done));

@@ -14,22 +14,23 @@ async function player(video, plan, report) {
   await Promise.race([new Promise(done => made.one('loadedmetadata', done)), wait(15000)]);
   const vhs = made.tech({IWillNotUseThisInPlugins: true}).vhs;
   const named = (one, name) => plan.manifest === 'dash' ? one.playlist.attributes.NAME === `video-${name}` : one.playlist.resolvedUri.endsWith(`/video-${name}.m3u8`);
-  const choose = one => {  // only what is enabled anew replaces what is buffered
+  const choose = async one => {  // only what is enabled anew replaces what is buffered
     for (const other of vhs.representations()) other.enabled(false);
     one.enabled(true);
+    await near('another playlist', () => vhs.playlists.media() === one.playlist || vhs.playlists.media().id === one.id);
+    await wait(150);
+    video.currentTime = 0;  // it had ended, and fetches nothing before a seek
   };
   return {
     async force(name) {
       const one = vhs.representations().find(other => named(other, name));
       if (!one) throw new Error(`no level ${name}: ${vhs.representations().map(other => other.playlist.attributes.NAME || other.playlist.resolvedUri)}`);
-      choose(one);
-      await wait(100);
-      video.currentTime = 0;  // it had ended, and fetches nothing before a seek
+      await choose(one);
     },
     // A group of another layout belongs to other variants: there is no other way to choose it.
     async audio(track) {
       const group = plan.manifest === 'hls' && vhs.representations().find(one => one.playlist.attributes.AUDIO === `audio-${track.channels}ch`);
-      if (group) choose(group);
+      if (group) await choose(group);
       const tracks = [...Array(made.audioTracks().length).keys()].map(at => made.audioTracks()[at]);
       const one = tracks.find(other => other.label === track.name) || tracks.find(other => other.label === track.member);
       if (!one) throw new Error(`no audio ${track.name}: ${tracks.map(other => other.label)}`);
