@@ -161,10 +161,14 @@ def numbers(cell: Cell, title: Title, level: Rendition) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is wrong with runs of a title, as sentences; and which levels and tracks they played, by their folders."""
+    """What is wrong with runs of a title, as sentences; and which levels and tracks they played, by their folders.
+
+    beside: how many frames a seek may be beside its place.
+    """
 
     cell: Cell
     title: Title
+    beside: int = 1
     faults: list[str] = field(default_factory=list)
     played: set[str] = field(default_factory=set)
 
@@ -218,7 +222,7 @@ class Judged:
         rate = max(level.rate for level in self.title.renditions)
         slowest = min(level.rate for level in self.title.renditions)
         for wanted, shown in seen.sought:
-            if not wanted - 1 / slowest - 0.001 <= shown / rate <= wanted + 1 / slowest + 0.001:
+            if abs(shown / rate - wanted) > self.beside / slowest + 0.001:
                 self.faults.append(f"seeks: frame {shown} at {wanted} s, and not {int(wanted * rate)}")
         if len(seen.sought) != SEEKS:
             self.faults.append(f"seeks: {len(seen.sought)} of {SEEKS} were shown")

