@@ -6,11 +6,12 @@ Exit code 1 if a cell failed.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import zip_longest
 from pathlib import Path
 
@@ -38,19 +39,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells in parallel (default: 2)")
     parser.add_argument("--dry", action="store_true", help="write nothing in docs/")
     wanted = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored
     known = read(RECORD) if RECORD.is_file() else Run()
     done = {outcome.cell for outcome in known.outcomes if outcome.result in ("passed", "not possible")} if wanted.again else set()
     chosen = [cell for cell in every_cell(wanted.player or names) if cell not in done and is_wanted(cell, wanted)]
-    with tempfile.TemporaryDirectory() as scratch:
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(wanted.jobs) as pool:
         titles = Titles(wanted.titles or Path(scratch) / "titles")
-        with ThreadPoolExecutor(wanted.jobs) as pool:
-            outcomes = list(pool.map(lambda cell: timed(cell, titles, Path(scratch)), chosen))
-        THEATRES.close()
+        try:
+            for begun in as_completed([pool.submit(timed, cell, titles, Path(scratch)) for cell in chosen]):
+                outcomes.append(begun.result())
+        except KeyboardInterrupt:  # what was played is kept
+            pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            pool.shutdown()
+            THEATRES.close()
     counted = Counter(outcome.result for outcome in outcomes)
     print(", ".join(f"{count} {result}" for result, count in counted.most_common()))
     if not wanted.dry:
-        versions = {name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}
-        run = known.with_outcomes(versions, outcomes)
+        run = known.with_outcomes({name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}, outcomes)
         write(run, RECORD)
         draw(run, PICTURE)
         PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), run), encoding="utf-8")
