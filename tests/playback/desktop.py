@@ -1,4 +1,4 @@
-"""The players that run without a browser: FFmpeg, GStreamer, mpv, VLC. What they share: a server, what they saw, and what is wrong with that.
+"""What the players without a browser share (FFmpeg, GStreamer, mpv, VLC): a server, what they saw, and what is wrong with that.
 
 Each plays a title in runs: one as a viewer would, in real time; one for each level and track, which it is made to choose; and seeks to
 places that chance chose. The barcode of each presented picture says which frame it shows, and the server which segments were asked for.
@@ -6,6 +6,7 @@ places that chance chose. The barcode of each presented picture says which frame
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import subprocess
@@ -137,8 +138,8 @@ def variants(cell: Cell, title: Title) -> list[int]:
     """Return the places of the levels of what a manifest offers, in its order."""
     text = (title.folder / MANIFEST[cell.manifest]).read_text(encoding="utf-8")
     names = [level.name for level in title.renditions]
-    found = re.findall(r"^video-(.*)\.m3u8$", text, re.MULTILINE) if cell.manifest == "hls" else re.findall(r'<Representation id="video-([^"]*)"', text)
-    return [names.index(name) for name in found]
+    pattern = r"^video-(.*)\.m3u8$" if cell.manifest == "hls" else r'<Representation id="video-([^"]*)"'
+    return [names.index(name) for name in re.findall(pattern, text, re.MULTILINE)]
 
 
 def with_one(manifest: str, variant: int) -> str:
@@ -232,14 +233,14 @@ class Judged:
         each = [numbers(self.cell, self.title, level) for level in self.title.renditions]
         step = max(one[1] for one in each)
         ends = {one[-1] for one in each} | ({one[-2] for one in each} if last_may_miss else set())
-        follows = all(1 <= after - before <= step for before, after in zip(frames, frames[1:], strict=False))
+        follows = all(1 <= after - before <= step for before, after in itertools.pairwise(frames))
         return bool(frames) and frames[0] == 0 and frames[-1] in ends and follows
 
 
 def _shown(frames: Sequence[int]) -> str:
     if not frames:
         return "no picture"
-    gaps = [after for before, after in zip(frames, frames[1:], strict=False) if after - before != frames[1] - frames[0]]
+    gaps = [after for before, after in itertools.pairwise(frames) if after - before != frames[1] - frames[0]]
     return f"{len(frames)} pictures, {frames[0]} to {frames[-1]}" + (f", {len(gaps)} gaps, the first before {gaps[0]}" if gaps else "")
 
 

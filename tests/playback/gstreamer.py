@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
 from tests.playback.cells import Cell
 from tests.playback.desktop import Choice, Judged, Seen, Site, ask, places, serving, variants
 from tests.playback.titles import Title
@@ -37,7 +38,8 @@ def version() -> str | None:
 
 def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
     """Play a title; return what was wrong."""
-    judged = Judged(cell, title)
+    # A segment begins later than its playlist says, by what the edit list would take off: just before that, its first picture is shown.
+    judged = Judged(cell, title, beside=3)
     with serving(title) as site:
         judged.run(Choice(timed=True), watch(cell, title, site, Choice(timed=True)), site)
     every = variants(cell, title)

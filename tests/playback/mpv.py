@@ -56,8 +56,9 @@ def watch(cell: Cell, title: Title, site: Site, choice: Choice, folder: Path) ->
     # framedrop: what is late is shown all the same.  rebase: times are those of the title.  sid: FFmpeg below it cannot, see cells.py
     # errors: FFmpeg remarks that a list "may have been wrapped" when it seeks; without a clock nothing is in sync
     level = "all=warn" if choice.timed else "all=error" if choice.seeks else "all=warn,cplayer=error"
-    argv = ["mpv", *QUIET, f"--msg-level={level}", "--vo=image", "--vo-image-format=png", f"--vo-image-outdir={folder / 'shown'}", "--pause", "--framedrop=no",
-            "--rebase-start-time=no", "--keep-open=yes", "--hr-seek=yes", "--sid=no", f"--vf=lavfi=[{STRIP}]"]  # fmt: skip
+    argv = ["mpv", *QUIET, f"--msg-level={level}", "--vo=image", "--vo-image-format=png", f"--vo-image-outdir={folder / 'shown'}",
+            "--pause", "--framedrop=no", "--rebase-start-time=no", "--keep-open=yes", "--hr-seek=yes", "--sid=no",
+            f"--vf=lavfi=[{STRIP}]"]  # fmt: skip
     if choice.timed:
         argv.append("--ao=null")
     else:

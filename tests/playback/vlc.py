@@ -25,8 +25,10 @@ RATE = 48000
 TOGETHER = 3
 TRIES = 3
 """Of each run: it leaves pictures out, as they come late, whatever it is told, and a busy machine makes many late."""
-HARMLESS = re.compile("filter error: |(vout display|video output) error: |failed to create video output|Failed to create demuxer .nil. Unknown|"
-                      r"[Tt]imestamp (conversion failed|\d+ for)")  # fmt: skip
+HARMLESS = re.compile(
+    "filter error: |(vout display|video output) error: |failed to create video output|Failed to create demuxer .nil. Unknown|"
+    r"[Tt]imestamp (conversion failed|\d+ for)"
+)
 """Hardware decoding, which it tries first, and what comes of it; the thumbnails of DASH, which it takes for a track that it cannot play;
 pictures and audio that are decoded between a seek and the new clock."""
 # no-drop, no-skip: what is late is shown all the same.  hw: none.  no-spu: no words on the barcode
@@ -51,7 +53,7 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
 
     def run(choice: Choice, variant: int | None) -> Judged:
         for attempt in range(TRIES):
-            judged = Judged(cell, title, beside=2)  # it prerolls to the time of the audio
+            judged = Judged(cell, title, beside=3)  # it begins a little before
             with serving(title, variant) as site:
                 seen = watch(title, site.address(cell), choice, folder / f"{attempt} {variant} {choice.name}".replace(" ", "-"))
             judged.run(choice, seen, site, last_may_miss=True)  # libvlc ends as soon as the last picture is due: shown or not

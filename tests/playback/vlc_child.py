@@ -5,6 +5,7 @@ Out:  what ``tests/playback/vlc.py`` reads.
 """
 
 import ctypes
+import itertools
 import json
 import sys
 import threading
@@ -100,9 +101,10 @@ class Player:
         end = time.monotonic() + LIMIT
         while time.monotonic() < end and not self.over.is_set():
             shown = self.frames[max(0, before - 1) :]
-            if jumps := [after for earlier, after in zip(shown, shown[1:]) if after < earlier or (self.first and after > earlier + JUMP)]:
-                self.first = False
-                return jumps[0]
+            for earlier, after in itertools.pairwise(shown):
+                if after < earlier or (self.first and after > earlier + JUMP):
+                    self.first = False
+                    return after
             time.sleep(0.01)
         return -1
 
