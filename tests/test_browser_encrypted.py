@@ -74,3 +74,15 @@ def test_encrypted_samples_play_to_the_end(title: Title, player: str, manifest: 
     assert report["keys"], "the browser decrypts, and not the player"
     assert report["time"] == pytest.approx(3.0, abs=0.05)
     assert seen.steps[0]["frames"] >= 75
+
+
+@pytest.mark.parametrize(("player", "manifest"), playing(("Shaka Player", "hls"), ("hls.js", "hls")))
+@pytest.mark.parametrize("classes", ["all", "audio-video"])
+def test_a_player_takes_session_keys_of_encrypted_samples(classes: str, player: str, manifest: str, tmp_path: Path) -> None:
+    """The master playlist names keys by their URIs alone: it cannot give their ids, which players take from init sections."""
+    configured = settings(tmp_path, encrypt="cbcs", session_keys=True, key_classes=classes)
+    result = run(FIXTURES / "portrait-25.mp4", configured)
+    assert Path(result.manifest).read_text().count("#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,") == len(result.record.encryption.key_ids)
+    report = played((version(result), keys_of(result, configured)), player, manifest, 3).report
+    assert (report["errors"], report["ended"], report["keys"]) == ([], True, True), report
+    assert report["time"] == pytest.approx(3.0, abs=0.05)

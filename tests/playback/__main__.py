@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import zip_longest
 from pathlib import Path
 
-from tests.playback.cells import AUDIO, CLIPS, PLAYERS, PROTECTIONS, Cell, cells
+from tests.playback.cells import AUDIO, CLIPS, PLAYERS, PROTECTIONS, Cell, cells, refusal
 from tests.playback.chromium import THEATRES
 from tests.playback.outcome import Outcome, Run, read, write
 from tests.playback.page import PAGE, PICTURE, RECORD, updated
@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored
     known = read(RECORD) if RECORD.is_file() else Run()
-    done = {outcome.cell for outcome in known.outcomes if outcome.result in ("passed", "not possible")} if wanted.again else set()
-    chosen = [cell for cell in every_cell(wanted.player or names) if cell not in done and is_wanted(cell, wanted)]
+    done = {outcome.cell for outcome in known.outcomes if outcome.result == "passed"} if wanted.again else set()
+    every = every_cell(wanted.player or names)
+    refused = [Outcome(cell, "not possible", why) for cell in every if (why := refusal(cell))]
+    chosen = [cell for cell in every if not refusal(cell) and cell not in done and is_wanted(cell, wanted)]
     if wanted.take:
         known, chosen = known.with_run(read(wanted.take)), []
     outcomes: list[Outcome] = []
@@ -60,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     counted = Counter(outcome.result for outcome in outcomes)
     print(", ".join(f"{count} {result}" for result, count in counted.most_common()))
     if not wanted.dry:
-        run = known.with_outcomes({name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}, outcomes)
+        run = known.with_outcomes({name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}, [*refused, *outcomes])
         write(run, RECORD)
         draw(run, PICTURE)
         PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), run), encoding="utf-8")
@@ -83,8 +85,7 @@ def timed(cell: Cell, titles: Titles, folder: Path) -> Outcome:
     """Play a cell and print a line."""
     began = time.monotonic()
     outcome = outcome_of(cell, titles, folder)
-    if outcome.result != "not possible":
-        print(f"{outcome.result:<8} {time.monotonic() - began:5.1f} s  {cell.id}  {outcome.why}", flush=True)
+    print(f"{outcome.result:<8} {time.monotonic() - began:5.1f} s  {cell.id}  {outcome.why}", flush=True)
     return outcome
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.playback.cells import PLAYERS, undecodable
+from tests.playback.cells import PLAYERS, cells, undecodable
 from tests.playback.outcome import Run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,11 +32,13 @@ def found(run: Run) -> str:
         if outcome.left_out:
             why = f"Left out of ladders that have other rungs: {', '.join(outcome.left_out)}. {undecodable(cell, 'hevc') or ''}".strip()
             reasons[why].setdefault(f"{cell.player} ({cell.manifest.upper()})")
-    lines = ["| player | version | manifest | passed | failed | not possible | absent |", "|---|---|---|---|---|---|---|"]
+    results = ("passed", "failed", "not possible", "absent", "not played")
+    lines = [f"| player | version | manifest | {' | '.join(results)} |", "|---" * (3 + len(results)) + "|"]
     for player in PLAYERS:
         for manifest in player.manifests:
             count = counts[player.name, manifest]
-            numbers = " | ".join(str(count[result]) for result in ("passed", "failed", "not possible", "absent"))
+            count["not played"] = sum(1 for cell in cells(player) if cell.manifest == manifest) - count.total()
+            numbers = " | ".join(str(count[result] or "") for result in results)
             lines.append(f"| {player.name} | {run.versions.get(player.name, '')} | {manifest.upper()} | {numbers} |")
     lines += ["", "What is not possible, and why:", ""]
     lines += [f"- {why} ({', '.join(who)})" for why, who in reasons.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Literal
 
 from tests.playback.cells import AUDIO, CLIPS, PLAYERS, PROTECTIONS, Cell
 from tests.playback.outcome import Result, Run
@@ -11,13 +12,17 @@ from tests.playback.outcome import Result, Run
 SQUARE, GAP, ROW = 13, 2, 19
 LEFT, TOP = 190, 78
 COLUMN = len(AUDIO) * (SQUARE + GAP) + 14
-COLOURS: dict[Result, str] = {"passed": "#2e9e5b", "failed": "#d43a3a", "not possible": "#d9dde3", "absent": "#f2c14e"}
-LEGEND: dict[Result, str] = {
+Shown = Result | Literal["not played"]
+COLOURS: dict[Shown, str] = {"passed": "#2e9e5b", "failed": "#d43a3a", "not possible": "#d9dde3", "absent": "#f2c14e", "not played": "#fff"}
+LEGEND: dict[Shown, str] = {
     "passed": "played without a fault",
     "failed": "failed",
     "not possible": "not possible (the page says why)",
     "absent": "player absent",
+    "not played": "not played yet",
 }
+
+BORDER = ' stroke="#c3c9d1"'
 
 
 def draw(run: Run, file: Path) -> None:
@@ -26,7 +31,7 @@ def draw(run: Run, file: Path) -> None:
     columns = [(player.name, manifest) for player in PLAYERS for manifest in player.manifests]
     rows = [(ladder, protection) for ladder in CLIPS for protection in PROTECTIONS]
     group = 8  # between ladders
-    paths: dict[Result, list[str]] = defaultdict(list)
+    paths: dict[Shown, list[str]] = defaultdict(list)
     text: list[str] = []
     for number, (name, manifest) in enumerate(columns):
         middle = LEFT + number * COLUMN + COLUMN // 2 - 7
@@ -41,9 +46,9 @@ def draw(run: Run, file: Path) -> None:
         text.append(f'<text x="{LEFT - 12}" y="{top + 11}" class="e">{protection}</text>')
         for column, (name, manifest) in enumerate(columns):
             for place, audio in enumerate(AUDIO):
-                if result := found.get(Cell(name, manifest, ladder, protection, audio)):
-                    left = LEFT + column * COLUMN + place * (SQUARE + GAP)
-                    paths[result].append(f"M{left} {top}h{SQUARE}v{SQUARE}h-{SQUARE}z")
+                result = found.get(Cell(name, manifest, ladder, protection, audio), "not played")
+                left = LEFT + column * COLUMN + place * (SQUARE + GAP)
+                paths[result].append(f"M{left} {top}h{SQUARE}v{SQUARE}h-{SQUARE}z")
         top += ROW
     left = LEFT
     for result, words in LEGEND.items():
@@ -53,7 +58,11 @@ def draw(run: Run, file: Path) -> None:
             left += 34 + 7 * len(words)
     text.append(f'<text x="{LEFT}" y="{top + 46}">The squares of a group, from left to right: {", ".join(AUDIO)}.</text>')
     width, height = max(LEFT + len(columns) * COLUMN, 760), top + 62
-    squares = "\n".join(f'<path fill="{COLOURS[result]}" d="{"".join(steps)}"/>' for result, steps in paths.items() if steps)
+    squares = "\n".join(
+        f'<path fill="{COLOURS[result]}"{BORDER if result == "not played" else ""} d="{"".join(steps)}"/>'
+        for result, steps in paths.items()
+        if steps
+    )
     style = "text{font:12px system-ui,sans-serif;fill:#24292f}.b{font-weight:600}.c{text-anchor:middle}.e{text-anchor:end}"
     file.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="Which players play what">\n'

@@ -45,6 +45,9 @@ const seen = () => ({time: video.currentTime, duration: video.duration, width: v
   frames: quality().totalVideoFrames, dropped: quality().droppedVideoFrames, ended: video.ended, cues: cues(), keys: !!video.mediaKeys,
   heard: video.webkitAudioDecodedByteCount, buffered: ranges(video.buffered), played: ranges(video.played)});
 
+// What plays quicker than it is fetched would stall: all of it has to be there, as far as a player fetches ahead.
+const filled = () => near('', () => ranges(video.buffered).some(([from, to]) => from < 0.1 && to > plan.seconds - 0.3), 5000).catch(() => {});
+
 const DO = {
   // From a place, or from where it stands, to the end, or for so many seconds.
   async play(player, {from, seconds}) {
@@ -76,12 +79,14 @@ const DO = {
       await near('', there, 2500).catch(() => { video.currentTime = 0; });
     }
     await near(`level ${name}`, there, 2500);
+    await filled();
     const came = await DO.play(player, {});
     return {...came, frames: seen().frames - (emptied ? 0 : before.frames)};
   },
   async audio(player, {track, seconds}) {
     await DO.seek(player, {to: 0});
     await player.audio(track);
+    await filled();
     return DO.play(player, {seconds});
   },
   async show(player, {track}) { await player.text(track); },
