@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     counted = Counter(outcome.result for outcome in outcomes)
     print(", ".join(f"{count} {result}" for result, count in counted.most_common()))
     if not wanted.dry:
-        run = known.with_outcomes({name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}, [*refused, *outcomes])
+        versions = {name: IMPLEMENTATIONS[name].version() or "" for name in {cell.player for cell in chosen}}
+        run = known.with_outcomes(versions, [*refused, *outcomes])
         write(run, RECORD)
         draw(run, PICTURE)
         PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), run), encoding="utf-8")

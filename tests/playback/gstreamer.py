@@ -40,7 +40,8 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
     """Play a title; return what was wrong."""
     # A segment begins later than its playlist says, by what the edit list would take off: just before that, its first picture is shown.
     judged = Judged(cell, title, beside=3)
-    with serving(title) as site:
+    one = 0 if cell.manifest == "hls" and len({level.codec for level in title.renditions}) > 1 else None  # hlsdemux2 changes no codec
+    with serving(title, one) as site:
         judged.run(Choice(timed=True), watch(cell, title, site, Choice(timed=True)), site)
     every = variants(cell, title)
     for n in range(max(len(every), len(title.audio), len(title.text))):
@@ -51,7 +52,7 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
         judged.words(choice, seen)
     judged.all_played((title.renditions, title.audio, title.text))
     sought = Choice(seeks=places(cell, title))
-    with serving(title) as site:
+    with serving(title, one) as site:
         judged.run(sought, watch(cell, title, site, sought), site)
     return judged.faults
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.playback.cells import Cell
+from tests.playback.cells import Cell, undecodable
 from tests.playback.desktop import Choice, Judged, Seen, ask, places, serving, variants
 from tests.playback.titles import Title
 from vidpipe.inventory.model import Inventory
@@ -45,11 +45,13 @@ def version() -> str | None:
 
 def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
     """Play a title; return what was wrong."""
-    every = variants(cell, title)
-    runs: list[tuple[Choice, int | None]] = [(Choice(timed=True), None), (Choice(seeks=places(cell, title)), None)]
+    levels = [level for level in title.renditions if not undecodable(cell, level.codec)]
+    every = [(place, level) for place, level in enumerate(variants(cell, title)) if title.renditions[level] in levels]
+    first = None if levels == list(title.renditions) else every[0][0]
+    runs: list[tuple[Choice, int | None]] = [(Choice(timed=True), first), (Choice(seeks=places(cell, title)), first)]
     for n in range(max(len(every), len(title.audio), len(title.text))):
-        choice = Choice(every[n % len(every)], n % len(title.audio), n % len(title.text) if title.text else None)
-        runs.append((choice, n % len(every)))
+        variant, level = every[n % len(every)]
+        runs.append((Choice(level, n % len(title.audio), n % len(title.text) if title.text else None), variant))
 
     def run(choice: Choice, variant: int | None) -> Judged:
         for attempt in range(TRIES):
@@ -65,7 +67,7 @@ def play(cell: Cell, title: Title, folder: Path) -> Sequence[str]:
         each = list(pool.map(run, *zip(*runs, strict=True)))
     faults, played = [fault for one in each for fault in one.faults], {folder for one in each for folder in one.played}
     whole = Judged(cell, title, faults=faults, played=played)
-    whole.all_played((title.renditions, title.audio, title.text))
+    whole.all_played((levels, title.audio, title.text))
     return whole.faults
 
 
