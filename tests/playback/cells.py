@@ -85,7 +85,7 @@ IN_MPV = (
 IN_VLC = (
     Limit("VLC 3.0 does not decrypt Common Encryption: its MP4 demuxer finds no avcC in an encrypted sample entry.",
           protections=("cbcs", "cenc")),
-    Limit("VLC 3.0 ends before it has shown the last second of H.265, which others show; why has not been found.",
+    Limit("VLC 3.0 ends before it has shown the last second of H.265, which all others show; the reason has not been found.",
           codecs=("hevc",)),
     Limit("VLC 3.0 never ends a DASH title with a chosen text track; it plays without the track.",
           manifests=("dash",), audio=("subtitles",)),
@@ -124,7 +124,7 @@ PLAYERS = (
         ),
     ),
     Player("FFmpeg", "the FFmpeg of imageio-ffmpeg; in DASH it is given the key, in HLS it asks for it", ("hls", "dash")),
-    Player("GStreamer", "playbin3 with hlsdemux2, which keeps to one variant where a ladder has several codecs, and dashdemux2", ("hls", "dash"), IN_GSTREAMER),
+    Player("GStreamer", "playbin3; hlsdemux2 keeps to one variant where a ladder has several codecs", ("hls", "dash"), IN_GSTREAMER),
     Player("mpv", "mpv without a screen; in DASH it is given the key, in HLS it asks for it", ("hls", "dash"), IN_MPV),
     Player("VLC", "libvlc without a screen, which keeps to the level that it begins with", ("hls", "dash"), IN_VLC),
 )
