@@ -33,10 +33,13 @@ def draw(run: Run, file: Path) -> None:
     group = 8  # between ladders
     paths: dict[Shown, list[str]] = defaultdict(list)
     text: list[str] = []
-    for number, (name, manifest) in enumerate(columns):
-        middle = LEFT + number * COLUMN + COLUMN // 2 - 7
-        text.append(f'<text x="{middle}" y="{TOP - 32}" class="c b">{name}</text>')
-        text.append(f'<text x="{middle}" y="{TOP - 17}" class="c">{manifest.upper()}</text>')
+    number = 0
+    for player in PLAYERS:
+        middle = LEFT + number * COLUMN + (len(player.manifests) * COLUMN - 16) // 2
+        text.append(f'<text x="{middle}" y="{TOP - 32}" class="c b">{player.name}</text>')
+        for manifest in player.manifests:
+            text.append(f'<text x="{LEFT + number * COLUMN + COLUMN // 2 - 8}" y="{TOP - 17}" class="c">{manifest.upper()}</text>')
+            number += 1
     top = TOP
     for number, (ladder, protection) in enumerate(rows):
         if number and number % len(PROTECTIONS) == 0:
@@ -50,14 +53,18 @@ def draw(run: Run, file: Path) -> None:
                 left = LEFT + column * COLUMN + place * (SQUARE + GAP)
                 paths[result].append(f"M{left} {top}h{SQUARE}v{SQUARE}h-{SQUARE}z")
         top += ROW
-    left = LEFT
+    width = max(LEFT + len(columns) * COLUMN, 760)
+    top, left = top + 12, LEFT
     for result, words in LEGEND.items():
         if paths[result]:
-            paths[result].append(f"M{left} {top + 12}h{SQUARE}v{SQUARE}h-{SQUARE}z")
-            text.append(f'<text x="{left + SQUARE + 6}" y="{top + 23}">{words}</text>')
-            left += 34 + 7 * len(words)
-    text.append(f'<text x="{LEFT}" y="{top + 46}">The squares of a group, from left to right: {", ".join(AUDIO)}.</text>')
-    width, height = max(LEFT + len(columns) * COLUMN, 760), top + 62
+            long = SQUARE + 24 + 7 * len(words)
+            if left + long > width:
+                top, left = top + ROW, LEFT
+            paths[result].append(f"M{left} {top}h{SQUARE}v{SQUARE}h-{SQUARE}z")
+            text.append(f'<text x="{left + SQUARE + 6}" y="{top + 11}">{words}</text>')
+            left += long
+    text.append(f'<text x="{LEFT}" y="{top + 34}">The squares of a group, from left to right: {", ".join(AUDIO)}.</text>')
+    height = top + 50
     squares = "\n".join(
         f'<path fill="{COLOURS[result]}"{BORDER if result == "not played" else ""} d="{"".join(steps)}"/>'
         for result, steps in paths.items()
