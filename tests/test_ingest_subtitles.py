@@ -126,7 +126,7 @@ def test_teletext_subtitles_arrive(start: int, tmp_path: Path) -> None:
 def test_a_clear_title_has_clear_subtitles(tmp_path: Path) -> None:
     result = run(subtitled(tmp_path / "a.mkv", Words(ASS, "ass", "ass", language="deu")), settings(tmp_path, 90, encrypt="none"))
     first = (version(result) / "subtitles" / "de-sub" / "00001.vtt").read_text()
-    assert first == f"{HEADER}\n\n00:00:00.500 --> 00:00:01.000\n<i>up</i>, and\ndown\n"
+    assert first == f"{HEADER}\n\n00:00:00.500 --> 00:00:01.000\n<i>up</i>, and\ndown\n\n"
     assert "EXT-X-KEY" not in (version(result) / "subtitle-de-sub.m3u8").read_text()
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from vidpipe.protect.key_source import KeySet
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
-from vidpipe.source.facts import Colour, Source
+from vidpipe.source.facts import Colour, Source, SubtitleStream
 from vidpipe.source.policy import load_policy
 from vidpipe.storage.local import LocalStorage
 from vidpipe.work.jobs import Claim, JobNote, claim
@@ -97,6 +98,20 @@ def test_only_titles_whose_bytes_are_others_since_then_are_made_anew(
     assert [media.video[id_] != before.video[id_] for id_ in media.video] == [encoded] * len(codecs)
     assert (media.pictures != before.pictures) == encoded
     assert (media.audio, media.subtitles) == (before.audio, before.subtitles)
+
+
+def test_titles_with_subtitles_are_made_anew_for_the_blank_line_and_keep_all_but_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = SubtitleStream(index=2, codec="subrip", text=True, start=Fraction(0), duration=Fraction(60), packets=9)
+    made = planned(source().model_copy(update={"subtitles": (words,)}))
+    assert made.subtitles
+    now, media = fingerprint(made), fingerprints_of(made, load_policy(), ffmpeg="9.0")
+    with monkeypatch.context() as patch:  # as it was before
+        patch.setattr(versions, "_new_of", lambda made: {})
+        patch.setattr("vidpipe.inventory.fingerprints._BLANK_LINE", {})
+        assert fingerprint(made) != now
+        before = fingerprints_of(made, load_policy(), ffmpeg="9.0")
+    assert (media.video, media.audio, media.pictures) == (before.video, before.audio, before.pictures)
+    assert media.subtitles != before.subtitles
 
 
 def test_what_leaves_no_trace_makes_no_other_title() -> None:

@@ -57,6 +57,8 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     newer = run.with_outcomes({}, [Outcome(other, "passed")])
     assert {outcome.result for outcome in newer.outcomes} == {"passed"}
     assert newer.outcomes[0] == first
+    absent = Run({one.player: "", other.player: "2"}, (Outcome(one, "absent", "not installed"), Outcome(other, "passed")))
+    assert run.with_run(absent).outcomes == newer.outcomes, "what was absent elsewhere stays as it was"
 
 
 def test_the_page_and_the_picture_are_those_of_the_recorded_run(tmp_path: Path) -> None:

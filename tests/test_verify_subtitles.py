@@ -109,10 +109,10 @@ DIFFERENCES = {  # id of a case -> where, what was expected, what was found
         pytest.param(0, r"(?s)00:00:00.250.*?\n\n", "", {"samples": 1}, "number of cues", id="a cue is gone"),
         pytest.param(0, r"(?s)00:00:00.250.*?\n\n", "", {}, "number of cues", id="a cue is gone that was counted"),
         pytest.param(2, "(?s)00:00:00.800.*", "", {"samples": 0}, "number of segments", id="not repeated"),
-        pytest.param(1, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nlater\n", {"samples": 3}, "not shown in this segment", id="out of place"),
-        pytest.param(1, r"\Z", "\n00:00:02.000 --> 00:00:02.400\nlater\n", {"samples": 3}, "not shown in this", id="begins with the next"),
-        pytest.param(2, r"\Z", "\n00:00:01.500 --> 00:00:02.000\nearlier\n", {"samples": 2}, "not shown in this", id="ended with the last"),
-        pytest.param(2, r"\Z", "\n00:00:02.300 --> 00:00:02.400\nmore\n", {"samples": 2}, "number of cues", id="a cue too many"),
+        pytest.param(1, r"\Z", "00:00:02.300 --> 00:00:02.400\nlater\n\n", {"samples": 3}, "not shown in this segment", id="out of place"),
+        pytest.param(1, r"\Z", "00:00:02.000 --> 00:00:02.400\nlater\n\n", {"samples": 3}, "not shown in this", id="begins with the next"),
+        pytest.param(2, r"\Z", "00:00:01.500 --> 00:00:02.000\nearlier\n\n", {"samples": 2}, "not shown in this", id="ended with the last"),
+        pytest.param(2, r"\Z", "00:00:02.300 --> 00:00:02.400\nmore\n\n", {"samples": 2}, "number of cues", id="a cue too many"),
     ],
 )
 def test_a_segment_that_is_not_what_was_planned(

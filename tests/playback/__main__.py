@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="only what did not pass in the recorded run")
     parser.add_argument("--titles", type=Path, metavar="FOLDER", help="keep sources and encodes in FOLDER for the next run")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells in parallel (default: 2)")
+    parser.add_argument("--take", type=Path, metavar="FILE", help="play nothing: take what another run has played, its players.json")
     parser.add_argument("--dry", action="store_true", help="write nothing in docs/")
     wanted = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     every = every_cell(wanted.player or names)
     refused = [Outcome(cell, "not possible", why) for cell in every if (why := refusal(cell))]
     chosen = [cell for cell in every if not refusal(cell) and cell not in done and is_wanted(cell, wanted)]
+    if wanted.take:
+        known, chosen = known.with_run(read(wanted.take)), []
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(wanted.jobs) as pool:
         titles = Titles(wanted.titles or Path(scratch) / "titles")

@@ -72,6 +72,24 @@ class Player:
 
 NO_HEVC = Limit("Debian's Chromium has no decoder for H.265.", codecs=("hevc",))
 IN_CHROMIUM = (NO_HEVC,)
+IN_GSTREAMER = (
+    Limit("GStreamer's hlsdemux2 decrypts the init section, too, which is clear.", manifests=("hls",), protections=("aes-128",)),
+    Limit("GStreamer's hlsdemux2 takes SAMPLE-AES for AES-128 of whole segments.", manifests=("hls",), protections=("cbcs", "cenc")),
+    Limit("GStreamer decrypts Common Encryption only with elements of a DRM system, and comes with none.", protections=("cbcs", "cenc")),
+)
+IN_MPV = (
+    Limit("FFmpeg 5.1, below mpv 0.35, does not read subtitles in HLS; the title plays without.", manifests=("hls",), audio=("subtitles",)),
+    Limit("FFmpeg 5.1, below mpv 0.35, ends a DASH title when the second segment of a chosen text track ends; it plays without the track.",
+          manifests=("dash",), audio=("subtitles",)),
+)  # fmt: skip
+IN_VLC = (
+    Limit("VLC 3.0 does not decrypt Common Encryption: its MP4 demuxer finds no avcC in an encrypted sample entry.",
+          protections=("cbcs", "cenc")),
+    Limit("VLC 3.0 ends before it has shown the last second of H.265, which all others show; the reason has not been found.",
+          codecs=("hevc",)),
+    Limit("VLC 3.0 never ends a DASH title with a chosen text track; it plays without the track.",
+          manifests=("dash",), audio=("subtitles",)),
+)  # fmt: skip
 PLAYERS = (
     Player("hls.js", "hls.js in headless Chromium", ("hls",), IN_CHROMIUM),
     Player("Shaka Player", "Shaka Player in headless Chromium", ("hls", "dash"), IN_CHROMIUM),
@@ -105,6 +123,10 @@ PLAYERS = (
             Limit("Chromium's own HLS has no text tracks; the title plays without.", audio=("subtitles",)),
         ),
     ),
+    Player("FFmpeg", "the FFmpeg of imageio-ffmpeg; in DASH it is given the key, in HLS it asks for it", ("hls", "dash")),
+    Player("GStreamer", "playbin3; hlsdemux2 keeps to one variant where a ladder has several codecs", ("hls", "dash"), IN_GSTREAMER),
+    Player("mpv", "mpv without a screen; in DASH it is given the key, in HLS it asks for it", ("hls", "dash"), IN_MPV),
+    Player("VLC", "libvlc without a screen, which keeps to the level that it begins with", ("hls", "dash"), IN_VLC),
 )
 EVERYWHERE = (Limit("AES-128 of whole segments is HLS only: DASH has no word for it.", manifests=("dash",), protections=("aes-128",)),)
 

@@ -35,6 +35,12 @@ class Run:
         known = {outcome.cell: outcome for outcome in self.outcomes} | {outcome.cell: outcome for outcome in outcomes}
         return Run({**self.versions, **versions}, tuple(known[cell] for cell in sorted(known)))
 
+    def with_run(self, other: Run) -> Run:
+        """Return this run with what another one has played, and not what was absent there."""
+        played = [outcome for outcome in other.outcomes if outcome.result != "absent"]
+        players = {outcome.cell.player for outcome in played if outcome.result != "not possible"}
+        return self.with_outcomes({name: version for name, version in other.versions.items() if name in players}, played)
+
 
 def write(run: Run, file: Path) -> None:
     rows = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.playback import chromium
+from tests.playback import chromium, ffmpeg, gstreamer, mpv, vlc
 from tests.playback.cells import Cell, refusal, undecodable
 from tests.playback.outcome import Outcome
 from tests.playback.titles import Title, Titles
@@ -30,7 +30,11 @@ class Implementation:
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {
-    name: Implementation(player.version, player.install, player.play) for name, player in chromium.PLAYERS.items()
+    **{name: Implementation(player.version, player.install, player.play) for name, player in chromium.PLAYERS.items()},
+    "FFmpeg": Implementation(ffmpeg.version, ffmpeg.INSTALL, ffmpeg.play),
+    "GStreamer": Implementation(gstreamer.version, gstreamer.INSTALL, gstreamer.play),
+    "mpv": Implementation(mpv.version, mpv.INSTALL, mpv.play),
+    "VLC": Implementation(vlc.version, vlc.INSTALL, vlc.play),
 }
 
 

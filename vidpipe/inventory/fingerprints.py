@@ -28,6 +28,8 @@ Where that is so of some sources only, say in the fingerprints of these what is 
 
 _COLORSPACE = {"colours": "colorspace"}
 """Of what the filter colorspace brings to BT.709; swscale made other bytes of it."""
+_BLANK_LINE = {"last_cue": "blank line"}
+"""Of segments of subtitles: what ends the last cue; before, only the end of the segment did."""
 
 _WORDS = {"id", "name", "language", "default", "role", "forced", "hearing_impaired"}
 """Fields of renditions that are not in the segments. (An init section holds the language: it is made again where that has changed.)"""
@@ -80,7 +82,8 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
         },
         audio={id_: _hash(judged, kind="audio", track=track) for id_, track in audio.items()},
         subtitles={
-            id_: _hash(common | (captions if track["channel"] else {}), kind="subtitles", track=track) for id_, track in subtitles.items()
+            id_: _hash(common | _BLANK_LINE | (captions if track["channel"] else {}), kind="subtitles", track=track)
+            for id_, track in subtitles.items()
         },
         pictures=_hash(
             judged | (_COLORSPACE if by_colorspace(video, made.picture) else {}),

@@ -184,7 +184,7 @@ def _check_size(cues: Iterable[Cue], grid: Grid) -> None:
     """Refuse a track that would fill segments with text: every long cue stands in each segment that it is shown in."""
     changes = [0] * (grid.segments + 1)
     for cue in cues:
-        size = len(written(cue).encode()) + 1
+        size = len(written(cue).encode())
         changes[grid.segment_of(math.floor(cue.start * grid.frame_rate))] += size
         changes[grid.segment_of(math.ceil(cue.end * grid.frame_rate) - 1) + 1] -= size
     if max(itertools.accumulate(changes)) > LARGEST_SEGMENT:

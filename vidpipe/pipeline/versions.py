@@ -89,11 +89,15 @@ def _as_before(made: Plan) -> dict[str, Any]:
 
 
 def _new_of(made: Plan) -> dict[str, Any]:
-    """Return what a plan gives since 0.2 and did not give before: colours by another filter, SCORE in a playlist of several codecs."""
+    """Return what a plan gives since 0.2 and did not give before.
+
+    Colours by another filter, SCORE in a playlist of several codecs, a blank line after the last cue of each segment of subtitles.
+    """
     quick = by_colorspace(made.source.video, made.picture)
     quick = quick or any(by_colorspace(made.source.video, rung.picture, pixel_format(rung)) for rung in made.video)
     scored = len({rung.make.codec for rung in made.video}) > 1
-    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {})
+    text = {"last_cue": "blank line"} if made.subtitles else {}
+    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {}) | text
 
 
 def redescribed(fingerprint: str, about: Description) -> str:

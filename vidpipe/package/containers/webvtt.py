@@ -4,7 +4,9 @@ In:   Cuts with cues.
 Out:  Segments: a header, and the cues that are shown in it with their full times. One without a cue is a header.
 Wrong: ValueError for samples that a scheme has encrypted: text has none, and is protected whole or not at all.
 
-X-TIMESTAMP-MAP ties cue time 0 to time stamp 0, where the picture and the audio of the title begin.
+X-TIMESTAMP-MAP ties cue time 0 to time stamp 0, where the picture and the audio of the title begin. A blank line ends every cue, also the
+last one: GStreamer parses the segments of a track as one text, in which a cue that only the end of a file ends takes the next header for
+its own words, and is lost.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ class WebVtt:
         """Return the segment of a cut."""
         if encrypted is not None:
             raise ValueError(f"{cut.track}: WebVTT has no samples to encrypt")
-        data = (HEADER + "\n".join(written(cue) for cue in cut.cues)).encode()
+        data = (HEADER + "".join(written(cue) for cue in cut.cues)).encode()
         return Segment(rendition=cut.track, index=cut.index, start=cut.start, duration=cut.duration, samples=cut.count, data=data)
 
 
 def written(cue: Cue) -> str:
     """Return a cue as it stands in a segment."""
-    return f"{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n"
+    return f"{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n\n"
 
 
 def _clock(seconds: Fraction) -> str:
