@@ -399,7 +399,7 @@ def play(cell: Cell, title: Title) -> list[str]:
 def faults(cell: Cell, title: Title, seen: Seen) -> list[str]:
     """Return what a page saw that is not as planned."""
     report = seen.report
-    wrong = [*report["errors"], *(f"is not there: {path}" for path in seen.missed)]
+    wrong = [*(text.partition("\n")[0] for text in report["errors"]), *(f"is not there: {path}" for path in seen.missed)]
     stalls = [f"{at:.2f} s" for number, at in report["stalls"] if number < len(seen.steps) and seen.steps[number]["do"] == "play"]
     if stalls:  # other steps replace what is buffered
         wrong.append(f"stalled at {', '.join(stalls)}")

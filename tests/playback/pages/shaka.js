@@ -28,9 +28,10 @@ async function player(video, plan, report) {
       const one = made.getTextTracks().find(other => other.language === track.language);
       if (!one) throw new Error(`no text ${track.name}`);
       made.selectTextTrack(one);
-      // In HLS it shows text only behind the next video that it appends, and here all may be buffered.
-      const now = made.getVariantTracks().find(other => other.active);
-      made.selectVariantTrack(made.getVariantTracks().find(other => other.id !== now.id && other.videoId !== now.videoId) || now, true);
+      if (plan.manifest === 'hls') {  // there it shows text only behind the next video that it appends, and all may be buffered
+        const now = made.getVariantTracks().find(other => other.active);
+        made.selectVariantTrack(made.getVariantTracks().find(other => other.videoId !== now.videoId) || now, true);
+      }
     },
     async about() {
       const [images] = made.getImageTracks();
