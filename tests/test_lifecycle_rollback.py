@@ -50,6 +50,8 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
     assert done.replaced.status_since
     assert done.proof
     assert (done.proof.by, done.proof.objects) == ("inventory", len(house.inventory.entries))
+    assert done.proof.bytes is not None
+    assert done.proof.bytes < sum(entry.size for entry in house.inventory.entries.values()), "what was read whole once is not again"
     assert not done.unchanged
     assert [event.stage for event in recorder.named("stage_started")] == ["verify", "catalog"]
     assert [event.version for event in recorder.named("live")] == [FIRST]
