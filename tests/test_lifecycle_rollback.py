@@ -24,6 +24,8 @@ from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.sealing import loss
+from vidpipe.progress import Silent
+from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
 
 SECOND, THIRD = "20261121T000000Z-222222", "20261122T000000Z-333333"
@@ -133,6 +135,20 @@ def test_the_keys_may_be_named_by_another_template_today(tmp_path: Path, encoded
     found = proving.key_url_of(made, storage)
     assert found
     assert key_uri(found, TITLE, KEY.key_id) == uri
+
+
+def test_headers_of_another_time_do_not_keep_a_version_from_becoming_live(house: House) -> None:
+    """A later vidpipe may send other ones; players play it as they did."""
+
+    class Keeps(LocalStorage):
+        keeps_headers = True
+
+        def head(self, path: str) -> Stored | None:
+            found = super().head(path)
+            return found.model_copy(update={"content_type": "video/mp4", "cache_control": "max-age=60"}) if found else None
+
+    storage = Keeps(Path(house.settings.target))
+    assert proving.prove(house.record, storage, house.keys, reporter=Silent(), cancel=threading.Event()).by == "inventory"
 
 
 def test_a_stop_leaves_the_live_version(house: House) -> None:
