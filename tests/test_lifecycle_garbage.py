@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests import servers
 from tests.ingest_support import tree
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
+from vidpipe.catalog.states import adopt
 from vidpipe.lifecycle import garbage
 from vidpipe.lifecycle.garbage import Garbage, GarbageRequest, collect_garbage
 from vidpipe.storage import open_storage
@@ -50,18 +51,19 @@ def test_a_clean_target_has_none(house: House) -> None:
 
 def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -> None:
     left = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
-    other = put(house, f"gone/{OLD}/master.m3u8")
+    put(house, f"{TITLE}/{OLD}/video/90p/00002.m4s")
+    other = put(house, f"zoo/{OLD}/master.m3u8")
     foreign = [
         put(house, name)
         for name in ("readme.txt", f"{TITLE}/notes.txt", f"{TITLE}/v1/a.m4s", f"a b/{OLD}/x.m4s", f"{TITLE}/20260101T000000Z-AAAAAA/x")
     ]
     young = put(house, f"{TITLE}/{YOUNG}/video/90p/00001.m4s")
     before = tree(house.file(FIRST, "."))
-    assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"gone/{OLD}", False), ("unfinished", f"{TITLE}/{OLD}", False)]
+    assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"{TITLE}/{OLD}", False), ("unfinished", f"zoo/{OLD}", False)]
     assert left.exists()
     done = collect_garbage(DELETE, house.settings)
-    assert seen(done) == [("unfinished", f"gone/{OLD}", True), ("unfinished", f"{TITLE}/{OLD}", True)]
-    assert [(item.objects, item.bytes) for item in done.found] == [(1, 5), (1, 5)]
+    assert seen(done) == [("unfinished", f"{TITLE}/{OLD}", True), ("unfinished", f"zoo/{OLD}", True)]
+    assert [(item.objects, item.bytes) for item in done.found] == [(2, 10), (1, 5)]
     assert not left.parent.exists()
     assert not other.parent.exists()
     assert all(file.exists() for file in (*foreign, young))
@@ -96,12 +98,29 @@ def test_an_upload_that_goes_on_is_no_garbage_however_long_ago_it_was_begun(hous
     assert collect_garbage(DELETE, house.settings).found == ()
 
 
-def test_what_is_finished_while_it_is_looked_for_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def sealed(house: House) -> None:
+    put(house, f"{TITLE}/{OLD}/inventory.json")
+
+
+def catalogued(house: House) -> None:
+    with house.catalog() as catalog:
+        catalog.change(TITLE, adopt(house.record.model_copy(update={"version": OLD}), "f", "superseded"))
+
+
+def noted(house: House) -> None:
+    house.note(version=OLD)
+
+
+@pytest.mark.parametrize("happens", [sealed, catalogued, noted])
+def test_what_is_finished_while_it_is_looked_for_stays(
+    happens: Callable[[House], None], house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another machine, or by an ingest with this home, between the listing and the removal."""
     kept = put(house, f"{TITLE}/{OLD}/video/90p/00001.m4s")
 
     @contextmanager
     def late(work: Path, content_id: str) -> Iterator[Any]:
-        put(house, f"{TITLE}/{OLD}/inventory.json")  # another machine seals it between the listing and the removal
+        happens(house)
         with claim(work, content_id) as held:
             yield held
 
@@ -136,7 +155,8 @@ def test_files_beside_the_versions_that_were_never_finished_go_too(house: House)
     foreign = put(house, f"{TITLE}/upload.tmp")
     for file in (*left, foreign):
         os.utime(file, (time.time() - 8 * 86_400,) * 2)
-    assert [(kind, removed) for kind, _, removed in seen(collect_garbage(DELETE, house.settings))] == [("upload", True)] * 2
+    found = collect_garbage(DELETE, house.settings).found
+    assert [(item.kind, item.objects, item.bytes, item.removed) for item in found] == [("upload", 1, 5, True)] * 2
     assert not any(file.exists() for file in left)
     assert foreign.exists()
 
@@ -151,13 +171,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 def test_uploads_in_parts_that_were_never_finished_are_aborted(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
     house = House(tmp_path, encoded_title, target=f"s3://{bucket}/garbage")
     with closing(boto3.client("s3")) as client:
-        for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.bin", f"elsewhere/{TITLE}/{OLD}/x"):
+        for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.tmp", f"elsewhere/{TITLE}/{OLD}/x"):
             client.create_multipart_upload(Bucket=bucket, Key=key)
         now = GarbageRequest.model_construct(delete=True, older_than=timedelta())
         time.sleep(1.1)
         assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/big.m4s", True)]
         left = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-    assert sorted(upload["Key"] for upload in left) == [f"elsewhere/{TITLE}/{OLD}/x", "garbage/somebody-elses.bin"]
+    assert sorted(upload["Key"] for upload in left) == [f"elsewhere/{TITLE}/{OLD}/x", "garbage/somebody-elses.tmp"]
 
 
 def test_a_server_that_lists_no_uploads_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_dry_run_deletes_nothing(house: House) -> None:
     withdraw(WHOLE, house.settings)
     before = house.states, house.objects(), sorted(house.settings.home.rglob("*"))
     planned_all = delete(WHOLE.model_copy(update={"dry_run": True}), house.settings)
+    assert planned_all.dry_run
     assert [(gone.version, gone.key_ids) for gone in planned_all.removed] == [(SECOND, ()), (FIRST, (KEY.key_id,))]
     assert (house.states, house.objects(), sorted(house.settings.home.rglob("*"))) == before
 

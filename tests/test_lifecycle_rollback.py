@@ -24,6 +24,8 @@ from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.sealing import loss
+from vidpipe.progress import Silent
+from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
 
 SECOND, THIRD = "20261121T000000Z-222222", "20261122T000000Z-333333"
@@ -50,6 +52,8 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
     assert done.replaced.status_since
     assert done.proof
     assert (done.proof.by, done.proof.objects) == ("inventory", len(house.inventory.entries))
+    assert done.proof.bytes is not None
+    assert done.proof.bytes < sum(entry.size for entry in house.inventory.entries.values()), "what was read whole once is not again"
     assert not done.unchanged
     assert [event.stage for event in recorder.named("stage_started")] == ["verify", "catalog"]
     assert [event.version for event in recorder.named("live")] == [FIRST]
@@ -113,7 +117,9 @@ def test_a_version_without_inventory_has_a_weaker_proof_that_is_named(house: Hou
     recorder = Recorder()
     done = rollback(back(house), house.settings, recorder)
     assert done.proof
-    assert done.proof.by == "playlists"
+    tracks = house.inventory.tracks
+    named = 1 + len(tracks) + sum(len(track.segments) for track in tracks)  # the playlists and what they name
+    assert (done.proof.by, done.proof.objects) == ("playlists", named)
     (note,) = recorder.warnings
     assert "no hash was compared" in note
     assert house.states[FIRST] == "live"
@@ -131,6 +137,20 @@ def test_the_keys_may_be_named_by_another_template_today(tmp_path: Path, encoded
     found = proving.key_url_of(made, storage)
     assert found
     assert key_uri(found, TITLE, KEY.key_id) == uri
+
+
+def test_headers_of_another_time_do_not_keep_a_version_from_becoming_live(house: House) -> None:
+    """A later vidpipe may send other ones; players play it as they did."""
+
+    class Keeps(LocalStorage):
+        keeps_headers = True
+
+        def head(self, path: str) -> Stored | None:
+            found = super().head(path)
+            return found.model_copy(update={"content_type": "video/mp4", "cache_control": "max-age=60"}) if found else None
+
+    storage = Keeps(Path(house.settings.target))
+    assert proving.prove(house.record, storage, house.keys, reporter=Silent(), cancel=threading.Event()).by == "inventory"
 
 
 def test_a_stop_leaves_the_live_version(house: House) -> None:

@@ -43,6 +43,8 @@ def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
     done = scrub(ScrubRequest(title=TITLE, full=full), house.settings)
     assert (done.version, done.status, done.address, done.full) == (SECOND, "live", True, full)
     assert done.proof.objects == len(house.inventory.entries)
+    assert done.proof.bytes is not None
+    assert (done.proof.bytes == sum(entry.size for entry in house.inventory.entries.values())) == full, "every byte is read, or both ends"
 
 
 def test_a_version_is_verified_where_it_lies(house: House) -> None:
