@@ -135,8 +135,23 @@ def test_the_keys_may_be_named_by_another_template_today(tmp_path: Path, encoded
     storage = LocalStorage(tmp_path)
     made = publish_title(encoded_title, storage, alter=lambda _, text: text.replace(f'URI="{relative}"', f'URI="{uri}"'))
     found = proving.key_url_of(made, storage)
-    assert found
+    assert found in (template, template.format(content_id=TITLE, key_id="{key_id}")), "a host that is called as the title is none"
     assert key_uri(found, TITLE, KEY.key_id) == uri
+
+
+@pytest.mark.parametrize("other", ["of another kind", "of no segments", "of no keys"])
+def test_a_playlist_that_names_no_key_proves_nothing(house: House, other: str) -> None:
+    file = house.file(FIRST, house.inventory.video[0].playlist)
+    text = {
+        "of another kind": house.file(FIRST, "master.m3u8").read_text(),
+        "of no segments": "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-ENDLIST\n",
+        "of no keys": "".join(line for line in file.read_text().splitlines(True) if not line.startswith("#EXT-X-KEY")),
+    }[other]
+    file.unlink()  # versions share files
+    file.write_text(text)
+    with pytest.raises(VerificationFailed):
+        rollback(back(house), house.settings)
+    assert house.states[SECOND] == "live"
 
 
 def test_headers_of_another_time_do_not_keep_a_version_from_becoming_live(house: House) -> None:
