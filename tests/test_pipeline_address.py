@@ -23,9 +23,10 @@ from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.manifest.dash.mpd import from_above, write_mpd
 from vidpipe.manifest.master import write_master
 from vidpipe.manifest.relocated import relocated
-from vidpipe.pipeline.address import NotFlipped, Unplayable, flip, is_flipped, show
+from vidpipe.pipeline.address import NotFlipped, Unplayable, flip, is_flipped, show, take_down
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
@@ -299,6 +300,15 @@ def put(storage: LocalStorage, path: str, text: str) -> None:
     storage.put(path, text.encode(), content_type="text/plain", cache_control="no-store", sha256=sha256)
 
 
+def clear(**changes: Any) -> Inventory:
+    """Return an inventory of tracks that are not encrypted, which DASH can carry."""
+    made = inventory(**changes)
+    media = {
+        kind: tuple(track.model_copy(update={"scheme": "none", "delay": 0}) for track in getattr(made, kind)) for kind in ("video", "audio")
+    }
+    return made.model_copy(update={**media, "subtitles": tuple(text.model_copy(update={"scheme": "none"}) for text in made.subtitles)})
+
+
 def known(storage: LocalStorage, **texts: str) -> tuple[Inventory, Record]:
     """Return the inventory of a version with these manifests, as they were published, and its record."""
     formats = ("hls", "dash") if "mpd" in texts else ("hls",)
@@ -306,7 +316,7 @@ def known(storage: LocalStorage, **texts: str) -> tuple[Inventory, Record]:
     objects = {
         names[kind]: ObjectEntry(size=len(text), sha256=hashlib.sha256(text.encode()).hexdigest()) for kind, text in texts.items()
     }
-    made = inventory(formats=formats, objects=objects)
+    made = clear(formats=formats, objects=objects)
     source = SourceFile(name="film.mp4", sha256="ab" * 32, size=1)
     return made, record_of(made, source, title="Film", metadata={}, location=lambda path: storage.location(f"{PREFIX}/{path}"))
 
@@ -318,7 +328,7 @@ def vod(tmp_path: Path) -> LocalStorage:
 
 def test_what_the_address_has_to_say_follows_from_the_inventory(vod: LocalStorage) -> None:
     """An unchanged ingest reads no manifest; it only asks for the hash of what lies at each address."""
-    blank = inventory()
+    blank = clear()
     text = write_master(blank.video, blank.audio, blank.subtitles)
     made, record = known(vod, m3u8=text)
     assert not is_flipped(vod, record, made), "there is no address"
@@ -348,3 +358,64 @@ def test_what_is_lost_of_one_address_hides_nothing_that_is_wrong_with_the_other(
     (vod.root / PREFIX / "manifest.mpd").write_bytes(b"\xff")
     with pytest.raises(Unplayable, match="its DASH manifest cannot be read"):
         is_flipped(vod, record)
+
+
+def test_a_manifest_at_its_address_follows_from_the_inventory_too(vod: LocalStorage) -> None:
+    blank = clear(formats=("hls", "dash"))
+    texts = {"m3u8": write_master(blank.video, blank.audio, blank.subtitles), "mpd": write_mpd(blank)}
+    made, record = known(vod, **texts)
+    put(vod, "film/master.m3u8", relocated(texts["m3u8"], made.version))
+    put(vod, "film/manifest.mpd", texts["mpd"])
+    assert not is_flipped(vod, record, made), "its paths are those of a folder below"
+    put(vod, "film/manifest.mpd", from_above(texts["mpd"], made.version))
+    assert is_flipped(vod, record, made)
+
+
+def test_whether_another_run_helps_is_said(vod: LocalStorage) -> None:
+    """What the version has lost is Unplayable, and repair goes on with other things; a target that refuses may take it next time."""
+    _, record = known(vod, m3u8="#EXTM3U\n", mpd="<MPD/>")
+    put(vod, f"{PREFIX}/manifest.mpd", "<MPD/>")
+    with pytest.raises(Unplayable, match="its master playlist is lost"):
+        flip(vod, Overtaken(record), "film")  # type: ignore[arg-type]
+    put(vod, f"{PREFIX}/master.m3u8", "#EXTM3U\n")
+    (vod.root / PREFIX / "manifest.mpd").unlink()
+    with pytest.raises(Unplayable, match="its DASH manifest is lost") as lost:
+        flip(vod, Overtaken(record), "film")  # type: ignore[arg-type]
+    assert lost.value.changed == {"film/master.m3u8"}, "one that is lost keeps no other from being put right"
+    (vod.root / "film" / "master.m3u8").unlink()
+    (vod.root / "film" / "master.m3u8").mkdir()
+    put(vod, f"{PREFIX}/manifest.mpd", "<MPD/>")
+    with pytest.raises(NotFlipped) as refused:
+        flip(vod, Overtaken(record), "film")  # type: ignore[arg-type]
+    assert not isinstance(refused.value, Unplayable)
+
+
+def forgetting(folder: Path, *, fails: bool = False) -> Settings:
+    """Settings with a CDN that writes down which paths it is asked to forget."""
+    program = folder / "purge"
+    program.write_text(f"#!/bin/sh\ncat >> {folder}/purged\nexit {int(fails)}\n")
+    program.chmod(0o755)
+    return settings(folder, 90, cdn=f"command:{program}")
+
+
+@pytest.mark.parametrize("dash", [False, True])
+def test_the_cdn_is_asked_to_forget_what_there_is(dash: bool, vod: LocalStorage, tmp_path: Path) -> None:
+    texts = {"m3u8": "#EXTM3U\n"} | ({"mpd": "<MPD/>"} if dash else {})
+    _, record = known(vod, **texts)
+    for kind, text in texts.items():
+        put(vod, f"{PREFIX}/{'manifest.mpd' if kind == 'mpd' else 'master.m3u8'}", text)
+    heard = Recorder()
+    show(vod, Overtaken(record, record), "film", forgetting(tmp_path), heard)  # type: ignore[arg-type]
+    assert set((tmp_path / "purged").read_text().split()) == {"film/master.m3u8"} | ({"film/manifest.mpd"} if dash else set())
+    assert heard.events == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_a_title_that_is_taken_down_the_cdn_forgets_everything(fails: bool, vod: LocalStorage, tmp_path: Path) -> None:
+    """Its segments may be cached for days: whoever takes it down has to know if they are."""
+    put(vod, "film/master.m3u8", "#EXTM3U\n")
+    heard = Recorder()
+    take_down(vod, Overtaken(None, None), "film", forgetting(tmp_path, fails=fails), heard)  # type: ignore[arg-type]
+    assert not (vod.root / "film" / "master.m3u8").exists()
+    assert (tmp_path / "purged").read_text().split() == ["film/*"]
+    assert [warning.endswith("purge film/* by hand: segments may be cached for days") for warning in heard.warnings] == [True] * fails

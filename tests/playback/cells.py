@@ -85,7 +85,7 @@ IN_MPV = (
 IN_VLC = (
     Limit("VLC 3.0 does not decrypt Common Encryption: its MP4 demuxer finds no avcC in an encrypted sample entry.",
           protections=("cbcs", "cenc")),
-    Limit("VLC 3.0 ends before it has shown the last second of H.265, which all others show; the reason has not been found.",
+    Limit("VLC 3.0 ends before it has shown the last second of H.265, which FFmpeg shows; the reason has not been found.",
           codecs=("hevc",)),
     Limit("VLC 3.0 never ends a DASH title with a chosen text track; it plays without the track.",
           manifests=("dash",), audio=("subtitles",)),
