@@ -95,7 +95,8 @@ def test_what_an_unfinished_ingest_references_stays(house: House) -> None:
     house.publish(SECOND, age=2)
     house.publish(THIRD, age=1)
     note = house.note(key_ids=(KEY.key_id,), keys_kept=True, copy_of=SECOND)
-    assert [gone.version for gone in prune(old(), house.settings).removed] == [FIRST]
+    for dry_run in (True, False):
+        assert [gone.version for gone in prune(old(dry_run=dry_run), house.settings).removed] == [FIRST]
     assert house.states == {THIRD: "live", SECOND: "superseded"}
     withdraw(WHOLE, house.settings)
     with pytest.raises(UsageError, match="unfinished") as failure:
@@ -135,6 +136,25 @@ def test_prune_keeps_the_newest_and_what_players_may_be_in_the_middle_of(house: 
     assert house.keys.holds(KEY.key_id)
     assert rollback(RollbackRequest(content_id=TITLE), house.settings).record.version == THIRD
     assert prune(old(keep=1), house.settings).removed == ()
+
+
+def test_every_title_is_pruned_by_itself_and_one_that_is_named_alone(house: House) -> None:
+    for version, age in ((SECOND, 40), (THIRD, 35)):
+        house.publish(version, age=age)
+    for content_id, versions in (("animal", (FIRST, SECOND)), ("zebra", (FIRST, SECOND, THIRD))):
+        for version in versions:
+            place = f"{house.settings.target}/{content_id}/{version}/master.m3u8"
+            playback = house.record.playback.model_copy(update={"hls": place})
+            with house.catalog() as catalog:
+                catalog.publish(house.record.model_copy(update={"content_id": content_id, "version": version, "playback": playback}), "f")
+
+    def pruned(**options: object) -> list[tuple[str, str]]:
+        return [(gone.content_id, gone.version) for gone in prune(old().model_copy(update=options), house.settings).removed]
+
+    assert pruned(keep=1, content_id="zebra", dry_run=True) == [("zebra", FIRST)]
+    assert pruned(keep=1, dry_run=True) == [(TITLE, FIRST), ("zebra", FIRST)], "animal has nothing to prune"
+    assert pruned(keep=1, content_id="zebra") == [("zebra", FIRST)]
+    assert pruned() == [("animal", FIRST), (TITLE, SECOND), (TITLE, FIRST), ("zebra", SECOND)]
 
 
 def test_an_address_at_a_target_that_a_title_has_left_goes_with_the_version_that_it_plays(house: House, tmp_path: Path) -> None:
@@ -239,6 +259,8 @@ def test_a_target_that_fails_leaves_what_the_same_command_finishes(house: House,
     assert house.keys.holds(KEY.key_id), "the version that is left is encrypted under it"
     with pytest.raises(UsageError, match="being deleted"):
         rollback(RollbackRequest(content_id=TITLE, version=SECOND), house.settings)
+    with pytest.raises(PublishFailed, match="permission denied"):
+        prune(PruneRequest(), house.settings)
     monkeypatch.undo()
     assert [gone.version for gone in prune(PruneRequest(), house.settings).removed] == [SECOND], "prune goes on with it, too"
     assert (house.states, house.objects(), house.keys.find()) == ({}, {}, ())
