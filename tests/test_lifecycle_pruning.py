@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -194,9 +195,9 @@ def test_the_age_of_a_version_counts_from_when_it_was_superseded(house: House) -
     ]
     now = datetime(2026, 11, 26, tzinfo=UTC)
 
-    def chosen(keep: int, days: int, note: JobNote | None = None) -> list[str]:
+    def chosen(keep: int, days: int, note: JobNote | None = None, records: Sequence[Record] = versions) -> list[str]:
         request = PruneRequest(keep=keep, older_than=timedelta(days=days))
-        return [found.version for found in prunable(versions, request, now, note)]
+        return [found.version for found in prunable(records, request, now, note)]
 
     assert chosen(0, 30) == ["v1", "v4", "v3", "v2"]
     assert chosen(0, 31) == ["v1", "v4", "v2"]
@@ -204,6 +205,7 @@ def test_the_age_of_a_version_counts_from_when_it_was_superseded(house: House) -
     assert chosen(0, 61) == ["v1"]
     assert chosen(2, 0) == ["v1", "v3", "v2"]
     assert chosen(9, 0) == ["v1"]
+    assert chosen(0, 61, records=versions[1:]) == ["v1"], "v5 is the newest then"
     note = JobNote(content_id=TITLE, fingerprint="f", version="v3", target="/t", copy_of="v4")
     assert chosen(0, 0, note) == ["v1", "v6", "v2"]
 

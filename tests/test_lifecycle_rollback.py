@@ -81,7 +81,8 @@ def test_a_dry_run_does_nothing(house: House) -> None:
     before = house.states, sorted(house.settings.home.rglob("*"))
     done = rollback(back(house, dry_run=True), house.settings)
     assert (done.record.version, done.replaced and done.replaced.version, done.proof, done.dry_run) == (FIRST, SECOND, None, True)
-    assert withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings).dry_run
+    planned = withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings)
+    assert (planned.dry_run, planned.unchanged) == (True, False)
     assert (house.states, sorted(house.settings.home.rglob("*"))) == before
 
 
@@ -210,6 +211,8 @@ def test_a_title_is_withdrawn_and_restored(house: House) -> None:
 
 def test_a_withdrawn_title_can_come_back_as_a_version_that_is_named(house: House) -> None:
     withdraw(TitleRequest(content_id=TITLE), house.settings)
+    assert withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings).unchanged
+    assert rollback(back(house, SECOND, dry_run=True), house.settings).replaced is None
     done = rollback(back(house, FIRST), house.settings)
     assert done.replaced
     assert done.replaced.version == SECOND
