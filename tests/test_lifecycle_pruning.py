@@ -14,6 +14,7 @@ from tests import servers
 from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
+from vidpipe import layout
 from vidpipe.catalog.record import Record, Status
 from vidpipe.errors import Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.lifecycle.deletion import delete
@@ -156,6 +157,19 @@ def test_every_title_is_pruned_by_itself_and_one_that_is_named_alone(house: Hous
     assert pruned(keep=1, dry_run=True) == [(TITLE, FIRST), ("zebra", FIRST)], "animal has nothing to prune"
     assert pruned(keep=1, content_id="zebra") == [("zebra", FIRST)]
     assert pruned() == [("animal", FIRST), (TITLE, SECOND), (TITLE, FIRST), ("zebra", SECOND)]
+
+
+def test_the_address_of_what_is_live_is_not_gone_for_a_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.publish(SECOND, age=1)
+    removed, gone = LocalStorage.delete, []
+
+    def noted(self: LocalStorage, path: str) -> None:
+        gone.append(path)
+        removed(self, path)
+
+    monkeypatch.setattr(LocalStorage, "delete", noted)
+    assert [each.version for each in prune(old(), house.settings).removed] == [FIRST]
+    assert (house.shown, layout.address(TITLE) in gone) == (SECOND, False)
 
 
 def test_an_address_at_a_target_that_a_title_has_left_goes_with_the_version_that_it_plays(house: House, tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
 def test_a_rollback_goes_to_any_version_that_is_named_and_forward_again(house: House) -> None:
     house.publish(THIRD, age=1)
     assert rollback(back(house, FIRST), house.settings).record.version == FIRST
-    with pytest.raises(UsageError, match="no older version"):
+    with pytest.raises(UsageError, match="no older version") as failure:
         rollback(back(house), house.settings)
+    assert failure.value.fix == f"see vidpipe catalog versions {TITLE}"
     assert rollback(back(house, THIRD), house.settings).record.version == THIRD
     assert rollback(back(house, THIRD), house.settings).unchanged
     assert rollback(back(house), house.settings).record.version == SECOND
