@@ -18,6 +18,9 @@ from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.transfer import TransferRequest, transfer
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.progress import Silent
+from vidpipe.publish.result import PublishedObject
+from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
@@ -113,6 +116,21 @@ def test_from_s3_to_a_folder_and_back(bucket: str, tmp_path: Path, encoded_title
     down = transfer(MOVE, to(house, str(tmp_path / "back")))
     assert down.record
     assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == down.record.version
+
+
+def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
+    with closing(open_storage(bucket)) as storage:
+        text = storage.get(f"{TITLE}/{FIRST}/{path}")
+
+        def packed(version: str) -> PublishedObject:
+            return publish_object(storage, f"{TITLE}/{version}", path, text, reporter=Silent(), gzip=True)
+
+        house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
+        assert packed(second).content_encoding == "gzip"
+    done = transfer(MOVE, to(house, str(tmp_path / "there")))
+    assert done.record
+    assert (tmp_path / "there" / TITLE / done.record.version / path).read_bytes() == text
 
 
 def test_an_unknown_title(house: House, tmp_path: Path) -> None:
