@@ -372,6 +372,10 @@ def test_a_lost_wrapped_master_key_is_not_made_anew(settings: Settings) -> None:
     with pytest.raises(UsageError, match="wrapped master key is missing"):
         key_store(settings).create("film")
     assert not (settings.keys / KMS_FILE).exists()
+    (settings.keys / KMS_FILE).mkdir()
+    with pytest.raises(UsageError, match="cannot be read or stored: Is a directory") as failed:
+        key_store(settings).create("film")
+    assert failed.value.where == str(settings.keys / KMS_FILE)
 
 
 class Refusing(BaseHTTPRequestHandler):
