@@ -63,7 +63,7 @@ def load_master_key(folder: Path, *, anew: bool = False) -> bytes:
             "the master key of this key store is wrapped by AWS KMS, and key_source names no KMS key",
             where=str(folder / KMS_FILE),
             fix="set key_source to kms:KEY_ARN; to leave AWS KMS, "
-            + ("run: vidpipe keys rotate-master --from-kms KEY_ARN" if any(folder.glob("*.json")) else "remove this file: there are no keys"),
+            + ("run: vidpipe keys rotate-master --from-kms KEY_ARN" if any(folder.glob("*.json")) else "remove this file: no keys"),
         )
     if key is None:
         raise UsageError(
