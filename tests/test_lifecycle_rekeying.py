@@ -205,7 +205,7 @@ def test_a_system_that_does_not_play_the_scheme_is_not_missed(tmp_path: Path, en
     assert FAIRPLAY not in {signal.system_id for signal in inventory_of(house, done.record.version).drm}
     third = "20261123T000000Z-333333"
     house.publish(third, age=0, inventory=house.inventory.model_copy(update={"drm": (given[FAIRPLAY],)}))
-    assert rekey(WHOLE, house.settings).record, "nor is a key server needed for it"
+    assert rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings).segments, "nor is a key server needed for it"
 
 
 def test_a_damaged_segment_is_never_published(house: House) -> None:
