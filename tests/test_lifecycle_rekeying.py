@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import threading
 from collections.abc import Iterator
@@ -14,18 +15,24 @@ import pytest
 
 from tests import servers
 from tests.ingest_support import FIXTURES, joined, run, settings, tree, version
+from tests.key_server import FAIRPLAY, WIDEVINE, key_server
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.playback.barcodes import read_barcodes
 from tests.title_support import KEY, Encoded, publish_title
+from vidpipe import layout
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke
-from vidpipe.errors import Interrupted, PublishFailed, UsageError, VerificationFailed
+from vidpipe.errors import Interrupted, KeyServiceFailed, PublishFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
+from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.pipeline.address import flip
 from vidpipe.pipeline.ingest import IngestResult
+from vidpipe.pipeline.versions import give_up
 from vidpipe.progress import Silent
+from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.master_key import FILE
 from vidpipe.protect.schemes.aes128 import decrypt
@@ -97,18 +104,23 @@ def test_each_time_the_keys_are_new(house: House) -> None:
     assert len({*keys}) == 3 == len(house.keys.find())
 
 
-def test_what_stops_half_way_is_continued(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def failing_at(monkeypatch: pytest.MonkeyPatch, house: House, end: str) -> None:
+    """Run a rekey while the target does not take what is named so."""
     put = LocalStorage.put
 
-    def full(self: LocalStorage, path: str, *arguments: object, **options: object) -> None:
-        if path.endswith("low/00003.m4s") and FIRST not in path:
+    def refused(self: LocalStorage, path: str, *arguments: object, **options: object) -> None:
+        if path.endswith(end) and FIRST not in path:
             raise PublishFailed("the disk is full")
         put(self, path, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalStorage, "put", full)
+        patch.setattr(LocalStorage, "put", refused)
         with pytest.raises(PublishFailed, match="the disk is full"):
             rekey(WHOLE, house.settings)
+
+
+def test_what_stops_half_way_is_continued(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_at(monkeypatch, house, "low/00003.m4s")
     note = unfinished(house.settings.work, TITLE)
     assert note
     assert note.copy_of == FIRST
@@ -119,6 +131,81 @@ def test_what_stops_half_way_is_continued(house: House, monkeypatch: pytest.Monk
     assert (record.version, record.encryption.key_ids) == (note.version, note.key_ids)
     assert all(house.file(note.version, path).read_bytes() == data for path, data in sent.items()), "the same bytes again"
     assert len(house.keys.find()) == 2
+
+
+def test_an_address_that_was_not_written_is_all_that_is_left_to_do(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing_at(monkeypatch, house, layout.address(TITLE))
+    (made, *_), home = house.states, ("--home", str(house.settings.home))
+    assert house.shown == FIRST
+    planned = rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings)
+    assert (planned.finished, planned.record, planned.segments, planned.replaced.version) == (True, None, 0, FIRST)
+    assert exits.run(invoke, ["rekey", TITLE, *home, "--dry-run"]) == 0
+    assert f"The earlier rekey of {TITLE} is finished" in " ".join(capsys.readouterr().out.split())
+    assert unfinished(house.settings.work, TITLE)
+    assert exits.run(invoke, ["rekey", TITLE, *home, "--progress", "none"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"finished the rekey of {TITLE} that made version {made}, in place of version {FIRST}" in out
+    assert "nothing was encrypted anew" in out
+    assert house.states == {made: "live", FIRST: "superseded"}
+    assert (house.shown, len(house.keys.find()), unfinished(house.settings.work, TITLE)) == (made, 2, None)
+
+
+def test_once_the_address_is_right_new_keys_are_made(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever put it right: a rekey after that may be wanted because the very keys that are live have leaked."""
+    failing_at(monkeypatch, house, layout.address(TITLE))
+    (made, *_) = house.states
+    with house.catalog() as catalog, closing(house.open()) as storage:
+        flip(storage, catalog, TITLE)
+    assert unfinished(house.settings.work, TITLE)
+    assert not rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings).finished
+    done = rekey(WHOLE, house.settings)
+    assert done.record
+    assert (done.finished, done.replaced.version) == (False, made)
+    assert len({KEY.key_id, *done.replaced.encryption.key_ids, *done.record.encryption.key_ids}) == 3
+    assert done.segments > 0
+    assert unfinished(house.settings.work, TITLE) is None
+
+
+def test_what_repair_puts_right_no_rekey_finishes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_at(monkeypatch, house, layout.address(TITLE))
+    (made, *_) = house.states
+    assert [each.deed for each in repair(RepairRequest(content_id=TITLE, dry_run=True), house.settings).found] == ["address"]
+    assert unfinished(house.settings.work, TITLE)
+    assert [each.deed for each in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["address"]
+    assert (house.shown, unfinished(house.settings.work, TITLE)) == (made, None)
+
+
+def test_one_begun_with_other_keys_than_those_of_a_key_server_can_be_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_at(monkeypatch, house, "low/00003.m4s")
+    with key_server() as server:
+        configured = house.settings.model_copy(update={"key_source": f"cpix:{server.url}"})
+        with pytest.raises(KeyServiceFailed, match="gives another key") as refused:
+            rekey(WHOLE, configured)
+        assert "vidpipe work clean --unfinished" in str(refused.value.fix)
+        assert "--new-key" not in str(refused.value.fix)
+        assert give_up(configured) == (TITLE,)
+        assert rekey(WHOLE, configured).record
+    assert len(house.keys.find()) == 2
+
+
+def test_a_system_that_does_not_play_the_scheme_is_not_missed(tmp_path: Path, encoded_title: Encoded) -> None:
+    """An older vidpipe kept what a key server gave of FairPlay under cenc, without having been asked."""
+    house = House(tmp_path, encoded_title, title={"scheme": "cenc"})
+    tag = base64.b64encode(b'#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI="skd://1",KEYFORMAT="com.apple.streamingkeydelivery"').decode()
+    given = {system: DrmSignal(key_id=KEY.key_id, system_id=system, hls_media=tag) for system in (FAIRPLAY, WIDEVINE)}
+    house.publish(SECOND, age=1, inventory=house.inventory.model_copy(update={"drm": (*given.values(),)}))
+    with pytest.raises(UsageError, match="by way of Widevine, whose keys"):
+        rekey(WHOLE, house.settings)
+    with key_server() as server:
+        server.scheme = "cenc"
+        done = rekey(WHOLE, house.settings.model_copy(update={"key_source": f"cpix:{server.url}"}))
+    assert done.record
+    assert FAIRPLAY not in {signal.system_id for signal in inventory_of(house, done.record.version).drm}
+    third = "20261123T000000Z-333333"
+    house.publish(third, age=0, inventory=house.inventory.model_copy(update={"drm": (given[FAIRPLAY],)}))
+    assert rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings).segments, "nor is a key server needed for it"
 
 
 def test_a_damaged_segment_is_never_published(house: House) -> None:

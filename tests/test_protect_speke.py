@@ -404,6 +404,15 @@ def test_a_server_that_is_silent_or_not_there_is_no_endless_wait(
     assert "run the same command again" in str(failed.value.fix)
 
 
+def test_keys_that_are_there_are_not_sought_in_the_files_of_all_titles(
+    server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ids(2)
+    found = source(server, tmp_path).keys("film", uses("AUDIO", "VIDEO"), names)
+    monkeypatch.delattr(KeyStore, "find")
+    assert source(server, tmp_path).keys("film", uses("AUDIO", "VIDEO"), names) == found
+
+
 def test_a_server_that_gives_another_key_is_not_believed(server: KeyServer, tmp_path: Path) -> None:
     """The segments are under the one that it gave before."""
     names = ids(2)

@@ -10,7 +10,8 @@ import pytest
 
 from tests.key_server import CPIX, PLAYREADY, SYSTEMS, WIDEVINE, KeyServer, key_for
 from vidpipe.errors import UsageError
-from vidpipe.protect.cpix import MOST_BYTES, cpix_document, read_cpix
+from vidpipe.protect.cpix import cpix_document, read_cpix
+from vidpipe.protect.cpix_markup import MOST_BYTES
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import KeyUse
@@ -96,6 +97,19 @@ def test_what_a_drm_system_wants_to_be_said_is_base64(tag: str) -> None:
 
     with pytest.raises(UsageError, match="what a DRM system wants to be said is not base64"):
         answer(spoiled)
+
+
+def test_the_master_playlist_has_two_names() -> None:
+    """That of CPIX 2.4 may stand beside the empty element that we ask with."""
+
+    def both(root: Element) -> None:
+        for system in root.iter(f"{CPIX}DRMSystem"):
+            for each in system.findall(f"{CPIX}HLSSignalingData[@playlist='master']"):
+                SubElement(system, f"{CPIX}HLSSignalingData", playlist="multiVariant").text, each.text = each.text, None
+
+    wanted = {(each.key_id, each.system_id): each.hls_master for each in answer(lambda _: None)[1]}
+    assert {(each.key_id, each.system_id): each.hls_master for each in answer(both)[1]} == wanted
+    assert all(wanted.values())
 
 
 def test_line_breaks_in_an_iv_do_not_matter() -> None:

@@ -61,6 +61,8 @@ def rotated(console: Console, done: MasterRotation, variable: str | None) -> Non
 
 def would_rekey(planned: Rekeying) -> str:
     """Say what new keys for a title take."""
+    if planned.finished:
+        return f"The earlier rekey of {planned.replaced.content_id} is finished: its address plays it, and nothing is encrypted anew."
     keys = len(planned.replaced.encryption.key_ids)
     what = f"{count(planned.segments, 'segment')}, {size(planned.bytes)}"
     return f"A new version of {planned.replaced.content_id} is published under {count(keys, 'new key', 'new keys')} ({what})."
@@ -72,9 +74,11 @@ def rekeyed(console: Console, done: Rekeying) -> None:
         lines(console, would_rekey(done))
         return
     what = f"{count(done.segments, 'segment')} encrypted anew, {size(done.bytes)}"
+    now = f"version {done.record.version}, in place of version {done.replaced.version}"
+    earlier = f"finished the rekey of {done.record.content_id} that made {now}: its address plays it; nothing was encrypted anew"
     lines(
         console,
-        f"{done.record.content_id} is live: version {done.record.version}, in place of version {done.replaced.version}, {what}",
+        earlier if done.finished else f"{done.record.content_id} is live: {now}, {what}",
         *(f"  key              {key_id}" for key_id in done.record.encryption.key_ids),
         f"  master playlist  {done.record.playback.hls}",
         *([f"  DASH manifest    {done.record.playback.dash}"] if done.record.playback.dash else []),

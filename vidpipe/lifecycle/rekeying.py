@@ -10,6 +10,9 @@ Scheme, classes of keys and periods stay as they are, each with a new key, from 
 server wants to be said of the new keys takes the place of what it has said of those before, in init sections and manifests. What is not
 encrypted is copied inside the target. Everything that is new is read back and decrypted before the catalog flips. The version before keeps
 its keys and stays playable for players that have begun it, until it is pruned.
+
+A run that ended after the catalog had flipped, and before the address had, is finished by the next one, which makes no keys. If the address
+plays the live version, by whomever it was put right, new keys are what is wanted: those that are live may be the ones that have leaked.
 """
 
 from __future__ import annotations
@@ -36,11 +39,11 @@ from vidpipe.lifecycle.resealing import Resealed, Resealer
 from vidpipe.lifecycle.titles import TitleRequest, live_version, prefix_of, versions_of
 from vidpipe.manifest.manifests import manifests
 from vidpipe.media.ffmpeg import find
-from vidpipe.pipeline.address import put_right
+from vidpipe.pipeline.address import is_flipped, show
 from vidpipe.pipeline.key_access import asks_server, key_store
 from vidpipe.pipeline.succession import Description
 from vidpipe.progress import Reporter, RunReporter, Silent, Stages
-from vidpipe.protect.drm_systems import DRM_SYSTEMS
+from vidpipe.protect.drm_systems import DRM_SYSTEMS, may_play
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.protection import Protection
@@ -50,7 +53,7 @@ from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
 from vidpipe.storage.base import Storage
 from vidpipe.verify.proof import verify
-from vidpipe.work.jobs import Claim, claim
+from vidpipe.work.jobs import Claim, JobNote, claim, unfinished
 from vidpipe.work.measurements import of_programs
 
 if TYPE_CHECKING:
@@ -65,12 +68,14 @@ class Rekeying(Data):
     """What was published. record: of the new version, None with dry_run.  replaced: of the version that was live.
 
     segments, bytes: that were, or would be, encrypted anew.
+    finished: an earlier run was, or would be, brought to its end, which had made the live version in place of ``replaced``.
     """
 
     record: Record | None
     replaced: Record
     segments: int
     bytes: int
+    finished: bool = False
     dry_run: bool = False
 
 
@@ -87,6 +92,15 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
             fix = "run its ingest again with --encrypt; nothing is encoded that is in the work space"
             raise UsageError(f"{content_id} is not encrypted", fix=fix)
         storage = cleanup.enter_context(closing(storage_of(live)))
+        if before := _replaced(held.unfinished if held else unfinished(settings.work, content_id), live, fingerprint, catalog):
+            flipped = is_flipped(storage, live)
+            if held and not flipped:
+                show(storage, catalog, content_id, settings, stages.reporter)
+            if held:
+                held.finish()
+            if not flipped:
+                made = live if held else None
+                return Rekeying(record=made, replaced=before, segments=0, bytes=0, finished=True, dry_run=request.dry_run)
         known = whole_inventory(storage, live, "--new-key")
         _check_source(known, settings)
         keys = key_store(settings)
@@ -97,10 +111,6 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
         planned = Rekeying(record=None, replaced=live, segments=len(encrypted), bytes=size, dry_run=request.dry_run)
         if held is None:
             return planned
-        if before := _replaced(held, live, fingerprint, catalog):
-            put_right(storage, catalog, live, settings, stages.reporter)
-            held.finish()
-            return planned.model_copy(update={"record": live, "replaced": before})
         record = _published(held, live, fingerprint, known, storage, catalog, settings, stages, cancel)
     return planned.model_copy(update={"record": record})
 
@@ -110,9 +120,8 @@ def _note(fingerprint: str, live: str) -> str:
     return f"rekey:{fingerprint}@{live}"
 
 
-def _replaced(held: Claim, live: Record, fingerprint: str, catalog: Catalog) -> Record | None:
-    """Return which version the live one has replaced if it is what a run has made that was killed after the catalog flipped."""
-    left = held.unfinished
+def _replaced(left: JobNote | None, live: Record, fingerprint: str, catalog: Catalog) -> Record | None:
+    """Return which version the live one has replaced if it is what a run has made that ended early, after the catalog flipped."""
     if left is None or left.copy_of is None or left.version != live.version or left.fingerprint != _note(fingerprint, left.copy_of):
         return None
     return next((record for record in catalog.versions(live.content_id) if record.version == left.copy_of), None)
@@ -120,9 +129,9 @@ def _replaced(held: Claim, live: Record, fingerprint: str, catalog: Catalog) -> 
 
 def _check_source(known: Inventory, settings: Settings) -> None:
     """Raise UsageError if players would lose the DRM systems that they need."""
-    if known.drm and not asks_server(settings):
+    if (needed := _needed(known)) and not asks_server(settings):
         raise UsageError(
-            f"{known.content_id} is played by way of {_systems(known.drm)}, whose keys come from a key server, and key_source names none",
+            f"{known.content_id} is played by way of {_systems(needed)}, whose keys come from a key server, and key_source names none",
             where="key_source",
             fix="set key_source to the key server; for a title without DRM, run its ingest again with --new-key",
         )
@@ -131,11 +140,16 @@ def _check_source(known: Inventory, settings: Settings) -> None:
 def _check_answer(known: Inventory, key_set: KeySet) -> None:
     """Raise KeyServiceFailed if nothing is said any more of a DRM system by way of which the title is played."""
     said = {signal.system_id for signal in key_set.signals}
-    if lost := [signal for signal in known.drm if signal.system_id not in said]:
+    if lost := [signal for signal in _needed(known) if signal.system_id not in said]:
         raise KeyServiceFailed(
             f"the key server says nothing for {_systems(lost)} any more, by way of which {known.content_id} is played",
             fix="look into the log of the key server; for a title without it, run its ingest again with --new-key",
         )
+
+
+def _needed(known: Inventory) -> list[DrmSignal]:
+    """Return what is said of systems that can play the title: an older vidpipe also kept what a server gave unasked of others."""
+    return [signal for signal in known.drm if may_play(signal.system_id, known.scheme)]
 
 
 def _systems(signals: Iterable[DrmSignal]) -> str:

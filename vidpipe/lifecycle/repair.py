@@ -20,7 +20,7 @@ import re
 import threading
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -226,6 +226,7 @@ def _put_right(
                 wrong = not is_flipped(storage, record)
                 if wrong and not dry_run:
                     show(storage, catalog, content_id, settings, reporter)
+                    _finish(record, settings)
             except Unplayable as problem:
                 if problem.changed:
                     yield Repaired(**named, deed="address", what="an address of the title did not play it")
@@ -237,6 +238,13 @@ def _put_right(
             if not dry_run:
                 take_down(storage, catalog, content_id, settings, reporter)
             yield Repaired(**named, deed="address", what="it is withdrawn, and the address of the title was still there")
+
+
+def _finish(live: Record, settings: Settings) -> None:
+    """Remove the note of the run that has made a version and could not write its address: nothing of it is left to do."""
+    with suppress(UsageError, OSError), claim(settings.work, live.content_id) as held:  # it is running, or the next run does it
+        if held.unfinished and held.unfinished.version == live.version:
+            held.finish()
 
 
 def _objects(

@@ -7,6 +7,8 @@ Wrong: UsageError for a KMS key that cannot be left; the store raises it, too, a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vidpipe.errors import UsageError
 from vidpipe.protect.former_kms import FormerKms
 from vidpipe.protect.key_source import KeySource, LocalKeys
@@ -31,8 +33,8 @@ def master_source(settings: Settings, leaving: str | None = None) -> MasterSourc
     return LocalMaster(settings.keys, FormerKms(settings.keys, leaving=leaving))
 
 
-def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:
-    """Return where the keys of new versions come from. scheme: that they are for."""
+def key_source(settings: Settings, store: KeyStore, scheme: str, *, copied: bool = False) -> KeySource:
+    """Return where the keys of new versions come from. scheme: that they are for.  copied: no ingest makes the version."""
     if not asks_server(settings):
         return LocalKeys(store)
     url = settings.key_source.partition(":")[2]
@@ -40,7 +42,8 @@ def key_source(settings: Settings, store: KeyStore, scheme: str) -> KeySource:
     from vidpipe.protect.speke import SpekeKeys
 
     server = KeyServerClient(url, settings.key_source_authorization, settings.key_source_header, settings.key_source_client_certificate)
-    return SpekeKeys(server, store, scheme, settings.delivery_certificate)
+    asked = SpekeKeys(server, store, scheme, settings.delivery_certificate)
+    return replace(asked, afresh="give the unfinished version up: vidpipe work clean --unfinished") if copied else asked
 
 
 def asks_server(settings: Settings) -> bool:

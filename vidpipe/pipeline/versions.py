@@ -216,7 +216,7 @@ def _with_keys(
     """
     if job.copy_of and {*job.key_ids} <= {*job.keys_kept}:  # whatever a key server has said of them is in the inventory that is copied
         return job, existing(LocalKeys(keys), uses, job.key_ids)
-    key_set = key_source(settings, keys, settings.encrypt).keys(job.content_id, uses, job.key_ids)
+    key_set = key_source(settings, keys, settings.encrypt, copied=job.copy_of is not None).keys(job.content_id, uses, job.key_ids)
     try:
         check_signals(key_set.signals)
     except ValueError as problem:

@@ -43,6 +43,11 @@ def systems_for(scheme: str) -> dict[str, str]:
     return {system: name for system, name in DRM_SYSTEMS.items() if name != FAIRPLAY or scheme == "cbcs"}
 
 
+def may_play(system_id: str, scheme: str) -> bool:
+    """Whether a system plays a scheme, as far as is known: of systems of others nothing is."""
+    return system_id not in DRM_SYSTEMS or system_id in systems_for(scheme)
+
+
 def without_signals(scheme: str, signals: Iterable[DrmSignal]) -> list[str]:
     """Return the names of the systems that play a scheme and of which nothing is said."""
     said = {signal.system_id for signal in signals}

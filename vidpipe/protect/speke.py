@@ -29,7 +29,7 @@ from vidpipe.protect.cpix import contract, keys_in, period_of
 from vidpipe.protect.cpix_encryption import add_recipient
 from vidpipe.protect.cpix_markup import CPIX, DOCUMENT_FIX, NOT_USABLE, PSKC, child, decoded, key_id_of, kid_of, parsed, refused, written
 from vidpipe.protect.delivery_certificate import OwnCertificate, own_certificate
-from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, boxes_of, systems_for
+from vidpipe.protect.drm_systems import DRM_SYSTEMS, FAIRPLAY, boxes_of, may_play, systems_for
 from vidpipe.protect.key_server_client import LOG_FIX, KeyServerClient
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey, KeyStore
@@ -42,12 +42,14 @@ class SpekeKeys:
     """The KeySource that is a key server. What it gave is kept in the local store, so that a title can be read without it.
 
     scheme: that the keys are for.  certificate: PEM file with our certificate and its private key; None asks for keys in clear.
+    afresh: how to have keys of the server in place of those that are in the store.
     """
 
     server: KeyServerClient
     store: KeyStore
     scheme: str
     certificate: str | None = None
+    afresh: str = "run the ingest with --new-key"
 
     def keys(self, content_id: str, uses: Sequence[KeyUse], ids: Sequence[str]) -> KeySet:
         """See KeySource."""
@@ -65,7 +67,7 @@ class SpekeKeys:
         for key in found:  # none is stored if one cannot be
             if self.store.holds(key.key_id) and self.store.get(key.key_id) != key:
                 what = f"the key server gives another key for {key.key_id} than the one that is in the key store"
-                fix = f"segments may be encrypted under that one; for keys of the server, run the ingest with --new-key. Else {LOG_FIX}"
+                fix = f"segments may be encrypted under that one; for keys of the server, {self.afresh}. Else {LOG_FIX}"
                 raise KeyServiceFailed(what, where=where, fix=fix)
         for key in found:
             self.store.add(key)
@@ -73,12 +75,15 @@ class SpekeKeys:
 
     def _check_new(self, content_id: str, found: Sequence[ContentKey]) -> None:
         """Refuse a key that the title has already under another id: new keys are asked for because others may have the old ones."""
+        new = [key for key in found if not self.store.holds(key.key_id)]
+        if not new:
+            return  # the files of all titles are not read for nothing
         opened: dict[bytes, str] = {}
         for info in self.store.find(content_id):
             with suppress(UsageError):  # one that cannot be opened any more
                 opened[self.store.get(info.key_id).key] = info.key_id
-        for key in found:
-            if key.key in opened and not self.store.holds(key.key_id):
+        for key in new:
+            if key.key in opened:
                 what = f"the key server gives for {key.key_id} the very key that {content_id} has already, as {opened[key.key]}"
                 raise KeyServiceFailed(what, where=self.server.where, fix=LOG_FIX)
 
@@ -189,14 +194,14 @@ def _check_encryption(root: ElementTree.Element, ids: set[str], where: str, sche
 def _signals(root: ElementTree.Element, ids: set[str], where: str, scheme: str) -> Iterator[DrmSignal]:
     for system in root.iter(f"{{{CPIX}}}DRMSystem"):
         key_id, system_id = key_id_of(system.get("kid"), where), kid_of(key_id_of(system.get("systemId"), where, "systemId"))
-        if key_id not in ids or (system_id in DRM_SYSTEMS and system_id not in systems_for(scheme)):
+        if key_id not in ids or not may_play(system_id, scheme):
             continue
         hls = {each.get("playlist", "media"): _text(each, where) for each in system.findall(f"{{{CPIX}}}HLSSignalingData")}
         said = {
             "pssh": _text(system.find(f"{{{CPIX}}}PSSH"), where),
             "content_protection": _text(system.find(f"{{{CPIX}}}ContentProtectionData"), where),
             "hls_media": hls.get("media"),
-            "hls_master": hls.get("master", hls.get("multiVariant")),  # which is what CPIX 2.4 calls it
+            "hls_master": hls.get("master") or hls.get("multiVariant"),  # so CPIX 2.4 calls it, beside our empty element
         }
         if any(said.values()):  # else it repeats the question: the server does not serve this system
             signal = DrmSignal(key_id=key_id, system_id=system_id, **said)
