@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests import servers
 from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
+from vidpipe import layout
 from vidpipe.catalog.record import Record, Status
 from vidpipe.errors import Interrupted, PublishFailed, UsageError, VidpipeError
 from vidpipe.lifecycle.deletion import delete
@@ -95,7 +97,8 @@ def test_what_an_unfinished_ingest_references_stays(house: House) -> None:
     house.publish(SECOND, age=2)
     house.publish(THIRD, age=1)
     note = house.note(key_ids=(KEY.key_id,), keys_kept=True, copy_of=SECOND)
-    assert [gone.version for gone in prune(old(), house.settings).removed] == [FIRST]
+    for dry_run in (True, False):
+        assert [gone.version for gone in prune(old(dry_run=dry_run), house.settings).removed] == [FIRST]
     assert house.states == {THIRD: "live", SECOND: "superseded"}
     withdraw(WHOLE, house.settings)
     with pytest.raises(UsageError, match="unfinished") as failure:
@@ -137,6 +140,38 @@ def test_prune_keeps_the_newest_and_what_players_may_be_in_the_middle_of(house: 
     assert prune(old(keep=1), house.settings).removed == ()
 
 
+def test_every_title_is_pruned_by_itself_and_one_that_is_named_alone(house: House) -> None:
+    for version, age in ((SECOND, 40), (THIRD, 35)):
+        house.publish(version, age=age)
+    for content_id, versions in (("animal", (FIRST, SECOND)), ("zebra", (FIRST, SECOND, THIRD))):
+        for version in versions:
+            place = f"{house.settings.target}/{content_id}/{version}/master.m3u8"
+            playback = house.record.playback.model_copy(update={"hls": place})
+            with house.catalog() as catalog:
+                catalog.publish(house.record.model_copy(update={"content_id": content_id, "version": version, "playback": playback}), "f")
+
+    def pruned(**options: object) -> list[tuple[str, str]]:
+        return [(gone.content_id, gone.version) for gone in prune(old().model_copy(update=options), house.settings).removed]
+
+    assert pruned(keep=1, content_id="zebra", dry_run=True) == [("zebra", FIRST)]
+    assert pruned(keep=1, dry_run=True) == [(TITLE, FIRST), ("zebra", FIRST)], "animal has nothing to prune"
+    assert pruned(keep=1, content_id="zebra") == [("zebra", FIRST)]
+    assert pruned() == [("animal", FIRST), (TITLE, SECOND), (TITLE, FIRST), ("zebra", SECOND)]
+
+
+def test_the_address_of_what_is_live_is_not_gone_for_a_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.publish(SECOND, age=1)
+    removed, gone = LocalStorage.delete, []
+
+    def noted(self: LocalStorage, path: str) -> None:
+        gone.append(path)
+        removed(self, path)
+
+    monkeypatch.setattr(LocalStorage, "delete", noted)
+    assert [each.version for each in prune(old(), house.settings).removed] == [FIRST]
+    assert (house.shown, layout.address(TITLE) in gone) == (SECOND, False)
+
+
 def test_an_address_at_a_target_that_a_title_has_left_goes_with_the_version_that_it_plays(house: House, tmp_path: Path) -> None:
     moved = LocalStorage(tmp_path / "elsewhere")
     version = house.record.playback.model_copy(update={"hls": moved.location(f"{TITLE}/{SECOND}/master.m3u8")})
@@ -174,9 +209,9 @@ def test_the_age_of_a_version_counts_from_when_it_was_superseded(house: House) -
     ]
     now = datetime(2026, 11, 26, tzinfo=UTC)
 
-    def chosen(keep: int, days: int, note: JobNote | None = None) -> list[str]:
+    def chosen(keep: int, days: int, note: JobNote | None = None, records: Sequence[Record] = versions) -> list[str]:
         request = PruneRequest(keep=keep, older_than=timedelta(days=days))
-        return [found.version for found in prunable(versions, request, now, note)]
+        return [found.version for found in prunable(records, request, now, note)]
 
     assert chosen(0, 30) == ["v1", "v4", "v3", "v2"]
     assert chosen(0, 31) == ["v1", "v4", "v2"]
@@ -184,6 +219,7 @@ def test_the_age_of_a_version_counts_from_when_it_was_superseded(house: House) -
     assert chosen(0, 61) == ["v1"]
     assert chosen(2, 0) == ["v1", "v3", "v2"]
     assert chosen(9, 0) == ["v1"]
+    assert chosen(0, 61, records=versions[1:]) == ["v1"], "v5 is the newest then"
     note = JobNote(content_id=TITLE, fingerprint="f", version="v3", target="/t", copy_of="v4")
     assert chosen(0, 0, note) == ["v1", "v6", "v2"]
 
@@ -239,6 +275,8 @@ def test_a_target_that_fails_leaves_what_the_same_command_finishes(house: House,
     assert house.keys.holds(KEY.key_id), "the version that is left is encrypted under it"
     with pytest.raises(UsageError, match="being deleted"):
         rollback(RollbackRequest(content_id=TITLE, version=SECOND), house.settings)
+    with pytest.raises(PublishFailed, match="permission denied"):
+        prune(PruneRequest(), house.settings)
     monkeypatch.undo()
     assert [gone.version for gone in prune(PruneRequest(), house.settings).removed] == [SECOND], "prune goes on with it, too"
     assert (house.states, house.objects(), house.keys.find()) == ({}, {}, ())

@@ -21,6 +21,7 @@ from vidpipe.lifecycle.restoration import restore
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
 
 SECOND = "20261121T000000Z-222222"
@@ -121,6 +122,18 @@ def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:
     assert house.states == before == {SECOND: "live", FIRST: "superseded"}
     assert house.shown == SECOND
     assert repair(ALL, house.settings).found == ()
+
+
+def test_a_version_that_is_deleted_while_it_is_looked_for_hides_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_the_catalog(house)
+    listed = LocalStorage.list
+
+    def late(self: LocalStorage, prefix: str = "") -> Iterator[Stored]:
+        yield from listed(self, prefix)
+        house.file(FIRST, "record.json").unlink(missing_ok=True)
+
+    monkeypatch.setattr(LocalStorage, "list", late)
+    assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")]
 
 
 def test_a_title_that_was_withdrawn_does_not_come_back_to_life(house: House) -> None:

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.ingest_support import FIXTURES, settings, tree, version
+from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.mp4.encryption import EncryptedSamples
+from vidpipe.package.containers.webvtt import WebVtt
+from vidpipe.package.cut import Cut
+from vidpipe.package.result import Segment
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.settings import Settings
 from vidpipe.work.jobs import claim
@@ -60,6 +65,27 @@ def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, Ingest
     assert tree(folder) == before
     assert scrub(ScrubRequest(title="film", full=True), configured).version == made.record.version
     assert repair(FILM, configured).found == ()
+
+
+def test_what_a_later_vidpipe_writes_otherwise_stays_as_it_was_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of subtitles without the blank line after the last cue: all else can still be put back."""
+    configured, write = settings(tmp_path, 90), WebVtt.write
+
+    def as_before(self: WebVtt, cut: Cut, encrypted: EncryptedSamples | None = None) -> Segment:
+        made = write(self, cut, encrypted)
+        return replace(made, data=made.data[:-1]) if cut.cues else made
+
+    words = srt(("00:00:00,200", "00:00:00,800", "Hello"))
+    source = subtitled(tmp_path / "film.mkv", Words(words, language="eng"), video="one-second.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(WebVtt, "write", as_before)
+        folder = version(ingest(IngestRequest(source=str(source)), configured))
+    before = tree(folder)
+    for name in ("video/90p/00001.m4s", "subtitle-en-sub.m3u8", "master.m3u8"):
+        (folder / name).unlink()
+    (done,) = repair(FILM, configured).found
+    assert done.deed == "uploaded", done.what
+    assert tree(folder) == before, "playlists too: they name the IVs of what lies there"
 
 
 def _without_chunks(configured: Settings, folder: Path) -> None:

@@ -69,8 +69,9 @@ def test_a_rollback_makes_the_version_before_live(house: House) -> None:
 def test_a_rollback_goes_to_any_version_that_is_named_and_forward_again(house: House) -> None:
     house.publish(THIRD, age=1)
     assert rollback(back(house, FIRST), house.settings).record.version == FIRST
-    with pytest.raises(UsageError, match="no older version"):
+    with pytest.raises(UsageError, match="no older version") as failure:
         rollback(back(house), house.settings)
+    assert failure.value.fix == f"see vidpipe catalog versions {TITLE}"
     assert rollback(back(house, THIRD), house.settings).record.version == THIRD
     assert rollback(back(house, THIRD), house.settings).unchanged
     assert rollback(back(house), house.settings).record.version == SECOND
@@ -81,7 +82,8 @@ def test_a_dry_run_does_nothing(house: House) -> None:
     before = house.states, sorted(house.settings.home.rglob("*"))
     done = rollback(back(house, dry_run=True), house.settings)
     assert (done.record.version, done.replaced and done.replaced.version, done.proof, done.dry_run) == (FIRST, SECOND, None, True)
-    assert withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings).dry_run
+    planned = withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings)
+    assert (planned.dry_run, planned.unchanged) == (True, False)
     assert (house.states, sorted(house.settings.home.rglob("*"))) == before
 
 
@@ -135,8 +137,23 @@ def test_the_keys_may_be_named_by_another_template_today(tmp_path: Path, encoded
     storage = LocalStorage(tmp_path)
     made = publish_title(encoded_title, storage, alter=lambda _, text: text.replace(f'URI="{relative}"', f'URI="{uri}"'))
     found = proving.key_url_of(made, storage)
-    assert found
+    assert found in (template, template.format(content_id=TITLE, key_id="{key_id}")), "a host that is called as the title is none"
     assert key_uri(found, TITLE, KEY.key_id) == uri
+
+
+@pytest.mark.parametrize("other", ["of another kind", "of no segments", "of no keys"])
+def test_a_playlist_that_names_no_key_proves_nothing(house: House, other: str) -> None:
+    file = house.file(FIRST, house.inventory.video[0].playlist)
+    text = {
+        "of another kind": house.file(FIRST, "master.m3u8").read_text(),
+        "of no segments": "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-ENDLIST\n",
+        "of no keys": "".join(line for line in file.read_text().splitlines(True) if not line.startswith("#EXT-X-KEY")),
+    }[other]
+    file.unlink()  # versions share files
+    file.write_text(text)
+    with pytest.raises(VerificationFailed):
+        rollback(back(house), house.settings)
+    assert house.states[SECOND] == "live"
 
 
 def test_headers_of_another_time_do_not_keep_a_version_from_becoming_live(house: House) -> None:
@@ -195,6 +212,8 @@ def test_a_title_is_withdrawn_and_restored(house: House) -> None:
 
 def test_a_withdrawn_title_can_come_back_as_a_version_that_is_named(house: House) -> None:
     withdraw(TitleRequest(content_id=TITLE), house.settings)
+    assert withdraw(TitleRequest(content_id=TITLE, dry_run=True), house.settings).unchanged
+    assert rollback(back(house, SECOND, dry_run=True), house.settings).replaced is None
     done = rollback(back(house, FIRST), house.settings)
     assert done.replaced
     assert done.replaced.version == SECOND

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
-from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.lifecycle import proving
+from vidpipe.lifecycle.scrub import ScrubRequest, record_at, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.storage.local import LocalStorage
@@ -59,7 +61,44 @@ def test_a_version_is_verified_where_it_lies(house: House) -> None:
 
 def test_a_version_that_was_moved_by_other_means_is_verified_where_it_lies(house: House, tmp_path: Path) -> None:
     shutil.copytree(house.file(FIRST, ".").parent, tmp_path / "elsewhere" / TITLE)
-    assert scrub(ScrubRequest(title=str(tmp_path / "elsewhere" / TITLE / FIRST)), house.settings).version == FIRST
+    there = tmp_path / "elsewhere" / TITLE / FIRST
+    done = scrub(ScrubRequest(title=str(there)), house.settings)
+    assert (done.version, done.target) == (FIRST, str(tmp_path / "elsewhere"))
+    assert record_at(str(there)).playback.dash is None
+    record = house.record.model_copy(update={"playback": house.record.playback.model_copy(update={"dash": "/before/manifest.mpd"})})
+    (there / layout.RECORD).write_text(record.model_dump_json())
+    assert record_at(str(there)).playback.dash == str(there / layout.MPD)
+
+
+@pytest.mark.parametrize("other", ["of one track", "of several versions", "of nothing"])
+def test_an_address_that_plays_no_version(other: str, house: House) -> None:
+    address = Path(house.settings.target) / layout.address(TITLE)
+    head, found, rest = address.read_text().rpartition(SECOND)
+    text = {
+        "of one track": house.file(FIRST, house.inventory.video[0].playlist).read_text(),
+        "of several versions": f"{head}{FIRST}{rest}",
+        "of nothing": "",
+    }[other]
+    assert found
+    address.write_text(text)
+    with pytest.raises(UsageError, match="there is no published version here") as failed:
+        scrub(ScrubRequest(title=str(address)), house.settings)
+    assert failed.value.where == str(address)
+
+
+@pytest.mark.parametrize("what", ["replaced", "withdrawn"])
+def test_a_version_may_stop_being_live_while_it_is_read(what: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = proving.prove
+
+    def slow(*args: Any, **options: Any) -> proving.ProvenVersion:
+        if what == "replaced":
+            house.publish("20261122T000000Z-333333", age=0)
+        else:
+            withdraw(TitleRequest(content_id=TITLE), house.settings)
+        return prove(*args, **options)
+
+    monkeypatch.setattr("vidpipe.lifecycle.scrub.prove", slow)
+    assert scrub(ScrubRequest(title=TITLE), house.settings).version == SECOND
 
 
 @pytest.fixture
@@ -151,6 +190,20 @@ def test_everything_that_is_lost_is_named_at_once(house: House) -> None:
         scrub(ScrubRequest(title=TITLE), house.settings)
     assert list(failed.value.details) == lost
     assert len(failed.value.diagnostics()) == len(lost)
+    assert all(path in found.message for path, found in zip(lost, failed.value.diagnostics(), strict=True))
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_of_many_that_are_lost_a_message_names_some(more: int, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = sorted([*house.inventory.entries, layout.RECORD])
+    lost = [layout.RECORD, *(path for path in entries if path.endswith(".m4s"))][: 3 + more]
+    monkeypatch.setattr("vidpipe.lifecycle.scrub.MOST_SHOWN", 3)
+    for path in lost:
+        house.file(SECOND, path).unlink()
+    with pytest.raises(VerificationFailed) as failed:
+        scrub(ScrubRequest(title=TITLE), house.settings)
+    assert list(failed.value.details) == [*sorted(lost)[:3], *([f"and {more} more"] if more else [])]
+    assert str(failed.value.where).endswith(f"{TITLE}/{SECOND}")
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -200,7 +200,7 @@ def test_keys_are_exchanged_encrypted(run: Run, house: House, tmp_path: Path, mo
     monkeypatch.setenv("VIDPIPE_DELIVERY_CERTIFICATE", str(certificate(tmp_path / "other.pem")))
     assert "another certificate" in run("import", str(file))[2]
     monkeypatch.setenv("VIDPIPE_DELIVERY_CERTIFICATE", str(own))
-    assert "1 keys stored" in run("import", str(file))[1]
+    assert "1 key stored, 0 were there already" in run("import", str(file))[1]
     assert house.keys.get(KEY.key_id) == KEY
     past = certificate(tmp_path / "past.pem", days=-1)
     code, _, err = run("export", TITLE, "--cpix", str(tmp_path / "no.xml"), "--recipient", str(past))

@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 
 from tests import servers
+from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe.catalog.published_at import target_of
-from vidpipe.errors import UsageError, VerificationFailed
+from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.transfer import TransferRequest, transfer
 from vidpipe.lifecycle.withdrawal import withdraw
+from vidpipe.progress import Silent
+from vidpipe.publish.result import PublishedObject
+from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
+from vidpipe.storage.local import LocalStorage
 
 MOVE = TransferRequest(content_id=TITLE)
 
@@ -49,7 +54,7 @@ def test_a_title_moves_to_another_folder(house: House, tmp_path: Path) -> None:
     assert house.shown == FIRST, "the old address plays what lies beside it"
     (tmp_path / "there" / TITLE / "master.m3u8").unlink()  # killed before it was written
     again = transfer(MOVE, there)
-    assert (again.record, again.objects) == (again.replaced, 0)
+    assert (again.record, again.objects, again.bytes) == (again.replaced, 0, 0)
     assert scrub(ScrubRequest(title=TITLE), there).address
     withdraw(TitleRequest(content_id=TITLE), there)
     assert house.shown is None, "nor does the old address play it any more"
@@ -62,6 +67,35 @@ def test_a_damaged_object_moves_nowhere(house: House, tmp_path: Path) -> None:
         transfer(MOVE, to(house, str(tmp_path / "there")))
     assert house.states == {FIRST: "live"}
     assert not list((tmp_path / "there" / TITLE).glob("*/"))
+
+
+def test_a_move_that_failed_goes_on_and_what_names_others_comes_last(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = to(house, str(tmp_path / "there")).model_copy(update={"upload_workers": 1})
+    put = LocalStorage.put
+
+    def fails(self: LocalStorage, path: str, data: object, **options: object) -> None:
+        if path.endswith(".m3u8"):
+            raise PublishFailed("the disk is full")
+        put(self, path, data, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "put", fails)
+        with pytest.raises(PublishFailed, match="the disk is full"):
+            transfer(MOVE, there)
+    (version,) = (tmp_path / "there" / TITLE).iterdir()
+    names = {path for path in house.inventory.entries if path.endswith(".m3u8")}
+    assert {file.relative_to(version).as_posix() for file in version.rglob("*") if file.is_file()} == {*house.inventory.entries} - names
+    damaged = house.inventory.video[0].segments[0].uri
+    (version / damaged).write_bytes(b"x")
+    recorder = Recorder()
+    done = transfer(MOVE, there, recorder)
+    assert done.record
+    assert (done.record.version, target_of(done.record)) == (version.name, str(tmp_path / "there"))
+    assert {event.path for event in recorder.named("uploaded")} & {*house.inventory.entries} == names | {damaged}
+    assert [event.version for event in recorder.named("live")] == [version.name]
+    assert [event.stage for event in recorder.named("stage_started")][:2] == ["copy", "verify"]
 
 
 @pytest.fixture
@@ -82,6 +116,21 @@ def test_from_s3_to_a_folder_and_back(bucket: str, tmp_path: Path, encoded_title
     down = transfer(MOVE, to(house, str(tmp_path / "back")))
     assert down.record
     assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == down.record.version
+
+
+def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
+    with closing(open_storage(bucket)) as storage:
+        text = storage.get(f"{TITLE}/{FIRST}/{path}")
+
+        def packed(version: str) -> PublishedObject:
+            return publish_object(storage, f"{TITLE}/{version}", path, text, reporter=Silent(), gzip=True)
+
+        house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
+        assert packed(second).content_encoding == "gzip"
+    done = transfer(MOVE, to(house, str(tmp_path / "there")))
+    assert done.record
+    assert (tmp_path / "there" / TITLE / done.record.version / path).read_bytes() == text
 
 
 def test_an_unknown_title(house: House, tmp_path: Path) -> None:

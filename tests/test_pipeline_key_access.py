@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vidpipe.pipeline.key_access import asks_server, key_source, key_store, master_source
+from vidpipe.protect.key_server_client import KeyServerClient
 from vidpipe.protect.key_source import LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.master_source import GivenMaster, KmsMaster, LocalMaster
@@ -25,7 +26,9 @@ def settings(folder: Path, **changes: Any) -> Settings:
 
 def test_the_master_key_comes_from_where_the_settings_say(tmp_path: Path) -> None:
     local, given = settings(tmp_path), settings(tmp_path, master_key=MASTER)
-    assert master_source(local) == LocalMaster(local.keys)
+    file = master_source(local)
+    assert isinstance(file, LocalMaster)
+    assert file.folder == local.keys
     assert master_source(given) == GivenMaster(MASTER)
     kms = master_source(settings(tmp_path, key_source=f"kms:{ARN}"))
     assert isinstance(kms, KmsMaster)
@@ -47,8 +50,11 @@ def test_without_a_key_server_keys_are_made_here(source: str, tmp_path: Path) ->
 
 
 def test_a_key_server_is_asked_at_its_url_with_its_header_for_the_scheme(tmp_path: Path) -> None:
-    configured = settings(tmp_path, key_source=f"cpix:{URL}", key_source_authorization="Bearer s3cret")
+    said = {"authorization": "Bearer s3cret", "header": "x-api-key: more", "client_certificate": str(tmp_path / "client.pem")}
+    own = str(tmp_path / "own.pem")
+    sources = {f"key_source_{name}": value for name, value in said.items()}
+    configured = settings(tmp_path, key_source=f"cpix:{URL}", delivery_certificate=own, **sources)
     store = KeyStore(configured.keys, bytes(32))
     assert asks_server(configured)
-    assert key_source(configured, store, "cbcs") == SpekeKeys(URL, store, "cbcs", "Bearer s3cret")
+    assert key_source(configured, store, "cbcs") == SpekeKeys(KeyServerClient(URL, **said), store, "cbcs", own)
     assert not configured.keys.exists(), "nothing was made or asked"

@@ -24,6 +24,7 @@ from vidpipe.pipeline.sealing import Loss
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.key_uses import KeyUse
+from vidpipe.publish.result import PublishedObject
 from vidpipe.settings import Settings
 from vidpipe.storage.local import LocalStorage
 
@@ -175,18 +176,29 @@ def test_a_version_is_made_again_under_its_keys_with_what_drm_systems_said_of_th
     key = keys.create("film")
     said = (DrmSignal(key_id=key.key_id, system_id="edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh="AAAA"),)
     known = inventory(keys=(key.key_id,), drm=said)
+    known = known.model_copy(update={"objects": known.objects | {"manifest.mpd": known.objects["master.m3u8"]}})
     source = SourceFile(name="film.mp4", sha256="ab" * 32, size=1)
     record = record_of(known, source, title="Film", metadata={}, location=storage.location)
-    for objects, signals in ((known, said), (Objects(objects=known.objects), ())):  # of an older vidpipe, which knew no DRM
+    for objects, signals in ((known, said), (Objects(objects=dict(known.entries)), ())):  # of an older vidpipe, which knew no DRM
         again = restoring(record, Loss(objects, frozenset({"master.m3u8"})), storage, keys, uses, gzip=True)
         assert (again.storage, again.content_id, again.version, again.gzip) == (storage, "film", known.version, True)
         assert (again.protection.scheme.name, again.protection.keys.keys) == ("aes-128", (key,))
         assert again.protection.keys.signals == signals
         assert again.kept is not None
-        assert not again.kept("master.m3u8", known.objects["master.m3u8"].sha256), "it is lost, so it is written"
+        lost = PublishedObject(path="master.m3u8", **dict(known.objects["master.m3u8"]))
+        assert again.kept.object(lost) is None, "it is written"
+        other = {"sha256": "0" * 64}
         with pytest.raises(Differs, match=r"master.m3u8"):
-            again.kept("master.m3u8", "0" * 64)
+            again.kept.object(lost.model_copy(update=other))
         with pytest.raises(Differs, match="never"):
-            again.kept("never", "0" * 64)
+            again.kept.object(lost.model_copy(update={"path": "never"}))
+        left = lost.model_copy(update={"path": "manifest.mpd"})
+        assert again.kept.object(left.model_copy(update=other)) == left, "what is not lost stays as it was published"
+        segment = known.video[0].segments[0]
+        if isinstance(objects, Inventory):
+            assert again.kept.segment(replace(segment, iv="F" * 32, **other)) == segment
+        else:
+            with pytest.raises(Differs, match=segment.uri):  # nobody knows its IV
+                again.kept.segment(replace(segment, **other))
     with pytest.raises(Differs):  # the plan of today needs more keys than the version has
         restoring(record, Loss(known, frozenset()), storage, keys, (*uses, *uses), gzip=True)

@@ -90,7 +90,7 @@ def test_only_titles_whose_bytes_are_others_since_then_are_made_anew(
     media = fingerprints_of(made, load_policy(), ffmpeg="9.0")
     now = fingerprint(made)
     with monkeypatch.context() as patch:  # as it was before there was anything new
-        patch.setattr(versions, "_new_of", lambda made: {})
+        patch.setattr(versions, "_new_of", lambda *_: {})
         patch.setattr("vidpipe.inventory.fingerprints.by_colorspace", lambda *_: False)
         assert (now != fingerprint(made)) == anew
         before = fingerprints_of(made, load_policy(), ffmpeg="9.0")
@@ -106,12 +106,23 @@ def test_titles_with_subtitles_are_made_anew_for_the_blank_line_and_keep_all_but
     assert made.subtitles
     now, media = fingerprint(made), fingerprints_of(made, load_policy(), ffmpeg="9.0")
     with monkeypatch.context() as patch:  # as it was before
-        patch.setattr(versions, "_new_of", lambda made: {})
+        patch.setattr(versions, "_new_of", lambda *_: {})
         patch.setattr("vidpipe.inventory.fingerprints._BLANK_LINE", {})
         assert fingerprint(made) != now
         before = fingerprints_of(made, load_policy(), ffmpeg="9.0")
     assert (media.video, media.audio, media.pictures) == (before.video, before.audio, before.pictures)
     assert media.subtitles != before.subtitles
+
+
+@pytest.mark.parametrize("rotation", [None, "2segments"])
+@pytest.mark.parametrize("named", [False, True])
+def test_titles_whose_playlist_named_the_keys_of_later_periods_are_made_anew(
+    rotation: str | None, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = {"key_rotation": rotation, "session_keys": named}
+    now = fingerprint(**configured)
+    monkeypatch.setattr(versions, "_new_of", lambda *_: {})  # as it was before
+    assert (fingerprint(**configured) != now) == (named and rotation is not None)
 
 
 def test_what_leaves_no_trace_makes_no_other_title() -> None:

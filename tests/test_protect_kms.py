@@ -22,7 +22,7 @@ from vidpipe.doctor import examine
 from vidpipe.errors import KeyServiceFailed, PublishFailed, UsageError
 from vidpipe.lifecycle.title_keys import list_keys, rotate
 from vidpipe.pipeline.key_access import key_store, master_source
-from vidpipe.protect.former_kms import FORMER
+from vidpipe.protect.former_kms import FORMER, FormerKms
 from vidpipe.protect.key_store import LOCK_FILE, ContentKey, KeyStore
 from vidpipe.protect.master_key import FILE, KMS_FILE, KMS_NEXT, NEXT, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
@@ -226,8 +226,7 @@ def test_wherever_it_is_killed_all_keys_open_and_the_same_command_goes_on(
             assert opens(there, [key_store(there).create("meanwhile"), *made])
             assert opens(settings, made), "and so does who is still at the KMS key that is left"
         else:
-            begun = (settings.keys / FILE).exists() or (settings.keys / KMS_FILE).read_bytes() != before[settings.keys / KMS_FILE]
-            assert opens(there if begun else settings, made), killed
+            assert opens(settings, made), "nothing has begun, for master.former is the first file and the last"
             continue
         assert not rotate(there, from_kms=arn if killed % 2 else None).foreign
         assert opens(there, made), killed
@@ -273,8 +272,76 @@ def test_a_store_leaves_kms_by_order_only(settings: Settings, arn: str) -> None:
         rotate(here, from_kms=another_key())
     assert (settings.keys / KMS_FILE).read_bytes() == before
     assert rotate(here, from_kms=arn).keys == 1
-    with pytest.raises(UsageError, match="no master key of AWS KMS"):
-        rotate(here, from_kms=arn)
+
+
+@pytest.mark.parametrize("to", ["local", "kms"])
+def test_a_setting_that_is_wrong_for_once_makes_no_key_while_the_store_moves(
+    to: str, settings: Settings, arn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a master key in clear, nor one that the new setting cannot open; and no wrapped master key is removed."""
+    made, there = [key_store(settings).create("film") for _ in range(2)], moved(settings, to)
+    with monkeypatch.context() as patch:
+        patch.setattr(KmsMaster if to == "kms" else LocalMaster, "finish", lambda _: (_ for _ in ()).throw(Died))
+        with pytest.raises(Died):
+            rotate(there, from_kms=arn)
+    before = {file: file.read_bytes() for file in settings.keys.iterdir()}
+    for late in (settings, moved(settings, "local" if to == "kms" else "kms")):
+        with pytest.raises(UsageError, match=f"is moving to {there.key_source}") as refused:
+            key_store(late).create("late")
+        assert f"set key_source to {there.key_source}" in str(refused.value.fix)
+        assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before
+    FormerKms(settings.keys, settings.key_source).clear()
+    assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before, "a wrapped master key in use exists nowhere else"
+    assert opens(there, [*made, key_store(there).create("meanwhile")])
+    assert not rotate(there, from_kms=arn).foreign
+    assert opens(there, made)
+
+
+def test_without_any_content_key_no_setting_puts_a_master_key_into_a_file(settings: Settings) -> None:
+    store, here = key_store(settings), settings.model_copy(update={"key_source": "local"})
+    store.remove(store.create("film").key_id)
+    with pytest.raises(UsageError, match="is wrapped by AWS KMS") as refused:
+        key_store(here).create("late")
+    assert "remove this file" in str(refused.value.fix)
+    assert not (settings.keys / FILE).exists()
+    (settings.keys / KMS_FILE).unlink()
+    key_store(here).create("film")
+
+
+@pytest.mark.parametrize("to", ["local", "kms"])
+def test_a_move_that_is_done_is_said_and_changes_nothing(to: str, settings: Settings, arn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it was killed in the last moment: the master key of before is retired by then."""
+    made, there = [key_store(settings).create("film") for _ in range(2)], moved(settings, to)
+    old, forget = next(master_source(settings).masters()), FormerKms.forget
+
+    def dies(former: FormerKms) -> None:
+        forget(former)
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FormerKms, "forget", dies)
+        with pytest.raises(Died):
+            rotate(there, from_kms=arn)
+    before = {file: file.read_bytes() for file in settings.keys.iterdir()}
+    for dry_run in (True, False):
+        done = rotate(there, from_kms=arn, dry_run=dry_run)
+        assert (done.keys, done.already, done.foreign, done.dry_run) == (0, 2, (), dry_run)
+        assert done.file == str(settings.keys / (FILE if to == "local" else KMS_FILE))
+    assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before
+    assert opens(there, made)
+    with pytest.raises(UsageError, match="was replaced by another one"):
+        KeyStore(settings.keys, old).create("late")
+
+
+def test_keys_of_a_process_with_the_old_setting_come_over_too(settings: Settings, arn: str) -> None:
+    """docs/keys.md: the command has to run once more."""
+    made, there = [key_store(settings).create("film")], moved(settings, "local")
+    rotate(there, from_kms=arn)
+    late = key_store(settings).create("late")
+    with pytest.raises(UsageError, match="another master key"):
+        key_store(there).get(late.key_id)
+    assert rotate(there, from_kms=arn).keys == 2
+    assert opens(there, [*made, late])
 
 
 def test_a_damaged_list_of_former_master_keys_is_said(settings: Settings) -> None:
@@ -372,6 +439,10 @@ def test_a_lost_wrapped_master_key_is_not_made_anew(settings: Settings) -> None:
     with pytest.raises(UsageError, match="wrapped master key is missing"):
         key_store(settings).create("film")
     assert not (settings.keys / KMS_FILE).exists()
+    (settings.keys / KMS_FILE).mkdir()
+    with pytest.raises(UsageError, match="cannot be read or stored: Is a directory") as failed:
+        key_store(settings).create("film")
+    assert failed.value.where == str(settings.keys / KMS_FILE)
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -22,7 +23,7 @@ from vidpipe.protect.result import ProtectedSegment, protected
 from vidpipe.publish import parallel
 from vidpipe.publish.delivery import delivery
 from vidpipe.publish.parallel import UploadsLeft
-from vidpipe.publish.result import PublishedSegment
+from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.upload import discard, publish_object, publish_segments, remove_object
 from vidpipe.storage.local import LocalStorage
 
@@ -315,18 +316,28 @@ def test_an_object_is_published_and_reported(kind: str, storage: Watched, tmp_pa
 def test_what_is_kept_is_neither_sent_nor_reported(storage: Watched) -> None:
     """Whoever restores a version knows what it had: the target is not asked, and no event says that anything was uploaded."""
     reporter, asked = Recorder(), []
+    older = {"size": 7, "sha256": "0" * 64}
 
-    def kept(path: str, sha256: str) -> bool:
-        asked.append((path, sha256))
-        return path != "video/720p/00002.m4s"
+    class Kept:
+        def segment(self, made: PublishedSegment) -> PublishedSegment | None:
+            asked.append((made.uri, made.sha256))
+            return None if made.uri == "video/720p/00002.m4s" else replace(made, iv="A" * 32, **older)
 
-    found = published(storage, made(3), reporter=reporter, kept=kept)
+        def object(self, made: PublishedObject) -> PublishedObject | None:
+            asked.append((made.path, made.sha256))
+            return made.model_copy(update=older)
+
+    kept = Kept()
+    found = sorted(published(storage, made(3), reporter=reporter, kept=kept), key=lambda segment: segment.index)
     poster = publish_object(storage, PREFIX, layout.POSTER, b"jpeg", reporter=reporter, kept=kept)
     assert storage.written == [f"{PREFIX}/video/720p/00002.m4s"]
     assert reporter.events == [Uploaded(path="video/720p/00002.m4s", bytes=100)]
-    objects = [(poster.path, poster.sha256), *((segment.uri, segment.sha256) for segment in found)]
-    assert sorted(asked) == sorted(objects)
-    assert poster.size == 4
+    segments = [(PATHS(each.rendition, each.index), each.sha256) for each in made(3)]
+    objects = [(layout.POSTER, hashlib.sha256(b"jpeg").hexdigest()), *segments]
+    assert sorted(asked) == sorted(objects), "it was asked about what was made now"
+    there = (7, "0" * 64, "A" * 32)
+    assert [(each.size, each.sha256, each.iv) == there for each in found] == [True, False, True], "and is believed"
+    assert (poster.size, poster.sha256) == there[:2]
 
 
 def test_discard_removes_one_version_and_never_more(storage: Watched) -> None:

@@ -35,9 +35,9 @@ EXAMPLES = {
     "*.m3u8": ["master.m3u8", "video-240p.m3u8"],  # of a version
     "manifest.mpd": ["manifest.mpd"],
     "video/…/*.m4s": ["video/240p/00001.m4s"],
-    "video/…/init.mp4": ["video/240p/init.mp4"],
+    "video/…/init*.mp4": ["video/240p/init.mp4", "video/240p/init-00101.mp4"],  # the second from a change of keys on
     "audio/…/*.m4s": ["audio/und/00001.m4s"],
-    "audio/…/init.mp4": ["audio/und/init.mp4"],
+    "audio/…/init*.mp4": ["audio/und/init.mp4", "audio/und/init-00101.mp4"],
     "subtitles/…/*.vtt": ["subtitles/en-sub/00001.vtt"],
     "thumbnails/*.jpg": ["thumbnails/poster.jpg", "thumbnails/sprite-001.jpg"],
     "thumbnails/thumbnails.vtt": ["thumbnails/thumbnails.vtt"],
@@ -176,7 +176,7 @@ def test_nginx_sends_the_headers_and_the_keys(served: Served, page_origin: str) 
         if kind.startswith("subtitles/"):
             continue  # this title has none
         path = {"*.m3u8": "master.m3u8", "thumbnails/*.jpg": "thumbnails/poster.jpg"}.get(kind, kind)
-        path = path.replace("…", rung if kind.startswith("video/") else "und").replace("*", "00001")
+        path = path.replace("…", rung if kind.startswith("video/") else "und").replace("init*", "init").replace("*", "00001")
         status, headers, _ = served.get(f"{served.version}/{path}", Origin=page_origin)
         if path.endswith(".json"):
             assert status == 404

@@ -109,8 +109,12 @@ def keyed(track: VideoTrack, key_id: str) -> VideoTrack:
 SAID = '#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://{}",KEYFORMAT="com.apple.streamingkeydelivery",KEYFORMATVERSIONS="1"'
 
 
+def coded(name: str) -> str:
+    return base64.b64encode(SAID.format(name).encode()).decode()
+
+
 def signal(key_id: str) -> DrmSignal:
-    return DrmSignal(key_id=key_id, system_id="s", hls_master=base64.b64encode(SAID.format(key_id[:2]).encode()).decode())
+    return DrmSignal(key_id=key_id, system_id="s", hls_master=coded(key_id[:2]))
 
 
 SIZES = ((1024, 576), (1180, 500), (1920, 1080), (2074, 1000), (3840, 2160))
@@ -145,6 +149,29 @@ def test_keys_are_named_as_they_are_and_as_drm_systems_want_it(tmp_path: Path) -
     what, line, expected, found = refused(tmp_path, LICENSED, "skd://00", "skd://11")
     assert (what, line) == ("EXT-X-SESSION-KEY of DRM systems is wrong", "")
     assert (expected, found) == (str([SAID.format("00")]), str([SAID.format("11")]))
+
+
+def test_a_title_from_before_may_name_the_keys_of_later_periods_too(tmp_path: Path) -> None:
+    """It plays, and a version never changes. Any other list is wrong."""
+    first = keyed(rung(90, BORDERS), KEYS[0])
+    (begin, *rest) = first.segments
+    later = first.model_copy(update={"segments": (begin, *(replace(one, key_id=KEYS[1]) for one in rest))})
+    made = title([later], Fraction(4), keys=KEYS[:2], drm=tuple(map(signal, KEYS[:2])), session_keys=True)
+    (own,) = re.findall(r'#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="keys.*\n', written(made))
+    said = SAID.format(KEYS[0][:2]) + "\n"
+    more = own.replace(KEYS[0], KEYS[1])
+    named = zip(KEYS[:2], ("aa", "bb"), strict=True)
+    drm = tuple(DrmSignal(key_id=key_id, system_id="s", hls_master=coded(name)) for key_id, name in named)
+    for signals, old in ((made.drm, (own, more, said)), (drm, (own, more, f"{SAID.format('aa')}\n", f"{SAID.format('bb')}\n"))):
+        made = made.model_copy(update={"drm": signals})
+        now = written(made)
+        assert more not in now
+        lines = re.sub(r"#EXT-X-SESSION-KEY.*\n", "", now).partition("#EXT-X-INDEPENDENT-SEGMENTS\n")
+        check_whole(tmp_path, made, now)
+        check_whole(tmp_path, made, "".join((*lines[:2], *old, lines[2])))
+        for wrong in (old[1:], (own, own, *old[2:]), old[:-1]):
+            with pytest.raises(VerificationFailed, match="EXT-X-SESSION-KEY"):
+                check_whole(tmp_path, made, "".join((*lines[:2], *wrong, lines[2])))
 
 
 def test_in_a_title_with_hdr_all_rungs_say_what_they_are(tmp_path: Path) -> None:

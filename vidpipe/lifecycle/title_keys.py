@@ -31,7 +31,7 @@ from vidpipe.protect.delivery_certificate import own_certificate, recipient_cert
 from vidpipe.protect.key_source_setting import KMS_ARN
 from vidpipe.protect.key_store import KeyFileState, KeyInfo, KeyStore
 from vidpipe.protect.key_uses import IntendedTrackType
-from vidpipe.protect.master_rotation import MasterRotation, rotate_master
+from vidpipe.protect.master_rotation import MasterRotation, finished_move, rotate_master
 from vidpipe.settings import Settings
 
 if TYPE_CHECKING:
@@ -167,7 +167,10 @@ def rotate(settings: Settings, new: bytes | None = None, *, from_kms: str | None
     if from_kms is not None and new is not None:
         fix = "run this without --new-master first; after that, --new-master gives the key store another one"
         raise UsageError("from AWS KMS the master key comes to a file of the key store first", where="--new-master", fix=fix)
-    return rotate_master(settings.keys, master_source(settings, from_kms), new, dry_run=dry_run)
+    source = master_source(settings, from_kms)
+    if from_kms is not None and (done := finished_move(settings.keys, master_source(settings), dry_run=dry_run)):
+        return done
+    return rotate_master(settings.keys, source, new, dry_run=dry_run)
 
 
 def _store(settings: Settings) -> KeyStore:

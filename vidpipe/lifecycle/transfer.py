@@ -3,7 +3,7 @@
 In:   a content id, another target.
 Out:  Transfer.
 Wrong: UsageError if nothing is live, or it lies there already; PublishFailed if an object is lost; VerificationFailed, CatalogFailed,
-       Interrupted: the live version stays, and the same command begins anew.
+       Interrupted: the live version stays, and the same command continues, after a stop or what could not be proven from the beginning.
 
 The new version has the same bytes and keys, so that players need nothing new but the address. Every object is compared with the inventory
 on its way, and everything is read back, decrypted and measured at its new place before the catalog flips. What was stored compressed at S3

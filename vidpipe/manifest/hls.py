@@ -43,18 +43,23 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     return {**texts, layout.MASTER: with_master_tags(master, tags_in_master(inventory))}
 
 
-def tags_in_master(inventory: Inventory) -> list[str]:
-    """Return the tags of DRM systems that the master playlist has, if it names keys at all."""
-    return master_tags(inventory.drm, [key_id for _, key_id in named_in_master(inventory)])
+def tags_in_master(inventory: Inventory, *, all_periods: bool = False) -> list[str]:
+    """Return the tags of DRM systems that the master playlist has, if it names keys at all. all_periods: as in ``named_in_master``."""
+    return master_tags(inventory.drm, [key_id for _, key_id in named_in_master(inventory, all_periods=all_periods)])
 
 
-def named_in_master(inventory: Inventory) -> list[tuple[str, str]]:
+def named_in_master(inventory: Inventory, *, all_periods: bool = False) -> list[tuple[str, str]]:
     """Return METHOD and key id of what the master playlist names: every key that a track begins with, once, in the order of the keys.
 
     These are loaded before any media playlist is (rfc8216bis 4.4.6.5), so those of later periods would only be asked for too early, all at
     once: what Apple says of them, too (https://github.com/cta-wave/dash-hls/issues/20).
+    all_periods: every key that protects a segment instead, as titles have it that were published before this was so.
     """
     if not inventory.session_keys:
         return []
-    methods = {track.segments[0].key_id: scheme_of(track.scheme).hls_method for track in inventory.tracks}
+    methods = {
+        segment.key_id: scheme_of(track.scheme).hls_method
+        for track in inventory.tracks
+        for segment in (track.segments if all_periods else track.segments[:1])
+    }
     return [(method, key_id) for key_id in inventory.keys if (method := methods.get(key_id))]

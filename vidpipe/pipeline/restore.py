@@ -6,6 +6,7 @@ Wrong: Differs if the bytes cannot be had again, NotKept if a piece of the encod
        the storage.
 
 A version never changes: what is lost is put back with its own bytes or not at all. Its playlists name IVs that depend on the bytes.
+What is not lost stays as it lies there, even if a later vidpipe writes it otherwise: it is read back as it was published.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.destination import Destination
-from vidpipe.publish.upload import Kept
+from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.settings import Settings
 from vidpipe.source.findings import fact_findings
 from vidpipe.source.quality_report import QualityReport
@@ -45,6 +46,41 @@ from vidpipe.work.measurements import of_programs
 
 class Differs(Exception):
     """What was made again has other bytes than what was published."""
+
+
+class StillThere:
+    """What the target still has of a live version: the ``Kept`` of its Destination.
+
+    Raises Differs for what is lost and comes out otherwise, for a path that the version never had, and for any segment that comes out
+    otherwise where the inventory does not name its IV (0.2.0.dev).
+    """
+
+    def __init__(self, lost: Loss) -> None:
+        known = lost.inventory
+        self._lost, self._entries = lost.paths, known.entries
+        self._segments = {segment.uri: segment for segment in known.segments} if isinstance(known, Inventory) else {}
+
+    def segment(self, made: PublishedSegment) -> PublishedSegment | None:
+        """Return a segment as it was published; None if it is lost."""
+        same = self._is_same(made.uri, made.sha256)
+        if made.uri in self._lost:
+            return None
+        if not same and made.uri not in self._segments:
+            raise Differs(made.uri)
+        return made if same else self._segments[made.uri]
+
+    def object(self, made: PublishedObject) -> PublishedObject | None:
+        """Return an object as it was published; None if it is lost."""
+        self._is_same(made.path, made.sha256)
+        return None if made.path in self._lost else PublishedObject(path=made.path, **dict(self._entries[made.path]))
+
+    def _is_same(self, path: str, sha256: str) -> bool:
+        """Whether what was made again is what was published."""
+        known = self._entries.get(path)
+        same = known is not None and known.sha256 == sha256
+        if not same and (known is None or path in self._lost):
+            raise Differs(path)
+        return same
 
 
 def restorable(live: Record, lost: Loss | None, reporter: Reporter) -> Loss:
@@ -67,7 +103,7 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: 
     known = lost.inventory
     keys_of_it = replace(existing(source, uses, key_ids), signals=known.drm if isinstance(known, Inventory) else ())
     protection = Protection(scheme_of(live.encryption.method), keys_of_it)
-    return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=_kept(lost))
+    return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=StillThere(lost))
 
 
 def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Reporter, cancel: threading.Event) -> None:
@@ -119,15 +155,3 @@ def check_put_back(lost: Loss, again: MadeVersion) -> None:
 def named(live: Record) -> str:
     """Return how messages call a version."""
     return f"version {live.version} of {live.content_id}"
-
-
-def _kept(lost: Loss) -> Kept:
-    """Return what knows of an object that was made again whether it still lies at the target. It raises Differs if it is another one."""
-
-    def is_kept(path: str, sha256: str) -> bool:
-        known = lost.inventory.entries.get(path)
-        if known is None or known.sha256 != sha256:
-            raise Differs(path)
-        return path not in lost.paths
-
-    return is_kept

@@ -78,7 +78,7 @@ def fingerprint_of(made: Plan, about: Description, settings: Settings, ffmpeg: F
         **({"key_classes": settings.key_classes} if settings.key_classes != ONE_KEY else {}),
         **({"key_rotation": settings.key_rotation} if settings.key_rotation else {}),
         **({"session_keys": True} if settings.session_keys else {}),
-        **_new_of(made),
+        **_new_of(made, settings),
     }
     return redescribed(_hash(decided), about)
 
@@ -88,16 +88,18 @@ def _as_before(made: Plan) -> dict[str, Any]:
     return {"formats": True} if made.formats == HLS_ONLY else {}
 
 
-def _new_of(made: Plan) -> dict[str, Any]:
+def _new_of(made: Plan, settings: Settings) -> dict[str, Any]:
     """Return what a plan gives since 0.2 and did not give before.
 
-    Colours by another filter, SCORE in a playlist of several codecs, a blank line after the last cue of each segment of subtitles.
+    Colours by another filter, SCORE in a playlist of several codecs, a blank line after the last cue of each segment of subtitles, a
+    master playlist that names the keys of the first period alone.
     """
     quick = by_colorspace(made.source.video, made.picture)
     quick = quick or any(by_colorspace(made.source.video, rung.picture, pixel_format(rung)) for rung in made.video)
     scored = len({rung.make.codec for rung in made.video}) > 1
     text = {"last_cue": "blank line"} if made.subtitles else {}
-    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {}) | text
+    keys = {"session_keys": "first period"} if settings.session_keys and settings.key_rotation else {}
+    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {}) | text | keys
 
 
 def redescribed(fingerprint: str, about: Description) -> str:

@@ -90,11 +90,7 @@ class FormerKms:
         kept, wanted = self._kept(), self._all()
         begun = kept is not None and kept.to == self.to
         if kept is not None and not begun and self.leaving is None and kept.to.startswith(_KMS):
-            raise UsageError(
-                f"the key store is moving to {kept.to}, and key_source is another one",
-                where=str(self.folder / FORMER),
-                fix=f"set key_source to it and run this again, or leave it: --from-kms {kept.to.removeprefix(_KMS)}",
-            )
+            raise self._elsewhere(kept.to)
         if self.leaving is not None and not begun and not wanted:
             fix = "run this without --from-kms, or choose the home that has it with --home"
             raise UsageError("there is no master key of AWS KMS in this key store", where=str(self.folder), fix=fix)
@@ -109,11 +105,19 @@ class FormerKms:
                 raise _unusable(self.folder / FORMER, problem) from problem
         self.clear()
 
+    def check_place(self) -> None:
+        """Raise UsageError if the key store is moving elsewhere: a master key made here would open nothing there."""
+        kept = self._kept()
+        if kept is not None and kept.to != self.to:
+            raise self._elsewhere(kept.to)
+
     def clear(self) -> None:
-        """Remove the files of master keys that are kept here."""
+        """Remove the files of master keys that are kept here. Others stay: keys may be wrapped with them already."""
+        kept = self._kept()
+        known = {each.wrapped for each in kept.keys} if kept else set()
         for name in (KMS_FILE, KMS_NEXT):
             file = self.folder / name
-            if (wrapped := _read(file)) is not None and self.has(wrapped):
+            if (wrapped := _read(file)) is not None and wrapped.hex() in known:
                 _remove(file)
 
     def forget(self) -> None:
@@ -131,6 +135,14 @@ class FormerKms:
             return known
         found = {wrapped.hex() for name in (KMS_FILE, KMS_NEXT) if (wrapped := _read(self.folder / name)) is not None}
         return (*known, *(_Wrapped(arn=arn, wrapped=each) for each in sorted(found - {each.wrapped for each in known})))
+
+    def _elsewhere(self, to: str) -> UsageError:
+        leave = f"--from-kms {to.removeprefix(_KMS)}" if to.startswith(_KMS) else "vidpipe keys rotate-master"
+        return UsageError(
+            f"the key store is moving to {to}, and key_source is another one",
+            where=str(self.folder / FORMER),
+            fix=f"set key_source to {to} and run this again, or leave it: {leave}",
+        )
 
     def _kept(self) -> _Former | None:
         data = _read(self.folder / FORMER)

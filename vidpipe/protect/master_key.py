@@ -46,22 +46,24 @@ def load_master_key(folder: Path, *, anew: bool = False) -> bytes:
     """Return the master key of a key store, created on first use. Processes that start together get the same key.
 
     anew: create it even if there are keys, because another master key has wrapped those.
-    Raises UsageError if it cannot be read or created, if others may read it, or if it is gone while wrapped keys still need it.
+    Raises UsageError if it cannot be read or created, if others may read it, if it is gone while wrapped keys still need it, or if AWS KMS
+    wraps the one of this key store.
     """
     file = folder / FILE
     try:
         key = _read(file)
         if key is None:
-            if anew or not any(folder.glob("*.json")):
+            if anew or not (any(folder.glob("*.json")) or (folder / KMS_FILE).exists()):
                 _create(file)
             key = _read(file)  # another process may have created it, and content keys too, since the first look
     except OSError as problem:
         raise _unreadable(file, problem) from problem
     if key is None and (folder / KMS_FILE).exists():
         raise UsageError(
-            "the master key of these keys is wrapped by AWS KMS, and key_source names no KMS key",
+            "the master key of this key store is wrapped by AWS KMS, and key_source names no KMS key",
             where=str(folder / KMS_FILE),
-            fix="set key_source to kms:KEY_ARN; to leave AWS KMS, run: vidpipe keys rotate-master --from-kms KEY_ARN",
+            fix="set key_source to kms:KEY_ARN; to leave AWS KMS, "
+            + ("run: vidpipe keys rotate-master --from-kms KEY_ARN" if any(folder.glob("*.json")) else "remove this file: no keys"),
         )
     if key is None:
         raise UsageError(

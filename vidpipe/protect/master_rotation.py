@@ -15,9 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidpipe.data import Data
-from vidpipe.errors import UsageError
+from vidpipe.errors import KeyServiceFailed, UsageError
+from vidpipe.protect.former_kms import FORMER
 from vidpipe.protect.key_store import KeyInfo, KeyStore
-from vidpipe.protect.master_key import FILE, NEXT, forget_master_key
+from vidpipe.protect.master_key import FILE, KMS_FILE, KMS_NEXT, NEXT, forget_master_key
 from vidpipe.protect.master_source import KmsMaster, LocalMaster, MasterSource
 from vidpipe.quantities import count
 
@@ -66,10 +67,33 @@ def rotate_master(folder: Path, source: MasterSource, new: bytes | None = None, 
         keys, already, foreign = store.rewrap(wanted)
         file = source.finish() if new is None else None
         if new is None:
-            store.retire(before, wanted)  # last: until it is finished, the one before wraps what is made meanwhile
+            store.retire(before, wanted)  # not before: until it is finished, the one before wraps what is made meanwhile
+            source.forget()  # last: whoever kills it before this can run it again, and all of before are retired then
         elif isinstance(source, LocalMaster):
             forget_master_key(folder)  # it wraps nothing any more, and would wrap the next key
     return MasterRotation(keys=keys, already=already, foreign=foreign, file=file)
+
+
+def finished_move(folder: Path, source: MasterSource, *, dry_run: bool = False) -> MasterRotation | None:
+    """Return what a move away from a KMS key has come to if it has nothing left to do; None if it has.
+
+    source: where the keys should be by now, which knows nothing of the KMS key that is left.
+    """
+    store, in_kms = KeyStore(folder, source), isinstance(source, KmsMaster)
+    left = (FORMER, FILE, NEXT) if in_kms else (FORMER, KMS_FILE, KMS_NEXT)
+    if not store.ids() or any((folder / name).exists() for name in left):
+        return None
+    with store.locked():
+        try:
+            present = next(source.masters(), None)
+        except (KeyServiceFailed, UsageError):  # it is not this source's, or does not exist
+            return None
+        if present is None:
+            return None
+        keys, already, foreign = store.rewrap(present, dry_run=True)
+    if foreign:
+        return None
+    return MasterRotation(keys=0, already=keys + already, file=str(folder / (KMS_FILE if in_kms else FILE)), dry_run=dry_run)
 
 
 def _check_new(new: bytes, source: MasterSource, folder: Path) -> None:

@@ -51,6 +51,9 @@ class MasterSource(Protocol):
     def finish(self) -> str | None:
         """Let it take the place of the one before. Return where it lies."""
 
+    def forget(self) -> None:
+        """Be done with those of before, which wrap nothing any more. Until then the same rotation can be run again."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenMaster:
@@ -81,6 +84,9 @@ class GivenMaster:
     def finish(self) -> None:
         """See MasterSource."""
 
+    def forget(self) -> None:
+        """See MasterSource."""
+
 
 class LocalMaster:
     """The master key in ``master.key``, created on first use. former: those of KMS that it takes the place of."""
@@ -90,7 +96,8 @@ class LocalMaster:
         self._former = former or FormerKms(folder)
 
     def present(self) -> bytes:
-        """See MasterSource."""
+        """See MasterSource. Raises UsageError while the key store is moving to a KMS key: none is made in clear then."""
+        self._former.check_place()
         if (self.folder / FILE).exists() or not self._former.is_there:
             return load_master_key(self.folder)
         return self.coming() or load_master_key(self.folder, anew=True)
@@ -115,8 +122,11 @@ class LocalMaster:
     def finish(self) -> str:
         """See MasterSource."""
         finish_next(self.folder)
-        self._former.forget()
         return str(self.folder / FILE)
+
+    def forget(self) -> None:
+        """See MasterSource."""
+        self._former.forget()
 
 
 class KmsMaster:
@@ -131,7 +141,8 @@ class KmsMaster:
         return f"KmsMaster({str(self.folder)!r}, {self.arn!r})"
 
     def present(self) -> bytes:
-        """See MasterSource."""
+        """See MasterSource. Raises UsageError while the key store is moving elsewhere."""
+        self._former.check_place()
         return self._found() or self._make(KMS_FILE)
 
     def masters(self) -> Iterator[bytes]:
@@ -161,9 +172,12 @@ class KmsMaster:
             durable.move(self.folder / KMS_NEXT, self.folder / KMS_FILE)
         except OSError as problem:
             raise self._unusable(KMS_NEXT, problem) from problem
+        return str(self.folder / KMS_FILE)
+
+    def forget(self) -> None:
+        """See MasterSource."""
         forget_master_key(self.folder)
         self._former.forget()
-        return str(self.folder / KMS_FILE)
 
     def _found(self) -> bytes | None:
         """Return the present master key; None if KMS has made none yet. Raises UsageError if content keys lack theirs."""

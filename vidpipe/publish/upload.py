@@ -15,7 +15,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from vidpipe.errors import PublishFailed
 from vidpipe.layout import INVENTORY, RECORD, THUMBNAILS
@@ -30,8 +30,19 @@ from vidpipe.storage.compression import compressed
 if TYPE_CHECKING:
     from vidpipe.protect.result import ProtectedSegment
 
-Kept = Callable[[str, str], bool]
-"""(path below the version, SHA-256) -> whether that very object lies at the target already, so that nothing is sent. May raise."""
+
+class Kept(Protocol):
+    """Knows what lies at the target already while a version is made again.
+
+    Both return it as it was published, and then nothing is sent in its place, whatever was made now; None if it is lost. Both may raise.
+    """
+
+    def segment(self, made: PublishedSegment) -> PublishedSegment | None:
+        """Return the segment that lies there."""
+
+    def object(self, made: PublishedObject) -> PublishedObject | None:
+        """Return the object that lies there."""
+
 
 
 def is_compressible(path: str) -> bool:
@@ -63,16 +74,17 @@ def publish_object(
     if gzip and storage.keeps_headers and isinstance(data, bytes) and is_compressible(path):
         data, encoding = compressed(data), "gzip"
     size, sha256 = (data.stat().st_size, sha256_file(data)) if isinstance(data, Path) else (len(data), hashlib.sha256(data).hexdigest())
-    if kept is not None and kept(path, sha256):
-        pass
-    elif shared is not None and shared.copy(prefix, path, size, sha256, encoding):
+    made = PublishedObject(path=path, size=size, sha256=sha256, content_encoding=encoding)
+    if kept is not None and (there := kept.object(made)):
+        return there
+    if shared is not None and shared.copy(prefix, path, size, sha256, encoding):
         reporter.emit(Copied(path=path, bytes=size))
     else:
         _put(storage, prefix, path, data, sha256, encoding)
         reporter.emit(Uploaded(path=path, bytes=size))
         if shared is not None:
             shared.copied.discard(path)
-    return PublishedObject(path=path, size=size, sha256=sha256, content_encoding=encoding)
+    return made
 
 
 def publish_segments(
@@ -107,16 +119,21 @@ def publish_segments(
         uri = paths(segment.rendition, segment.index)
         path = f"{prefix}/{uri}"
         size = len(segment.data)
-        there = kept(uri, segment.sha256) if kept is not None else _is_there(storage, path, segment, present.get(path))
-        if not there:
+        made = _published(segment, uri)
+        there: PublishedSegment | None = None
+        if kept is not None:
+            there = kept.segment(made)
+        elif _is_there(storage, path, segment, present.get(path)):
+            there = made
+        if there is None:
             if shared is not None and shared.copy(prefix, uri, size, segment.sha256):
                 reporter.emit(Copied(path=uri, bytes=size))
-                return _published(segment, uri)
+                return made
             _put(storage, prefix, uri, segment.data, segment.sha256)
             reporter.emit(Uploaded(path=uri, bytes=size))
         if shared is not None:
             shared.copied.discard(uri)
-        return _published(segment, uri)
+        return there or made
 
     yield from in_parallel(segments, upload, cancel=cancel, workers=workers, on_failure=on_failure)
 

@@ -184,7 +184,8 @@ def rotate_master_key(
         typer.Option(
             "--from-kms",
             metavar="KEY_ARN",
-            help="The KMS key that key_source named so far: all keys leave it for what key_source names now.",
+            help="The KMS key that key_source named so far: all keys leave it for what key_source names now. "
+            "First stop whatever makes titles with the old key_source.",
             show_default=False,
         ),
     ] = None,
@@ -201,6 +202,7 @@ def rotate_master_key(
     first, and restart it and the key service with the new master key; the old one wraps no new key any more.
 
     To move to AWS KMS, change key_source first; to leave it, or one KMS key for another, also name the KMS key of before with --from-kms.
+    Stop whatever makes titles (such as watch) before --from-kms; start it, and restart the key service, with the new key_source after that.
     """
     from vidpipe.cli import key_tables
     from vidpipe.data import report
