@@ -124,7 +124,7 @@ def kms() -> Iterator[servers.S3Server]:
 
 
 CASES = [(scheme, kind) for scheme in ("aes-128", "cbcs", "cenc") for kind in ("local", "variable", "kms", "cpix", "cpix encrypted")]
-ORDINARY = [("aes-128", "kms"), ("cbcs", "cpix encrypted")]
+ORDINARY = [("aes-128", "kms")]  # what a library below said of the master key was found here
 
 
 @pytest.mark.parametrize(

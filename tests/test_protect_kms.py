@@ -395,10 +395,14 @@ def test_the_key_service_of_the_guide_opens_keys_that_kms_keeps(settings: Settin
         body = service["application"](environ, lambda status, headers: said.append(status))
         return said[0][:3], body
 
+    def killed(self: KmsMaster) -> None:
+        raise ZeroDivisionError
+
     with monkeypatch.context() as patch:
-        patch.setattr(KmsMaster, "finish", lambda self: None)
+        patch.setattr(KmsMaster, "finish", killed)
         assert asked(key.key_id) == ("200", [key.key])
-        rotate_master(settings.keys, master_source(settings))
+        with pytest.raises(ZeroDivisionError):
+            rotate_master(settings.keys, master_source(settings))
         assert asked(key.key_id) == ("200", [key.key]), "in the middle"
     rotate_master(settings.keys, master_source(settings))
     assert asked(key.key_id) == ("200", [key.key])

@@ -19,6 +19,7 @@ from vidpipe.protect.schemes import scheme_of
 from vidpipe.protect.schemes.aes128 import decrypt
 from vidpipe.publish.copies import Shared
 from vidpipe.publish.destination import Destination
+from vidpipe.publish.result import PublishedObject, PublishedSegment
 from vidpipe.publish.upload import publish_object
 from vidpipe.storage.local import LocalStorage
 
@@ -36,6 +37,16 @@ def test_objects_lie_below_the_version(tmp_path: Path) -> None:
     assert target.location("master.m3u8") == str(file)
 
 
+class AllThere:
+    """A target that has lost nothing of a version."""
+
+    def segment(self, made: PublishedSegment) -> PublishedSegment | None:
+        return made
+
+    def object(self, made: PublishedObject) -> PublishedObject | None:
+        return made
+
+
 def test_an_object_is_compressed_copied_or_kept_as_the_version_asks(tmp_path: Path) -> None:
     bucket, data = Bucket(tmp_path / "bucket"), b"#EXTM3U\n"
     source = LocalKeys(KeyStore(tmp_path / "keys"))
@@ -46,7 +57,7 @@ def test_an_object_is_compressed_copied_or_kept_as_the_version_asks(tmp_path: Pa
     shared = Shared(bucket, OLD, {MASTER: entry(data)})
     Destination(bucket, *NEW.split("/"), source, CLEAR, gzip=False, shared=shared).put(MASTER, data, Silent())
     assert (shared.copied, bucket.written) == ({MASTER}, [])
-    Destination(bucket, "film", "3", source, CLEAR, gzip=False, kept=lambda path, _: path == MASTER).put(MASTER, data, Silent())
+    Destination(bucket, "film", "3", source, CLEAR, gzip=False, kept=AllThere()).put(MASTER, data, Silent())
     assert bucket.written == []
 
 

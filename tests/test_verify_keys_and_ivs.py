@@ -23,12 +23,13 @@ from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.schemes import iv_of_key, scheme_of
 from vidpipe.storage.local import LocalStorage
-from vidpipe.verify.keys_and_ivs import check_init, check_ivs
+from vidpipe.verify.keys_and_ivs import check_inits, check_ivs
 from vidpipe.verify.readback import Readback
 
 KEY = ContentKey(key_id="0123456789abcdef" * 2, content_id="film", key=bytes(range(16)))
 OTHER = ContentKey(key_id="fedcba9876543210" * 2, content_id="film", key=bytes(16))
 END = 1 << 64
+INIT = "video/90p/init.mp4"
 BORDERS = cuts(Fraction(4), Fraction(2))
 
 
@@ -130,19 +131,19 @@ IVS = {"cbcs": (IV, IV), "cenc": ("0" * 16, "1" * 16)}
 @pytest.mark.parametrize("scheme", ["cbcs", "cenc"])
 def test_an_init_section_is_given_back_as_it_was_in_clear(target: Readback, container: Cmaf, scheme: str) -> None:
     expected = track(container, scheme, A, IVS[scheme])
-    assert check_init(target, expected, declared(container, scheme, KEY), {A: KEY}) == container.header()
+    assert check_inits(target, expected, {INIT: declared(container, scheme, KEY)}, {A: KEY}) == container.header()
     written = declared(container, scheme, KEY, pssh(b"one"), pssh(b"two"))
-    assert check_init(target, expected, written, {A: KEY}, DRM) == container.header()
+    assert check_inits(target, expected, {INIT: written}, {A: KEY}, DRM) == container.header()
     with pytest.raises(VerificationFailed, match="what the init section says of the encryption is wrong"):
-        check_init(target, expected, declared(container, scheme, KEY, pssh(b"two"), pssh(b"one")), {A: KEY}, DRM)
+        check_inits(target, expected, {INIT: declared(container, scheme, KEY, pssh(b"two"), pssh(b"one"))}, {A: KEY}, DRM)
 
 
 @pytest.mark.parametrize("scheme", ["none", "aes-128", "cbcs", "cenc"])
 def test_what_is_not_encrypted_says_nothing(target: Readback, container: Cmaf, scheme: str, tmp_path: Path) -> None:
     clear = track(container, scheme, A if scheme == "aes-128" else None, (None, None))
-    assert check_init(target, clear, container.header(), {A: KEY}) == container.header()
+    assert check_inits(target, clear, {INIT: container.header()}, {A: KEY}) == container.header()
     with pytest.raises(VerificationFailed, match="what the init section says of the encryption is wrong") as caught:
-        check_init(target, clear, declared(container, "cenc", KEY), {A: KEY})
+        check_inits(target, clear, {INIT: declared(container, "cenc", KEY)}, {A: KEY})
     assert caught.value.where == f"{tmp_path}/film/v/video/90p/init.mp4"
     assert caught.value.details[0] == "expected: None"
 
@@ -150,13 +151,13 @@ def test_what_is_not_encrypted_says_nothing(target: Readback, container: Cmaf, s
 def test_the_iv_of_a_playlist_is_the_one_that_players_read_in_the_init_section(target: Readback, container: Cmaf, tmp_path: Path) -> None:
     """Of two players, one believes the playlist, the other the media: both must decrypt."""
     with pytest.raises(VerificationFailed) as caught:
-        check_init(target, track(container, "cbcs", A, (IV, "0" * 32)), declared(container, "cbcs", KEY), {A: KEY})
+        check_inits(target, track(container, "cbcs", A, (IV, "0" * 32)), {INIT: declared(container, "cbcs", KEY)}, {A: KEY})
     assert (caught.value.what, caught.value.where) == ("the IV is wrong", f"{tmp_path}/film/v/video/90p/00002.m4s")
     assert caught.value.details == (f"expected: {IV}", f"found: {'0' * 32}")
 
 
 def test_what_is_no_init_section(target: Readback, container: Cmaf, tmp_path: Path) -> None:
     with pytest.raises(VerificationFailed) as caught:
-        check_init(target, track(container, "cenc", A, IVS["cenc"]), container.header()[:40], {A: KEY})
+        check_inits(target, track(container, "cenc", A, IVS["cenc"]), {INIT: container.header()[:40]}, {A: KEY})
     assert (caught.value.what, caught.value.where) == ("the init section cannot be read", f"{tmp_path}/film/v/video/90p/init.mp4")
     assert caught.value.details[0] == "expected: ftyp and moov with one track"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from vidpipe.ladder import Rung, load
 
@@ -174,6 +175,7 @@ def undecodable(cell: Cell, codec: str) -> str | None:
     return next((limit.why for limit in player_of(cell).limits if codec in limit.codecs), None)
 
 
+@cache
 def rungs(ladder: str) -> tuple[Rung, ...]:
     """Return the rungs of a ladder that its clip is large enough for."""
     width = CLIPS[ladder].width

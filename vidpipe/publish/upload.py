@@ -44,7 +44,6 @@ class Kept(Protocol):
         """Return the object that lies there."""
 
 
-
 def is_compressible(path: str) -> bool:
     """Return whether an object is text that only players read: playlists, the DASH manifest and the thumbnails track.
 
