@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
 from fractions import Fraction
 
 import pytest
 from rich.console import Console
 
 from tests.ingest_support import FIXTURES
+from vidpipe.cli import key_tables
 from vidpipe.cli.render.validations import show_validation
+from vidpipe.lifecycle.title_keys import HeldKey, KeyVersion
 from vidpipe.source.facts import Source
 from vidpipe.source.probe import probe
 from vidpipe.validation import Validation
@@ -69,3 +73,14 @@ def test_facts_are_folded_between_words_and_a_hash_stays_whole(source: Source) -
 
 def test_quiet_says_nothing_of_a_good_file(source: Source) -> None:
     assert shown(source, quiet=True) == ""
+
+
+def test_keys_are_shown_in_the_order_in_which_they_are_played() -> None:
+    def held(key_id: str, version: str, first: int) -> HeldKey:
+        use = KeyVersion(version=version, status="live", track_type="ALL", first=first, segments=3)
+        return HeldKey(key_id=key_id, content_id="film", created_at=None, state="usable", versions=(use,))
+
+    text = io.StringIO()
+    keys = [held("a" * 32, "2", 1), held("b" * 32, "1", 0), held("c" * 32, "2", 0)]
+    key_tables.shown(Console(file=text, width=200), keys)
+    assert re.findall(r"^(\w)\1{31}", text.getvalue(), re.M) == ["c", "a", "b"], text.getvalue()

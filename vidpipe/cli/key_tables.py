@@ -30,11 +30,11 @@ def listed(console: Console, found: Sequence[HeldKey]) -> None:
 
 
 def shown(console: Console, found: Sequence[HeldKey]) -> None:
-    """Show what keys are for."""
+    """Show what keys are for: the newest version first, and in each the keys of a class in the order in which they are played."""
+    uses = sorted(((key, each) for key in found for each in key.versions), key=lambda use: (use[1].track_type or "", use[1].first or 0))
     rows = [
         (key.key_id, _made(key), key.state, each.version, each.status, each.track_type or "", _number(each.first), _number(each.segments))
-        for key in found
-        for each in key.versions
+        for key, each in sorted(uses, key=lambda use: use[1].version, reverse=True)
     ]
     rows += [(key.key_id, _made(key), key.state, "none", "", "", "", "") for key in found if not key.versions]
     table(console, ("key", "made", "state", "version", "status", "class", ">from segment", ">segments"), rows)
