@@ -102,7 +102,7 @@ class FormerKms:
             try:
                 durable.write(self.folder / FORMER, _Former(to=self.to, keys=wanted).model_dump_json().encode(), private=True)
             except OSError as problem:
-                raise _unusable(self.folder / FORMER, problem) from problem
+                raise unusable(self.folder / FORMER, problem) from problem
         self.clear()
 
     def check_place(self) -> None:
@@ -117,7 +117,7 @@ class FormerKms:
         known = {each.wrapped for each in kept.keys} if kept else set()
         for name in (KMS_FILE, KMS_NEXT):
             file = self.folder / name
-            if (wrapped := _read(file)) is not None and wrapped.hex() in known:
+            if (wrapped := read_wrapped(file)) is not None and wrapped.hex() in known:
                 _remove(file)
 
     def forget(self) -> None:
@@ -133,7 +133,7 @@ class FormerKms:
         arn = self.leaving or (kept.to.removeprefix(_KMS) if kept and kept.to.startswith(_KMS) else None)
         if arn is None:
             return known
-        found = {wrapped.hex() for name in (KMS_FILE, KMS_NEXT) if (wrapped := _read(self.folder / name)) is not None}
+        found = {wrapped.hex() for name in (KMS_FILE, KMS_NEXT) if (wrapped := read_wrapped(self.folder / name)) is not None}
         return (*known, *(_Wrapped(arn=arn, wrapped=each) for each in sorted(found - {each.wrapped for each in known})))
 
     def _elsewhere(self, to: str) -> UsageError:
@@ -145,7 +145,7 @@ class FormerKms:
         )
 
     def _kept(self) -> _Former | None:
-        data = _read(self.folder / FORMER)
+        data = read_wrapped(self.folder / FORMER)
         if data is None:
             return None
         try:
@@ -155,23 +155,25 @@ class FormerKms:
             raise UsageError("the file was altered or damaged", where=str(self.folder / FORMER), fix=fix) from None
 
 
-def _read(file: Path) -> bytes | None:
+def read_wrapped(file: Path) -> bytes | None:
+    """Return a wrapped master key; None if there is no such file. Raises UsageError if it cannot be read."""
     try:
         return file.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise _unusable(file, problem) from problem
+        raise unusable(file, problem) from problem
 
 
 def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as problem:
-        raise _unusable(file, problem) from problem
+        raise unusable(file, problem) from problem
 
 
-def _unusable(file: Path, problem: OSError) -> UsageError:
+def unusable(file: Path, problem: OSError) -> UsageError:
+    """Return what is said of a file that cannot be read or written."""
     return UsageError(
         f"the wrapped master key cannot be read or stored: {problem.strerror or problem}",
         where=str(file),

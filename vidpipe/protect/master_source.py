@@ -18,7 +18,7 @@ from typing import Protocol
 
 from vidpipe import durable
 from vidpipe.errors import UsageError
-from vidpipe.protect.former_kms import FormerKms, OpenedByKms
+from vidpipe.protect.former_kms import FormerKms, OpenedByKms, read_wrapped, unusable
 from vidpipe.protect.master_key import (
     FILE,
     KMS_FILE,
@@ -171,7 +171,7 @@ class KmsMaster:
         try:
             durable.move(self.folder / KMS_NEXT, self.folder / KMS_FILE)
         except OSError as problem:
-            raise self._unusable(KMS_NEXT, problem) from problem
+            raise unusable(self.folder / KMS_NEXT, problem) from problem
         return str(self.folder / KMS_FILE)
 
     def forget(self) -> None:
@@ -193,13 +193,8 @@ class KmsMaster:
         return present
 
     def _open(self, name: str) -> bytes | None:
-        try:
-            wrapped = (self.folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as problem:
-            raise self._unusable(name, problem) from problem
-        return None if self._former.has(wrapped) else self._opened(self.arn, wrapped)
+        wrapped = read_wrapped(self.folder / name)
+        return None if wrapped is None or self._former.has(wrapped) else self._opened(self.arn, wrapped)
 
     def _make(self, name: str) -> bytes:
         from vidpipe.storage.kms import generate  # boto3 is slow to import
@@ -210,13 +205,6 @@ class KmsMaster:
             private_folder(self.folder)
             durable.create(self.folder / name, wrapped, private=True)
         except OSError as problem:
-            raise self._unusable(name, problem) from problem
+            raise unusable(self.folder / name, problem) from problem
         # Of processes that start together one has won: its file counts. Opening it proves that KMS can, before anything depends on it.
         return self._open(name) or b""
-
-    def _unusable(self, name: str, problem: OSError) -> UsageError:
-        return UsageError(
-            f"the wrapped master key cannot be read or stored: {problem.strerror or problem}",
-            where=str(self.folder / name),
-            fix="give this user access to it, free some space, or choose another home with --home",
-        )

@@ -62,9 +62,13 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
 def _through(cipher: CipherContext, data: memoryview, tail: bytes = b"") -> bytes:
     """Return data and tail, whole blocks, encrypted or decrypted.
 
-    In pieces, through one window that stays in the processor's cache: megabytes at once take more than twice as long.
+    In pieces, through one window that stays in the processor's cache: megabytes at once take more than twice as long. The place for all of
+    it is taken first: a buffer that grows is moved again and again, which takes half as long as the cipher.
     """
     window, made = memoryview(bytearray(_PIECE + BLOCK)), BytesIO()
+    made.seek(len(data) + len(tail) - 1)
+    made.write(b"\0")
+    made.seek(0)
     for at in range(0, len(data), _PIECE):
         made.write(window[: cipher.update_into(data[at : at + _PIECE], window)])
     made.write(cipher.update(tail))
