@@ -99,7 +99,7 @@ class Web:
         self._client_certificate = client_certificate
         self._clock = _Clock()
         self._guard = _Guard(allow_private)
-        self._pools: dict[str | None, httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[str, str | None], httpcore.ConnectionPool] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -157,12 +157,14 @@ class Web:
         proxy = None if is_loopback(host) or urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)
         if proxy:
             self._guard.check_name(host)
-        if proxy not in self._pools:
+        way = parts.scheme, proxy
+        if way not in self._pools:
             backend = _Backend(self._clock, None if proxy else self._guard)
-            context = _tls(self._client_certificate)
+            # To read the certificates of this machine takes longer than to ask a server nearby.
+            context = _tls(self._client_certificate) if parts.scheme == "https" or self._client_certificate else None
             named = _proxy(proxy) if proxy else None
-            self._pools[proxy] = httpcore.ConnectionPool(ssl_context=context, proxy=named, network_backend=backend)
-        return self._pools[proxy]
+            self._pools[way] = httpcore.ConnectionPool(ssl_context=context, proxy=named, network_backend=backend)
+        return self._pools[way]
 
 
 def _tls(client_certificate: str | None) -> ssl.SSLContext:
