@@ -61,6 +61,24 @@ class Dask:
         with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=PATIENCE)
 
+    def cleared(self) -> bool:
+        """Stop the workers. True if the scheduler is as it was before the first one."""
+        from distributed import Client
+
+        scheduler, *workers = self.processes
+        for process in workers:
+            stop(process)
+        self.processes, self.workers = [scheduler], {}
+        if scheduler.poll() is not None:
+            return False
+        end = time.monotonic() + PATIENCE
+        with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
+            while client.scheduler_info()["workers"]:
+                if time.monotonic() > end:
+                    return False
+                time.sleep(0.02)
+        return True
+
     def close(self) -> None:
         for process in reversed(self.processes):
             stop(process)

@@ -66,13 +66,23 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session")
+def _schedulers() -> Iterator[list[Dask]]:
+    """The scheduler that the next test gets, if one runs: it takes a second to start."""
+    running: list[Dask] = []
+    yield running
+    for cluster in running:
+        cluster.close()
+
+
 @pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Dask]:
-    """A scheduler on loopback; the test starts its workers."""
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Dask(folder)
+def dask(_schedulers: list[Dask], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A scheduler on loopback without workers; the test starts its own, and may end it."""
+    cluster = _schedulers.pop() if _schedulers else Dask(tmp_path_factory.mktemp("dask"))
     try:
         yield cluster
+        if cluster.cleared():
+            _schedulers.append(cluster)
     finally:
-        cluster.close()
+        if cluster not in _schedulers:
+            cluster.close()

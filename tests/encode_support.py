@@ -64,7 +64,8 @@ def clip(
     if beeps:
         tone = "if(lt(mod(t\\,1)\\,0.1)\\,0.5*sin(2*PI*1000*t)\\,0)"
         layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[beeps]
-        audio = ["-f", "lavfi", "-i", f"aevalsrc={'|'.join([tone] * beeps)}:s=48000:c={layout}:d={seconds:.6f}", "-c:a", "aac"]
+        tones = f"aevalsrc={'|'.join([tone] * beeps)}:s=48000:c={layout}:d={seconds:.6f}"
+        audio = ["-f", "lavfi", "-i", tones, "-c:a", "aac", "-b:a", "64k"]
     video = [*(options or FAST), "-g", str(gop)]
     ffmpeg("-f", "lavfi", "-i", graph, *audio, *video, path)
     return path

@@ -372,7 +372,8 @@ def pieces(
         inputs = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=25:d={PIECE}", "-f", "lavfi", "-i", tones]
         start = f"{10 + number * float(PIECE):.2f}"
         piece = folder / f"piece-{number}.ts"
-        run([*inputs, *X264, "-c:a", codec, "-b:a", "192k", "-output_ts_offset", start, "-muxdelay", "0", *options], piece)
+        quick = ["-aac_coder", "fast"] if codec == "aac" else []  # a tone needs no better one, and it takes half the time
+        run([*inputs, *X264, "-c:a", codec, *quick, "-b:a", "192k", "-output_ts_offset", start, "-muxdelay", "0", *options], piece)
         whole += piece.read_bytes()
     target = folder / "pieces.ts"
     target.write_bytes(whole)

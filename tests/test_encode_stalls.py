@@ -160,10 +160,10 @@ def test_a_failed_encode_does_not_wait_for_ever_for_its_decoder(plan: Plan, tmp_
 
 
 BALLOON = f"""exec {sys.executable} -c "
-import sys
+import mmap, sys
 try:
-    held = [bytearray(64 << 20) for _ in range(40)]
-except MemoryError:
+    held = [mmap.mmap(-1, 64 << 20) for _ in range(40)]
+except OSError:
     sys.exit('[dec:av1 @ 0x1] [error] Error while decoding: Cannot allocate memory')
 " """
 

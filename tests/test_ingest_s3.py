@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def fetch(client: Any, bucket: str, prefix: str, folder: Path) -> dict[str, Any]
 
 
 def test_a_title_on_s3_plays_and_has_the_right_headers(server: servers.S3Server, tmp_path: Path) -> None:
-    configured = settings(tmp_path, target=f"s3://{server.bucket}/vod/titles")
-    result = run(FIXTURES / "landscape-24.mp4", configured, content_id="film")
+    configured = settings(tmp_path, target=f"s3://{server.bucket}/vod/titles", chunk_seconds=Fraction(2))
+    result = run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
     prefix = f"vod/titles/film/{result.record.version}/"
     assert result.manifest == f"s3://{server.bucket}/{prefix}master.m3u8"
     tree = tmp_path / "tree"
@@ -64,8 +65,8 @@ def test_a_title_on_s3_plays_and_has_the_right_headers(server: servers.S3Server,
     assert max(written, key=lambda name: (written[name], name == "record.json")) == "record.json"
     for rung in ("90p", "180p"):
         decoded = barcodes.decode(joined(result, configured, f"video-{rung}.m3u8", tmp_path, tree))
-        assert decoded.numbers == list(range(336))
-    assert run(FIXTURES / "landscape-24.mp4", configured, content_id="film").unchanged
+        assert decoded.numbers == list(range(75))
+    assert run(FIXTURES / "portrait-25.mp4", configured, content_id="film").unchanged
 
 
 def test_a_title_is_ingested_from_s3(server: servers.S3Server, tmp_path: Path) -> None:
