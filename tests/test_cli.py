@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,7 +85,9 @@ def test_ingest_prints_one_json_object_and_a_summary(home: Path) -> None:
     assert (result["schema"], result["content_id"], result["status"]) == ("vidpipe.catalog/1", "demo", "live")
     assert result["metadata"] == {"a": "b=c"}
     assert Path(result["manifest"]).read_text().startswith("#EXTM3U")
+    assert result["manifest"] == result["playback"]["hls"]
     assert all(seconds >= 0 for seconds in result["timings"].values())
+    assert set(result["timings"]) >= {"validate", "plan", "encode", "thumbnails", "manifest", "publish", "verify", "catalog"}
     summary = (home / "ingest.txt").read_text()
     assert "demo is live: 1 s of video in 2 renditions" in summary or "demo is live: 1 s of video in 1 rendition" in summary
     for line in ("vidpipe preview demo", "vidpipe catalog show demo", result["address"]):
@@ -415,34 +418,6 @@ def test_the_second_signal_ends_everything_at_once(number: signal.Signals) -> No
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_an_ingest_and_publishes_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    argv = [sys.executable, str(ROOT / "cli.py"), "ingest", str(FIXTURES / "landscape-24.mp4"), "--id", "cut", "--ladder", "apple-hevc"]
-    process = subprocess.Popen(
-        [*argv, "--home", str(tmp_path), "--progress", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if json.loads(line)["event"] == "encode_planned":
-            time.sleep(0.3)
-            process.send_signal(number)
-    process.wait(60)
-    assert process.stdout
-    assert (process.returncode, process.stdout.read()) == (130, "")
-    process.stdout.close()
-    process.stderr.close()
-    assert json.loads(lines[-1])["event"] == "failed"
-    assert not list((tmp_path / "library").glob("cut/*/master.m3u8"))
-    assert vidpipe("catalog", "list", home=tmp_path).err.startswith("no titles yet")
-    assert not [name for name in map(command_line, Path("/proc").glob("[0-9]*")) if str(tmp_path) in name]
-
-
 def command_line(process: Path) -> str:
     """Return the command line of a running process, "" if it has ended."""
     try:
@@ -472,7 +447,8 @@ def test_a_closed_pipe_is_quiet(home: Path, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("progress", ["plain", "json", "none", "bar"])
-def test_an_ingest_goes_on_when_nobody_reads_what_it_says(tmp_path: Path, progress: str) -> None:
+def test_an_ingest_goes_on_when_nobody_reads_what_it_says(home: Path, tmp_path: Path, progress: str) -> None:
+    shutil.copytree(home / "work", tmp_path / "work")  # all is encoded already
     argv = [sys.executable, str(ROOT / "cli.py"), "ingest", CLIP, "--ladder", "fast", "--home", str(tmp_path), "--json"]
     with subprocess.Popen([*argv, "--progress", progress], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -32,10 +34,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors, link
 
 
+@cache
+def _program() -> Any:
+    return get_command(app)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_and_option_exists(page: Path) -> None:
     for words, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
-        command = get_command(app)
+        command = _program()
         for word in words.split():
             below = getattr(command, "commands", {})
             if word not in below:  # an argument; or a sentence: "vidpipe takes each setting"

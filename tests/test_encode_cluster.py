@@ -50,9 +50,9 @@ def test_a_killed_worker_costs_its_chunk_only(dask: Dask, tmp_path: Path, progra
     dask.worker("one")
     dask.worker("two")
     dask.wait(2)
-    source = clip(tmp_path / "source.mp4", "25", 150, beeps=2)
+    source = clip(tmp_path / "source.mp4", "25", 100, beeps=2)
     # slow enough that a chunk can be caught in the middle, quick enough for a test
-    plan = tiny_plan(source, rung("a", 96, codec="hevc", preset="slow"), chunk=24)
+    plan = tiny_plan(source, rung("a", 96, codec="hevc", preset="medium"), chunk=24)
     store = Store(tmp_path / "work")
     victim = dask.workers["one"]
 
@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_its_chunk_only(dask: Dask, tmp_path: Path, progra
     while any(alive(pid) for pid in orphans):  # the kernel ends them, init reaps them, both in their own time
         assert time.monotonic() < end, "its ffmpeg died with it"
         time.sleep(0.05)
-    assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(150))
+    assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(100))
     assert sum(event.event == "chunk_finished" for event in seen.events) == len(plan.chunks)
     assert all(done.video["a"].reused for done in chunks_of(list(encode(plan, store, ffmpeg=program, threads=1))))
 

@@ -273,9 +273,9 @@ def test_two_machines_that_share_only_s3_and_one_dies(
     worker(dask, tmp_path, "one")
     worker(dask, tmp_path, "two")
     dask.wait(2)
-    source = clip(tmp_path / "source.mp4", "25", 150, beeps=2)
+    source = clip(tmp_path / "source.mp4", "25", 100, beeps=2)
     # slow enough that a chunk can be caught in the middle, quick enough for a test
-    plan = tiny_plan(source, rung("a", 96, codec="hevc", preset="slow"), rung("b", 72), chunk=24)
+    plan = tiny_plan(source, rung("a", 96, codec="hevc", preset="medium"), rung("b", 72), chunk=24)
     store = Store(tmp_path / "work")
     victim = dask.workers["one"]
     seen: list[str] = []
@@ -297,7 +297,7 @@ def test_two_machines_that_share_only_s3_and_one_dies(
     assert "machine-one/disk" in seen[0]
     assert str(source) not in seen[0], "it reads its own copy"
     assert victim.wait() == -signal.SIGKILL
-    assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(150))
+    assert barcodes(joined(chunks_of(results), "a", tmp_path / "out.mp4")) == list(range(100))
     files = [artifact for done in chunks_of(results) for artifact in done.video.values()]
     assert len(files) == 2 * len(plan.chunks)
     assert all(artifact.path.is_relative_to(store.root) for artifact in files)

@@ -187,12 +187,12 @@ def test_a_note_that_a_server_belies_is_forgotten(web: Web, tmp_path: Path, monk
     assert run(address, configured, new_key=True, replace=True).record.source.sha256 == hashlib.sha256(OTHER).hexdigest()
 
 
-@pytest.mark.parametrize("source", ["-", "/film.mp4"])
-def test_nothing_is_noted_of_a_file_that_is_gone_with_the_run(source: str, web: Web, tmp_path: Path) -> None:
+def test_nothing_is_noted_of_a_file_that_is_gone_with_the_run(web: Web, tmp_path: Path) -> None:
+    """Nor of standard input, see test_standard_input_becomes_a_title."""
     web.tags = "none"
-    address = source if source == "-" else f"{web.url}{source}"
-    assert command(tmp_path, "ingest", address, "--id", "film", input=FILM).returncode == 0
-    assert not list((tmp_path / "home" / "work").glob("sources/*"))
+    configured = settings(tmp_path, 90)
+    run(f"{web.url}/film.mp4", configured)
+    assert not list(configured.work.glob("sources/*"))
 
 
 def test_a_source_that_is_being_read_is_not_cleaned_away(web: Web, tmp_path: Path) -> None:
@@ -394,6 +394,8 @@ def test_standard_input_becomes_a_title(tmp_path: Path) -> None:
     assert record["source"] == {"name": "clip", "sha256": hashlib.sha256(FILM).hexdigest(), "size": len(FILM), "languages": {}}
     events = [json.loads(line) for line in first.stderr.splitlines()]
     assert [event["bytes"] for event in events if event["event"] == "fetched"][-1] == len(FILM)
+
+    assert not list((tmp_path / "home" / "work").glob("sources/*")), "nothing is noted of a file that is gone with the run"
 
     again = command(tmp_path, "ingest", "-", "--id", "clip", input=FILM)
     assert b"is unchanged" in again.stderr, "the same bytes are the same source"
