@@ -46,6 +46,13 @@ def complete(shell: str, line: str, cwd: Path, **variables: str) -> subprocess.C
     return subprocess.run([sys.executable, str(ROOT / "cli.py")], capture_output=True, text=True, env=environ, cwd=cwd, check=False)
 
 
+@pytest.fixture(scope="module")
+def for_bash() -> str:
+    """What a user of bash evaluates at the beginning of a session."""
+    environ = {**os.environ, "_VIDPIPE_COMPLETE": "source_bash"}
+    return subprocess.run([sys.executable, str(ROOT / "cli.py")], capture_output=True, text=True, env=environ, check=True).stdout
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -67,7 +74,7 @@ def complete(shell: str, line: str, cwd: Path, **variables: str) -> subprocess.C
         ("vidpipe ingest --ladder ./m", []),
     ],
 )
-def test_a_real_bash_gets_what_may_stand_there(home: Path, tmp_path: Path, line: str, expected: list[str]) -> None:
+def test_a_real_bash_gets_what_may_stand_there(home: Path, for_bash: str, tmp_path: Path, line: str, expected: list[str]) -> None:
     if BASH is None:
         pytest.skip("needs bash")
     for name in ("mine.yaml", "mobile-2.yml", "with space.yaml", "film.mov"):
@@ -76,8 +83,9 @@ def test_a_real_bash_gets_what_may_stand_there(home: Path, tmp_path: Path, line:
     program = tmp_path / "bin" / "vidpipe"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "cli.py"}" "$@"\n')
     program.chmod(0o755)
+    (tmp_path / "completion").write_text(for_bash)
     script = (
-        'eval "$(_VIDPIPE_COMPLETE=source_bash vidpipe)"\n'
+        'eval "$(cat completion)"\n'
         'complete -p vidpipe | grep -q -- "-o default"\n'  # files and folders when there is nothing else
         f"IFS=' '; mapfile -t COMP_WORDS < <(printf '%s' '{line}' | tr ' ' '\\n'; printf '\\n')\n"
         "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
