@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -30,14 +32,23 @@ SECONDS = 4
 FRAMES = 25 * SECONDS
 
 
-def clip(target: Path, *options: str, rate: str = "25", video: str = "null", audio: bool = True) -> Path:
+def clip(target: Path, *options: str, video: str = "null", audio: bool = True, size: tuple[int, int] = (320, 180)) -> Path:
     """Make a clip with the frame number in the picture and a beep at each second."""
-    inputs = ["-f", "lavfi", "-i", f"{picture(320, 180, rate, str(SECONDS))},{video}"]
+    target.write_bytes(_made(target.suffix, options or (*X264, *AAC), video, audio, size))
+    return target
+
+
+@cache
+def _made(suffix: str, options: tuple[str, ...], video: str, audio: bool, size: tuple[int, int]) -> bytes:
+    """Make a clip once a process: most tests cut and join the same ones."""
+    inputs = ["-f", "lavfi", "-i", f"{picture(*size, '25', str(SECONDS))},{video}"]
     if audio:
         tone = "0.05*sin(2*PI*220*t)+0.4*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.1)"
         inputs += ["-f", "lavfi", "-i", f"aevalsrc={tone}:s=48000:d={SECONDS}"]
-    ffmpeg([*inputs, *(options or (*X264, *AAC))], target)
-    return target
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"clip{suffix}"
+        ffmpeg([*inputs, *options], file)
+        return file.read_bytes()
 
 
 def decoded(file: Path) -> int:
@@ -78,14 +89,15 @@ SURGERY: dict[str, Jump] = {
 def test_a_transport_stream_joined_of_two_is_whole(kind: str, tmp_path: Path) -> None:
     source = tmp_path / "joined.ts"
     source.write_bytes(JOINS[kind](clip(tmp_path / "half.ts").read_bytes()))
-    assert not validate(probe(str(source)), load_policy(), find()).refused
+    facts = probe(str(source))
+    assert not validate(facts, load_policy(), find()).refused
     frames, beeps = title(source, tmp_path)
     assert frames == [*range(FRAMES), *range(FRAMES)]
     assert len(frames) == decoded(source)
     # the tail of the first part's audio covers the very beginning of the second's
     assert beeps == pytest.approx([1, 2, 3, 4, 5, 6, 7], abs=0.011)
     assert beeps[4:] == pytest.approx([5, 6, 7], abs=0.002)
-    found = [finding.id for finding in fact_findings(probe(str(source)), load_policy())]
+    found = [finding.id for finding in fact_findings(facts, load_policy())]
     assert "clock-jump" in found
     assert not {"duplicate-timestamps", "broken-timestamps", "timestamp-gap"} & set(found)
 
@@ -184,6 +196,7 @@ def test_hidden_pictures_of_vp9_are_not_counted(tmp_path: Path) -> None:
             *("-c:v", "libvpx-vp9", "-b:v", "200k", "-lag-in-frames", "25", "-auto-alt-ref", "1", "-cpu-used", "4", "-deadline", "good"),
             *two,
             audio=False,
+            size=(160, 96),
         )
     source = tmp_path / "hidden.ivf"
     source.write_bytes(uncovered_ivf((tmp_path / "vp9.ivf").read_bytes(), earlier=30))
@@ -250,7 +263,7 @@ def test_an_edit_that_begins_before_a_sync_frame(tmp_path: Path) -> None:
     ids=lambda codec: codec[0],
 )
 def test_leading_pictures_that_can_be_decoded_are_shown(codec: tuple[str, ...], tmp_path: Path) -> None:
-    source = clip(tmp_path / "leading.mp4", "-c:v", *codec, audio=False)
+    source = clip(tmp_path / "leading.mp4", "-c:v", *codec, audio=False, size=(160, 96))
     facts = probe(str(source)).video
     assert (facts.frames, facts.start, facts.duration) == (FRAMES, 0, Fraction(SECONDS))
     assert title(source, tmp_path)[0] == list(range(FRAMES))
