@@ -190,7 +190,7 @@ def test_packets_that_wander_leave_no_gap_but_real_gaps_do() -> None:
     assert (len(gap.samples), int((gap.samples == 0).sum())) == (12000, 4000)
 
 
-@pytest.mark.parametrize("name", ["one-second.mp4", "rotated-90.mp4"])
+@pytest.mark.parametrize("name", ["rotated-90.mp4"])
 def test_a_fixture_becomes_what_it_shows(name: str) -> None:
     verdict = verdict_on(FIXTURES / name)
     assert verdict.word == "same", verdict.sentence

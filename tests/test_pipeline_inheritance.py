@@ -38,6 +38,20 @@ def quick(folder: Path, **changes: object) -> Settings:
     return settings(folder, 90, segment_seconds=Fraction(1), threads=1, **changes)
 
 
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chunks of CLIP."""
+    configured = quick(tmp_path_factory.mktemp("encoded"))
+    run(CLIP, configured)
+    return configured.work / "chunks"
+
+
+@pytest.fixture(autouse=True)
+def _encoded_before(encoded: Path, tmp_path: Path) -> None:
+    """The home of each test has the chunks of CLIP: how the first version came to be is not what is tested here."""
+    shutil.copytree(encoded, tmp_path / "home" / "work" / "chunks")
+
+
 def inventory_of(result: IngestResult) -> Inventory:
     found = read_inventory((version(result) / "inventory.json").read_bytes())
     assert isinstance(found, Inventory)
