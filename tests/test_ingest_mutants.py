@@ -70,7 +70,7 @@ def check(mutant: tuple[str, bool, list[tuple[Any, ...]]], originals: dict[str, 
         outcome(mutated(originals[name], mutations), lax=lax, folder=Path(folder))
 
 
-@hypothesis_settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=CALM, database=None)
+@hypothesis_settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=CALM, database=None)
 @given(mutant=MUTANT)
 @example(mutant=("mkv-29.97", True, [("cut", 0.6)]))
 @example(mutant=("plain-mp4", True, [("zero", 0.5, 2000), ("zero", 0.6, 2000)]))

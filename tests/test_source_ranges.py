@@ -86,7 +86,7 @@ CLIPS: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", CLIPS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.nightly] if kind == "h264-open-gop" else []) for kind in CLIPS])
 def test_ranges_measure_what_one_decode_does(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, options, video = CLIPS[kind]
     source = moved(folder, file, *options, video=video)
