@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="pidfd is 
 BUSY = "import time; begun = time.process_time()\nwhile time.process_time() - begun < {}: pass"
 STAMPS = """
 import sys, time
-end = time.monotonic() + 1.2
+end = time.monotonic() + 2
 with open(sys.argv[1], "w") as out:
     while time.monotonic() < end:
         out.write(f"{time.monotonic()}\\n")
