@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests.cluster_support import Dask
+from tests.ingest_support import FIXTURES, run, settings
 from tests.title_support import Encoded, encode_title
 from vidpipe.media.ffmpeg import FFmpeg, find
 
@@ -39,6 +42,20 @@ def program() -> FFmpeg:
 def encoded_title(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     """The encoded rungs and audio of a small title; each test file publishes them in its own way."""
     return encode_title(tmp_path_factory.mktemp("encoded"))
+
+
+@pytest.fixture(scope="session")
+def _chunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    configured = settings(tmp_path_factory.mktemp("chunks"), 90)
+    for name in ("one-second.mp4", "portrait-25.mp4"):
+        run(FIXTURES / name, configured, content_id=name)
+    return configured.work / "chunks"
+
+
+@pytest.fixture
+def encoded_before(_chunks: Path, tmp_path: Path) -> None:
+    """The home of ``settings(tmp_path, 90)`` has encoded two fixtures before, for tests of what comes before or after the encode."""
+    shutil.copytree(_chunks, tmp_path / "home" / "work" / "chunks")
 
 
 @pytest.fixture(scope="session", autouse=True)

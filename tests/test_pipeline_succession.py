@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import Record, SourceFile
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import UsageError
+from vidpipe.pipeline.ingest import IngestRequest, ingest
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.settings import Settings
 
@@ -87,8 +89,9 @@ def test_the_same_bytes_under_another_name_are_the_same_source(configured: Setti
 def test_text_that_no_record_holds_is_refused_before_any_work(
     title: str | None, metadata: dict[str, str], where: str, what: str, configured: Settings
 ) -> None:
+    shutil.rmtree(configured.home)
     with pytest.raises(UsageError, match=what) as refused:
-        run(CLIP, configured, title=title, metadata=metadata)
+        ingest(IngestRequest(source=str(CLIP), title=title, metadata=metadata), configured)
     assert refused.value.where == where
     assert not configured.home.exists()
     check_description("Größte ✓", {"ключ": "値\n"})

@@ -23,6 +23,8 @@ from vidpipe.work.jobs import Claim, JobNote, claim, unfinished
 
 CLIP = FIXTURES / "one-second.mp4"
 
+pytestmark = pytest.mark.usefixtures("encoded_before")
+
 
 def live_version(configured: Settings, content_id: str) -> str | None:
     catalog = Catalog(configured.catalog_url)

@@ -35,6 +35,8 @@ from vidpipe.work.fetched import PARTIAL
 from vidpipe.work.tree import FETCHED
 from vidpipe.work.usage import clean, usage
 
+pytestmark = pytest.mark.usefixtures("encoded_before")
+
 FILM = (FIXTURES / "one-second.mp4").read_bytes()
 OTHER = (FIXTURES / "silent-video.mp4").read_bytes()
 
@@ -316,9 +318,9 @@ def test_the_work_commands_show_and_free_copies(web: Web, tmp_path: Path, monkey
 
 def test_kill_9_during_the_encode_does_not_fetch_again(web: Web, tmp_path: Path) -> None:
     web.files["/film.mp4"] = (FIXTURES / "landscape-24.mp4").read_bytes()
-    configured = slow_settings(tmp_path)
+    configured = slow_settings(tmp_path / "slow")
     address = f"{web.url}/film.mp4"
-    process = start(tmp_path, address, "--progress", "none")
+    process = start(tmp_path / "slow", address, "--progress", "none")
     wait_for_chunks(configured.home, 2, process)
     process.kill()
     process.communicate()
