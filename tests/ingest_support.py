@@ -45,20 +45,20 @@ def ladder(folder: Path, *heights: int, codec: str = "h264", extra: str = "") ->
 def settings(folder: Path, *heights: int, **changes: Any) -> Settings:
     """Settings with everything below ``folder``: segments of 2 s, GOPs of 1 s, chunks of 4 s."""
     times = {"gop_seconds": Fraction(1), "segment_seconds": Fraction(2), "chunk_seconds": Fraction(4)}
-    made = Settings(**{"home": folder / "home", "ladder": ladder(folder, *(heights or (90, 180))), "upload_workers": 2, **times, **changes})
-    for key, text in _of_the_program().items():
-        of_programs(made.work).keep(key, text)
-    return made
+    return Settings(**{"home": folder / "home", "ladder": ladder(folder, *(heights or (90, 180))), "upload_workers": 2, **times, **changes})
 
 
-class _Kept(dict[str, str]):
-    """A Memory."""
+class _Kept:
+    """A Memory. texts: by key."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
 
     def recall(self, key: str) -> str | None:
-        return self.get(key)
+        return self.texts.get(key)
 
     def keep(self, key: str, text: str) -> None:
-        self[key] = text
+        self.texts[key] = text
 
 
 @cache
@@ -66,7 +66,7 @@ def _of_the_program() -> dict[str, str]:
     """Return what a home that has seen this ffmpeg knows of it. Three of the programs that a short ingest starts would ask for it anew."""
     kept = _Kept()
     ffmpeg.find(memory=kept)
-    return kept
+    return kept.texts
 
 
 @cache
@@ -94,6 +94,8 @@ class Recorder:
 def run(source: Path | str, configured: Settings, **request: Any) -> IngestResult:
     """Ingest one source. A home has seen the clips of fixtures/ before: to measure them takes a quarter of a short ingest."""
     if (clip := Path(source)).parent == FIXTURES:
+        for key, text in _of_the_program().items():
+            of_programs(configured.work).keep(key, text)
         remembered(clip, configured.work, configured.limits, lambda: _of_the_fixture(clip, configured.limits))
     return ingest(IngestRequest(source=str(source), **request), configured)
 

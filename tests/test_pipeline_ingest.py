@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -142,10 +141,8 @@ NAMELESS = {
 
 @pytest.mark.parametrize(("source", "what", "where"), NAMELESS.values(), ids=NAMELESS.keys())
 def test_a_source_without_a_name_needs_an_id(source: str, what: str, where: str, tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90)
-    shutil.rmtree(configured.home)
     with pytest.raises(UsageError, match=what) as refused:
-        run(source, configured)
+        run(source, settings(tmp_path, 90))
     assert refused.value.where == where
     assert "--id" in str(refused.value.fix)
     assert not (tmp_path / "home").exists()

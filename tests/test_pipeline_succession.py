@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -89,7 +88,6 @@ def test_the_same_bytes_under_another_name_are_the_same_source(configured: Setti
 def test_text_that_no_record_holds_is_refused_before_any_work(
     title: str | None, metadata: dict[str, str], where: str, what: str, configured: Settings
 ) -> None:
-    shutil.rmtree(configured.home)
     with pytest.raises(UsageError, match=what) as refused:
         ingest(IngestRequest(source=str(CLIP), title=title, metadata=metadata), configured)
     assert refused.value.where == where
