@@ -106,7 +106,8 @@ def main() -> None:
             container, cuts = cuts_of(folder, codec, given.seconds, given.rate)
             seconds = float(sum(cut.duration for cut in cuts))
             bits = sum(len(cut.data) for cut in cuts) * 8
-            print(f"{codec}: {seconds:.0f} s at {bits / seconds / 1e6:.1f} Mb/s, {sum(cut.count for cut in cuts) / seconds:.0f} frames a second")
+            frames = sum(cut.count for cut in cuts)
+            print(f"{codec}: {seconds:.0f} s at {bits / seconds / 1e6:.1f} Mb/s, {frames / seconds:.0f} frames a second")
             for scheme in ("none", "cbcs", "cenc", "aes-128"):
                 took = fastest(sealing(container, cuts, scheme))
                 print(f"  {scheme:8} {seconds / took:6.0f} times real time, {bits / 8e6 / took:5.0f} MB/s")
