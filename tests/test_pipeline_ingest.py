@@ -81,6 +81,11 @@ def test_what_cannot_be_is_refused_before_the_source_is_touched(
         begin(IngestRequest(source=str(tmp_path / "missing.mp4"), **given), settings(tmp_path, 90, **changes))
 
 
+def test_words_that_no_record_can_hold_are_refused_before_the_source_is_touched(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        run(tmp_path / "missing.mp4", settings(tmp_path, 90), title="\udcfc")
+
+
 def policy(folder: Path, severity: str) -> str:
     """Write a policy for sources without audio, which the first look shows."""
     file = folder / f"{severity}.yaml"
