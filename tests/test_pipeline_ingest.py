@@ -86,6 +86,12 @@ def test_words_that_no_record_can_hold_are_refused_before_the_source_is_touched(
         run(tmp_path / "missing.mp4", settings(tmp_path, 90), title="\udcfc")
 
 
+def test_codecs_that_a_scheme_cannot_protect_are_refused_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.mp4.subsamples.CODECS", frozenset({"hevc"}))  # as of an encoder that is yet to come
+    with pytest.raises(UsageError, match="cbcs cannot encrypt h264"):
+        prepare(IngestRequest(source=str(CLIP)), settings(tmp_path, 90, encrypt="cbcs"))
+
+
 def policy(folder: Path, severity: str) -> str:
     """Write a policy for sources without audio, which the first look shows."""
     file = folder / f"{severity}.yaml"
