@@ -192,9 +192,11 @@ def test_target_and_catalog_are_closed_however_a_run_ends(tmp_path: Path, monkey
     closed: list[str] = []
     for kind in (LocalStorage, Catalog):
         monkeypatch.setattr(kind, "close", lambda self, close=kind.close: (closed.append(type(self).__name__), close(self)))
+    monkeypatch.setattr("vidpipe.encode.cluster.connect.preload", lambda: pytest.fail("without a cluster, Dask costs start-up time"))
     configured = settings(tmp_path, 90)
     run(CLIP, configured, content_id="film")
     assert sorted(closed) == ["Catalog", "LocalStorage"]
+    assert not [name for name in published(configured.work / JOBS) if name.endswith(".json")], "no note is left of a run that ends well"
     with pytest.raises(UsageError, match="another source"):
         run(SILENT, configured, content_id="film")
     assert sorted(closed) == ["Catalog", "Catalog", "LocalStorage", "LocalStorage"]

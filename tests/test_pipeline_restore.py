@@ -158,6 +158,11 @@ def test_an_object_that_the_inventory_does_not_name_is_never_added(tmp_path: Pat
     again = run(source, configured, content_id="film")
     assert live(configured, "film") == again.record != first.record
     assert tree(version(first)) == before
+    known = read_inventory((version(again) / "inventory.json").read_bytes())  # nor is a version live of which nobody can make all
+    more = {**known.objects, "old.m3u8": known.objects["master.m3u8"]}
+    (version(again) / "inventory.json").write_text(known.model_copy(update={"objects": more}).model_dump_json())
+    last = run(source, configured, content_id="film")
+    assert (last.restored, live(configured, "film") == last.record != again.record) == (0, True)
 
 
 def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(tmp_path: Path) -> None:
