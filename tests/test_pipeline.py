@@ -24,6 +24,7 @@ from vidpipe.media.ffmpeg import ANSWER_SECONDS
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
 from vidpipe.progress import Event
 from vidpipe.settings import Settings
+from vidpipe.storage.local import LocalStorage
 
 # name: (source, frames, frame rate, sizes of the rungs 90 and 180)
 SOURCES: dict[str, tuple[str, int, str, list[tuple[int, int]]]] = {
@@ -281,8 +282,10 @@ def test_a_target_that_fails_midway_keeps_what_was_sent_for_the_next_run(tmp_pat
     assert segments_below(target) == before != {}, "nothing was sent twice"
 
 
-def test_an_upload_that_fails_stops_the_encode_at_once(tmp_path: Path) -> None:
+def test_an_upload_that_fails_stops_the_encode_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next segment may be minutes away: here the audio, one segment, goes up while the only chunk is encoded, very slowly."""
+    put = LocalStorage.put
+    monkeypatch.setattr(LocalStorage, "put", lambda *given, **headers: (time.sleep(0.5), put(*given, **headers)))  # as a network is
     whole = {"segment_seconds": Fraction(60), "chunk_seconds": Fraction(60)}
     configured, recorder = settings(tmp_path, 180, workers=2, **whole), Recorder()
     slow = Path(configured.ladder).read_text().replace("ultrafast", "placebo")

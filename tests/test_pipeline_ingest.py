@@ -81,6 +81,17 @@ def test_what_cannot_be_is_refused_before_the_source_is_touched(
         begin(IngestRequest(source=str(tmp_path / "missing.mp4"), **given), settings(tmp_path, 90, **changes))
 
 
+def test_words_that_no_record_can_hold_are_refused_before_the_source_is_touched(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        run(tmp_path / "missing.mp4", settings(tmp_path, 90), title="\udcfc")
+
+
+def test_codecs_that_a_scheme_cannot_protect_are_refused_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.mp4.subsamples.CODECS", frozenset({"hevc"}))  # as of an encoder that is yet to come
+    with pytest.raises(UsageError, match="cbcs cannot encrypt h264"):
+        prepare(IngestRequest(source=str(CLIP)), settings(tmp_path, 90, encrypt="cbcs"))
+
+
 def policy(folder: Path, severity: str) -> str:
     """Write a policy for sources without audio, which the first look shows."""
     file = folder / f"{severity}.yaml"
@@ -181,9 +192,11 @@ def test_target_and_catalog_are_closed_however_a_run_ends(tmp_path: Path, monkey
     closed: list[str] = []
     for kind in (LocalStorage, Catalog):
         monkeypatch.setattr(kind, "close", lambda self, close=kind.close: (closed.append(type(self).__name__), close(self)))
+    monkeypatch.setattr("vidpipe.encode.cluster.connect.preload", lambda: pytest.fail("without a cluster, Dask costs start-up time"))
     configured = settings(tmp_path, 90)
     run(CLIP, configured, content_id="film")
     assert sorted(closed) == ["Catalog", "LocalStorage"]
+    assert not [name for name in published(configured.work / JOBS) if name.endswith(".json")], "no note is left of a run that ends well"
     with pytest.raises(UsageError, match="another source"):
         run(SILENT, configured, content_id="film")
     assert sorted(closed) == ["Catalog", "Catalog", "LocalStorage", "LocalStorage"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 import threading
@@ -16,12 +17,12 @@ from tests.package_support import audio_rendition
 from tests.title_support import KEY, PREFIX, SPOKEN, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
-from vidpipe.inventory.model import AudioTrack, LeftOutTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.model import AudioTrack, LeftOutTrack, MediaTrack, SubtitleTrack, VideoTrack
 from vidpipe.package.init import respoken
 from vidpipe.pipeline.inheritance import Inheritance, inherited, take_over
 from vidpipe.plan import Plan
 from vidpipe.progress import Copied, Note, Silent, Uploaded
-from vidpipe.protect.key_source import NO_KEYS, KeySet, LocalKeys
+from vidpipe.protect.key_source import NO_KEYS, DrmSignal, KeySet, LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.protection import Protection
@@ -129,6 +130,29 @@ def test_a_clear_version_is_taken_over_without_keys(made: Plan, live: Inventory)
     assert decide(made, with_tracks(live, clear), scheme="none", keys=NO_KEYS).is_all
 
 
+def test_what_drm_systems_want_of_a_key_stands_in_init_sections_and_of_a_later_one_in_segments(made: Plan, live: Inventory) -> None:
+    """Of the key that a track begins with, its init section is sent again. Text, which is clear, is taken over in any case."""
+    later = replace(KEY, key_id="ab" * 16)
+
+    def rotated(track: Any) -> dict[str, Any]:
+        keys = [None if isinstance(track, SubtitleTrack) else later if segment.index else KEY for segment in track.segments]
+        segments = zip(track.segments, keys, strict=True)
+        scheme = "none" if isinstance(track, SubtitleTrack) else "cbcs"
+        return {"scheme": scheme, "segments": tuple(replace(segment, iv=None, key_id=key and key.key_id) for segment, key in segments)}
+
+    box = base64.b64encode(b"\0\0\0\x20pssh" + bytes(24)).decode()
+    wants = {key: (DrmSignal(key_id=key.key_id, system_id="edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", pssh=box),) for key in (KEY, later)}
+    before, keys = with_tracks(live, rotated), KeySet((KeyUse(), KeyUse(first=1)), (KEY, later))
+    same, first, second = (
+        decide(made, before, scheme="cbcs", keys=replace(keys, signals=signals)) for signals in ((), wants[KEY], wants[later])
+    )
+    inits = {path for track in before.media for path in track.inits.values()}
+    firsts = {track.init for track in before.media}
+    assert (parts(same), inits - same.moves.keys(), same.spoken) == ((ALL, False, False, False), set(), {})
+    assert (parts(first), inits - first.moves.keys(), first.spoken.keys()) == ((ALL, False, False, False), firsts, firsts)
+    assert (parts(second), second.spoken) == (({SPOKEN.id}, True, True, False), {})
+
+
 def test_a_version_without_pictures_gives_no_rungs(made: Plan, live: Inventory) -> None:
     found = decide(made, live.model_copy(update={"pictures": None}))
     assert parts(found) == ({"en", SPOKEN.id}, True, False, False)
@@ -138,8 +162,10 @@ def test_tracks_move_to_the_places_of_their_new_ids(made: Plan, live: Inventory)
     audio = audio_rendition("de").model_copy(update={"language": "de", "name": "German", "default": False})
     text = SPOKEN.model_copy(update={"id": "sub-de", "language": "de", "name": "German", "default": False})
     rungs = tuple(r.model_copy(update={"id": f"{r.id}-2"}) for r in made.video)
-    plan = made.model_copy(update={"video": rungs, "audio": (audio,), "subtitles": (text,)})
-    media = Fingerprints({"low-2": "low", "high-2": "high"}, {"de": "en"}, {"sub-de": SPOKEN.id}, "pictures")
+    more = text.model_copy(update={"id": "sub-more"})
+    plan = made.model_copy(update={"video": rungs, "audio": (audio,), "subtitles": (text, more)})
+    texts = {"sub-de": SPOKEN.id, "sub-more": SPOKEN.id}
+    media = Fingerprints({"low-2": "low", "high-2": "high"}, {"de": "en"}, texts, "pictures")
     found = decide(plan, live, media)
     assert found.is_all
     for new, old in (("video/low-2", "video/low"), ("video/high-2", "video/high"), ("audio/de", "audio/en")):
@@ -147,7 +173,7 @@ def test_tracks_move_to_the_places_of_their_new_ids(made: Plan, live: Inventory)
             f"{new}/0000{n}.m4s": f"{old}/0000{n}.m4s" for n in (1, 2, 3)
         }
     assert found.moves["video/low-2/init.mp4"] == "video/low/init.mp4"
-    assert found.moves["subtitles/sub-de/00002.vtt"] == "subtitles/en-sdh/00002.vtt"
+    assert {found.moves[f"subtitles/{id_}/00002.vtt"] for id_ in texts} == {"subtitles/en-sdh/00002.vtt"}
     assert "audio/de/init.mp4" not in found.moves, "its language stands in it"
     assert found.spoken == {"audio/de/init.mp4": ("audio/en/init.mp4", "de")}
     low, german, words = found.tracks["low-2"], found.tracks["de"], found.tracks["sub-de"]
@@ -235,7 +261,7 @@ def test_what_is_lost_is_made_again_and_a_warning_says_so(
 ) -> None:
     for path in paths:
         lose(target, path)
-    found, seen = take(made, live, target)
+    found, seen = take(made.model_copy(update={"formats": ("hls", "dash")}), live, target)
     assert set(found.tracks) == left
     assert [(event.level, event.text) for event in seen.events if isinstance(event, Note)] == [
         ("warning", f"1 objects of version {live.version} cannot be copied ({path} …): their tracks are made again") for path in paths
@@ -264,3 +290,19 @@ def test_an_init_section_that_cannot_be_read_is_made_again(made: Plan, live: Inv
     assert set(found.tracks) == ALL - {"en"}
     lose(target, "audio/en/init.mp4")
     assert set(take(german, live, target)[0].tracks) == ALL - {"en"}
+
+
+def test_what_an_older_inventory_does_not_say_is_read_from_init_sections(made: Plan, live: Inventory, target: Destination) -> None:
+    """DASH asks for it. What cannot be read is made again."""
+    plan = made.model_copy(update={"formats": ("hls", "dash"), "audio": (made.audio[0].model_copy(update={"language": "de"}),)})
+    older = with_tracks(live, lambda track: {"delay": None} if track.id in ("low", "en") else {})
+    found, _ = take(plan, older, target)
+    assert [(track.delay, track.facts) for track in found.tracks.values() if isinstance(track, MediaTrack)] == [
+        (track.delay, track.facts) for track in sorted(live.media, key=lambda track: list(found.tracks).index(track.id))
+    ]
+    assert take(made, older, target)[0].tracks["low"] == older.video[0], "HLS does not"
+    spoilt = Path(target.storage.location(PREFIX)) / "audio/en/init.mp4"
+    spoilt.write_bytes(bytes(spoilt.stat().st_size))
+    shared = Shared(target.storage, PREFIX, live.entries)
+    again = take(made.model_copy(update={"formats": plan.formats}), older, replace(target, version="newer", shared=shared))[0]
+    assert set(again.tracks) == ALL - {"en"}

@@ -13,10 +13,10 @@ import pytest
 
 from tests import servers
 from tests.encode_support import remux
-from tests.ingest_support import FIXTURES, Recorder, live, run, settings
+from tests.ingest_support import FIXTURES, Recorder, live, run, settings, version
 from tests.subtitle_support import Words, srt, subtitled
 from tests.test_ingest_together import counting, most_at_once
-from vidpipe.errors import Interrupted, VerificationFailed
+from vidpipe.errors import Interrupted, PublishFailed, VerificationFailed
 from vidpipe.media.ffmpeg import find
 from vidpipe.package.subtitles import subtitle_cuts
 from vidpipe.pipeline.ingest import IngestRequest, ingest
@@ -50,6 +50,10 @@ class When(Recorder):
 
 def stage(name: str) -> Callable[[Event], bool]:
     return lambda event: event.event == "stage_started" and getattr(event, "stage", "") == name
+
+
+def uploaded(path: str) -> Callable[[Event], bool]:
+    return lambda event: event.event == "uploaded" and getattr(event, "path", "") == path
 
 
 def stopped(configured: Settings, wanted: Callable[[Event], bool], **request: str) -> When:
@@ -102,7 +106,7 @@ def test_a_stop_ends_the_proof(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_the_seal(tmp_path: Path) -> None:
-    heard = stopped(quick(tmp_path), lambda event: event.event == "uploaded" and getattr(event, "path", "") == "inventory.json")
+    heard = stopped(quick(tmp_path), uploaded("inventory.json"))
     assert heard.named("uploaded")[-1].path == "inventory.json"
 
 
@@ -123,6 +127,18 @@ def test_the_playlist_that_players_open_is_sent_last(tmp_path: Path) -> None:
     heard = Recorder()
     ingest(IngestRequest(source=str(CLIP)), quick(tmp_path), heard)
     assert [event.path for event in heard.named("uploaded")][-3:] == ["master.m3u8", "inventory.json", "record.json"]
+
+
+def test_what_is_removed_after_its_proof_is_missed_before_the_version_is_live(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90)
+    folder = Path(configured.target) / "film"
+    heard = When(uploaded("record.json"), lambda: next(folder.glob("*/video/90p/00001.m4s")).unlink())
+    with pytest.raises(PublishFailed, match="was removed after it had been read back"):
+        ingest(IngestRequest(source=str(OTHER), content_id="film"), configured, heard)
+    assert live(configured, "film") is None
+    (left,) = folder.iterdir()
+    assert version(run(OTHER, configured, content_id="film")) == left, "the next run puts it there again"
+    assert (left / "video/90p/00001.m4s").is_file()
 
 
 def spoil(folder: Path, pattern: str) -> None:

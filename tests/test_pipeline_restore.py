@@ -19,7 +19,8 @@ from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import SourceFile
 from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
-from vidpipe.pipeline.restore import Differs, restoring
+from vidpipe.pipeline.making import EncodedVersion, MadeVersion
+from vidpipe.pipeline.restore import Differs, check_put_back, restoring
 from vidpipe.pipeline.sealing import Loss
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import KeyStore
@@ -157,6 +158,11 @@ def test_an_object_that_the_inventory_does_not_name_is_never_added(tmp_path: Pat
     again = run(source, configured, content_id="film")
     assert live(configured, "film") == again.record != first.record
     assert tree(version(first)) == before
+    known = read_inventory((version(again) / "inventory.json").read_bytes())  # nor is a version live of which nobody can make all
+    more = {**known.objects, "old.m3u8": known.objects["master.m3u8"]}
+    (version(again) / "inventory.json").write_text(known.model_copy(update={"objects": more}).model_dump_json())
+    last = run(source, configured, content_id="film")
+    assert (last.restored, live(configured, "film") == last.record != again.record) == (0, True)
 
 
 def test_damage_that_a_listing_does_not_show_beside_a_loss_gives_a_new_version(tmp_path: Path) -> None:
@@ -180,7 +186,8 @@ def test_a_version_is_made_again_under_its_keys_with_what_drm_systems_said_of_th
     source = SourceFile(name="film.mp4", sha256="ab" * 32, size=1)
     record = record_of(known, source, title="Film", metadata={}, location=storage.location)
     for objects, signals in ((known, said), (Objects(objects=dict(known.entries)), ())):  # of an older vidpipe, which knew no DRM
-        again = restoring(record, Loss(objects, frozenset({"master.m3u8"})), storage, keys, uses, gzip=True)
+        segment, gone = known.video[0].segments[0], known.audio[0].segments[0]
+        again = restoring(record, Loss(objects, frozenset({"master.m3u8", gone.uri})), storage, keys, uses, gzip=True)
         assert (again.storage, again.content_id, again.version, again.gzip) == (storage, "film", known.version, True)
         assert (again.protection.scheme.name, again.protection.keys.keys) == ("aes-128", (key,))
         assert again.protection.keys.signals == signals
@@ -194,7 +201,9 @@ def test_a_version_is_made_again_under_its_keys_with_what_drm_systems_said_of_th
             again.kept.object(lost.model_copy(update={"path": "never"}))
         left = lost.model_copy(update={"path": "manifest.mpd"})
         assert again.kept.object(left.model_copy(update=other)) == left, "what is not lost stays as it was published"
-        segment = known.video[0].segments[0]
+        assert (again.kept.segment(segment), again.kept.segment(gone)) == (segment, None)
+        with pytest.raises(Differs, match=gone.uri):
+            again.kept.segment(replace(gone, **other))
         if isinstance(objects, Inventory):
             assert again.kept.segment(replace(segment, iv="F" * 32, **other)) == segment
         else:
@@ -202,3 +211,7 @@ def test_a_version_is_made_again_under_its_keys_with_what_drm_systems_said_of_th
                 again.kept.segment(replace(segment, **other))
     with pytest.raises(Differs):  # the plan of today needs more keys than the version has
         restoring(record, Loss(known, frozenset()), storage, keys, (*uses, *uses), gzip=True)
+    made = MadeVersion(record, known, EncodedVersion(), 0)
+    check_put_back(Loss(known, frozenset({"master.m3u8", "record.json"})), made)
+    with pytest.raises(Differs, match=r"old.m3u8"):  # nothing makes it today
+        check_put_back(Loss(known, frozenset({"master.m3u8", "old.m3u8"})), made)

@@ -260,9 +260,9 @@ def _keys_to_keep(
         return (), ()
     found = inventory_at(storage, was)
     known = found if isinstance(found, Inventory) else None
-    if len(was.encryption.key_ids) == len(uses) == 1:  # what its inventory would say, too, if it has one
-        return was.encryption.key_ids, known.drm if known else ()
-    return (kept_keys(known, uses), known.drm) if known else ((), ())
+    one = len(was.encryption.key_ids) == len(uses) == 1  # what its inventory would say, too, if it has one
+    kept = was.encryption.key_ids if one else kept_keys(known, uses) if known else ()
+    return kept, known.drm if known else ()
 
 
 def _restored(

@@ -236,8 +236,8 @@ def _measured_again(found: Inheritance, target: Destination, live: str) -> tuple
         earlier = found.spoken[track.init][0] if track.init in found.spoken else found.moves[track.init]
         try:
             (measured,) = parse_movie(get_if_there(target.storage, f"{live}/{earlier}") or b"").tracks
-            frame = round(measured.timescale / (track.facts.frame_rate or 1))
-            facts = measure_track(measured, track.facts.id, frame).model_copy(update={"frame_rate": track.facts.frame_rate})
+            facts = measure_track(measured, track.facts.id, 1)  # ticks: any number, for no init section says how long a frame is
+            facts = facts.model_copy(update={"frame_rate": track.facts.frame_rate})
         except (Damaged, BoxError, EncodeFailed, ValueError):
             missing.add(earlier)
         else:

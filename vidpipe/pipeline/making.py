@@ -147,9 +147,7 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
         objects += in_parallel(
             rest, lambda path: target.put(path, files.pop(path), reporter), cancel=cancel, workers=settings.upload_workers
         )
-        for path in last:
-            stop_if(cancel)
-            objects.append(target.put(path, files.pop(path), reporter))
+        objects += [target.put(path, files.pop(path), reporter) for path in last]
     inventory = inventory.with_objects(objects)
     copied = target.shared.copied if target.shared else set()
     with stages("verify"):
