@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
     assert done.proof.objects == len(house.inventory.entries)
     assert done.proof.bytes is not None
     assert (done.proof.bytes == sum(entry.size for entry in house.inventory.entries.values())) == full, "every byte is read, or both ends"
+    without = house.settings.model_copy(update={"ffmpeg": "/no/ffmpeg"})
+    with pytest.raises(UsageError, match="no such ffmpeg") if full else nullcontext():  # nothing is decoded but in full
+        scrub(ScrubRequest(title=TITLE, full=full), without)
 
 
 def test_a_version_is_verified_where_it_lies(house: House) -> None:
