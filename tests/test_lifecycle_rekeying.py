@@ -140,7 +140,7 @@ def test_an_address_that_was_not_written_is_all_that_is_left_to_do(
     (made, *_), home = house.states, ("--home", str(house.settings.home))
     assert house.shown == FIRST
     planned = rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings)
-    assert (planned.finished, planned.record, planned.segments, planned.replaced.version) == (True, None, 0, FIRST)
+    assert (planned.finished, planned.record, planned.segments, planned.bytes, planned.replaced.version) == (True, None, 0, 0, FIRST)
     assert exits.run(invoke, ["rekey", TITLE, *home, "--dry-run"]) == 0
     assert f"The earlier rekey of {TITLE} is finished" in " ".join(capsys.readouterr().out.split())
     assert unfinished(house.settings.work, TITLE)
