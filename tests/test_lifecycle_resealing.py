@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -224,6 +226,21 @@ def test_a_damaged_or_lost_object_is_never_published(film: Settings) -> None:
         with pytest.raises(VerificationFailed, match=f"{what} is lost"):
             rekey(FILM, film)
         (folder / path).write_bytes(data)
+    # What was published is there, and is not what its inventory says.
+    inventory, init = folder / "inventory.json", known.video[0].init
+    listed = json.loads(inventory.read_text())
+    listed["audio"][0]["segments"][0]["samples"] += 1
+    inventory.write_text(json.dumps(listed))
+    with pytest.raises(VerificationFailed, match="the segment cannot be read: it has not one fragment") as failed:
+        rekey(FILM, film)
+    assert failed.value.where == str(folder / known.audio[0].segments[0].uri)
+    data = (folder / init).read_bytes().replace(b"moov", b"moow")
+    (folder / init).write_bytes(data)
+    listed["objects"][init]["sha256"] = hashlib.sha256(data).hexdigest()
+    inventory.write_text(json.dumps(listed))
+    with pytest.raises(VerificationFailed, match="the init section cannot be read: ") as failed:
+        rekey(FILM, film)
+    assert failed.value.where == str(folder / init)
     assert record_of(film) == record
     assert [each.name for each in folder.parent.iterdir() if each.is_dir()] == [record.version], "nothing of the others is left"
     assert {info.key_id for info in KeyStore(film.keys).find()} == keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests import servers
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
+from vidpipe.catalog.states import give_up_all
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle import proving
 from vidpipe.lifecycle.scrub import ScrubRequest, record_at, scrub
@@ -47,6 +48,9 @@ def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
     assert done.proof.objects == len(house.inventory.entries)
     assert done.proof.bytes is not None
     assert (done.proof.bytes == sum(entry.size for entry in house.inventory.entries.values())) == full, "every byte is read, or both ends"
+    without = house.settings.model_copy(update={"ffmpeg": "/no/ffmpeg"})
+    with pytest.raises(UsageError, match="no such ffmpeg") if full else nullcontext():  # nothing is decoded but in full
+        scrub(ScrubRequest(title=TITLE, full=full), without)
 
 
 def test_a_version_is_verified_where_it_lies(house: House) -> None:
@@ -68,6 +72,13 @@ def test_a_version_that_was_moved_by_other_means_is_verified_where_it_lies(house
     record = house.record.model_copy(update={"playback": house.record.playback.model_copy(update={"dash": "/before/manifest.mpd"})})
     (there / layout.RECORD).write_text(record.model_dump_json())
     assert record_at(str(there)).playback.dash == str(there / layout.MPD)
+    renamed = there.rename(there.with_name("20261122T000000Z-333333"))
+    with pytest.raises(UsageError, match=f"its record is that of {TITLE}/{FIRST}"):
+        scrub(ScrubRequest(title=str(renamed)), house.settings)
+    (renamed / layout.RECORD).write_text("{}")
+    with pytest.raises(VerificationFailed, match="its record is damaged") as failed:
+        scrub(ScrubRequest(title=str(renamed)), house.settings)
+    assert failed.value.where == str(renamed / layout.RECORD)
 
 
 @pytest.mark.parametrize("other", ["of one track", "of several versions", "of nothing"])
@@ -237,6 +248,10 @@ def test_a_withdrawn_title_can_be_verified_too(house: House) -> None:
     withdraw(TitleRequest(content_id=TITLE), house.settings)
     done = scrub(ScrubRequest(title=TITLE), house.settings)
     assert (done.status, done.address) == ("withdrawn", None)
+    with house.catalog() as catalog:
+        catalog.change(TITLE, give_up_all)
+    with pytest.raises(UsageError, match=f"{TITLE} has no live version"):
+        scrub(ScrubRequest(title=TITLE), house.settings)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def rekey(request: RekeyRequest, settings: Settings, reporter: Reporter | None =
             fix = "run its ingest again with --encrypt; nothing is encoded that is in the work space"
             raise UsageError(f"{content_id} is not encrypted", fix=fix)
         storage = cleanup.enter_context(closing(storage_of(live)))
-        if before := _replaced(held.unfinished if held else unfinished(settings.work, content_id), live, fingerprint, catalog):
+        if before := _replaced(unfinished(settings.work, content_id), live, fingerprint, catalog):
             flipped = is_flipped(storage, live)
             if held and not flipped:
                 show(storage, catalog, content_id, settings, stages.reporter)

@@ -79,7 +79,7 @@ _KEY_ID = re.compile(r"[0-9a-f]{32}")
 def list_keys(settings: Settings, content_id: str | None = None) -> tuple[HeldKey, ...]:
     """Return the keys of one title, or of all: those in the key store, and those that the catalog knows and the key store lacks."""
     with open_catalog(settings.catalog_url) as catalog:
-        store = _store(settings)
+        store = key_store(settings)
         if content_id is not None and not store.find(content_id):
             versions_of(catalog, content_id)  # the title is there
         titles = [content_id] if content_id is not None else _titles(catalog, store)
@@ -128,7 +128,7 @@ def export_keys(settings: Settings, content_id: str, recipient: str | None = Non
     if inventory is None:
         what = f"version {record.version} of {content_id} has no inventory that can be read"
         raise UsageError(what, fix=f"run: vidpipe repair {content_id}")
-    store = _store(settings)
+    store = key_store(settings)
     keys = [store.get(key_id) for key_id in inventory.keys]
     return cpix_document(content_id, uses_in(inventory), keys, record.encryption.method, certificate)
 
@@ -144,7 +144,7 @@ def import_keys(settings: Settings, document: bytes, where: str, content_id: str
     if title is None:
         raise UsageError("the document does not say for which title its keys are", where=where, fix="give --id CONTENT_ID")
     checked(title)
-    store, keys = _store(settings), titled(read.keys, title)
+    store, keys = key_store(settings), titled(read.keys, title)
     for key in keys:  # none is stored if one cannot be
         if store.holds(key.key_id) and store.get(key.key_id) != key:
             fix = f"see what has it: vidpipe keys show {key.key_id}"
@@ -171,10 +171,6 @@ def rotate(settings: Settings, new: bytes | None = None, *, from_kms: str | None
     if from_kms is not None and (done := finished_move(settings.keys, master_source(settings), dry_run=dry_run)):
         return done
     return rotate_master(settings.keys, source, new, dry_run=dry_run)
-
-
-def _store(settings: Settings) -> KeyStore:
-    return key_store(settings)
 
 
 def _titles(catalog: Catalog, store: KeyStore) -> list[str]:
