@@ -224,8 +224,12 @@ def test_a_master_key_that_was_replaced_wraps_no_new_key(tmp_path: Path) -> None
     KeyStore(tmp_path, NEW).create("with the new one")
     rotate_master(tmp_path, GivenMaster(NEW), OLD)
     late.create("it is the present one again")
-    with pytest.raises(UsageError, match="was replaced"):
-        KeyStore(tmp_path, NEW).create("late")
+    rotate_master(tmp_path, GivenMaster(OLD), bytes(range(1, 33)))
+    listed = (tmp_path / RETIRED).read_bytes()
+    (tmp_path / RETIRED).write_bytes(b"\xff\n" + listed)  # a damaged line hides none of the others
+    for master in (NEW, OLD):
+        with pytest.raises(UsageError, match="was replaced"):
+            KeyStore(tmp_path, master).create("late")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
