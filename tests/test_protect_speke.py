@@ -8,7 +8,6 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from http import HTTPStatus
 from pathlib import Path
@@ -18,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
-from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, added, certificate, key_for, key_server, signalling
+from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, added, key_for, key_server, signalling
 from tests.playback.barcodes import read_barcodes
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
@@ -83,15 +82,6 @@ def test_a_server_gives_the_keys_that_it_was_asked_for(
     assert asked.get("contentId") == "film"
     assert tuple(store.get(key_id) for key_id in names) == found.keys, "a title can be read without the server"
     assert source(server, tmp_path).keys("film", wanted, names) == found, "asked again"
-
-
-def test_keys_come_encrypted_to_a_certificate_of_ones_own(server: KeyServer, tmp_path: Path) -> None:
-    asking, names = replace(source(server, tmp_path / "keys"), certificate=str(certificate(tmp_path / "own.pem"))), ids(2)
-    found = asking.keys("film", uses("AUDIO", "VIDEO"), names)
-    assert [key.key for key in found.keys] == [key_for(key_id) for key_id in names]
-    server.encrypts = False
-    with pytest.raises(KeyServiceFailed, match="in clear, although"):
-        asking.keys("film", uses("ALL"), ids(1))
 
 
 def test_nothing_is_asked_for_what_is_clear(server: KeyServer, tmp_path: Path) -> None:
