@@ -222,6 +222,7 @@ def test_wherever_it_is_killed_all_keys_open_and_the_same_command_goes_on(
             else:
                 break
         if (settings.keys / FORMER).exists():  # it has begun: whoever is at work meanwhile opens them all, and makes others
+            assert (settings.keys / FORMER).stat().st_mode & 0o077 == 0
             assert opens(there, made), killed
             assert opens(there, [key_store(there).create("meanwhile"), *made])
             assert opens(settings, made), "and so does who is still at the KMS key that is left"
@@ -244,6 +245,7 @@ def test_a_store_that_changes_its_mind_half_way(settings: Settings, arn: str, mo
     assert opens(third, made)
     with pytest.raises(UsageError, match="is moving to kms:arn") as refused:
         rotate(third)
+    assert refused.value.where == str(settings.keys / FORMER)
     assert f"--from-kms {there.key_source[4:]}" in str(refused.value.fix)
     assert rotate(third, from_kms=there.key_source[4:]).keys == 2
     assert opens(third, made)
@@ -290,6 +292,8 @@ def test_a_setting_that_is_wrong_for_once_makes_no_key_while_the_store_moves(
         with pytest.raises(UsageError, match=f"is moving to {there.key_source}") as refused:
             key_store(late).create("late")
         assert f"set key_source to {there.key_source}" in str(refused.value.fix)
+        leave = "vidpipe keys rotate-master" if to == "local" else f"--from-kms {there.key_source[4:]}"
+        assert str(refused.value.fix).endswith(f"leave it: {leave}")
         assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before
     FormerKms(settings.keys, settings.key_source).clear()
     assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before, "a wrapped master key in use exists nowhere else"
