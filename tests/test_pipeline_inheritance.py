@@ -82,7 +82,7 @@ def test_a_new_title_copies_every_object_and_makes_none(tmp_path: Path) -> None:
     assert not recorder.named("encode_planned")
     sheets = [found.pictures.sheets for found in (inventory_of(first), inventory_of(again)) if found.pictures]
     assert sheets == [("thumbnails/sprite-001.jpg",)] * 2
-    assert any("4 copies have size and hash of what was proven before" in note.text for note in recorder.named("note"))
+    assert any("4 others have the size and hash of what was proven before" in note.text for note in recorder.named("note"))
     assert tree(version(first)) == before
     assert run(CLIP, configured, content_id="film").unchanged
     assert barcodes.read_barcodes(joined(again, configured, "video-90p.m3u8", tmp_path)) == list(range(75))

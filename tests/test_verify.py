@@ -117,13 +117,13 @@ def test_a_title_without_pictures_is_proven(title: tuple[Path, Inventory]) -> No
         pytest.param(
             0,
             ("thumbnails/sprite-001.jpg", "video/low/00002.m4s", "video/low/00001.m4s", "master.m3u8"),
-            r"read back 16 objects, [0-9]{2,3}\.[0-9] kB: all as published; 2 copies have size and hash of what was proven before",
+            r"read back 16 objects, [0-9]{2,3}\.[0-9] kB: all as published; 2 others have the size and hash of what was proven before",
             id="copies",
         ),
         pytest.param(
             0,
             ("video/low/00002.m4s",),
-            r"read back 17 objects, [0-9]{2,3}\.[0-9] kB: all as published; 1 copy has size and hash of what was proven before",
+            r"read back 17 objects, [0-9]{2,3}\.[0-9] kB: all as published; 1 other has the size and hash of what was proven before",
             id="a copy",
         ),
     ],

@@ -1,6 +1,6 @@
 """How fast segments are protected on one core: times real time of a 5 Mb/s rung for cbcs and cenc, and aes-128 beside openssl.
 
-    .venv/bin/python -m tests.benchmarks.protect [--seconds 60] [--codecs h264 av1] [--profile cbcs]
+    .venv/bin/python -m tests.benchmarks.protect [--seconds 60] [--rate 24] [--codecs h264 av1] [--profile cbcs]
 
 What is measured of cbcs and cenc is everything between a cut and a segment that can be uploaded: finding the protected bytes, encrypting
 them, writing the fragment, hashing it. Beside each stands the same without any encryption.
@@ -34,7 +34,6 @@ from vidpipe.protect.protection import Protection
 from vidpipe.protect.schemes import SCHEMES, scheme_of
 from vidpipe.work.artifacts import Artifact
 
-RATE, GOP, SEGMENT = 24, 48, 96
 KEY = ContentKey(key_id="0" * 32, content_id="t", key=bytes(range(16)))
 ENCODERS = {
     "h264": ["libx264", "-preset", "veryfast", "-flags", "+cgop", "-sc_threshold", "0"],
@@ -44,17 +43,18 @@ ENCODERS = {
 REPEATS = 5
 
 
-def cuts_of(folder: Path, codec: str, seconds: int) -> tuple[Cmaf, list[Cut]]:
-    """Encode noisy pictures at 5 Mb/s, and cut them."""
-    frames = seconds * RATE // SEGMENT * SEGMENT
+def cuts_of(folder: Path, codec: str, seconds: int, rate: int) -> tuple[Cmaf, list[Cut]]:
+    """Encode noisy pictures at 5 Mb/s, and cut them: GOPs of 2 s, segments of 4 s. rate: frames a second."""
+    gop, segment = 2 * rate, 4 * rate
+    frames = seconds * rate // segment * segment
     file = folder / f"{codec}.mp4"
-    source = f"testsrc2=s=1280x720:r={RATE},noise=alls=12:allf=t"
+    source = f"testsrc2=s=1280x720:r={rate},noise=alls=12:allf=t"
     argv = [ffmpeg.find().path, "-y", "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", frames, "-pix_fmt", "yuv420p"]
     capped = [] if codec == "av1" else ["-maxrate", "5M", "-bufsize", "10M"]  # SVT-AV1 caps constant quality only
-    argv += ["-c:v", *ENCODERS[codec], "-b:v", "5M", *capped, "-g", GOP, "-keyint_min", GOP]
+    argv += ["-c:v", *ENCODERS[codec], "-b:v", "5M", *capped, "-g", gop, "-keyint_min", gop]
     argv += ["-movflags", "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", file]
     subprocess.run(list(map(str, argv)), check=True, stderr=subprocess.DEVNULL)
-    on = grid(str(RATE), frames, GOP, SEGMENT, frames)
+    on = grid(str(rate), frames, gop, segment, frames)
     init = read_init(file, "v")
     artifact = Artifact(key=codec, path=file, size=file.stat().st_size, sha256="", samples=frames)
     return Cmaf(init), list(video_cuts(artifact, rung("v", codec), Chunk(index=0, start=0, frames=frames), on, init))
@@ -96,19 +96,21 @@ def openssl(file: Path) -> float:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=int, default=60)
+    arguments.add_argument("--rate", type=int, default=24)
     arguments.add_argument("--codecs", nargs="*", choices=ENCODERS, default=list(ENCODERS))
     arguments.add_argument("--profile", choices=SCHEMES)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for codec in given.codecs:
-            container, cuts = cuts_of(folder, codec, given.seconds)
+            container, cuts = cuts_of(folder, codec, given.seconds, given.rate)
             seconds = float(sum(cut.duration for cut in cuts))
-            rate = sum(len(cut.data) for cut in cuts) * 8 / seconds
-            print(f"{codec}: {seconds:.0f} s at {rate / 1e6:.1f} Mb/s, {sum(cut.count for cut in cuts) / seconds:.0f} frames a second")
+            bits = sum(len(cut.data) for cut in cuts) * 8
+            frames = sum(cut.count for cut in cuts)
+            print(f"{codec}: {seconds:.0f} s at {bits / seconds / 1e6:.1f} Mb/s, {frames / seconds:.0f} frames a second")
             for scheme in ("none", "cbcs", "cenc", "aes-128"):
                 took = fastest(sealing(container, cuts, scheme))
-                print(f"  {scheme:8} {seconds / took:6.0f} times real time, {rate * seconds / 8e6 / took:5.0f} MB/s")
+                print(f"  {scheme:8} {seconds / took:6.0f} times real time, {bits / 8e6 / took:5.0f} MB/s")
             if given.profile:
                 profiler = cProfile.Profile()
                 profiler.runcall(sealing(container, cuts, given.profile))

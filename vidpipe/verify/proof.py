@@ -166,7 +166,7 @@ def verify(
         _check_thumbnails(target, thumbnails, objects[thumbnails], inventory)
     objects_of_all = {*inventory.objects, *(segment.uri for segment in inventory.segments)}
     compared = len(objects_of_all) - len(read)
-    same = f"; {count(compared, 'copy has', 'copies have')} size and hash of what was proven before" if compared else ""
+    same = f"; {count(compared, 'other has', 'others have')} the size and hash of what was proven before" if compared else ""
     reporter.emit(Note(text=f"read back {count(len(read), 'object')}, {size(sum(read.values()))}: all as published{same}"))
     return Verification(
         objects=len(inventory.objects),
