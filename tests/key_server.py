@@ -221,8 +221,8 @@ def key_server(tls: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = (self.headers.get("Content-Type"), self.headers.get("X-Speke-Version"))
-            if headers != ("application/xml", "2.0"):
+            headers = tuple(self.headers.get(name) for name in ("Content-Type", "Accept", "X-Speke-Version"))
+            if headers != ("application/xml", "application/xml", "2.0"):
                 state.wrong.append(f"headers {headers}")
             root = ElementTree.fromstring(body)
             state.asked.append(ElementTree.fromstring(body))

@@ -303,14 +303,14 @@ def test_the_words_of_a_title_stay_what_they_are(url: str) -> None:
 def test_a_damaged_record_keeps_nobody_from_other_titles(url: str) -> None:
     with Catalog(url) as catalog:
         catalog.publish(record("good"), "f")
-        catalog.publish(record("bad"), "f")
+        catalog.publish(record("quite-bad"), "f")
         with catalog._engine.begin() as connection:
-            connection.exec_driver_sql("""UPDATE vidpipe_versions SET record = '{"x": 1}' WHERE content_id = 'bad'""")
+            connection.exec_driver_sql("""UPDATE vidpipe_versions SET record = '{"x": 1}' WHERE content_id = 'quite-bad'""")
         catalog.publish(record("good", "v2"), "f")
         for query in (Query(text="film"), Query(shortest=0.5), Query(languages=("en",))):
             assert [each.content_id for each in catalog.search(query, 5).records] == ["good"]
         for query in (Query(text="bad"), Query(longest=0.5), Query(order="title")):
-            with pytest.raises(CatalogFailed, match="the record of bad v1 is not a valid"):
+            with pytest.raises(CatalogFailed, match="the record of quite-bad v1 is not a valid"):
                 catalog.search(query, 1)
 
 

@@ -127,6 +127,9 @@ def test_a_withdrawn_title_has_no_live_version_until_one_is_published(opened: tu
     assert catalog.live(content_id) is None
     assert content_id not in [found.content_id for found in catalog.list()]
     assert standing(opened).status == "withdrawn"
+    catalog.change(content_id, make_live("v3", instead_of=standing(opened)))
+    assert states(opened) == ["live", "superseded", "superseded"]
+    catalog.change(content_id, withdraw)
     with pytest.raises(CatalogFailed, match="v3 is withdrawn"):
         catalog.publish(record(content_id, "v4"), "4", rule=still(live))
     catalog.publish(record(content_id, "v4", created_at=MADE + timedelta(days=4)), "4", rule=still(standing(opened)))

@@ -73,6 +73,7 @@ def test_openssl_opens_what_is_written(root: ElementTree.Element, pem: Path) -> 
     (delivery,) = root.findall(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
     assert [each.tag for each in root][:2] == [f"{CPIX}DeliveryDataList", f"{CPIX}ContentKeyList"], "in the order of the schema"
     assert [each.tag for each in delivery] == [f"{CPIX}{name}" for name in ("DeliveryKey", "DocumentKey", "MACMethod")]
+    assert [each.get("Algorithm", "").rpartition("#")[2] for each in delivery] == ["", "aes256-cbc", "hmac-sha512"]
     rsa = ("pkeyutl", "-decrypt", "-inkey", str(pem), "-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha1")
     value = f"{ENC}CipherData/{ENC}CipherValue"
     document_key = openssl(*rsa, data=value_of(delivery, f"{CPIX}DocumentKey/{CPIX}Data/{PSKC}Secret/{PSKC}EncryptedValue/{value}"))
@@ -115,8 +116,8 @@ def algorithm(path: str, value: str) -> Callable[[ElementTree.Element], None]:
     return lambda root: first(root, path).set("Algorithm", value)
 
 
-def other_digest(root: ElementTree.Element) -> None:
-    added(first(root, f"{DELIVERY}//{ENC}EncryptionMethod"), f"{DS}DigestMethod").set("Algorithm", f"{ENC[1:-1]}sha256")
+def digest(value: str) -> Callable[[ElementTree.Element], None]:
+    return lambda root: added(first(root, f"{DELIVERY}//{ENC}EncryptionMethod"), f"{DS}DigestMethod").set("Algorithm", value)
 
 
 def plain(root: ElementTree.Element) -> None:
@@ -149,7 +150,8 @@ def resealed(own: OwnCertificate, document_key: bytes) -> Callable[[ElementTree.
         (algorithm(f"{DELIVERY}/{CPIX}MACMethod", "http://www.w3.org/2000/09/xmldsig#hmac-sha1"), "not authenticated by HMAC-SHA512"),
         (algorithm(f"{DELIVERY}//{ENC}EncryptionMethod", f"{ENC[1:-1]}rsa-1_5"), r"another way than CPIX demands \(rsa-oaep-mgf1p\)"),
         (algorithm(f"{SECRET}//{ENC}EncryptionMethod", f"{ENC[1:-1]}aes128-cbc"), r"another way than CPIX demands \(aes256-cbc\)"),
-        (other_digest, "another way than CPIX demands"),
+        (without(f"{SECRET}/{PSKC}EncryptedValue", f"{ENC}EncryptionMethod"), "another way than CPIX demands"),
+        (digest(f"{ENC[1:-1]}sha256"), "another way than CPIX demands"),
         (plain, "is in clear, and others are encrypted"),
     ],
 )
@@ -183,7 +185,15 @@ def test_each_key_may_have_a_document_key_of_its_own(root: ElementTree.Element, 
 
 def test_a_mac_key_as_the_schema_has_it_is_read(root: ElementTree.Element, own: OwnCertificate) -> None:
     first(root, f"{DELIVERY}/{CPIX}MACMethod/{CPIX}Key").tag = f"{PSKC}MACKey"
+    digest(f"{DS[1:-1]}sha1")(root)  # the default, said
     assert read_cpix(written(root), "here", own).keys == KEYS
+
+
+def test_keys_in_clear_are_read_whatever_stands_beside_them(root: ElementTree.Element) -> None:
+    for secret, key in zip(root.findall(SECRET), KEYS, strict=True):
+        secret.clear()
+        added(secret, f"{PSKC}PlainValue").text = base64.b64encode(key.key).decode()
+    assert read_cpix(written(root), "here").keys == KEYS
 
 
 def test_certificates_that_cannot_be_used_are_refused(pem: Path, tmp_path: Path) -> None:

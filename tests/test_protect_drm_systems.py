@@ -8,7 +8,7 @@ import pytest
 
 from vidpipe.mp4.writing import full_box
 from vidpipe.package.result import TrackFacts
-from vidpipe.protect.drm_systems import boxes_for, boxes_of, systems_for, without_signals
+from vidpipe.protect.drm_systems import boxes_for, boxes_of, common_box, systems_for, without_signals
 from vidpipe.protect.key_source import DrmSignal, KeySet
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import KeyUse
@@ -30,6 +30,11 @@ def test_boxes_are_those_of_the_key() -> None:
     signals = [signal(LARGER + SMALLEST), signal(None), signal(LARGER, "b", PLAYREADY), signal(SMALLEST, system=PLAYREADY)]
     assert boxes_for(signals, "a") == (LARGER, SMALLEST, SMALLEST)
     assert boxes_for(signals, None) == ()
+
+
+def test_the_common_box_lists_all_keys() -> None:
+    system = "1077efecc0b24d02ace33c1e52e2fb4b"
+    assert common_box(["1" * 32, "2" * 32]).hex() == f"00000044{b'pssh'.hex()}01000000{system}00000002{'1' * 32}{'2' * 32}00000000"
 
 
 def test_they_stand_behind_the_one_of_every_key() -> None:

@@ -216,8 +216,16 @@ def test_what_is_sent_goes_to_no_other_server(target: str, server: KeyServer, tm
     assert "key_source" in str(failed.value.fix)
 
 
-def test_a_web_page_is_said_to_be_one(server: KeyServer, tmp_path: Path) -> None:
-    server.raw, server.sent = b"<html>Sign in</html>", {"Content-Type": "Text/HTML; charset=utf-8"}
+def test_what_speaks_no_tls_is_said(server: KeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_server_client, "WAITS", ())
+    with pytest.raises(KeyServiceFailed, match="cannot be asked") as failed:
+        asked(KeyServerClient(server.url.replace("http:", "https:")), tmp_path)
+    assert "does not speak TLS" in str(failed.value.fix)
+
+
+@pytest.mark.parametrize("said", ["Text/HTML; charset=utf-8", "text/html"])
+def test_a_web_page_is_said_to_be_one(said: str, server: KeyServer, tmp_path: Path) -> None:
+    server.raw, server.sent = b"<html>Sign in</html>", {"Content-Type": said}
     with pytest.raises(KeyServiceFailed, match="with a web page") as failed:
         asked(KeyServerClient(server.url), tmp_path)
     assert "sign-in" in str(failed.value.fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vidpipe.errors import UsageError
-from vidpipe.protect.key_source_setting import check_authorization, check_key_source
+from vidpipe.protect.key_source_setting import check_authorization, check_header, check_key_source, header_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,16 @@ def test_what_may_stand_in_a_header() -> None:
             check_authorization(value, "key_source_authorization")
         assert refused.value.where == "key_source_authorization"
         assert value not in "".join(refused.value.lines())
+    for value in ("aws-sigv4", "aws-sigv4:eu-west-1"):
+        assert check_authorization(value, "key_source_authorization") == value
+    for value in ("aws-sigv4:EU", "aws-sigv4:eu-west-1:", "aws-sigv4::eu-west-1", "aws-sigv4:eu/west"):
+        with pytest.raises(UsageError, match="not an AWS region"):
+            check_authorization(value, "key_source_authorization")
+
+
+def test_a_header_of_the_key_server() -> None:
+    assert header_of(check_header(" x-caller: https://encoder.example.com ", "key_source_header")) == ("x-caller", "https://encoder.example.com")
+    for line, fix in (("Authorization: Bearer abc", "set key_source_authorization"), ("host: elsewhere", "give the header")):
+        with pytest.raises(UsageError, match="cannot be set") as refused:
+            check_header(line, "key_source_header")
+        assert str(refused.value.fix).startswith(fix)

@@ -121,7 +121,7 @@ def test_periods_begin_in_all_classes_at_once(made: Plan) -> None:
     ],
 )
 def test_a_rotation_is_kept_in_one_way(text: str, kept: str) -> None:
-    assert check_key_rotation(text) == kept == check_key_rotation(kept)
+    assert check_key_rotation(text, "") == kept == check_key_rotation(kept, "")
 
 
 @pytest.mark.parametrize("text", ["", "0", "0 segments", "-1", "1.5 segments", "an hour", "1h", "1e3", "9" * 10])
@@ -131,6 +131,9 @@ def test_what_says_no_rotation_is_refused(text: str) -> None:
     assert refused.value.where == "--key-rotation"
     assert refused.value.fix
     assert "100 segments" in refused.value.fix
+    with pytest.raises(UsageError) as refused:
+        read_rotation(text)
+    assert refused.value.where == "key_rotation"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -140,8 +143,9 @@ def test_keys_change_under_every_scheme(scheme: str) -> None:
 
 @pytest.mark.parametrize("changes", [{"key_classes": "audio-video"}, {"key_rotation": "3600"}])
 def test_several_keys_need_several_addresses(changes: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="same for all keys"):
+    with pytest.raises(UsageError, match="same for all keys") as refused:
         Settings(home=tmp_path, key_url="https://keys.example.com/{content_id}", **changes)
+    assert refused.value.where == "key_url"
     Settings(home=tmp_path, key_url="https://keys.example.com/{content_id}/{key_id}", **changes)
     Settings(home=tmp_path, key_url="https://keys.example.com/{content_id}")
 

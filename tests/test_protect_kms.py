@@ -24,7 +24,7 @@ from vidpipe.lifecycle.title_keys import list_keys, rotate
 from vidpipe.pipeline.key_access import key_store, master_source
 from vidpipe.protect.former_kms import FORMER, FormerKms
 from vidpipe.protect.key_store import LOCK_FILE, ContentKey, KeyStore
-from vidpipe.protect.master_key import FILE, KMS_FILE, KMS_NEXT, NEXT, load_master_key
+from vidpipe.protect.master_key import FILE, KMS_FILE, KMS_NEXT, NEXT, create_next, load_master_key
 from vidpipe.protect.master_rotation import rotate_master
 from vidpipe.protect.master_source import KmsMaster, LocalMaster
 from vidpipe.settings import Settings
@@ -222,6 +222,7 @@ def test_wherever_it_is_killed_all_keys_open_and_the_same_command_goes_on(
             else:
                 break
         if (settings.keys / FORMER).exists():  # it has begun: whoever is at work meanwhile opens them all, and makes others
+            assert (settings.keys / FORMER).stat().st_mode & 0o077 == 0
             assert opens(there, made), killed
             assert opens(there, [key_store(there).create("meanwhile"), *made])
             assert opens(settings, made), "and so does who is still at the KMS key that is left"
@@ -244,6 +245,7 @@ def test_a_store_that_changes_its_mind_half_way(settings: Settings, arn: str, mo
     assert opens(third, made)
     with pytest.raises(UsageError, match="is moving to kms:arn") as refused:
         rotate(third)
+    assert refused.value.where == str(settings.keys / FORMER)
     assert f"--from-kms {there.key_source[4:]}" in str(refused.value.fix)
     assert rotate(third, from_kms=there.key_source[4:]).keys == 2
     assert opens(third, made)
@@ -256,6 +258,7 @@ def test_a_store_leaves_kms_by_order_only(settings: Settings, arn: str) -> None:
     for wanted in (lambda: rotate(here), lambda: key_store(here).create("late"), lambda: list_keys(here)):
         with pytest.raises(UsageError, match="is wrapped by AWS KMS") as refused:
             wanted()
+        assert refused.value.where == str(settings.keys / KMS_FILE)
         assert "--from-kms" in str(refused.value.fix)
     with pytest.raises(KeyServiceFailed):
         key_store(moved(settings, "kms")).create("late")
@@ -289,6 +292,8 @@ def test_a_setting_that_is_wrong_for_once_makes_no_key_while_the_store_moves(
         with pytest.raises(UsageError, match=f"is moving to {there.key_source}") as refused:
             key_store(late).create("late")
         assert f"set key_source to {there.key_source}" in str(refused.value.fix)
+        leave = "vidpipe keys rotate-master" if to == "local" else f"--from-kms {there.key_source[4:]}"
+        assert str(refused.value.fix).endswith(f"leave it: {leave}")
         assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before
     FormerKms(settings.keys, settings.key_source).clear()
     assert {file: file.read_bytes() for file in settings.keys.iterdir()} == before, "a wrapped master key in use exists nowhere else"
@@ -322,6 +327,9 @@ def test_a_move_that_is_done_is_said_and_changes_nothing(to: str, settings: Sett
         patch.setattr(FormerKms, "forget", dies)
         with pytest.raises(Died):
             rotate(there, from_kms=arn)
+    if to == "local":  # nor does it undo what a rotation has begun since
+        with key_store(there).locked():
+            key_store(there).rewrap(create_next(settings.keys))
     before = {file: file.read_bytes() for file in settings.keys.iterdir()}
     for dry_run in (True, False):
         done = rotate(there, from_kms=arn, dry_run=dry_run)
@@ -440,8 +448,9 @@ def test_another_kms_key_opens_nothing(settings: Settings, tmp_path: Path) -> No
 def test_a_lost_wrapped_master_key_is_not_made_anew(settings: Settings) -> None:
     key_store(settings).create("film")
     (settings.keys / KMS_FILE).unlink()
-    with pytest.raises(UsageError, match="wrapped master key is missing"):
+    with pytest.raises(UsageError, match="wrapped master key is missing") as missing:
         key_store(settings).create("film")
+    assert missing.value.where == str(settings.keys / KMS_FILE)
     assert not (settings.keys / KMS_FILE).exists()
     (settings.keys / KMS_FILE).mkdir()
     with pytest.raises(UsageError, match="cannot be read or stored: Is a directory") as failed:

@@ -134,8 +134,9 @@ def test_with_a_key_that_is_given_it_goes_on_too(tmp_path: Path) -> None:
 
 def test_keys_of_a_third_master_key_stay_as_they_are(tmp_path: Path) -> None:
     keys, other = made(tmp_path, OLD), KeyStore(tmp_path, THIRD).create("theirs")
+    planned = rotate_master(tmp_path, GivenMaster(OLD), NEW, dry_run=True)
     done = rotate_master(tmp_path, GivenMaster(OLD), NEW)
-    assert [info.key_id for info in done.foreign] == [other.key_id]
+    assert [info.key_id for info in done.foreign] == [info.key_id for info in planned.foreign] == [other.key_id]
     assert opened(tmp_path, keys, NEW)
     assert KeyStore(tmp_path, THIRD).get(other.key_id) == other
 
@@ -165,6 +166,9 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no keys"):
         rotate_master(tmp_path / "nothing", LocalMaster(tmp_path))
     made(tmp_path, OLD)
+    with pytest.raises(UsageError, match="not one of the") as refused:
+        rotate_master(tmp_path, GivenMaster(NEW), bytes(range(1, 33)))
+    assert refused.value.where == str(tmp_path)
     with pytest.raises(UsageError, match="has to be given, too"):
         rotate_master(tmp_path, GivenMaster(OLD))
     with pytest.raises(UsageError, match="is the present one"):
@@ -224,8 +228,12 @@ def test_a_master_key_that_was_replaced_wraps_no_new_key(tmp_path: Path) -> None
     KeyStore(tmp_path, NEW).create("with the new one")
     rotate_master(tmp_path, GivenMaster(NEW), OLD)
     late.create("it is the present one again")
-    with pytest.raises(UsageError, match="was replaced"):
-        KeyStore(tmp_path, NEW).create("late")
+    rotate_master(tmp_path, GivenMaster(OLD), bytes(range(1, 33)))
+    listed = (tmp_path / RETIRED).read_bytes()
+    (tmp_path / RETIRED).write_bytes(b"\xff\n" + listed)  # a damaged line hides none of the others
+    for master in (NEW, OLD):
+        with pytest.raises(UsageError, match="was replaced"):
+            KeyStore(tmp_path, master).create("late")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

@@ -30,7 +30,7 @@ from vidpipe.progress import Silent
 from vidpipe.protect import key_server_client
 from vidpipe.protect.cpix_markup import MOST_BYTES
 from vidpipe.protect.key_server_client import KeyServerClient
-from vidpipe.protect.key_store import KeyStore, new_key_id
+from vidpipe.protect.key_store import ContentKey, KeyStore, new_key_id
 from vidpipe.protect.key_uses import IntendedTrackType, KeyUse
 from vidpipe.protect.speke import SpekeKeys
 from vidpipe.publish.upload import publish_object
@@ -72,13 +72,14 @@ def test_a_server_gives_the_keys_that_it_was_asked_for(
 ) -> None:
     wanted = uses(*types, periods=periods)
     names = ids(len(wanted))
+    store = KeyStore(tmp_path, bytes(32))
+    store.add(ContentKey(new_key_id(), "another film", key_for(names[0])))  # keys of other titles are not compared
     found = source(server, tmp_path).keys("film", wanted, names)
     assert server.wrong == []
     assert (found.ids, found.uses, found.signals) == (names, wanted, ())
     assert [key.key for key in found.keys] == [key_for(key_id) for key_id in names]
     (asked,) = server.asked
     assert asked.get("contentId") == "film"
-    store = KeyStore(tmp_path, bytes(32))
     assert tuple(store.get(key_id) for key_id in names) == found.keys, "a title can be read without the server"
     assert source(server, tmp_path).keys("film", wanted, names) == found, "asked again"
 

@@ -12,6 +12,7 @@ from tests.key_server import CPIX, PLAYREADY, SYSTEMS, WIDEVINE, KeyServer, key_
 from vidpipe.errors import UsageError
 from vidpipe.protect.cpix import cpix_document, read_cpix
 from vidpipe.protect.cpix_markup import MOST_BYTES
+from vidpipe.protect.drm_systems import common_box
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import ContentKey
 from vidpipe.protect.key_uses import KeyUse
@@ -88,6 +89,16 @@ def test_a_system_that_would_play_only_some_tracks_is_named() -> None:
     with pytest.raises(UsageError, match=f"what PlayReady wants to be said of some keys, and not of the key {IDS[1]}"):
         answer(silent)
 
+    def volunteered(root: Element, said: bytes | None = None) -> None:
+        """A system that nobody asked for, of one key."""
+        added = SubElement(at(root, "DRMSystemList"), f"{CPIX}DRMSystem", kid=IDS[0], systemId=EXTRA)
+        SubElement(added, f"{CPIX}PSSH" if said else f"{CPIX}ContentProtectionData").text = base64.b64encode(said or b"words").decode()
+
+    with pytest.raises(UsageError, match=f"what {EXTRA} wants to be said of some keys, and not of the key {IDS[1]}"):
+        answer(volunteered)
+    with pytest.raises(UsageError, match=f"the pssh that {EXTRA} wants for the key {IDS[0]} is that of another DRM system"):
+        answer(lambda root: volunteered(root, common_box([IDS[0]])))
+
 
 @pytest.mark.parametrize("tag", ["PSSH", "ContentProtectionData", "HLSSignalingData"])
 def test_what_a_drm_system_wants_to_be_said_is_base64(tag: str) -> None:
@@ -99,8 +110,8 @@ def test_what_a_drm_system_wants_to_be_said_is_base64(tag: str) -> None:
         answer(spoiled)
 
 
-def test_the_master_playlist_has_two_names() -> None:
-    """That of CPIX 2.4 may stand beside the empty element that we ask with."""
+def test_what_is_for_which_playlist_is_said_in_two_ways() -> None:
+    """The word of CPIX 2.4 for the master playlist may stand beside the empty element that we ask with."""
 
     def both(root: Element) -> None:
         for system in root.iter(f"{CPIX}DRMSystem"):
@@ -110,6 +121,12 @@ def test_the_master_playlist_has_two_names() -> None:
     wanted = {(each.key_id, each.system_id): each.hls_master for each in answer(lambda _: None)[1]}
     assert {(each.key_id, each.system_id): each.hls_master for each in answer(both)[1]} == wanted
     assert all(wanted.values())
+
+    def without(root: Element) -> None:
+        for each in root.findall(f".//{CPIX}HLSSignalingData[@playlist='media']"):
+            del each.attrib["playlist"]
+
+    assert answer(without) == answer(lambda _: None), "media is what a missing attribute means"
 
 
 def test_line_breaks_in_an_iv_do_not_matter() -> None:

@@ -38,6 +38,12 @@ def target(tmp_path: Path) -> Readback:
     return Readback(LocalStorage(tmp_path), "film/v", threading.Event())
 
 
+def test_what_differs_is_said_as_people_write_it(target: Readback) -> None:
+    with pytest.raises(VerificationFailed) as caught:
+        target.same(INIT, "when frames are shown", [Fraction(1, 3)], (Fraction(5), "none"))
+    assert caught.value.details == ("expected: [1/3]", "found: (5, 'none')")
+
+
 def segments(height: int, *ivs: tuple[int, int, str, str], scheme: str = "cenc") -> VideoTrack:
     """Return a track of two segments. ivs: of each the first counter, the samples, the hash and the key id."""
     plain = rung(height, BORDERS)
@@ -154,6 +160,19 @@ def test_the_iv_of_a_playlist_is_the_one_that_players_read_in_the_init_section(t
         check_inits(target, track(container, "cbcs", A, (IV, "0" * 32)), {INIT: declared(container, "cbcs", KEY)}, {A: KEY})
     assert (caught.value.what, caught.value.where) == ("the IV is wrong", f"{tmp_path}/film/v/video/90p/00002.m4s")
     assert caught.value.details == (f"expected: {IV}", f"found: {'0' * 32}")
+
+
+def test_later_init_sections_differ_in_their_key_alone(target: Readback, container: Cmaf, tmp_path: Path) -> None:
+    expected = track(container, "cenc", A, IVS["cenc"])
+    expected = expected.model_copy(update={"segments": (expected.segments[0], replace(expected.segments[1], key_id=B))})
+    first, later = expected.inits.values()
+    written = {first: declared(container, "cenc", KEY), later: declared(container, "cenc", OTHER)}
+    assert check_inits(target, expected, written, {A: KEY, B: OTHER}) == container.header()
+    name = written[later].index(b"hdlr") + 28  # of the handler
+    written[later] = written[later][:name] + b"?" + written[later][name + 1 :]
+    with pytest.raises(VerificationFailed, match="differs from the first in more than its key") as caught:
+        check_inits(target, expected, written, {A: KEY, B: OTHER})
+    assert (caught.value.where, caught.value.details) == (f"{tmp_path}/film/v/{later}", (f"expected: {first}", f"found: {later}"))
 
 
 def test_what_is_no_init_section(target: Readback, container: Cmaf, tmp_path: Path) -> None:

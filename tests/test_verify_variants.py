@@ -78,10 +78,10 @@ BORDERS = cuts(Fraction(4), Fraction(2))
 FILM = Fraction(24000, 1001)
 
 
-def check_whole(tmp_path: Path, made: Inventory, text: str) -> None:
+def check_whole(tmp_path: Path, made: Inventory, text: str, key_url: str | None = None) -> None:
     """Prove a master playlist of a title whose bytes are as its inventory says."""
     facts, rates = {track.id: track.facts for track in made.media}, {track.id: track.bitrate for track in made.tracks}
-    check_master(Readback(open_storage(str(tmp_path)), "x", threading.Event()), made, text.encode(), facts, rates, None)
+    check_master(Readback(open_storage(str(tmp_path)), "x", threading.Event()), made, text.encode(), facts, rates, key_url)
 
 
 def written(made: Inventory) -> str:
@@ -146,6 +146,8 @@ def test_keys_are_named_as_they_are_and_as_drm_systems_want_it(tmp_path: Path) -
     assert (what, line) == ("EXT-X-SESSION-KEY is wrong", "")
     assert expected == str([("SAMPLE-AES", f"keys/{key}") for key in KEYS])
     assert found == expected.replace(KEYS[1], KEYS[0])
+    elsewhere = re.sub('URI="keys/', f'URI="https://keys.example.com/{LICENSED.content_id}/', written(LICENSED))
+    check_whole(tmp_path, LICENSED, elsewhere, "https://keys.example.com/{content_id}/{key_id}")
     what, line, expected, found = refused(tmp_path, LICENSED, "skd://00", "skd://11")
     assert (what, line) == ("EXT-X-SESSION-KEY of DRM systems is wrong", "")
     assert (expected, found) == (str([SAID.format("00")]), str([SAID.format("11")]))

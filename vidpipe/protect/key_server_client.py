@@ -152,7 +152,7 @@ class _PassingFailure(Exception):
     """It may be another time. failure: what it is if it is not.  wait: as the server asks for."""
 
     def __init__(self, failure: KeyServiceFailed, wait: float | None = None) -> None:
-        super().__init__(failure.what)
+        super().__init__()
         self.failure = failure
         self.wait = wait
 

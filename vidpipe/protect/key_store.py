@@ -108,8 +108,7 @@ class KeyStore:
                 master = self._source.present()
                 self._check_not_retired(master)
                 now = datetime.now(UTC).replace(microsecond=0)
-                entry = _KeyFile(key_id=key.key_id, content_id=key.content_id, created_at=now, wrapped="", master="")
-                self._write(entry, key.key, master)
+                self._write(KeyInfo(key_id=key.key_id, content_id=key.content_id, created_at=now), key.key, master)
         except OSError as problem:
             raise self._unusable("a content key cannot be stored", file, problem) from problem
 
@@ -152,7 +151,7 @@ class KeyStore:
                 old.append((file, entry, key))
         for file, entry, key in old if not dry_run else ():
             try:
-                self._write(entry, key, new)
+                self._write(_info(entry), key, new)
             except OSError as problem:
                 raise self._unusable("a content key cannot be stored", file, problem) from problem
         return len(old), already, tuple(foreign)
@@ -267,12 +266,17 @@ class KeyStore:
         except OSError as problem:  # which glob would pass over, as if there were no keys
             raise self._unusable("the key store cannot be read", self.folder, problem) from problem
 
-    def _write(self, entry: _KeyFile, key: bytes, master: bytes) -> None:
+    def _write(self, info: KeyInfo, key: bytes, master: bytes) -> None:
         """Write a key file, or write it anew with another master key. Raises OSError."""
-        wrapped = {"wrapped": aes_key_wrap(master, key).hex(), "master": _fingerprint(master)}
-        entry = entry.model_copy(update=wrapped)
+        entry = _KeyFile(
+            key_id=info.key_id,
+            content_id=info.content_id,
+            created_at=info.created_at,
+            wrapped=aes_key_wrap(master, key).hex(),
+            master=_fingerprint(master),
+        )
         entry = entry.model_copy(update={"mac": _mac(master, entry)})
-        durable.write(self._file(entry.key_id), entry.model_dump_json().encode(), private=True)
+        durable.write(self._file(info.key_id), entry.model_dump_json().encode(), private=True)
 
     def _unwrapped(self, file: Path, entry: _KeyFile, master: bytes) -> bytes:
         """Return the key in a file. Raises UsageError if anything in the file was altered."""

@@ -90,7 +90,7 @@ def read_rotation(text: str, where: str = "key_rotation") -> Rotation:
     return Rotation(segments=int(number)) if segments else Rotation(seconds=number)
 
 
-def check_key_rotation(text: str, where: str = "key_rotation") -> str:
+def check_key_rotation(text: str, where: str) -> str:
     """Return the setting as it is kept, whoever wrote it. Raises UsageError."""
     rotation = read_rotation(text, where)
     if rotation.segments:

@@ -85,10 +85,8 @@ def finished_move(folder: Path, source: MasterSource, *, dry_run: bool = False) 
         return None
     with store.locked():
         try:
-            present = next(source.masters(), None)
+            present = next(source.masters())
         except (KeyServiceFailed, UsageError):  # it is not this source's, or does not exist
-            return None
-        if present is None:
             return None
         keys, already, foreign = store.rewrap(present, dry_run=True)
     if foreign:

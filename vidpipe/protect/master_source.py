@@ -132,13 +132,9 @@ class LocalMaster:
 class KmsMaster:
     """The master key that a KMS key wraps. KMS is asked once for each wrapped key. former: those of other KMS keys before it."""
 
-    def __init__(self, folder: Path, arn: str, former: FormerKms | None = None) -> None:
-        self.folder, self.arn = folder, arn
-        self._former = former or FormerKms(folder, f"kms:{arn}")
+    def __init__(self, folder: Path, arn: str, former: FormerKms) -> None:
+        self.folder, self.arn, self._former = folder, arn, former
         self._opened = OpenedByKms()
-
-    def __repr__(self) -> str:
-        return f"KmsMaster({str(self.folder)!r}, {self.arn!r})"
 
     def present(self) -> bytes:
         """See MasterSource. Raises UsageError while the key store is moving elsewhere."""
