@@ -22,7 +22,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,17 +111,26 @@ def commands(name: str, plan: Plan, ffmpeg: str, folder: Path, ingest: list[str]
 
 @dataclass(frozen=True)
 class Row:
-    """What one source came to. figures: way -> median CPU and wall seconds.  made: way -> rung -> what it left in the first round."""
+    """What one source came to. rounds: way -> what each of its rounds cost.  made: way -> rung -> what it left in the first round."""
 
-    source: str
-    seconds: float
-    figures: dict[str, tuple[float, float]]
+    rounds: dict[str, list[Cost]]
     made: dict[str, dict[str, Made]]
+
+    @property
+    def figures(self) -> dict[str, tuple[float, float]]:
+        """Return way -> median CPU and wall seconds."""
+        return medians(self.rounds)
+
+
+def medians(rounds: Mapping[str, Sequence[Cost]]) -> dict[str, tuple[float, float]]:
+    """Return way -> median CPU and wall seconds of its rounds."""
+    median = statistics.median
+    return {way: (median(run.cpu for run in runs), median(run.wall for run in runs)) for way, runs in rounds.items()}
 
 
 def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], quality: bool = False) -> Row:
-    """Run the ways of ``names`` in turns, prove what they made, and return their medians."""
-    figures: dict[str, list[Cost]] = {name: [] for name in names}
+    """Run the ways of ``names`` in turns, prove what they made, and return what they cost."""
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
     made: dict[str, dict[str, Made]] = {}
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
         top, ffmpeg = Path(top_name), find(None).path
@@ -144,13 +153,11 @@ def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], qua
                     left = _left(name, top / f"{name}-{number}", server, number, home, plan)
                     proven = prove(name, left, plan, ffmpeg, vmaf=quality and number == 1 and name != "again")
                     made.setdefault(name, proven)
-                    figures[name].append(spent)
+                    costs[name].append(spent)
                     print(f"round {number} {name}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
                     shutil.rmtree(top / f"{name}-{number}")
             shutil.rmtree(home, ignore_errors=True)
-    median = statistics.median
-    medians = {name: (median(run.cpu for run in runs), median(run.wall for run in runs)) for name, runs in figures.items()}
-    return Row(source.name, float(plan.source.duration), medians, made)
+    return Row(costs, made)
 
 
 def _left(name: str, folder: Path, server: S3Server, number: int, home: Path, plan: Plan) -> dict[str, Path]:

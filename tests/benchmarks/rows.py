@@ -2,18 +2,25 @@
 
 Makes the sources from two clips of your own (an animation or film, and somebody who talks; they are looped), measures each with
 ``ladder.py``, and prints one line a source, the losing ones too. A row: name, seconds, lines, frame rate, which clip, ladder.
+
+All of it takes hours. ``--rounds-in FILE`` adds each round to a file, a JSON object a line, and the table has the medians of all rounds
+that are there, of earlier runs, too: the rounds of one code may be measured on several days.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.ladder import Row, measure, ways
+from tests.benchmarks.ladder import measure, medians, ways
+from tests.benchmarks.turns import Cost
 from vidpipe.media.ffmpeg import find
 
 
@@ -56,16 +63,29 @@ def make(source: Source, clip: Path, folder: Path) -> Path:
     return file
 
 
-def line(name: str, row: Row) -> str:
+def line(name: str, rounds: Mapping[str, Sequence[Cost]]) -> str:
     """Return the row: vidpipe against each of the others, CPU and wall."""
-    ours = row.figures["vidpipe"]
+    figures = medians(rounds)
+    ours = figures["vidpipe"]
     cells = [f"{ours[0]:.0f} / {ours[1]:.0f}"]
     for way in ("bare", "shaka", "serial"):
-        there = row.figures.get(way)
+        there = figures.get(way)
         cells.append(f"{ours[0] / there[0]:.3f} / {ours[1] / there[1]:.3f}" if there else "")
-    again = row.figures.get("again")
+    again = figures.get("again")
     cells.append(f"{again[0] / ours[0]:.4f} / {again[1] / ours[1]:.4f}" if again else "")
-    return f"| {name} | {' | '.join(cells)} |"
+    return f"| {name} | {len(rounds['vidpipe'])} | {' | '.join(cells)} |"
+
+
+def add(kept: Path, name: str, rounds: Mapping[str, Sequence[Cost]]) -> dict[str, list[Cost]]:
+    """Add the rounds of a row to a file; return all that the file has of the row."""
+    with kept.open("a", encoding="utf-8") as file:
+        for way, runs in rounds.items():
+            file.writelines(json.dumps({"row": name, "way": way, **asdict(run)}) + "\n" for run in runs)
+    known: dict[str, list[Cost]] = {}
+    for entry in map(json.loads, kept.read_text(encoding="utf-8").splitlines()):
+        if entry["row"] == name:
+            known.setdefault(entry["way"], []).append(Cost(cpu=entry["cpu"], wall=entry["wall"]))
+    return known
 
 
 def main() -> None:
@@ -77,16 +97,19 @@ def main() -> None:
     parser.add_argument("--row", type=int, nargs="*", help="numbers of rows, from 1; all unless said")
     parser.add_argument("--ladder", help="a ladder for all rows")
     parser.add_argument("--only", default="", help="comma-separated ways, to leave some out")
+    parser.add_argument("--rounds-in", type=Path, metavar="FILE", help="add the rounds to FILE; the table is of all that are in it")
     parser.add_argument("--quality", action="store_true", help="VMAF of every rung of the first round, too")
     options = parser.parse_args()
     chosen = [SOURCES[number - 1] for number in options.row] if options.row else SOURCES
-    print("| source | vidpipe, CPU s / wall s | / bare | / Shaka Streamer | / one ffmpeg a rung | again |\n|---|---|---|---|---|---|")
+    print("| source | rounds | vidpipe, CPU s / wall s | / bare | / Shaka Streamer | / one ffmpeg a rung | again |")
+    print("|---|---|---|---|---|---|---|")
     for source in chosen:
         with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as folder:
             file = make(source, options.talk if source.clip == "talk" else options.grain, Path(folder))
             names = ways(options.only)
             row = measure(file, options.ladder or source.ladder, rounds=options.rounds, names=names, quality=options.quality)
-        print(line(source.name, row), flush=True)
+        rounds = add(options.rounds_in, source.name, row.rounds) if options.rounds_in else row.rounds
+        print(line(source.name, rounds), flush=True)
         for way, rungs in row.made.items():
             for rung, made in rungs.items():
                 score = "" if made.vmaf is None else f", VMAF {made.vmaf:.2f}"
