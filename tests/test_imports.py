@@ -39,6 +39,7 @@ NOT_FOR_A_FOLDER = (
     *("sqlalchemy.dialects.postgresql", "psycopg"),  # a catalog on a server
     *("distributed", "dask", "vidpipe.encode.cluster"),
     *("langcodes", "language_data"),  # tracks with a language
+    *("vidpipe.manifest.dash.mpd", "vidpipe.manifest.dash.read_mpd", "defusedxml"),  # DASH, which cannot carry AES-128
     "rich",  # a terminal
     "av",  # only the child process reads what a stranger sent
 )

@@ -13,7 +13,6 @@ import binascii
 from collections.abc import Callable, Iterable, Sequence
 
 from vidpipe.inventory.model import Inventory
-from vidpipe.manifest.dash.content_protection import said_of
 from vidpipe.manifest.parse import Key, Line, PlaylistError, key_tag, read_lines
 from vidpipe.protect.drm_systems import boxes_of
 from vidpipe.protect.key_source import DrmSignal
@@ -25,6 +24,8 @@ IDENTITY = "identity"
 
 def check_signals(signals: Iterable[DrmSignal]) -> None:
     """Raise ValueError unless all that init sections, playlists and the DASH manifest will say can be said."""
+    from vidpipe.manifest.dash.content_protection import said_of  # brings a reader of XML
+
     for signal in signals:
         boxes_of(signal)
         said_of(signal)

@@ -25,9 +25,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.cdn.purge import flipped, purge, taken_down
 from vidpipe.errors import CatalogFailed, PublishFailed, VidpipeError
 from vidpipe.inventory import Inventory, Objects
-from vidpipe.manifest.dash.mpd import from_above, write_mpd
-from vidpipe.manifest.master import write_master
-from vidpipe.manifest.relocated import relocated
+from vidpipe.manifest.manifests import entry_manifest, from_folder_above
 from vidpipe.progress import Note, Reporter
 from vidpipe.publish.delivery import ADDRESS, ADDRESS_SECONDS, delivery
 from vidpipe.publish.upload import remove_object
@@ -185,11 +183,10 @@ def _played(live: Record) -> list[str]:
 def _content(storage: Storage, live: Record, path: str, known: Objects | None = None) -> bytes:
     """Return what an address has to say: a manifest of the version, as it reads from the folder above."""
     name = path.rpartition("/")[2]
-    moved = from_above if name == layout.MPD else relocated
     if isinstance(known, Inventory):
-        written = write_mpd(known) if name == layout.MPD else write_master(known.video, known.audio, known.subtitles)
+        written = entry_manifest(known, name)
         if hashlib.sha256(written.encode()).hexdigest() == known.objects[name].sha256:  # not of an older vidpipe, or compressed
-            return moved(written, live.version).encode()
+            return from_folder_above(name, written, live.version).encode()
     prefix = layout.version_prefix(live.content_id, live.version)
     called = "DASH manifest" if name == layout.MPD else "master playlist"
     try:
@@ -199,7 +196,7 @@ def _content(storage: Storage, live: Record, path: str, known: Objects | None = 
     except (Damaged, ValueError) as problem:  # no gzip, no UTF-8
         what, fix = f"its {called} cannot be read: {problem}", "run the same command again"
         raise Unplayable(what, where=storage.location(prefix), fix=fix) from problem
-    return moved(text, live.version).encode()
+    return from_folder_above(name, text, live.version).encode()
 
 
 def _write(storage: Storage, content_id: str, live: Record | None, changed: set[str]) -> None:

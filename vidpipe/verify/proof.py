@@ -45,7 +45,6 @@ from vidpipe.publish.result import ObjectEntry, PublishedSegment
 from vidpipe.quantities import count, size
 from vidpipe.storage.base import Readable
 from vidpipe.verify.keys_and_ivs import check_ivs
-from vidpipe.verify.manifest import check_manifest
 from vidpipe.verify.readback import Readback
 from vidpipe.verify.subtitles import SubtitleReader, check_cues
 from vidpipe.verify.track_reader import MeasuredSegment, TrackReader
@@ -160,6 +159,8 @@ def verify(
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
     check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
     if "dash" in inventory.formats:
+        from vidpipe.verify.manifest import check_manifest
+
         delays = {reader.expected.id: reader.delay for reader in readers}
         check_manifest(target, inventory, objects[layout.MPD], facts, rates, delays)
     if thumbnails is not None:
