@@ -151,6 +151,8 @@ def test_what_drm_systems_want_of_a_key_stands_in_init_sections_and_of_a_later_o
     assert (parts(same), inits - same.moves.keys(), same.spoken) == ((ALL, False, False, False), set(), {})
     assert (parts(first), inits - first.moves.keys(), first.spoken.keys()) == ((ALL, False, False, False), firsts, firsts)
     assert (parts(second), second.spoken) == (({SPOKEN.id}, True, True, False), {})
+    said = before.model_copy(update={"drm": wants[later]})
+    assert decide(made, said, scheme="cbcs", keys=replace(keys, signals=wants[later])) == same, "what is said already is nothing new"
 
 
 def test_a_version_without_pictures_gives_no_rungs(made: Plan, live: Inventory) -> None:
