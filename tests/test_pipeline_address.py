@@ -275,7 +275,7 @@ def test_the_cdn_forgets_what_was_removed_although_the_rest_failed(title: tuple[
     configured, made = title
     dash = address(configured).with_name("manifest.mpd")
     program = configured.home / "purge"
-    program.write_text(f"#!/bin/sh\ncat >> {configured.home}/purged\nexit 1\n")
+    program.write_text(f"#!/bin/sh\n(echo $1; cat) >> {configured.home}/purged\nexit 1\n")
     program.chmod(0o755)
     configured, heard = configured.model_copy(update={"cdn": f"command:{program}"}), Recorder()
     address(configured).unlink()
@@ -286,7 +286,7 @@ def test_the_cdn_forgets_what_was_removed_although_the_rest_failed(title: tuple[
         show(LocalStorage(Path(configured.target)), live_, "film", configured, heard)  # type: ignore[arg-type]
     assert not dash.exists()
     assert [warning.endswith("; its caches forget it within 60 s") for warning in heard.warnings] == [True], "if it fails, too"
-    assert (configured.home / "purged").read_text().split() == ["film/manifest.mpd"]
+    assert (configured.home / "purged").read_text().split() == ["film", "film/manifest.mpd"]
 
 
 # --- without an encode: a version whose manifests are text alone --------------------------------------------------------

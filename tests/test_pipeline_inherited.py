@@ -297,7 +297,10 @@ def test_an_init_section_that_cannot_be_read_is_made_again(made: Plan, live: Inv
 def test_what_an_older_inventory_does_not_say_is_read_from_init_sections(made: Plan, live: Inventory, target: Destination) -> None:
     """DASH asks for it. What cannot be read is made again."""
     plan = made.model_copy(update={"formats": ("hls", "dash"), "audio": (made.audio[0].model_copy(update={"language": "de"}),)})
-    older = with_tracks(live, lambda track: {"delay": None} if track.id in ("low", "en") else {})
+    unknown = {"colour": None, "layout": None}
+    asked = with_tracks(live, lambda track: {"facts": track.facts.model_copy(update=unknown)} if track.id in ("low", "en") else {})
+    assert [new.facts == old.facts for new, old in zip(asked.media, live.media, strict=True)] == [False, True, False]
+    older = with_tracks(asked, lambda track: {"delay": None} if track.id in ("low", "en") else {})
     found, _ = take(plan, older, target)
     assert [(track.delay, track.facts) for track in found.tracks.values() if isinstance(track, MediaTrack)] == [
         (track.delay, track.facts) for track in sorted(live.media, key=lambda track: list(found.tracks).index(track.id))
