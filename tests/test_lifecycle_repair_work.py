@@ -79,6 +79,11 @@ def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, Ingest
     (folder / "thumbnails/poster.jpg").unlink()
     (lost,) = repair(FILM, configured).found
     assert (lost.deed, "gives other bytes (inventory.json)" in lost.what) == ("lost", True), "one of before knows too little"
+    (folder / "inventory.json").write_bytes(before["inventory.json"])
+    for measured in (configured.work / "chunks").rglob("*.txt"):
+        measured.unlink()
+    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+    assert (planned.deed, "the work folder no longer has" in planned.what) == ("lost", True), "quality control looks at it again"
 
 
 def test_what_a_later_vidpipe_writes_otherwise_stays_as_it_was_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,7 +262,9 @@ def test_what_fails_first_is_what_is_said(then: str, tmp_path: Path, monkeypatch
     with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
         with pytest.raises(UsageError, match="the disk is full"):
             begin(held, catalog, configured, keys, "film", "f", Silent(), uses=(KeyUse(),), fresh=False)
-    assert unfinished(configured.work, "film") is not None
+    left = unfinished(configured.work, "film")
+    assert left is not None
+    assert left.catalog == catalog.where, "no other one has to do with it"
 
 
 def test_notes_stay_while_the_catalog_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ def test_a_server_that_serves_no_drm_is_said(server: KeyServer, tmp_path: Path) 
     recorder = Recorder()
     done = ingest(IngestRequest(source=str(CLIP), content_id="film"), licensed(server, tmp_path), recorder)
     assert inventory_of(done).drm == ()
-    assert [event for event in recorder.named("note") if "says nothing for Widevine and PlayReady and FairPlay" in event.text]
+    assert [text for text in recorder.warnings if "says nothing for Widevine and PlayReady and FairPlay" in text]
 
 
 def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -> None:
