@@ -259,9 +259,9 @@ def test_what_fails_first_is_what_is_said(then: str, tmp_path: Path, monkeypatch
         monkeypatch.setattr(KeyStore, "remove", failing(UsageError(then)))
     else:
         monkeypatch.setattr(Catalog, "versions", failing(CatalogFailed(then)))
-    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
-        with pytest.raises(UsageError, match="the disk is full"):
-            begin(held, catalog, configured, keys, "film", "f", Silent(), uses=(KeyUse(),), fresh=False)
+    refused = pytest.raises(UsageError, match="the disk is full")
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held, refused:
+        begin(held, catalog, configured, keys, "film", "f", Silent(), uses=(KeyUse(),), fresh=False)
     left = unfinished(configured.work, "film")
     assert left is not None
     assert left.catalog == catalog.where, "no other one has to do with it"

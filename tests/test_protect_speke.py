@@ -430,9 +430,9 @@ def test_a_server_that_gives_another_key_is_not_believed(server: KeyServer, tmp_
     configured = settings(tmp_path, 90, key_source=f"cpix:{server.url}")
     with claim(configured.work, "film") as held:
         held.save(JobNote(content_id="film", fingerprint="f", version="v2", target="here", key_ids=names[:1], copy_of="v1"))
-    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held:
-        with pytest.raises(KeyServiceFailed, match="gives another key") as failed:
-            begin(held, catalog, configured, store, "film", "f", Silent(), uses=(KeyUse(),), fresh=False, copy_of="v1")
+    other = pytest.raises(KeyServiceFailed, match="gives another key")
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held, other as failed:
+        begin(held, catalog, configured, store, "film", "f", Silent(), uses=(KeyUse(),), fresh=False, copy_of="v1")
     assert "vidpipe work clean --unfinished" in str(failed.value.fix), "no ingest makes a copy, whose option would help"
 
 
