@@ -77,6 +77,9 @@ def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     assert set(found.rates) == {"low", "high", "en"}
     audio = found.decoded - 2 * (24 + 12)
     assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
+    unknown = {"colour": None, "layout": None}
+    older = with_tracks(expected, lambda track: {"facts": track.facts.model_copy(update=unknown)})
+    assert check(folder, older).objects == found.objects, "an inventory of before says less"
 
 
 def test_audio_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Inventory]) -> None:
