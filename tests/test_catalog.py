@@ -244,13 +244,22 @@ def test_a_catalog_says_where_it_lies(tmp_path: Path) -> None:
     assert Catalog("postgresql://u:secret@h/d?sslmode=require").where == "postgresql+psycopg://u:***@h/d"
 
 
-def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None:
+def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Because of the write-ahead log. Writers wait for half a minute."""
     with Catalog(tmp_path / "catalog.db") as catalog:
         assert catalog.list() == ()
         with catalog._engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    for module in (store, database):
+        monkeypatch.setattr(module, "WAIT", 0.2)
+    writer = sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        with Catalog(tmp_path / "catalog.db") as catalog:  # of a command that begins meanwhile
+            assert catalog.list() == ()
+    finally:
+        writer.close()
 
 
 def test_readers_are_served_while_others_keep_the_log_from_being_switched_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

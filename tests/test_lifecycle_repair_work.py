@@ -13,8 +13,10 @@ from tests.ingest_support import FIXTURES, settings, tree, version
 from tests.subtitle_support import Words, srt, subtitled
 from vidpipe.encode.worker_pool import WorkerPool
 from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.inventory.model import Objects
 from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
+from vidpipe.media.ffmpeg import find
 from vidpipe.mp4.encryption import EncryptedSamples
 from vidpipe.package.containers.webvtt import WebVtt
 from vidpipe.package.cut import Cut
@@ -28,13 +30,17 @@ FILM = RepairRequest(content_id="film")
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, IngestResult]:
-    """A title of two chunks, made as one of a batch, whose source is gone; later settings are not those of its ingest."""
+    """A title of two chunks, made as one of a batch by an ffmpeg of another place, whose source is gone; later, other things are set."""
     folder = tmp_path_factory.mktemp("original")
     source = Path(shutil.copy(FIXTURES / "portrait-25.mp4", folder / "film.mp4"))
-    request, then = IngestRequest(source=str(source)), settings(folder, 90, key_url="https://keys.example.com/{key_id}")
+    other, bundled = folder / "ffmpeg", find().path
+    other.write_text(f'#!/bin/sh\n[ "$2" = -version ] && {bundled} -version | sed "s/^ffmpeg version /&99/" && exit\nexec {bundled} "$@"\n')
+    other.chmod(0o755)
+    wanted = {"key_url": "https://keys.example.com/{key_id}", "session_keys": True}
+    request, then = IngestRequest(source=str(source)), settings(folder, 90, ffmpeg=str(other), **wanted)
     made = ingest(request, then, workers=WorkerPool(2))
     source.unlink()
-    return settings(folder, 144, chunk_seconds=8), made
+    return settings(folder, 144, chunk_seconds=8, ffmpeg=str(other)), made
 
 
 def lose(folder: Path) -> dict[str, bytes]:
@@ -65,6 +71,19 @@ def test_what_is_lost_is_put_back_byte_for_byte(original: tuple[Settings, Ingest
     assert tree(folder) == before
     assert scrub(ScrubRequest(title="film", full=True), configured).version == made.record.version
     assert repair(FILM, configured).found == ()
+    (folder / "master.m3u8").unlink()
+    assert [found.deed for found in repair(FILM, configured).found if found.deed != "address"] == ["uploaded"]
+    assert tree(folder) == before
+    known = read_inventory(before["inventory.json"])
+    (folder / "inventory.json").write_text(Objects(objects=dict(known.entries)).model_dump_json())
+    (folder / "thumbnails/poster.jpg").unlink()
+    (lost,) = repair(FILM, configured).found
+    assert (lost.deed, "gives other bytes (inventory.json)" in lost.what) == ("lost", True), "one of before knows too little"
+    (folder / "inventory.json").write_bytes(before["inventory.json"])
+    for measured in (configured.work / "chunks").rglob("*.txt"):
+        measured.unlink()
+    (planned,) = repair(FILM.model_copy(update={"dry_run": True}), configured).found
+    assert (planned.deed, "the work folder no longer has" in planned.what) == ("lost", True), "quality control looks at it again"
 
 
 def test_what_a_later_vidpipe_writes_otherwise_stays_as_it_was_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,6 @@ from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
 from vidpipe.publish.result import ObjectEntry
 from vidpipe.settings import Settings
 from vidpipe.storage import open_storage
-from vidpipe.storage.base import Damaged
 from vidpipe.storage.local import LocalStorage
 
 CLIP = FIXTURES / "portrait-25.mp4"
@@ -129,18 +128,17 @@ def test_a_target_that_does_not_take_it_is_a_failure_of_a_live_title(tmp_path: P
 
 
 class Fickle(LocalStorage):
-    """Gives the address back wrong a few times. times: how often."""
+    """Spoils the address a few times after it was written. times: how often."""
 
     def __init__(self, root: Path, times: int) -> None:
         super().__init__(root)
         self.times = times
 
     def get(self, path: str, sha256: str | None = None, *, size: int | None = None) -> bytes:
-        data = super().get(path, sha256, size=size)
         if path == "film/master.m3u8" and self.times:
             self.times -= 1
-            raise Damaged.of(data[:-1], path)
-        return data
+            (self.root / path).write_bytes(b"#EXTM3U\n")
+        return super().get(path, sha256, size=size)
 
 
 @pytest.mark.parametrize(("times", "well"), [(2, True), (3, False)])
@@ -277,17 +275,18 @@ def test_the_cdn_forgets_what_was_removed_although_the_rest_failed(title: tuple[
     configured, made = title
     dash = address(configured).with_name("manifest.mpd")
     program = configured.home / "purge"
-    program.write_text(f"#!/bin/sh\ncat >> {configured.home}/purged\n")
+    program.write_text(f"#!/bin/sh\n(echo $1; cat) >> {configured.home}/purged\nexit 1\n")
     program.chmod(0o755)
-    configured = configured.model_copy(update={"cdn": f"command:{program}"})
+    configured, heard = configured.model_copy(update={"cdn": f"command:{program}"}), Recorder()
     address(configured).unlink()
     address(configured).mkdir()  # it is not taken
     playback_ = made.record.playback.model_copy(update={"dash": None})
     live_ = Overtaken(made.record.model_copy(update={"playback": playback_}))
     with pytest.raises(NotFlipped):
-        show(LocalStorage(Path(configured.target)), live_, "film", configured, Recorder())  # type: ignore[arg-type]
+        show(LocalStorage(Path(configured.target)), live_, "film", configured, heard)  # type: ignore[arg-type]
     assert not dash.exists()
-    assert (configured.home / "purged").read_text().split() == ["film/manifest.mpd"]
+    assert [warning.endswith("; its caches forget it within 60 s") for warning in heard.warnings] == [True], "if it fails, too"
+    assert (configured.home / "purged").read_text().split() == ["film", "film/manifest.mpd"]
 
 
 # --- without an encode: a version whose manifests are text alone --------------------------------------------------------

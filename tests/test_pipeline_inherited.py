@@ -151,6 +151,8 @@ def test_what_drm_systems_want_of_a_key_stands_in_init_sections_and_of_a_later_o
     assert (parts(same), inits - same.moves.keys(), same.spoken) == ((ALL, False, False, False), set(), {})
     assert (parts(first), inits - first.moves.keys(), first.spoken.keys()) == ((ALL, False, False, False), firsts, firsts)
     assert (parts(second), second.spoken) == (({SPOKEN.id}, True, True, False), {})
+    said = before.model_copy(update={"drm": wants[later]})
+    assert decide(made, said, scheme="cbcs", keys=replace(keys, signals=wants[later])) == same, "what is said already is nothing new"
 
 
 def test_a_version_without_pictures_gives_no_rungs(made: Plan, live: Inventory) -> None:
@@ -295,7 +297,10 @@ def test_an_init_section_that_cannot_be_read_is_made_again(made: Plan, live: Inv
 def test_what_an_older_inventory_does_not_say_is_read_from_init_sections(made: Plan, live: Inventory, target: Destination) -> None:
     """DASH asks for it. What cannot be read is made again."""
     plan = made.model_copy(update={"formats": ("hls", "dash"), "audio": (made.audio[0].model_copy(update={"language": "de"}),)})
-    older = with_tracks(live, lambda track: {"delay": None} if track.id in ("low", "en") else {})
+    unknown = {"colour": None, "layout": None}
+    asked = with_tracks(live, lambda track: {"facts": track.facts.model_copy(update=unknown)} if track.id in ("low", "en") else {})
+    assert [new.facts == old.facts for new, old in zip(asked.media, live.media, strict=True)] == [False, True, False]
+    older = with_tracks(asked, lambda track: {"delay": None} if track.id in ("low", "en") else {})
     found, _ = take(plan, older, target)
     assert [(track.delay, track.facts) for track in found.tracks.values() if isinstance(track, MediaTrack)] == [
         (track.delay, track.facts) for track in sorted(live.media, key=lambda track: list(found.tracks).index(track.id))

@@ -31,6 +31,7 @@ def test_it_is_that_of_all_versions_with_the_same_media(later: str, settings: Se
     assert kept is not None
     assert (kept.key_url, kept.gzip_playlists, kept.plan.languages) == (KEY_URL, True, {1: "fr"})
     assert (kept.ladder, [rung.height for rung in kept.plan.video]) == (load("mobile"), [180])
+    assert [track.language for track in kept.plan.audio] == ["fr"]
     assert recall(settings.work, f"{'cd' * 32}-words") is None
 
 

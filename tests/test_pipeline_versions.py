@@ -13,11 +13,13 @@ from tests.ingest_support import FIXTURES, Recorder, published, run, settings, v
 from tests.servers import S3Server
 from vidpipe.catalog.store import Catalog
 from vidpipe.doctor import examine
-from vidpipe.errors import CatalogFailed, EncodeFailed, PublishFailed
+from vidpipe.errors import CatalogFailed, EncodeFailed, PublishFailed, UsageError
 from vidpipe.pipeline.ingest import IngestRequest, ingest
-from vidpipe.pipeline.versions import give_up
-from vidpipe.progress import Event
+from vidpipe.pipeline.succession import Description
+from vidpipe.pipeline.versions import begin, give_up, redescribed
+from vidpipe.progress import Event, Silent
 from vidpipe.protect.key_store import KeyStore
+from vidpipe.protect.key_uses import KeyUse
 from vidpipe.settings import Settings
 from vidpipe.work.jobs import Claim, JobNote, claim, unfinished
 
@@ -241,6 +243,30 @@ def test_a_run_that_is_killed_before_its_key_is_made_is_continued(tmp_path: Path
     assert keys_of(configured) == used(configured) != set()
 
 
+@pytest.mark.parametrize("then", ["the catalog does not answer", "the key cannot be removed"])
+def test_what_fails_first_is_what_is_said(then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note stays, so that its keys can be forgotten later."""
+
+    def failing(problem: Exception) -> Any:
+        def fail(*_: object) -> None:
+            raise problem
+
+        return fail
+
+    configured, keys = settings(tmp_path, 90), KeyStore(tmp_path / "keys", bytes(32))
+    monkeypatch.setattr(KeyStore, "create", failing(UsageError("the disk is full")))
+    if then == "the key cannot be removed":
+        monkeypatch.setattr(KeyStore, "remove", failing(UsageError(then)))
+    else:
+        monkeypatch.setattr(Catalog, "versions", failing(CatalogFailed(then)))
+    refused = pytest.raises(UsageError, match="the disk is full")
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held, refused:
+        begin(held, catalog, configured, keys, "film", "f", Silent(), uses=(KeyUse(),), fresh=False)
+    left = unfinished(configured.work, "film")
+    assert left is not None
+    assert left.catalog == catalog.where, "no other one has to do with it"
+
+
 def test_notes_stay_while_the_catalog_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = settings(tmp_path, 90)
     killed(configured, monkeypatch, content_id="film")
@@ -275,6 +301,9 @@ def test_how_the_work_is_cut_makes_no_new_version(tmp_path: Path) -> None:
     again = run(CLIP, settings(tmp_path, 90, chunk_seconds=Fraction(60)))
     assert again.unchanged
     assert again.record == first.record
+    words = {"a": "1", "b": "2"}
+    kept, given = (Description(title="A", metadata=dict(pairs)) for pairs in (words.items(), reversed(words.items())))
+    assert redescribed("media-before", kept) == redescribed("media-now", given) != "media-now", "a database may keep no order of keys"
 
 
 def test_the_note_of_another_catalog_is_left_to_it(tmp_path: Path) -> None:

@@ -19,12 +19,14 @@ import pytest
 from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
 from tests.key_server import CPIX, FAIRPLAY, PLAYREADY, PSKC, SYSTEMS, WIDEVINE, KeyServer, added, key_for, key_server, signalling
 from tests.playback.barcodes import read_barcodes
+from vidpipe.catalog.store import Catalog
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.pipeline.versions import begin
 from vidpipe.preview import playing
 from vidpipe.progress import Silent
 from vidpipe.protect import key_server_client
@@ -37,7 +39,7 @@ from vidpipe.publish.upload import publish_object
 from vidpipe.settings import Settings
 from vidpipe.storage.local import LocalStorage
 from vidpipe.verify.proof import verify
-from vidpipe.work.jobs import unfinished
+from vidpipe.work.jobs import JobNote, claim, unfinished
 
 
 @pytest.fixture(autouse=True)
@@ -215,7 +217,7 @@ def test_a_server_that_serves_no_drm_is_said(server: KeyServer, tmp_path: Path) 
     recorder = Recorder()
     done = ingest(IngestRequest(source=str(CLIP), content_id="film"), licensed(server, tmp_path), recorder)
     assert inventory_of(done).drm == ()
-    assert [event for event in recorder.named("note") if "says nothing for Widevine and PlayReady and FairPlay" in event.text]
+    assert [text for text in recorder.warnings if "says nothing for Widevine and PlayReady and FairPlay" in text]
 
 
 def test_the_header_is_sent_and_kept_secret(server: KeyServer, tmp_path: Path) -> None:
@@ -424,6 +426,14 @@ def test_a_server_that_gives_another_key_is_not_believed(server: KeyServer, tmp_
         source(server, tmp_path).keys("film", uses("AUDIO", "VIDEO"), names[::-1])
     assert store.get(names[0]).key == key_for(names[0])
     assert [info.key_id for info in store.find()] == [names[0]], "nothing of that answer is kept"
+    server.answer = lambda root: setattr(root.find(f".//{PSKC}PlainValue"), "text", base64.b64encode(b"another" + bytes(9)).decode())
+    configured = settings(tmp_path, 90, key_source=f"cpix:{server.url}")
+    with claim(configured.work, "film") as held:
+        held.save(JobNote(content_id="film", fingerprint="f", version="v2", target="here", key_ids=names[:1], copy_of="v1"))
+    other = pytest.raises(KeyServiceFailed, match="gives another key")
+    with Catalog(configured.catalog_url) as catalog, claim(configured.work, "film") as held, other as failed:
+        begin(held, catalog, configured, store, "film", "f", Silent(), uses=(KeyUse(),), fresh=False, copy_of="v1")
+    assert "vidpipe work clean --unfinished" in str(failed.value.fix), "no ingest makes a copy, whose option would help"
 
 
 @pytest.mark.parametrize(

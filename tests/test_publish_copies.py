@@ -159,6 +159,7 @@ def test_a_playlist_that_is_compressed_now_is_no_copy_of_the_plain_one(bucket: B
     again = Shared(bucket, NEW, {MASTER: sent.entry})
     assert publish_object(bucket, "film/3", MASTER, BYTES[MASTER], reporter=Silent(), gzip=True, shared=again) == sent
     assert again.copied == {MASTER}
+    assert publish_object(bucket, NEW, "manifest.mpd", b"<MPD/>", reporter=Silent(), gzip=True).content_encoding == "gzip"
     poster = publish_object(bucket, NEW, POSTER, BYTES[POSTER], reporter=Silent(), gzip=True)
     assert poster.content_encoding is None, "pictures are compressed already"
 

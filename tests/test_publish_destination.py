@@ -78,3 +78,6 @@ def test_an_init_section_lies_there_as_packaging_made_it(encoded_title: Encoded,
     init = read_init(encoded_title.audio.path, "en")
     source = LocalKeys(KeyStore(tmp_path / "keys"))
     assert Destination(LocalStorage(tmp_path), "film", "1", source, CLEAR, gzip=False).header(init) == init.data
+    keys = source.keys("film", (KeyUse(), KeyUse(first=1)), ["0" * 32, "1" * 32])
+    rotated = Destination(LocalStorage(tmp_path), "film", "1", source, Protection(scheme_of("cbcs"), keys), gzip=False)
+    assert [bytes.fromhex("1" * 32) in rotated.header(init, first) for first in (0, 1)] == [False, True], "each names its own key"

@@ -77,6 +77,9 @@ def test_a_sound_title_is_proven(published: tuple[Path, Inventory]) -> None:
     assert set(found.rates) == {"low", "high", "en"}
     audio = found.decoded - 2 * (24 + 12)
     assert 40 < audio < 94  # of two of three audio segments; the priming does not come out
+    unknown = {"colour": None, "layout": None}
+    older = with_tracks(expected, lambda track: {"facts": track.facts.model_copy(update=unknown)})
+    assert check(folder, older).objects == found.objects, "an inventory of before says less"
 
 
 def test_audio_and_picture_start_together_in_an_ordinary_player(title: tuple[Path, Inventory]) -> None:
@@ -497,13 +500,17 @@ def test_one_picture_may_span_the_title(title: tuple[Path, Inventory]) -> None:
     assert caught.value.details == ("expected: 2.5", "found: 1.5")
 
 
-def test_keys_are_named_by_the_url_that_was_asked_for(published: tuple[Path, Inventory]) -> None:
-    folder, expected = published
+def test_keys_are_named_by_the_url_that_was_asked_for(title: tuple[Path, Inventory]) -> None:
+    folder, expected = title
     options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "workers": 1}
     url = "https://keys.example.com/{content_id}/{key_id}"
     with pytest.raises(VerificationFailed, match="EXT-X-KEY is wrong") as caught:
         verify(expected, LocalStorage(folder), key_url=url, key_for=lambda _: KEY, **options)
     assert f"'https://keys.example.com/title/{KEY.key_id}'" in caught.value.details[0]
+    named = expected.model_copy(update={"session_keys": True})
+    for path, text in manifests(named, url).items():
+        named = object_replaced(folder, named, path, text)
+    verify(named, LocalStorage(folder), key_url=url, key_for=lambda _: KEY, **options)
 
 
 @pytest.mark.parametrize(("path", "other"), [("master.m3u8", "video-low.m3u8"), ("video-low.m3u8", "master.m3u8")])
@@ -619,10 +626,10 @@ def test_a_copy_with_the_headers_of_another_time(tmp_path: Path, encoded_title: 
             return found.model_copy(update=headers) if found else None
 
     expected = publish_title(encoded_title, LocalStorage(tmp_path))
+    options: Any = {"ffmpeg": None, "reporter": Silent(), "cancel": threading.Event(), "copied": [SEGMENT]}
     with pytest.raises(VerificationFailed, match="other headers") as caught:
-        verify(
-            expected, Keeps(tmp_path), key_for=lambda _: KEY, ffmpeg=None, reporter=Silent(), cancel=threading.Event(), copied=[SEGMENT]
-        )
+        verify(expected, Keeps(tmp_path), key_for=lambda _: KEY, **options)
+    assert verify(expected, Keeps(tmp_path), key_for=lambda _: KEY, headers=False, **options).compared == 1, "they are those of its time"
     assert caught.value.where == str(tmp_path / PREFIX / SEGMENT)
     assert "604800" in caught.value.details[0]
     found = {"content_type": "video/mp4", "cache_control": "public, max-age=60", "content_encoding": None}
