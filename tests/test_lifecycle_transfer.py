@@ -13,8 +13,10 @@ from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded
 from vidpipe.catalog.published_at import storage_of, target_of
+from vidpipe.catalog.record import Record
 from vidpipe.errors import PublishFailed, UsageError, VerificationFailed
 from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
+from vidpipe.lifecycle.repair import RepairRequest, repair
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
 from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.transfer import TransferRequest, transfer
@@ -130,7 +132,23 @@ def test_from_s3_to_a_folder_and_back(bucket: str, tmp_path: Path, encoded_title
     assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == down.record.version
 
 
-def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder_alone(
+def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
+    with closing(open_storage(bucket)) as storage:
+        text = storage.get(f"{TITLE}/{FIRST}/{path}")
+
+        def packed(version: str) -> PublishedObject:
+            return publish_object(storage, f"{TITLE}/{version}", path, text, reporter=Silent(), gzip=True)
+
+        house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
+        assert packed(second).content_encoding == "gzip"
+    done = transfer(MOVE, to(house, str(tmp_path / "there")))
+    assert done.record
+    assert (tmp_path / "there" / TITLE / done.record.version / path).read_bytes() == text
+
+
+@pytest.mark.nightly
+def test_what_lies_compressed_at_s3_stays_so_in_every_version_there(
     bucket: str, tmp_path: Path, encoded_title: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
@@ -142,18 +160,22 @@ def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder_alone(
 
         house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
         assert packed(second).content_encoding == "gzip"
-    with monkeypatch.context() as patch:
-        patch.setattr(S3Storage, "copy", lambda *_, **__: False)  # then its objects are read and sent
-        sent = redescribe(RedescribeRequest(content_id=TITLE, title="B"), house.settings).record
-    for record in (sent, transfer(MOVE, to(house, f"{bucket}-there")).record):
+
+    def encoding(record: Record | None) -> str | None:
         assert record
         with closing(storage_of(record)) as storage:
             stored = storage.head(f"{TITLE}/{record.version}/{path}")
-        assert stored
-        assert stored.content_encoding == "gzip"
-    done = transfer(MOVE, to(house, str(tmp_path / "there")))
-    assert done.record
-    assert (tmp_path / "there" / TITLE / done.record.version / path).read_bytes() == text
+        return stored.content_encoding if stored else None
+
+    copied = S3Storage.copy
+    with monkeypatch.context() as patch:  # what is not copied is read and sent
+        patch.setattr(S3Storage, "copy", lambda self, source, at, *, size: not at.endswith(path) and copied(self, source, at, size=size))
+        sent = redescribe(RedescribeRequest(content_id=TITLE, title="B"), house.settings).record
+    assert encoding(sent) == "gzip"
+    with closing(open_storage(bucket)) as storage:
+        storage.delete(f"{TITLE}/{sent.version if sent else ''}/{path}")
+    assert [found.deed for found in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["copied"], "of the version before"
+    assert encoding(transfer(MOVE, to(house, f"{bucket}-there")).record) == "gzip"
 
 
 def test_an_unknown_title(house: House, tmp_path: Path) -> None:
