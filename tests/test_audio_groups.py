@@ -38,13 +38,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("film")
     (folder / "words.srt").write_text(srt(("00:00:00,500", "00:00:01,000", "Hello")))
     noise = "|".join(f"0.2*(random({channel})-0.5)" for channel in range(6))  # six channels that all cost something
-    tones = ["-f", "lavfi", "-i", f"aevalsrc={noise}:c=5.1:d=2:s=48000"]
-    tones += [option for pitch in (500, 700, 900) for option in ("-f", "lavfi", "-i", f"sine={pitch}:d=2:r=48000")]
+    tones = ["-f", "lavfi", "-i", f"aevalsrc={noise}:c=5.1:d=4:s=48000"]
+    tones += [option for pitch in (500, 700, 900) for option in ("-f", "lavfi", "-i", f"sine={pitch}:d=4:r=48000")]
     maps = ("-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:a", "-map", "4:a", "-map", "0:v", "-map", "5:s", "-map", "5:s")
     flags = ("-disposition:a:0", "0", "-disposition:a:1", "visual_impaired+default", "-disposition:a:2", "comment", "-disposition:a:3", "0")
     languages = [text for n, tag in enumerate(("eng", "eng", "eng", "fra")) for text in (f"-metadata:s:a:{n}", f"language={tag}")]
     ffmpeg(
-        *("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"), *tones, "-i", folder / "words.srt", *maps, *flags, *languages,
+        *("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4"), *tones, "-i", folder / "words.srt", *maps, *flags, *languages,
         *("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:s", "srt"),
         *("-c:a", "aac", "-b:a", "64k", "-b:a:0", "256k", "-ac", "2", "-ac:a:0", "6"),
         *("-metadata:s:s:0", "language=ger", "-metadata:s:s:1", "language=eng"),
