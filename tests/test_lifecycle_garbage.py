@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from tests import servers
-from tests.ingest_support import tree
+from tests.ingest_support import Recorder, tree
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe.catalog.states import adopt
@@ -61,8 +61,10 @@ def test_a_version_that_was_never_finished_goes_and_nothing_else(house: House) -
     before = tree(house.file(FIRST, "."))
     assert seen(collect_garbage(LIST, house.settings)) == [("unfinished", f"{TITLE}/{OLD}", False), ("unfinished", f"zoo/{OLD}", False)]
     assert left.exists()
-    done = collect_garbage(DELETE, house.settings)
+    recorder = Recorder()
+    done = collect_garbage(DELETE, house.settings, recorder)
     assert seen(done) == [("unfinished", f"{TITLE}/{OLD}", True), ("unfinished", f"zoo/{OLD}", True)]
+    assert [event.stage for event in recorder.named("stage_started")] == ["delete"]
     assert [(item.objects, item.bytes) for item in done.found] == [(2, 10), (1, 5)]
     assert not left.parent.exists()
     assert not other.parent.exists()
@@ -171,11 +173,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 def test_uploads_in_parts_that_were_never_finished_are_aborted(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
     house = House(tmp_path, encoded_title, target=f"s3://{bucket}/garbage")
     with closing(boto3.client("s3")) as client:
-        for key in (f"garbage/{TITLE}/{OLD}/big.m4s", "garbage/somebody-elses.tmp", f"elsewhere/{TITLE}/{OLD}/x"):
+        for key in (f"garbage/{TITLE}/{OLD}/video/90p/00001.m4s", "garbage/somebody-elses.tmp", f"elsewhere/{TITLE}/{OLD}/x"):
             client.create_multipart_upload(Bucket=bucket, Key=key)
         now = GarbageRequest.model_construct(delete=True, older_than=timedelta())
         time.sleep(1.1)
-        assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/big.m4s", True)]
+        assert seen(collect_garbage(now, house.settings)) == [("upload", f"{TITLE}/{OLD}/video/90p/00001.m4s", True)]
         left = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     assert sorted(upload["Key"] for upload in left) == [f"elsewhere/{TITLE}/{OLD}/x", "garbage/somebody-elses.tmp"]
 

@@ -54,6 +54,7 @@ def test_a_withdrawn_title_is_deleted_with_its_keys(house: House) -> None:
         assert gone.bytes > size
         assert gone.target == house.settings.target
     assert [(event.version, event.content_id) for event in recorder.named("deleted")] == [(SECOND, TITLE), (FIRST, TITLE)]
+    assert [(event.stage, event.content_id) for event in recorder.named("stage_started")] == [("delete", TITLE)]
     assert (house.states, house.objects(), house.keys.find()) == ({}, {}, ())
     assert list(Path(house.settings.target).iterdir()) == [], "no address either"
     with pytest.raises(UsageError, match="no title"):
@@ -71,7 +72,7 @@ def test_a_live_title_is_not_deleted(house: House) -> None:
 def test_a_dry_run_deletes_nothing(house: House) -> None:
     house.publish(SECOND, age=1)
     planned = prune(old(dry_run=True), house.settings)
-    assert [(gone.version, gone.key_ids) for gone in planned.removed] == [(FIRST, ())]
+    assert ([(gone.version, gone.key_ids) for gone in planned.removed], planned.dry_run) == ([(FIRST, ())], True)
     withdraw(WHOLE, house.settings)
     before = house.states, house.objects(), sorted(house.settings.home.rglob("*"))
     planned_all = delete(WHOLE.model_copy(update={"dry_run": True}), house.settings)
@@ -83,8 +84,10 @@ def test_a_dry_run_deletes_nothing(house: House) -> None:
 def test_a_title_that_is_being_ingested_is_left_alone(house: House) -> None:
     house.publish(SECOND, age=1)
     with claim(house.settings.work, TITLE):
-        done = prune(old(), house.settings)
+        recorder = Recorder()
+        done = prune(old(), house.settings, recorder)
         assert (done.removed, done.skipped) == ((), (TITLE,))
+        assert ["left for another time" in warning for warning in recorder.warnings] == [True]
         with pytest.raises(UsageError, match="another ingest"):
             prune(old(content_id=TITLE), house.settings)
         withdraw(WHOLE, house.settings)  # at any time
@@ -111,9 +114,20 @@ def test_what_an_unfinished_ingest_references_stays(house: House) -> None:
 def test_the_key_of_an_unfinished_ingest_for_another_catalog_stays(house: House) -> None:
     note = house.note(key_ids=(KEY.key_id,), catalog="sqlite:///elsewhere.db")
     withdraw(WHOLE, house.settings)
-    assert [gone.key_ids for gone in delete(WHOLE, house.settings).removed] == [()]
+    for dry_run in (True, False):
+        assert [gone.key_ids for gone in delete(WHOLE.model_copy(update={"dry_run": dry_run}), house.settings).removed] == [()]
     assert house.keys.holds(KEY.key_id)
     assert unfinished(house.settings.work, TITLE) == note
+
+
+def test_a_key_that_nothing_but_an_unfinished_ingest_has_any_more_stays(house: House) -> None:
+    house.note(key_ids=(KEY.key_id,))
+    clear = house.record.encryption.model_copy(update={"key_ids": ()})
+    with house.catalog() as catalog:
+        catalog.publish(house.record.model_copy(update={"version": SECOND, "encryption": clear}), "f")
+    for dry_run in (True, False):
+        assert [(gone.version, gone.key_ids) for gone in prune(old(dry_run=dry_run), house.settings).removed] == [(FIRST, ())]
+    assert house.keys.holds(KEY.key_id)
 
 
 def test_a_note_of_a_version_that_was_published_goes_with_it(house: House) -> None:
@@ -131,8 +145,12 @@ def test_prune_keeps_the_newest_and_what_players_may_be_in_the_middle_of(house: 
     for version, age in ((SECOND, 40), (THIRD, 35), (FOURTH, 1)):
         house.publish(version, age=age)
     assert prune(PruneRequest(), house.settings).removed == (), "all were superseded just now"
-    done = prune(old(keep=1), house.settings)
+    recorder = Recorder()
+    done = prune(old(keep=1), house.settings, recorder)
     assert [gone.version for gone in done.removed] == [SECOND, FIRST]
+    assert [(event.version, event.content_id) for event in recorder.named("deleted")] == [(SECOND, TITLE), (FIRST, TITLE)]
+    assert [(event.stage, event.content_id) for event in recorder.named("stage_started")] == [("delete", None)]
+    assert len({event.run for event in recorder.events}) == 1
     assert house.states == {FOURTH: "live", THIRD: "superseded"}
     assert house.objects().keys() == {FOURTH, THIRD}
     assert house.keys.holds(KEY.key_id)
@@ -185,7 +203,9 @@ def test_an_address_at_a_target_that_a_title_has_left_goes_with_the_version_that
 def test_withdrawn_versions_are_not_pruned(house: House) -> None:
     house.publish(SECOND, age=1)
     withdraw(WHOLE, house.settings)
-    assert [gone.version for gone in prune(old(), house.settings).removed] == [FIRST]
+    recorder = Recorder()
+    assert [gone.version for gone in prune(old(content_id=TITLE), house.settings, recorder).removed] == [FIRST]
+    assert {event.content_id for event in recorder.events} == {TITLE}
     assert house.states == {SECOND: "withdrawn"}
 
 

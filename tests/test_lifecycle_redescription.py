@@ -19,8 +19,10 @@ from vidpipe.errors import CatalogFailed, Interrupted, PublishFailed, UsageError
 from vidpipe.inventory import Inventory
 from vidpipe.lifecycle import redescription
 from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
+from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
 from vidpipe.lifecycle.rollback import RollbackRequest, rollback
 from vidpipe.lifecycle.titles import TitleRequest
+from vidpipe.lifecycle.transfer import TransferRequest, transfer
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.pipeline.sealing import inventory_at, loss
 from vidpipe.storage.local import LocalStorage
@@ -55,6 +57,8 @@ def test_a_title_gets_other_words_without_its_source(house: House) -> None:
     assert isinstance(inventory, Inventory)
     assert inventory.model_copy(update={"version": FIRST}) == house.inventory
     assert [event.stage for event in recorder.named("stage_started")] == ["copy", "verify", "catalog"]
+    assert {event.content_id for event in recorder.events} == {TITLE}
+    assert any("what was proven before" in note.text for note in recorder.named("note")), "copies are not read whole again"
     assert unfinished(house.settings.work, TITLE) is None
     assert [info.key_id for info in house.keys.find()] == [KEY.key_id]
     assert rollback(RollbackRequest(content_id=TITLE), house.settings).record.title == "Film"
@@ -112,7 +116,10 @@ def test_an_unfinished_ingest_is_not_thrown_away(house: House) -> None:
     note = house.note()
     with pytest.raises(UsageError, match="unfinished") as failure:
         redescribe(words("x"), house.settings)
-    assert "work clean --unfinished" in str(failure.value.fix)
+    assert failure.value.fix == "run that ingest again (with --title and --meta), or give it up: vidpipe work clean --unfinished"
+    with pytest.raises(UsageError, match="unfinished") as failure:
+        rekey(RekeyRequest(content_id=TITLE), house.settings)
+    assert failure.value.fix == "run that ingest again with --new-key instead, or give it up: vidpipe work clean --unfinished"
     assert unfinished(house.settings.work, TITLE) == note
 
 
@@ -139,6 +146,7 @@ def test_lost_objects_are_not_copied_into_a_new_version(house: House) -> None:
     with pytest.raises(PublishFailed, match="lost or damaged") as failure:
         redescribe(words("x"), house.settings)
     assert "ingest the source again" in str(failure.value.fix)
+    assert failure.value.where == str(house.file(FIRST, "video/low/00002.m4s"))
     assert house.live == house.record
 
 
@@ -154,13 +162,21 @@ def test_damaged_objects_are_not_either(house: House) -> None:
 
 def test_a_version_without_inventory_needs_its_source(house: House) -> None:
     house.file(FIRST, "inventory.json").unlink()
-    with pytest.raises(VerificationFailed, match="the inventory of version"):
+    with pytest.raises(VerificationFailed, match="the inventory of version") as lost:
         redescribe(words("x"), house.settings)
+    assert lost.value.where == str(house.file(FIRST, "inventory.json"))
     with closing(sqlite3.connect(house.settings.home / "catalog.db")) as database, database:
         database.execute("UPDATE vidpipe_versions SET record = json_remove(record, '$.left_out')")  # as of vidpipe 0.1.0, which made none
-    with pytest.raises(UsageError, match="no inventory") as failure:
-        redescribe(words("x"), house.settings)
-    assert "--title" in str(failure.value.fix)
+    elsewhere = house.settings.model_copy(update={"target": str(house.settings.home / "elsewhere")})
+    for option, command in {
+        "--title and --meta": lambda: redescribe(words("x"), house.settings),
+        "--new-key": lambda: rekey(RekeyRequest(content_id=TITLE), house.settings),
+        "--to": lambda: transfer(TransferRequest(content_id=TITLE), elsewhere),
+    }.items():
+        with pytest.raises(UsageError, match="no inventory") as failure:
+            command()
+        assert failure.value.fix == f"ingest its source again, with {option}"
+        assert failure.value.where == str(house.file(FIRST, ""))
 
 
 def test_what_failed_is_continued_by_the_same_command(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +190,11 @@ def test_what_failed_is_continued_by_the_same_command(house: House, monkeypatch:
 
     monkeypatch.setattr(LocalStorage, "copy", fails)
     with pytest.raises(PublishFailed):
-        redescribe(words("x"), house.settings)
+        redescribe(words("x"), house.settings.model_copy(update={"target": str(house.settings.home / "elsewhere")}))
     note = unfinished(house.settings.work, TITLE)
     assert note
     assert (note.copy_of, note.key_ids, note.keys_kept) == (FIRST, (KEY.key_id,), (KEY.key_id,))
+    assert note.target == house.settings.target, "where the title lies, whatever is set today"
     monkeypatch.undo()
     done = redescribe(words("x"), house.settings).record
     assert done
@@ -222,10 +239,15 @@ def test_words_of_a_version_that_is_live_no_longer_are_not_published(house: Hous
 
 
 def test_the_same_ingest_afterwards_has_nothing_to_do(tmp_path: Path) -> None:
-    configured = quick(tmp_path, 90)
+    base, recorder = "https://media.example.com", Recorder()
+    configured = quick(tmp_path, 90, public_url=base, key_url="https://keys.example.com/{key_id}")
     first = run(FIXTURES / "one-second.mp4", configured, title="A", metadata={"season": "1"}).record
-    done = redescribe(RedescribeRequest(content_id=first.content_id, title="B", metadata={"season": "2"}), configured).record
+    request = RedescribeRequest(content_id=first.content_id, title="B", metadata={"season": "2"})
+    done = redescribe(request, configured.model_copy(update={"public_url": None, "key_url": None}), recorder).record
     assert done
+    urls = (f"{base}/{done.content_id}/{done.version}/master.m3u8", f"{base}/{done.content_id}/master.m3u8")
+    assert [(event.url, event.title_url) for event in recorder.named("live")] == [urls] == [(done.playback.url, done.playback.title_url)]
+    assert not recorder.warnings, "the copies are proven, with the addresses of their keys"
     again = run(FIXTURES / "one-second.mp4", configured)
     assert (again.unchanged, again.record.version) == (True, done.version)
     other = run(FIXTURES / "one-second.mp4", configured, title="A")
@@ -271,9 +293,12 @@ def test_copies_that_are_not_what_was_copied_are_sent(house: House, monkeypatch:
         return done
 
     monkeypatch.setattr(LocalStorage, "copy", garbles)
-    done = redescribe(words("x"), house.settings)
+    recorder = Recorder()
+    done = redescribe(words("x"), house.settings, recorder)
     assert done.record
     assert done.copied == 0
+    assert ["sent again" in warning for warning in recorder.warnings] == [True]
+    assert [event.stage for event in recorder.named("stage_started")] == ["copy", "verify", "publish", "verify", "catalog"]
     with closing(house.open()) as storage:
         found = loss(storage, done.record)
     assert found

@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from tests import servers
-from tests.ingest_support import FIXTURES, joined, run, settings, tree, version
+from tests.ingest_support import FIXTURES, Recorder, joined, run, settings, tree, version
 from tests.key_server import FAIRPLAY, WIDEVINE, key_server
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.playback.barcodes import read_barcodes
@@ -39,7 +39,7 @@ from vidpipe.protect.schemes.aes128 import decrypt
 from vidpipe.publish.upload import publish_object
 from vidpipe.storage import open_storage
 from vidpipe.storage.local import LocalStorage
-from vidpipe.work.jobs import claim, unfinished
+from vidpipe.work.jobs import Claim, claim, unfinished
 
 SECOND = "20261121T000000Z-222222"
 WHOLE = RekeyRequest(content_id=TITLE)
@@ -73,9 +73,13 @@ def clear(house: House, version: str) -> dict[str, bytes]:
 def test_a_title_gets_new_keys_and_stays_the_same(house: House) -> None:
     shutil.rmtree(house.settings.work, ignore_errors=True)
     planned = rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings)
-    assert (planned.record, planned.segments) == (None, len(list(house.inventory.segments)))
+    assert (planned.record, planned.segments, planned.dry_run) == (None, len(list(house.inventory.segments)), True)
     assert house.states == {FIRST: "live"}
-    done = rekey(WHOLE, house.settings)
+    recorder = Recorder()
+    done = rekey(WHOLE, house.settings, recorder)
+    assert {event.content_id for event in recorder.events} == {TITLE}
+    assert [event.stage for event in recorder.named("stage_started")] == ["publish", "copy", "publish", "verify", "catalog"]
+    assert any("what was proven before" in note.text for note in recorder.named("note")), "copies are not read whole again"
     assert done.record
     new = done.record.version
     assert house.states == {new: "live", FIRST: "superseded"}
@@ -116,14 +120,14 @@ def failing_at(monkeypatch: pytest.MonkeyPatch, house: House, end: str) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(LocalStorage, "put", refused)
         with pytest.raises(PublishFailed, match="the disk is full"):
-            rekey(WHOLE, house.settings)
+            rekey(WHOLE, house.settings.model_copy(update={"target": str(house.settings.home / "elsewhere")}))
 
 
 def test_what_stops_half_way_is_continued(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_at(monkeypatch, house, "low/00003.m4s")
     note = unfinished(house.settings.work, TITLE)
     assert note
-    assert note.copy_of == FIRST
+    assert (note.copy_of, note.target) == (FIRST, house.settings.target), "where the title lies, whatever is set today"
     assert house.states == {FIRST: "live"}
     sent = {path: house.file(note.version, path).read_bytes() for path in house.objects()[note.version]}
     monkeypatch.setattr(LocalStorage, "copy", lambda *_, **__: False)  # a target that cannot copy is sent what is the same
@@ -141,7 +145,8 @@ def test_an_address_that_was_not_written_is_all_that_is_left_to_do(
     (made, *_), home = house.states, ("--home", str(house.settings.home))
     assert house.shown == FIRST
     planned = rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings)
-    assert (planned.finished, planned.record, planned.segments, planned.bytes, planned.replaced.version) == (True, None, 0, 0, FIRST)
+    assert (planned.finished, planned.dry_run, planned.record, planned.replaced.version) == (True, True, None, FIRST)
+    assert (planned.segments, planned.bytes) == (0, 0)
     assert exits.run(invoke, ["rekey", TITLE, *home, "--dry-run"]) == 0
     assert f"The earlier rekey of {TITLE} is finished" in " ".join(capsys.readouterr().out.split())
     assert unfinished(house.settings.work, TITLE)
@@ -167,12 +172,28 @@ def test_once_the_address_is_right_new_keys_are_made(house: House, monkeypatch: 
     assert len({KEY.key_id, *done.replaced.encryption.key_ids, *done.record.encryption.key_ids}) == 3
     assert done.segments > 0
     assert unfinished(house.settings.work, TITLE) is None
+    gone = "20261119T000000Z-000000"  # pruned by another home, which does not see the note
+    house.note(version=done.record.version, copy_of=gone, fingerprint=f"rekey:media-words@{gone}")
+    assert not rekey(WHOLE.model_copy(update={"dry_run": True}), house.settings).finished
 
 
 def test_what_repair_puts_right_no_rekey_finishes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_at(monkeypatch, house, layout.address(TITLE))
     (made, *_) = house.states
     assert [each.deed for each in repair(RepairRequest(content_id=TITLE, dry_run=True), house.settings).found] == ["address"]
+    address = Path(house.settings.target) / layout.address(TITLE)
+    text = address.read_bytes()
+
+    def failing(_: Claim) -> None:
+        raise OSError("read-only file system")
+
+    with claim(house.settings.work, TITLE):  # a note that cannot be removed now is removed by the next run
+        assert [each.deed for each in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["address"]
+    address.write_bytes(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(Claim, "finish", failing)
+        assert [each.deed for each in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["address"]
+    address.write_bytes(text)
     assert unfinished(house.settings.work, TITLE)
     assert [each.deed for each in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["address"]
     assert (house.shown, unfinished(house.settings.work, TITLE)) == (made, None)
@@ -211,6 +232,8 @@ def test_a_system_that_does_not_play_the_scheme_is_not_missed(tmp_path: Path, en
 
 def test_a_damaged_segment_is_never_published(house: House) -> None:
     file = house.file(FIRST, house.inventory.video[0].segments[1].uri)
+    with pytest.raises(UsageError, match="no such ffmpeg"):  # what is new is decoded
+        rekey(WHOLE, house.settings.model_copy(update={"ffmpeg": "/no/ffmpeg"}))
     file.write_bytes(file.read_bytes()[:-16] + bytes(16))
     with pytest.raises(VerificationFailed, match="not the one that was published") as failed:
         rekey(WHOLE, house.settings)
@@ -308,7 +331,7 @@ def test_a_title_with_several_keys_keeps_its_classes_and_periods(tmp_path: Path)
     assert isinstance(new, Inventory)
     renamed = dict(zip(was.keys, new.keys, strict=True))
     assert len({*was.keys, *new.keys}) == 2 * len(was.keys) == 2 * len(renamed) >= 8
-    assert [renamed[used.key_id] for used in was.key_uses] == [used.key_id for used in new.key_uses]
+    assert [(renamed[used.key_id], used.first) for used in was.key_uses] == [(used.key_id, used.first) for used in new.key_uses]
     assert [renamed[each.key_id or ""] for each in was.segments] == [each.key_id for each in new.segments]
     names = {track.playlist for track in new.video}
     for name in names:

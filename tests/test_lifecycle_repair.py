@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
+from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
@@ -24,7 +25,7 @@ from vidpipe.lifecycle.titles import TitleRequest
 from vidpipe.lifecycle.withdrawal import withdraw
 from vidpipe.storage.base import Stored
 from vidpipe.storage.local import LocalStorage
-from vidpipe.work.jobs import unfinished
+from vidpipe.work.jobs import claim, unfinished
 
 SECOND = "20261121T000000Z-222222"
 ALL = RepairRequest()
@@ -59,9 +60,13 @@ def test_a_lost_object_is_copied_from_another_version_that_has_it(house: House) 
     house.file(SECOND, "record.json").unlink()
     (Path(house.settings.target) / layout.address(TITLE)).unlink()
     planned = repair(ALL.model_copy(update={"dry_run": True}), house.settings)
+    assert planned.dry_run
     assert not house.file(SECOND, "master.m3u8").exists()
     note = house.note(version="20261122T000000Z-333333")
-    done = repair(RepairRequest(content_id=TITLE), house.settings)
+    recorder = Recorder()
+    done = repair(RepairRequest(content_id=TITLE), house.settings, recorder)
+    assert [event.stage for event in recorder.named("stage_started")] == ["repair"]
+    assert {event.content_id for event in recorder.events} == {TITLE}
     assert deeds(done) == [(SECOND, "record"), (SECOND, "copied"), (SECOND, "address")]
     assert deeds(planned)[:2] == deeds(done)[:2]
     assert unfinished(house.settings.work, TITLE) == note, "an ingest that makes another version still goes on"
@@ -116,9 +121,13 @@ def test_what_cannot_be_read_right_now_is_not_lost(name: str, house: House, monk
     assert [deed for _, deed in deeds(repair(ALL, house.settings))] == (["copied"] if name == "master.m3u8" else ["lost"])
 
 
-def test_a_lost_catalog_comes_back_from_the_target(house: House) -> None:
+def test_a_lost_catalog_comes_back_from_the_target(house: House, tmp_path: Path) -> None:
     before = house.states
     lose_the_catalog(house)
+    shutil.copytree(house.settings.target, tmp_path / "elsewhere")
+    moved = repair(ADOPT, house.settings.model_copy(update={"target": str(tmp_path / "elsewhere")}))
+    assert (deeds(moved), house.states) == ([(FIRST, "lost"), (SECOND, "lost")], {})
+    assert f"its record says that it lies at {house.settings.target}: name that target with --to" in moved.found[0].what
     assert deeds(repair(ALL, house.settings)) == [(FIRST, "unknown"), (SECOND, "unknown")], "it may be another catalog's"
     assert deeds(repair(ADOPT.model_copy(update={"dry_run": True}), house.settings)) == [(FIRST, "adopted"), (SECOND, "adopted")]
     assert house.states == {}
@@ -219,6 +228,10 @@ def test_a_version_of_which_there_is_a_note_is_left_to_its_ingest(house: House, 
     inventory.rename(house.file(FIRST, "inventory.json"))
     house.file(FIRST, "record.json").write_text("{}")
     assert deeds(repair(ALL, house.settings)) == [(SECOND, "unknown")], "nor is one whose record is damaged"
+    recorder = Recorder()
+    with claim(house.settings.work, TITLE):
+        assert repair(ADOPT, house.settings, recorder).found == ()
+    assert ["left for another time" in warning for warning in recorder.warnings] == [True]
     house.note(version=SECOND)
     assert repair(ADOPT, house.settings).found == ()
 
@@ -236,6 +249,7 @@ def another_title(house: House) -> Path:
 def test_one_title_is_repaired_and_no_other(house: House, tmp_path: Path) -> None:
     other = another_title(house)
     assert deeds(repair(RepairRequest(content_id="zebra"), house.settings)) == [(FIRST, "unknown"), (SECOND, "unknown")]
+    assert repair(RepairRequest(content_id=TITLE), house.settings).found == (), "zebra is for a run of its own"
     repair(ADOPT, house.settings)
     (other / SECOND / "master.m3u8").unlink()
     assert repair(RepairRequest(content_id=TITLE), house.settings).found == ()

@@ -96,13 +96,16 @@ def samples(record: Record, playlist: str, key: bytes, folder: Path) -> list[str
 
 @pytest.mark.parametrize("scheme", ["cbcs", pytest.param("cenc", marks=pytest.mark.nightly)])
 def test_samples_get_new_keys_and_stay_the_same(scheme: str, source: Path, tmp_path: Path) -> None:
-    configured = settings(tmp_path, 90, 180, encrypt=scheme, **CLASSES)
+    urls = {"key_url": "https://keys.example.com/{content_id}/{key_id}", "public_url": "https://media.example.com"}
+    configured = settings(tmp_path, 90, 180, encrypt=scheme, **urls, **CLASSES)
     run(source, configured, content_id=TITLE)
     first = record_of(configured)
     configured.work.rename(tmp_path / "away")
     seen = Recorder()
-    done = rekey(FILM, configured, seen)
+    done = rekey(FILM, configured.model_copy(update=dict.fromkeys(urls)), seen)
     assert done.record == record_of(configured)
+    assert done.record.playback.url == f"https://media.example.com/{TITLE}/{done.record.version}/master.m3u8"
+    assert f"https://keys.example.com/{TITLE}/" in (folder_of(done.record) / inventory_of(done.record).video[0].playlist).read_text()
     assert done.replaced == first
     was, new = inventory_of(first), inventory_of(record_of(configured))
     renamed = dict(zip(was.keys, new.keys, strict=True))
@@ -256,6 +259,8 @@ def test_a_wrong_content_key_gives_an_error_and_no_garbage(film: Settings) -> No
         rekey(FILM, film)
     assert record_of(film) == record
     assert {info.key_id for info in store.find()} == {*record.encryption.key_ids}
+    with pytest.raises(VerificationFailed, match="the segment does not decode"):
+        scrub(ScrubRequest(title=TITLE, full=True), film)
 
 
 KILLED = """

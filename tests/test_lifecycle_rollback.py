@@ -202,12 +202,19 @@ def test_a_title_is_withdrawn_and_restored(house: House) -> None:
     with pytest.raises(UsageError, match="is withdrawn") as failure:
         rollback(back(house), house.settings)
     assert "catalog restore title" in str(failure.value.fix)
-    done = restore(TitleRequest(content_id=TITLE), house.settings)
+    recorder, cancel = Recorder(), threading.Event()
+    cancel.set()
+    with pytest.raises(Interrupted):
+        restore(TitleRequest(content_id=TITLE), house.settings, cancel=cancel)
+    done = restore(TitleRequest(content_id=TITLE), house.settings, recorder)
     assert (done.record.version, done.replaced) == (SECOND, None)
     assert done.proof
+    assert [event.version for event in recorder.named("live")] == [SECOND]
     assert house.states == {SECOND: "live", FIRST: "superseded"}
     assert house.shown == SECOND
-    assert restore(TitleRequest(content_id=TITLE), house.settings).unchanged
+    (Path(house.settings.target) / TITLE / "master.m3u8").unlink()
+    assert restore(TitleRequest(content_id=TITLE), house.settings, recorder).unchanged
+    assert ["did not play version" in warning for warning in recorder.warnings] == [True]
 
 
 def test_a_withdrawn_title_can_come_back_as_a_version_that_is_named(house: House) -> None:
@@ -261,11 +268,12 @@ def test_an_address_that_could_not_be_written_is_put_right_by_the_command_that_i
     assert (house.live and house.live.version, house.shown) == (FIRST, SECOND)
     monkeypatch.undo()
     recorder = Recorder()
-    assert rollback(back(house, FIRST, dry_run=True), house.settings).unchanged
+    planned = rollback(back(house, FIRST, dry_run=True), house.settings)
+    assert (planned.unchanged, planned.dry_run) == (True, True)
     assert house.shown == SECOND
     assert rollback(back(house, FIRST), house.settings, recorder).unchanged
     assert house.shown == FIRST
-    assert any("did not play version" in note.text for note in recorder.named("note"))
+    assert any("did not play version" in note.text and note.content_id == TITLE for note in recorder.named("note"))
 
 
 def test_an_address_that_stays_is_removed_by_the_same_command(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +301,7 @@ def test_a_cdn_forgets_the_address_or_the_whole_title(house: House, tmp_path: Pa
     recorder = Recorder()
     withdraw(TitleRequest(content_id=TITLE), configured, recorder)
     (note,) = recorder.named("note")
-    assert note.level == "warning"
+    assert (note.level, note.content_id) == ("warning", TITLE)
     assert "purge title/* by hand" in note.text
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.ingest_support import Recorder
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import Encoded
 from vidpipe import layout
@@ -43,8 +44,10 @@ def damage(house: House, path: str, version: str = SECOND) -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
-    done = scrub(ScrubRequest(title=TITLE, full=full), house.settings)
+    recorder = Recorder()
+    done = scrub(ScrubRequest(title=TITLE, full=full), house.settings, recorder)
     assert (done.version, done.status, done.address, done.full) == (SECOND, "live", True, full)
+    assert [(event.stage, event.content_id) for event in recorder.named("stage_started")] == [("verify", TITLE)]
     assert done.proof.objects == len(house.inventory.entries)
     assert done.proof.bytes is not None
     assert (done.proof.bytes == sum(entry.size for entry in house.inventory.entries.values())) == full, "every byte is read, or both ends"
@@ -53,9 +56,10 @@ def test_a_live_title_is_as_it_was_published(full: bool, house: House) -> None:
         scrub(ScrubRequest(title=TITLE, full=full), without)
 
 
-def test_a_version_is_verified_where_it_lies(house: House) -> None:
+def test_a_version_is_verified_where_it_lies(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = house.file(FIRST, "master.m3u8").parent
-    for where in (folder, f"{folder}/", folder / "master.m3u8"):
+    monkeypatch.chdir(folder)
+    for where in (folder, f"{folder}/", folder / "master.m3u8", folder / "manifest.mpd", "."):
         done = scrub(ScrubRequest(title=str(where)), house.settings)
         assert (done.version, done.status, done.address) == (FIRST, None, None)
     title = folder.parent
@@ -124,7 +128,9 @@ def site(house: House) -> Iterator[servers.Web]:
 
 def test_a_version_is_verified_as_a_web_server_shows_it(site: servers.Web, house: House) -> None:
     for where, full in ((f"{TITLE}/master.m3u8", False), (f"{TITLE}/{SECOND}/master.m3u8", True), (f"{TITLE}/{SECOND}/", False)):
-        done = scrub(ScrubRequest(title=f"{site.url}/vod/{where}", full=full), house.settings)
+        recorder = Recorder()
+        done = scrub(ScrubRequest(title=f"{site.url}/vod/{where}", full=full), house.settings, recorder)
+        assert [event.stage for event in recorder.named("stage_started")] == ["verify"]
         assert (done.version, done.status, done.address, done.target) == (SECOND, None, None, f"{site.url}/vod")
         assert done.proof.objects == len(house.inventory.entries)
 
@@ -146,6 +152,7 @@ def test_what_no_web_server_can_show_is_refused(site: servers.Web, house: House)
         f"{site.url}/vod/nothing": "there is no published version here",
         f"{site.url.replace('//', '//name:secret@')}/vod/{TITLE}": "has a password, a query or a fragment",
         f"{site.url}/vod/{TITLE}?token=secret": "has a password, a query or a fragment",
+        f"https://media.example.com/vod/{TITLE}?token=secret": "has a password, a query or a fragment",
     }.items():
         with pytest.raises(UsageError, match=says) as refused:
             scrub(ScrubRequest(title=address), house.settings)
@@ -200,7 +207,7 @@ def test_everything_that_is_lost_is_named_at_once(house: House) -> None:
     with pytest.raises(VerificationFailed, match=rf"{len(lost)} objects of version {SECOND}") as failed:
         scrub(ScrubRequest(title=TITLE), house.settings)
     assert list(failed.value.details) == lost
-    assert len(failed.value.diagnostics()) == len(lost)
+    assert [found.advice for found in failed.value.diagnostics()] == [failed.value.fix] * len(lost)
     assert all(path in found.message for path, found in zip(lost, failed.value.diagnostics(), strict=True))
 
 
@@ -233,6 +240,7 @@ def test_an_address_that_plays_another_version_is_found(house: House) -> None:
     with pytest.raises(VerificationFailed, match="does not play its live version") as failed:
         scrub(ScrubRequest(title=TITLE), house.settings)
     assert "vidpipe repair" in str(failed.value.fix)
+    assert failed.value.where == str(Path(house.settings.target) / layout.address(TITLE))
 
 
 def test_a_target_that_fails_is_not_taken_for_one_without_a_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import SecretBytes
@@ -17,7 +18,7 @@ from pydantic import SecretBytes
 from tests.key_server import certificate
 from tests.lifecycle_support import FIRST, TITLE, House
 from tests.title_support import KEY, Encoded, with_tracks
-from vidpipe.catalog.states import forget, give_up
+from vidpipe.catalog.states import adopt, forget, give_up, give_up_all, withdraw
 from vidpipe.cli import exits
 from vidpipe.cli.app import invoke
 from vidpipe.doctor import examine
@@ -72,6 +73,14 @@ def test_what_is_lost_or_cannot_be_opened_is_said(house: House) -> None:
     other = KeyStore(house.settings.keys, b"x" * 32).create("theirs")
     house.keys.remove(KEY.key_id)
     held = {key.key_id: key for key in list_keys(house.settings)}
+    for rules in ((), (withdraw,), (give_up_all,), (forget(FIRST), adopt(house.record, "f", "superseded"))):
+        with house.catalog() as catalog:
+            for rule in rules:
+                catalog.change(TITLE, rule)
+        assert [key.key_id for key in list_keys(house.settings) if key.state == "missing"] == [KEY.key_id], "whatever becomes of its title"
+        with pytest.raises(UsageError, match="no title") as unknown:
+            list_keys(house.settings, "titel")
+        assert unknown.value.fix == f"did you mean {TITLE}?"
     assert (held[KEY.key_id].state, held[KEY.key_id].created_at) == ("missing", None)
     assert held[other.key_id].state == "another master key"
 
@@ -99,7 +108,7 @@ def test_damaged_keys_are_listed_beside_the_others(house: House, run: Run) -> No
 
 
 def test_what_a_key_is_for_is_read_from_the_inventory(house: House) -> None:
-    for name in (TITLE, KEY.key_id, KEY.key_id.upper()):
+    for name in (TITLE, KEY.key_id, KEY.key_id.upper(), str(UUID(KEY.key_id))):
         (key,) = show_keys(house.settings, name)
         (version,) = key.versions
         assert (version.track_type, version.first) == ("ALL", 0)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from typing import Literal
-from urllib.parse import quote
 
 from vidpipe import layout
 from vidpipe.catalog.record import Record, had_inventory
@@ -96,9 +95,9 @@ def key_url_of(inventory: Inventory, storage: Readable) -> str | None:
     key_id = inventory.video[0].segments[0].key_id
     if not uri or key_id is None or uri == key_uri(None, inventory.content_id, key_id):
         return None
-    template = uri.replace(quote(key_id, safe=""), "{key_id}")
+    template = uri.replace(key_id, "{key_id}")
     if template == uri:  # it names the title alone; an id may be a word that stands elsewhere, too, such as in the host
-        template = "{content_id}".join(template.rsplit(quote(inventory.content_id, safe=""), 1))
+        template = "{content_id}".join(template.rsplit(inventory.content_id, 1))
     return template
 
 

@@ -183,7 +183,7 @@ def _of_title(catalog: Catalog, store: KeyStore, content_id: str, states: Mappin
     records = catalog.versions(content_id)
     for record in records:
         for key_id in record.encryption.key_ids:
-            held.setdefault(key_id, None)
+            held.setdefault(key_id)
     for key_id, info in held.items():
         uses = [KeyVersion(version=each.version, status=each.status) for each in records if key_id in each.encryption.key_ids]
         yield HeldKey(
