@@ -446,7 +446,7 @@ def test_a_closed_pipe_is_quiet(home: Path, arguments: list[str]) -> None:
         assert lines == []
 
 
-@pytest.mark.parametrize("progress", ["plain", "json", "none", "bar"])
+@pytest.mark.parametrize("progress", ["plain", "json", *(pytest.param(mode, marks=pytest.mark.nightly) for mode in ("none", "bar"))])
 def test_an_ingest_goes_on_when_nobody_reads_what_it_says(home: Path, tmp_path: Path, progress: str) -> None:
     shutil.copytree(home / "work", tmp_path / "work")  # all is encoded already
     argv = [sys.executable, str(ROOT / "cli.py"), "ingest", CLIP, "--ladder", "fast", "--home", str(tmp_path), "--json"]

@@ -100,7 +100,7 @@ def slow(tmp_path: Path) -> tuple[str, ...]:
     return ("ingest", str(FIXTURES / "landscape-24.mp4"), "--home", str(tmp_path), "--ladder", str(path), *machine, "--id", "film")
 
 
-@pytest.mark.parametrize("columns", [60, 200])
+@pytest.mark.parametrize("columns", [60, pytest.param(200, marks=pytest.mark.nightly)])
 def test_an_ingest_on_a_terminal(columns: int, tmp_path: Path) -> None:
     path = ladder(tmp_path, 90)
     (tmp_path / "clip.mp4").symlink_to(FIXTURES / "ntsc-29.97.mp4")

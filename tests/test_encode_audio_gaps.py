@@ -80,7 +80,7 @@ VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"]
 X264 = ["-c:v", "libx264", "-preset", "ultrafast"]
 
 
-@pytest.mark.parametrize("hertz", [48_000, 22_050])
+@pytest.mark.parametrize("hertz", [48_000, pytest.param(22_050, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "case", ["webm", "ogg", "mkv of ogg", "mkv of a recorder", "opus of a recorder", "mp3 in flv", "aac in flv of a recorder", "wma in asf"]
 )
@@ -112,7 +112,7 @@ def test_audio_with_a_sound_clock_is_not_touched(case: str, hertz: int, tmp_path
 
 
 @pytest.mark.parametrize(("container", "jitter"), [("mkv", 0.012), ("ts", 0), ("webm", 0), ("webm", 0.012)])
-@pytest.mark.parametrize("missing", [0.1, 0.5])
+@pytest.mark.parametrize("missing", [0.1, pytest.param(0.5, marks=pytest.mark.nightly)])
 def test_a_gap_is_filled_at_its_place(container: str, missing: float, jitter: float, tmp_path: Path, program: FFmpeg) -> None:
     options = [*VP8, "-c:a", "libvorbis"] if container == "webm" else [*X264, "-c:a", "aac"]
     clip = source(tmp_path / f"whole.{container}", HUM, 4, RATE, *options)

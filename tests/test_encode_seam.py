@@ -134,9 +134,9 @@ def test_a_name_is_just_a_name(tmp_path: Path, program: FFmpeg) -> None:
     "changes",
     [
         pytest.param({"codec": "h264", "profile": "high", "crf": 28, "preset": "veryfast"}, id="x264 capped crf"),
-        pytest.param({"codec": "hevc", "preset": "ultrafast"}, id="x265"),
+        pytest.param({"codec": "hevc", "preset": "ultrafast"}, id="x265", marks=pytest.mark.nightly),
         pytest.param({"codec": "hevc", "preset": "ultrafast", "crf": 30, "profile": "main"}, id="x265 capped crf"),
-        pytest.param({"codec": "av1", "preset": "10"}, id="svt-av1"),
+        pytest.param({"codec": "av1", "preset": "10"}, id="svt-av1", marks=pytest.mark.nightly),
         pytest.param({"codec": "av1", "preset": "10", "crf": 40}, id="svt-av1 capped crf"),
     ],
 )

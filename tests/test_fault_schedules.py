@@ -2,7 +2,7 @@
 and garbage collection leaves exactly what is referenced. Each schedule of faults follows from its seed.
 
     FAULT_SEED=4711 python -m pytest -n 0 tests/test_fault_schedules.py         # one schedule again, with everything that was asked
-    FAULT_SCHEDULES=500 FAULT_FROM=1000 python -m pytest -m nightly tests/test_fault_schedules.py        # 10,000 from 80 on otherwise
+    FAULT_SCHEDULES=500 FAULT_FROM=1000 python -m pytest -m nightly tests/test_fault_schedules.py        # 10,000 from 40 on otherwise
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.faults.schedule import Schedule
 from tests.faults.server import fault_server
 from vidpipe.errors import CatalogFailed, PublishFailed, UsageError, VerificationFailed, VidpipeError
 
-ORDINARY = 80
+ORDINARY = 40
 FROM = int(os.environ.get("FAULT_FROM", ORDINARY))
 TO = FROM + int(os.environ.get("FAULT_SCHEDULES", "10000"))
 ONE = os.environ.get("FAULT_SEED")

@@ -118,7 +118,7 @@ OTHERS: dict[str, tuple[list[str], Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.nightly] if name == "joined.mpg" else []) for name in OTHERS])
 def test_other_containers_joined_of_two(name: str, tmp_path: Path) -> None:
     options, join = OTHERS[name]
     source = tmp_path / name

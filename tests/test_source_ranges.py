@@ -103,7 +103,9 @@ def test_ranges_measure_what_one_decode_does(kind: str, folder: Path, monkeypatc
     assert one.picture.black
 
 
-@pytest.mark.parametrize("name", ["ntsc-29.97.mp4", "surround-51.mp4", "rotated-90.mp4"])
+@pytest.mark.parametrize(
+    "name", ["ntsc-29.97.mp4", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("surround-51.mp4", "rotated-90.mp4"))]
+)
 def test_fixtures_are_judged_alike(name: str) -> None:
     source = probe(str(FIXTURES / name))
     assert len(picture_ranges(source.video, 3)) > 1
