@@ -132,48 +132,49 @@ def test_from_s3_to_a_folder_and_back(bucket: str, tmp_path: Path, encoded_title
     assert scrub(ScrubRequest(title=TITLE, full=True), house.settings).version == down.record.version
 
 
-def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
-    house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
+PACKED = "video-low.m3u8"
+
+
+def with_packed(bucket: str, folder: Path, encoded: Encoded) -> tuple[House, bytes]:
+    """Return a house whose title, live in its second version, has an object that lies compressed at S3; and what the object says."""
+    house, second = House(folder, encoded, target=bucket), "20261121T000000Z-222222"
     with closing(open_storage(bucket)) as storage:
-        text = storage.get(f"{TITLE}/{FIRST}/{path}")
+        text = storage.get(f"{TITLE}/{FIRST}/{PACKED}")
 
         def packed(version: str) -> PublishedObject:
-            return publish_object(storage, f"{TITLE}/{version}", path, text, reporter=Silent(), gzip=True)
+            return publish_object(storage, f"{TITLE}/{version}", PACKED, text, reporter=Silent(), gzip=True)
 
         house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
         assert packed(second).content_encoding == "gzip"
+    return house, text
+
+
+def test_what_lies_compressed_at_s3_is_unpacked_for_a_folder(bucket: str, tmp_path: Path, encoded_title: Encoded) -> None:
+    house, text = with_packed(bucket, tmp_path, encoded_title)
     done = transfer(MOVE, to(house, str(tmp_path / "there")))
     assert done.record
-    assert (tmp_path / "there" / TITLE / done.record.version / path).read_bytes() == text
+    assert (tmp_path / "there" / TITLE / done.record.version / PACKED).read_bytes() == text
 
 
 @pytest.mark.nightly
 def test_what_lies_compressed_at_s3_stays_so_in_every_version_there(
     bucket: str, tmp_path: Path, encoded_title: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, path, second = House(tmp_path, encoded_title, target=bucket), "video-low.m3u8", "20261121T000000Z-222222"
-    with closing(open_storage(bucket)) as storage:
-        text = storage.get(f"{TITLE}/{FIRST}/{path}")
-
-        def packed(version: str) -> PublishedObject:
-            return publish_object(storage, f"{TITLE}/{version}", path, text, reporter=Silent(), gzip=True)
-
-        house.publish(second, age=1, inventory=house.inventory.with_objects([packed("first")]))
-        assert packed(second).content_encoding == "gzip"
+    house, _ = with_packed(bucket, tmp_path, encoded_title)
 
     def encoding(record: Record | None) -> str | None:
         assert record
         with closing(storage_of(record)) as storage:
-            stored = storage.head(f"{TITLE}/{record.version}/{path}")
+            stored = storage.head(f"{TITLE}/{record.version}/{PACKED}")
         return stored.content_encoding if stored else None
 
     copied = S3Storage.copy
     with monkeypatch.context() as patch:  # what is not copied is read and sent
-        patch.setattr(S3Storage, "copy", lambda self, source, at, *, size: not at.endswith(path) and copied(self, source, at, size=size))
+        patch.setattr(S3Storage, "copy", lambda self, source, at, *, size: not at.endswith(PACKED) and copied(self, source, at, size=size))
         sent = redescribe(RedescribeRequest(content_id=TITLE, title="B"), house.settings).record
     assert encoding(sent) == "gzip"
     with closing(open_storage(bucket)) as storage:
-        storage.delete(f"{TITLE}/{sent.version if sent else ''}/{path}")
+        storage.delete(f"{TITLE}/{sent.version if sent else ''}/{PACKED}")
     assert [found.deed for found in repair(RepairRequest(content_id=TITLE), house.settings).found] == ["copied"], "of the version before"
     assert encoding(transfer(MOVE, to(house, f"{bucket}-there")).record) == "gzip"
 

@@ -111,26 +111,25 @@ def commands(name: str, plan: Plan, ffmpeg: str, folder: Path, ingest: list[str]
 
 @dataclass(frozen=True)
 class Row:
-    """What one source came to. rounds: way -> what each of its rounds cost.  made: way -> rung -> what it left in the first round."""
+    """What one source came to. rounds: of each, way -> what it cost.  made: way -> rung -> what it left in the first round."""
 
-    rounds: dict[str, list[Cost]]
+    rounds: list[dict[str, Cost]]
     made: dict[str, dict[str, Made]]
 
     @property
     def figures(self) -> dict[str, tuple[float, float]]:
         """Return way -> median CPU and wall seconds."""
-        return medians(self.rounds)
+        return {way: median(self.rounds, way) for way in self.rounds[0]}
 
 
-def medians(rounds: Mapping[str, Sequence[Cost]]) -> dict[str, tuple[float, float]]:
-    """Return way -> median CPU and wall seconds of its rounds."""
-    median = statistics.median
-    return {way: (median(run.cpu for run in runs), median(run.wall for run in runs)) for way, runs in rounds.items()}
+def median(rounds: Sequence[Mapping[str, Cost]], way: str) -> tuple[float, float]:
+    """Return the median CPU and wall seconds of a way."""
+    return statistics.median(each[way].cpu for each in rounds), statistics.median(each[way].wall for each in rounds)
 
 
 def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], quality: bool = False) -> Row:
     """Run the ways of ``names`` in turns, prove what they made, and return what they cost."""
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    costs: list[dict[str, Cost]] = []
     made: dict[str, dict[str, Made]] = {}
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
         top, ffmpeg = Path(top_name), find(None).path
@@ -141,6 +140,7 @@ def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], qua
         groups = [[name for name in names if name != "again"], [name for name in names if name == "again"]]
         for number in range(1, rounds + 1):
             home = top / f"home-{number}"
+            costs.append({})
             ingest = [sys.executable, "-c", "from vidpipe.cli import main; main()", "ingest", str(source), "--ladder", ladder]
             ingest += ["--home", str(home), "--to", f"s3://{server.bucket}/{number}", "--progress", "none"]
             for group in groups:
@@ -153,7 +153,7 @@ def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], qua
                     left = _left(name, top / f"{name}-{number}", server, number, home, plan)
                     proven = prove(name, left, plan, ffmpeg, vmaf=quality and number == 1 and name != "again")
                     made.setdefault(name, proven)
-                    costs[name].append(spent)
+                    costs[-1][name] = spent
                     print(f"round {number} {name}: {spent.cpu:.1f} CPU s, {spent.wall:.1f} s", file=sys.stderr)
                     shutil.rmtree(top / f"{name}-{number}")
             shutil.rmtree(home, ignore_errors=True)

@@ -3,8 +3,8 @@
 Makes the sources from two clips of your own (an animation or film, and somebody who talks; they are looped), measures each with
 ``ladder.py``, and prints one line a source, the losing ones too. A row: name, seconds, lines, frame rate, which clip, ladder.
 
-All of it takes hours. ``--rounds-in FILE`` adds each round to a file, a JSON object a line, and the table has the medians of all rounds
-that are there, of earlier runs, too: the rounds of one code may be measured on several days.
+All of it takes hours. ``--rounds-in FILE`` adds the rounds of a row to a file, a JSON object a line, and the table has the medians of all
+that are there, of earlier runs, too: the rounds of one code may be measured on several days. A new code needs a new file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.ladder import measure, medians, ways
+from tests.benchmarks.ladder import measure, median, ways
 from tests.benchmarks.turns import Cost
 from vidpipe.media.ffmpeg import find
 
@@ -63,29 +63,28 @@ def make(source: Source, clip: Path, folder: Path) -> Path:
     return file
 
 
-def line(name: str, rounds: Mapping[str, Sequence[Cost]]) -> str:
-    """Return the row: vidpipe against each of the others, CPU and wall."""
-    figures = medians(rounds)
-    ours = figures["vidpipe"]
-    cells = [f"{ours[0]:.0f} / {ours[1]:.0f}"]
-    for way in ("bare", "shaka", "serial"):
-        there = figures.get(way)
-        cells.append(f"{ours[0] / there[0]:.3f} / {ours[1] / there[1]:.3f}" if there else "")
-    again = figures.get("again")
-    cells.append(f"{again[0] / ours[0]:.4f} / {again[1] / ours[1]:.4f}" if again else "")
-    return f"| {name} | {len(rounds['vidpipe'])} | {' | '.join(cells)} |"
+def line(name: str, rounds: Sequence[Mapping[str, Cost]]) -> str:
+    """Return the row: vidpipe against each of the others, CPU and wall, of the rounds in which both ran."""
+    ours = median(rounds, "vidpipe")
+    cells = [name, str(len(rounds)), f"{ours[0]:.0f} / {ours[1]:.0f}"]
+    for way in ("bare", "shaka", "serial", "again"):
+        both = [each for each in rounds if way in each]
+        if not both:
+            cells.append("")
+            continue
+        whole, there = median(both, "vidpipe"), median(both, way)
+        cpu, wall = ((there[n] / whole[n] if way == "again" else whole[n] / there[n]) for n in (0, 1))
+        cells.append(f"{cpu:.4f} / {wall:.4f}" if way == "again" else f"{cpu:.3f} / {wall:.3f}")
+    return f"| {' | '.join(cells)} |"
 
 
-def add(kept: Path, name: str, rounds: Mapping[str, Sequence[Cost]]) -> dict[str, list[Cost]]:
-    """Add the rounds of a row to a file; return all that the file has of the row."""
+def add(kept: Path, row: Mapping[str, str], rounds: Sequence[Mapping[str, Cost]]) -> list[dict[str, Cost]]:
+    """Add rounds to a file; return all that it has of the row. row: its name and its ladder."""
     with kept.open("a", encoding="utf-8") as file:
-        for way, runs in rounds.items():
-            file.writelines(json.dumps({"row": name, "way": way, **asdict(run)}) + "\n" for run in runs)
-    known: dict[str, list[Cost]] = {}
-    for entry in map(json.loads, kept.read_text(encoding="utf-8").splitlines()):
-        if entry["row"] == name:
-            known.setdefault(entry["way"], []).append(Cost(cpu=entry["cpu"], wall=entry["wall"]))
-    return known
+        for each in rounds:
+            file.write(json.dumps({**row, "cost": {way: asdict(cost) for way, cost in each.items()}}) + "\n")
+    known = [entry for entry in map(json.loads, kept.read_text(encoding="utf-8").splitlines()) if row.items() <= entry.items()]
+    return [{way: Cost(**cost) for way, cost in entry["cost"].items()} for entry in known]
 
 
 def main() -> None:
@@ -107,8 +106,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as folder:
             file = make(source, options.talk if source.clip == "talk" else options.grain, Path(folder))
             names = ways(options.only)
-            row = measure(file, options.ladder or source.ladder, rounds=options.rounds, names=names, quality=options.quality)
-        rounds = add(options.rounds_in, source.name, row.rounds) if options.rounds_in else row.rounds
+            ladder = options.ladder or source.ladder
+            row = measure(file, ladder, rounds=options.rounds, names=names, quality=options.quality)
+        known = {"row": source.name, "ladder": ladder}
+        rounds = add(options.rounds_in, known, row.rounds) if options.rounds_in else row.rounds
         print(line(source.name, rounds), flush=True)
         for way, rungs in row.made.items():
             for rung, made in rungs.items():

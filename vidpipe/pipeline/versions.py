@@ -218,8 +218,7 @@ def _with_keys(
         return job, existing(LocalKeys(keys), uses, job.key_ids)
     key_set = key_source(settings, keys, settings.encrypt, copied=job.copy_of is not None).keys(job.content_id, uses, job.key_ids)
     try:
-        if key_set.signals:
-            check_signals(key_set.signals)
+        check_signals(key_set.signals)
     except ValueError as problem:
         fix = "look into the key server: PSSH has whole boxes, ContentProtectionData XML, HLSSignalingData whole tags, each as base64"
         raise KeyServiceFailed(f"the title cannot say what the key server wants: {problem}", fix=fix) from problem
