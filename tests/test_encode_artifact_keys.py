@@ -31,8 +31,9 @@ from vidpipe.work.artifacts import Store
 
 GOLDEN = Path(__file__).parent / "golden" / "artifact-keys.json"
 CHAINS = QualityChains(
-    source="idet",
-    picture="blackdetect=d=0.1,metadata=mode=print:file=p.txt",
+    fields="idet,metadata=mode=print:file=f.txt",
+    fields_file="f.txt",
+    picture="blackdetect=d=0.1,metadata=mode=add:key=lavfi.picture:value=1,metadata=mode=print:file=p.txt",
     picture_file="p.txt",
     audio="ebur128=metadata=1,ametadata=mode=print:file=s.txt",
     audio_file="s.txt",

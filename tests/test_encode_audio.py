@@ -58,7 +58,14 @@ def test_the_whole_command() -> None:
 
 def test_the_command_with_two_tracks_and_measurements() -> None:
     other = MAIN.model_copy(update={"id": "b", "channels": 6, "make": AudioEncode(bitrate=384_000)})
-    chains = QualityChains(source="idet", picture="null", picture_file="p.txt", audio="ebur128,ametadata=file=s.txt", audio_file="s.txt")
+    chains = QualityChains(
+        fields="idet,metadata=mode=print:file=f.txt",
+        fields_file="f.txt",
+        picture="null",
+        picture_file="p.txt",
+        audio="ebur128,ametadata=file=s.txt",
+        audio_file="s.txt",
+    )
     job = AudioCommand(
         location="/s.mkv",
         size=1,
@@ -82,8 +89,9 @@ def test_the_command_with_two_tracks_and_measurements() -> None:
 
 
 CHAINS = QualityChains(
-    source="idet",
-    picture="metadata=mode=print:file=p.txt",
+    fields="idet,metadata=mode=print:file=f.txt",
+    fields_file="f.txt",
+    picture="metadata=mode=add:key=lavfi.picture:value=1,metadata=mode=print:file=p.txt",
     picture_file="p.txt",
     audio="astats=metadata=1,ametadata=mode=print:file=s.txt",
     audio_file="s.txt",

@@ -8,6 +8,7 @@ import subprocess
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -69,8 +70,16 @@ COLOURS = {"red": (255, 0, 0), "0x00a040": (0, 160, 64), "0x3050c0": (48, 80, 19
 @pytest.mark.parametrize(
     "case",
     [
-        "bt601 tagged", "bt601 untagged", "bt601 full range", "bt601 in 10 bits", "bt709 tagged", "bt709 untagged HD", "full range", "rgb",
-        "10 bit 4:2:2", "bt2020 SDR",
+        "bt601 tagged",
+        "bt601 untagged",
+        "bt601 full range",
+        "bt601 in 10 bits",
+        "bt709 tagged",
+        "bt709 untagged HD",
+        "full range",
+        "rgb",
+        "10 bit 4:2:2",
+        "bt2020 SDR",
     ],
 )
 def test_colours_stay_what_they_are(case: str, tmp_path: Path, program: FFmpeg) -> None:
@@ -122,6 +131,63 @@ def test_swscale_is_not_asked_for_another_matrix_where_that_takes_three_times_as
     graph = " ".join(chunk_arguments(command))
     assert "colorspace=" in graph
     assert "full_chroma_int" not in graph
+
+
+@pytest.mark.parametrize(
+    ("facts", "picture", "height", "by"),
+    [
+        pytest.param({}, {}, 96, "zscale", id="smaller"),
+        pytest.param({}, {}, 192, "scale", id="as large as the source"),
+        pytest.param({"width": 192, "height": 320}, {"rotation": 90}, 192, "scale", id="as large once it is turned"),
+        pytest.param({"width": 192, "height": 320}, {"rotation": 180}, 192, "zscale", id="upside down"),
+        pytest.param({"width": 321}, {}, 96, "scale", id="odd width"),
+        pytest.param({"height": 191}, {}, 96, "scale", id="odd height"),
+        pytest.param({"pixel_format": "yuv422p"}, {}, 96, "scale", id="other chroma"),
+        pytest.param({"pixel_format": "yuv420p10le", "bit_depth": 10}, {}, 96, "scale", id="bits to take away"),
+        pytest.param({"colour": {"range": "pc"}}, {}, 96, "scale", id="full range"),
+        pytest.param({"pixel_format": "rgb24"}, {}, 96, "scale", id="RGB"),
+        pytest.param({"colour": {"matrix": "smpte170m", "primaries": "smpte170m"}}, {}, 96, "scale", id="other primaries"),
+    ],
+)
+def test_who_scales_a_picture(facts: dict[str, Any], picture: dict[str, int], height: int, by: str) -> None:
+    plan = tiny_plan(FIXTURES / "one-second.mp4", good(height))
+    about = {"width": 320, "height": 192, "colour": Colour(matrix="bt709", primaries="bt709")} | facts
+    about["colour"] = Colour.model_validate(about["colour"])
+    video, drawn = plan.source.video.model_copy(update=about), Picture.model_validate(picture)
+    (made,) = (each.model_copy(update={"width": height * 5 // 3, "height": height, "picture": drawn}) for each in plan.video)
+    asked: dict[str, Any] = {"threads": 1, "renditions": (made,), "pictures": False, "posters": (), "quality": None}
+    command = chunk_command(plan, plan.chunks[0], **asked).model_copy(update={"video": video})
+    graph = chunk_arguments(command)[chunk_arguments(command).index("-filter_complex") + 1]
+    assert re.findall(r"\](z?scale)=[^;]*w=", graph) == [by]
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
+def test_a_scaled_picture_looks_as_swscale_makes_it(pixels: str, matrix: str, tmp_path: Path, program: FFmpeg) -> None:
+    """Whatever is said of the fields of a picture that is taken for progressive."""
+    tags = f"colorspace={matrix}:color_primaries=bt709:color_trc=bt709:range=tv"
+    ten = {"codec": "hevc", "profile": "main10"} if pixels != "yuv420p" else {}
+    wanted = good(192).model_copy(update={"crf": 1, **ten})
+    outs = []
+    for mode in ("prog", "tff"):
+        drawn = f"testsrc2=s=640x384:r=25:d=0.2,noise=alls=12:allf=t,scale=out_color_matrix={matrix},format={pixels}"
+        source = tmp_path / f"{mode}.mkv"
+        ffmpeg("-f", "lavfi", "-i", f"{drawn},setparams={tags}:field_mode={mode}:chroma_location=left", "-c:v", "ffv1", source)
+        facts = tiny_plan(source).source
+        facts = facts.model_copy(update={"video": facts.video.model_copy(update={"interlaced": False})})
+        (chunk,) = chunks_of(list(encode(tiny_plan(facts, wanted), Store(tmp_path / mode), ffmpeg=program)))
+        outs.append(chunk.video["good"].path)
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    # Chroma is on the left of its two pixels in H.264; swscale takes it to be between them, and moves it, unless it is told.
+    sited = "in_h_chr_pos=0:out_h_chr_pos=0:in_v_chr_pos=128:out_v_chr_pos=128"
+    same = f"in_color_matrix={matrix}:out_color_matrix={matrix}"
+    exact = f"scale=320:192:flags=bicubic+accurate_rnd+full_chroma_int:{sited}:{same},format={pixels}"
+    if matrix != "bt709":
+        exact += f",colorspace=ispace={matrix}:space=bt709:iprimaries=bt709:primaries=bt709:itrc=bt709:trc=bt709:irange=tv:range=tv"
+    graph = f"[0:v]settb=1/25,setpts=N[a];[1:v]{exact},settb=1/25,setpts=N[b];[a][b]psnr"
+    argv = [FFMPEG, "-hide_banner", "-i", outs[0], "-i", tmp_path / "prog.mkv", "-lavfi", graph, "-f", "null", "-"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+    assert min(float(each) for each in re.findall(r"PSNR y:([\d.]+) u:([\d.]+) v:([\d.]+)", said)[0]) > 44
 
 
 def lifted(path: Path, transfer: str, greys: list[int]) -> Path:

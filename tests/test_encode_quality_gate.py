@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.encode_support import FAST, chunks_of, ffmpeg, tiny_plan
 from tests.test_plan import audio, planned, source
 from vidpipe.encode import quality_gate as judging
-from vidpipe.encode.quality_gate import QualityGate
+from vidpipe.encode.quality_gate import QualityGate, chains
 from vidpipe.encode.result import EncodedAudio, EncodedChunk
+from vidpipe.encode.scheduler import encode
 from vidpipe.encode.tasks.remarks import CHANGING
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.plan import Chunk
 from vidpipe.source.facts import AudioFormat, AudioFormatChange, AudioStream
 from vidpipe.source.limits import SourceLimits
 from vidpipe.source.policy import load_policy
+from vidpipe.source.quality import read_measurements
 from vidpipe.source.quality_report import QualityReport
-from vidpipe.work.artifacts import Artifact
+from vidpipe.work.artifacts import Artifact, Store
 
 STEREO, SURROUND = AudioFormat(sample_rate=48000, channels=2, layout="stereo"), AudioFormat(sample_rate=48000, channels=6, layout="5.1")
 CHANGE = (AudioFormatChange(at=Fraction(5), before=STEREO, after=SURROUND),)
@@ -72,3 +76,14 @@ def test_a_chunk_costs_the_same_however_many_came_before(tmp_path: Path) -> None
         return time.thread_time() - started
 
     assert seconds(1000) < 8 * seconds(250)
+
+
+def test_chunks_without_a_frame_of_their_own_are_measured(tmp_path: Path, program: FFmpeg) -> None:
+    """The second and third show the last picture of the first one."""
+    file = tmp_path / "gap.mkv"
+    graph = "testsrc2=s=160x96:r=50:d=10,interlace=scan=tff,setfield=prog,select='lt(t,1)+gt(t,8)'"
+    ffmpeg("-f", "lavfi", "-i", graph, "-fps_mode", "passthrough", *FAST, "-g", "25", file)
+    chunks = chunks_of(list(encode(tiny_plan(file), Store(tmp_path), ffmpeg=program, quality=chains(load_policy()))))
+    measured = [read_measurements(chunk.quality.path.read_text()) for chunk in chunks if chunk.quality]
+    assert [each.pictures for each in measured] == [chunk.chunk.frames for chunk in chunks]
+    assert [(each.interlacing.top_first > 10, each.interlacing.bottom_first) for each in measured] == [(True, 0)] * len(chunks)

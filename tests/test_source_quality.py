@@ -21,6 +21,7 @@ from vidpipe.source.decode_commands import decode_argv
 from vidpipe.source.facts import AudioFormat, AudioFormatChange, Shift, Source, Stretch, SubtitleStream
 from vidpipe.source.findings import IDS, fact_findings, findings, missing_pictures
 from vidpipe.source.locate import has_errors
+from vidpipe.source.picture_facts import IDET
 from vidpipe.source.policy import QualityPolicy, key_of, load_policy
 from vidpipe.source.probe import probe
 from vidpipe.source.quality import (
@@ -28,10 +29,11 @@ from vidpipe.source.quality import (
     JoinedChunks,
     Measurements,
     audio_filters,
+    field_filters,
+    judged_fields,
     merge,
     picture_filters,
     read_measurements,
-    source_filters,
 )
 from vidpipe.source.validate import validate
 
@@ -55,10 +57,13 @@ def ids(found: Any) -> list[str]:
 
 def test_the_filter_chains_whole() -> None:
     policy = load_policy()
-    assert source_filters(policy) == "idet=intl_thres=1.2"
+    assert field_filters() == (
+        "select='isnan(prev_selected_t)+lt(t,4)+lt(mod(t,1),1/4)',idet=intl_thres=1.2,"
+        "metadata=mode=print:file=fields.txt:key=lavfi.idet.single.current_frame"
+    )
     assert (
-        picture_filters(policy)
-        == "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,metadata=mode=print:file=picture.txt"
+        picture_filters(policy) == "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,"
+        "metadata=mode=add:key=lavfi.picture:value=1,metadata=mode=print:file=picture.txt"
     )
     assert audio_filters(policy, "s1.txt") == (
         "ebur128=peak=true:metadata=1:framelog=quiet,silencedetect=noise=-60dB:d=0.2,"
@@ -87,11 +92,14 @@ def test_the_whole_command_of_a_decode() -> None:
 PRINTED = """\
 frame:0    pts:0       pts_time:0
 lavfi.idet.single.current_frame=tff
+lavfi.picture=1
 frame:1    pts:1       pts_time:0.04
 lavfi.idet.single.current_frame=progressive
+lavfi.picture=1
 lavfi.black_start=0.04
 frame:2    pts:2       pts_time:0.08
 lavfi.idet.single.current_frame=undetermined
+lavfi.picture=1
 lavfi.black_end=0.08
 lavfi.freezedetect.freeze_start=0.04
 nonsense
@@ -521,11 +529,27 @@ def test_quick_decodes_nothing(troubled: Path) -> None:
     assert ids(validate(probe(str(troubled)), strict(), "no-such-ffmpeg", quick=True).findings) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "verdicts"),
+    [
+        pytest.param("testsrc2=s=320x240:r=50,interlace=scan=tff", Interlacing(top_first=120), id="top field first"),
+        pytest.param("testsrc2=s=320x240:r=50,interlace=scan=bff", Interlacing(bottom_first=120), id="bottom field first"),
+        pytest.param("testsrc2=s=320x240:r=25", Interlacing(progressive=120), id="progressive"),
+        pytest.param("testsrc2=s=320x240:r=25:d=0.04", Interlacing(), id="one frame"),
+    ],
+)
+def test_fields_are_judged_in_a_part_of_the_frames(folder: Path, content: str, verdicts: Interlacing) -> None:
+    """Of 8 s of 25 fps the first 100 frames and 7 of each later second; but none of which a neighbour was left out."""
+    graph = f"{content},trim=end=8,setfield=prog,{field_filters()}"
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", graph, "-f", "null", "-"], check=True, cwd=folder)
+    assert read_measurements("\n".join(judged_fields((folder / "fields.txt").read_text().splitlines()))).interlacing == verdicts
+
+
 def test_chunks_measure_what_the_whole_does(troubled: Path, folder: Path) -> None:
     """The border at 3 s lies in the black stretch, that at 5 s in the frozen one."""
     policy, parts = strict(), []
     for start, end in ((0, 3), (3, 5), (5, 8)):
-        graph = f"[0:v]trim=start={start}:end={end},setpts=PTS-STARTPTS,{source_filters(policy)},{picture_filters(policy)}"
+        graph = f"[0:v]trim=start={start}:end={end},setpts=PTS-STARTPTS,idet={IDET},{picture_filters(policy)}"
         argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(troubled), "-filter_complex", graph, "-f", "null", "-"]
         subprocess.run(argv, check=True, cwd=folder)
         parts.append(read_measurements((folder / "picture.txt").read_text(), offset=Fraction(start)))

@@ -209,7 +209,8 @@ def test_the_whole_command_of_a_range() -> None:
         f"[0:0]setpts=PTS-0,trim=start_pts=6144:end_pts={end},"
         f"setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,scale={source.video.width}:{source.video.height},"
         "idet=intl_thres=1.2,scale=w='min(320,iw)':h=-2:flags=area,"
-        "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,metadata=mode=print:file=picture-1.txt[v]",
+        "blackdetect=d=0.1:pix_th=0.1:pic_th=0.98,freezedetect=n=0.001:d=0.2,"
+        "metadata=mode=add:key=lavfi.picture:value=1,metadata=mode=print:file=picture-1.txt[v]",
         *("-map", "[v]", "-fps_mode", "passthrough", "-f", "null", "-"),
     ]
 

@@ -23,7 +23,7 @@ from vidpipe.inventory import Inventory
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.manifests import manifests
 from vidpipe.media import ffmpeg, process
-from vidpipe.mp4.boxes import parse_movie, read_fragments
+from vidpipe.mp4.boxes import Movie, parse_movie, read_fragments
 from vidpipe.mp4.fragment import write_fragment
 from vidpipe.package.result import Segment
 from vidpipe.progress import Note, Silent
@@ -186,9 +186,7 @@ NOTHING = (BYTES[0], "found: nothing")
         pytest.param("master.m3u8", lambda data: data + b"\n", "another size", BYTES, id="master"),
     ],
 )
-def test_an_object_that_is_not_as_sent(
-    title: tuple[Path, Inventory], path: str, spoil: object, what: str, said: tuple[str, str]
-) -> None:
+def test_an_object_that_is_not_as_sent(title: tuple[Path, Inventory], path: str, spoil: object, what: str, said: tuple[str, str]) -> None:
     folder, expected = title
     file = folder / PREFIX / path
     if spoil is None:
@@ -211,9 +209,7 @@ def replaced(folder: Path, expected: Inventory, uri: str, data: bytes, **changes
     changes |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return with_tracks(
         expected,
-        lambda track: {
-            "segments": tuple(replace(segment, **changes) if segment.uri == uri else segment for segment in track.segments)
-        },
+        lambda track: {"segments": tuple(replace(segment, **changes) if segment.uri == uri else segment for segment in track.segments)},
     )
 
 
@@ -288,9 +284,7 @@ def test_a_segment_whose_frames_come_late(title: tuple[Path, Inventory], late: s
 @pytest.mark.parametrize(
     ("delays", "what", "where", "details"),
     [
-        pytest.param(
-            {"high": 1536}, "the edit list of all rungs", "video/high/init.mp4", ("expected: 1024", "found: 1536"), id="unequal"
-        ),
+        pytest.param({"high": 1536}, "the edit list of all rungs", "video/high/init.mp4", ("expected: 1024", "found: 1536"), id="unequal"),
         pytest.param(
             {"low": 6144, "high": 6144},
             "the last segment is not longer than the edit list",
@@ -310,29 +304,40 @@ def test_edit_lists_that_players_stumble_over(
     assert caught.value.details == details
 
 
-def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
+@pytest.mark.parametrize(
+    ("name", "gop"),
+    [pytest.param("00001", 0, id="the first GOP"), pytest.param("00003", -1, id="the last GOP")],
+)
+def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory], name: str, gop: int) -> None:
     folder, expected = title
-    segment = find(expected, "video/high/00001.m4s")
-    data = bytearray(opened(folder, segment))
-    data[-len(data) // 2 :] = bytes(len(data) // 2 + len(data) % 2)
-    changed = rewritten(folder, expected, segment.uri, bytes(data))
+    segment = find(expected, f"video/high/{name}.m4s")
+    movie = parse_movie((folder / PREFIX / "video/high/init.mp4").read_bytes())
+    changed = rewritten(folder, expected, segment.uri, with_empty_gop(opened(folder, segment), movie, gop))
     check(folder, changed)  # the boxes are all right
     with pytest.raises(VerificationFailed, match="does not decode") as caught:
         check(folder, changed, decode=True)
     assert caught.value.where == str(folder / PREFIX / segment.uri)
-    assert caught.value.details[0] == "expected: 24 frames"
+    assert caught.value.details[0] == "expected: 12 frames"
     assert caught.value.details[1].startswith("found: [h264 @ ")
+
+
+def with_empty_gop(data: bytes, movie: Movie, gop: int) -> bytes:
+    """Return a segment with zeros in the place of a GOP of 12 frames."""
+    (fragment,) = read_fragments(io.BytesIO(data), movie)
+    samples = fragment.samples[:12] if gop == 0 else fragment.samples[-12:]
+    start, end = samples[0].offset, samples[-1].offset + samples[-1].size
+    return data[:start] + bytes(end - start) + data[end:]
 
 
 @pytest.mark.parametrize(
     ("script", "copied", "where", "what", "details"),
     [
         pytest.param(
-            "printf 'frame=7\\nfps=0\\nprogress=continue\\nframe=23\\nprogress=end\\n'",
+            "printf 'frame=7\\nfps=0\\nprogress=continue\\nframe=11\\nprogress=end\\n'",
             "",
             "video/high/00001.m4s",
             "does not decode completely",
-            ("expected: 24 frames", "found: 23 frames"),
+            ("expected: 12 frames", "found: 11 frames"),
             id="a frame is gone",
         ),
         pytest.param(
@@ -343,13 +348,13 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
             ("expected: 48 frames", "found: 0 frames"),
             id="no audio",
         ),
-        pytest.param("exit 3", "", "video/high/00001.m4s", "does not decode", ("expected: 24 frames", "found: exit code 3"), id="silent"),
+        pytest.param("exit 3", "", "video/high/00001.m4s", "does not decode", ("expected: 12 frames", "found: exit code 3"), id="silent"),
         pytest.param(
             "true",
             "",
             "video/high/00001.m4s",
             "does not decode completely",
-            ("expected: 24 frames", "found: 0 frames"),
+            ("expected: 12 frames", "found: 0 frames"),
             id="no report",
         ),
         pytest.param(
@@ -357,7 +362,7 @@ def test_a_segment_that_does_not_decode(title: tuple[Path, Inventory]) -> None:
             "",
             "video/high/00001.m4s",
             "does not decode",
-            ("expected: 24 frames", "found: exit code 9"),
+            ("expected: 12 frames", "found: exit code 9"),
             id="within limits",
         ),
     ],

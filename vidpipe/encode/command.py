@@ -4,7 +4,7 @@ In:   a ChunkCommand: source facts, grid, chunk, what is missing.
 Out:  argv (without the program), with outputs named relative to the folder that ffmpeg runs in.
 Wrong: nothing here can fail; a command without outputs is a programming error (ValueError).
 
-    [0:v] (quality) - time from the first frame - bwdif - fps - pad, trim - count - rotate - split
+    [0:v] time from the first frame - (quality of the fields) - bwdif - fps - pad, trim - count - rotate - split
           each shape: scale, colour - split - one encoder for each rung, one fragmented MP4
                                            - quality of the smallest picture
           every n-th frame: sprite JPEGs     single frames: poster JPEGs
@@ -52,10 +52,11 @@ PICTURES = "pictures.mjpeg"
 class QualityChains(Data):
     """Measuring filters that ride along, as filter graph text, each ending in a print to its file (a bare name) in ffmpeg's folder.
 
-    source: right after the decoder, prints nothing.  picture: on the smallest picture.  audio: on each track at its own channels.
+    fields: on decoded frames.  picture: on the smallest picture.  audio: on each track at its own channels.
     """
 
-    source: str
+    fields: str
+    fields_file: str
     picture: str
     picture_file: str
     audio: str
@@ -204,23 +205,21 @@ def _input(command: ChunkCommand) -> Stream:
     return Input(**options).stream(command.video.index)
 
 
-def _timelines(command: ChunkCommand, pictures: Sequence[Picture]) -> list[Stream]:
+def _timelines(whole: Stream, command: ChunkCommand, pictures: Sequence[Picture]) -> list[Stream]:
     """The frames of the chunk on the grid, counted from 0, upright, at source size: once for each of ``pictures``, in their order."""
     ways: dict[Picture, list[int]] = {}  # colour is none of these filters' business
     for number, picture in enumerate(pictures):
         ways.setdefault(picture.model_copy(update={"tone_map": "none", "dynamic_range": "SDR"}), []).append(number)
     found: dict[int, Stream] = {}
-    for decoded, (picture, numbers) in zip(_decoded(command).split(len(ways)), ways.items(), strict=True):
+    for decoded, (picture, numbers) in zip(whole.split(len(ways)), ways.items(), strict=True):
         found |= zip(numbers, _on_the_grid(decoded, command, picture).split(len(numbers)), strict=True)
     return [found[number] for number in range(len(pictures))]
 
 
 def _decoded(command: ChunkCommand) -> Stream:
-    """What the decoder gives, measured, with times from the first frame on."""
+    """What the decoder gives, with times from the first frame on."""
     rate, video = command.grid.frame_rate, command.video
     stream = pixels.one_size(_input(command), video)
-    if command.quality:
-        stream = stream.filters(command.quality.source)
     if command.demuxer == "avi" and video.longest_gap * video.frame_rate > 1:
         # An empty chunk holds the picture before it, and gives no frame. The guesses are late by the same delay throughout.
         stream = stream.filter("setpts", expr="PTS-STARTPTS")
@@ -277,7 +276,8 @@ def _outputs(command: ChunkCommand) -> list[Output]:
     pictures = [*(shape.picture for shape in shapes), *[command.picture] * others]
     if not pictures:
         return []
-    taps = iter(_timelines(command, pictures))
+    decoded, *looked_at = _decoded(command).split(2 if command.quality else 1)
+    taps = iter(_timelines(decoded, command, pictures))
     outputs: list[Output] = []
     for shape, group in shapes.items():
         stream = next(taps)
@@ -287,9 +287,10 @@ def _outputs(command: ChunkCommand) -> list[Output]:
         copies = iter(stream.split(len(group) + (shape == measured_at)))
         outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
         if command.quality and shape == measured_at:
-            outputs.append(_measured(next(copies), command.quality))
+            outputs.append(_measured(next(copies), command.quality.picture))
     if command.quality and alone:
-        outputs.append(_measured(pixels.fit(next(taps), *command.smallest, command.video, command.picture), command.quality))
+        smallest = pixels.fit(next(taps), *command.smallest, command.video, command.picture)
+        outputs.append(_measured(smallest, command.quality.picture))
     if command.thumbnails and command.pictures:
         offset = command.chunk.start % command.thumbnails.interval
         picked = next(taps).filter("select", expr=f"not(mod(n+{offset},{command.thumbnails.interval}))")
@@ -299,6 +300,10 @@ def _outputs(command: ChunkCommand) -> list[Output]:
         picked = next(taps).filter("select", expr=f"eq(n,{frame - command.chunk.start})")
         picked = pixels.jpeg(picked, *command.poster_size, command.video, command.picture)
         outputs.append(picked.output(f"file:{poster_file(frame)}", **_JPEG, **{"q:v": 2}))
+    if command.quality:
+        # Only an end: a chunk without a frame of its own shows the one before it, and every output has to get one.
+        end = f"{float(command.grid.time(command.chunk.start + command.chunk.frames)):.6f}"
+        outputs.append(_measured(looked_at[0].filter("trim", end=end), command.quality.fields))
     return outputs
 
 
@@ -311,8 +316,8 @@ _JPEG: dict[str, object] = {
 }
 
 
-def _measured(stream: Stream, quality: QualityChains) -> Output:
-    return stream.filters(quality.picture).output("-", format="null", fps_mode="passthrough")
+def _measured(stream: Stream, filters: str) -> Output:
+    return stream.filters(filters).output("-", format="null", fps_mode="passthrough")
 
 
 def _ratio(value: Fraction) -> str:

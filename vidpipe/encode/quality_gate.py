@@ -24,13 +24,14 @@ from vidpipe.source.locate import locate_changes, locate_damage
 from vidpipe.source.policy import QualityPolicy
 from vidpipe.source.quality import (
     AUDIO_FILE,
+    FIELDS_FILE,
     PICTURE_FILE,
     JoinedChunks,
     Measurements,
     audio_filters,
+    field_filters,
     picture_filters,
     read_measurements,
-    source_filters,
 )
 from vidpipe.source.quality_report import QualityReport
 
@@ -38,7 +39,8 @@ from vidpipe.source.quality_report import QualityReport
 def chains(policy: QualityPolicy) -> QualityChains:
     """Return the measuring filters that ride on the encode's own decode."""
     return QualityChains(
-        source=source_filters(policy),
+        fields=field_filters(),
+        fields_file=FIELDS_FILE,
         picture=picture_filters(policy),
         picture_file=PICTURE_FILE,
         audio=audio_filters(policy),

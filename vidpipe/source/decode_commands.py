@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from vidpipe.source.audio_changes import unified_stream
 from vidpipe.source.clock import DEMUXING, bitstream_filter
 from vidpipe.source.facts import AudioStream, Source, VideoStream
+from vidpipe.source.picture_facts import IDET
 from vidpipe.source.policy import QualityPolicy
-from vidpipe.source.quality import PICTURE_FILE, audio_filters, picture_filters, source_filters
+from vidpipe.source.quality import PICTURE_FILE, audio_filters, picture_filters
 from vidpipe.source.ranges import PictureRange, input_options, range_filter
 
 PICTURE_WIDTH = 320  # pixels; black and frozen pictures show at any size
@@ -56,8 +57,9 @@ def picture_argv(source: Source, policy: QualityPolicy, ffmpeg: str, range_: Pic
 
 
 def _measured(policy: QualityPolicy, file: str) -> str:
+    # idet: of every frame, which carries the verdict to the print.
     # area: each pixel of the small picture is a true mean, so noise does not hide that nothing moves
-    return f"{source_filters(policy)},scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy, file)}"
+    return f"idet={IDET},scale=w='min({PICTURE_WIDTH},iw)':h=-2:flags=area,{picture_filters(policy, file)}"
 
 
 def _heard(source: Source, policy: QualityPolicy, unified: frozenset[int]) -> tuple[list[str], list[str], list[str]]:

@@ -99,7 +99,7 @@ def verify(
     """Read a version back and prove it.
 
     key_url: of the URIs that playlists must name keys by.  key_for: key id -> content key.
-    ffmpeg: decodes the first and the last segment of every rendition; None decodes nothing.
+    ffmpeg: decodes the first and the last GOP of every rendition; None decodes nothing.
     cues: id of a subtitle track -> what was planned, where that is known.  copied: paths of objects that were copied inside the target.
     headers: whether copies must have the headers of today; a version that was made before may have others.
     """
@@ -217,9 +217,7 @@ def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
     return playlist
 
 
-def _check_playlist(
-    target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None
-) -> _Listed:
+def _check_playlist(target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None) -> _Listed:
     """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
     path, inits = track.playlist, track.inits if isinstance(track, MediaTrack) else {}
     init = inits.get(0)

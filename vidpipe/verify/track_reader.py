@@ -1,4 +1,4 @@
-"""Read the segments of one rendition back: decrypt, parse and measure each, and decode the first and the last.
+"""Read the segments of one rendition back: decrypt, parse and measure each, and decode the first and the last GOP.
 
 In:   the Readback, a track of the inventory, its init sections as they lie at the target; a way to get content keys.
 Out:  MeasuredSegment of each; the track that the init section describes.
@@ -74,7 +74,7 @@ class TrackReader:
             raise target.wrong(expected.init, "the init section cannot be read", "ftyp and moov with one track", error) from error
 
     def measure(self, segment: PublishedSegment) -> MeasuredSegment | None:
-        """Read one segment back, decrypt it, parse it; decode it if it is the first or the last.
+        """Read one segment back, decrypt it, parse it; decode the GOP of it that begins or ends the track.
 
         A copy between them is only compared. One at the ends has the hash of what was decoded before, and is not decoded again.
         """
@@ -105,7 +105,7 @@ class TrackReader:
             samples=len(samples),
             frame_ticks=frozenset(duration for _, duration in shown[:-1]),
             last_frame_ticks=shown[-1][1],
-            decoded=self._decode(segment, data, self._ffmpeg) if self._ffmpeg is not None and segment.index in ends and not copied else 0,
+            decoded=0 if self._ffmpeg is None or copied else self._decode(segment, data, self._at_an_end(segment, samples), self._ffmpeg),
         )
 
     def _look(self, segment: PublishedSegment, stored: bytes) -> None:
@@ -120,12 +120,27 @@ class TrackReader:
         times = itertools.accumulate((sample.duration for sample in samples), initial=delay)
         return sorted((time + sample.cts, sample.duration) for time, sample in zip(times, samples, strict=False))
 
-    def _decode(self, segment: PublishedSegment, data: bytes, ffmpeg: FFmpeg) -> int:
-        """Decode init section and segment with ffmpeg; return the number of frames."""
+    def _at_an_end(self, segment: PublishedSegment, samples: Sequence[Sample]) -> range:
+        """Return which of a segment's samples are decoded: the track's first GOP or its last one; of audio, all of such a segment."""
+        count = len(samples)
+        begins, ends = segment.index == 0, segment.index == len(self.expected.segments) - 1
+        if (begins and ends) or (self.expected.facts.type != "video" and (begins or ends)):
+            return range(count)
+        keys = [number for number, sample in enumerate(samples) if sample.sync]
+        if begins:
+            return range(next(iter(keys[1:]), count))
+        return range(keys[-1], count) if ends else range(0)
+
+    def _decode(self, segment: PublishedSegment, data: bytes, wanted: range, ffmpeg: FFmpeg) -> int:
+        """Decode the wanted samples of a segment with ffmpeg, after its init section; return the number of frames."""
+        if not wanted:
+            return 0
         video = self.expected.facts.type == "video"
         argv = [ffmpeg.path, "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-threads", "1"]
         # The loop filter smooths pictures that are decoded already: a third of the work, in which no bit of the segment is read.
         argv += ["-skip_loop_filter", "all"] if video else []
+        # noise makes none if it only drops: packets before and after the wanted ones, n being their number in the segment.
+        argv += ["-bsf:v", f"noise=drop=not(between(n\\,{wanted.start}\\,{wanted.stop - 1}))"] if len(wanted) < segment.samples else []
         # Only stdin is opened. passthrough: ffmpeg must neither drop nor repeat a frame before they are counted.
         argv += ["-protocol_whitelist", "pipe", "-f", "mp4", "-i", "pipe:0", "-fps_mode", "passthrough"]
         # wrapped_avframe hands pictures on as they are; framecrc would copy and add up each. Of audio, it gives a line for each frame.
@@ -139,10 +154,10 @@ class TrackReader:
         frames = _decoded(lines) if video else sum(1 for line in lines if line.strip() and not line.startswith("#"))
         if done.returncode or problem:
             found = problem or f"exit code {done.returncode}"
-            raise self._target.wrong(segment.uri, "the segment does not decode", f"{segment.samples} frames", found)
+            raise self._target.wrong(segment.uri, "the segment does not decode", f"{len(wanted)} frames", found)
         # The audio decoder swallows the priming of the first frames; of video every frame must come out.
-        if frames != segment.samples if video else frames == 0:
-            raise self._target.wrong(segment.uri, "the segment does not decode completely", f"{segment.samples} frames", f"{frames} frames")
+        if frames != len(wanted) if video else frames == 0:
+            raise self._target.wrong(segment.uri, "the segment does not decode completely", f"{len(wanted)} frames", f"{frames} frames")
         return frames
 
 

@@ -12,7 +12,7 @@ from vidpipe.encode.job import Checked, Decoding, Failed, Job
 from vidpipe.encode.output import video_file
 from vidpipe.encode.process_limits import chunk_limits
 from vidpipe.encode.tasks.outcome import attempted, ended
-from vidpipe.encode.tasks.remarks import note_damage
+from vidpipe.encode.tasks.remarks import note_damage, note_verdicts
 from vidpipe.media.process import Completed, Limits
 from vidpipe.source.findings.wording import timecode
 
@@ -58,6 +58,7 @@ class ChunkJob(ChunkCommand, Job):
             attempted(completed, check_pictures, folder / poster_file(frame), 1)
         if self.quality:
             attempted(completed, check_text, folder / self.quality.picture_file)
+            note_verdicts(folder / self.quality.fields_file, folder / self.quality.picture_file)
             note_damage(completed, folder / self.quality.picture_file)
         return Checked(samples)
 

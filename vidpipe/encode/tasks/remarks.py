@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vidpipe.encoders import encoders
 from vidpipe.media.process import Completed
+from vidpipe.source.quality import judged_fields
 from vidpipe.work.artifacts import Artifact, writing
 
 DAMAGED = "vidpipe.decoder_complained"
@@ -34,6 +35,12 @@ def note_damage(completed: Completed, measurements: Path) -> None:
     ours += tuple(prefix for encoder in encoders() for prefix in encoder.log_prefixes)
     if any(_COMPLAINT.search(line) and not line.startswith(ours) for line in lines):
         note(DAMAGED, measurements)
+
+
+def note_verdicts(fields: Path, measurements: Path) -> None:
+    """Write into the measurements what was found out about the fields."""
+    if verdicts := judged_fields(fields.read_text(encoding="utf-8", errors="replace").splitlines()):
+        note("\n".join(verdicts), measurements)
 
 
 def note(what: str, measurements: Path) -> None:
