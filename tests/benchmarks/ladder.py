@@ -6,9 +6,9 @@ One run measures, interleaved (``turns.py``) and at least three rounds, CPU seco
     serial   one ffmpeg for each rung, one after the other
     vidpipe  ``vidpipe ingest``: validation, QC, thumbnails, encryption, upload to a local S3 server, verification
     again    the same ingest repeated, unchanged
-with the same sizes, bitrates and presets. The figures are medians; the ratios are ratios of medians. CPU seconds are those of the measured
-process and all its children; wall seconds those in which a way had its turn, so that the first four meet the same machine however busy
-others make it.
+with the same sizes, bitrates and presets. (Shaka Streamer always takes preset slow; so beside it, all do, whatever the ladder says.) The
+figures are medians; the ratios are ratios of medians. CPU seconds are those of the measured process and all its children; wall seconds
+those in which a way had its turn, so that the first four meet the same machine however busy others make it.
 
 Every way has to prove each time what it made (``proof.py``): every rung decoded to its end and its frames counted, the audio as long as the
 picture. ``--quality`` compares bits and VMAF of the first round, so that nobody is quick by making less. ``rows.py`` runs all of the table.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -30,6 +31,7 @@ from pathlib import Path
 from tests.benchmarks.proof import Made, from_master, in_the_clear, named, prove
 from tests.benchmarks.turns import Command, Cost, side_by_side
 from tests.servers import S3Server, rclone
+from vidpipe.ladder import find as find_ladder
 from vidpipe.media.ffmpeg import find
 from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.plan import Plan, VideoRendition
@@ -122,6 +124,17 @@ class Row:
         return {way: median(self.rounds, way) for way in self.rounds[0]}
 
 
+SHAKA_PRESET = "slow"
+"""Of H.264 and H.265 that is no live stream (streamer/transcoder_node.py); there is no setting for it."""
+
+
+def as_shaka(ladder: str, folder: Path) -> str:
+    """Write a copy of a ladder whose rungs have Shaka Streamer's preset; return its path."""
+    file = folder / "ladder.yaml"
+    file.write_text(re.sub(r"(?m)^( *preset:).*$", rf"\1 {SHAKA_PRESET}", find_ladder(ladder).read_text(encoding="utf-8")))
+    return str(file)
+
+
 def median(rounds: Sequence[Mapping[str, Cost]], way: str) -> tuple[float, float]:
     """Return the median CPU and wall seconds of a way."""
     return statistics.median(each[way].cpu for each in rounds), statistics.median(each[way].wall for each in rounds)
@@ -133,6 +146,7 @@ def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], qua
     made: dict[str, dict[str, Made]] = {}
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
         top, ffmpeg = Path(top_name), find(None).path
+        ladder = as_shaka(ladder, top) if "shaka" in names else ladder
         plan = prepare(IngestRequest(source=str(source)), Settings(home=top / "plan", ladder=ladder))
         rungs = ", ".join(rendition.id for rendition in plan.video)
         print(f"source {plan.source.name}: {float(plan.source.duration):.1f} s, rungs {rungs}", file=sys.stderr)

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.ladder import measure, median, ways
+from tests.benchmarks.ladder import SHAKA_PRESET, measure, median, ways
 from tests.benchmarks.turns import Cost
 from vidpipe.media.ffmpeg import find
 
@@ -108,7 +108,7 @@ def main() -> None:
             names = ways(options.only)
             ladder = options.ladder or source.ladder
             row = measure(file, ladder, rounds=options.rounds, names=names, quality=options.quality)
-        known = {"row": source.name, "ladder": ladder}
+        known = {"row": source.name, "ladder": f"{ladder}, preset {SHAKA_PRESET}" if "shaka" in names else ladder}
         rounds = add(options.rounds_in, known, row.rounds) if options.rounds_in else row.rounds
         print(line(source.name, rounds), flush=True)
         for way, rungs in row.made.items():
