@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from vidpipe.encode.command import ChunkCommand, QualityChains, chunk_arguments, pictures_in, seek_point
+from vidpipe.encode.command import ChunkCommand, QualityChains, chunk_arguments, pictures_in, seek_point, threads_of
 from vidpipe.encode.output import timescale, video_options
 from vidpipe.plan import Chunk, Grid, Picture, ThumbnailPlan, VideoEncode, VideoRendition
 from vidpipe.source.asset import StreamRef
@@ -98,7 +98,7 @@ CASES = [
         JOB.model_copy(
             update=LATER
             | {
-                "threads": 2,
+                "threads": 4,
                 "renditions": (
                     made("4k", codec="hevc", profile="main"),
                     made("av1", codec="av1", preset="8", crf=35.0),
@@ -106,10 +106,10 @@ CASES = [
             }
         ),
         [
-            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 2",
+            "-hide_banner -nostdin -y -loglevel repeat+level+error -nostats -progress pipe:1 -copyts -filter_complex_threads 4",
             (
                 "-f matroska -noaccurate_seek -noautorotate -protocol_whitelist file -reinit_filter 0 -seek_timestamp 1 -ss"
-                " 11.000 -threads 2 -i 'file:/in/it'\"'\"'s 100%d.mkv'"
+                " 11.000 -threads 4 -i 'file:/in/it'\"'\"'s 100%d.mkv'"
             ),
             "GRAPH",
             "  [0:0]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[s0]",
@@ -142,7 +142,7 @@ CASES = [
                 " keyint=60:irefresh-type=2:scd=0:lp=2 -threads 2 -video_track_timescale 30000 file:av1.mp4"
             ),
         ],
-        id="hevc and av1 of a later chunk with two threads",
+        id="hevc and av1 of a later chunk with four threads, and two for what has half the pixels",
     ),
     pytest.param(
         JOB.model_copy(
@@ -316,6 +316,18 @@ def laid_out(arguments: list[str]) -> list[str]:
 @pytest.mark.parametrize(("job", "expected"), CASES)
 def test_the_whole_command(job: ChunkCommand, expected: list[str]) -> None:
     assert laid_out(chunk_arguments(job)) == expected
+
+
+@pytest.mark.parametrize(
+    ("threads", "expected"), [(1, [1, 1, 1, 1, 1, 1]), (3, [1, 1, 1, 1, 3, 3]), (12, [1, 1, 2, 5, 12, 12]), (16, [1, 2, 3, 7, 16, 16])]
+)
+def test_a_rung_has_threads_by_the_pixels_it_has_of_the_source_s(threads: int, expected: list[int]) -> None:
+    """So that all of them end together, and those that have little to do waste nothing on waiting for each other."""
+    sizes = [(426, 240), (640, 360), (854, 480), (1280, 720), (1920, 1080), (3840, 2160)]
+    command = JOB.model_copy(update={"threads": threads})
+    assert (command.video.width, command.video.height) == (1920, 1080)
+    rungs = [RUNG.model_copy(update={"width": width, "height": height}) for width, height in sizes]
+    assert [threads_of(each, command) for each in rungs] == expected
 
 
 @pytest.mark.parametrize(("height", "expected"), [(90, 1), (240, 2), (480, 4), (720, 6), (1080, 9), (2160, 16)])

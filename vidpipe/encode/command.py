@@ -70,7 +70,7 @@ class ChunkCommand(Data):
     renditions: those that are missing, each with its own picture.  picture: of the thumbnails, and of what is measured.
     smallest: width and height of the smallest rung of the whole plan.
     thumbnails: None if there are pictures already (or none in this chunk).  posters: timeline frames.
-    threads: of the decoder, the filters and each encoder.
+    threads: of the decoder, the filters and the encoder of a rung as large as the source (``threads_of``).
     """
 
     location: str
@@ -264,6 +264,16 @@ def _shape(rendition: VideoRendition) -> _Shape:
     return _Shape(rendition.picture, rendition.frame_step, rendition.width, rendition.height, pixel_format(rendition))
 
 
+def threads_of(rendition: VideoRendition, command: ChunkCommand) -> int:
+    """Return the threads of a rung's encoder: those of the chunk in proportion to the pixels that it has of the source's.
+
+    A rung that is far smaller has its work done beside the largest one, and one thread does it with less waste. By the source and not by
+    the largest rung, because a rung's bytes must not depend on the others.
+    """
+    share = Fraction(rendition.width * rendition.height, command.video.width * command.video.height)
+    return max(1, round(command.threads * min(share, Fraction(1))))
+
+
 def _outputs(command: ChunkCommand) -> list[Output]:
     """Split the timeline among everything that is missing."""
     shapes: dict[_Shape, list[VideoRendition]] = {}
@@ -285,7 +295,7 @@ def _outputs(command: ChunkCommand) -> list[Output]:
             stream = stream.filter("framestep", step=shape.step)  # keeps the first frame, and declares the lower rate to the encoder
         stream = pixels.fit(stream, shape.width, shape.height, command.video, shape.picture, shape.pixel_format)
         copies = iter(stream.split(len(group) + (shape == measured_at)))
-        outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, command.grid, command.threads)) for r in group]
+        outputs += [next(copies).output(f"file:{video_file(r)}", **video_options(r, command.grid, threads_of(r, command))) for r in group]
         if command.quality and shape == measured_at:
             outputs.append(_measured(next(copies), command.quality.picture))
     if command.quality and alone:
