@@ -129,6 +129,10 @@ class Seen:
         """The statuses of all versions, newest first."""
         return [record.status for record in self.records.get(title, {}).values()]
 
+    def oldest(self, title: str) -> str:
+        """The version that was made first. (Not the least of the ids: those of one second are in no order.)"""
+        return list(self.records[title])[-1]
+
     def live(self, title: str) -> Record | None:
         return next((record for record in self.records.get(title, {}).values() if record.status == "live"), None)
 
@@ -390,7 +394,7 @@ def damaged(world: World) -> None:
     """The catalog has lost the oldest version; the target has lost the record and an object of the live one, and the title's address."""
     world.begin("three")
     seen = world.look()
-    first, live = min(seen.records[FILM]), seen.live(FILM)
+    first, live = seen.oldest(FILM), seen.live(FILM)
     assert live
     with closing(open_storage(world.target)) as storage:
         path = f"{FILM}/{first}/{layout.RECORD}"

@@ -146,7 +146,7 @@ OPERATIONS = {
 def argv_of(operation: Operation, world: World) -> tuple[str, ...]:
     first = ""
     if "{first}" in operation.argv:
-        first = min(world.look().records[FILM])
+        first = world.look().oldest(FILM)
     return tuple(each.format(film=world.film, other=world.other, first=first) for each in operation.argv)
 
 

@@ -92,7 +92,7 @@ def both(world: World, pair: Pair, first: Moment, second: Moment | None, *, swap
 
 
 def argv_of(world: World, argv: Sequence[str]) -> tuple[str, ...]:
-    oldest = min(world.look().records[FILM]) if "{first}" in argv else ""
+    oldest = world.look().oldest(FILM) if "{first}" in argv else ""
     return tuple(each.format(film=world.film, other=world.other, first=oldest) for each in argv)
 
 
