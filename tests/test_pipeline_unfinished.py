@@ -72,31 +72,33 @@ SD = Colour(matrix="smpte170m")
 
 
 @pytest.mark.parametrize(
-    ("facts", "codecs", "anew"),
+    ("facts", "codecs", "scored", "drawn"),
     [
-        pytest.param(source(), ("h264",), False, id="BT.709"),
-        pytest.param(source(640, 480), ("h264",), True, id="untagged SD"),
-        pytest.param(source(colour=SD), ("h264",), True, id="HD in the matrix of SD"),
-        pytest.param(source(colour=SD, pixel_format="yuv422p10le", bit_depth=10), ("h264",), False, id="dithered"),
-        pytest.param(source(pixel_format="gbrp"), ("h264",), False, id="RGB"),
-        pytest.param(source(), ("h264", "hevc"), True, id="two codecs"),
+        pytest.param(source(), ("h264",), False, True, id="BT.709, scaled"),
+        pytest.param(source(426, 240, colour=Colour(matrix="bt709")), ("h264",), False, False, id="BT.709, as large as its source"),
+        pytest.param(source(426, 240), ("h264",), False, True, id="untagged SD, as large as its source"),
+        pytest.param(source(640, 480), ("h264",), False, True, id="untagged SD"),
+        pytest.param(source(colour=SD), ("h264",), False, True, id="HD in the matrix of SD"),
+        pytest.param(source(colour=SD, pixel_format="yuv422p10le", bit_depth=10), ("h264",), False, False, id="dithered"),
+        pytest.param(source(pixel_format="gbrp"), ("h264",), False, False, id="RGB"),
+        pytest.param(source(pixel_format="gbrp"), ("h264", "hevc"), True, False, id="two codecs"),
     ],
 )
 def test_only_titles_whose_bytes_are_others_since_then_are_made_anew(
-    facts: Source, codecs: tuple[str, ...], anew: bool, monkeypatch: pytest.MonkeyPatch
+    facts: Source, codecs: tuple[str, ...], scored: bool, drawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ladder = Ladder(name="l", description="d", rungs=tuple(rung(240 * (1 + n), codec=codec) for n, codec in enumerate(codecs)))
     made = planned(facts, ladder)
+    thumbnails = facts.video.pixel_format == "yuv420p"  # they are smaller than the source
     media = fingerprints_of(made, load_policy(), ffmpeg="9.0")
     now = fingerprint(made)
     with monkeypatch.context() as patch:  # as it was before there was anything new
         patch.setattr(versions, "_new_of", lambda *_: {})
-        patch.setattr("vidpipe.inventory.fingerprints.by_colorspace", lambda *_: False)
-        assert (now != fingerprint(made)) == anew
+        patch.setattr("vidpipe.inventory.fingerprints.by_other_filters", lambda *_: {})
+        assert (now != fingerprint(made)) == (scored or drawn or thumbnails)
         before = fingerprints_of(made, load_policy(), ffmpeg="9.0")
-    encoded = anew and len(codecs) == 1
-    assert [media.video[id_] != before.video[id_] for id_ in media.video] == [encoded] * len(codecs)
-    assert (media.pictures != before.pictures) == encoded
+    assert [media.video[id_] != before.video[id_] for id_ in media.video] == [drawn] * len(codecs)
+    assert (media.pictures != before.pictures) == (drawn or thumbnails)
     assert (media.audio, media.subtitles) == (before.audio, before.subtitles)
 
 
@@ -120,6 +122,7 @@ def test_titles_whose_playlist_named_the_keys_of_later_periods_are_made_anew(
     rotation: str | None, named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured = {"key_rotation": rotation, "session_keys": named}
+    monkeypatch.setattr(versions, "by_other_filters", lambda *_: {})
     now = fingerprint(**configured)
     monkeypatch.setattr(versions, "_new_of", lambda *_: {})  # as it was before
     assert (fingerprint(**configured) != now) == (named and rotation is not None)

@@ -129,9 +129,9 @@ SHAKA_PRESET = "slow"
 
 
 def as_shaka(ladder: str, folder: Path) -> str:
-    """Write a copy of a ladder whose rungs have Shaka Streamer's preset; return its path."""
+    """Write a copy of a ladder whose rungs have Shaka Streamer's preset (those of AV1 are numbers, and stay); return its path."""
     file = folder / "ladder.yaml"
-    file.write_text(re.sub(r"(?m)^( *preset:).*$", rf"\1 {SHAKA_PRESET}", find_ladder(ladder).read_text(encoding="utf-8")))
+    file.write_text(re.sub(r"(?m)^( *preset:) *[a-z]+ *$", rf"\1 {SHAKA_PRESET}", find_ladder(ladder).read_text(encoding="utf-8")))
     return str(file)
 
 

@@ -72,7 +72,7 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     # encoder would put the first one into the init section, which then differs from chunk to chunk.
     labels = {"color_primaries": primaries, "color_trc": transfer, "colorspace": matrix or "gbr", "field_mode": "prog"}
     stream = stream.filter("setparams", **labels)
-    if (hdr or quickly or (not converts and matrix == "bt709")) and only_resized(video, width, height, picture, pixel_format):
+    if by_zscale(video, (width, height), picture, pixel_format):
         # The kernel of swscale's bicubic. rin, r: said outright, for frames that say nothing; nothing but the size changes.
         kernel = {"filter": "bicubic", "param_a": 0, "param_b": 0.6}
         stream = stream.filter("zscale", w=width, h=height, **kernel, rin="limited", r="limited")
@@ -109,16 +109,25 @@ def fit(stream: Stream, width: int, height: int, video: VideoStream, picture: Pi
     return _finished(stream, transfer, picture, pixel_format)
 
 
-def only_resized(video: VideoStream, width: int, height: int, picture: Picture, pixel_format: str) -> bool:
-    """Whether a picture of the source has another size than the rung, and everything else as it: then zscale makes it.
+def by_zscale(video: VideoStream, size: tuple[int, int], picture: Picture, pixel_format: str = EIGHT_BITS) -> bool:
+    """Whether zscale makes the size. (Until 0.2 swscale did, always: such pictures have other bytes since.)
 
-    It takes half the time of swscale, a twelfth of an encode where that is easy; the pictures are the same but for rounding. It refuses
-    odd sizes in 4:2:0, and it does not dither when bits are taken away unless it dithers always.
+    It takes half the time, a twelfth of an encode where that is easy. It has what comes in the size's own pixel format, at least until
+    colorspace changes the matrix; it refuses odd sizes in 4:2:0, and dithers either always or never.
     """
     turned = picture.rotation in (90, 270)
     shown = (video.height, video.width) if turned else (video.width, video.height)
     even = video.width % 2 == video.height % 2 == 0
-    return even and video.pixel_format == pixel_format and video.colour.range != "pc" and shown != (width, height)
+    stays = picture.dynamic_range != "SDR"
+    plain = picture.tone_map == "none" and _primaries(video.colour) == _matrix(video) == "bt709"
+    known = stays or plain or by_colorspace(video, picture, pixel_format)
+    return known and even and video.pixel_format == pixel_format and video.colour.range != "pc" and shown != size
+
+
+def by_other_filters(video: VideoStream, size: tuple[int, int], picture: Picture, pixel_format: str = EIGHT_BITS) -> dict[str, str]:
+    """Return what other filters do to a picture than until 0.2, for fingerprints: bytes that were made before are others."""
+    colours = {"colours": "colorspace"} if by_colorspace(video, picture, pixel_format) else {}
+    return colours | ({"size": "zscale"} if by_zscale(video, size, picture, pixel_format) else {})
 
 
 def _matrix_changed(stream: Stream, matrix: str | None, reach: str, pixel_format: str) -> Stream:

@@ -18,7 +18,7 @@ from importlib import metadata
 from typing import Any
 
 from vidpipe.encode.output import pixel_format
-from vidpipe.encode.picture import by_colorspace
+from vidpipe.encode.picture import by_other_filters
 from vidpipe.plan import AudioRendition, Plan, SubtitleRendition
 from vidpipe.source.policy import QualityPolicy
 
@@ -26,8 +26,6 @@ MEDIA_FORMAT = 1
 """Raised whenever the same plan gives other segments, init sections or pictures than before. Playlists are another matter.
 Where that is so of some sources only, say in the fingerprints of these what is new, so that all others stay as they are."""
 
-_COLORSPACE = {"colours": "colorspace"}
-"""Of what the filter colorspace brings to BT.709; swscale made other bytes of it."""
 _BLANK_LINE = {"last_cue": "blank line"}
 """Of segments of subtitles: what ends the last cue; before, only the end of the segment did."""
 
@@ -66,7 +64,8 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
     ladder = sorted(json.dumps(rung, sort_keys=True) for rung in rungs.values())
     picture = made.picture.model_dump(mode="json")
     video = made.source.video
-    quick = {rung.id for rung in made.video if by_colorspace(video, rung.picture, pixel_format(rung))}
+    small = (made.thumbnails.width, made.thumbnails.height)
+    drawn = {rung.id: by_other_filters(video, (rung.width, rung.height), rung.picture, pixel_format(rung)) for rung in made.video}
 
     def dumped(track: AudioRendition | SubtitleRendition) -> dict[str, Any]:
         own = {"side_file": side_files[track.stream.input - 1]} if track.stream.input else {}
@@ -77,7 +76,7 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
     captions = {"pyav": metadata.version("av")}  # its libavcodec decodes them, and not ffmpeg's
     return Fingerprints(
         video={
-            id_: _hash(judged | (_COLORSPACE if id_ in quick else {}), kind="video", picture=picture, ladder=ladder, rung=rung)
+            id_: _hash(judged | drawn[id_], kind="video", picture=picture, ladder=ladder, rung=rung)
             for id_, rung in rungs.items()
         },
         audio={id_: _hash(judged, kind="audio", track=track) for id_, track in audio.items()},
@@ -86,7 +85,7 @@ def fingerprints_of(made: Plan, policy: QualityPolicy, *, ffmpeg: str) -> Finger
             for id_, track in subtitles.items()
         },
         pictures=_hash(
-            judged | (_COLORSPACE if by_colorspace(video, made.picture) else {}),
+            judged | by_other_filters(video, small, made.picture),
             kind="pictures",
             picture=picture,
             thumbnails=made.thumbnails.model_dump(mode="json"),

@@ -22,7 +22,7 @@ from vidpipe.catalog import open_catalog
 from vidpipe.catalog.record import Record
 from vidpipe.defaults import MASTER_KEY_VARIABLE
 from vidpipe.encode.output import pixel_format
-from vidpipe.encode.picture import by_colorspace
+from vidpipe.encode.picture import by_other_filters
 from vidpipe.errors import CatalogFailed, KeyServiceFailed, PublishFailed, UsageError, VidpipeError
 from vidpipe.layout import HLS_ONLY
 from vidpipe.manifest.drm import check_signals
@@ -91,15 +91,17 @@ def _as_before(made: Plan) -> dict[str, Any]:
 def _new_of(made: Plan, settings: Settings) -> dict[str, Any]:
     """Return what a plan gives since 0.2 and did not give before.
 
-    Colours by another filter, SCORE in a playlist of several codecs, a blank line after the last cue of each segment of subtitles, a
-    master playlist that names the keys of the first period alone.
+    Colours and sizes by other filters, SCORE in a playlist of several codecs, a blank line after the last cue of each segment of subtitles,
+    a master playlist that names the keys of the first period alone.
     """
-    quick = by_colorspace(made.source.video, made.picture)
-    quick = quick or any(by_colorspace(made.source.video, rung.picture, pixel_format(rung)) for rung in made.video)
+    video, thumbnails = made.source.video, made.thumbnails
+    drawn = by_other_filters(video, (thumbnails.width, thumbnails.height), made.picture)
+    for rung in made.video:
+        drawn |= by_other_filters(video, (rung.width, rung.height), rung.picture, pixel_format(rung))
     scored = len({rung.make.codec for rung in made.video}) > 1
     text = {"last_cue": "blank line"} if made.subtitles else {}
     keys = {"session_keys": "first period"} if settings.session_keys and settings.key_rotation else {}
-    return ({"colours": "colorspace"} if quick else {}) | ({"score": True} if scored else {}) | text | keys
+    return drawn | ({"score": True} if scored else {}) | text | keys
 
 
 def redescribed(fingerprint: str, about: Description) -> str:

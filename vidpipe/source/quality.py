@@ -222,7 +222,7 @@ class _Reader:
     def _value(self, key: str, value: str) -> None:
         if key == "picture":
             self.pictures += self.counting
-        elif key == "idet.single.current_frame":
+        elif key == FIELDS_KEY.removeprefix("lavfi."):
             if self.counting and value in self.fields:
                 self.fields[value] += 1
         elif key == "black_start" or key.endswith(("freeze_start", "silence_start")):

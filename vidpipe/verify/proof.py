@@ -217,7 +217,9 @@ def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
     return playlist
 
 
-def _check_playlist(target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None) -> _Listed:
+def _check_playlist(
+    target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None
+) -> _Listed:
     """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
     path, inits = track.playlist, track.inits if isinstance(track, MediaTrack) else {}
     init = inits.get(0)
