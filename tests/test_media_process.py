@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from vidpipe.errors import Interrupted, UsageError
-from vidpipe.media.process import INHERITED, STDERR_KEPT, Limits, run
+from vidpipe.media.process import GATHERED, INHERITED, STDERR_KEPT, Limits, run
 
 PYTHON = sys.executable
 
@@ -77,6 +77,38 @@ def test_lines_come_as_they_are_written() -> None:
     seen: list[str] = []
     done = run([PYTHON, "-c", "print('a=1'); print('progress=end')"], on_line=seen.append)
     assert (seen, done.stdout) == (["a=1", "progress=end"], b"")
+
+
+def test_lines_stay_whole_however_they_come() -> None:
+    """In halves, many at once, with the last one unfinished, longer than what is kept of one."""
+    seen: list[str] = []
+    long = STDERR_KEPT + 5
+    code = f"""
+import sys, time
+say = lambda text: (sys.stdout.write(text), sys.stdout.flush())
+say("fra"); time.sleep(0.3); say("me=1\\r\\nframe"); time.sleep(0.3); say("=2\\n" + "x" * {long} + "\\n")
+say("".join(f"{{n}}\\n" for n in range(50_000)))
+say("no end")
+"""
+    run([PYTHON, "-c", code], on_line=seen.append)
+    assert seen[:2] == ["frame=1", "frame=2"]
+    numbers = seen.index("0")
+    assert "".join(seen[2:numbers]) == "x" * long
+    assert seen[numbers:] == [*map(str, range(50_000)), "no end"]
+
+
+def test_who_says_little_is_listened_to_a_few_times_a_second() -> None:
+    """Being woken for each of the frames that ffmpeg reports was a fiftieth of a quick encode."""
+    ticks: list[int] = []
+    seen: list[str] = []
+    run(["sh", "-c", "for i in $(seq 200); do echo $i; sleep 0.005; done"], on_line=seen.append, on_tick=lambda: ticks.append(len(seen)))
+    assert seen == [str(number) for number in range(1, 201)]
+    assert 3 < len(set(ticks)) < 100
+
+
+def test_gathering_lines_does_not_delay_the_end() -> None:
+    done = [run(["sh", "-c", "echo 1; sleep 0.02; echo 2"], on_line=lambda line: None).seconds for _ in range(5)]
+    assert min(done) < GATHERED
 
 
 def test_stderr_is_bounded_and_keeps_the_end() -> None:

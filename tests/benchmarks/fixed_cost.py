@@ -4,13 +4,12 @@ CPU seconds, those of all children included, of one frame that goes into a local
 decides how long a second is (a busy neighbour on the same core adds half of it), so the last column compares with the imports that no
 command line of this kind does without: ``import typer, pydantic``.
 
-Bytecode is written first, as an installation does. (Where PYTHONDONTWRITEBYTECODE is set in a checkout, every run compiles vidpipe anew.)
+Bytecode is written first, as an installation does.
 """
 
 from __future__ import annotations
 
 import argparse
-import compileall
 import os
 import shutil
 import statistics
@@ -20,7 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import vidpipe
+from tests.benchmarks.bytecode import write_bytecode
 from vidpipe.media.ffmpeg import find
 
 VIDPIPE = [sys.executable, "-c", "from vidpipe.cli import main; main()"]
@@ -42,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    compileall.compile_dir(Path(vidpipe.__file__).parent, quiet=1)
+    write_bytecode()
     with tempfile.TemporaryDirectory(prefix="vidpipe-fixed-cost-") as name:
         folder = Path(name)
         clip, home, to, planned = folder / "one.mp4", folder / "home", folder / "to", folder / "planned"

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.benchmarks.bytecode import write_bytecode
 from tests.benchmarks.proof import Made, from_master, in_the_clear, named, prove
 from tests.benchmarks.turns import Command, Cost, side_by_side
 from tests.servers import S3Server, rclone
@@ -144,6 +145,7 @@ def measure(source: Path, ladder: str, *, rounds: int, names: Sequence[str], qua
     """Run the ways of ``names`` in turns, prove what they made, and return what they cost."""
     costs: list[dict[str, Cost]] = []
     made: dict[str, dict[str, Made]] = {}
+    write_bytecode()
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as top_name, rclone() as server:
         top, ffmpeg = Path(top_name), find(None).path
         ladder = as_shaka(ladder, top) if "shaka" in names else ladder

@@ -44,7 +44,7 @@ from vidpipe.progress import ChunkFinished, ChunkProgress, EncodePlanned, Report
 from vidpipe.source.limits import SourceLimits
 from vidpipe.work.artifacts import Artifact, Store
 
-TICK = 0.1  # seconds between looks at the cancel signal
+TICK = 0.2  # seconds between looks at the cancel signal
 SIDES = 3  # tasks of a title that run beside its chunks: audio, text, captions
 AHEAD = 2  # tasks handed out beyond those that run, so that no worker waits for the consumer of the results
 AHEAD_ELSEWHERE = 2  # for each worker of a cluster: many end while one result is consumed, and workers join

@@ -19,6 +19,7 @@ import contextlib
 import os
 import queue
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -32,12 +33,15 @@ from typing import IO, Protocol
 
 from vidpipe.data import Data
 from vidpipe.errors import Interrupted, UsageError
+from vidpipe.media.time_slice import lengthen
 
 STDERR_KEPT = 32 * 1024  # bytes: enough for ffmpeg's last words, bounded for a decoder that complains about every frame
 STDERR_FIRST = 4 * 1024
 MOST_NOTED = 100  # lines
 PATIENCE = 1.0  # seconds between the request to end and the kill
-TICK = 0.05  # seconds between looks at the cancel event and the clock
+TICK = 0.2  # seconds between looks at the cancel event and the clock
+GATHERED = 0.1  # seconds for which the lines of a child that says little are left to gather: being woken for each costs more than the line
+MUCH = 8192  # bytes at once; who says so much is read without a pause
 INHERITED = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP"),  # an ffmpeg may be a script that looks for another one
@@ -146,13 +150,14 @@ def run(
         _RUNNING.add(child)
         cleanup.callback(_RUNNING.discard, child)
         cleanup.callback(_end, child)
-        lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        lengthen(child.pid)  # before it has threads
+        blocks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         head, tail, noted = bytearray(), bytearray(), list[bytes]()
-        workers = [_start(_read_out, child.stdout, lines, on_line is not None), _start(_read_err, child.stderr, head, tail, note, noted)]
+        workers = [_start(_read_out, child.stdout, blocks, on_line is not None), _start(_read_err, child.stderr, head, tail, note, noted)]
         if stdin is not None:
             workers.append(_start(_feed, child.stdin, stdin))
         deadline = started + limits.wall_seconds if limits.wall_seconds is not None else None
-        stdout, timed_out = _watch(child, lines, on_line, on_tick, cancel, deadline, limits.output_bytes)
+        stdout, timed_out = _watch(child, blocks, on_line, on_tick, cancel, deadline, limits.output_bytes)
         if timed_out:
             _end(child)
         for worker in workers:
@@ -182,7 +187,7 @@ def kill_all() -> None:
 
 def _watch(
     child: subprocess.Popen[bytes],
-    lines: queue.SimpleQueue[bytes | None],
+    blocks: queue.SimpleQueue[bytes | None],
     on_line: Callable[[str], object] | None,
     on_tick: Callable[[], object] | None,
     cancel: Cancel | None,
@@ -190,7 +195,7 @@ def _watch(
     most: int | None,
 ) -> tuple[bytes, bool]:
     """Follow the child to its end. Return its stdout and whether it ran out of time."""
-    stdout = bytearray()
+    stdout, rest = bytearray(), bytearray()  # rest: the beginning of a line
     total, open_ = 0, True
     ended: float | None = None
     while True:
@@ -206,7 +211,7 @@ def _watch(
                 return bytes(stdout), False
             continue
         try:
-            item = lines.get(timeout=TICK)
+            item = blocks.get(timeout=TICK)
         except queue.Empty:
             # What the child wrote last may still be on its way to the queue; but a grandchild may keep the pipe open for ever.
             if child.poll() is not None:
@@ -215,6 +220,8 @@ def _watch(
             continue
         if item is None:
             open_ = False
+            if on_line is not None and rest:
+                on_line(_text(rest))
             continue
         total += len(item)
         if most is not None and total > most:
@@ -222,8 +229,16 @@ def _watch(
             continue
         if on_line is None:
             stdout += item
-        else:
-            on_line(item.decode("utf-8", "replace").rstrip("\r\n"))
+            continue
+        *lines, rest = (rest + item).split(b"\n")
+        if len(rest) > STDERR_KEPT:
+            lines, rest = [*lines, rest], bytearray()
+        for line in lines:
+            on_line(_text(line))
+
+
+def _text(line: bytearray) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _wrapper(limits: Limits) -> list[str]:
@@ -259,11 +274,16 @@ def _start(target: Callable[..., None], *arguments: object) -> threading.Thread:
     return thread
 
 
-def _read_out(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None], by_line: bool) -> None:
+def _read_out(pipe: IO[bytes], blocks: queue.SimpleQueue[bytes | None], gathers: bool) -> None:
     with contextlib.suppress(OSError, ValueError):  # the pipe was closed under us: the child was ended
-        for item in iter(lambda: pipe.readline(STDERR_KEPT) if by_line else os.read(pipe.fileno(), 65536), b""):
-            lines.put(item)
-    lines.put(None)
+        for block in iter(lambda: os.read(pipe.fileno(), 65536), b""):
+            blocks.put(block)
+            gathers = gathers and len(block) < MUCH
+            if gathers and sys.platform != "win32":
+                end = select.poll()
+                end.register(pipe, 0)  # nothing but its end, at which a pause would only be a delay
+                end.poll(GATHERED * 1000)
+    blocks.put(None)
 
 
 def _read_err(pipe: IO[bytes], head: bytearray, tail: bytearray, note: re.Pattern[bytes] | None, noted: list[bytes]) -> None:

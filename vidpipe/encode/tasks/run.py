@@ -79,13 +79,18 @@ def _ran(ffmpeg: str, job: Job, folder: Path, watched: _Watched) -> Completed:
         with writing(folder):
             return run(argv, stdin=stdin, cwd=folder, cancel=watched.cancel, limits=limits)
 
-    def line(text: str) -> None:
-        if guard.line(text):
-            watched.progress(job.progress(guard.progress.frames))
+    reported = 0
+
+    def tick() -> None:
+        nonlocal reported
+        guard.tick()
+        if guard.progress.frames > reported:
+            reported = guard.progress.frames
+            watched.progress(job.progress(reported))
 
     with Guard(ffmpeg, job, folder, watched.cancel, decodes=watched.decodes) as guard, writing(folder):
         try:
-            return run(argv, stdin=stdin, cwd=folder, on_line=line, on_tick=guard.tick, cancel=watched.cancel, limits=limits)
+            return run(argv, stdin=stdin, cwd=folder, on_line=guard.line, on_tick=tick, cancel=watched.cancel, limits=limits)
         except Hangs as hangs:
             raise Failed(str(hangs), blame=hangs.blame, source=True) from hangs
         except Stalled as stalled:
