@@ -1,4 +1,4 @@
-"""Cores and memory are filled by chunks, and the last ones get threads."""
+"""Cores and memory are filled by chunks, and the last ones get threads where they are few."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from vidpipe.encode.parallelism import Parallelism, chunks_in, memory_of, parall
 @pytest.mark.parametrize(
     ("cores", "chunks", "workers", "threads", "expected"),
     [
-        pytest.param(2, 10, None, None, Parallelism(2, (1,) * 9 + (3,)), id="a chunk for each core, and threads for the last one"),
-        pytest.param(2, 3, None, None, Parallelism(2, (1, 1, 3)), id="three chunks on two cores"),
+        pytest.param(2, 10, None, None, Parallelism(2, (1,) * 10), id="a chunk for each core, to the end"),
+        pytest.param(2, 3, None, None, Parallelism(2, (1, 1, 3)), id="a last one alone gets threads"),
         pytest.param(2, 2, None, None, Parallelism(2, (1, 1)), id="two chunks on two cores"),
         pytest.param(2, 1, None, None, Parallelism(1, (3,)), id="one chunk takes all cores as threads"),
         pytest.param(8, 3, None, None, Parallelism(3, (4,) * 3), id="fewer chunks than cores share them"),
         pytest.param(64, 64, None, None, Parallelism(64, (1,) * 64), id="as many chunks as cores"),
-        pytest.param(64, 128, None, None, Parallelism(64, (1,) * 64 + tuple(min(16, 96 // n) for n in range(64, 0, -1))), id="many cores"),
-        pytest.param(8, 13, None, None, Parallelism(8, (1,) * 5 + (1, 1, 2, 2, 3, 4, 6, 12)), id="late ones share with few"),
+        pytest.param(64, 128, None, None, Parallelism(64, (1,) * 128), id="two waves on many cores"),
+        pytest.param(8, 13, None, None, Parallelism(8, (1,) * 8 + (2,) * 5), id="the last wave shares the cores"),
+        pytest.param(8, 9, None, None, Parallelism(8, (1,) * 8 + (12,)), id="one more than the cores"),
         pytest.param(64, 1, None, None, Parallelism(1, (16,)), id="threads end where they gain nothing"),
         pytest.param(8, 2, 4, None, Parallelism(4, (6, 6)), id="more workers than chunks"),
         pytest.param(1, 5, None, None, Parallelism(1, (1,) * 5), id="one core"),
-        pytest.param(8, 20, 2, None, Parallelism(2, (6,) * 19 + (12,)), id="workers given"),
-        pytest.param(2, 10, 8, None, Parallelism(8, (1,) * 9 + (3,)), id="more workers than cores"),
+        pytest.param(8, 20, 2, None, Parallelism(2, (6,) * 20), id="workers given"),
+        pytest.param(2, 10, 8, None, Parallelism(8, (1,) * 8 + (1, 1)), id="more workers than cores"),
         pytest.param(8, 20, None, 4, Parallelism(2, (4,) * 20), id="threads given"),
         pytest.param(2, 20, None, 4, Parallelism(1, (4,) * 20), id="more threads than cores"),
         pytest.param(8, 20, 3, 5, Parallelism(3, (5,) * 20), id="both given"),
@@ -35,7 +36,7 @@ def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threa
     assert parallelism(chunks, cores=cores, fitting=chunks, workers=workers, threads=threads) == expected
 
 
-THREADS_OF_22 = (1,) * 14 + (1, 1, 2, 2, 3, 4, 6, 12)
+THREADS_OF_22 = (1,) * 16 + (2,) * 6
 
 
 @pytest.mark.parametrize(

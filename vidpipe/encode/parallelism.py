@@ -5,8 +5,8 @@ Out:  Parallelism.
 Wrong: nothing here can fail; a machine that is too small gets one chunk at a time.
 
 Frame threads wait for each other, repeat work and shorten the reach of motion vectors; a chunk has work for more than one core even with
-one thread for each encoder. So cores are filled by chunks, and only the last ones, which would leave cores idle, get more threads (measured
-in docs/performance.md).
+one thread for each encoder. So cores are filled by chunks, and only the last ones, where they are too few for all cores, get more threads
+(measured in docs/performance.md).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Parallelism:
 
 
 def parallelism(chunks: int, *, cores: int, fitting: int, workers: int | None = None, threads: int | None = None) -> Parallelism:
-    """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, which would leave cores idle.
+    """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, where they are fewer than the cores.
 
     fitting: chunks that fit into memory together.  workers, threads: what the user set.  It decides only how many run at once: the
     threads of a chunk are a part of its key, and one rung more must not change it.
@@ -47,12 +47,12 @@ def parallelism(chunks: int, *, cores: int, fitting: int, workers: int | None = 
     chosen = workers or max(1, min(beside, fitting))
     if threads:
         return Parallelism(chosen, (threads,) * chunks)
-    last = min(beside, chunks)
-    # Chunks that begin together share the cores; of the rest, each has only those beside it that begin after it. That one of them may end
-    # alone is no reason for more: frame threads cost 3 % of all of it, and one thread for each encoder leaves a fifth of two cores idle,
-    # for the last part of a chunk.
-    sharers = [last] * last if chunks <= beside else range(last, 0, -1)
-    return Parallelism(chosen, (_threads(cores, beside),) * (chunks - last) + tuple(_threads(cores, n) for n in sharers))
+    # Chunks are equally long, so they end about together, a wave after the other, and those of the last wave share the cores. Where that is
+    # as many as the cores, more threads for one of them would only take its time from the others, which then end long after it. And that
+    # one of several may end alone is no reason for more: frame threads cost 3 % of all of it, and one thread for each encoder leaves a
+    # fifth of two cores idle, for the last part of a chunk.
+    last = chunks % beside or beside
+    return Parallelism(chosen, (_threads(cores, beside),) * (chunks - last) + (_threads(cores, last),) * last)
 
 
 def chunks_in(memory: int, plan: Plan) -> int:
