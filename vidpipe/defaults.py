@@ -172,7 +172,7 @@ SETTINGS: dict[str, Setting] = {
         anywhere=True,
     ),
     "threads": Setting(
-        "Encoder threads of the largest rung in a chunk; smaller ones get fewer. Default: one, or more for the last chunks if these are few.",
+        "Encoder threads of the largest rung in a chunk; smaller ones get fewer. Default: one, or more for the last if these are few.",
         form="a whole number, 1 or more",
         example=2,
         anywhere=True,
