@@ -120,7 +120,7 @@ def run(
 
     note: lines of stderr that are kept however much stands around them; a talkative decoder pushes the others out.
 
-    on_line is called in the caller's thread with each line of stdout as it comes (then Completed.stdout is empty).
+    on_line is called in the caller's thread with each line of stdout, within GATHERED (then Completed.stdout is empty).
     on_tick is called there every TICK or more often, whether the child says anything or not.
     Of the environment it gets what INHERITED names.
     """
