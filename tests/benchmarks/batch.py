@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.benchmarks.bytecode import write_bytecode
 from tests.benchmarks.ladder import bare
 from tests.benchmarks.proof import in_the_clear, named, prove
 from tests.benchmarks.turns import Command, Cost, side_by_side
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--ladder", default="fast")
     parser.add_argument("--only", default=",".join(WAYS), help="comma-separated ways, to leave some out")
     given = parser.parse_args()
+    write_bytecode()
     ways = [way for way in WAYS if way in given.only.split(",")]
     figures: dict[str, list[Cost]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="vidpipe-bench-") as name:

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.benchmarks.bytecode import write_bytecode
+
 PATIENCE = 30
 
 
@@ -58,6 +60,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk-seconds", default="6", help="short, so that both workers have enough to do")
     options = parser.parse_args()
+    write_bytecode()
     wall: dict[int, list[float]] = {1: [], 2: []}
     environ = {**os.environ, "VIDPIPE_CHUNK_SECONDS": options.chunk_seconds}
     for _ in range(options.rounds):

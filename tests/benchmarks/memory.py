@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.bytecode import write_bytecode
 from tests.ingest_support import ladder
 from vidpipe.media.ffmpeg import find
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 60])
     parser.add_argument("--heights", type=int, nargs="+", default=[180], help="of the rungs")
     options = parser.parse_args()
+    write_bytecode()
     with tempfile.TemporaryDirectory(prefix="vidpipe-memory-") as name:
         folder = Path(name)
         for minutes in options.minutes:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.bytecode import write_bytecode
 from tests.fault_proxy import Proxy, counted
 from tests.servers import rclone
 from vidpipe.media.ffmpeg import find
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, nargs="?")
     parser.add_argument("--megabytes", type=int, default=100)
     options = parser.parse_args()
+    write_bytecode()
     with tempfile.TemporaryDirectory(prefix="vidpipe-retitle-") as name, rclone() as server, counted(server) as (reached, proxy):
         folder = Path(name)
         (folder / "retitle.yaml").write_text(LADDER)

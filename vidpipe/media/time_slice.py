@@ -30,7 +30,7 @@ _POLICY, _RUNTIME = 1, 5
 
 def lengthen(process: int) -> None:
     """Give the main thread of ``process``, and all that it will start, the longest turns. Nice value and policy stay."""
-    if sys.platform != "linux" or platform.machine() not in _CALLS:
+    if sys.platform != "linux" or platform.machine() not in _CALLS or sys.maxsize < 2**32:  # of 32 bits: the numbers name other calls
         return
     get, set_ = _CALLS[platform.machine()]
     call = ctypes.CDLL(None).syscall
