@@ -243,6 +243,12 @@ def key_server(tls: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
                 time.sleep(state.pause)
                 self.wfile.write(data[len(data) // 2 :])
 
+        def do_HEAD(self) -> None:
+            self.send_response(state.status)
+            for name, value in state.sent.items():
+                self.send_header(name, value)
+            self.end_headers()
+
         def _known(self, body: bytes) -> bool:
             given = self.headers.get("Authorization")
             if any(self.headers.get(name) != value for name, value in state.headers.items()):

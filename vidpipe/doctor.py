@@ -24,6 +24,7 @@ from vidpipe.encoders import encoders
 from vidpipe.errors import UsageError, VidpipeError
 from vidpipe.ladder import load
 from vidpipe.media.ffmpeg import find
+from vidpipe.pipeline.key_access import asks_server, key_server, key_store
 from vidpipe.settings import Settings, unknown_variables
 
 LITTLE_SPACE = 5 * 1000**3
@@ -52,6 +53,10 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[CheckResult]
         ("target", lambda: _writable("target", settings.target)),
         ("catalog", lambda: _catalog(settings)),
     ]
+    if settings.delivery_certificate:
+        looks.append(("delivery_certificate", lambda: _delivery_certificate(str(settings.delivery_certificate))))
+    if asks_server(settings):
+        looks.append(("key_source", lambda: _key_server(settings)))
     if settings.cluster:
         looks.append(("cluster", lambda: _cluster(str(settings.cluster))))
     if settings.cluster and settings.cluster_work:
@@ -113,7 +118,6 @@ def _home(settings: Settings) -> CheckResult:
 
 
 def _keys(settings: Settings) -> CheckResult:
-    from vidpipe.pipeline.key_access import key_store
     from vidpipe.protect.former_kms import FORMER
     from vidpipe.protect.master_key import FILE, KMS_NEXT, NEXT, load_master_key
 
@@ -154,6 +158,21 @@ def _keys(settings: Settings) -> CheckResult:
         return _ok("keys", f"none yet; the master key is created on first use in {folder}")
     load_master_key(folder)  # refuses a file that others may read, or that is no key
     return _ok("keys", f"{kept} kept in {folder}, master key in {folder / FILE}")
+
+
+def _delivery_certificate(file: str) -> CheckResult:
+    from vidpipe.protect.delivery_certificate import own_certificate
+
+    own = own_certificate(file).valid()
+    return _ok("delivery_certificate", f"{file}, valid until {own.certificate.not_valid_after_utc:%Y-%m-%d}")
+
+
+def _key_server(settings: Settings) -> CheckResult:
+    """Look whether the key server can be reached and takes our client certificate. It is asked for no key, so a header is not tried."""
+    server = key_server(settings)
+    server.reach()
+    shown = f", which is shown {server.client_certificate}" if server.client_certificate else ""
+    return _ok("key_source", f"a server answers at {server.where}{shown}")
 
 
 def _writable(name: str, target: str) -> CheckResult:

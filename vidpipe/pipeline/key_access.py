@@ -1,13 +1,14 @@
 """The keys of a home, from where the settings say.
 
 In:   settings.
-Out:  KeyStore, MasterSource, KeySource. Nothing is read, and nobody asked, before a key is wanted.
+Out:  KeyStore, MasterSource, KeySource, KeyServerClient. Nothing is read, and nobody asked, before a key is wanted.
 Wrong: UsageError for a KMS key that cannot be left; the store raises it, too, and KeyServiceFailed.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from vidpipe.errors import UsageError
 from vidpipe.protect.former_kms import FormerKms
@@ -15,6 +16,9 @@ from vidpipe.protect.key_source import KeySource, LocalKeys
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.master_source import GivenMaster, KmsMaster, LocalMaster, MasterSource
 from vidpipe.settings import Settings
+
+if TYPE_CHECKING:
+    from vidpipe.protect.key_server_client import KeyServerClient
 
 
 def master_source(settings: Settings, leaving: str | None = None) -> MasterSource:
@@ -37,13 +41,18 @@ def key_source(settings: Settings, store: KeyStore, scheme: str, *, copied: bool
     """Return where the keys of new versions come from. scheme: that they are for.  copied: no ingest makes the version."""
     if not asks_server(settings):
         return LocalKeys(store)
-    url = settings.key_source.partition(":")[2]
-    from vidpipe.protect.key_server_client import KeyServerClient
     from vidpipe.protect.speke import SpekeKeys
 
-    server = KeyServerClient(url, settings.key_source_authorization, settings.key_source_header, settings.key_source_client_certificate)
-    asked = SpekeKeys(server, store, scheme, settings.delivery_certificate)
+    asked = SpekeKeys(key_server(settings), store, scheme, settings.delivery_certificate)
     return replace(asked, afresh="give the unfinished version up: vidpipe work clean --unfinished") if copied else asked
+
+
+def key_server(settings: Settings) -> KeyServerClient:
+    """Return the key server that the settings name (``asks_server``), and how it knows us."""
+    from vidpipe.protect.key_server_client import KeyServerClient
+
+    url = settings.key_source.partition(":")[2]
+    return KeyServerClient(url, settings.key_source_authorization, settings.key_source_header, settings.key_source_client_certificate)
 
 
 def asks_server(settings: Settings) -> bool:

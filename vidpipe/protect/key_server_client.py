@@ -11,7 +11,8 @@ same command continues later. It may be asked any number of times, because the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -75,12 +76,25 @@ class KeyServerClient:
         except _PassingFailure as problem:
             raise problem.failure from problem.__cause__
 
+    def reach(self) -> None:
+        """Connect as ``ask`` does, and ask for nothing: any answer shows that the server is there, and that it knows our certificate."""
+        try:
+            with self._answered("HEAD", {}, b""):
+                pass
+        except _PassingFailure as problem:
+            raise problem.failure from problem.__cause__
+
     def _ask_once(self, document: bytes) -> bytes:
+        with self._answered("POST", self._headers(document), document) as answer:
+            self._check(answer)
+            return b"".join(_limited(answer.blocks, self.where))
+
+    @contextmanager
+    def _answered(self, method: str, headers: Mapping[str, str], content: bytes) -> Iterator[Answer]:
         try:
             web = Web(silence=SILENCE, client_certificate=self.client_certificate)
-            with web, web.answered(self.url, "POST", self._headers(document), document) as answer:
-                self._check(answer)
-                return b"".join(_limited(answer.blocks, self.where))
+            with web, web.answered(self.url, method, headers, content) as answer:
+                yield answer
         except BadClientCertificate as problem:
             fix = "give a PEM file with the certificate and its private key, without a password, in key_source_client_certificate"
             raise UsageError(problem.what, where=self.client_certificate, fix=fix) from problem
@@ -145,7 +159,8 @@ class KeyServerClient:
 
 def _is_about_certificates(problem: WebError) -> bool:
     """Whether TLS failed by a certificate, ours or the server's. OpenSSL says so in words alone."""
-    return "SSL" in problem.what and "certificate" in problem.what.lower()
+    what = problem.what.lower()
+    return "ssl" in what and ("certificate" in what or "unknown ca" in what)  # the latter: the server does not know who signed ours
 
 
 class _PassingFailure(Exception):
