@@ -237,6 +237,15 @@ def test_a_damaged_or_lost_object_is_never_published(film: Settings) -> None:
     with pytest.raises(VerificationFailed, match="the segment cannot be read: it has not one fragment") as failed:
         rekey(FILM, film)
     assert failed.value.where == str(folder / known.audio[0].segments[0].uri)
+    segment = known.audio[0].segments[1].uri
+    data = (folder / segment).read_bytes().replace(b"traf", b"trag")
+    (folder / segment).write_bytes(data)
+    listed["audio"][0]["segments"][0]["samples"] -= 1
+    listed["audio"][0]["segments"][1]["sha256"] = hashlib.sha256(data).hexdigest()
+    inventory.write_text(json.dumps(listed))
+    with pytest.raises(VerificationFailed, match="the segment cannot be opened: an encrypted segment cannot be read: ") as failed:
+        rekey(FILM, film)
+    assert failed.value.where == str(folder / segment)
     data = (folder / init).read_bytes().replace(b"moov", b"moow")
     (folder / init).write_bytes(data)
     listed["objects"][init]["sha256"] = hashlib.sha256(data).hexdigest()

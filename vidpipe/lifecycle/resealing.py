@@ -107,7 +107,11 @@ class Resealer:
     ) -> ProtectedSegment:
         data = self._read(segment.uri, segment.sha256)
         scheme = scheme_of(track.scheme)
-        clear = scheme.open(data, keys[segment.key_id] if segment.key_id else None, bytes.fromhex(segment.iv) if segment.iv else None)
+        key, iv = keys[segment.key_id] if segment.key_id else None, bytes.fromhex(segment.iv) if segment.iv else None
+        try:
+            clear = scheme.open(data, key, iv)
+        except VerificationFailed as problem:  # it does not know which segment it was given
+            raise self._damaged(segment.uri, f"cannot be opened: {problem.what}") from problem
         whole = Segment(
             rendition=segment.rendition,
             index=segment.index,
