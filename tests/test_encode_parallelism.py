@@ -30,9 +30,13 @@ from vidpipe.encode.parallelism import Parallelism, chunks_in, memory_of, parall
         pytest.param(8, 20, None, 4, Parallelism(2, (4,) * 20), id="threads given"),
         pytest.param(2, 20, None, 4, Parallelism(1, (4,) * 20), id="more threads than cores"),
         pytest.param(8, 20, 3, 5, Parallelism(3, (5,) * 20), id="both given"),
+        pytest.param(8, 3, None, (1, 1, 4), Parallelism(2, (1, 1, 4)), id="threads of each chunk, as they once were"),
+        pytest.param(2, 3, None, (1, 1, 16), Parallelism(1, (1, 1, 16)), id="as they once were on a larger machine"),
     ],
 )
-def test_workers_and_threads(cores: int, chunks: int, workers: int | None, threads: int | None, expected: Parallelism) -> None:
+def test_workers_and_threads(
+    cores: int, chunks: int, workers: int | None, threads: int | tuple[int, ...] | None, expected: Parallelism
+) -> None:
     assert parallelism(chunks, cores=cores, fitting=chunks, workers=workers, threads=threads) == expected
 
 

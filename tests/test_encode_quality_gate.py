@@ -72,7 +72,7 @@ def test_a_chunk_costs_the_same_however_many_came_before(tmp_path: Path) -> None
         started = time.thread_time()
         for number in range(count):
             chunk = Chunk(index=number, start=number * 48, frames=48)
-            gate.add(EncodedChunk(chunk=chunk, video={}, quality=artifact))
+            gate.add(EncodedChunk(chunk=chunk, threads=1, video={}, quality=artifact))
         return time.thread_time() - started
 
     assert seconds(1000) < 8 * seconds(250)

@@ -16,6 +16,7 @@ from vidpipe.catalog.record import Record
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
 from vidpipe.manifest.hls import playlists
+from vidpipe.pipeline.ingest import IngestRequest, prepare
 from vidpipe.pipeline.sealing import loss
 from vidpipe.storage import open_storage
 
@@ -72,6 +73,20 @@ def test_the_inventory_names_every_object(tmp_path: Path) -> None:
     assert isinstance(inventory, Inventory)
     assert set(inventory.entries) == names - {"inventory.json", "record.json"}
     assert all((version(result) / name).stat().st_size == entry.size for name, entry in inventory.entries.items())
+
+
+def test_the_inventory_says_how_the_video_was_encoded(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90, threads=2)
+    result = run(CLIP, configured)
+    made = prepare(IngestRequest(source=str(CLIP)), configured)
+    inventory = read_inventory((version(result) / "inventory.json").read_bytes())
+    assert isinstance(inventory, Inventory)
+    assert [(chunk.frames, chunk.threads) for chunk in inventory.chunks] == [(chunk.frames, 2) for chunk in made.chunks]
+    titled = run(CLIP, settings(tmp_path, 90, threads=1), title="Another one")
+    assert titled.copied
+    later = read_inventory((version(titled) / "inventory.json").read_bytes())
+    assert isinstance(later, Inventory)
+    assert later.chunks == inventory.chunks, "of the version that it was taken over from"
 
 
 def test_playlists_are_a_function_of_the_inventory_alone(tmp_path: Path) -> None:

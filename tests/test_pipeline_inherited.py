@@ -17,7 +17,7 @@ from tests.package_support import audio_rendition
 from tests.title_support import KEY, PREFIX, SPOKEN, WORDS, Encoded, publish_title, with_tracks
 from vidpipe.inventory import Inventory
 from vidpipe.inventory.fingerprints import Fingerprints, fingerprints_of
-from vidpipe.inventory.model import AudioTrack, LeftOutTrack, MediaTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.model import AudioTrack, LeftOutTrack, MadeChunk, MediaTrack, SubtitleTrack, VideoTrack
 from vidpipe.package.init import respoken
 from vidpipe.pipeline.inheritance import Inheritance, inherited, take_over
 from vidpipe.plan import Plan
@@ -74,8 +74,10 @@ ALL = {"low", "high", "en", SPOKEN.id}
 
 
 def test_what_is_the_same_is_taken_over_whole(made: Plan, live: Inventory) -> None:
-    found = decide(made, live)
+    chunks = (MadeChunk(frames=96, threads=3),)
+    found = decide(made, live.model_copy(update={"chunks": chunks}))
     assert found.is_all
+    assert found.chunks == chunks
     assert (set(found.tracks), found.pictures, found.left_out, found.spoken, found.objects) == (ALL, live.pictures, (), {}, ())
     segments = {segment.uri for segment in live.segments}
     assert found.moves == {path: path for path in (*segments, *(track.init for track in live.media), POSTER, SHEET)}
@@ -102,9 +104,10 @@ def test_what_is_the_same_is_taken_over_whole(made: Plan, live: Inventory) -> No
 )
 def test_what_is_not_the_same_is_made(made: Plan, live: Inventory, changes: Any, expected: object) -> None:
     """One decode makes all rungs and pictures, so that they are taken over together or not at all."""
-    found = decide(made, live, **changes)
+    found = decide(made, live.model_copy(update={"chunks": (MadeChunk(frames=96, threads=3),)}), **changes)
     assert parts(found) == expected
     assert not found.is_all
+    assert bool(found.chunks) != bool(found.rest.chunks), "those of the live version, or new ones"
     kinds = {"video" if name in ("low", "high") else "audio" if name == "en" else "subtitles" for name in found.tracks}
     kinds |= {"thumbnails"} if "low" in found.tracks else set()
     assert {path.partition("/")[0] for path in found.moves} == kinds

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,9 +20,10 @@ from tests.playback import barcodes
 from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import SourceFile
 from vidpipe.inventory import Inventory, Objects, read_inventory
-from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.inventory.model import MadeChunk
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
 from vidpipe.pipeline.making import EncodedVersion, MadeVersion
-from vidpipe.pipeline.restore import Differs, check_put_back, restoring
+from vidpipe.pipeline.restore import Differs, as_encoded, check_put_back, restoring
 from vidpipe.pipeline.sealing import Loss
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import KeyStore
@@ -98,6 +101,41 @@ def test_what_is_lost_is_encoded_again_if_its_chunks_are_gone(original: tuple[Se
     again = run(FIXTURES / "portrait-25.mp4", configured, content_id="film")
     assert (again.restored, again.artifacts_reused) == (1, 0)
     assert tree(version(first)) == before
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        pytest.param({"threads": 1}, {"threads": 3}, id="with other threads"),
+        pytest.param({"threads": 1}, {"threads": 1, "chunk_seconds": Fraction(2)}, id="in other chunks"),
+    ],
+)
+def test_it_is_encoded_as_it_once_was(then: dict[str, Any], now: dict[str, Any], tmp_path: Path) -> None:
+    """Frame threads, and where a chunk begins, shape the bytes: the inventory says how it was.
+
+    With several threads x264, held to a rate, need not give the same twice (ultrafast, 3 threads: one of six runs was as the first).
+    """
+    first = run(FIXTURES / "portrait-25.mp4", settings(tmp_path, 360, **then), content_id="film")
+    before = tree(version(first))
+    other = settings(tmp_path, 360, **now)
+    shutil.rmtree(other.work / "chunks")
+    (version(first) / "video/360p/00002.m4s").unlink()
+    again = run(FIXTURES / "portrait-25.mp4", other, content_id="film")
+    assert (again.restored, again.artifacts_reused) == (1, 0)
+    assert tree(version(first)) == before
+
+
+def test_a_version_that_does_not_say_how_it_was_encoded_is_encoded_as_now(original: tuple[Settings, IngestResult]) -> None:
+    configured, _ = original
+    made = prepare(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), configured)
+    older = inventory(chunks=())
+    assert as_encoded(made, Loss(older, frozenset())) == (made, None)
+    assert as_encoded(made, Loss(Objects(objects={}), frozenset())) == (made, None)
+    frames = sum(chunk.frames for chunk in made.chunks)
+    chunks = (MadeChunk(frames=50, threads=2), MadeChunk(frames=frames - 50, threads=3))
+    then, threads = as_encoded(made, Loss(inventory(chunks=chunks), frozenset()))
+    assert ([(chunk.index, chunk.start, chunk.frames) for chunk in then.chunks], threads) == ([(0, 0, 50), (1, 50, frames - 50)], (2, 3))
+    assert then.model_copy(update={"chunks": made.chunks}) == made
 
 
 def test_a_compressed_playlist_is_put_back_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def test_what_is_counted_of_an_encode(tmp_path: Path) -> None:
     kept = new.model_copy(update={"reused": True})
     tally = Tally()
     for index, video in enumerate([{"90p": kept, "180p": kept}, {"90p": kept, "180p": new}, {"90p": new, "180p": new}]):
-        tally.add(EncodedChunk(chunk=Chunk(index=index, start=index * 48, frames=48), video=video))
+        tally.add(EncodedChunk(chunk=Chunk(index=index, start=index * 48, frames=48), threads=1, video=video))
     assert tally == Tally(chunks=3, chunks_reused=1, artifacts=6, artifacts_reused=3)
     for artifact in (new, kept, None):
         tally.add(EncodedSubtitles(rendition=WORDS, artifact=artifact))

@@ -48,7 +48,10 @@ def addresses(content_id: str) -> tuple[str, str]:
 
 
 def new_version(now: datetime) -> str:
-    """Return a version id that sorts by time and never meets another: UTC time and 24 random bits. now: with a time zone."""
+    """Return a version id: the UTC time to the second, by which ids sort, and 24 random bits for those of one second.
+
+    now: with a time zone.
+    """
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 

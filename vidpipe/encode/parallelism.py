@@ -11,7 +11,7 @@ one thread for each encoder. So cores are filled by chunks, and only the last on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vidpipe.encoders import encoder_of
@@ -37,16 +37,19 @@ class Parallelism:
     threads: tuple[int, ...]
 
 
-def parallelism(chunks: int, *, cores: int, fitting: int, workers: int | None = None, threads: int | None = None) -> Parallelism:
+def parallelism(
+    chunks: int, *, cores: int, fitting: int, workers: int | None = None, threads: int | Sequence[int] | None = None
+) -> Parallelism:
     """Choose from the cores: a chunk of one thread for each, and threads for the last chunks, where they are fewer than the cores.
 
-    fitting: chunks that fit into memory together.  workers, threads: what the user set.  It decides only how many run at once: the
-    threads of a chunk are a part of its key, and one rung more must not change it.
+    fitting: chunks that fit into memory together.  It decides only how many run at once: the threads of a chunk are a part of its key, and
+    one rung more must not change it.  workers, threads: what the user set; or the threads of each chunk, if they are known.
     """
-    beside = workers or max(1, min(cores // (threads or 1), chunks))
+    each = (threads,) * chunks if isinstance(threads, int) else tuple(threads or ())
+    beside = workers or max(1, min(cores // max(each, default=1), chunks))
     chosen = workers or max(1, min(beside, fitting))
     if threads:
-        return Parallelism(chosen, (threads,) * chunks)
+        return Parallelism(chosen, each)
     # Chunks are equally long, so they end about together, a wave after the other, and those of the last wave share the cores. Where that is
     # as many as the cores, more threads for one of them would only take its time from the others, which then end long after it. And that
     # one of several may end alone is no reason for more: frame threads cost 3 % of all of it, and one thread for each encoder leaves a

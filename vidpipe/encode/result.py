@@ -10,10 +10,12 @@ from vidpipe.work.artifacts import Artifact
 class EncodedChunk(Data):
     """A finished chunk. video: rendition id -> artifact.  pictures: JPEG files of the sprites, in order, in one MJPEG artifact.
 
+    threads: that a rung as large as the source was to be encoded with.
     posters: timeline frame -> JPEG artifact, for candidates that lie in this chunk.  quality: the findings measured while decoding.
     """
 
     chunk: Chunk
+    threads: int
     video: dict[str, Artifact]
     pictures: Artifact | None = None
     posters: dict[int, Artifact] = {}

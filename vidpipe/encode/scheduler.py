@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -69,7 +69,7 @@ def encode(
     *,
     ffmpeg: FFmpeg,
     workers: int | None = None,
-    threads: int | None = None,
+    threads: int | Sequence[int] | None = None,
     executor: Executor | None = None,
     pool: WorkerPool | None = None,
     quality: command.QualityChains | None = None,
@@ -81,6 +81,7 @@ def encode(
     """Encode what is missing of a plan and yield everything, reused or new, as soon as it is there.
 
     workers, threads: None chooses from the cores (for an executor of others' making: one thread, and as many tasks as it takes).
+    threads: of all chunks; or of each, where they are to come out as they once did.
     pool: shared with other titles, which keep all of it busy, so that one thread is enough for a chunk here too.
     limits: of the children that read the source.
     reuse_only: make nothing; take a chunk whatever number of threads it was encoded with. Raises NotKept for the first that is not there.
@@ -178,7 +179,7 @@ class _Run:
             for others in self.keys.values():
                 have = self._have({name: key for name, key in others.chunk(chunk).items() if name not in have}) | have
         missing = {name: key for name, key in wanted.items() if name not in have}
-        finish = partial(self._chunk_done, chunk, have)
+        finish = partial(self._chunk_done, chunk, threads, have)
         if not missing:
             return finish(Made(files={}))
         wish = command.chunk_command(
@@ -252,12 +253,13 @@ class _Run:
         found = {name: self.store.lookup(key) for name, key in wanted.items()}
         return {name: artifact for name, artifact in found.items() if artifact}
 
-    def _chunk_done(self, chunk: Chunk, have: dict[str, Artifact], made: Made) -> list[Encoded]:
+    def _chunk_done(self, chunk: Chunk, threads: int, have: dict[str, Artifact], made: Made) -> list[Encoded]:
         files = {**have, **made.files}
         self.reporter.emit(ChunkFinished(chunk=chunk.index, frames=chunk.frames, reused=all(a.reused for a in made.files.values())))
         return [
             EncodedChunk(
                 chunk=chunk,
+                threads=threads,
                 video={rendition.id: files[video_file(rendition)] for rendition in self.plan.video},
                 pictures=files.get(command.PICTURES),
                 posters={frame: files[command.poster_file(frame)] for frame in keys.posters_in(self.plan, chunk)},

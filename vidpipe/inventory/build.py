@@ -19,6 +19,7 @@ from vidpipe.inventory.model import (
     AudioTrack,
     Inventory,
     LeftOutTrack,
+    MadeChunk,
     MediaTrack,
     Pictures,
     PublishedTrack,
@@ -43,13 +44,14 @@ _LATER = Bitrate(peak=0, average=0)
 class MadeTracks:
     """What an encode has made. tracks: by id.  inits: of video and audio, by id.  cues: of each subtitle track, as planned.
 
-    left_out: subtitle tracks of which nothing could be made.
+    left_out: subtitle tracks of which nothing could be made.  chunks: of the video, if any was made.
     """
 
     tracks: Mapping[str, PublishedTrack] = field(default_factory=dict)
     inits: Mapping[str, InitSection] = field(default_factory=dict)
     cues: Mapping[str, tuple[Cue, ...]] = field(default_factory=dict)
     left_out: Sequence[LeftOutTrack] = ()
+    chunks: tuple[MadeChunk, ...] = ()
 
     @property
     def media(self) -> list[MediaTrack]:
@@ -58,9 +60,9 @@ class MadeTracks:
 
 
 def measured(
-    made: Plan, packaged: Packaged, segments: Sequence[PublishedSegment], media: Fingerprints, scheme: SchemeName
+    made: Plan, packaged: Packaged, segments: Sequence[PublishedSegment], media: Fingerprints, scheme: SchemeName, threads: Mapping[int, int]
 ) -> MadeTracks:
-    """Put the facts of everything together that was encoded. scheme: that protects the segments.
+    """Put the facts of everything together that was encoded. scheme: that protects the segments.  threads: by index of the chunk.
 
     made: without chunks, no picture was encoded.
     """
@@ -109,7 +111,8 @@ def measured(
             segments=tuple(runs[text.id]),
             **subtitle_words(text),
         )
-    return MadeTracks(tracks=tracks, inits=inits, cues=packaged.cues, left_out=left_out)
+    chunks = tuple(MadeChunk(frames=chunk.frames, threads=threads[chunk.index]) for chunk in made.chunks)
+    return MadeTracks(tracks=tracks, inits=inits, cues=packaged.cues, left_out=left_out, chunks=chunks)
 
 
 def build(
@@ -119,6 +122,7 @@ def build(
     tracks: Mapping[str, PublishedTrack],
     left_out: Sequence[LeftOutTrack],
     *,
+    chunks: tuple[MadeChunk, ...],
     pictures: str,
     sheets: Mapping[str, int],
     keys: KeySet,
@@ -126,7 +130,7 @@ def build(
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 
-    pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.  keys: all that were made for it.
+    chunks: of the video.  pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.  keys: all that were made for it.
     session_keys: as in Inventory.
     """
     missing = [*(LeftOutTrack(**dict(track)) for track in made.left_out), *left_out]
@@ -140,6 +144,7 @@ def build(
         video=tuple(track for rung in made.video if isinstance(track := tracks[rung.id], VideoTrack)),
         audio=tuple(track for rendition in made.audio if isinstance(track := tracks[rendition.id], AudioTrack)),
         subtitles=tuple(text for planned in made.subtitles if isinstance(text := tracks.get(planned.id), SubtitleTrack)),
+        chunks=chunks,
         pictures=Pictures(
             media=pictures, poster=layout.POSTER, track=layout.THUMBNAILS, sheets=tuple(sheets), sprites=_sprites(made, sheets)
         ),

@@ -111,6 +111,13 @@ class SubtitleTrack(PublishedTrack):
     hearing_impaired: bool = Field(default=False, description="Includes non-speech sound (SDH).")
 
 
+class MadeChunk(Data):
+    """A chunk of the encode. Where it begins and how many threads its encoders had shape the bytes of all rungs."""
+
+    frames: int = Field(description="Of the time line.")
+    threads: int = Field(description="Of the encoder of a rung as large as the source; smaller ones have fewer.")
+
+
 class Sprites(Data):
     """How sprites lie on their sheets, row by row. The last sheet is only as large as it has to be."""
 
@@ -159,6 +166,7 @@ class Inventory(Objects):
     video: tuple[VideoTrack, ...] = Field(min_length=1, description="In the order of the plan.")
     audio: tuple[AudioTrack, ...] = ()
     subtitles: tuple[SubtitleTrack, ...] = ()
+    chunks: tuple[MadeChunk, ...] = Field(default=(), description="Of the encode of the video, in order; empty where it was not noted.")
     pictures: Pictures | None = None
     left_out: tuple[LeftOutTrack, ...] = ()
     formats: tuple[FormatName, ...] = Field(default=HLS_ONLY, description="Of the manifests; before there was DASH, all had HLS.")

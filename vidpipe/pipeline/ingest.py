@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -49,7 +50,7 @@ from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
-from vidpipe.pipeline.restore import Differs, check_put_back, named, restorable, restore_record, restoring
+from vidpipe.pipeline.restore import Differs, as_encoded, check_put_back, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, check_all_there, inventory_at, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
@@ -272,7 +273,9 @@ def _restored(
     reporter = run.stages.reporter
     try:
         lost = restorable(live, lost, reporter)
-        made = make(decided, restoring(live, lost, storage, keys, uses, gzip=run.settings.gzip_playlists), run)
+        then, threads = as_encoded(decided.plan, lost)
+        target = restoring(live, lost, storage, keys, uses, gzip=run.settings.gzip_playlists)
+        made = make(replace(decided, plan=then), target, replace(run, threads=threads))
         check_put_back(lost, made)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong

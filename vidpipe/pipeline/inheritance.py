@@ -24,6 +24,7 @@ from vidpipe.inventory.model import (
     AudioTrack,
     Inventory,
     LeftOutTrack,
+    MadeChunk,
     MediaTrack,
     Pictures,
     PublishedTrack,
@@ -51,7 +52,7 @@ class Inheritance:
     moves: path in the new version -> path in the live one, of objects to copy.
     spoken: path of an init section that is the same but for its language, or for what DRM systems want in it -> (path in the live version,
     the language).
-    objects: those that lie at the target now, segments excepted.
+    objects: those that lie at the target now, segments excepted.  chunks: in which the video was encoded.
     """
 
     rest: Plan
@@ -61,6 +62,7 @@ class Inheritance:
     moves: Mapping[str, str] = field(default_factory=dict)
     spoken: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     objects: tuple[PublishedObject, ...] = ()
+    chunks: tuple[MadeChunk, ...] = ()
 
     @property
     def is_all(self) -> bool:
@@ -124,6 +126,7 @@ def inherited(
         left_out=tuple(left_out_of(text, unusable[media.subtitles[text.id]], media.subtitles[text.id]) for text in left_out),
         moves=moves,
         spoken=spoken,
+        chunks=live.chunks if video else (),
     )
 
 

@@ -65,6 +65,7 @@ class RunContext:
     """What all stages of one run have in common. pool: of the encodes, if it is shared with other runs.
 
     reuse_only: nothing is encoded, and ``make`` raises NotKept where a piece is not in the work space.
+    threads: of each chunk's encoders, where they have to give the bytes that they once gave; None leaves it to the settings.
     """
 
     settings: Settings
@@ -73,6 +74,7 @@ class RunContext:
     cancel: threading.Event
     pool: WorkerPool | None = None
     reuse_only: bool = False
+    threads: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             made,
             {**kept.tracks, **new.tracks.tracks},
             [*kept.left_out, *new.tracks.left_out],
+            chunks=kept.chunks or new.tracks.chunks,
             pictures=media.pictures,
             sheets={path: sizes[path] for path in pictures},
             keys=target.protection.keys,
@@ -191,7 +194,7 @@ def _encoded(
             store,
             ffmpeg=ffmpeg,
             workers=workers,
-            threads=settings.threads,
+            threads=run.threads or settings.threads,
             executor=executor,
             pool=run.pool,
             quality=chains(decided.policy),
@@ -219,7 +222,14 @@ def _encoded(
         with stages("thumbnails"):
             pictures = thumbnails.make(made, segmenter.chunks, ffmpeg, cancel).files()
     version = EncodedVersion(
-        tracks=measured(made, segmenter.packaged, segments, media, target.protection.scheme.name),
+        tracks=measured(
+            made,
+            segmenter.packaged,
+            segments,
+            media,
+            target.protection.scheme.name,
+            {each.chunk.index: each.threads for each in segmenter.chunks},
+        ),
         tally=segmenter.tally,
         findings=gate.report().findings,
     )

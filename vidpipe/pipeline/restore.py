@@ -11,6 +11,7 @@ What is not lost stays as it lies there, even if a later vidpipe writes it other
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -28,6 +29,7 @@ from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make
 from vidpipe.pipeline.sealing import Loss, seal_record
 from vidpipe.pipeline.succession import Description
+from vidpipe.plan import Chunk, Plan
 from vidpipe.progress import Note, Reporter, Stages
 from vidpipe.protect.key_source import LocalKeys, existing
 from vidpipe.protect.key_store import KeyStore
@@ -106,6 +108,20 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: 
     return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=StillThere(lost))
 
 
+def as_encoded(made: Plan, lost: Loss) -> tuple[Plan, tuple[int, ...] | None]:
+    """Return a plan with the chunks in which a version was encoded, and the threads of each: they shape its bytes. made: what is the same.
+
+    Of a version that does not say so, the plan as it is, and None.
+    """
+    known = lost.inventory.chunks if isinstance(lost.inventory, Inventory) else ()
+    if sum(chunk.frames for chunk in known) != sum(chunk.frames for chunk in made.chunks):
+        return made, None
+    starts = itertools.accumulate((chunk.frames for chunk in known), initial=0)
+    placed = enumerate(zip(starts, known, strict=False))
+    chunks = tuple(Chunk(index=index, start=start, frames=chunk.frames) for index, (start, chunk) in placed)
+    return made.model_copy(update={"chunks": chunks}), tuple(chunk.threads for chunk in known)
+
+
 def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Reporter, cancel: threading.Event) -> None:
     """Write the record of a live version again if it is lost."""
     if layout.RECORD in lost.paths:
@@ -130,7 +146,8 @@ def put_back(
     known = lost.inventory
     if not isinstance(known, Inventory):
         raise Differs(layout.INVENTORY)
-    made, source = kept.plan.model_copy(update={"formats": known.formats}), kept.source
+    made, _ = as_encoded(kept.plan.model_copy(update={"formats": known.formats}), lost)  # threads: a piece is taken whatever it had
+    source = kept.source
     about = Description(title=live.title, metadata=live.metadata)
     facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
     decided = Decided(made, about, kept.policy, facts, lambda: made.source)

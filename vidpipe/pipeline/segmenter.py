@@ -78,7 +78,7 @@ class Segmenter:
                     self._gate.add(result)
                 self.tally.add(result)
                 if isinstance(result, EncodedChunk):
-                    self.chunks.append(EncodedChunk(chunk=result.chunk, video={}, pictures=result.pictures, posters=result.posters))
+                    self.chunks.append(result.model_copy(update={"video": {}, "quality": None}))
                 for cut, container in self._cuts(result):
                     self.packaged.sizes.add(cut)
                     begun = time.monotonic()
