@@ -104,6 +104,7 @@ def test_the_preview_shows_it_clear(title: Title) -> None:
         assert b"senc" not in segment
         assert len(segment) < track.segments[0].size
         assert b"EXT-X-KEY" not in clear(track.playlist)
+        assert b"I-FRAME" not in clear("master.m3u8"), "its ranges are those of encrypted segments"
 
 
 def test_another_name_encodes_encrypts_and_sends_nothing(title: Title, tmp_path: Path) -> None:

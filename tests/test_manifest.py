@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from vidpipe.errors import UsageError
 from vidpipe.inventory.measure import Bitrate, average, measure, peak, target_duration
-from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.model import AudioTrack, IFrames, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.key_uri import check_key_url, key_uri
@@ -79,6 +80,11 @@ def variant(
     )
     rates = Bitrate(peak=peak, average=average)
     return VideoTrack(**track(name, f"video-{name}.m3u8", rates), facts=facts, init=f"video/{name}/init.mp4", frames=1)
+
+
+def with_i_frames(rung: VideoTrack) -> VideoTrack:
+    rates = Bitrate(peak=rung.bitrate.peak // 10, average=rung.bitrate.average // 10)
+    return rung.model_copy(update={"i_frames": IFrames(playlist=f"i-frames-{rung.id}.m3u8", bitrate=rates)})
 
 
 def audio(name: str, title: str, language: str | None, channels: int = 2, peak: int = 130_000, default: bool = False) -> AudioTrack:
@@ -171,6 +177,19 @@ def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> No
             ),
             id="subtitles",
         ),
+        pytest.param(
+            "media-i-frames",
+            lambda: write_media(
+                [replace(one, i_frame=(24, 900 + one.index)) for one in segments(6, 6, key="9f2c1a")],
+                inits={0: "video/720p/init.mp4"},
+                method="SAMPLE-AES",
+                key_uri=lambda key: key_uri(None, "title", key),
+                target_duration=6,
+                i_frames=True,
+            ),
+            id="i-frames",
+        ),
+        pytest.param("master-i-frames", lambda: write_master([with_i_frames(rung) for rung in (*LADDER, HDR)]), id="master-i-frames"),
         pytest.param("master-subtitles", lambda: write_master(LADDER, LANGUAGES[:1], WORDS), id="master-subtitles"),
         pytest.param("master-ladder", lambda: write_master(LADDER, LANGUAGES[:1]), id="ladder"),
         pytest.param("master-no-audio", lambda: write_master(LADDER), id="no-audio"),
@@ -258,6 +277,7 @@ def test_target_duration(durations: list[list[Fraction]], expected: int) -> None
         pytest.param(segments(6, 6)[1:], {}, "stands at position 0", id="gap"),
         pytest.param(segments(6, key="k"), {}, "key URI or IV is missing", id="encrypted-without-uri"),
         pytest.param(segments(6), {"key_uri": lambda key: key}, "has no key", id="clear-in-an-encrypted-playlist"),
+        pytest.param(segments(6), {"i_frames": True}, "no picture that can be shown by itself", id="nothing-to-show-by-itself"),
         pytest.param(segments(6), {"inits": {0: "init 1.mp4"}}, "not a URI", id="blank-in-uri"),
         pytest.param(segments(6, key="k"), {"method": "AES-128", "key_uri": lambda key: 'k"x'}, "not a URI", id="quote-in-key-uri"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -21,10 +22,12 @@ from vidpipe.catalog.compose import record_of
 from vidpipe.catalog.record import SourceFile
 from vidpipe.inventory import Inventory, Objects, read_inventory
 from vidpipe.inventory.model import MadeChunk
+from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest, prepare
-from vidpipe.pipeline.making import EncodedVersion, MadeVersion
-from vidpipe.pipeline.restore import Differs, as_encoded, check_put_back, restoring
+from vidpipe.pipeline.making import EncodedVersion, MadeVersion, RunContext
+from vidpipe.pipeline.restore import Differs, as_made, check_put_back, restoring
 from vidpipe.pipeline.sealing import Loss
+from vidpipe.progress import Silent, Stages
 from vidpipe.protect.key_source import DrmSignal
 from vidpipe.protect.key_store import KeyStore
 from vidpipe.protect.key_uses import KeyUse
@@ -128,14 +131,16 @@ def test_it_is_encoded_as_it_once_was(then: dict[str, Any], now: dict[str, Any],
 def test_a_version_that_does_not_say_how_it_was_encoded_is_encoded_as_now(original: tuple[Settings, IngestResult]) -> None:
     configured, _ = original
     made = prepare(IngestRequest(source=str(FIXTURES / "portrait-25.mp4")), configured)
-    older = inventory(chunks=())
-    assert as_encoded(made, Loss(older, frozenset())) == (made, None)
-    assert as_encoded(made, Loss(Objects(objects={}), frozenset())) == (made, None)
+    run_ = RunContext(configured, FFmpeg("ffmpeg", "1"), Stages(Silent()), threading.Event())
+    plain = replace(run_, i_frames=False)
+    assert as_made(made, run_, Loss(inventory(), frozenset())) == (made, plain)
+    assert as_made(made, run_, Loss(Objects(objects={}), frozenset())) == (made, plain)
     frames = sum(chunk.frames for chunk in made.chunks)
     chunks = (MadeChunk(frames=50, threads=2), MadeChunk(frames=frames - 50, threads=3))
-    then, threads = as_encoded(made, Loss(inventory(chunks=chunks), frozenset()))
-    assert ([(chunk.index, chunk.start, chunk.frames) for chunk in then.chunks], threads) == ([(0, 0, 50), (1, 50, frames - 50)], (2, 3))
+    then, so = as_made(made, run_, Loss(inventory(chunks=chunks), frozenset()))
+    assert [(chunk.index, chunk.start, chunk.frames) for chunk in then.chunks] == [(0, 0, 50), (1, 50, frames - 50)]
     assert then.model_copy(update={"chunks": made.chunks}) == made
+    assert so == replace(plain, threads=(2, 3))
 
 
 def test_a_compressed_playlist_is_put_back_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

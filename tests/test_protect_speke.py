@@ -22,6 +22,7 @@ from tests.playback.barcodes import read_barcodes
 from vidpipe.catalog.store import Catalog
 from vidpipe.errors import KeyServiceFailed, UsageError, VerificationFailed
 from vidpipe.inventory import Inventory, read_inventory
+from vidpipe.inventory.model import VideoTrack
 from vidpipe.lifecycle.redescription import RedescribeRequest, redescribe
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
 from vidpipe.lifecycle.scrub import ScrubRequest, scrub
@@ -127,13 +128,16 @@ def test_what_drm_systems_want_to_be_said_passes_through_into_a_title(server: Ke
     assert server.wrong == []
     known = read_inventory(files["inventory.json"])
     assert isinstance(known, Inventory)
-    assert re.findall("HDCP-LEVEL=([^,\n]*)", files["master.m3u8"].decode()) == ["NONE"] * len(known.video)
+    named = re.findall("INF:.*HDCP-LEVEL=([^,\n]*)", files["master.m3u8"].decode())
+    assert named == ["NONE"] * 2 * len(known.video), "of each rung, and of its I-frames"
     for track in known.media:
         kid = str(uuid.UUID(track.segments[0].key_id))
         boxes = [signalling("PSSH", None, system, kid) for system in SYSTEMS if not system.startswith("94ce")]
         assert [files[str(track.init)].count(box) for box in boxes] == [1, 1]
         media = [signalling("HLSSignalingData", "media", system, kid) for system in SYSTEMS]
         assert [files[track.playlist].count(tag) for tag in media] == [1, 1, 1]
+        if isinstance(track, VideoTrack) and track.i_frames:
+            assert [files[track.i_frames.playlist].count(tag) for tag in media] == [1, 1, 1]
         assert all(signalling("HLSSignalingData", "master", system, kid) in files["master.m3u8"] for system in SYSTEMS)
         assert all(base64.b64encode(box) in files["manifest.mpd"] for box in boxes)
     scrub(ScrubRequest(title="film"), configured)  # which key server playlists name is read beside what DRM systems say

@@ -158,7 +158,7 @@ def with_dash(folder: Path, made: Inventory) -> Inventory:
 
 def test_a_title_with_a_dash_manifest_is_proven(encoded_title: Encoded, tmp_path: Path) -> None:
     made = with_dash(tmp_path, publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False, words=WORDS))
-    assert check(tmp_path, made).objects == 11
+    assert check(tmp_path, made).objects == 13
     lost = made.model_copy(update={"objects": {path: entry for path, entry in made.objects.items() if path != "manifest.mpd"}})
     with pytest.raises(VerificationFailed, match="the object was not published"):
         check(tmp_path, lost)

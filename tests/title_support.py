@@ -13,8 +13,8 @@ from typing import Any
 from tests.package_support import audio_rendition, audio_segments, encode_audio, encode_video, grid, rung, subtitle_segments, video_segments
 from vidpipe import layout
 from vidpipe.inventory.build import subtitle_words
-from vidpipe.inventory.measure import measure
-from vidpipe.inventory.model import AudioTrack, Inventory, Pictures, SubtitleTrack, VideoTrack
+from vidpipe.inventory.measure import measure, measure_i_frames
+from vidpipe.inventory.model import AudioTrack, IFrames, Inventory, Pictures, SubtitleTrack, VideoTrack
 from vidpipe.layout import HLS_ONLY
 from vidpipe.manifest.manifests import manifests
 from vidpipe.package.containers.cmaf import PublishedCmaf
@@ -123,7 +123,11 @@ def publish_title(
         segments: list[Segment] = []
         for artifact, chunk in zip(encoded.video[name], CHUNKS, strict=True):
             segments += video_segments(artifact, rung(name), chunk, GRID, init)
-        video.append(VideoTrack(**publish("video", init, segments)))
+        track = VideoTrack(**publish("video", init, segments))
+        if all(segment.i_frame for segment in track.segments):
+            listed = IFrames(playlist=layout.i_frame_playlist(name), bitrate=measure_i_frames(track.segments, TARGET))
+            track = track.model_copy(update={"i_frames": listed})
+        video.append(track)
     heard = publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, audio_rendition("en"), GRID)))
     audio = AudioTrack(**heard, stream=1, name="English", label="English", language="en", default=True, cut=Fraction(0))
     texts = []

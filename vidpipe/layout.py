@@ -60,6 +60,11 @@ def media_playlist(kind: TrackType, rendition: str) -> str:
     return f"{kind}-{rendition}.m3u8"
 
 
+def i_frame_playlist(rendition: str) -> str:
+    """Return the path of the playlist that lists only pictures of a rung which can be shown by themselves."""
+    return f"i-frames-{rendition}.m3u8"
+
+
 def init_section(kind: TrackType, rendition: str, first: int = 0) -> str:
     """Return the path of a rendition's init section (EXT-X-MAP). first: 0-based position of the segment from which on it is played with."""
     return f"{kind}/{rendition}/init-{first + 1:05d}.mp4" if first else f"{kind}/{rendition}/init.mp4"

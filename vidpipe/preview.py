@@ -60,6 +60,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # a longer number is no pos
 _CLEAR = "/clear"
 _INIT = b"ftyp"  # how an init section begins
 _KEY_TAGS = (b"#EXT-X-KEY:", b"#EXT-X-SESSION-KEY:")
+_I_FRAMES = b"#EXT-X-I-FRAME-STREAM-INF"
 _KEY_LINE = re.compile(rb'(#EXT-X-(?:SESSION-)?KEY:(?![^\r\n]*KEYFORMAT="(?!identity"))[^\r\n]*?URI=")([^"\r\n]*)(")')
 """A tag of vidpipe's own; those of DRM systems have other key formats, and stay as they are."""
 
@@ -161,7 +162,9 @@ class Preview(ThreadingHTTPServer):
     def _decrypted(self, name: str, body: bytes) -> bytes:
         """Return a playlist without keys; a segment decrypted, an init section that says nothing of it; everything else as it is."""
         if name.endswith(".m3u8"):
-            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(_KEY_TAGS))
+            # The ranges of I-frames are those of encrypted segments.
+            hidden = (*_KEY_TAGS, _I_FRAMES) if self.key_ids else _KEY_TAGS
+            return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(hidden))
         if body[4:8] == _INIT:
             return self._clear_init(body)
         lock = self.locks.get(name)

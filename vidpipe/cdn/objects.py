@@ -8,7 +8,8 @@ Priorities:
 1  what every start needs: the address, the master playlist or DASH manifest; playlist, init section and first segment of the first
    variant and its audio
 2  the first seconds after that; the subtitles that are shown by default; the poster
-3  what a player changes to: playlist, init section and first segment of all other renditions; the thumbnails track and its first sheet
+3  what a player changes to: playlist, init section and first segment of all other renditions; the thumbnails track and its first sheet,
+   playlists of I-frames
 4  all other segments and sprite sheets
 5  record and inventory, for which no player asks
 """
@@ -144,6 +145,7 @@ def _start(inventory: Inventory) -> Iterator[tuple[str, int]]:
             yield from ((path, 3) for path in (track.playlist, *_beginning(track, 0, 1)))
     if inventory.pictures:
         yield from ((path, 3) for path in (inventory.pictures.track, *inventory.pictures.sheets[:1]))
+    yield from ((track.i_frames.playlist, 3) for track in inventory.video if track.i_frames)
 
 
 def _beginning(track: PublishedTrack, first: int, end: int) -> Iterator[str]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from vidpipe import layout
 from vidpipe.inventory.fingerprints import Fingerprints
-from vidpipe.inventory.measure import Bitrate, measure, target_duration
+from vidpipe.inventory.measure import Bitrate, measure, measure_i_frames, target_duration
 from vidpipe.inventory.model import (
     AudioTrack,
+    IFrames,
     Inventory,
     LeftOutTrack,
     MadeChunk,
@@ -60,7 +61,12 @@ class MadeTracks:
 
 
 def measured(
-    made: Plan, packaged: Packaged, segments: Sequence[PublishedSegment], media: Fingerprints, scheme: SchemeName, threads: Mapping[int, int]
+    made: Plan,
+    packaged: Packaged,
+    segments: Sequence[PublishedSegment],
+    media: Fingerprints,
+    scheme: SchemeName,
+    threads: Mapping[int, int],
 ) -> MadeTracks:
     """Put the facts of everything together that was encoded. scheme: that protects the segments.  threads: by index of the chunk.
 
@@ -127,16 +133,23 @@ def build(
     sheets: Mapping[str, int],
     keys: KeySet,
     session_keys: bool = False,
+    i_frames: bool = True,
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 
     chunks: of the video.  pictures: their fingerprint.  sheets: path -> bytes of the sprite sheets.  keys: all that were made for it.
-    session_keys: as in Inventory.
+    session_keys: as in Inventory.  i_frames: list those of rungs, too, where that is possible.
     """
     missing = [*(LeftOutTrack(**dict(track)) for track in made.left_out), *left_out]
     # All playlists of a title have one target duration, on which the window of the peak rates depends.
     longest = target_duration([track.segments for track in tracks.values() if isinstance(track, MediaTrack)])
     tracks = {id_: track.model_copy(update={"bitrate": measure(track.segments, longest)}) for id_, track in tracks.items()}
+    rungs = [track for rung in made.video if isinstance(track := tracks[rung.id], VideoTrack)]
+    shown = _with_i_frames(rungs) if i_frames else ()
+    for rung in rungs:
+        rates = measure_i_frames(rung.segments, longest) if rung.id in shown else None
+        listed = IFrames(playlist=layout.i_frame_playlist(rung.id), bitrate=rates) if rates else None
+        tracks[rung.id] = rung.model_copy(update={"i_frames": listed})
     return Inventory(
         content_id=content_id,
         version=version,
@@ -159,6 +172,15 @@ def build(
         session_keys=session_keys,
         objects={},
     )
+
+
+def _with_i_frames(rungs: Sequence[VideoTrack]) -> set[str]:
+    """Return the ids of the rungs whose I-frames are listed: of those of one size and codec the one with the fewest bits (HLS-IFR-009)."""
+    able = [track for track in rungs if all(segment.i_frame for segment in track.segments)]
+    least: dict[tuple[str, int | None, int | None], VideoTrack] = {}
+    for track in sorted(able, key=lambda track: track.bitrate.average):
+        least.setdefault((track.facts.codecs[:4], track.facts.width, track.facts.height), track)
+    return {track.id for track in least.values()}
 
 
 def _sprites(made: Plan, sheets: Mapping[str, int]) -> Sprites | None:

@@ -34,6 +34,13 @@ def measure(segments: Sequence[PublishedSegment], target_duration: int) -> Bitra
     return Bitrate(peak=peak(sizes, durations, target_duration), average=average(sizes, durations))
 
 
+def measure_i_frames(segments: Sequence[PublishedSegment], target_duration: int) -> Bitrate:
+    """Return the rates of the first pictures of segments, each shown until the next (HLS-IFR-006). All of them have an ``i_frame``."""
+    sizes = [segment.i_frame[1] for segment in segments if segment.i_frame]
+    durations = [Fraction(value) for value in extinf(segments)]
+    return Bitrate(peak=peak(sizes, durations, target_duration), average=average(sizes, durations))
+
+
 def peak(sizes: Sequence[int], durations: Sequence[Fraction], target_duration: int) -> int:
     """Return the largest rate of any run of segments that lasts 0.5 to 1.5 target durations (+ 0.5 s), in bits a second.
 

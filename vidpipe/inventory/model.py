@@ -82,8 +82,17 @@ class MediaTrack(PublishedTrack):
         return found
 
 
+class IFrames(Data):
+    """The pictures of a rung that can be shown by themselves: the first one of each segment. For seeking and fast playback."""
+
+    playlist: Path
+    bitrate: Bitrate = Field(description="Measured from the parts of the stored segments that hold them.")
+
+
 class VideoTrack(MediaTrack):
     """A rung."""
+
+    i_frames: IFrames | None = Field(default=None, description="Listed by themselves; None where a player cannot read a part of a segment.")
 
 
 class AudioTrack(MediaTrack):
@@ -112,7 +121,10 @@ class SubtitleTrack(PublishedTrack):
 
 
 class MadeChunk(Data):
-    """A chunk of the encode. Where it begins and how many threads its encoders had shape the bytes of all rungs."""
+    """A chunk of the encode. Where it begins and how many threads its encoders had shape the bytes of all rungs.
+
+    One thread gives the same bytes each time; several, held to a rate, need not.
+    """
 
     frames: int = Field(description="Of the time line.")
     threads: int = Field(description="Of the encoder of a rung as large as the source; smaller ones have fewer.")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
-from vidpipe.inventory.measure import measure
-from vidpipe.inventory.model import MediaTrack, PublishedTrack
+from vidpipe.inventory.measure import measure, measure_i_frames
+from vidpipe.inventory.model import MediaTrack, PublishedTrack, VideoTrack
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.package.containers.cmaf import PublishedCmaf
 from vidpipe.package.result import Segment
@@ -46,7 +46,10 @@ class Resealed:
         Segments that name their key also hold what DRM systems want to be said of it, which may be longer than it was.
         """
         segments = tuple(self.segments.get((track.id, segment.index), segment) for segment in track.segments)
-        return track.model_copy(update={"segments": segments, "bitrate": measure(segments, longest)})
+        changes: dict[str, object] = {"segments": segments, "bitrate": measure(segments, longest)}
+        if isinstance(track, VideoTrack) and track.i_frames:
+            changes["i_frames"] = track.i_frames.model_copy(update={"bitrate": measure_i_frames(segments, longest)})
+        return track.model_copy(update=changes)
 
 
 @dataclass(frozen=True, slots=True)

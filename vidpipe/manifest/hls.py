@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vidpipe import layout
 from vidpipe.inventory.measure import target_duration
-from vidpipe.inventory.model import Inventory, MediaTrack
+from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack
 from vidpipe.manifest.drm import master_tags, with_master_tags, with_media_tags
 from vidpipe.manifest.key_uri import key_uri
 from vidpipe.manifest.master import write_master
@@ -25,17 +25,19 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     def named(key_id: str) -> str:
         return key_uri(key_url, inventory.content_id, key_id)
 
-    texts = {
-        track.playlist: write_media(
+    def listed(track: PublishedTrack, *, i_frames: bool = False) -> str:
+        return write_media(
             track.segments,
             inits=track.inits if isinstance(track, MediaTrack) else {},
             method=scheme_of(track.scheme).hls_method,
             ivs=scheme_of(track.scheme).ivs != "sample",
             key_uri=named if track.segments[0].key_id else None,
             target_duration=longest,
+            i_frames=i_frames,
         )
-        for track in inventory.tracks
-    }
+
+    texts = {track.playlist: listed(track) for track in inventory.tracks}
+    texts |= {track.i_frames.playlist: listed(track, i_frames=True) for track in inventory.video if track.i_frames}
     texts = {path: with_media_tags(text, inventory, named) for path, text in texts.items()}
     session_keys = [KeyTag(method, key_uri(key_url, inventory.content_id, key_id)) for method, key_id in named_in_master(inventory)]
     licensed = frozenset(signal.key_id for signal in inventory.drm)

@@ -21,11 +21,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from vidpipe.inventory.measure import Bitrate
-from vidpipe.inventory.model import AudioTrack, SubtitleTrack, VideoTrack
+from vidpipe.inventory.model import AudioTrack, IFrames, SubtitleTrack, VideoTrack
 from vidpipe.inventory.times import whole_seconds
 from vidpipe.manifest.grammar import quoted, uri
 from vidpipe.manifest.groups import CHARACTERISTICS, AudioGroup, audio_groups, automatic, default_of, language
-from vidpipe.manifest.writer import KeyTag, Media, VariantTag, master_text
+from vidpipe.manifest.writer import IFrameTag, KeyTag, Media, VariantTag, master_text
 from vidpipe.protect.key_uses import video_class
 
 SUBTITLE_GROUP = "subtitles"
@@ -71,7 +71,9 @@ def write_master(
         for group in played
         for track in ordered(video)
     ]
-    return master_text([*(member for group in groups for member in _group(group)), *shown], variants, session_keys)
+    by_themselves = sorted((track for track in video if track.i_frames), key=lambda track: (_family(track), track.bitrate.peak))
+    i_frames = [_i_frames(track, track.i_frames, ranges, drm_keys) for track in by_themselves if track.i_frames]
+    return master_text([*(member for group in groups for member in _group(group)), *shown], variants, session_keys, i_frames)
 
 
 def bandwidth(track: VideoTrack, *groups: Sequence[AudioTrack] | Sequence[SubtitleTrack]) -> Bitrate:
@@ -190,6 +192,19 @@ def frame_rate(rate: Fraction | None) -> str:
     if rate is None:
         raise ValueError("a variant needs a frame rate")
     return f"{Decimal(whole_seconds(rate * 1000)).scaleb(-3):.3f}"
+
+
+def _i_frames(track: VideoTrack, listed: IFrames, ranges: bool, drm_keys: Collection[str]) -> IFrameTag:
+    """Return EXT-X-I-FRAME-STREAM-INF: rates of the pictures alone, and neither frame rate nor groups (HLS-IFR-001, -006)."""
+    attributes: dict[str, object] = {
+        "bandwidth": listed.bitrate.peak,
+        "average_bandwidth": listed.bitrate.average,
+        "resolution": f"{track.facts.width}x{track.facts.height}",
+        "codecs": track.facts.codecs,
+        "video_range": (track.facts.video_range or "SDR") if ranges else None,
+        "hdcp_level": hdcp_level(track, drm_keys),
+    }
+    return IFrameTag(uri(listed.playlist), attributes)
 
 
 def _stream_info(track: VideoTrack, group: AudioGroup | None, subtitles: Sequence[SubtitleTrack], ranges: bool) -> dict[str, object]:

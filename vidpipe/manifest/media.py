@@ -34,6 +34,7 @@ def write_media(
     ivs: bool = True,
     key_uri: Callable[[str], str] | None = None,
     target_duration: int,
+    i_frames: bool = False,
 ) -> str:
     """Return the text of a finished (VOD) media playlist.
 
@@ -41,6 +42,7 @@ def write_media(
     method: METHOD of EXT-X-KEY, as the protection scheme has it.  ivs: it has IV, too.
     key_uri: key id -> URI for EXT-X-KEY; None when no segment is encrypted.
     target_duration: seconds, the same for all playlists of the title (see ``measure.target_duration``).
+    i_frames: list of each segment only the part that shows its first picture, until that of the next one (RFC 8216 section 4.3.3.6).
     """
     if not segments:
         raise ValueError("a media playlist needs a segment")
@@ -51,12 +53,16 @@ def write_media(
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
         init_uri = uri(inits[position]) if position in inits else None
-        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri), init_uri))
+        if i_frames and segment.i_frame is None:
+            raise ValueError(f"segment {segment.index} of {segment.rendition} has no picture that can be shown by itself")
+        part = segment.i_frame if i_frames else None
+        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri), init_uri, part))
     return media_text(
         listed,
         version=FMP4_VERSION if inits else text_version(extinf(segments), target_duration),
         target_duration=target_duration,
         first=FIRST_SEQUENCE,
+        i_frames_only=i_frames,
     )
 
 

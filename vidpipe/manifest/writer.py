@@ -45,6 +45,13 @@ class VariantTag(NamedTuple):
     score: int | None = None
 
 
+class IFrameTag(NamedTuple):
+    """EXT-X-I-FRAME-STREAM-INF. attributes: by m3u8's names."""
+
+    uri: str
+    attributes: Mapping[str, object]
+
+
 class KeyTag(NamedTuple):
     """EXT-X-KEY, or EXT-X-SESSION-KEY, which needs no IV. iv: None if it stands with the samples, too."""
 
@@ -54,15 +61,21 @@ class KeyTag(NamedTuple):
 
 
 class SegmentTag(NamedTuple):
-    """EXTINF. key: None if it is clear.  init_uri: of the init section, from this segment on; None if it is that of the one before."""
+    """EXTINF. key: None if it is clear.  init_uri: of the init section, from this segment on; None if it is that of the one before.
+
+    part: offset and bytes; None for the whole resource.
+    """
 
     uri: str
     duration: Decimal
     key: KeyTag | None = None
     init_uri: str | None = None
+    part: tuple[int, int] | None = None
 
 
-def master_text(media: Sequence[Media], variants: Sequence[VariantTag], session_keys: Sequence[KeyTag] = ()) -> str:
+def master_text(
+    media: Sequence[Media], variants: Sequence[VariantTag], session_keys: Sequence[KeyTag] = (), i_frames: Sequence[IFrameTag] = ()
+) -> str:
     """Return the text of a master playlist whose segments can be decoded each by itself."""
     playlist = m3u8.M3U8()
     playlist.is_variant = True
@@ -73,21 +86,25 @@ def master_text(media: Sequence[Media], variants: Sequence[VariantTag], session_
         listed = m3u8.Playlist(variant.uri, dict(variant.attributes), list(variant.media), None)
         listed.stream_info = _StreamInfo(listed.stream_info, variant)
         playlist.playlists.append(listed)
+    for one in i_frames:
+        playlist.iframe_playlists.append(m3u8.IFramePlaylist(None, one.uri, dict(one.attributes)))
     text: str = playlist.dumps()
     return "".join(f"{line}\n" for line in text.splitlines() if line)
 
 
-def media_text(segments: Sequence[SegmentTag], *, version: int, target_duration: int, first: int) -> str:
-    """Return the text of a finished (VOD) media playlist. first: sequence number."""
+def media_text(segments: Sequence[SegmentTag], *, version: int, target_duration: int, first: int, i_frames_only: bool = False) -> str:
+    """Return the text of a finished (VOD) media playlist. first: sequence number.  i_frames_only: each segment is one picture."""
     playlist = m3u8.M3U8()
     playlist.version = version
     playlist.target_duration = target_duration
     playlist.media_sequence = first
     playlist.playlist_type = "VOD"
     playlist.is_endlist = True
+    playlist.is_i_frames_only = i_frames_only
     for segment in segments:
         key = m3u8.model.Key(base_uri=None, **segment.key._asdict()) if segment.key else None
-        rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key)
+        part = f"{segment.part[1]}@{segment.part[0]}" if segment.part else None
+        rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key, byterange=part)
         playlist.segments.append(_Segment(rendered, m3u8.model.InitializationSection(None, segment.init_uri) if segment.init_uri else None))
     text: str = playlist.dumps(infspec="microseconds")
     return text

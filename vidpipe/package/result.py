@@ -37,6 +37,7 @@ class Segment:
 
     start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.
     data: clear, but for samples that a protection scheme has encrypted before it was written.
+    i_frame: of video, the offset and the bytes of the part that shows its first picture and no other: moof, and its first sample.
     """
 
     rendition: str
@@ -45,3 +46,4 @@ class Segment:
     duration: Fraction
     samples: int
     data: bytes = field(repr=False)
+    i_frame: tuple[int, int] | None = None

@@ -50,7 +50,7 @@ from vidpipe.pipeline import kept_plan
 from vidpipe.pipeline.address import NotFlipped, put_right, show
 from vidpipe.pipeline.key_access import key_store
 from vidpipe.pipeline.making import Decided, MadeVersion, RunContext, make, make_sharing, stop_if
-from vidpipe.pipeline.restore import Differs, as_encoded, check_put_back, named, restorable, restore_record, restoring
+from vidpipe.pipeline.restore import Differs, as_made, check_put_back, named, restorable, restore_record, restoring
 from vidpipe.pipeline.sealing import Loss, check_all_there, inventory_at, loss, seal
 from vidpipe.pipeline.succession import check_description, check_source, described, given_languages
 from vidpipe.pipeline.versions import abandon, begin, clear_note, fingerprint_of, is_known
@@ -273,9 +273,9 @@ def _restored(
     reporter = run.stages.reporter
     try:
         lost = restorable(live, lost, reporter)
-        then, threads = as_encoded(decided.plan, lost)
+        then, run = as_made(decided.plan, run, lost)
         target = restoring(live, lost, storage, keys, uses, gzip=run.settings.gzip_playlists)
-        made = make(replace(decided, plan=then), target, replace(run, threads=threads))
+        made = make(replace(decided, plan=then), target, run)
         check_put_back(lost, made)
         restore_record(live, lost, storage, reporter=reporter, cancel=run.cancel)
     except (Differs, UsageError, VerificationFailed) as problem:  # its key is not in this key store; what a listing does not show is wrong

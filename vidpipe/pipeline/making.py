@@ -66,6 +66,7 @@ class RunContext:
 
     reuse_only: nothing is encoded, and ``make`` raises NotKept where a piece is not in the work space.
     threads: of each chunk's encoders, where they have to give the bytes that they once gave; None leaves it to the settings.
+    i_frames: list I-frames, too, where that is possible.
     """
 
     settings: Settings
@@ -75,6 +76,7 @@ class RunContext:
     pool: WorkerPool | None = None
     reuse_only: bool = False
     threads: tuple[int, ...] | None = None
+    i_frames: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def make(decided: Decided, target: Destination, run: RunContext, live: Inventory
             sheets={path: sizes[path] for path in pictures},
             keys=target.protection.keys,
             session_keys=settings.session_keys,
+            i_frames=run.i_frames,
         )
         texts = manifests(inventory, settings.key_url)
     with stages("publish"):

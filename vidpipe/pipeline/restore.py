@@ -108,18 +108,19 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: 
     return Destination(storage, live.content_id, live.version, source, protection, gzip, kept=StillThere(lost))
 
 
-def as_encoded(made: Plan, lost: Loss) -> tuple[Plan, tuple[int, ...] | None]:
-    """Return a plan with the chunks in which a version was encoded, and the threads of each: they shape its bytes. made: what is the same.
+def as_made(made: Plan, run: RunContext, lost: Loss) -> tuple[Plan, RunContext]:
+    """Return a plan and a run by which a version comes out as it did: in the same chunks with the same threads, I-frames listed or not.
 
-    Of a version that does not say so, the plan as it is, and None.
+    made: what is the same. A version that does not say how it was encoded is encoded as any other.
     """
-    known = lost.inventory.chunks if isinstance(lost.inventory, Inventory) else ()
+    video, known = (lost.inventory.video, lost.inventory.chunks) if isinstance(lost.inventory, Inventory) else ((), ())
+    run = replace(run, i_frames=any(track.i_frames for track in video))
     if sum(chunk.frames for chunk in known) != sum(chunk.frames for chunk in made.chunks):
-        return made, None
+        return made, run
     starts = itertools.accumulate((chunk.frames for chunk in known), initial=0)
     placed = enumerate(zip(starts, known, strict=False))
     chunks = tuple(Chunk(index=index, start=start, frames=chunk.frames) for index, (start, chunk) in placed)
-    return made.model_copy(update={"chunks": chunks}), tuple(chunk.threads for chunk in known)
+    return made.model_copy(update={"chunks": chunks}), replace(run, threads=tuple(chunk.threads for chunk in known))
 
 
 def restore_record(live: Record, lost: Loss, storage: Storage, *, reporter: Reporter, cancel: threading.Event) -> None:
@@ -146,21 +147,22 @@ def put_back(
     known = lost.inventory
     if not isinstance(known, Inventory):
         raise Differs(layout.INVENTORY)
-    made, _ = as_encoded(kept.plan.model_copy(update={"formats": known.formats}), lost)  # threads: a piece is taken whatever it had
+    ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
+    then = settings.model_copy(update={"key_url": kept.key_url, "session_keys": known.session_keys})
+    run = RunContext(then, ffmpeg, stages, cancel, reuse_only=True)
+    made, run = as_made(kept.plan.model_copy(update={"formats": known.formats}), run, lost)
     source = kept.source
     about = Description(title=live.title, metadata=live.metadata)
     facts = QualityReport(findings=tuple(fact_findings(source, kept.policy)))
     decided = Decided(made, about, kept.policy, facts, lambda: made.source)
     target = restoring(live, lost, storage, key_store(settings), uses_in(known), gzip=kept.gzip_playlists)
-    ffmpeg = find(settings.ffmpeg, memory=of_programs(settings.work), cancel=cancel)
     if dry_run:
         pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
         with closing(pieces):
             for _ in pieces:  # NotKept is raised where one is gone
                 pass
         return
-    then = settings.model_copy(update={"key_url": kept.key_url, "session_keys": known.session_keys})
-    check_put_back(lost, make(decided, target, RunContext(then, ffmpeg, stages, cancel, reuse_only=True)))
+    check_put_back(lost, make(decided, target, run))
 
 
 def check_put_back(lost: Loss, again: MadeVersion) -> None:

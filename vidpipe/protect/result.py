@@ -15,6 +15,7 @@ class ProtectedSegment:
 
     data: the bytes to store, a multiple of 16 when encrypted.  sha256: of ``data``, lower-case hex.
     iv: its own initialisation vector, 16 bytes, None when clear.  key_id: of the content key, None when clear.
+    i_frame: as in Segment; None where it is encrypted whole.
     """
 
     rendition: str
@@ -26,6 +27,7 @@ class ProtectedSegment:
     sha256: str
     iv: bytes | None = None
     key_id: str | None = None
+    i_frame: tuple[int, int] | None = None
 
 
 def protected(segment: Segment, data: bytes, iv: bytes | None = None, key_id: str | None = None) -> ProtectedSegment:
@@ -40,4 +42,5 @@ def protected(segment: Segment, data: bytes, iv: bytes | None = None, key_id: st
         sha256=hashlib.sha256(data).hexdigest(),
         iv=iv,
         key_id=key_id,
+        i_frame=segment.i_frame if data is segment.data else None,  # no player reads a part of what was encrypted whole
     )

@@ -191,4 +191,5 @@ def _published(segment: ProtectedSegment, uri: str) -> PublishedSegment:
         sha256=segment.sha256,
         iv=segment.iv.hex().upper() if segment.iv is not None else None,
         key_id=segment.key_id,
+        i_frame=segment.i_frame,
     )

@@ -112,6 +112,8 @@ def verify(
         kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
         kept |= {thumbnails} if thumbnails else set()
         kept |= {layout.MPD} if "dash" in inventory.formats else set()
+        alone = {track.i_frames.playlist: track for track in inventory.video if track.i_frames}
+        kept |= alone.keys()
         missing = sorted(kept - inventory.objects.keys())
         if missing:
             raise target.wrong(missing[0], "the object was not published", "an object", "none")
@@ -132,6 +134,8 @@ def verify(
             for path, data in looked:
                 if path in tracks:  # compared at once: parsed, the playlists of a long title take more memory than all else
                     listed[path] = _check_playlist(target, tracks[path], data, max(1, longest), inventory, key_url)
+                elif path in alone:
+                    listed[path] = _check_playlist(target, alone[path], data, max(1, longest), inventory, key_url, i_frames=path)
                 else:
                     objects[path] = data
         facts: dict[str, TrackFacts] = {}
@@ -157,7 +161,8 @@ def verify(
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
-    check_master(target, inventory, objects[layout.MASTER], facts, rates, key_url)
+    rates_of_all = rates | {path: listed[path].rate for path in alone}
+    check_master(target, inventory, objects[layout.MASTER], facts, rates_of_all, key_url)
     if "dash" in inventory.formats:
         from vidpipe.verify.manifest import check_manifest
 
@@ -184,6 +189,7 @@ def _read_back(inventory: Inventory, copied: Collection[str]) -> dict[str, int]:
     sizes = {path: entry.size for path, entry in inventory.objects.items()} | {segment.uri: segment.size for segment in inventory.segments}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
     texts = {layout.MASTER, layout.MPD, layout.THUMBNAILS, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
+    texts |= {track.i_frames.playlist for track in inventory.video if track.i_frames}
     return {path: size for path, size in sizes.items() if path not in copied or path in ends or path in texts}
 
 
@@ -218,22 +224,35 @@ def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
 
 
 def _check_playlist(
-    target: Readback, track: PublishedTrack, data: bytes, longest: int, title: Inventory, key_url: str | None
+    target: Readback,
+    track: PublishedTrack,
+    data: bytes,
+    longest: int,
+    title: Inventory,
+    key_url: str | None,
+    *,
+    i_frames: str | None = None,
 ) -> _Listed:
-    """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
-    path, inits = track.playlist, track.inits if isinstance(track, MediaTrack) else {}
+    """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists.
+
+    i_frames: path of the playlist, if it is the one of the track's I-frames.
+    """
+    path, inits = i_frames or track.playlist, track.inits if isinstance(track, MediaTrack) else {}
     init = inits.get(0)
     playlist = _media(target, path, data)
     # Fragmented MP4 needs 6; text needs it only if a segment is a little longer than the rounded target.
     over = any(entry.duration > playlist.target_duration for entry in playlist.segments)
     target.same(path, "EXT-X-VERSION", 6 if init or over else 3, playlist.version)
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
+    target.same(path, "EXT-X-I-FRAMES-ONLY", i_frames is not None, playlist.i_frames_only)
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
     target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
     ivs: set[str | None] = set()
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
+        part = (entry.byte_range.offset, entry.byte_range.length) if entry.byte_range else None
+        target.same(where, "EXT-X-BYTERANGE (offset, bytes)", segment.i_frame if i_frames else None, part)
         init = inits.get(segment.index, init)
         if init and (entry.init is None or _is_encrypted(entry.init) or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
@@ -244,7 +263,8 @@ def _check_playlist(
         if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.add(segment.iv)
-    sizes, durations = [segment.size for segment in track.segments], [entry.duration for entry in playlist.segments]
+    parts = [segment.i_frame[1] if i_frames and segment.i_frame else segment.size for segment in track.segments]
+    sizes, durations = parts, [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)
 

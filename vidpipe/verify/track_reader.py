@@ -18,6 +18,7 @@ from vidpipe.inventory.model import MediaTrack
 from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
+from vidpipe.mp4.decryption import first_sample
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.source.limits import SourceLimits
@@ -85,6 +86,8 @@ class TrackReader:
             if segment.index not in ends:
                 return None
         data = self._target.opened(segment, self._scheme, self._keys, _CLEAR, partial(self._look, segment))
+        if segment.key_id is None:
+            self._check_i_frame(segment, data)
         try:
             fragments = list(read_fragments(io.BytesIO(data), self._movie))
         except BoxError as error:
@@ -110,6 +113,17 @@ class TrackReader:
 
     def _look(self, segment: PublishedSegment, stored: bytes) -> None:
         check_override(self._target, self.expected, segment, stored, self._keys, self._drm)
+        self._check_i_frame(segment, stored)
+
+    def _check_i_frame(self, segment: PublishedSegment, stored: bytes) -> None:
+        """Compare the part of a segment that shows its first picture with its boxes. (That this is a key frame, ``measure`` checks.)"""
+        if segment.i_frame is None:
+            return
+        try:
+            found = first_sample(stored)
+        except BoxError as error:
+            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
+        self._target.same(segment.uri, "the part that shows its first picture (offset, bytes)", segment.i_frame, found)
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
         """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.

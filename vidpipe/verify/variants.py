@@ -27,7 +27,7 @@ from vidpipe.verify.subtitles import check_members, group_of
 def check_master(
     target: Readback, expected: Inventory, data: bytes, facts: dict[str, TrackFacts], rates: dict[str, Bitrate], key_url: str | None
 ) -> None:
-    """Compare everything that the master playlist declares with what was measured."""
+    """Compare everything that the master playlist declares with what was measured. rates: by id; of a playlist of I-frames, by its path."""
     path = layout.MASTER
     try:
         master = parse(data)
@@ -35,6 +35,8 @@ def check_master(
         raise target.wrong(path, "the playlist cannot be read", "a master playlist", error) from error
     if not isinstance(master, MasterPlaylist):
         raise target.wrong(path, "the playlist is of the wrong kind", "a master playlist", "a media playlist")
+    i_frames = [variant for variant in master.variants if variant.i_frames]
+    master = master.model_copy(update={"variants": tuple(variant for variant in master.variants if not variant.i_frames)})
     video = {track.playlist: track.id for track in expected.video}
     audio = {track.playlist: MeasuredAudio(track, facts[track.id].channels or 0) for track in expected.audio}
     target.same(path, "EXT-X-INDEPENDENT-SEGMENTS", True, master.independent_segments)
@@ -57,10 +59,20 @@ def check_master(
         heaviest = sum(max((rates[member].average for member in members), default=0) for members in (group, shown))
         target.same(where, "AVERAGE-BANDWIDTH", rates[name].average + heaviest, variant.average_bandwidth)
         target.same(where, "CODECS", sorted({facts[member].codecs for member in (name, *group)}), sorted(variant.codecs))
-        target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))
         rate = facts[name].frame_rate or Fraction(0)
         if abs(Fraction(variant.frame_rate or 0) - rate) > Fraction(1, 2000):  # it has three decimals
             raise target.wrong(where, "FRAME-RATE is wrong", float(rate), variant.frame_rate)
+    alone = {track.i_frames.playlist: track.id for track in expected.video if track.i_frames}
+    target.same(path, "the list of I-frame playlists", sorted(alone), sorted(variant.uri for variant in i_frames))
+    for variant in i_frames:
+        where, name = f"{path}:{variant.line}", alone[variant.uri]
+        target.same(where, "BANDWIDTH", rates[variant.uri].peak, variant.bandwidth)
+        target.same(where, "AVERAGE-BANDWIDTH", rates[variant.uri].average, variant.average_bandwidth)
+        target.same(where, "CODECS", (facts[name].codecs,), variant.codecs)
+        target.same(where, "FRAME-RATE and groups", (None, None, None), (variant.frame_rate, variant.audio, variant.subtitles))
+    for variant in (*master.variants, *i_frames):
+        where, name = f"{path}:{variant.line}", (video | alone)[variant.uri]
+        target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))
         target.same(where, "VIDEO-RANGE", None if ranges == {"SDR"} else facts[name].video_range, variant.video_range)
         pixels = (facts[name].width or 0) * (facts[name].height or 0)
         level = "TYPE-1" if pixels > 1920 * 1080 else "TYPE-0" if pixels > 1024 * 576 else "NONE"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from vidpipe.mp4.boxes import BoxError, find, parse_movie, read_fragments
 from vidpipe.mp4.decryption import clear_init, redeclared
 from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption, encrypted_moov
-from vidpipe.mp4.fragment import AAC_ROLL, write_fragment
+from vidpipe.mp4.fragment import AAC_ROLL, STYP, write_fragment
 from vidpipe.package.cut import Cut
 from vidpipe.package.init import InitSection
 from vidpipe.package.result import Segment, TrackFacts
@@ -91,20 +91,24 @@ def _written(cut: Cut, encrypted: EncryptedSamples | None, facts: TrackFacts, tr
     decode_time = cut.start * facts.timescale
     if decode_time.denominator != 1:
         raise ValueError(f"{cut.track}, segment {cut.index + 1} begins between two ticks")
+    media = cut.data if encrypted is None else encrypted.data
+    data = write_fragment(
+        cut.index + 1,
+        track,
+        decode_time.numerator,
+        cut.samples,
+        media,
+        roll=AAC_ROLL if facts.type == "audio" else None,
+        encryption=None if encrypted is None else encrypted.samples,
+        override=None if encrypted is None else encrypted.override,
+    )
+    begin, end = len(STYP), len(data) - len(media) + cut.samples[0].size
     return Segment(
         rendition=cut.track,
         index=cut.index,
         start=cut.start,
         duration=cut.duration,
         samples=cut.count,
-        data=write_fragment(
-            cut.index + 1,
-            track,
-            decode_time.numerator,
-            cut.samples,
-            cut.data if encrypted is None else encrypted.data,
-            roll=AAC_ROLL if facts.type == "audio" else None,
-            encryption=None if encrypted is None else encrypted.samples,
-            override=None if encrypted is None else encrypted.override,
-        ),
+        data=data,
+        i_frame=(begin, end - begin) if facts.type == "video" else None,
     )
