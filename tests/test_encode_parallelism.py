@@ -30,8 +30,9 @@ from vidpipe.encode.parallelism import Parallelism, chunks_in, memory_of, parall
         pytest.param(8, 20, None, 4, Parallelism(2, (4,) * 20), id="threads given"),
         pytest.param(2, 20, None, 4, Parallelism(1, (4,) * 20), id="more threads than cores"),
         pytest.param(8, 20, 3, 5, Parallelism(3, (5,) * 20), id="both given"),
-        pytest.param(8, 3, None, (1, 1, 4), Parallelism(2, (1, 1, 4)), id="threads of each chunk, as they once were"),
-        pytest.param(2, 3, None, (1, 1, 16), Parallelism(1, (1, 1, 16)), id="as they once were on a larger machine"),
+        pytest.param(2, 3, None, (1, 1, 3), Parallelism(2, (1, 1, 3)), id="threads of each chunk, as they once were"),
+        pytest.param(8, 9, None, (1,) * 8 + (12,), Parallelism(8, (1,) * 8 + (12,)), id="one more than the cores, as it once was"),
+        pytest.param(2, 3, None, (4,) * 3, Parallelism(1, (4,) * 3), id="as they once were on a larger machine"),
     ],
 )
 def test_workers_and_threads(

@@ -75,6 +75,15 @@ def test_the_inventory_names_every_object(tmp_path: Path) -> None:
     assert all((version(result) / name).stat().st_size == entry.size for name, entry in inventory.entries.items())
 
 
+def test_each_chunk_has_the_threads_that_it_was_encoded_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.encode.scheduler.cores_here", lambda: 2)
+    lengths = dict.fromkeys(("gop_seconds", "segment_seconds", "chunk_seconds"), Fraction(5))
+    result = run(FIXTURES / "landscape-24.mp4", settings(tmp_path, 90, **lengths))
+    inventory = read_inventory((version(result) / "inventory.json").read_bytes())
+    assert isinstance(inventory, Inventory)
+    assert [chunk.threads for chunk in inventory.chunks] == [1, 1, 3]
+
+
 def test_the_inventory_says_how_the_video_was_encoded(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, threads=2)
     result = run(CLIP, configured)

@@ -107,6 +107,34 @@ def test_what_a_later_vidpipe_writes_otherwise_stays_as_it_was_published(tmp_pat
     assert tree(folder) == before, "playlists too: they name the IVs of what lies there"
 
 
+def test_pieces_are_found_whatever_number_of_threads_they_had(tmp_path: Path) -> None:
+    """The inventory says it: more than vidpipe would choose by itself, too."""
+    source = FIXTURES / "one-second.mp4"
+    folder = version(ingest(IngestRequest(source=str(source), content_id="film"), settings(tmp_path, 90, threads=17, encrypt="cbcs")))
+    before = tree(folder)
+    for name in ("video/90p/00001.m4s", "i-frames-90p.m3u8"):
+        (folder / name).unlink()
+    for dry_run in (True, False):
+        (found,) = repair(FILM.model_copy(update={"dry_run": dry_run}), settings(tmp_path, 90, encrypt="cbcs")).found
+        assert found.deed == "uploaded", found.what
+    assert tree(folder) == before
+
+
+def test_pieces_are_found_of_the_chunks_of_then(tmp_path: Path) -> None:
+    """A new title takes the video over; the plan that is kept is that of its own settings."""
+    request = IngestRequest(source=str(FIXTURES / "portrait-25.mp4"), content_id="film")
+    ingest(request, settings(tmp_path, 90))
+    later = settings(tmp_path, 90, chunk_seconds=2)
+    folder = version(ingest(request.model_copy(update={"title": "Another"}), later))
+    before = tree(folder)
+    other = list(folder.parent.glob("*/video/90p/00002.m4s"))
+    for path in other:
+        path.unlink()
+    (found,) = repair(FILM, later).found
+    assert (len(other), found.deed) == (2, "uploaded"), found.what
+    assert tree(folder) == before
+
+
 def _without_chunks(configured: Settings, folder: Path) -> None:
     for file in (configured.work / "chunks").rglob("*.mp4"):
         file.unlink()

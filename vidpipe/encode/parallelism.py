@@ -46,7 +46,7 @@ def parallelism(
     one rung more must not change it.  workers, threads: what the user set; or the threads of each chunk, if they are known.
     """
     each = (threads,) * chunks if isinstance(threads, int) else tuple(threads or ())
-    beside = workers or max(1, min(cores // max(each, default=1), chunks))
+    beside = workers or max(1, min(cores // min(each, default=1), chunks))
     chosen = workers or max(1, min(beside, fitting))
     if threads:
         return Parallelism(chosen, each)

@@ -107,7 +107,7 @@ def encode(
         # Audio and text take one core for a while. On this machine they run beside the chunks, so that none waits for a place.
         beside = executor or _pool(1, cleanup, stop, pool.beside if pool else None)
         cleanup.callback(stop.set)  # before the pools are waited for
-        counts = range(1, MOST_THREADS + 1) if reuse_only else {*chosen.threads} or {1}
+        counts = {*chosen.threads, *(range(1, MOST_THREADS + 1) if reuse_only else ())} or {1}
         by_threads = {count: keys.Keys(plan, threads=count, version=ffmpeg.version, quality=quality) for count in counts}
         limits = limits or SourceLimits()
         run = _Run(plan, by_threads, store, ffmpeg, chosen, quality, limits, reporter, stop, alive, chunks, beside, reuse_only)

@@ -83,7 +83,7 @@ class MediaTrack(PublishedTrack):
 
 
 class IFrames(Data):
-    """The pictures of a rung that can be shown by themselves: the first one of each segment. For seeking and fast playback."""
+    """The pictures of a rung that can be shown by themselves: the first one of each segment. For trick play."""
 
     playlist: Path
     bitrate: Bitrate = Field(description="Measured from the parts of the stored segments that hold them.")
@@ -92,7 +92,7 @@ class IFrames(Data):
 class VideoTrack(MediaTrack):
     """A rung."""
 
-    i_frames: IFrames | None = Field(default=None, description="Listed by themselves; None where a player cannot read a part of a segment.")
+    i_frames: IFrames | None = Field(default=None, description="Listed by themselves; None if they are not.")
 
 
 class AudioTrack(MediaTrack):
@@ -126,8 +126,8 @@ class MadeChunk(Data):
     One thread gives the same bytes each time; several, held to a rate, need not.
     """
 
-    frames: int = Field(description="Of the time line.")
-    threads: int = Field(description="Of the encoder of a rung as large as the source; smaller ones have fewer.")
+    frames: int = Field(ge=1, description="Of the time line.")
+    threads: int = Field(ge=1, description="Of the encoder of a rung as large as the source; smaller ones have fewer.")
 
 
 class Sprites(Data):

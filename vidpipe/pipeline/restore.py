@@ -111,7 +111,8 @@ def restoring(live: Record, lost: Loss, storage: Storage, keys: KeyStore, uses: 
 def as_made(made: Plan, run: RunContext, lost: Loss) -> tuple[Plan, RunContext]:
     """Return a plan and a run by which a version comes out as it did: in the same chunks with the same threads, I-frames listed or not.
 
-    made: what is the same. A version that does not say how it was encoded is encoded as any other.
+    made: the plan of today, which has the version's fingerprint and so differs from the plan of then at most in its chunks.
+    A version that does not say how it was encoded is encoded as any other.
     """
     video, known = (lost.inventory.video, lost.inventory.chunks) if isinstance(lost.inventory, Inventory) else ((), ())
     run = replace(run, i_frames=any(track.i_frames for track in video))
@@ -157,7 +158,15 @@ def put_back(
     decided = Decided(made, about, kept.policy, facts, lambda: made.source)
     target = restoring(live, lost, storage, key_store(settings), uses_in(known), gzip=kept.gzip_playlists)
     if dry_run:
-        pieces = encode(made, Store(settings.work), ffmpeg=ffmpeg, quality=chains(kept.policy), cancel=cancel, reuse_only=True)
+        pieces = encode(
+            made,
+            Store(settings.work),
+            ffmpeg=ffmpeg,
+            threads=run.threads,
+            quality=chains(kept.policy),
+            cancel=cancel,
+            reuse_only=True,
+        )
         with closing(pieces):
             for _ in pieces:  # NotKept is raised where one is gone
                 pass
