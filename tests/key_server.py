@@ -244,6 +244,8 @@ def key_server(tls: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
                 self.wfile.write(data[len(data) // 2 :])
 
         def do_HEAD(self) -> None:
+            if any(self.headers.get(name) for name in ("Authorization", "X-Api-Key")):
+                state.wrong.append("a secret in a request for nothing")
             self.send_response(state.status)
             for name, value in state.sent.items():
                 self.send_header(name, value)

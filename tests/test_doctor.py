@@ -37,9 +37,10 @@ def checks(home: Path, **settings: str) -> dict[str, CheckResult]:
 
 def test_a_key_server_is_reached_and_asked_for_no_key(server: KeyServer, client: Path, tmp_path: Path) -> None:
     url = f"cpix:{server.url}?token=s3cret"
-    check = checks(tmp_path / "home", key_source=url, key_source_client_certificate=str(client))["key_source"]
-    assert (check.state, check.detail) == ("ok", f"a server answers at 127.0.0.1, which is shown {client}")
-    assert server.asked == []
+    given = {"key_source_authorization": "aws-sigv4", "key_source_header": "x-api-key: k3y"}
+    check = checks(tmp_path / "home", key_source=url, key_source_client_certificate=str(client), **given)["key_source"]
+    assert (check.state, check.detail) == ("ok", f"a server answers at 127.0.0.1, shown {client}: 200 to a request for nothing")
+    assert (server.asked, server.wrong) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -168,11 +168,11 @@ def _delivery_certificate(file: str) -> CheckResult:
 
 
 def _key_server(settings: Settings) -> CheckResult:
-    """Look whether the key server can be reached and takes our client certificate. It is asked for no key, so a header is not tried."""
+    """Look whether the key server can be reached. It is shown our certificate and asked for no key, so no header is tried."""
     server = key_server(settings)
-    server.reach()
-    shown = f", which is shown {server.client_certificate}" if server.client_certificate else ""
-    return _ok("key_source", f"a server answers at {server.where}{shown}")
+    status = server.reach()
+    shown = f", shown {server.client_certificate}" if server.client_certificate else ""
+    return _ok("key_source", f"a server answers at {server.where}{shown}: {status} to a request for nothing")
 
 
 def _writable(name: str, target: str) -> CheckResult:

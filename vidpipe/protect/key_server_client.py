@@ -76,11 +76,14 @@ class KeyServerClient:
         except _PassingFailure as problem:
             raise problem.failure from problem.__cause__
 
-    def reach(self) -> None:
-        """Connect as ``ask`` does, and ask for nothing: any answer shows that the server is there, and that it knows our certificate."""
+    def reach(self) -> int:
+        """Connect as ``ask`` does, and ask for nothing: any answer shows that the server is there. Return its status.
+
+        Many servers end the connection if they do not know our certificate; others answer, and refuse a document later.
+        """
         try:
-            with self._answered("HEAD", {}, b""):
-                pass
+            with self._answered("HEAD", {}, b"") as answer:
+                return answer.status
         except _PassingFailure as problem:
             raise problem.failure from problem.__cause__
 
