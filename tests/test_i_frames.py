@@ -5,26 +5,32 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ingest_support import FIXTURES, key_of, run, settings, tree, version
+from tests.ingest_support import FIXTURES, Recorder, key_of, ladder, run, settings, tree, version
 from tests.test_manifest import LADDER, segments, variant
 from tests.title_support import KEY, PREFIX, TARGET, Encoded, publish_title, with_tracks
+from vidpipe.cdn.objects import PREFETCHED, title_report
 from vidpipe.errors import VerificationFailed
 from vidpipe.inspect.inspection import inspect
 from vidpipe.inventory import Inventory, read_inventory
-from vidpipe.inventory.build import _with_i_frames, build
-from vidpipe.inventory.measure import measure_i_frames
-from vidpipe.inventory.model import VideoTrack
+from vidpipe.inventory.build import build, with_i_frames
+from vidpipe.inventory.measure import measure
+from vidpipe.inventory.model import IFrames, VideoTrack
 from vidpipe.lifecycle.rekeying import RekeyRequest, rekey
+from vidpipe.lifecycle.resealing import Resealed
 from vidpipe.manifest.manifests import manifests
 from vidpipe.manifest.parse import Entry, MediaPlaylist, parse
 from vidpipe.media import ffmpeg, process
-from vidpipe.pipeline.ingest import IngestResult
+from vidpipe.package.result import IFrame
+from vidpipe.pipeline.ingest import IngestRequest, IngestResult, ingest
+from vidpipe.preview import playing
 from vidpipe.progress import Silent
 from vidpipe.publish.result import PublishedObject
 from vidpipe.settings import Settings
@@ -41,9 +47,23 @@ def inventory_of(result: IngestResult) -> Inventory:
     return inventory
 
 
-@pytest.fixture(scope="module", params=["none", "cbcs", "cenc"])
+TITLES: dict[str, dict[str, str]] = {
+    "clear": {"encrypt": "none"},
+    "cbcs": {"encrypt": "cbcs"},
+    "cenc": {"encrypt": "cenc"},
+    "keys that change": {"encrypt": "cbcs", "key_rotation": "1 segment"},
+    "hevc": {"encrypt": "none", "codec": "hevc"},
+    "av1": {"encrypt": "none", "codec": "av1"},
+}
+
+
+@pytest.fixture(scope="module", params=TITLES.values(), ids=TITLES.keys())
 def title(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Title:
-    configured = settings(tmp_path_factory.mktemp(request.param), 90, 120, encrypt=request.param)
+    folder, changes = tmp_path_factory.mktemp("title"), dict(request.param)
+    chosen = ladder(folder, 90, 120, codec=changes.pop("codec", "h264"))
+    if "av1" in chosen:
+        Path(chosen).write_text(Path(chosen).read_text().replace("ultrafast", "10"))
+    configured = settings(folder, **{"ladder": chosen, **changes})
     result = run(CLIP, configured, content_id="film")
     return configured, result, inventory_of(result)
 
@@ -60,6 +80,7 @@ def test_every_rung_has_one_and_it_declares_what_anybody_can_measure(title: Titl
     assert (found.problems, found.notes) == ((), ())
     alone = {variant.uri: variant for variant in found.variants if variant.i_frames}
     assert set(alone) == {"i-frames-90p.m3u8", "i-frames-120p.m3u8"}
+    assert {segment.i_frame for track in inventory.audio for segment in track.segments} == {None}
     for track in inventory.video:
         assert track.i_frames is not None
         own = alone[track.i_frames.playlist]
@@ -86,12 +107,12 @@ def pictures(argv: list[str], data: bytes) -> list[str]:
 
 def test_each_range_shows_the_first_picture_of_its_segment_and_no_other(title: Title) -> None:
     configured, result, inventory = title
-    key_ids = result.record.encryption.key_ids
-    argv = ["-decryption_key", key_of(configured)(key_ids[0]).hex()] if key_ids else []
     for track in inventory.video:
         assert track.i_frames is not None
-        init = (version(result) / track.init).read_bytes()
-        for entry in listed(result, track.i_frames.playlist).segments:
+        for entry, segment in zip(listed(result, track.i_frames.playlist).segments, track.segments, strict=True):
+            assert entry.init is not None
+            init = (version(result) / entry.init.uri).read_bytes()
+            argv = ["-decryption_key", key_of(configured)(segment.key_id).hex()] if segment.key_id else []
             data = (version(result) / entry.uri).read_bytes()
             part = part_of(entry, data)
             assert part[4:8] == b"moof", "and not what comes before it"
@@ -116,9 +137,12 @@ def test_of_what_is_encrypted_whole_nothing_is_listed_by_itself(tmp_path: Path) 
 def test_another_name_takes_them_over(tmp_path: Path) -> None:
     configured = settings(tmp_path, 90, encrypt="cbcs")
     first = run(CLIP, configured, content_id="film")
-    again = run(CLIP, configured, content_id="film", title="Another name")
+    recorder = Recorder()
+    again = ingest(IngestRequest(source=str(CLIP), content_id="film", title="Another name"), configured, recorder)
     assert (again.chunks, version(again) != version(first)) == (0, True)
     assert inventory_of(again).video == inventory_of(first).video
+    *_, last = recorder.named("verify_progress")
+    assert last.bytes == last.bytes_total, "what is copied and read all the same is counted"
 
 
 def test_new_keys_change_them_with_the_rest(tmp_path: Path) -> None:
@@ -131,6 +155,29 @@ def test_new_keys_change_them_with_the_rest(tmp_path: Path) -> None:
     assert track.i_frames is not None
     assert len(listed(again, track.i_frames.playlist).segments) == len(track.segments)
     assert inspect(again.manifest).problems == ()
+
+
+def test_their_rates_follow_the_segments_under_new_keys() -> None:
+    """What a key server wants to be said in segments may get longer, and with it the part that is listed."""
+    before = tuple(replace(one, i_frame=IFrame(24, 1000)) for one in segments(6, 6))
+    listed_before = IFrames(playlist="i.m3u8", bitrate=measure(before, 6, i_frames=True))
+    track = LADDER[0].model_copy(update={"segments": before, "i_frames": listed_before})
+    sent = {(track.id, one.index): replace(one, i_frame=IFrame(24, 1500)) for one in before}
+    after = Resealed(sent, ()).track(track, 6)
+    assert isinstance(after, VideoTrack)
+    assert after.i_frames is not None
+    assert (listed_before.bitrate.peak, after.i_frames.bitrate.peak) == (1334, 2000)
+
+
+def test_the_preview_of_a_clear_title_keeps_them_and_a_cdn_fetches_them_early(tmp_path: Path) -> None:
+    configured = settings(tmp_path, 90, encrypt="none")
+    result = run(CLIP, configured, content_id="film")
+    with playing("film", configured) as server:
+        _, _, master = server.answer(f"/clear/{server.prefix}/master.m3u8")
+    assert b"#EXT-X-I-FRAME-STREAM-INF" in master
+    with closing(LocalStorage(Path(configured.target))) as storage:
+        served = {item.path.rpartition("/")[2]: item.priority for item in title_report(result.record, storage).objects}
+    assert served["i-frames-90p.m3u8"] == PREFETCHED
 
 
 def test_a_version_of_before_is_put_back_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,13 +197,13 @@ def test_a_version_of_before_is_put_back_without(tmp_path: Path, monkeypatch: py
 
 def test_of_rungs_of_one_size_and_codec_the_one_with_the_fewest_bits_has_one() -> None:
     def able(track: VideoTrack) -> VideoTrack:
-        return track.model_copy(update={"segments": tuple(replace(one, i_frame=(24, 100)) for one in segments(6, 6))})
+        return track.model_copy(update={"segments": tuple(replace(one, i_frame=IFrame(24, 100)) for one in segments(6, 6))})
 
     rungs = [able(track) for track in LADDER]
     rungs += [able(variant("high", 1280, 720, 3_000_000, 2_900_000)), able(variant("hevc", 1280, 720, 900_000, 800_000, "hvc1.1.6.L93.B0"))]
     half = variant("half", 426, 240, 300_000, 200_000)
-    some = (replace(segments(6, 6)[0], i_frame=(24, 100)), segments(6, 6)[1])
-    assert _with_i_frames([*rungs, half.model_copy(update={"segments": some})]) == {"1080p", "720p", "360p", "hevc"}
+    some = (replace(segments(6, 6)[0], i_frame=IFrame(24, 100)), segments(6, 6)[1])
+    assert with_i_frames([*rungs, half.model_copy(update={"segments": some})]) == {"1080p", "720p", "360p", "hevc"}
 
 
 # --- the proof --------------------------------------------------------------------------------------------------------
@@ -174,6 +221,11 @@ def prove(folder: Path, expected: Inventory) -> None:
 
 
 LOW = "i-frames-low.m3u8"
+
+
+def of_low(text: str, old: str, new: str) -> str:
+    """Change the line of the playlist of the lower rung."""
+    return "".join(f"{line.replace(old, new, 1) if LOW in line else line}\n" for line in text.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -206,6 +258,10 @@ LOW = "i-frames-low.m3u8"
         pytest.param("master.m3u8", lambda text: of_low(text, "=160x", "=170x"), "RESOLUTION", id="the size"),
         pytest.param("master.m3u8", lambda text: of_low(text, "avc1", "avc3"), "CODECS", id="the codec"),
         pytest.param("master.m3u8", lambda text: of_low(text, ",URI", ",FRAME-RATE=1.000,URI"), "FRAME-RATE and groups", id="a frame rate"),
+        *(
+            pytest.param("master.m3u8", partial(of_low, old=",URI", new=f",{more},URI"), "FRAME-RATE and groups", id=f"also {more}")
+            for more in ('AUDIO="audio-2ch"', 'SUBTITLES="subtitles"', "CLOSED-CAPTIONS=NONE")
+        ),
         pytest.param("master.m3u8", lambda text: of_low(text, ",URI", ",VIDEO-RANGE=PQ,URI"), "VIDEO-RANGE", id="the dynamic range"),
         pytest.param("master.m3u8", lambda text: of_low(text, ",URI", ",HDCP-LEVEL=NONE,URI"), "HDCP-LEVEL", id="outputs"),
     ],
@@ -223,11 +279,6 @@ def test_what_they_declare_is_compared_with_what_was_measured(
         prove(tmp_path, published.with_objects([sent]))
 
 
-def of_low(text: str, old: str, new: str) -> str:
-    """Change the line of the playlist of the lower rung."""
-    return "".join(f"{line.replace(old, new, 1) if LOW in line else line}\n" for line in text.splitlines())
-
-
 @pytest.mark.parametrize("scheme", ["none", "cbcs", "cenc"])
 @pytest.mark.parametrize("change", [(1, 0), (0, 1)])
 def test_the_part_of_a_segment_is_measured_in_its_boxes(
@@ -239,9 +290,9 @@ def test_the_part_of_a_segment_is_measured_in_its_boxes(
     def other(track: Any) -> dict[str, Any]:
         if not isinstance(track, VideoTrack) or not track.i_frames:
             return {}
-        known = [(one, one.i_frame or (0, 0)) for one in track.segments]
-        wrong = tuple(replace(one, i_frame=(begin + change[0], size + change[1])) for one, (begin, size) in known)
-        return {"segments": wrong, "i_frames": track.i_frames.model_copy(update={"bitrate": measure_i_frames(wrong, TARGET)})}
+        known = [(one, one.i_frame) for one in track.segments if one.i_frame]
+        wrong = tuple(replace(one, i_frame=IFrame(part.offset + change[0], part.size + change[1])) for one, part in known)
+        return {"segments": wrong, "i_frames": track.i_frames.model_copy(update={"bitrate": measure(wrong, TARGET, i_frames=True)})}
 
     wrong = with_tracks(made, other)
     with pytest.raises(VerificationFailed, match="EXT-X-BYTERANGE"):

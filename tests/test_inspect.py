@@ -414,6 +414,19 @@ def test_rates_are_of_the_ranges_and_of_the_heaviest_member(tmp_path: Path) -> N
     assert found.variants[0].measured == Bitrate(peak=1200, average=1200)
 
 
+def test_playlists_of_i_frames_are_listed_as_such(tmp_path: Path) -> None:
+    (tmp_path / "master.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\ni.m3u8\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,URI="v.m3u8"\n'
+    )
+    (tmp_path / "v.m3u8").write_text(HEAD + "#EXTINF:6,\nall\n")
+    (tmp_path / "i.m3u8").write_text(HEAD + "#EXT-X-I-FRAMES-ONLY\n#EXTINF:6,\nall\n")
+    (tmp_path / "all").write_bytes(bytes(750))
+    assert inspect(str(tmp_path)).problems == (
+        "i.m3u8: it has EXT-X-I-FRAMES-ONLY, and is listed as variant",
+        "v.m3u8: it has no EXT-X-I-FRAMES-ONLY, and is listed as i-frames",
+    )
+
+
 def test_variables(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "master.m3u8").write_text(

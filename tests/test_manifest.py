@@ -24,7 +24,7 @@ from vidpipe.manifest.key_uri import check_key_url, key_uri
 from vidpipe.manifest.master import frame_rate, ordered, write_master
 from vidpipe.manifest.media import write_media
 from vidpipe.manifest.parse import MasterPlaylist, parse
-from vidpipe.package.result import TrackFacts
+from vidpipe.package.result import IFrame, TrackFacts
 from vidpipe.publish.result import PublishedSegment
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -180,7 +180,7 @@ def test_outputs_that_drm_licenses_ask_for_are_said_of_what_they_are_for() -> No
         pytest.param(
             "media-i-frames",
             lambda: write_media(
-                [replace(one, i_frame=(24, 900 + one.index)) for one in segments(6, 6, key="9f2c1a")],
+                [replace(one, i_frame=IFrame(24, 900 + one.index)) for one in segments(6, 6, key="9f2c1a")],
                 inits={0: "video/720p/init.mp4"},
                 method="SAMPLE-AES",
                 key_uri=lambda key: key_uri(None, "title", key),

@@ -13,7 +13,7 @@ from typing import Any
 from tests.package_support import audio_rendition, audio_segments, encode_audio, encode_video, grid, rung, subtitle_segments, video_segments
 from vidpipe import layout
 from vidpipe.inventory.build import subtitle_words
-from vidpipe.inventory.measure import measure, measure_i_frames
+from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import AudioTrack, IFrames, Inventory, Pictures, SubtitleTrack, VideoTrack
 from vidpipe.layout import HLS_ONLY
 from vidpipe.manifest.manifests import manifests
@@ -125,7 +125,7 @@ def publish_title(
             segments += video_segments(artifact, rung(name), chunk, GRID, init)
         track = VideoTrack(**publish("video", init, segments))
         if all(segment.i_frame for segment in track.segments):
-            listed = IFrames(playlist=layout.i_frame_playlist(name), bitrate=measure_i_frames(track.segments, TARGET))
+            listed = IFrames(playlist=layout.i_frame_playlist(name), bitrate=measure(track.segments, TARGET, i_frames=True))
             track = track.model_copy(update={"i_frames": listed})
         video.append(track)
     heard = publish("audio", read_init(encoded.audio.path, "en"), list(audio_segments(encoded.audio, audio_rendition("en"), GRID)))

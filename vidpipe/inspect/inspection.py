@@ -290,7 +290,10 @@ def _read(look: Look, uri: str, kind: Kind, variables: dict[str, str]) -> Playli
     if isinstance(playlist, MasterPlaylist):
         return PlaylistReport(uri=uri, kind=kind, problems=("it is a master playlist; a media playlist was expected",))
     found = _media(look, uri, kind, playlist)
-    return found.model_copy(update={"problems": (*look.differences(uri, data), *found.problems)})
+    other: tuple[str, ...] = ()  # HLS-MVP-023
+    if playlist.i_frames_only != (kind == "i-frames"):
+        other = (f"it {'has' if playlist.i_frames_only else 'has no'} EXT-X-I-FRAMES-ONLY, and is listed as {kind}",)
+    return found.model_copy(update={"problems": (*look.differences(uri, data), *other, *found.problems)})
 
 
 def _media(look: Look, uri: str, kind: Kind, playlist: MediaPlaylist) -> PlaylistReport:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vidpipe import layout
 from vidpipe.inventory.fingerprints import Fingerprints
-from vidpipe.inventory.measure import Bitrate, measure, measure_i_frames, target_duration
+from vidpipe.inventory.measure import Bitrate, measure, target_duration
 from vidpipe.inventory.model import (
     AudioTrack,
     IFrames,
@@ -145,9 +145,9 @@ def build(
     longest = target_duration([track.segments for track in tracks.values() if isinstance(track, MediaTrack)])
     tracks = {id_: track.model_copy(update={"bitrate": measure(track.segments, longest)}) for id_, track in tracks.items()}
     rungs = [track for rung in made.video if isinstance(track := tracks[rung.id], VideoTrack)]
-    shown = _with_i_frames(rungs) if i_frames else ()
+    shown = with_i_frames(rungs) if i_frames else ()
     for rung in rungs:
-        rates = measure_i_frames(rung.segments, longest) if rung.id in shown else None
+        rates = measure(rung.segments, longest, i_frames=True) if rung.id in shown else None
         listed = IFrames(playlist=layout.i_frame_playlist(rung.id), bitrate=rates) if rates else None
         tracks[rung.id] = rung.model_copy(update={"i_frames": listed})
     return Inventory(
@@ -174,12 +174,16 @@ def build(
     )
 
 
-def _with_i_frames(rungs: Sequence[VideoTrack]) -> set[str]:
-    """Return the ids of the rungs whose I-frames are listed: of those of one size and codec the one with the fewest bits (HLS-IFR-009)."""
+def with_i_frames(rungs: Sequence[VideoTrack]) -> set[str]:
+    """Return the ids of the rungs whose I-frames are listed: of those of one size, codec and dynamic range the one with the fewest bits.
+
+    HLS-IFR-009.
+    """
     able = [track for track in rungs if all(segment.i_frame for segment in track.segments)]
-    least: dict[tuple[str, int | None, int | None], VideoTrack] = {}
+    least: dict[tuple[object, ...], VideoTrack] = {}
     for track in sorted(able, key=lambda track: track.bitrate.average):
-        least.setdefault((track.facts.codecs[:4], track.facts.width, track.facts.height), track)
+        facts = track.facts
+        least.setdefault((facts.codecs[:4], facts.width, facts.height, facts.video_range), track)
     return {track.id for track in least.values()}
 
 

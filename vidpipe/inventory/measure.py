@@ -27,18 +27,23 @@ class Bitrate(Data):
     average: int
 
 
-def measure(segments: Sequence[PublishedSegment], target_duration: int) -> Bitrate:
-    """Return the peak and the average rate of a media playlist. target_duration: seconds, its EXT-X-TARGETDURATION."""
-    sizes = [segment.size for segment in segments]
+def measure(segments: Sequence[PublishedSegment], target_duration: int, *, i_frames: bool = False) -> Bitrate:
+    """Return the peak and the average rate of a media playlist. target_duration: seconds, its EXT-X-TARGETDURATION.
+
+    i_frames: it is that of the first pictures of the segments, each shown until the next one (HLS-IFR-004, -006). All must have one.
+    """
+    sizes = [listed_bytes(segment, i_frames=i_frames) for segment in segments]
     durations = [Fraction(value) for value in extinf(segments)]
     return Bitrate(peak=peak(sizes, durations, target_duration), average=average(sizes, durations))
 
 
-def measure_i_frames(segments: Sequence[PublishedSegment], target_duration: int) -> Bitrate:
-    """Return the rates of the first pictures of segments, each shown until the next (HLS-IFR-006). All of them have an ``i_frame``."""
-    sizes = [segment.i_frame[1] for segment in segments if segment.i_frame]
-    durations = [Fraction(value) for value in extinf(segments)]
-    return Bitrate(peak=peak(sizes, durations, target_duration), average=average(sizes, durations))
+def listed_bytes(segment: PublishedSegment, *, i_frames: bool) -> int:
+    """Return how much of a segment a playlist lists: all of it, or only its first picture. Raises ValueError if it has none."""
+    if not i_frames:
+        return segment.size
+    if segment.i_frame is None:
+        raise ValueError(f"segment {segment.index} of {segment.rendition} has no picture that can be shown by itself")
+    return segment.i_frame.size
 
 
 def peak(sizes: Sequence[int], durations: Sequence[Fraction], target_duration: int) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from vidpipe.errors import VerificationFailed
 from vidpipe.inventory import Inventory
-from vidpipe.inventory.measure import measure, measure_i_frames
+from vidpipe.inventory.measure import measure
 from vidpipe.inventory.model import MediaTrack, PublishedTrack, VideoTrack
 from vidpipe.mp4.boxes import BoxError
 from vidpipe.package.containers.cmaf import PublishedCmaf
@@ -48,7 +48,7 @@ class Resealed:
         segments = tuple(self.segments.get((track.id, segment.index), segment) for segment in track.segments)
         changes: dict[str, object] = {"segments": segments, "bitrate": measure(segments, longest)}
         if isinstance(track, VideoTrack) and track.i_frames:
-            changes["i_frames"] = track.i_frames.model_copy(update={"bitrate": measure_i_frames(segments, longest)})
+            changes["i_frames"] = track.i_frames.model_copy(update={"bitrate": measure(segments, longest, i_frames=True)})
         return track.model_copy(update=changes)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from vidpipe.inventory.measure import listed_bytes
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.grammar import uri
 from vidpipe.manifest.writer import KeyTag, SegmentTag, media_text
@@ -21,6 +22,9 @@ FIRST_SEQUENCE = 1
 
 FMP4_VERSION = 6
 """EXT-X-MAP outside I-frame playlists needs protocol version 6; nothing else that is written here needs more (HLS-VER-006, -008)."""
+
+I_FRAMES_VERSION = 5
+"""EXT-X-MAP in them needs this (HLS-VER-006), EXT-X-I-FRAMES-ONLY and EXT-X-BYTERANGE need less."""
 
 TEXT_VERSION = 3
 """Without EXT-X-MAP, durations with decimals need this (HLS-VER-003); IV needs less."""
@@ -53,22 +57,22 @@ def write_media(
         if duration <= 0 or whole_seconds(Fraction(duration)) > target_duration:
             raise ValueError(f"segment {segment.index} of {segment.rendition} lasts {duration} s; the target is {target_duration} s")
         init_uri = uri(inits[position]) if position in inits else None
-        if i_frames and segment.i_frame is None:
-            raise ValueError(f"segment {segment.index} of {segment.rendition} has no picture that can be shown by itself")
-        part = segment.i_frame if i_frames else None
-        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri), init_uri, part))
+        size = listed_bytes(segment, i_frames=i_frames)
+        byte_range = f"{size}@{segment.i_frame.offset}" if i_frames and segment.i_frame else None
+        listed.append(SegmentTag(uri(segment.uri), duration, _key(segment, method, ivs, key_uri), init_uri, byte_range))
+    least = I_FRAMES_VERSION if i_frames else FMP4_VERSION if inits else TEXT_VERSION
     return media_text(
         listed,
-        version=FMP4_VERSION if inits else text_version(extinf(segments), target_duration),
+        version=least_version(least, extinf(segments), target_duration),
         target_duration=target_duration,
         first=FIRST_SEQUENCE,
         i_frames_only=i_frames,
     )
 
 
-def text_version(durations: Sequence[Decimal], target_duration: int) -> int:
-    """Return EXT-X-VERSION of a subtitle playlist: before 6 no segment may be longer than the target by any fraction (HLS-VER-010)."""
-    return FMP4_VERSION if max(durations) > target_duration else TEXT_VERSION
+def least_version(least: int, durations: Sequence[Decimal], target_duration: int) -> int:
+    """Return EXT-X-VERSION. least: that its tags need. Before 6 no segment may be longer than the target by any fraction (HLS-VER-010)."""
+    return max(least, FMP4_VERSION) if max(durations) > target_duration else least
 
 
 def _key(segment: PublishedSegment, method: str | None, ivs: bool, key_uri: Callable[[str], str] | None) -> KeyTag | None:

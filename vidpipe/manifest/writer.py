@@ -63,14 +63,14 @@ class KeyTag(NamedTuple):
 class SegmentTag(NamedTuple):
     """EXTINF. key: None if it is clear.  init_uri: of the init section, from this segment on; None if it is that of the one before.
 
-    part: offset and bytes; None for the whole resource.
+    byte_range: as EXT-X-BYTERANGE has it; None for the whole resource.
     """
 
     uri: str
     duration: Decimal
     key: KeyTag | None = None
     init_uri: str | None = None
-    part: tuple[int, int] | None = None
+    byte_range: str | None = None
 
 
 def master_text(
@@ -103,8 +103,7 @@ def media_text(segments: Sequence[SegmentTag], *, version: int, target_duration:
     playlist.is_i_frames_only = i_frames_only
     for segment in segments:
         key = m3u8.model.Key(base_uri=None, **segment.key._asdict()) if segment.key else None
-        part = f"{segment.part[1]}@{segment.part[0]}" if segment.part else None
-        rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key, byterange=part)
+        rendered = m3u8.Segment(uri=segment.uri, duration=segment.duration, keyobject=key, byterange=segment.byte_range)
         playlist.segments.append(_Segment(rendered, m3u8.model.InitializationSection(None, segment.init_uri) if segment.init_uri else None))
     text: str = playlist.dumps(infspec="microseconds")
     return text

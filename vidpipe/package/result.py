@@ -32,12 +32,20 @@ class TrackFacts(Data):
 
 
 @dataclass(frozen=True, slots=True)
+class IFrame:
+    """The part of a segment that shows its first picture and no other: its moof, and its first sample. offset, size: bytes."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """One media segment as its container wrote it. index: 0-based position.  samples: frames in it; of WebVTT, cues.
 
     start, duration: seconds, exact, from its own tfdt and trun; of WebVTT, from the grid.
     data: clear, but for samples that a protection scheme has encrypted before it was written.
-    i_frame: of video, the offset and the bytes of the part that shows its first picture and no other: moof, and its first sample.
+    i_frame: of video.
     """
 
     rendition: str
@@ -46,4 +54,4 @@ class Segment:
     duration: Fraction
     samples: int
     data: bytes = field(repr=False)
-    i_frame: tuple[int, int] | None = None
+    i_frame: IFrame | None = None

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 FORMAT = 6
 """Raised whenever the same plan gives other published bytes than before, so that nothing outdated counts as unchanged.
 Where these are segments, init sections or pictures, raise ``inventory.fingerprints.MEDIA_FORMAT`` too, so that none is taken over.
-Where only some titles are others, say in their fingerprints what is new (``_new_of``): all others stay unchanged."""
+Where only some titles are others, say in their fingerprints what is new (``_new_of``): all others stay unchanged.
+Playlists of I-frames are in none of them: a title without plays as it did, and its video would have to be made again for them."""
 
 A_FEW_KEYS = 32
 """So many are compared with the master key before a run; they lie in no order. ``vidpipe doctor`` looks at all."""

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from vidpipe.package.result import Segment
+from vidpipe.package.result import IFrame, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ProtectedSegment:
     sha256: str
     iv: bytes | None = None
     key_id: str | None = None
-    i_frame: tuple[int, int] | None = None
+    i_frame: IFrame | None = None
 
 
 def protected(segment: Segment, data: bytes, iv: bytes | None = None, key_id: str | None = None) -> ProtectedSegment:
@@ -42,5 +42,6 @@ def protected(segment: Segment, data: bytes, iv: bytes | None = None, key_id: st
         sha256=hashlib.sha256(data).hexdigest(),
         iv=iv,
         key_id=key_id,
-        i_frame=segment.i_frame if data is segment.data else None,  # no player reads a part of what was encrypted whole
+        # A part of what was encrypted whole cannot be read as it stands: its decryption takes the block before it (rfc8216bis 6.3.6).
+        i_frame=segment.i_frame if data is segment.data else None,
     )

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from vidpipe.data import Data, Seconds
+from vidpipe.package.result import IFrame
 
 
 class ObjectEntry(Data):
@@ -34,7 +35,7 @@ class PublishedSegment:
     """A segment as it lies at the target. size, sha256: of the stored (encrypted) bytes.
 
     uri: relative to the playlists.  iv: 16 bytes as upper-case hex, None when clear.
-    i_frame: offset and bytes of the part that shows its first picture alone; None if there is none, or it was not noted.
+    i_frame: None if there is none that a player could read by itself, or it was not noted.
 
     A dataclass with slots, and not ``Data``, because a title of hours has tens of thousands: it takes a third of the memory.
     """
@@ -49,7 +50,7 @@ class PublishedSegment:
     sha256: str
     iv: str | None = None
     key_id: str | None = None
-    i_frame: tuple[int, int] | None = None
+    i_frame: IFrame | None = None
 
     @property
     def entry(self) -> ObjectEntry:

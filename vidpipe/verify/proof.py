@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vidpipe import layout
 from vidpipe.data import Data
 from vidpipe.errors import EncodeFailed
-from vidpipe.inventory.measure import Bitrate, average, peak
+from vidpipe.inventory.measure import Bitrate, average, listed_bytes, peak
 from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, SubtitleTrack
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
@@ -38,7 +38,7 @@ from vidpipe.manifest.parse import Entry, Map, MediaPlaylist, PlaylistError, par
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.package.cut import Cue
 from vidpipe.package.init import measure_track
-from vidpipe.package.result import TrackFacts
+from vidpipe.package.result import IFrame, TrackFacts
 from vidpipe.progress import Note, Reporter, VerifyProgress
 from vidpipe.protect.schemes import WHOLE_METHODS, scheme_of
 from vidpipe.publish.result import ObjectEntry, PublishedSegment
@@ -240,9 +240,10 @@ def _check_playlist(
     path, inits = i_frames or track.playlist, track.inits if isinstance(track, MediaTrack) else {}
     init = inits.get(0)
     playlist = _media(target, path, data)
-    # Fragmented MP4 needs 6; text needs it only if a segment is a little longer than the rounded target.
+    # Fragmented MP4 needs 6; I-frames and text need it only if a segment is a little longer than the rounded target.
     over = any(entry.duration > playlist.target_duration for entry in playlist.segments)
-    target.same(path, "EXT-X-VERSION", 6 if init or over else 3, playlist.version)
+    needed = 5 if i_frames else 6 if init else 3
+    target.same(path, "EXT-X-VERSION", 6 if over else needed, playlist.version)
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
     target.same(path, "EXT-X-I-FRAMES-ONLY", i_frames is not None, playlist.i_frames_only)
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
@@ -251,8 +252,8 @@ def _check_playlist(
     for segment, entry, duration in zip(track.segments, playlist.segments, extinf(track.segments), strict=True):
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
-        part = (entry.byte_range.offset, entry.byte_range.length) if entry.byte_range else None
-        target.same(where, "EXT-X-BYTERANGE (offset, bytes)", segment.i_frame if i_frames else None, part)
+        part = IFrame(entry.byte_range.offset, entry.byte_range.length) if entry.byte_range else None
+        target.same(where, "EXT-X-BYTERANGE", segment.i_frame if i_frames else None, part)
         init = inits.get(segment.index, init)
         if init and (entry.init is None or _is_encrypted(entry.init) or entry.init.byte_range is not None):
             raise target.wrong(where, "EXT-X-MAP is missing or does not name a clear init section", init, entry.init)
@@ -263,8 +264,8 @@ def _check_playlist(
         if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.add(segment.iv)
-    parts = [segment.i_frame[1] if i_frames and segment.i_frame else segment.size for segment in track.segments]
-    sizes, durations = parts, [entry.duration for entry in playlist.segments]
+    sizes = [listed_bytes(segment, i_frames=i_frames is not None) for segment in track.segments]
+    durations = [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
 from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
 from vidpipe.mp4.decryption import first_sample
+from vidpipe.package.result import IFrame
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
 from vidpipe.source.limits import SourceLimits
@@ -120,10 +122,10 @@ class TrackReader:
         if segment.i_frame is None:
             return
         try:
-            found = first_sample(stored)
-        except BoxError as error:
+            found = IFrame(*first_sample(stored))
+        except (BoxError, struct.error) as error:
             raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
-        self._target.same(segment.uri, "the part that shows its first picture (offset, bytes)", segment.i_frame, found)
+        self._target.same(segment.uri, "the part that shows its first picture", segment.i_frame, found)
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
         """Return when each frame of a segment is shown, in ticks after its decode time, and how long; in that order.

@@ -69,7 +69,8 @@ def check_master(
         target.same(where, "BANDWIDTH", rates[variant.uri].peak, variant.bandwidth)
         target.same(where, "AVERAGE-BANDWIDTH", rates[variant.uri].average, variant.average_bandwidth)
         target.same(where, "CODECS", (facts[name].codecs,), variant.codecs)
-        target.same(where, "FRAME-RATE and groups", (None, None, None), (variant.frame_rate, variant.audio, variant.subtitles))
+        groups_of_it = (variant.frame_rate, variant.audio, variant.subtitles, variant.closed_captions)
+        target.same(where, "FRAME-RATE and groups", (None, None, None, None), groups_of_it)
     for variant in (*master.variants, *i_frames):
         where, name = f"{path}:{variant.line}", (video | alone)[variant.uri]
         target.same(where, "RESOLUTION", (facts[name].width, facts[name].height), (variant.width, variant.height))

@@ -16,7 +16,7 @@ from vidpipe.mp4.encryption import EncryptedSamples, TrackEncryption, encrypted_
 from vidpipe.mp4.fragment import AAC_ROLL, STYP, write_fragment
 from vidpipe.package.cut import Cut
 from vidpipe.package.init import InitSection
-from vidpipe.package.result import Segment, TrackFacts
+from vidpipe.package.result import IFrame, Segment, TrackFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +110,5 @@ def _written(cut: Cut, encrypted: EncryptedSamples | None, facts: TrackFacts, tr
         duration=cut.duration,
         samples=cut.count,
         data=data,
-        i_frame=(begin, end - begin) if facts.type == "video" else None,
+        i_frame=IFrame(offset=begin, size=end - begin) if facts.type == "video" else None,
     )
