@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import servers
 from tests.ingest_support import FIXTURES, Recorder, key_of, ladder, run, settings, tree, version
 from tests.test_manifest import LADDER, segments, variant
 from tests.title_support import KEY, PREFIX, TARGET, Encoded, publish_title, with_tracks
@@ -155,6 +156,17 @@ def test_new_keys_change_them_with_the_rest(tmp_path: Path) -> None:
     assert track.i_frames is not None
     assert len(listed(again, track.i_frames.playlist).segments) == len(track.segments)
     assert inspect(again.manifest).problems == ()
+
+
+def test_inspection_asks_a_server_for_each_segment_once(tmp_path: Path) -> None:
+    result = run(CLIP, settings(tmp_path, 90, encrypt="none"), content_id="film")
+    with servers.web() as server:
+        server.files = {f"/{path}": data for path, data in tree(version(result)).items()}
+        found = inspect(f"{server.url}/master.m3u8")
+        assert (found.problems, len(found.playlists)) == ((), 3)
+        asked = [path for method, path, _ in server.asked if method == "HEAD"]
+    assert sorted(set(asked)) == sorted(asked)
+    assert "/video/90p/00001.m4s" in asked
 
 
 def test_their_rates_follow_the_segments_under_new_keys() -> None:

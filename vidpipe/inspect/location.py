@@ -230,6 +230,7 @@ class _Web:
     def __init__(self, location: str) -> None:
         self._web = Web(silence=HTTP_SECONDS)
         self._addresses: dict[str, str] = {}  # of playlists, after redirects: what they name lies beside them
+        self._sizes: dict[str, int | None] = {}  # two playlists may name the same segments: a rung's, and that of its I-frames
         self._opened = location
         self._end = time.monotonic() + HTTP_SECONDS_IN_ALL
 
@@ -245,8 +246,14 @@ class _Web:
         return _unpacked(bytes(data))
 
     def size(self, uri: str, base: str = "") -> int | None:
+        address = self._address(uri, base)
+        if address not in self._sizes:
+            self._sizes[address] = self._asked_size(address)
+        return self._sizes[address]
+
+    def _asked_size(self, address: str) -> int | None:
         try:
-            with self._answer(self._address(uri, base), "HEAD") as answer:
+            with self._answer(address, "HEAD") as answer:
                 length = answer.headers.get("content-length", "")
                 return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
         except _NoHead:
