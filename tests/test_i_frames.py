@@ -317,6 +317,19 @@ def test_the_part_of_a_segment_is_measured_in_its_boxes(
         prove(tmp_path, wrong)
 
 
+def test_a_playlist_of_segments_that_have_none(published: Inventory, tmp_path: Path) -> None:
+    text = (tmp_path / PREFIX / LOW).read_text()
+    spoiled = "".join(f"{line}\n" for line in text.splitlines() if "BYTERANGE" not in line).encode()
+    (tmp_path / PREFIX / LOW).write_bytes(spoiled)
+    sent = PublishedObject(path=LOW, size=len(spoiled), sha256=hashlib.sha256(spoiled).hexdigest())
+
+    def unknown(track: Any) -> dict[str, Any]:
+        return {"segments": tuple(replace(segment, i_frame=None) for segment in track.segments)}
+
+    with pytest.raises(VerificationFailed, match="no picture that can be shown by itself"):
+        prove(tmp_path, with_tracks(published, unknown).with_objects([sent]))
+
+
 def test_a_playlist_that_is_published_and_not_said_to_be(encoded_title: Encoded, tmp_path: Path) -> None:
     made = publish_title(encoded_title, LocalStorage(tmp_path), encrypted=False)
     unlisted = with_tracks(made, lambda track: {"i_frames": None} if isinstance(track, VideoTrack) else {})

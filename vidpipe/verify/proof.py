@@ -253,6 +253,8 @@ def _check_playlist(
         where = f"{path}:{entry.line}"
         target.same(where, "EXTINF", Fraction(duration), entry.duration)
         part = IFrame(entry.byte_range.offset, entry.byte_range.length) if entry.byte_range else None
+        if i_frames and segment.i_frame is None:  # an inventory that others have made
+            raise target.wrong(where, "the segment has no picture that can be shown by itself", "a part of it", "none")
         target.same(where, "EXT-X-BYTERANGE", segment.i_frame if i_frames else None, part)
         init = inits.get(segment.index, init)
         if init and (entry.init is None or _is_encrypted(entry.init) or entry.init.byte_range is not None):
