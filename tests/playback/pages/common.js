@@ -56,7 +56,7 @@ const DO = {
     if (from !== undefined) await DO.seek(player, {to: from});
     const until = video.currentTime + (seconds || Infinity);
     await video.play();
-    await near('the end', () => errors.length && !plan.tolerant || video.ended || video.currentTime >= until, 1000 * (plan.seconds * 2 + 10));
+    await near('the end', () => errors.length && !plan.tolerant || video.ended || video.currentTime >= until, 1000 * (plan.seconds * 2 + 30));
     if (video.ended) await wait(100); else video.pause();
     const after = seen();
     return {frames: after.frames - before.frames, dropped: after.dropped - before.dropped, heard: after.heard - before.heard, shown};
