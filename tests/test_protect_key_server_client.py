@@ -20,6 +20,7 @@ from vidpipe.protect.key_source_setting import check_authorization, check_header
 from vidpipe.protect.key_store import KeyStore, new_key_id
 from vidpipe.protect.key_uses import KeyUse
 from vidpipe.protect.speke import SpekeKeys
+from vidpipe.web import Unreached, Web
 
 
 @pytest.fixture
@@ -151,6 +152,20 @@ def test_a_client_certificate_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
             with pytest.raises(UsageError, match="client certificate cannot be used") as refused:
                 asked(KeyServerClient(server.url, client_certificate=str(file)), tmp_path)
             assert refused.value.where == str(file)
+
+
+@pytest.mark.parametrize("alert", ["unknown ca", "access denied", "certificate revoked"])
+def test_a_certificate_that_is_refused_is_named_and_not_tried_again(
+    alert: str, monkeypatch: pytest.MonkeyPatch, waited: list[float]
+) -> None:
+    def refused(*_: object) -> None:
+        raise Unreached(f"[SSL: ALERT] tlsv1 alert {alert} (_ssl.c:2580)")
+
+    monkeypatch.setattr(Web, "answered", refused)
+    with pytest.raises(KeyServiceFailed) as failed:
+        KeyServerClient("https://keys.example.com/").ask(b"")
+    assert "key_source_client_certificate" in str(failed.value.fix)
+    assert waited == []
 
 
 # --- failures that pass, and others --------------------------------------------------------------------------------------

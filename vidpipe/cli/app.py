@@ -432,7 +432,7 @@ def doctor(
 ) -> None:
     """Check that this machine is ready to ingest.
 
-    Looks at ffmpeg, ladder, home, keys, target, catalog and cluster. The exit code is 2 if anything is broken.
+    Looks at ffmpeg, ladder, home, keys, key server, target, catalog and cluster. The exit code is 2 if anything is broken.
     """
     from vidpipe.cli.render.machine_state import show_checks
     from vidpipe.data import report

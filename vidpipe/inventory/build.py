@@ -133,7 +133,7 @@ def build(
     sheets: Mapping[str, int],
     keys: KeySet,
     session_keys: bool = False,
-    i_frames: bool = True,
+    i_frames: bool,
 ) -> Inventory:
     """Return the inventory of a whole title, without its objects. tracks: by id, made or taken over.  left_out: of the subtitles.
 

@@ -14,6 +14,7 @@ Versions of 0.2.0.dev had only the sizes and hashes of objects (``Objects``), th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -151,6 +152,14 @@ class Pictures(Data):
     sprites: Sprites | None = Field(default=None, description="None in inventories of 0.2.0.dev, before there was DASH.")
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a media playlist lists of a track: its segments, or only their I-frames."""
+
+    track: PublishedTrack
+    i_frames: bool = False
+
+
 class UsedKey(Data):
     """What a key of the version is for."""
 
@@ -197,6 +206,12 @@ class Inventory(Objects):
     def tracks(self) -> tuple[PublishedTrack, ...]:
         """Video, audio, subtitles."""
         return (*self.video, *self.audio, *self.subtitles)
+
+    @property
+    def playlists(self) -> dict[str, Listing]:
+        """The media playlists of HLS by path."""
+        whole = {track.playlist: Listing(track) for track in self.tracks}
+        return whole | {track.i_frames.playlist: Listing(track, i_frames=True) for track in self.video if track.i_frames}
 
     @property
     def scheme(self) -> SchemeName:

@@ -25,7 +25,7 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
     def named(key_id: str) -> str:
         return key_uri(key_url, inventory.content_id, key_id)
 
-    def listed(track: PublishedTrack, *, i_frames: bool = False) -> str:
+    def written(track: PublishedTrack, *, i_frames: bool) -> str:
         return write_media(
             track.segments,
             inits=track.inits if isinstance(track, MediaTrack) else {},
@@ -36,8 +36,7 @@ def playlists(inventory: Inventory, key_url: str | None = None) -> dict[str, str
             i_frames=i_frames,
         )
 
-    texts = {track.playlist: listed(track) for track in inventory.tracks}
-    texts |= {track.i_frames.playlist: listed(track, i_frames=True) for track in inventory.video if track.i_frames}
+    texts = {path: written(listing.track, i_frames=listing.i_frames) for path, listing in inventory.playlists.items()}
     texts = {path: with_media_tags(text, inventory, named) for path, text in texts.items()}
     session_keys = [KeyTag(method, key_uri(key_url, inventory.content_id, key_id)) for method, key_id in named_in_master(inventory)]
     licensed = frozenset(signal.key_id for signal in inventory.drm)

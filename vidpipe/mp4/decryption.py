@@ -78,16 +78,6 @@ def read_fragment(segment: bytes, iv_size: int) -> EncryptedFragment:
     return EncryptedFragment(sizes, media, _entries(segment[senc.body : senc.end], iv_size, sizes) if senc else ())
 
 
-def first_sample(segment: bytes) -> tuple[int, int]:
-    """Return the offset and the bytes of the part of a segment that has its moof and its first sample, encrypted or not."""
-    moof, traf = _moof(segment)
-    trun = _needed(segment, traf, "trun")
-    sizes, offset = _run(segment[trun.offset : trun.end])
-    if not sizes or moof.offset + offset + sizes[0] > len(segment):
-        raise BoxError("its first sample reaches past its end")
-    return moof.offset, offset + sizes[0]
-
-
 def read_override(segment: bytes, scheme: str) -> TrackEncryption | None:
     """Return what a segment says of its samples in place of the init section; None if it says nothing. scheme: of the track."""
     moof, traf = _moof(segment)

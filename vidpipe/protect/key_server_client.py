@@ -163,7 +163,11 @@ class KeyServerClient:
 def _is_about_certificates(problem: WebError) -> bool:
     """Whether TLS failed by a certificate, ours or the server's. OpenSSL says so in words alone."""
     what = problem.what.lower()
-    return "ssl" in what and ("certificate" in what or "unknown ca" in what)  # the latter: the server does not know who signed ours
+    return "ssl" in what and any(words in what for words in ("certificate", *_REFUSED))
+
+
+_REFUSED = ("unknown ca", "access denied")
+"""Alerts of a server that refuses our certificate, by its issuer or its name (RFC 8446 6.2); all others have the word in their names."""
 
 
 class _PassingFailure(Exception):

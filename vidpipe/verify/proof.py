@@ -29,7 +29,7 @@ from vidpipe import layout
 from vidpipe.data import Data
 from vidpipe.errors import EncodeFailed
 from vidpipe.inventory.measure import Bitrate, average, listed_bytes, peak
-from vidpipe.inventory.model import Inventory, MediaTrack, PublishedTrack, SubtitleTrack
+from vidpipe.inventory.model import Inventory, Listing, MediaTrack, PublishedTrack, SubtitleTrack
 from vidpipe.inventory.times import extinf, whole_seconds
 from vidpipe.manifest.cues import CueError, read_pictures
 from vidpipe.manifest.drm import IDENTITY, keys_in_effect
@@ -109,11 +109,10 @@ def verify(
     target = Readback(storage, prefix, cancel, on_bytes, headers=headers)
     with ThreadPoolExecutor(workers, thread_name_prefix="vidpipe-verify") as pool:
         thumbnails = inventory.pictures.track if inventory.pictures else None
-        kept = {layout.MASTER, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
+        playlists = inventory.playlists
+        kept = {layout.MASTER, *playlists, *_inits(inventory)}
         kept |= {thumbnails} if thumbnails else set()
         kept |= {layout.MPD} if "dash" in inventory.formats else set()
-        alone = {track.i_frames.playlist: track for track in inventory.video if track.i_frames}
-        kept |= alone.keys()
         missing = sorted(kept - inventory.objects.keys())
         if missing:
             raise target.wrong(missing[0], "the object was not published", "an object", "none")
@@ -126,16 +125,13 @@ def verify(
                     return path, b""
             return target.keep(path, entry, keep=path in kept)
 
-        tracks = {track.playlist: track for track in inventory.tracks}
         longest = max(max(map(whole_seconds, map(Fraction, extinf(track.segments)))) for track in inventory.tracks)
         objects: dict[str, bytes] = {}
         listed: dict[str, _Listed] = {}
         with closing(_ahead(pool, look, inventory.objects.items(), workers)) as looked:
             for path, data in looked:
-                if path in tracks:  # compared at once: parsed, the playlists of a long title take more memory than all else
-                    listed[path] = _check_playlist(target, tracks[path], data, max(1, longest), inventory, key_url)
-                elif path in alone:
-                    listed[path] = _check_playlist(target, alone[path], data, max(1, longest), inventory, key_url, i_frames=path)
+                if path in playlists:  # compared at once: parsed, the playlists of a long title take more memory than all else
+                    listed[path] = _check_playlist(target, path, playlists[path], data, max(1, longest), inventory, key_url)
                 else:
                     objects[path] = data
         facts: dict[str, TrackFacts] = {}
@@ -161,7 +157,7 @@ def verify(
                 check_cues(target, text, (cues or {}).get(text.id), words)
             _check_time_line(target, text, inventory)
     rates = {track.id: listed[track.playlist].rate for track in inventory.tracks}
-    rates_of_all = rates | {path: listed[path].rate for path in alone}
+    rates_of_all = rates | {path: one.rate for path, one in listed.items()}
     check_master(target, inventory, objects[layout.MASTER], facts, rates_of_all, key_url)
     if "dash" in inventory.formats:
         from vidpipe.verify.manifest import check_manifest
@@ -188,8 +184,7 @@ def _read_back(inventory: Inventory, copied: Collection[str]) -> dict[str, int]:
     """Return path -> size of all objects that are read whole: all but copies that are neither text nor at the end of a track."""
     sizes = {path: entry.size for path, entry in inventory.objects.items()} | {segment.uri: segment.size for segment in inventory.segments}
     ends = {segment.uri for track in inventory.tracks for segment in (track.segments[0], track.segments[-1])}
-    texts = {layout.MASTER, layout.MPD, layout.THUMBNAILS, *(track.playlist for track in inventory.tracks), *_inits(inventory)}
-    texts |= {track.i_frames.playlist for track in inventory.video if track.i_frames}
+    texts = {layout.MASTER, layout.MPD, layout.THUMBNAILS, *inventory.playlists, *_inits(inventory)}
     return {path: size for path, size in sizes.items() if path not in copied or path in ends or path in texts}
 
 
@@ -224,20 +219,11 @@ def _media(target: Readback, path: str, data: bytes) -> MediaPlaylist:
 
 
 def _check_playlist(
-    target: Readback,
-    track: PublishedTrack,
-    data: bytes,
-    longest: int,
-    title: Inventory,
-    key_url: str | None,
-    *,
-    i_frames: str | None = None,
+    target: Readback, path: str, listing: Listing, data: bytes, longest: int, title: Inventory, key_url: str | None
 ) -> _Listed:
-    """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists.
-
-    i_frames: path of the playlist, if it is the one of the track's I-frames.
-    """
-    path, inits = i_frames or track.playlist, track.inits if isinstance(track, MediaTrack) else {}
+    """Compare a media playlist with the segments that were published. longest: whole seconds of the longest segment of all playlists."""
+    track, i_frames = listing.track, listing.i_frames
+    inits = track.inits if isinstance(track, MediaTrack) else {}
     init = inits.get(0)
     playlist = _media(target, path, data)
     # Fragmented MP4 needs 6; I-frames and text need it only if a segment is a little longer than the rounded target.
@@ -245,7 +231,7 @@ def _check_playlist(
     needed = 5 if i_frames else 6 if init else 3
     target.same(path, "EXT-X-VERSION", 6 if over else needed, playlist.version)
     target.same(path, "EXT-X-PLAYLIST-TYPE with EXT-X-ENDLIST", ("VOD", True), (playlist.playlist_type, playlist.end_list))
-    target.same(path, "EXT-X-I-FRAMES-ONLY", i_frames is not None, playlist.i_frames_only)
+    target.same(path, "EXT-X-I-FRAMES-ONLY", i_frames, playlist.i_frames_only)
     target.same(path, "EXT-X-TARGETDURATION", longest, playlist.target_duration)
     target.same(path, "the list of segments", [segment.uri for segment in track.segments], [entry.uri for entry in playlist.segments])
     ivs: set[str | None] = set()
@@ -266,7 +252,7 @@ def _check_playlist(
         if segment.iv in ivs and scheme_of(track.scheme).ivs == "segment":
             raise target.wrong(where, "two segments share an IV", "an IV of its own", segment.iv)
         ivs.add(segment.iv)
-    sizes = [listed_bytes(segment, i_frames=i_frames is not None) for segment in track.segments]
+    sizes = [listed_bytes(segment, i_frames=i_frames) for segment in track.segments]
     durations = [entry.duration for entry in playlist.segments]
     rate = Bitrate(peak=peak(sizes, durations, playlist.target_duration), average=average(sizes, durations))
     return _Listed(playlist.target_duration, rate)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,7 @@ from typing import TYPE_CHECKING
 from vidpipe.inventory.model import MediaTrack
 from vidpipe.media import process
 from vidpipe.media.ffmpeg import FFmpeg
-from vidpipe.mp4.boxes import BoxError, Sample, parse_movie, read_fragments
-from vidpipe.mp4.decryption import first_sample
+from vidpipe.mp4.boxes import BoxError, Fragment, Sample, parse_movie, read_fragments
 from vidpipe.package.result import IFrame
 from vidpipe.protect.schemes import scheme_of
 from vidpipe.publish.result import PublishedSegment
@@ -88,12 +86,9 @@ class TrackReader:
             if segment.index not in ends:
                 return None
         data = self._target.opened(segment, self._scheme, self._keys, _CLEAR, partial(self._look, segment))
+        fragments = self._fragments(segment, data)
         if segment.key_id is None:
-            self._check_i_frame(segment, data)
-        try:
-            fragments = list(read_fragments(io.BytesIO(data), self._movie))
-        except BoxError as error:
-            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
+            self._check_i_frame(segment, fragments)
         self._target.same(segment.uri, "the number of fragments", 1, len(fragments))
         samples = fragments[0].samples
         self._target.same(segment.uri, "the number of frames", segment.samples, len(samples))
@@ -115,16 +110,24 @@ class TrackReader:
 
     def _look(self, segment: PublishedSegment, stored: bytes) -> None:
         check_override(self._target, self.expected, segment, stored, self._keys, self._drm)
-        self._check_i_frame(segment, stored)
+        if segment.i_frame is not None:
+            self._check_i_frame(segment, self._fragments(segment, stored))
 
-    def _check_i_frame(self, segment: PublishedSegment, stored: bytes) -> None:
-        """Compare the part of a segment that shows its first picture with its boxes. (That this is a key frame, ``measure`` checks.)"""
+    def _fragments(self, segment: PublishedSegment, data: bytes) -> list[Fragment]:
+        try:
+            return list(read_fragments(io.BytesIO(data), self._movie))
+        except BoxError as error:
+            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
+
+    def _check_i_frame(self, segment: PublishedSegment, stored: Sequence[Fragment]) -> None:
+        """Compare the part of a segment that shows its first picture with its boxes. (That this is a key frame, ``measure`` checks.)
+
+        stored: as it lies there, encrypted or not.
+        """
         if segment.i_frame is None:
             return
-        try:
-            found = IFrame(*first_sample(stored))
-        except (BoxError, struct.error) as error:
-            raise self._target.wrong(segment.uri, "the segment is not fragmented MP4", "moof and mdat", error) from error
+        parts = [(part.offset, part.samples[0]) for part in stored[:1] if part.samples]
+        found = next((IFrame(offset, first.offset + first.size - offset) for offset, first in parts), None)
         self._target.same(segment.uri, "the part that shows its first picture", segment.i_frame, found)
 
     def _shown(self, samples: Sequence[Sample]) -> list[tuple[int, int]]:
